@@ -1,0 +1,259 @@
+"""What every backend does, and how a call to it is described."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
+
+from parlant_local.errors import BadRequestError
+from parlant_local.messages import (
+    ChatChunk,
+    ChatReply,
+    MessageLike,
+    ResponseFormat,
+    Tool,
+    ToolChoice,
+    Usage,
+    as_tools,
+)
+
+__all__ = ["Backend", "ChatOptions", "ChatParams", "EmbedReply", "ModelInfo", "RerankReply"]
+
+ReasoningChoice = Literal["auto", "on", "off"]
+Priority = Literal["interactive", "normal", "background"]
+
+
+class ChatOptions(TypedDict, total=False):
+    """Keyword arguments of ``chat``, ``chat_stream`` and ``complete``; ``None`` means absent everywhere."""
+
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    repeat_penalty: float | None
+    logit_bias: Mapping[int, float] | None
+    """Token id to a bias added to its logit, -100 to 100."""
+    seed: int | None
+    stop: str | Sequence[str] | None
+    max_tokens: int | None
+    logprobs: int | None
+    """Alternatives reported per token; 0 reports the chosen token alone."""
+    n: int | None
+    response_format: Any
+    """A :class:`ResponseFormat`, OpenAI's dictionary, or a Pydantic model class."""
+    grammar: str | None
+    """GBNF or Lark; not together with ``response_format``."""
+    tools: Iterable[Tool | Mapping[str, Any]] | None
+    tool_choice: ToolChoice | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    reasoning: ReasoningChoice | None
+    reasoning_tokens: int | None
+    """Budget of thoughts, in tokens."""
+    prefix_group: str | None
+    """Calls of one group share long prefixes (a schema's name): one prefix is retained per group and session."""
+    session: str | None
+    """The conversation a call belongs to; a prefix seen in two sessions holds no single customer's text."""
+    priority: Priority | None
+    deadline: float | None
+    """Seconds from now after which the answer is of no use; queueing counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatParams:
+    """:class:`ChatOptions` validated and with ``None`` resolved to "not given"."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    logprobs: int | None = None
+    n: int = 1
+    response_format: ResponseFormat = ResponseFormat()
+    grammar: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    reasoning: ReasoningChoice = "auto"
+    reasoning_tokens: int | None = None
+    prefix_group: str | None = None
+    session: str | None = None
+    priority: Priority = "normal"
+    deadline: float | None = None
+
+    @classmethod
+    def of(cls, options: ChatOptions | Mapping[str, Any]) -> ChatParams:
+        """Raises :class:`BadRequestError` naming an option that is unknown or out of its range."""
+        known = {item.name for item in fields(cls)}
+        if unknown := set(options) - known:
+            raise BadRequestError(
+                f"Unknown option{'s' if len(unknown) > 1 else ''} {', '.join(sorted(unknown))}.",
+                hint=f"Known: {', '.join(sorted(known))}.",
+            )
+        given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+        for name, (low, high) in _RANGES.items():
+            if name in given:
+                given[name] = _number(name, given[name], low, high, whole=name in _WHOLE)
+        if "stop" in given:
+            stop = (given["stop"],) if isinstance(given["stop"], str) else tuple(given["stop"])
+            if not all(isinstance(item, str) for item in stop) or len(stop) > 16:
+                raise BadRequestError("stop must be a string or up to 16 strings.")
+            given["stop"] = tuple(item for item in stop if item)
+        if "response_format" in given:
+            given["response_format"] = ResponseFormat.coerce(given["response_format"])
+            if given["response_format"].type != "text" and given.get("grammar"):
+                raise BadRequestError("Give response_format or grammar, not both.")
+        given["tools"] = as_tools(given.get("tools"))
+        given["tool_choice"] = _tool_choice(given.get("tool_choice", "auto"), given["tools"])
+        for name, allowed in _CHOICES.items():
+            if name in given and given[name] not in allowed:
+                raise BadRequestError(f"{name} must be one of {', '.join(allowed)}, not {given[name]!r}.")
+        return cls(**given)
+
+
+_INF = math.inf
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 5.0),
+    "top_p": (0.0, 1.0),
+    "top_k": (0, 1 << 31),
+    "min_p": (0.0, 1.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "repeat_penalty": (0.01, 10.0),
+    "seed": (-(1 << 63), (1 << 64) - 1),
+    "max_tokens": (1, 1 << 31),
+    "logprobs": (0, 50),
+    "n": (1, 32),
+    "reasoning_tokens": (0, 1 << 31),
+    "deadline": (0.0, _INF),
+}
+_WHOLE = frozenset({"top_k", "seed", "max_tokens", "logprobs", "n", "reasoning_tokens"})
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "reasoning": ("auto", "on", "off"),
+    "priority": ("interactive", "normal", "background"),
+}
+
+
+def _number(name: str, value: Any, low: float, high: float, *, whole: bool) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise BadRequestError(f"{name} must be a number, not {value!r}.")
+    if whole and value != int(value):
+        raise BadRequestError(f"{name} must be a whole number, not {value!r}.")
+    if not low <= value <= high:
+        raise BadRequestError(f"{name} must be between {low:g} and {high:g}, not {value!r}.")
+    return int(value) if whole else float(value)
+
+
+def _tool_choice(value: Any, tools: Sequence[Tool]) -> ToolChoice:
+    if isinstance(value, Mapping):  # OpenAI's {"type": "function", "function": {"name": …}}
+        function = value.get("function")
+        value = function.get("name") if isinstance(function, Mapping) else None
+    if value in ("auto", "none"):
+        return str(value)
+    if value == "required" and tools:
+        return "required"
+    if isinstance(value, str) and any(tool.name == value for tool in tools):
+        return value
+    names = ", ".join(tool.name for tool in tools) or "none given"
+    raise BadRequestError(
+        f"tool_choice {value!r} fits no tool.", hint=f"Use auto, none, required, or a tool's name ({names})."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReply:
+    """``vectors``: one per text, L2-normalised, each of ``dimensions`` floats."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    dimensions: int
+    model: str
+    usage: Usage = Usage()
+    truncated: tuple[int, ...] = ()
+    """Indices of the texts that were cut, where cutting was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RerankReply:
+    """``scores``: one per document, higher is more relevant, in the order of the documents."""
+
+    scores: tuple[float, ...]
+    model: str
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a backend knows of its model; ``None`` where it can't know."""
+
+    id: str
+    name: str = ""
+    architecture: str | None = None
+    family: str | None = None
+    parameters: int | None = None
+    quantization: str | None = None
+    n_ctx: int | None = None
+    """Longest request, in tokens."""
+    n_ctx_train: int | None = None
+    n_gpu_layers: int | None = None
+    embedding_length: int | None = None
+    pooling: str | None = None
+    chat_template: str | None = None
+    memory_bytes: int | None = None
+    """Weights, KV cache and compute buffers while loaded."""
+    digest: str | None = None
+    """sha256 of the model file, where it is known."""
+    loaded: bool = False
+    remote: bool = False
+    """Whether prompts leave this machine."""
+    capabilities: frozenset[str] = frozenset()
+    """Of: chat, schema, tools, reasoning, streaming, embed, rerank, complete."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Something that answers calls. Every method may raise any :class:`ParlantLocalError`; cancelling the task cancels the work."""
+
+    async def chat(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> ChatReply:
+        """One whole answer. With a ``response_format`` of JSON its content validates, or an error is raised."""
+        ...
+
+    def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> AsyncIterator[ChatChunk]:
+        """The answer in pieces; the last one has ``finish_reason`` and ``usage``. Closing the iterator cancels."""
+        ...
+
+    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+        """Text that continues ``prompt``, no chat template applied."""
+        ...
+
+    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply: ...
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply: ...
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Token ids of ``text`` as typed: no BOS added, special tokens as text."""
+        ...
+
+    async def count_tokens(self, text: str) -> int: ...
+
+    def model_info(self) -> ModelInfo:
+        """Never blocks and never loads anything."""
+        ...
+
+    async def close(self) -> None:
+        """Idempotent; gives memory and connections back."""
+        ...

@@ -1,0 +1,160 @@
+"""What a caller hands to the engine and gets back. Nothing here touches llama.cpp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from parlant_local.messages import FinishReason, Timings, TokenLogprob, Usage
+
+__all__ = [
+    "AnyJson",
+    "Choices",
+    "Constraint",
+    "Generation",
+    "GenerationPiece",
+    "GenerationRequest",
+    "Grammar",
+    "JsonSchema",
+    "Limits",
+    "Priority",
+    "ReasoningPrelude",
+    "Regex",
+    "Sampling",
+]
+
+Priority = Literal["interactive", "normal", "background"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds compiled into open-ended parts of a schema, so that every constrained answer ends."""
+
+    max_string: int = 600
+    """Characters."""
+    max_items: int = 32
+    max_properties: int = 32
+    """Keys of dict-typed fields."""
+    max_digits: int = 15
+    max_depth: int = 6
+    """Of recursive schemas and values of any type."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """JSON of a schema; keys in declaration order, compact, closed, bounded by ``limits``."""
+
+    schema: Mapping[str, Any]
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyJson:
+    """Any JSON object."""
+
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """A Lark or GBNF grammar (``::=`` makes it GBNF)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """One of these texts, exactly."""
+
+    texts: tuple[str, ...]
+
+
+Constraint = JsonSchema | AnyJson | Regex | Grammar | Choices
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Temperature 0 is greedy; the order is penalties, bias, constraint, top-k, top-p, min-p, temperature."""
+
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    penalty_window: int = 256
+    """Tokens that the penalties look back on."""
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPrelude:
+    """Free thoughts before the constraint binds (and before content counts).
+
+    The prompt has already opened the thoughts (``opened``), or the model may open them itself with ``start``. They end with
+    ``end``; when ``budget`` tokens are spent, ``end`` is forced.
+    """
+
+    start: str
+    end: str
+    budget: int
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One sequence to generate."""
+
+    prompt: str | Sequence[int]
+    """Text in which special tokens count as such (a rendered template), or token ids."""
+    max_tokens: int
+    sampling: Sampling = Sampling()
+    constraint: Constraint | None = None
+    reasoning: ReasoningPrelude | None = None
+    stop: tuple[str, ...] = ()
+    """Texts that end the answer and are not part of it."""
+    add_bos: bool | None = None
+    """None: as the vocabulary says, never doubled."""
+    logprobs: int | None = None
+    """Alternatives per token; 0: only the chosen token's."""
+    prefix_group: str | None = None
+    session: str | None = None
+    priority: Priority = "normal"
+    deadline: float | None = None
+    """Seconds from submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationPiece:
+    """A piece of a streamed generation: whole UTF-8 characters, thoughts and answer kept apart."""
+
+    text: str = ""
+    reasoning: str = ""
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    final: Generation | None = None
+    """The whole result, on the last piece only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One finished generation."""
+
+    text: str
+    reasoning: str
+    tokens: tuple[int, ...]
+    """All generated token ids, thoughts and forced ones included."""
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    stopped_by: str | None = None
+    """The stop text that ended it, where one did."""

@@ -1,0 +1,353 @@
+"""Every failure parlant-local raises on purpose.
+
+The tree (catch at the level you can act on)::
+
+    ParlantLocalError
+    ├── ConfigurationError              a setting, argument or installation is wrong
+    │   ├── SettingsError               a value in a file, the environment or an argument
+    │   ├── CloudNotAllowedError        a remote target was asked for, but nobody allowed it
+    │   └── EmbeddingIdentityError      another embedding model than the one an index was built with
+    ├── CatalogError                    finding, downloading, verifying, keeping models
+    │   ├── ReferenceError_             a model reference that can't be read
+    │   ├── ModelNotFoundError          no such model; names near misses
+    │   ├── InvalidModelError           not a GGUF, truncated, corrupt, hostile
+    │   ├── ModelInUseError             deleting what is loaded here or in another process
+    │   ├── OfflineError                the network would be needed
+    │   └── DownloadError
+    │       ├── TransferError           connection, stall, wrong size; can be resumed
+    │       ├── VerificationError       the bytes are not the ones that were published
+    │       ├── DiskSpaceError          not enough room, with figures
+    │       ├── AccessError             gated, no token, or no permission
+    │       └── HubError                what the hub, registry or daemon answered
+    ├── EngineError                     running a model in this process
+    │   ├── ModelLoadError              llama.cpp could not load the file
+    │   │   ├── UnsupportedModelError   an architecture this build does not know
+    │   │   └── InsufficientMemoryError the estimate does not fit, with figures
+    │   ├── ContextOverflowError        the prompt can never fit, with figures
+    │   ├── SchemaError                 a schema that can't be compiled, naming the keyword
+    │   ├── TemplateError               a chat template that fails or misbehaves
+    │   ├── QueueFullError              too many requests are waiting
+    │   ├── StallError                  no progress for too long
+    │   ├── DeadlineExceededError       the caller's own deadline passed
+    │   ├── EngineClosedError           used after close, or the engine died
+    │   └── TextTooLongError            an input text exceeds what the embedding model takes
+    ├── OutputError                     a model answered, but not usably
+    │   ├── TruncatedOutputError        cut by the token limit before it was whole
+    │   └── InvalidOutputError          does not validate against its schema
+    ├── BackendError                    a daemon or endpoint that was asked
+    │   ├── TransientError              worth another try at the same place
+    │   │   └── RateLimitedError        429, with Retry-After where given
+    │   ├── TargetDownError             refused, timed out, cut off, loading or out of memory
+    │   ├── StreamInterruptedError      cut after the first chunk was delivered
+    │   ├── BadRequestError             the request itself is wrong
+    │   └── AuthenticationError         the key is missing or refused
+    └── SwitchingError                  choosing between targets
+        ├── NoTargetError               nothing configured can serve the call
+        ├── BudgetExceededError         the token budget for remote calls is spent
+        └── AllTargetsFailedError       every target was tried; ``causes`` has each reason
+
+Messages say what happened and to what; ``hint`` says what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AccessError",
+    "AllTargetsFailedError",
+    "AuthenticationError",
+    "BackendError",
+    "BadRequestError",
+    "BudgetExceededError",
+    "CatalogError",
+    "CloudNotAllowedError",
+    "ConfigurationError",
+    "ContextOverflowError",
+    "DeadlineExceededError",
+    "DiskSpaceError",
+    "DownloadError",
+    "EmbeddingIdentityError",
+    "EngineClosedError",
+    "EngineError",
+    "HubError",
+    "InsufficientMemoryError",
+    "InvalidModelError",
+    "InvalidOutputError",
+    "ModelInUseError",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "NoTargetError",
+    "OfflineError",
+    "OutputError",
+    "ParlantLocalError",
+    "QueueFullError",
+    "RateLimitedError",
+    "ReferenceError_",
+    "SchemaError",
+    "SettingsError",
+    "StallError",
+    "StreamInterruptedError",
+    "SwitchingError",
+    "TargetDownError",
+    "TemplateError",
+    "TextTooLongError",
+    "TransferError",
+    "TransientError",
+    "TruncatedOutputError",
+    "UnsupportedModelError",
+    "VerificationError",
+]
+
+
+class ParlantLocalError(Exception):
+    """Root of the tree.
+
+    ``message`` says what happened and to what; ``hint`` names the next step. ``str()`` gives both on one line.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class ConfigurationError(ParlantLocalError):
+    """A setting, an argument or the installation is wrong; no retry will help."""
+
+
+class SettingsError(ConfigurationError):
+    """A bad value in a settings file, the environment or an argument."""
+
+
+class CloudNotAllowedError(ConfigurationError):
+    """A remote target would have been used, but ``allow_cloud`` forbids it."""
+
+
+class EmbeddingIdentityError(ConfigurationError):
+    """Another embedding model than the pinned one: vectors of two models don't mix."""
+
+
+class CatalogError(ParlantLocalError):
+    """Finding, downloading, verifying or keeping a model failed."""
+
+
+class ReferenceError_(CatalogError):  # the underscore keeps Python's own ReferenceError visible
+    """A model reference that can't be read, or that means several things."""
+
+
+class ModelNotFoundError(CatalogError):
+    """No such model. ``near`` holds ids that look similar."""
+
+    def __init__(self, message: str, *, near: Sequence[str] = (), hint: str = "") -> None:
+        if near and not hint:
+            hint = "Did you mean " + " or ".join(near) + "?"
+        super().__init__(message, hint=hint)
+        self.near = tuple(near)
+
+
+class InvalidModelError(CatalogError):
+    """Not a GGUF, truncated, corrupt, or hostile."""
+
+
+class ModelInUseError(CatalogError):
+    """The file is loaded here or in another process."""
+
+
+class OfflineError(CatalogError):
+    """Offline mode is on and the network would be needed."""
+
+
+class DownloadError(CatalogError):
+    """A download did not finish; what was fetched is kept unless it was wrong."""
+
+
+class TransferError(DownloadError):
+    """The connection failed, stalled, or sent the wrong number of bytes. Can be resumed."""
+
+
+class VerificationError(DownloadError):
+    """The bytes are not the ones that were published."""
+
+
+class DiskSpaceError(DownloadError):
+    """Not enough room on the disk."""
+
+    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+        """Bytes."""
+        self.available = available
+        """Bytes."""
+
+
+class AccessError(DownloadError):
+    """Gated, no token, or a token without permission."""
+
+
+class HubError(DownloadError):
+    """A hub, registry or daemon answered with an error. ``status`` is its HTTP status where there was one."""
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class EngineError(ParlantLocalError):
+    """Running a model in this process failed."""
+
+
+class ModelLoadError(EngineError):
+    """llama.cpp could not load the file."""
+
+
+class UnsupportedModelError(ModelLoadError):
+    """An architecture or a format that this llama.cpp build does not know."""
+
+
+class InsufficientMemoryError(ModelLoadError):
+    """The model with its context does not fit in memory."""
+
+    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+        """Bytes: weights + KV cache + compute buffers."""
+        self.available = available
+        """Bytes."""
+
+
+class ContextOverflowError(EngineError):
+    """The prompt with its answer can never fit in the context."""
+
+    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+        """Tokens."""
+        self.available = available
+        """Tokens."""
+
+
+class SchemaError(EngineError):
+    """A schema or grammar that can't be compiled. ``keyword`` is the part at fault where known."""
+
+    def __init__(self, message: str, *, keyword: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.keyword = keyword
+
+
+class TemplateError(EngineError):
+    """A chat template is missing, fails, or exceeds its limits."""
+
+
+class QueueFullError(EngineError):
+    """Too many requests are waiting. ``limit`` is the queue's bound."""
+
+    def __init__(self, message: str, *, limit: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit
+
+
+class StallError(EngineError):
+    """A running request made no progress for the stall limit."""
+
+
+class DeadlineExceededError(EngineError):
+    """The deadline that the caller set has passed."""
+
+
+class EngineClosedError(EngineError):
+    """The engine was closed, or its thread died."""
+
+
+class TextTooLongError(EngineError):
+    """An input text is longer than the embedding model takes."""
+
+    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+        """Tokens."""
+        self.available = available
+        """Tokens."""
+
+
+class OutputError(ParlantLocalError):
+    """A model answered, but not usably."""
+
+
+class TruncatedOutputError(OutputError):
+    """The answer was cut by the token limit before it was whole."""
+
+    def __init__(self, message: str, *, used: int, limit: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.used = used
+        """Tokens."""
+        self.limit = limit
+        """Tokens."""
+
+
+class InvalidOutputError(OutputError):
+    """The answer does not validate against its schema."""
+
+
+class BackendError(ParlantLocalError):
+    """A daemon or an endpoint failed. ``status`` is its HTTP status where there was one."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.retry_after = retry_after
+        """Seconds, as the other side asked."""
+
+
+class TransientError(BackendError):
+    """Worth another try at the same place."""
+
+
+class RateLimitedError(TransientError):
+    """The other side asks us to slow down."""
+
+
+class TargetDownError(BackendError):
+    """Refused, timed out, cut off, still loading, or out of memory."""
+
+
+class StreamInterruptedError(BackendError):
+    """The stream broke after its first chunk was delivered; nothing else may take it over."""
+
+
+class BadRequestError(BackendError):
+    """The request itself is wrong; no target will take it."""
+
+
+class AuthenticationError(BackendError):
+    """The key is missing, wrong, or has no permission."""
+
+
+class SwitchingError(ParlantLocalError):
+    """Choosing between targets failed."""
+
+
+class NoTargetError(SwitchingError):
+    """Nothing that is configured can serve the call."""
+
+
+class BudgetExceededError(SwitchingError):
+    """The token budget for remote calls is spent."""
+
+
+class AllTargetsFailedError(SwitchingError):
+    """Every target was tried. ``causes`` is an exception group with each one's reason."""
+
+    def __init__(self, message: str, *, causes: ExceptionGroup[Exception], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.causes = causes

@@ -1,0 +1,371 @@
+"""Messages in, messages out: one set of types for engine, backends, services and server, with OpenAI's shapes on the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+from parlant_local.errors import BadRequestError
+
+__all__ = [
+    "ChatChunk",
+    "ChatReply",
+    "Delta",
+    "FinishReason",
+    "Message",
+    "MessageLike",
+    "ResponseFormat",
+    "Role",
+    "Timings",
+    "TokenLogprob",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolChoice",
+    "Usage",
+    "as_messages",
+    "as_tools",
+]
+
+Role = Literal["system", "user", "assistant", "tool", "function"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+ToolChoice: TypeAlias = str
+"""``"auto"``, ``"none"``, ``"required"``, or the name of a tool."""
+
+_ROLES = frozenset(get_args(Role))
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that an assistant asks for. ``arguments`` is JSON text, as OpenAI sends it."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def parsed(self) -> Any:
+        """The arguments as a Python value; raises ``json.JSONDecodeError`` where the model wrote no JSON."""
+        return json.loads(self.arguments or "{}")
+
+    def to_openai(self) -> dict[str, Any]:
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+    @classmethod
+    def from_openai(cls, data: Mapping[str, Any]) -> ToolCall:
+        function = data.get("function")
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise BadRequestError(f"A tool call needs a function with a name; got {dict(data)!r}.")
+        arguments = function.get("arguments")
+        if arguments is None:
+            arguments = "{}"
+        elif not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        return cls(id=str(data.get("id") or ""), name=function["name"], arguments=arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. ``content`` is plain text; parts in lists are joined on the way in."""
+
+    role: Role
+    content: str | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+    @classmethod
+    def system(cls, content: str) -> Message:
+        return cls("system", content)
+
+    @classmethod
+    def user(cls, content: str) -> Message:
+        return cls("user", content)
+
+    @classmethod
+    def assistant(cls, content: str) -> Message:
+        return cls("assistant", content)
+
+    @classmethod
+    def from_openai(cls, data: Mapping[str, Any]) -> Message:
+        role = data.get("role")
+        if role == "developer":  # OpenAI's newer name for the system role
+            role = "system"
+        if role not in _ROLES:
+            raise BadRequestError(
+                f"Unknown message role {role!r}.", hint=f"Use one of {', '.join(sorted(_ROLES))}, developer."
+            )
+        calls = [ToolCall.from_openai(call) for call in data.get("tool_calls") or ()]
+        legacy = data.get("function_call")
+        if legacy and not calls:
+            calls = [ToolCall.from_openai({"id": "", "function": legacy})]
+        return cls(
+            role=role,
+            content=_text(data.get("content")),
+            name=data.get("name"),
+            tool_calls=tuple(calls),
+            tool_call_id=data.get("tool_call_id"),
+            reasoning=data.get("reasoning") or data.get("reasoning_content"),
+        )
+
+    def to_openai(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.name is not None:
+            data["name"] = self.name
+        if self.tool_calls:
+            data["tool_calls"] = [call.to_openai() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            data["tool_call_id"] = self.tool_call_id
+        if self.reasoning is not None:
+            data["reasoning_content"] = self.reasoning
+        return data
+
+
+MessageLike: TypeAlias = "Message | Mapping[str, Any]"
+
+
+def _text(content: Any) -> str | None:
+    if content is None or isinstance(content, str):
+        return content
+    if isinstance(content, Sequence):
+        parts: list[str] = []
+        for part in content:
+            if isinstance(part, str):
+                parts.append(part)
+            elif isinstance(part, Mapping) and part.get("type") in ("text", "input_text", "output_text", None):
+                parts.append(str(part.get("text", "")))
+            else:
+                kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+                raise BadRequestError(
+                    f"Message parts of type {kind!r} are not supported.", hint="Send text parts only."
+                )
+        return "".join(parts)
+    raise BadRequestError(f"Message content must be text or a list of parts, not {type(content).__name__}.")
+
+
+def as_messages(value: str | MessageLike | Iterable[MessageLike]) -> tuple[Message, ...]:
+    """A string (one user message), one message, or several, in OpenAI's shape or ours."""
+    if isinstance(value, str):
+        return (Message.user(value),)
+    if isinstance(value, Message):
+        return (value,)
+    if isinstance(value, Mapping):
+        return (Message.from_openai(value),)
+    messages = tuple(item if isinstance(item, Message) else Message.from_openai(item) for item in value)
+    if not messages:
+        raise BadRequestError("A chat needs at least one message.")
+    return messages
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call. ``parameters`` is a JSON schema of type object."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+
+    @classmethod
+    def from_openai(cls, data: Mapping[str, Any]) -> Tool:
+        function = data.get("function", data)
+        if data.get("type", "function") != "function" or not isinstance(function, Mapping):
+            raise BadRequestError(f"Only tools of type 'function' are supported, not {data.get('type')!r}.")
+        name = function.get("name")
+        if not isinstance(name, str) or not name:
+            raise BadRequestError("A tool needs a name.")
+        return cls(
+            name=name,
+            description=function.get("description") or "",
+            parameters=function.get("parameters") or {"type": "object", "properties": {}},
+        )
+
+    def to_openai(self) -> dict[str, Any]:
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": dict(self.parameters),
+            },
+        }
+
+
+def as_tools(value: Iterable[Tool | Mapping[str, Any]] | None) -> tuple[Tool, ...]:
+    return tuple(item if isinstance(item, Tool) else Tool.from_openai(item) for item in value or ())
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """What an answer must look like: free text, any JSON object, or JSON of a schema."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    schema: Mapping[str, Any] | None = None
+    name: str = "response"
+
+    @classmethod
+    def text(cls) -> ResponseFormat:
+        return cls()
+
+    @classmethod
+    def json_object(cls) -> ResponseFormat:
+        return cls("json_object")
+
+    @classmethod
+    def json_schema(cls, schema: Mapping[str, Any], name: str = "response") -> ResponseFormat:
+        return cls("json_schema", schema, name)
+
+    @classmethod
+    def coerce(cls, value: Any) -> ResponseFormat:
+        """From ours, OpenAI's dictionaries (``json_object`` with a ``schema`` too), or a Pydantic model class."""
+        if value is None:
+            return cls()
+        if isinstance(value, ResponseFormat):
+            return value
+        if isinstance(value, type) and hasattr(value, "model_json_schema"):
+            return cls("json_schema", value.model_json_schema(), value.__name__)
+        if isinstance(value, Mapping):
+            kind = value.get("type")
+            if kind == "text":
+                return cls()
+            if kind == "json_object":
+                schema = value.get("schema")
+                return cls("json_schema", schema) if isinstance(schema, Mapping) else cls("json_object")
+            if kind == "json_schema":
+                inner = value.get("json_schema")
+                inner = inner if isinstance(inner, Mapping) else value
+                schema = inner.get("schema")
+                if not isinstance(schema, Mapping):
+                    raise BadRequestError("response_format of type json_schema needs json_schema.schema.")
+                return cls("json_schema", schema, str(inner.get("name") or "response"))
+        raise BadRequestError(
+            f"Unknown response_format {value!r}.", hint="Use text, json_object, json_schema or a Pydantic model."
+        )
+
+    def to_openai(self) -> dict[str, Any]:
+        if self.type == "json_schema":
+            return {
+                "type": "json_schema",
+                "json_schema": {"name": self.name, "schema": dict(self.schema or {}), "strict": True},
+            }
+        return {"type": self.type}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. ``cached_tokens`` are prompt tokens that were not computed again."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+    def to_openai(self) -> dict[str, Any]:
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of one answer went, in seconds, and how its tokens came about."""
+
+    queued: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+    first_token: float = 0.0
+    """From submission to the first token delivered."""
+    constraint: float = 0.0
+    """Spent computing masks and advancing the constraint."""
+    prefilled_tokens: int = 0
+    reused_tokens: int = 0
+    forced_tokens: int = 0
+    """Appended without sampling because the constraint left one way on."""
+    drafted_tokens: int = 0
+    sampled_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One sampled token with its natural-log probability and the most likely alternatives."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] = ()
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """One whole answer."""
+
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+    timings: Timings = Timings()
+    model: str = ""
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    warnings: tuple[str, ...] = ()
+    alternatives: tuple[ChatReply, ...] = ()
+    """The other answers where ``n`` asked for more than one."""
+
+    @property
+    def has_tool_calls(self) -> bool:
+        return bool(self.tool_calls)
+
+    @property
+    def choices(self) -> tuple[ChatReply, ...]:
+        return (replace(self, alternatives=()), *self.alternatives)
+
+    def to_message(self) -> Message:
+        """The answer as the next message of its conversation."""
+        return Message("assistant", self.content or None, tool_calls=self.tool_calls, reasoning=self.reasoning or None)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call in a stream: ``id`` and ``name`` come once, ``arguments`` in pieces."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatChunk:
+    """One piece of a streamed answer. The last one has ``finish_reason`` and ``usage``."""
+
+    delta: Delta = Delta()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+    index: int = 0
+    model: str = ""
+    logprobs: tuple[TokenLogprob, ...] | None = None

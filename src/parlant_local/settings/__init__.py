@@ -1,0 +1,32 @@
+"""One tree of settings: command line, then environment, then one file, then defaults.
+
+Sections live in files of their own; :mod:`parlant_local.settings.loading` puts the layers together and remembers where
+each value came from. Unknown keys are errors everywhere.
+"""
+
+from __future__ import annotations
+
+from parlant_local.settings.embedding import EmbeddingSettings
+from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
+from parlant_local.settings.engine import EngineSettings, PrefixSettings
+from parlant_local.settings.generation import GenerationSettings, OutputLimits
+from parlant_local.settings.loading import load_settings
+from parlant_local.settings.moderation import ModerationSettings
+from parlant_local.settings.switching import BreakerSettings, BudgetSettings, SwitcherSettings
+from parlant_local.settings.tree import Settings
+
+__all__ = [
+    "BreakerSettings",
+    "BudgetSettings",
+    "EmbeddingSettings",
+    "EndpointSettings",
+    "EngineSettings",
+    "GenerationSettings",
+    "ModerationSettings",
+    "OllamaSettings",
+    "OutputLimits",
+    "PrefixSettings",
+    "Settings",
+    "SwitcherSettings",
+    "load_settings",
+]

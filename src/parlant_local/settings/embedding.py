@@ -1,0 +1,20 @@
+"""Which embedding model stands behind Parlant's vector stores."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from parlant_local.settings.section import Section
+
+__all__ = ["EmbeddingSettings"]
+
+
+class EmbeddingSettings(Section):
+    model: str | None = None
+    """A catalogue id, reference or GGUF path of an embedding model; None: the deterministic lexical embedder."""
+
+    dimensions: int = Field(default=512, ge=64, le=8192)
+    """Dimensions of the lexical embedder; models bring their own."""
+
+    truncate: bool = False
+    """Cut texts that are too long (reported in the log) instead of refusing them."""

@@ -1,0 +1,96 @@
+"""How GGUF models run in this process."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from parlant_local.settings.section import Section
+
+__all__ = ["EngineSettings", "KvType", "PrefixSettings"]
+
+KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+
+_MIB = 1024 * 1024
+
+
+class PrefixSettings(Section):
+    """Prompt prefixes kept between requests."""
+
+    memory_mb: int = Field(default=1024, ge=0)
+    """Host memory for retained sequence states, in MiB. 0 keeps none."""
+
+    disk: bool = True
+    """Keep static prefixes (seen in two sessions or more) on disk, so that a restart starts warm."""
+
+    disk_mb: int = Field(default=4096, ge=0)
+    """Disk space for them, in MiB."""
+
+    min_tokens: int = Field(default=64, ge=1)
+    """Shorter prefixes are cheaper to compute again than to keep."""
+
+
+class EngineSettings(Section):
+    """Options of the in-process engine; ``None`` means measured or derived at load."""
+
+    n_ctx: int | None = Field(default=None, ge=16)
+    """Longest request, prompt and answer together, in tokens. None: as trained, shrunk to what fits in memory."""
+
+    kv_tokens: int | None = Field(default=None, ge=16)
+    """KV cache cells that all live requests share. None: room for several typical requests, as memory allows."""
+
+    n_seq_max: int = Field(default=16, ge=1, le=255)
+    """Sequences running at once; more requests wait in the queue."""
+
+    n_batch: int = Field(default=2048, ge=1)
+    """Tokens of one llama_decode call at most."""
+
+    n_ubatch: int = Field(default=512, ge=1)
+    """Micro-batch: tokens computed at once; cancellation takes effect between two of them."""
+
+    n_threads: int | None = Field(default=None, ge=1)
+    """Threads for decoding. None: the usable physical cores."""
+
+    n_threads_batch: int | None = Field(default=None, ge=1)
+    """Threads for prefill. None: all usable cores."""
+
+    n_gpu_layers: int = -1
+    """Layers on the GPU; -1: all of them where the build has one."""
+
+    kv_type: KvType = "f16"
+    """Element type of the KV cache."""
+
+    flash_attention: Literal["auto", "on", "off"] = "auto"
+
+    unified_kv: bool | None = None
+    """One pool of cells for all sequences, or an equal share for each. None: by hardware, or as `bench --save` found."""
+
+    use_mmap: bool = True
+    use_mlock: bool = False
+
+    seed: int | None = Field(default=None, ge=0)
+    """Seed of requests that bring none. None: a new one each time."""
+
+    rope_freq_base: float | None = Field(default=None, gt=0)
+    rope_freq_scale: float | None = Field(default=None, gt=0)
+
+    lora: dict[str, float] = Field(default_factory=dict)
+    """LoRA adapters: GGUF path to scale."""
+
+    verbose: bool = False
+    """Show llama.cpp's own log."""
+
+    max_queue: int = Field(default=256, ge=1)
+    """Requests that may wait; one more is refused."""
+
+    stall_seconds: float = Field(default=300.0, gt=0)
+    """A running request without any progress for this long fails. Waiting in the queue doesn't count."""
+
+    memory_mb: int | None = Field(default=None, ge=64)
+    """Memory that loaded models may take together, in MiB. None: what is available, less a reserve."""
+
+    keep_alive_seconds: float = Field(default=1800.0, ge=0)
+    """An idle model is unloaded after this long when another one needs its place."""
+
+    prefixes: PrefixSettings = PrefixSettings()

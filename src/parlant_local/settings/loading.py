@@ -1,0 +1,159 @@
+"""Layers put together: arguments over environment over one file over defaults, each value's origin remembered."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from parlant_local.errors import SettingsError
+from parlant_local.settings.tree import Settings
+
+__all__ = ["ENV_PREFIX", "config_path", "load_settings"]
+
+ENV_PREFIX = "PARLANT_LOCAL_"
+_CONFIG_VARIABLES = ("PARLANT_LOCAL_CONFIG", "CONFIG_PATH")
+_MAX_FILE_BYTES = 1024 * 1024
+
+
+def config_path(argument: Path | str | None = None) -> tuple[Path, str] | None:
+    """The settings file to read and who named it, or None."""
+    if argument is not None:
+        return Path(argument).expanduser(), "--config"
+    for name in _CONFIG_VARIABLES:
+        if value := os.environ.get(name):
+            return Path(value).expanduser(), name
+    return None
+
+
+def load_settings(config: Path | str | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read every layer and validate the whole.
+
+    ``overrides`` are command-line or constructor arguments: dotted keys (``engine.n_ctx``) or nested mappings;
+    ``None`` values mean "not given". Raises :class:`SettingsError` naming the key, its value and where it stands.
+    """
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if (found := config_path(config)) is not None:
+        path, named_by = found
+        _merge(merged, origins, _read_file(path, named_by), lambda _key: str(path))
+    _merge(merged, origins, _read_environment(), _variable_of)
+    _merge(merged, origins, _nest(overrides or {}), lambda _key: "argument")
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(
+            _explain(error, origins), hint="See `parlant-local doctor` for where values come from."
+        ) from None
+    settings._origins.update(origins)
+    return settings
+
+
+def _read_file(path: Path, named_by: str) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise SettingsError(f"The settings file {path} is larger than 1 MiB.")
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"The settings file {path} (from {named_by}) can't be read: {error.strerror}.",
+            hint="Check the path, or leave it out to use defaults.",
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"The settings file {path} is not UTF-8 text.") from None
+    try:
+        data = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise SettingsError(f"The settings file {path} is not valid {path.suffix or 'YAML'}: {detail}.") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise SettingsError(f"The settings file {path} must hold a mapping of keys, not a {type(data).__name__}.")
+    return data
+
+
+def _read_environment() -> dict[str, Any]:
+    known = set(Settings.model_fields)
+    for name in os.environ:
+        if name.upper().startswith(ENV_PREFIX) and name not in _CONFIG_VARIABLES:
+            top = name[len(ENV_PREFIX) :].lower().split("__")[0]
+            if top not in known:
+                raise SettingsError(
+                    f"The environment variable {name} sets nothing that parlant-local knows.",
+                    hint=f"Known: {', '.join(ENV_PREFIX + field.upper() for field in sorted(known))}.",
+                )
+    source = EnvSettingsSource(
+        Settings,  # type: ignore[arg-type]  # any model works: the source only looks at its fields
+        case_sensitive=False,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+    )
+    try:
+        return source()
+    except Exception as error:  # pydantic-settings wraps a bad JSON value in its own SettingsError
+        cause = error.__cause__ or error
+        raise SettingsError(f"A {ENV_PREFIX}* environment variable can't be read: {error} ({cause}).") from None
+
+
+def _variable_of(key: str) -> str:
+    full = ENV_PREFIX + key.upper().replace(".", "__")
+    if full in os.environ:
+        return full
+    # A whole section may have been given as JSON in one variable.
+    return ENV_PREFIX + key.upper().split(".")[0]
+
+
+def _nest(flat: Mapping[str, object]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        if value is None:
+            continue
+        node = nested
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        if isinstance(value, BaseModel):
+            value = value.model_dump(exclude_unset=True)
+        node[leaf] = value
+    return nested
+
+
+def _merge(
+    target: dict[str, Any],
+    origins: dict[str, str],
+    layer: Mapping[str, Any],
+    origin: Callable[[str], str],
+    prefix: str = "",
+) -> None:
+    for key, value in layer.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            node = target.setdefault(key, {})
+            if isinstance(node, dict):
+                _merge(node, origins, value, origin, f"{dotted}.")
+                continue
+        target[key] = value
+        origins[dotted] = origin(dotted)
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    """One line for the first problems; the count says if there are more."""
+    problems = error.errors(include_url=False)
+    lines = []
+    for problem in problems[:3]:
+        key = ".".join(str(part) for part in problem["loc"])
+        where = origins.get(key) or next((o for k, o in origins.items() if k.startswith(key)), "argument")
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown key {key!r} (from {where})")
+        else:
+            lines.append(f"{key} = {problem['input']!r} (from {where}): {problem['msg']}")
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return f"Bad settings: {'; '.join(lines)}{more}."

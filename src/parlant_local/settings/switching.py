@@ -1,0 +1,53 @@
+"""Which model answers, and when another one may."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from parlant_local.settings.section import Section
+
+__all__ = ["BreakerSettings", "BudgetSettings", "SwitcherSettings"]
+
+
+class BreakerSettings(Section):
+    """When a target that fails is left alone."""
+
+    failure_threshold: int = Field(default=3, ge=1)
+    """Consecutive failures that open the breaker."""
+
+    failure_ratio: float = Field(default=0.5, gt=0, le=1)
+    """Or this share of failures within the window."""
+
+    min_calls: int = Field(default=5, ge=1)
+    window_seconds: float = Field(default=60.0, gt=0)
+    cooldown_seconds: float = Field(default=15.0, gt=0)
+    """First pause before one probe; doubles up to the maximum."""
+
+    max_cooldown_seconds: float = Field(default=300.0, gt=0)
+
+
+class BudgetSettings(Section):
+    """Tokens that remote targets may cost; None: no limit."""
+
+    daily_tokens: int | None = Field(default=None, ge=0)
+    total_tokens: int | None = Field(default=None, ge=0)
+
+
+class SwitcherSettings(Section):
+    fallbacks: tuple[str, ...] = ()
+    """Model ids tried in this order after the default one."""
+
+    policy: Literal["local_first", "fastest", "cheapest", "quality", "explicit"] = "local_first"
+    allow_cloud: Literal["never", "fallback", "always"] = "never"
+    """Whether prompts may leave this machine: never, only when local targets fail, or always."""
+
+    deadline_seconds: float = Field(default=120.0, gt=0)
+    """For the whole chain of remote targets; local ones have the engine's stall limit."""
+
+    max_attempts: int = Field(default=2, ge=1, le=10)
+    """Attempts at one target for failures worth another try."""
+
+    breaker: BreakerSettings = BreakerSettings()
+    budget: BudgetSettings = BudgetSettings()

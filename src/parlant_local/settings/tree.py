@@ -1,0 +1,74 @@
+"""The tree itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PrivateAttr
+
+from parlant_local.settings.embedding import EmbeddingSettings
+from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
+from parlant_local.settings.engine import EngineSettings
+from parlant_local.settings.generation import GenerationSettings
+from parlant_local.settings.moderation import ModerationSettings
+from parlant_local.settings.section import Section
+from parlant_local.settings.switching import SwitcherSettings
+
+__all__ = ["Settings"]
+
+
+def _data_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "parlant-local"
+
+
+class Settings(Section):
+    """Every setting, with its default. Read them with :func:`parlant_local.settings.load_settings`."""
+
+    model: str | None = None
+    """Model of the agent: a catalogue id, a reference or a GGUF path. None: the best one there is."""
+
+    home: Path = Field(default_factory=_data_home)
+    """Where models, prefixes and counters live."""
+
+    models_dir: Path | None = None
+    """Where downloaded models live; None: ``models`` in the home."""
+
+    offline: bool = False
+    """Never open a socket to another machine (HF_HUB_OFFLINE=1 does the same)."""
+
+    log_level: Literal["debug", "info", "warning", "error", "none"] = "info"
+
+    engine: EngineSettings = EngineSettings()
+    generation: GenerationSettings = GenerationSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    moderation: ModerationSettings = ModerationSettings()
+    switcher: SwitcherSettings = SwitcherSettings()
+    ollama: OllamaSettings = OllamaSettings()
+    endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
+    """Endpoints that speak OpenAI's API, by name."""
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def models_path(self) -> Path:
+        return self.models_dir or self.home / "models"
+
+    def origin(self, key: str) -> str:
+        """Where the value of a dotted key came from: ``default``, a file's path, an environment variable, or ``argument``."""
+        return self._origins.get(key, "default")
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Dotted key to origin, of every value that is not a default."""
+        return dict(self._origins)
+
+    @classmethod
+    def load(cls, config: Path | str | None = None, **overrides: object) -> Settings:
+        """See :func:`parlant_local.settings.load_settings`."""
+        from parlant_local.settings.loading import load_settings
+
+        return load_settings(config, overrides)
