@@ -58,8 +58,9 @@ class _LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the table, so that --help imports no verb.
-        with formatter.section("Commands"):
-            formatter.write_dl([(verb, _VERBS[verb][1]) for verb in self.list_commands(ctx)])
+        if verbs := self.list_commands(ctx):
+            with formatter.section("Commands"):
+                formatter.write_dl([(verb, _VERBS[verb][1]) for verb in verbs])
 
 
 def _exists(home: str) -> bool:
