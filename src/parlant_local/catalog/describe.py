@@ -1,0 +1,88 @@
+"""From a GGUF file to a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+from parlant_local.catalog.families import model_type
+from parlant_local.catalog.names import local_id, model_stem
+from parlant_local.catalog.records import LocalModel, ModelFile, ModelSource, ModelType
+from parlant_local.errors import InvalidModelError
+from parlant_local.gguf_info import GGUFHeader, read_header, sha256_file
+
+__all__ = ["describe", "file_record", "matches_disk"]
+
+_NOT_MODELS = {
+    "vocab": "holds a vocabulary only, no weights",
+    "mmproj": "is a vision projector, which belongs to another model",
+    "imatrix": "is an importance matrix for quantizing",
+    "adapter": "is a LoRA adapter; give it to a model as engine.lora",
+    "controlvector": "is a control vector",
+}
+
+
+def describe(
+    path: Path,
+    *,
+    source: ModelSource,
+    name: str | None = None,
+    family: ModelType | None = None,
+    hash_files: bool = False,
+    digests: tuple[str, ...] = (),
+    stop: Event | None = None,
+) -> LocalModel:
+    """Record of the model at ``path`` (any shard of a split one), after its header and tensor bounds are checked.
+
+    Files get the given ``digests``, or are hashed. Raises :class:`InvalidModelError`.
+    """
+    header = read_header(path)
+    if (why := _NOT_MODELS.get(header.kind)) is not None:
+        raise InvalidModelError(f"{path} {why}.")
+    files = tuple(
+        file_record(item, digests[at] if digests else sha256_file(item, stop=stop) if hash_files else None)
+        for at, item in enumerate(header.paths)
+    )
+    return from_header(header, source=source, name=name or model_stem(header.path.name), family=family, files=files)
+
+
+def from_header(
+    header: GGUFHeader, *, source: ModelSource, name: str, family: ModelType | None, files: tuple[ModelFile, ...]
+) -> LocalModel:
+    chosen = family or model_type(header, name)
+    return LocalModel(
+        id=local_id(chosen, name),
+        name=name,
+        type=chosen,
+        source=source,
+        files=files,
+        quantization=header.quantization,
+        architecture=header.architecture or None,
+        parameters=header.parameter_count or None,
+        active_parameters=header.active_parameter_count or None,
+        context_length=header.context_length,
+        embedding_length=header.embedding_length,
+        pooling=header.pooling,
+        has_chat_template=header.chat_template is not None,
+        license=header.text("general.license"),
+    )
+
+
+def file_record(path: Path, sha256: str | None) -> ModelFile:
+    status = path.stat()
+    return ModelFile(path, status.st_size, sha256, status.st_mtime_ns)
+
+
+def matches_disk(item: ModelFile) -> str:
+    """Empty if the file is as it was when verified, else what is different."""
+    try:
+        status = item.path.stat()
+    except FileNotFoundError:
+        return f"{item.path} was moved or deleted"
+    except OSError as error:
+        return f"{item.path} can't be read: {error.strerror}"
+    if status.st_size != item.size:
+        return f"{item.path} has {status.st_size:,} bytes instead of {item.size:,}"
+    if item.mtime_ns is not None and status.st_mtime_ns != item.mtime_ns:
+        return f"{item.path} was changed since it was verified"
+    return ""

@@ -1,0 +1,109 @@
+"""Files of models that are here: copying them in, checking them again, freeing them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from parlant_local.catalog.disk import check_space
+from parlant_local.catalog.names import check_component, inside, model_stem, slug
+from parlant_local.catalog.records import LocalModel
+from parlant_local.errors import CatalogError, InvalidModelError
+from parlant_local.gguf_info import in_use, read_header, sha256_file, shard_paths
+
+__all__ = ["copy_into", "delete_files", "verify_files"]
+
+
+def copy_into(path: Path, folder: Path, name: str | None) -> Path:
+    """Copy a model (all its shards) below ``folder``; returns the copy of ``path``'s first shard. Never half there."""
+    sources = shard_paths(path)
+    read_header(sources[0])
+    target_folder = folder / slug(name or model_stem(sources[0].name))
+    check_space(folder, sum(item.stat().st_size for item in sources), f"Copying {path.name}")
+    target_folder.mkdir(parents=True, exist_ok=True)
+    targets = [inside(folder, target_folder / check_component(item.name)) for item in sources]
+    for source, target in zip(sources, targets, strict=True):
+        scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        try:
+            shutil.copyfile(source, scratch)
+            scratch.replace(target)
+        except OSError as error:
+            raise CatalogError(f"{source} can't be copied to {target}: {error.strerror}.") from None
+        finally:
+            scratch.unlink(missing_ok=True)
+    return targets[0]
+
+
+def verify_files(model: LocalModel) -> str:
+    """Hash every file and check the header; empty if all is well, else what is wrong."""
+    for item in model.files:
+        try:
+            size = item.path.stat().st_size
+            if size != item.size:
+                return f"{item.path} has {size:,} bytes instead of {item.size:,}"
+            digest = sha256_file(item.path)
+        except OSError as error:
+            return f"{item.path} can't be read: {error.strerror}"
+        if item.sha256 is not None and digest != item.sha256:
+            return f"{item.path} has the sha256 {digest[:12]}… instead of {item.sha256[:12]}…"
+    try:
+        read_header(model.files[0].path)
+    except InvalidModelError as error:
+        return error.message.rstrip(".")
+    return ""
+
+
+def delete_files(model: LocalModel, others: Iterable[LocalModel], models_dir: Path) -> int:
+    """Remove the files of ``model`` that no other record needs, links and what they point to; returns bytes freed."""
+    needed = {path.resolve() for other in others for path in other.paths}
+    present = [item.path for item in model.files if item.path.exists()]
+    dangling = [item.path for item in model.files if item.path.is_symlink() and not item.path.exists()]
+    freed = 0
+    with in_use.claim([path for path in present if path.resolve() not in needed]):
+        for path in present:
+            freed += _free(path, needed)
+    for path in dangling:
+        path.unlink()
+    for path in (*present, *dangling):
+        _remove_empty(path.parent, models_dir)
+    return freed
+
+
+def _free(path: Path, needed: set[Path]) -> int:
+    target = path.resolve()
+    if path.is_symlink():
+        path.unlink()
+        if target in needed or _linked_elsewhere(path, target):
+            return 0
+    elif target in needed:
+        return 0
+    size = target.stat().st_size if target.exists() else 0
+    target.unlink(missing_ok=True)
+    return size
+
+
+def _linked_elsewhere(link: Path, target: Path) -> bool:
+    """Whether another snapshot of a hub cache still points to a blob."""
+    repository = target.parent.parent
+    snapshots = repository / "snapshots"
+    if target.parent.name != "blobs" or not snapshots.is_dir():
+        return False
+    for folder, _, names in os.walk(snapshots):
+        for name in names:
+            other = Path(folder) / name
+            if other != link and other.is_symlink() and other.resolve() == target:
+                return True
+    return False
+
+
+def _remove_empty(folder: Path, models_dir: Path) -> None:
+    """Remove folders that a model left empty, up to the models folder or a hub cache's repository."""
+    while folder != models_dir and not folder.name.startswith("models--") and folder.parent != folder:
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # not empty, or not ours to remove
+        folder = folder.parent

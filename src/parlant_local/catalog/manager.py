@@ -1,0 +1,243 @@
+"""The catalogue's face: which models exist, how they get here, and how they go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from parlant_local.catalog.describe import describe, file_record, matches_disk
+from parlant_local.catalog.index import ModelIndex
+from parlant_local.catalog.keeping import copy_into, delete_files, verify_files
+from parlant_local.catalog.lookup import by_reference, find, near_misses, unusable
+from parlant_local.catalog.offline import offline_by_environment
+from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
+from parlant_local.catalog.references import PathReference, parse_reference
+from parlant_local.catalog.shipped import SHIPPED_ID, shipped_model
+from parlant_local.errors import CatalogError, ModelNotFoundError, ReferenceError_, VerificationError
+from parlant_local.observability import ConsoleLogger, Logger
+from parlant_local.settings import Settings, load_settings
+
+__all__ = ["LocalModelManager"]
+
+States = Literal["all"] | Iterable[ModelState | str]
+
+
+class LocalModelManager:
+    """Finds, downloads, verifies and keeps models.
+
+    Everything that only looks (``list_models``, ``get_model``, ``find``, ``resolve``) is synchronous and never opens a
+    socket; what takes time is awaited. ``models_dir`` and ``offline`` win over ``settings``, which default to the
+    environment and the settings file.
+    """
+
+    def __init__(
+        self,
+        logger: Logger | None = None,
+        models_dir: Path | str | None = None,
+        settings: Settings | None = None,
+        offline: bool | None = None,
+    ) -> None:
+        self.logger: Logger = logger or ConsoleLogger("warning")
+        self.settings = settings or load_settings()
+        explicit = models_dir or self.settings.models_dir
+        self.models_dir = Path(explicit or self.settings.models_path).expanduser().absolute()
+        self._own_folder = explicit is not None
+        self._offline = bool(offline or self.settings.offline)
+        self._index = ModelIndex(self.models_dir / "index")
+
+    @property
+    def offline(self) -> bool:
+        """Whether the network is off limits: by argument, by setting, or by ``HF_HUB_OFFLINE``."""
+        return self._offline or offline_by_environment() is not None
+
+    async def initialize(self) -> None:
+        """Read the index, or rebuild it from the models folder where it is lost. No network."""
+        await asyncio.to_thread(self._initialize)
+
+    def _initialize(self) -> None:
+        shipped_model()
+        self._records()
+        for name, reason in self._index.unreadable.items():
+            self.logger.warning(f"The record {self._index.folder / name} can't be read ({reason}); it is left out.")
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def list_models(
+        self,
+        type: ModelType | str | None = None,
+        source: ModelSource | str | None = None,
+        states: States = (ModelState.AVAILABLE,),
+    ) -> list[LocalModel]:
+        """Models in the catalogue, by id; only whole and verified ones unless ``states`` says otherwise ("all": every one)."""
+        family = None if type is None else ModelType(type)
+        origin = None if source is None else ModelSource(source)
+        wanted = set(ModelState) if states == "all" else {ModelState(state) for state in states}
+        return [
+            model
+            for model in self._records().values()
+            if model.state in wanted and family in (None, model.type) and origin in (None, model.source)
+        ]
+
+    def get_model(self, model_id: str) -> LocalModel:
+        """The available model of this id, or fetched by this reference. :class:`ModelNotFoundError` names near misses."""
+        models = self._records()
+        model = models.get(model_id)
+        if model is None:
+            try:
+                reference = parse_reference(model_id)
+            except ReferenceError_:
+                reference = None
+            if reference is not None and not isinstance(reference, PathReference):
+                model = by_reference(reference, models.values())
+        if model is None:
+            near = near_misses(model_id, models)
+            raise ModelNotFoundError(
+                f"No model {model_id!r} in the catalogue.",
+                near=near,
+                hint="" if near else "See `parlant-local list`; `parlant-local pull REFERENCE` fetches one.",
+            )
+        if model.state is not ModelState.AVAILABLE:
+            raise unusable(model)
+        return model
+
+    def find(self, model_ref: str | Path) -> LocalModel:
+        """The record that an id, a reference or a GGUF path means, whatever its state (see ``LocalModel.state``).
+
+        A path that is not catalogued gives a record made from its header. Never downloads.
+        """
+        return find(str(model_ref), self._records())
+
+    def resolve(self, model_ref: str | Path) -> Path:
+        """The file to load (first shard of a split model) for an id, a reference or a GGUF path. Never downloads.
+
+        Raises :class:`ModelNotFoundError` (with near misses, or what to do about the state it is in) and
+        :class:`InvalidModelError` for a file that is no usable GGUF.
+        """
+        model = self.find(model_ref)
+        if model.state is not ModelState.AVAILABLE:
+            raise unusable(model)
+        if model.path is None:
+            raise ModelNotFoundError(
+                f"{model.id} lives in an Ollama daemon; there is no file of it here.",
+                hint=f"Use it as {model.id} through the ollama backend, or pull it without --via daemon.",
+            )
+        return model.path
+
+    def _records(self) -> dict[str, LocalModel]:
+        """Everything that is known, each record's state checked against the disk."""
+        records = {key: self._current(model) for key, model in self._index.read().items()}
+        if (tiny := shipped_model()) is not None:
+            records[SHIPPED_ID] = tiny
+        return dict(sorted(records.items()))
+
+    def _current(self, model: LocalModel) -> LocalModel:
+        if model.state is ModelState.AVAILABLE:
+            for item in model.files:
+                if why := matches_disk(item):
+                    return model.having(state=ModelState.BROKEN, reason=why)
+        return model
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    async def register_model(
+        self,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        model_type: ModelType | str | None = None,
+        copy: bool = False,
+    ) -> LocalModel:
+        """Catalogue a GGUF file (any shard of a split one) where it is, or a copy of it in the models folder.
+
+        Its header is checked and its files are hashed, so that a later change is noticed. Registering a file again
+        refreshes its record. Raises :class:`InvalidModelError`, :class:`DiskSpaceError` (copying).
+        """
+        family = None if model_type is None else ModelType(model_type)
+        location = Path(path).expanduser().absolute()
+        return await asyncio.to_thread(self._register, location, name, family, copy)
+
+    def _register(self, path: Path, name: str | None, family: ModelType | None, copy: bool) -> LocalModel:
+        if not path.is_file():
+            raise ModelNotFoundError(f"There is no file {path}.", hint="Give the path of a .gguf file.")
+        original = path
+        if copy:
+            path = copy_into(path, self.models_dir / "files", name)
+        model = describe(path, source=ModelSource.CUSTOM, name=name, family=family, hash_files=True)
+        return self._add(model.having(references=(str(original),), owned=copy))
+
+    def _add(self, model: LocalModel) -> LocalModel:
+        """Write a record under an id that is free, or that belongs to the same files already."""
+        with self._index.locked():
+            known = self._index.read()
+            chosen = self._free_id(model, known)
+            if (before := known.get(chosen.id)) is not None:
+                merged = dict.fromkeys((*chosen.references, *before.references))
+                chosen = chosen.having(references=tuple(merged), owned=chosen.owned or before.owned)
+            self._index.write(chosen)
+        return chosen
+
+    @staticmethod
+    def _free_id(model: LocalModel, known: dict[str, LocalModel]) -> LocalModel:
+        for other in known.values():
+            if other.paths == model.paths and model.paths:
+                return model.having(id=other.id)
+        candidate, number = model.id, 2
+        while (candidate in known and known[candidate].paths != model.paths) or candidate == SHIPPED_ID:
+            candidate, number = f"{model.id}-{number}", number + 1
+        return model.having(id=candidate)
+
+    async def verify_model(self, model_id: str) -> LocalModel:
+        """Hash a model's files again and check its header; returns its refreshed record.
+
+        Raises :class:`VerificationError` when the bytes are not the ones that were verified first; the model is then
+        listed as broken.
+        """
+        model = self._known(model_id)
+        return await asyncio.to_thread(self._verify, model)
+
+    def _verify(self, model: LocalModel) -> LocalModel:
+        if not model.files:
+            raise CatalogError(f"{model.id} has no file here to verify.")
+        if why := verify_files(model):
+            if not model.shipped:
+                self._index.write(model.having(state=ModelState.BROKEN, reason=why))
+            reference = model.references[0] if model.references else model.id
+            raise VerificationError(
+                f"The model {model.id} is broken: {why}.",
+                hint="Reinstall parlant-local."
+                if model.shipped
+                else f"To fetch it again: `parlant-local pull {reference}`.",
+            )
+        files = tuple(file_record(item.path, item.sha256) for item in model.files)
+        fresh = model.having(files=files, state=ModelState.AVAILABLE, reason="" if not model.shipped else model.reason)
+        if not model.shipped:
+            self._index.write(fresh)
+        return fresh
+
+    async def delete_model(self, model_id: str) -> int:
+        """Take a model out of the catalogue and free what nothing else uses; returns the bytes that were freed.
+
+        Files that this catalogue did not download stay where they are. Raises :class:`ModelInUseError` while a file is
+        loaded here or in another process, :class:`CatalogError` for the model that comes with the package.
+        """
+        model = self._known(model_id)
+        if model.shipped:
+            raise CatalogError(f"{model.id} comes with parlant-local and can't be deleted.")
+        return await asyncio.to_thread(self._delete, model)
+
+    def _delete(self, model: LocalModel) -> int:
+        with self._index.locked():
+            others = [other for other in self._index.read().values() if other.id != model.id]
+            freed = delete_files(model, others, self.models_dir) if model.owned else 0
+            self._index.remove(model.id)
+        return freed
+
+    def _known(self, model_id: str) -> LocalModel:
+        """A catalogued model by id or reference, whatever its state."""
+        models = self._records()
+        model = find(model_id, models)
+        if model.id not in models or models[model.id].paths != model.paths:
+            raise ModelNotFoundError(f"{model_id} is not in the catalogue.", near=near_misses(model_id, models))
+        return model

@@ -1,0 +1,62 @@
+"""Names that become paths and ids. They come from strangers: nothing here may lead outside the folder it is put in."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from parlant_local.catalog.records import ModelType
+from parlant_local.errors import InvalidModelError, ReferenceError_
+from parlant_local.gguf_info import shard_names
+
+__all__ = ["check_component", "check_relative", "inside", "local_id", "model_stem", "slug"]
+
+_MAX_NAME_BYTES = 200
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]")
+_SHARD_SUFFIX = re.compile(r"-\d{5}-of-\d{5}$")
+
+
+def check_component(name: str, what: str = "name") -> str:
+    """``name`` if it can be one file or folder name, else :class:`ReferenceError_`."""
+    if not name or name in (".", "..") or "/" in name or _FORBIDDEN.search(name):
+        raise ReferenceError_(f"The {what} {name[:80]!r} is not one that a file could safely have.")
+    if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+        raise ReferenceError_(f"The {what} {name[:40]!r}… is longer than {_MAX_NAME_BYTES} bytes.")
+    return name
+
+
+def check_relative(path: str, what: str = "file name") -> str:
+    """``path`` if it stays below the folder it is joined to: no ``..``, not absolute, no odd characters."""
+    parts = path.split("/")
+    if len(parts) > 16:
+        raise ReferenceError_(f"The {what} {path[:80]!r} is nested too deep.")
+    for part in parts:
+        check_component(part, what)
+    return path
+
+
+def inside(root: Path, path: Path) -> Path:
+    """``path`` if, all symbolic links of its folder followed, it lies below ``root``; else :class:`InvalidModelError`."""
+    if not path.parent.resolve().is_relative_to(root.resolve()):
+        raise InvalidModelError(
+            f"{path} leads outside {root} through a symbolic link; nothing was written.",
+            hint="Remove the link, or choose another --models-dir.",
+        )
+    return path
+
+
+def slug(text: str) -> str:
+    """Lower case, with only what is safe in an id, a file name and a URL: ``a-z 0-9 . _ -``."""
+    cleaned = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")
+    return cleaned[:120] or "model"
+
+
+def model_stem(name: str) -> str:
+    """A file's name without suffix and shard number."""
+    stem = name.rsplit("/", 1)[-1]
+    stem = stem[:-5] if stem.lower().endswith(".gguf") else stem
+    return _SHARD_SUFFIX.sub("", stem) if len(shard_names(f"{stem}.gguf")) > 1 else stem
+
+
+def local_id(family: ModelType, name: str) -> str:
+    return f"local/{family.value}/{slug(name)}"

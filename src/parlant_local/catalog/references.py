@@ -1,0 +1,310 @@
+"""Model references: what users type to name a model, read by stated rules.
+
+1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~`` or ``file:``, is a path.
+2. A scheme or a host says itself what it is: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``.
+3. A name without ``/`` is Ollama's: ``llama3.2:3b``. With ``source="huggingface"`` the table of short names translates it.
+4. Three parts that end in ``.gguf`` are a file in a hub repository: ``user/repo/file.gguf``.
+5. ``a/b`` is a hub repository; ``a/b:x`` too if ``x`` looks like a quantization (``Q4_K_M``), else it is Ollama's ``ns/name:tag``.
+6. A first part with a dot, a port or ``localhost`` is a registry's host: ``registry.example.com/ns/name:tag``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from parlant_local.catalog.names import check_component, check_relative
+from parlant_local.catalog.records import ModelSource
+from parlant_local.errors import ReferenceError_
+
+__all__ = [
+    "DEFAULT_REGISTRY",
+    "HubReference",
+    "OllamaReference",
+    "PathReference",
+    "Reference",
+    "UrlReference",
+    "looks_like_path",
+    "looks_like_quantization",
+    "parse_reference",
+]
+
+DEFAULT_REGISTRY = "registry.ollama.ai"
+_HUB_HOSTS = ("hf.co", "huggingface.co", "www.huggingface.co", "modelscope.cn", "www.modelscope.cn")
+_OLLAMA_HOSTS = ("ollama.com", "www.ollama.com", "ollama.ai")
+_QUANTIZATION = re.compile(
+    r"^(UD-)?((I?Q\d+(_[A-Z0-9]+)*)|TQ[12]_0|(MX|NV)FP4(_[A-Z]+)*|B?F16|F32|FP16|FP32)(_(XL|L|M|S|NL))?$", re.IGNORECASE
+)
+_DIGEST = re.compile(r"^sha256[:-][0-9a-fA-F]{64}$")
+_REPO_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+_OLLAMA_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,79}$")
+_HOST = re.compile(r"^[A-Za-z0-9.-]+(:\d{1,5})?$")
+_MAX_LENGTH = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class HubReference:
+    """A GGUF in a hub repository: by quantization, by file, or the best there is."""
+
+    repo: str
+    quantization: str | None = None
+    file: str | None = None
+    revision: str | None = None
+
+    source = ModelSource.HUGGINGFACE
+
+    def __str__(self) -> str:
+        at = f"@{self.revision}" if self.revision else ""
+        what = f"/{self.file}" if self.file else f":{self.quantization}" if self.quantization else ""
+        return f"hf.co/{self.repo}{at}{what}"
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaReference:
+    """A model in an OCI registry, as Ollama names them."""
+
+    host: str
+    namespace: str
+    model: str
+    tag: str = "latest"
+    digest: str | None = None
+    """``sha256:…`` of the manifest."""
+    insecure: bool = False
+    """Plain http."""
+
+    source = ModelSource.OLLAMA
+
+    @property
+    def short(self) -> str:
+        """As Ollama shows it: parts that are the default are left out, the tag is not."""
+        host = "" if self.host == DEFAULT_REGISTRY else f"{self.host}/"
+        namespace = "" if not host and self.namespace == "library" else f"{self.namespace}/"
+        return f"{host}{namespace}{self.model}" + (f"@{self.digest}" if self.digest else f":{self.tag}")
+
+    def __str__(self) -> str:
+        return f"ollama://{self.short}"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlReference:
+    url: str
+
+    source = ModelSource.GGUF
+
+    @property
+    def name(self) -> str:
+        return unquote(urlsplit(self.url).path.rsplit("/", 1)[-1])
+
+    def __str__(self) -> str:
+        # Queries and user names may be credentials; they are neither shown nor kept.
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class PathReference:
+    path: Path
+
+    source = ModelSource.CUSTOM
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+Reference = HubReference | OllamaReference | UrlReference | PathReference
+
+
+def parse_reference(text: str, source: ModelSource | str | None = None) -> Reference:
+    """Read a reference; ``source`` decides where the name alone does not. Raises :class:`ReferenceError_`."""
+    text = text.strip()
+    if not text or len(text) > _MAX_LENGTH or "\0" in text:
+        raise ReferenceError_(
+            "A model reference is empty, too long, or holds a NUL character.",
+            hint="Examples: bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M, llama3.2:3b, ./model.gguf.",
+        )
+    wanted = _source(source)
+    reference = _parse(text, wanted)
+    if wanted is not None and reference.source is not wanted and not _compatible(reference, wanted):
+        raise ReferenceError_(
+            f"{text!r} is a {reference.source.value} reference, but source={wanted.value!r} was asked for.",
+            hint="Leave source out, or write the reference in that source's way.",
+        )
+    return reference
+
+
+def _source(source: ModelSource | str | None) -> ModelSource | None:
+    if source is None:
+        return None
+    try:
+        wanted = ModelSource(source)
+    except ValueError:
+        wanted = ModelSource.SHIPPED
+    if wanted is ModelSource.SHIPPED:
+        raise ReferenceError_(
+            f"Unknown source {str(source)!r}.", hint="Known: huggingface, ollama, gguf, custom."
+        ) from None
+    return wanted
+
+
+def _compatible(reference: Reference, wanted: ModelSource) -> bool:
+    """ "gguf" and "custom" both take a file by URL or path."""
+    files = (ModelSource.GGUF, ModelSource.CUSTOM)
+    return wanted in files and reference.source in files
+
+
+def _parse(text: str, wanted: ModelSource | None) -> Reference:
+    if looks_like_path(text) or (wanted in (ModelSource.CUSTOM, ModelSource.GGUF) and "://" not in text):
+        return PathReference(_path(text))
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        return _parse_url(scheme.lower(), rest, text)
+    host, _, rest = text.partition("/")
+    if host.lower() in _HUB_HOSTS and rest:
+        return _parse_hub(rest.removeprefix("models/"), text)
+    if host.lower() in _OLLAMA_HOSTS and rest:
+        return _parse_ollama(rest.removeprefix("library/"), text)
+    if wanted is ModelSource.OLLAMA:
+        return _parse_ollama(text, text)
+    if wanted is ModelSource.HUGGINGFACE:
+        return _parse_hub(_short_name(text) or text, text)
+    return _parse_bare(text)
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether ``text`` is a path by its form, or names a file that exists."""
+    if text.startswith(("/", "./", "../", "~", "file:", ".\\", "..\\")) or text in (".", ".."):
+        return True
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False  # too long, or characters that no file has
+
+
+def _path(text: str) -> Path:
+    if text.startswith("file:"):
+        text = unquote(text.removeprefix("file:"))
+        text = text.removeprefix("//localhost") if text.startswith("//localhost/") else text
+        text = text.removeprefix("//") if text.startswith("///") else text
+    return Path(text).expanduser().absolute()
+
+
+def _parse_bare(text: str) -> Reference:
+    if "/" not in text:
+        if text.lower().endswith(".gguf"):
+            raise ReferenceError_(
+                f"There is no file {text!r} here.", hint="Give its path, or a reference to fetch it by."
+            )
+        return _parse_ollama(text, text)
+    parts = text.split("/")
+    if "." in parts[0] or ":" in parts[0] or parts[0] == "localhost":
+        # A repository's owner may have a dot too, but only a host is followed by two more parts that are no file.
+        if len(parts) == 3 and not text.lower().endswith(".gguf"):
+            return _parse_ollama(text, text)
+        if ":" in parts[0]:
+            raise _unreadable(text)
+    if len(parts) == 2:
+        name, colon, tag = parts[1].partition(":")
+        if _DIGEST.match(name.partition("@")[2] + colon + tag) or (colon and not looks_like_quantization(tag)):
+            return _parse_ollama(text, text)
+        return _parse_hub(text, text)
+    if text.lower().endswith(".gguf") or "@" in parts[1]:
+        return _parse_hub(text, text)
+    raise _unreadable(text)
+
+
+def looks_like_quantization(tag: str) -> bool:
+    return bool(_QUANTIZATION.match(tag))
+
+
+def _parse_url(scheme: str, rest: str, text: str) -> Reference:
+    if scheme in ("hf", "huggingface"):
+        return _parse_hub(rest, text)
+    if scheme == "ollama":
+        return _parse_ollama(rest, text)
+    if scheme not in ("http", "https"):
+        raise ReferenceError_(f"{text!r} has the scheme {scheme!r}.", hint="Known: https, http, hf, ollama and file.")
+    parts = urlsplit(text)
+    host = (parts.hostname or "").lower()
+    if not host:
+        raise _unreadable(text)
+    path = unquote(parts.path).strip("/")
+    endpoint = urlsplit(os.environ.get("MODEL_ENDPOINT") or os.environ.get("HF_ENDPOINT") or "")
+    if host in _HUB_HOSTS or (endpoint.netloc and parts.netloc == endpoint.netloc):
+        return _parse_hub(path.removeprefix("models/"), text)
+    if host in _OLLAMA_HOSTS:
+        return _parse_ollama(path.removeprefix("library/"), text)
+    if not path.lower().endswith(".gguf"):
+        raise ReferenceError_(f"The URL {text!r} does not end in .gguf.", hint="Give the URL of the file itself.")
+    check_component(path.rsplit("/", 1)[-1], "file name")
+    return UrlReference(text)
+
+
+def _parse_hub(rest: str, text: str) -> HubReference:
+    owner, _, tail = rest.partition("/")
+    repo, _, path = tail.partition("/")
+    repo, colon, quantization = repo.partition(":")
+    repo, _, revision = repo.partition("@")
+    if not _REPO_PART.match(owner) or not _REPO_PART.match(repo) or ".." in repo or "--" in owner + repo:
+        raise _unreadable(text)
+    if colon and path:
+        raise _unreadable(text)
+    # Pages of a file in the browser: /blob/main/file.gguf, /resolve/main/file.gguf, /tree/main.
+    parts = path.split("/") if path else []
+    if len(parts) >= 2 and parts[0] in ("blob", "resolve", "tree", "raw"):
+        revision, parts = parts[1], parts[2:]
+    file = "/".join(parts) or None
+    if file is not None:
+        check_relative(file)
+        if not file.lower().endswith(".gguf"):
+            raise ReferenceError_(
+                f"{file!r} in {text!r} is not a GGUF file.", hint="Name a .gguf file, or the repository alone."
+            )
+    if revision:
+        check_relative(revision, "revision")
+    if colon and quantization and quantization.lower() != "latest":
+        return HubReference(f"{owner}/{repo}", check_component(quantization, "quantization"), None, revision or None)
+    return HubReference(f"{owner}/{repo}", None, file, revision or None)
+
+
+def _parse_ollama(rest: str, text: str) -> OllamaReference:
+    rest, _, digest = rest.partition("@")
+    if digest and not _DIGEST.match(digest):
+        raise ReferenceError_(f"The digest in {text!r} is not sha256: and 64 hexadecimal digits.")
+    parts = rest.split("/")
+    model, _, tag = parts[-1].partition(":")
+    namespace = parts[-2] if len(parts) > 1 else "library"
+    host = parts[0] if len(parts) == 3 else DEFAULT_REGISTRY
+    tag = tag or "latest"
+    names = (model, tag, namespace)
+    if (
+        len(parts) > 3
+        or not _HOST.match(host)
+        or not all(_OLLAMA_PART.match(name) and ".." not in name for name in names)
+    ):
+        raise _unreadable(text)
+    bare = host.rpartition(":")[0] or host
+    return OllamaReference(
+        host,
+        namespace,
+        model,
+        tag,
+        digest.replace("-", ":", 1).lower() or None,
+        insecure=bare in ("localhost", "127.0.0.1"),
+    )
+
+
+def _short_name(text: str) -> str | None:
+    from parlant_local.catalog.short_names import find_short_name
+
+    known = find_short_name(text)
+    return known.hub if known else None
+
+
+def _unreadable(text: str) -> ReferenceError_:
+    return ReferenceError_(
+        f"{text[:120]!r} can't be read as a model reference.",
+        hint="Examples: user/repo:Q4_K_M, user/repo/file.gguf, llama3.2:3b, https://host/file.gguf, ./model.gguf.",
+    )

@@ -1,0 +1,96 @@
+"""A bounds-checked reader over a file: flat memory, no mapping (a file cut short under a mapping kills the process)."""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO
+
+from parlant_local.errors import InvalidModelError
+
+__all__ = ["Cursor"]
+
+_WINDOW = 1 << 18
+_LENGTH = struct.Struct("<Q")
+
+
+class Cursor:
+    """Reads forward from the start of ``file``, ``size`` bytes long; anything past its end is an InvalidModelError."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._buffer = b""
+        self._start = 0  # file offset of the buffer
+        self._at = 0  # position in the buffer
+        self.bytes_read = 0
+
+    @property
+    def offset(self) -> int:
+        return self._start + self._at
+
+    @property
+    def remaining(self) -> int:
+        return self._size - self.offset
+
+    def _fill(self, count: int) -> None:
+        """Make ``count`` bytes at the position available in the buffer."""
+        if count > self.remaining:
+            raise InvalidModelError(
+                f"It ends too early: {count:,} bytes are announced at offset {self.offset:,}, "
+                f"{max(self.remaining, 0):,} are there."
+            )
+        position = self.offset
+        self._file.seek(position)
+        self._buffer = self._file.read(max(count, min(_WINDOW, self._size - position)))
+        self.bytes_read += len(self._buffer)
+        self._start, self._at = position, 0
+        if len(self._buffer) < count:
+            raise InvalidModelError(f"It became shorter while it was read, at offset {position:,}.")
+
+    def take(self, count: int) -> bytes:
+        if self._at + count > len(self._buffer):
+            self._fill(count)
+        piece = self._buffer[self._at : self._at + count]
+        self._at += count
+        return piece
+
+    def skip(self, count: int) -> None:
+        if count > self.remaining:
+            raise InvalidModelError(
+                f"It ends too early: {count:,} bytes are announced at offset {self.offset:,}, {self.remaining:,} are there."
+            )
+        self._at += count
+        if self._at > len(self._buffer):
+            self._start, self._at, self._buffer = self._start + self._at, 0, b""
+
+    def unpack(self, layout: str) -> int | float | bool:
+        value: int | float | bool = struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
+        return value
+
+    def u32(self) -> int:
+        return int(self.unpack("<I"))
+
+    def u64(self) -> int:
+        return int(self.unpack("<Q"))
+
+    def skip_strings(self, count: int) -> None:
+        """Walk over ``count`` length-prefixed strings; a vocabulary has hundreds of thousands, so the loop is bare."""
+        read, buffer, at = _LENGTH.unpack_from, self._buffer, self._at
+        end = len(buffer) - 8
+        for _ in range(count):
+            if at > end:
+                self._at = at
+                self._settle()
+                self._fill(8)
+                buffer, at = self._buffer, self._at
+                end = len(buffer) - 8
+            at += 8 + read(buffer, at)[0]
+        self._at = at
+        self._settle()
+
+    def _settle(self) -> None:
+        """After a bare loop: refuse a position past the end of the file, drop a buffer that was overrun."""
+        if self._start + self._at > self._size:
+            raise InvalidModelError("It ends too early: a string is longer than the rest of the file.")
+        if self._at > len(self._buffer):
+            self._start, self._at, self._buffer = self._start + self._at, 0, b""

@@ -1,0 +1,200 @@
+"""What a GGUF file says about its model."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from parlant_local.gguf_info.types import FILE_TYPES, POOLING_TYPES
+
+__all__ = ["Elided", "GGUFHeader", "MetadataValue", "TensorInfo"]
+
+_GUESSED = 1024  # a flag in general.file_type
+_ENCODER_WORDS = ("bert", "t5encoder", "embedding", "llama-embed")
+
+
+@dataclass(frozen=True, slots=True)
+class Elided:
+    """A value too big to keep: ``count`` array elements, or bytes of a string (``kind`` says which)."""
+
+    kind: str
+    count: int
+
+
+MetadataValue = int | float | bool | str | tuple[int | float | bool | str, ...] | Elided
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    name: str
+    shape: tuple[int, ...]
+    """Fastest dimension first, as ggml counts."""
+    type: str
+    offset: int
+    """From the start of the tensor data."""
+    nbytes: int
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class GGUFHeader:
+    """Metadata and tensor table of one model; for a split model those of all its shards."""
+
+    path: Path
+    """The first shard where there are several."""
+    version: int
+    metadata: Mapping[str, MetadataValue]
+    tensors: tuple[TensorInfo, ...]
+    file_size: int
+    """Bytes, all shards together."""
+    header_bytes: int
+    """Bytes before the tensor data of the first file."""
+    bytes_read: int
+    """Bytes that reading the headers took."""
+    paths: tuple[Path, ...] = ()
+    """All files, in order."""
+
+    def text(self, key: str) -> str | None:
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else None
+
+    def integer(self, key: str) -> int | None:
+        value = self.metadata.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def numbers(self, key: str) -> tuple[int, ...] | None:
+        """An integer, or an array with one per layer, as a tuple."""
+        value = self.metadata.get(key)
+        if isinstance(value, tuple):
+            return tuple(int(item) for item in value if isinstance(item, int))
+        number = self.integer(key)
+        return None if number is None else (number,)
+
+    def of_architecture(self, key: str) -> int | None:
+        """The integer under ``<architecture>.<key>``."""
+        return self.integer(f"{self.architecture}.{key}")
+
+    @property
+    def architecture(self) -> str:
+        return self.text("general.architecture") or ""
+
+    @property
+    def name(self) -> str:
+        return self.text("general.name") or self.text("general.basename") or ""
+
+    @property
+    def kind(self) -> str:
+        """``model``, ``adapter``, ``mmproj``, ``imatrix`` or ``vocab``."""
+        if self.architecture == "clip":
+            return "mmproj"
+        told = self.text("general.type")
+        if told and told != "model":
+            return told
+        return "model" if self.tensors else "vocab"
+
+    @property
+    def parameter_count(self) -> int:
+        return self.integer("general.parameter_count") or sum(tensor.elements for tensor in self.tensors)
+
+    @property
+    def weights_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    @property
+    def quantization(self) -> str | None:
+        """``Q4_K_M`` and the like: what the file says, else the type that holds most of its bytes."""
+        told = self.integer("general.file_type")
+        if told is not None and (label := FILE_TYPES.get(told & ~_GUESSED)):
+            return label
+        sizes: Counter[str] = Counter()
+        for tensor in self.tensors:
+            sizes[tensor.type] += tensor.nbytes
+        return sizes.most_common(1)[0][0] if sizes else None
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens, as trained."""
+        return self.of_architecture("context_length")
+
+    @property
+    def embedding_length(self) -> int | None:
+        return self.of_architecture("embedding_length")
+
+    @property
+    def block_count(self) -> int | None:
+        return self.of_architecture("block_count")
+
+    @property
+    def head_count(self) -> tuple[int, ...] | None:
+        return self.numbers(f"{self.architecture}.attention.head_count")
+
+    @property
+    def head_count_kv(self) -> tuple[int, ...] | None:
+        """One number for all layers, or one per layer; as many as heads where the file does not say."""
+        return self.numbers(f"{self.architecture}.attention.head_count_kv") or self.head_count
+
+    @property
+    def sliding_window(self) -> int | None:
+        return self.of_architecture("attention.sliding_window") or None
+
+    @property
+    def pooling(self) -> str | None:
+        """``mean``, ``cls``, ``last``, ``rank`` or ``none``; None where the file does not say."""
+        return POOLING_TYPES.get(self.of_architecture("pooling_type") or 0) if self._has("pooling_type") else None
+
+    @property
+    def is_embedding(self) -> bool:
+        """Whether it makes vectors (or ranks), not text."""
+        return self.pooling not in (None, "none") or any(word in self.architecture for word in _ENCODER_WORDS)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether (some of) its memory is a state instead of a cache, which cannot be trimmed."""
+        return self._has("ssm.state_size") or self._has("wkv.head_size") or self._has("shortconv.l_cache")
+
+    @property
+    def chat_template(self) -> str | None:
+        return self.text("tokenizer.chat_template")
+
+    @property
+    def tokenizer(self) -> str | None:
+        """``llama`` (SentencePiece), ``gpt2`` (BPE), ``bert`` (WordPiece) and so on."""
+        return self.text("tokenizer.ggml.model")
+
+    @property
+    def vocabulary_size(self) -> int | None:
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        if isinstance(tokens, Elided):
+            return tokens.count
+        if isinstance(tokens, tuple):
+            return len(tokens)
+        return self.of_architecture("vocab_size")
+
+    @property
+    def expert_count(self) -> int:
+        return self.of_architecture("expert_count") or 0
+
+    @property
+    def active_parameter_count(self) -> int:
+        """Parameters that one token passes through: experts that are not chosen don't count."""
+        experts, used = self.expert_count, self.of_architecture("expert_used_count") or 0
+        total = self.parameter_count
+        if not experts or not used:
+            return total
+        routed = sum(tensor.elements for tensor in self.tensors if "_exps" in tensor.name)
+        return total - routed + routed * used // experts
+
+    @property
+    def split(self) -> tuple[int, int] | None:
+        """(number from 0, count) of a shard."""
+        count = self.integer("split.count")
+        return (self.integer("split.no") or 0, count) if count and count > 1 else None
+
+    def _has(self, key: str) -> bool:
+        return f"{self.architecture}.{key}" in self.metadata
