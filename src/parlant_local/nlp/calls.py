@@ -1,0 +1,123 @@
+"""What every call to the backend has in common: who asks, how urgently, and with which hints."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from parlant.adapters.nlp.common import record_llm_metrics
+from parlant.core.engines.alpha.prompt_builder import PromptBuilder
+from parlant.core.nlp.generation_info import UsageInfo
+
+from parlant_local.backends.base import Backend, ChatOptions, Priority
+from parlant_local.errors import ContextOverflowError
+from parlant_local.messages import Usage
+from parlant_local.nlp.counters import Counters
+from parlant_local.nlp.host import Host
+from parlant_local.settings import Settings
+
+__all__ = ["Core", "as_text", "usage_info"]
+
+_HINTS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repeat_penalty",
+    "logit_bias",
+    "seed",
+    "stop",
+    "max_tokens",
+    "reasoning",
+    "reasoning_tokens",
+    "deadline",
+)
+# A customer waits for these two; the turn can't go on without the rest; nobody waits for the last ones.
+_URGENT = frozenset({"CannedResponsePreambleSchema", "streaming"})
+_PATIENT = frozenset(
+    {
+        "GenericResponseAnalysisSchema",
+        "GuidelineActionPropositionSchema",
+        "GuidelineContinuousPropositionSchema",
+        "CustomerDependentActionSchema",
+        "ToolRunningActionSchema",
+        "AgentIntentionProposerSchema",
+        "RelativeActionSchema",
+        "ReachableNodesEvaluationSchema",
+    }
+)
+_LEAST_ROOM = 128
+
+
+@dataclass(frozen=True)
+class Core:
+    """What the generators of one service share."""
+
+    backend: Backend
+    host: Host
+    settings: Settings
+    counters: Counters = field(default_factory=Counters)
+
+    @property
+    def model_id(self) -> str:
+        return self.backend.model_info().id
+
+    @property
+    def context_tokens(self) -> int:
+        return self.backend.model_info().n_ctx or 32768
+
+    def options(self, purpose: str, prompt: object, hints: Mapping[str, Any]) -> ChatOptions:
+        """Call options for ``purpose`` (a schema's name, or ``streaming``): settings, then hints that mean something here."""
+        generation = self.settings.generation
+        options: ChatOptions = {
+            "max_tokens": generation.max_tokens,
+            "prefix_group": purpose,
+            "session": self.host.session_id(prompt),
+            "priority": _priority(purpose),
+        }
+        if generation.temperature is not None:
+            options["temperature"] = generation.temperature
+        for name in _HINTS:
+            if (value := hints.get(name)) is not None:
+                options[name] = value  # type: ignore[literal-required]  # names of _HINTS are keys of ChatOptions
+        return options
+
+    async def record(self, purpose: str, usage: Usage) -> None:
+        """The counters that Parlant's own adapters keep."""
+        given = {
+            "meter": self.host.meter,
+            "model_name": self.model_id,
+            "schema_name": purpose,
+            "input_tokens": usage.prompt_tokens,
+            "output_tokens": usage.completion_tokens,
+            "cached_input_tokens": usage.cached_tokens,
+        }
+        taken = inspect.signature(record_llm_metrics).parameters
+        await record_llm_metrics(**{name: value for name, value in given.items() if name in taken})  # type: ignore[arg-type]  # chosen by name
+
+    def fitted(self, error: ContextOverflowError, limit: int) -> int | None:
+        """The largest answer that fits beside a prompt that fits alone, or None: then the overflow is real."""
+        room = error.available - (error.needed - limit)
+        return room if _LEAST_ROOM <= room < limit else None
+
+
+def as_text(prompt: str | PromptBuilder) -> str:
+    return prompt if isinstance(prompt, str) else prompt.build()
+
+
+def usage_info(usage: Usage) -> UsageInfo:
+    return UsageInfo(
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        extra={"cached_input_tokens": usage.cached_tokens, "reasoning_tokens": usage.reasoning_tokens},
+    )
+
+
+def _priority(purpose: str) -> Priority:
+    if purpose in _URGENT:
+        return "interactive"
+    return "background" if purpose in _PATIENT else "normal"

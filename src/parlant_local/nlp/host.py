@@ -1,0 +1,137 @@
+"""What the host hands to its NLP classes, and how failures are told to it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, get_type_hints
+
+from lagom import Container
+from parlant.core.loggers import Logger as HostLogger
+from parlant.core.loggers import LogLevel
+from parlant.core.meter import LocalMeter, Meter
+from parlant.core.tracer import LocalTracer, Tracer
+
+from parlant_local.errors import ParlantLocalError
+from parlant_local.observability import ConsoleLogger, Logger, redact
+
+__all__ = ["Host", "as_host_logger", "configuration_error"]
+
+
+class _AdaptedLogger(HostLogger):
+    """Any logger with debug/info/warning/error, in the shape the host's classes use."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def set_level(self, log_level: LogLevel) -> None:
+        """The wrapped logger keeps its own level."""
+
+    def trace(self, message: str) -> None:
+        """Prompts and completions: never passed on, they hold customers' words."""
+
+    def debug(self, message: str) -> None:
+        self._logger.debug(redact(message))
+
+    def info(self, message: str) -> None:
+        self._logger.info(redact(message))
+
+    def warning(self, message: str) -> None:
+        self._logger.warning(redact(message))
+
+    def error(self, message: str) -> None:
+        self._logger.error(redact(message))
+
+    def critical(self, message: str) -> None:
+        self._logger.error(redact(message))
+
+    @contextmanager
+    def scope(self, scope_id: str) -> Iterator[None]:  # noqa: ARG002  # the host passes it by name or place
+        yield
+
+
+def as_host_logger(logger: Logger | HostLogger | None) -> HostLogger:
+    """``logger`` itself where it is the host's, wrapped otherwise."""
+    if isinstance(logger, HostLogger):
+        return logger
+    return _AdaptedLogger(logger or ConsoleLogger())
+
+
+class _Mute:
+    """Stands for a collaborator that a newer host wants and nobody gave: every method of it does nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *_arguments, **_named: None
+
+
+class Host:
+    """The host's collaborators, and the constructor arguments its base classes want in this release."""
+
+    def __init__(
+        self,
+        *,
+        logger: Logger | HostLogger | None = None,
+        tracer: Tracer | None = None,
+        meter: Meter | None = None,
+        container: Container | None = None,
+    ) -> None:
+        self.container = container
+        if container is not None:
+            logger = logger or container[HostLogger]  # type: ignore[type-abstract]  # lagom resolves interfaces
+            tracer = tracer or container[Tracer]  # type: ignore[type-abstract]  # as above
+            meter = meter or container[Meter]  # type: ignore[type-abstract]  # as above
+        self.logger = as_host_logger(logger)
+        self.tracer = tracer or LocalTracer()
+        self.meter = meter or LocalMeter(self.logger)
+
+    def arguments_for(self, base: type, **given: object) -> dict[str, Any]:
+        """Keyword arguments for ``base.__init__``, chosen by what it takes.
+
+        Releases differ: 3.2 and 3.3 take a logger, a tracer and a meter, later ones a health reporter too. What is
+        neither given nor known here is looked up in the container by its annotation.
+        """
+        known: dict[str, object] = {"logger": self.logger, "tracer": self.tracer, "meter": self.meter, **given}
+        chosen: dict[str, Any] = {}
+        hints: dict[str, Any] | None = None
+        for name, parameter in inspect.signature(base.__init__).parameters.items():  # type: ignore[misc]  # of the class given, not of a subclass
+            if name == "self" or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            if name in known:
+                chosen[name] = known[name]
+            elif parameter.default is parameter.empty:
+                if hints is None:
+                    hints = get_type_hints(base.__init__)  # type: ignore[misc]  # as above
+                chosen[name] = self._resolve(hints.get(name))
+        return chosen
+
+    def _resolve(self, wanted: Any) -> Any:
+        if self.container is not None and isinstance(wanted, type):
+            return self.container[wanted]
+        return _Mute()
+
+    def session_id(self, prompt: Any) -> str | None:
+        """The conversation a call belongs to: the engine's span says it, some prompts carry it too."""
+        found = self.tracer.get_attribute("session_id")
+        if isinstance(found, str) and found:
+            return found
+        for section in getattr(prompt, "sections", {}).values():
+            if isinstance(found := section.props.get("session_id"), str) and found:
+                return found
+        return None
+
+
+def configuration_error(error: ParlantLocalError) -> Exception:
+    """``error`` as the host shows it best: a framed panel and exit code 1 instead of a traceback.
+
+    The host's class lives in a module that takes two seconds to import, and whoever did not import it can't catch it.
+    """
+    sdk = sys.modules.get("parlant.sdk")
+    if sdk is None:
+        return error
+    wrapped: Exception = sdk.NLPServiceConfigurationError(redact(str(error)))
+    wrapped.__cause__ = error
+    return wrapped

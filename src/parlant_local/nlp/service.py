@@ -1,0 +1,180 @@
+"""Parlant's NLP service over any backend: the base of the family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lagom import Container
+from parlant.core.loggers import Logger as HostLogger
+from parlant.core.meter import Meter
+from parlant.core.nlp.embedding import Embedder
+from parlant.core.nlp.generation import SchematicGenerator, StreamingTextGenerator, T
+from parlant.core.nlp.moderation import ModerationService
+from parlant.core.nlp.service import EmbedderHints, NLPService, SchematicGeneratorHints, StreamingTextGeneratorHints
+from parlant.core.tracer import Tracer
+from typing_extensions import override
+
+from parlant_local.backends.base import Backend
+from parlant_local.errors import ConfigurationError, ParlantLocalError
+from parlant_local.nlp.calls import Core
+from parlant_local.nlp.counters import Counters
+from parlant_local.nlp.embedder import lexical_embedder, model_embedder
+from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
+from parlant_local.nlp.host import Host, configuration_error
+from parlant_local.nlp.lifecycle import Loadable, Once, close_with
+from parlant_local.nlp.moderation import ModelModeration, NoVerdict
+from parlant_local.nlp.schematic import LocalSchematicGenerator
+from parlant_local.nlp.streaming import LocalStreamingTextGenerator
+from parlant_local.observability import Logger
+from parlant_local.settings import Settings
+
+__all__ = ["SHIPPED_MODEL_ID", "LocalNLPService"]
+
+SHIPPED_MODEL_ID = "local/llama/parlant-local-tiny"
+
+
+class LocalNLPService(NLPService):
+    """Generators, embedder and moderation over ``backend``.
+
+    ``embedding_backend`` embeds (None: the lexical embedder); ``guard_backend`` moderates (None: as
+    ``settings.moderation`` says). ``container`` is the host's; without one, a logger, tracer and meter of one's own
+    serve as well. Nothing is loaded before one of the getters is awaited; a model that can't be had is told there.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        embedding_backend: Backend | None = None,
+        guard_backend: Backend | None = None,
+        settings: Settings | None = None,
+        logger: Logger | HostLogger | None = None,
+        tracer: Tracer | None = None,
+        meter: Meter | None = None,
+        container: Container | None = None,
+    ) -> None:
+        self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
+        self._core = Core(backend=backend, host=self._host, settings=settings or Settings.load(), counters=Counters())
+        self._embedding_backend = embedding_backend
+        self._guard_backend = guard_backend
+        self._embedder: Embedder | None = None
+        self._moderation: ModerationService | None = None
+        self._ready = Once(self._prepare)
+        self._embedder_ready = Once(self._make_embedder)
+        owned = [item for item in (backend, embedding_backend, guard_backend) if item is not None]
+        close_with(self, *owned)
+
+    @property
+    def backend(self) -> Backend:
+        return self._core.backend
+
+    @property
+    def logger(self) -> HostLogger:
+        return self._host.logger
+
+    @property
+    @override
+    def supports_streaming(self) -> bool:
+        return True
+
+    @override
+    async def get_schematic_generator(self, t: type[T], hints: SchematicGeneratorHints = {}) -> SchematicGenerator[T]:  # noqa: B006  # the host's own signature
+        """A generator of ``t``. Hints about a model's size or generation are moot: the owner chose the model."""
+        await self._prepared()
+        return LocalSchematicGenerator[t](self._core)  # type: ignore[valid-type]  # the host reads t at run time
+
+    @override
+    async def get_streaming_text_generator(self, hints: StreamingTextGeneratorHints = {}) -> StreamingTextGenerator:  # noqa: B006  # the host's own signature
+        await self._prepared()
+        return LocalStreamingTextGenerator(self._core)
+
+    @override
+    async def get_embedder(self, hints: EmbedderHints = {}) -> Embedder:  # noqa: B006  # the host's own signature
+        """Always the same one: its class is what the host knows it by."""
+        try:
+            await self._embedder_ready()
+        except ParlantLocalError as error:
+            raise configuration_error(error) from error
+        assert self._embedder is not None
+        return self._embedder
+
+    @override
+    async def get_moderation_service(self) -> ModerationService:
+        if self._moderation is None:
+            try:
+                self._moderation = self._make_moderation()
+            except ParlantLocalError as error:
+                raise configuration_error(error) from error
+        return self._moderation
+
+    def stats(self) -> Mapping[str, Mapping[str, Any]]:
+        """Per schema: calls, failures, tokens, seconds, and what tightening did; ``total`` over all."""
+        return self._core.counters.snapshot()
+
+    async def warm_up(self) -> None:
+        """Load now instead of at the first call. Raises what loading raises."""
+        await self._ready()
+
+    async def close(self) -> None:
+        """Give the backends' memory and connections back. The host never calls this; interpreter exit does."""
+        for backend in (self._core.backend, self._embedding_backend, self._guard_backend):
+            if backend is not None:
+                await backend.close()
+
+    async def _prepared(self) -> None:
+        try:
+            await self._ready()
+        except ParlantLocalError as error:
+            raise configuration_error(error) from error
+
+    async def _prepare(self) -> None:
+        await _load(self._core.backend)
+        info = self._core.backend.model_info()
+        self.logger.info(f"Thinking with {info.id} (context of {info.n_ctx or 'unknown'} tokens).")
+        if is_shipped_model(info.id):
+            self.logger.warning(
+                f"{info.id} shows that everything works; its words in a long agent prompt make no sense. "
+                "`parlant-local recommend` names models for this machine."
+            )
+        if (home := parlant_home()) is not None and (warning := check_evaluation_cache(home, info.id)):
+            self.logger.warning(warning)
+
+    async def _make_embedder(self) -> None:
+        embedding = self._core.settings.embedding
+        if self._embedding_backend is None:
+            self._embedder = lexical_embedder(self._host, embedding.dimensions)
+            self.logger.info("Embeddings are lexical (shared words, no synonyms); embedding.model sets a real model.")
+            return
+        await _load(self._embedding_backend)
+        self._embedder = await model_embedder(self._host, self._embedding_backend, truncate=embedding.truncate)
+
+    def _make_moderation(self) -> ModerationService:
+        settings = self._core.settings.moderation
+        judge = self._guard_backend or self._core.backend
+        if settings.mode == "none":
+            return NoVerdict(self._host, "moderation.mode is none.")
+        if settings.mode == "openai":
+            return self._make_openai_moderation()
+        if settings.mode == "auto" and self._guard_backend is None and is_shipped_model(self._core.model_id):
+            return NoVerdict(
+                self._host,
+                f"{self._core.model_id}'s verdicts mean nothing; set moderation.model, or moderation.mode=none.",
+            )
+        return ModelModeration(self._host, judge, settings)
+
+    def _make_openai_moderation(self) -> ModerationService:
+        """Overridden where a service has an endpoint that moderates."""
+        raise ConfigurationError(
+            "moderation.mode=openai needs a service with an OpenAI endpoint.",
+            hint="Use moderation.mode=model with moderation.model, or OpenAIService.",
+        )
+
+
+def is_shipped_model(model_id: str) -> bool:
+    return model_id.rpartition("/")[2] == SHIPPED_MODEL_ID.rpartition("/")[2]
+
+
+async def _load(backend: Backend) -> None:
+    if isinstance(backend, Loadable):
+        await backend.load()

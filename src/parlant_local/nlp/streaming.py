@@ -1,0 +1,138 @@
+"""Messages as they are written: words in small groups, then ``None``, as the host expects."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from parlant.core.engines.alpha.prompt_builder import PromptBuilder
+from parlant.core.nlp.generation import BaseStreamingTextGenerator
+from parlant.core.nlp.generation_info import UsageInfo
+from typing_extensions import override
+
+from parlant_local.backends.base import ChatOptions
+from parlant_local.errors import ContextOverflowError, InvalidOutputError, ParlantLocalError
+from parlant_local.messages import ChatChunk, Message, Timings, Usage
+from parlant_local.nlp.calls import Core, as_text, usage_info
+from parlant_local.nlp.tokenizer import BackendTokenizer
+
+__all__ = ["LocalStreamingTextGenerator"]
+
+_PURPOSE = "streaming"
+_WORD_ENDS = re.compile(r"\s+")
+_WORDS_PER_CHUNK = 3
+_SECONDS_PER_CHUNK = 0.4  # a slow model still shows that it writes
+_EMPTY_ATTEMPTS = 2
+
+
+class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
+    def __init__(self, core: Core) -> None:
+        super().__init__(**core.host.arguments_for(BaseStreamingTextGenerator, model_name=core.model_id))
+        self._core = core
+        self._tokenizer = BackendTokenizer(core.backend)
+
+    @property
+    @override
+    def id(self) -> str:
+        return self._core.model_id
+
+    @property
+    @override
+    def tokenizer(self) -> BackendTokenizer:
+        return self._tokenizer
+
+    @override
+    async def do_generate(
+        self, prompt: str | PromptBuilder, hints: Mapping[str, Any] = {}
+    ) -> tuple[AsyncIterator[str | None], Callable[[], UsageInfo]]:
+        text = as_text(prompt)
+        options = self._core.options(_PURPOSE, prompt, hints)
+        tally = _Tally()
+
+        async def chunks() -> AsyncIterator[str | None]:
+            counters = self._core.counters
+            started = time.monotonic()
+            counters.add(_PURPOSE, calls=1)
+            try:
+                async for piece in _in_words(self._pieces(text, options, tally)):
+                    yield piece
+            except (asyncio.CancelledError, GeneratorExit):
+                counters.add(_PURPOSE, cancelled=1)
+                raise
+            except ParlantLocalError as error:
+                counters.add(_PURPOSE, failed=1)
+                self.logger.warning(f"{self._core.model_id} streamed no whole message: {error}")
+                raise
+            finally:
+                counters.add(_PURPOSE, seconds=time.monotonic() - started)
+            counters.add_answer(_PURPOSE, tally.usage, tally.timings)
+            await self._core.record(_PURPOSE, tally.usage)
+            yield None
+
+        return chunks(), lambda: usage_info(tally.usage)
+
+    async def _pieces(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncIterator[str]:
+        """Text as it comes. While nothing was delivered yet, an empty answer is asked for again."""
+        for _ in range(_EMPTY_ATTEMPTS):
+            try:
+                async for piece in self._once(text, options, tally):
+                    yield piece
+            except ContextOverflowError as error:
+                if tally.delivered or (room := self._core.fitted(error, options["max_tokens"] or 0)) is None:
+                    raise
+                options["max_tokens"] = room
+                continue
+            if tally.delivered:
+                return
+            self._core.counters.add(_PURPOSE, retried=1)
+        raise InvalidOutputError(f"{self._core.model_id} wrote an empty message.")
+
+    async def _once(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncIterator[str]:
+        stream = self._core.backend.chat_stream([Message.user(text)], **options)
+        async with aclosing(stream) as chunks:  # type: ignore[type-var]  # backends give async generators
+            async for chunk in chunks:
+                tally.take(chunk)
+                piece = chunk.delta.content if tally.delivered else chunk.delta.content.lstrip()
+                if piece:
+                    tally.delivered = True
+                    yield piece
+                if chunk.finish_reason == "length":
+                    self.logger.warning(
+                        f"A streamed message of {self._core.model_id} was cut at {options['max_tokens']} tokens. "
+                        "Raise generation.max_tokens."
+                    )
+
+
+class _Tally:
+    """What one streamed message cost."""
+
+    def __init__(self) -> None:
+        self.usage = Usage()
+        self.timings = Timings()
+        self.delivered = False
+
+    def take(self, chunk: ChatChunk) -> None:
+        if chunk.usage is not None:
+            self.usage += chunk.usage
+        if chunk.timings is not None:
+            self.timings = chunk.timings
+
+
+async def _in_words(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Whole words, a few at a time: each chunk makes the host rewrite the message's event."""
+    buffer = ""
+    last = time.monotonic()
+    async with aclosing(pieces) as stream:  # type: ignore[type-var]  # an async generator of this module
+        async for piece in stream:
+            buffer += piece
+            ends = [match.end() for match in _WORD_ENDS.finditer(buffer)]
+            if ends and (len(ends) >= _WORDS_PER_CHUNK or time.monotonic() - last >= _SECONDS_PER_CHUNK):
+                yield buffer[: ends[-1]]
+                buffer = buffer[ends[-1] :]
+                last = time.monotonic()
+    if buffer:
+        yield buffer
