@@ -1,0 +1,91 @@
+"""How an endpoint takes schemas, found out once.
+
+Endpoints that speak OpenAI's API differ most in ``response_format``. The ladder, best first::
+
+    json_schema         OpenAI, vLLM, llama-server        the schema binds the decoder
+    json_object_schema  llama-cpp-python's server         json_object with the schema beside it
+    json_object         DeepSeek's cloud, older endpoints any JSON object; the schema is spelled out in the prompt
+    prompt              everything else                   the schema is spelled out, nothing binds
+
+A rung is left when the endpoint refuses it or answers what does not fit; the first one that brings a fitting answer stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from parlant_local.backends.structured import instruct, strict_schema
+from parlant_local.messages import Message, ResponseFormat
+
+__all__ = ["LADDER", "Dialect", "DialectMemory", "apply", "blames_format"]
+
+Dialect = Literal["json_schema", "json_object_schema", "json_object", "prompt"]
+LADDER: tuple[Dialect, ...] = ("json_schema", "json_object_schema", "json_object", "prompt")
+
+
+class DialectMemory:
+    """What is known so far. ``lock`` lets one call find out while the others wait for its answer."""
+
+    def __init__(self, chosen: Dialect | None = None) -> None:
+        self.chosen = chosen
+        self.lock = asyncio.Lock()
+        self._rung = 0
+
+    @property
+    def candidate(self) -> Dialect:
+        return self.chosen or LADDER[self._rung]
+
+    def settled(self) -> bool:
+        return self.chosen is not None
+
+    def confirm(self, dialect: Dialect) -> None:
+        if self.chosen is None:
+            self.chosen = dialect
+
+    def refute(self, dialect: Dialect) -> bool:
+        """Leaves ``dialect`` for the next rung; false when it is certain, or the last one."""
+        if self.chosen is not None:
+            return False
+        if LADDER[self._rung] == dialect:
+            if self._rung + 1 == len(LADDER):
+                self._rung = 0  # nothing fitted: the next call may start over
+                return False
+            self._rung += 1
+        return True
+
+
+def apply(
+    dialect: Dialect, wanted: ResponseFormat, messages: Sequence[Message]
+) -> tuple[tuple[Message, ...], dict[str, Any] | None]:
+    """The messages to send and the ``response_format`` beside them."""
+    if wanted.type == "text":
+        return tuple(messages), None
+    if dialect == "prompt":
+        return instruct(messages, wanted), None
+    if wanted.type == "json_object" or dialect == "json_object":
+        return instruct(messages, wanted), {"type": "json_object"}
+    schema = dict(wanted.schema or {})
+    if dialect == "json_object_schema":
+        return tuple(messages), {"type": "json_object", "schema": schema}
+    strict = strict_schema(schema)
+    inner = {"name": _safe(wanted.name), "schema": strict or schema, "strict": strict is not None}
+    return tuple(messages), {"type": "json_schema", "json_schema": inner}
+
+
+def blames_format(status: int, text: str) -> bool:
+    """Whether an error's text says that ``response_format``, or a schema in it, was not understood."""
+    return status in (400, 404, 422, 500, 501) and _BLAME.search(text) is not None
+
+
+_BLAME = re.compile(r"response_format|json_schema|json_object|json schema|structured output|grammar", re.IGNORECASE)
+
+
+def _safe(name: str) -> str:
+    """Schema names may hold letters, digits, ``_`` and ``-`` only, 64 of them at most."""
+    return (
+        "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in name)[:64]
+        or "response"
+    )

@@ -1,0 +1,39 @@
+"""API keys: from the environment or a file, never from settings files, and never in a log."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from parlant_local.errors import SettingsError
+from parlant_local.settings import EndpointSettings
+
+__all__ = ["read_key"]
+
+_MAX_KEY_BYTES = 16 * 1024
+
+
+def read_key(name: str, endpoint: EndpointSettings) -> str | None:
+    """The key of the endpoint ``name``; ``None`` where it wants none. A named source that is empty is an error."""
+    if endpoint.api_key is not None:
+        return endpoint.api_key.get_secret_value()
+    if endpoint.api_key_env:
+        if value := os.environ.get(endpoint.api_key_env, "").strip():
+            return value
+        raise SettingsError(
+            f"The endpoint {name!r} takes its key from {endpoint.api_key_env}, which is not set.",
+            hint=f"Set {endpoint.api_key_env}, or remove endpoints.{name}.api_key_env.",
+        )
+    if endpoint.api_key_file:
+        path = Path(endpoint.api_key_file).expanduser()
+        try:
+            if path.stat().st_size > _MAX_KEY_BYTES:
+                raise SettingsError(f"The key file {path} of the endpoint {name!r} is too large to hold a key.")
+            value = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise SettingsError(f"The key file {path} of the endpoint {name!r} can't be read: {reason}.") from None
+        if not value:
+            raise SettingsError(f"The key file {path} of the endpoint {name!r} is empty.")
+        return value
+    return None

@@ -1,0 +1,392 @@
+"""A model that an Ollama daemon runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, Unpack
+from urllib.parse import urlsplit
+
+from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
+from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.failures import from_status, from_transport
+from parlant_local.backends.ollama_context import ContextWatch
+from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
+from parlant_local.backends.structured import checked
+from parlant_local.backends.vectors import normalised
+from parlant_local.errors import (
+    BadRequestError,
+    ContextOverflowError,
+    OutputError,
+    ParlantLocalError,
+    StreamInterruptedError,
+    TargetDownError,
+    TextTooLongError,
+)
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages
+from parlant_local.observability import Logger, NullLogger
+
+if TYPE_CHECKING:
+    import ollama
+
+__all__ = ["OllamaBackend", "daemon_url"]
+
+_MOST_CONTEXT = 32768
+_LEAST_CONTEXT = 4096
+_CAPABILITIES = {
+    "completion": frozenset({"chat", "schema", "streaming", "complete"}),
+    "tools": frozenset({"tools"}),
+    "thinking": frozenset({"reasoning"}),
+    "embedding": frozenset({"embed"}),
+}
+
+
+def daemon_url(host: str | None = None) -> str:
+    """Where the daemon listens: ``host``, else ``OLLAMA_HOST``, else this machine's port 11434.
+
+    Read as Ollama reads it: scheme and port may be left out, and the unspecified address means this machine.
+    """
+    from ollama._client import _parse_host  # the client's own reading, so that both mean the same place
+
+    url = _parse_host(host or os.environ.get("OLLAMA_HOST") or None)
+    return check_url(url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"), "the Ollama daemon")
+
+
+class OllamaBackend:
+    """One model of a daemon, by its name there (``llama3.2:3b``).
+
+    ``num_ctx`` goes with every call and never changes, since another value makes the daemon load the model anew; ``None``
+    takes the model's own context up to 32,768 tokens. ``timeout`` is the longest silence between two pieces of an answer,
+    in seconds; calls always stream underneath, so that a slow model is not mistaken for a dead one. A daemon on another
+    host is remote and needs ``allow_remote``.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        host: str | None = None,
+        num_ctx: int | None = None,
+        keep_alive: str = "30m",
+        timeout: float = 300.0,
+        send_think: bool = True,
+        allow_remote: bool = False,
+        logger: Logger | None = None,
+    ) -> None:
+        if not model:
+            raise BadRequestError("OllamaBackend needs the name of a model, such as llama3.2:3b.")
+        self.model = model
+        self.id = f"ollama/{model}"
+        self.base_url = daemon_url(host)
+        # Models named …-cloud run on Ollama's own machines, whatever daemon passes the prompt on.
+        self.remote = is_remote(self.base_url) or model.endswith(("-cloud", ":cloud"))
+        self.timeout = timeout
+        self._num_ctx = num_ctx
+        self._keep_alive = keep_alive
+        self._send_think = send_think
+        self._allow_remote = allow_remote
+        self._logger = logger or NullLogger()
+        self._client: ollama.AsyncClient | None = None
+        self._described: ModelInfo | None = None
+        self._watch: ContextWatch | None = None
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"OllamaBackend({self.model!r}, host={self.base_url!r})"
+
+    # Calls
+
+    async def chat(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> ChatReply:
+        params = self._params(options)
+        thread = as_messages(messages)
+        replies: list[ChatReply] = []
+        for _ in range(params.n):  # the daemon gives one answer at a time
+            assembler = DaemonAssembler(self.id)
+            async for _piece in self._chat(thread, params, assembler):
+                pass
+            replies.append(checked(assembler.whole(), params.response_format, limit=params.max_tokens))
+        return replace(replies[0], alternatives=tuple(replies[1:]))
+
+    async def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> AsyncIterator[ChatChunk]:
+        params = self._params(options)
+        if params.n > 1:
+            raise BadRequestError(f"{self.id} streams one answer at a time.", hint="Ask for n=1.")
+        assembler = DaemonAssembler(self.id)
+        started = False
+        pieces = self._chat(as_messages(messages), params, assembler)
+        try:
+            async for chunk in pieces:
+                started = True
+                yield chunk
+            checked(assembler.whole(), params.response_format, limit=params.max_tokens)
+        except OutputError:
+            raise
+        except ParlantLocalError as error:
+            if not started:
+                raise
+            raise StreamInterruptedError(
+                f"The stream of {self.id} broke after it had begun: {error.message}", hint=error.hint
+            ) from error
+        finally:
+            await pieces.aclose()
+        yield ChatChunk(
+            finish_reason=assembler.finish_reason, usage=assembler.usage, timings=assembler.timings, model=self.id
+        )
+
+    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+        """By ``/api/generate`` in raw mode: no template of the model's is applied."""
+        params = self._params(options)
+        watch = await self._ready()
+        sent = len(prompt.encode())
+        watch.before(sent)
+        assembler = DaemonAssembler(self.id)
+        client = self._connected()
+        async with self._errors():
+            stream = await client.generate(
+                model=self.model,
+                prompt=prompt,
+                raw=True,
+                stream=True,
+                format=format_of(params.response_format),
+                options=options_of(params, watch.num_ctx),
+                keep_alive=self._keep_alive,
+            )
+            async with _closing(stream):
+                async for data in stream:
+                    assembler.feed(data)
+        self._finish(assembler, watch, sent)
+        return checked(assembler.whole(), params.response_format, limit=params.max_tokens)
+
+    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+        if not texts:
+            return EmbedReply((), 0, self.id)
+        try:
+            vectors, used = await self._embed(list(texts), truncate=False)
+            cut: tuple[int, ...] = ()
+        except TextTooLongError:
+            if not truncate:
+                raise
+            vectors, used, cut = await self._embed_each(texts)
+        normal = normalised(self.id, vectors, expected=len(texts))
+        return EmbedReply(normal, len(normal[0]), self.id, Usage(prompt_tokens=used), cut)
+
+    async def _embed(self, texts: list[str], *, truncate: bool) -> tuple[list[Sequence[float]], int]:
+        client = self._connected()
+        options = {"num_ctx": self._num_ctx} if self._num_ctx else None
+        try:
+            async with self._errors():
+                data = await client.embed(
+                    model=self.model, input=texts, truncate=truncate, options=options, keep_alive=self._keep_alive
+                )
+        except ContextOverflowError as error:
+            raise TextTooLongError(
+                f"A text is too long for {self.id}.",
+                needed=error.needed,
+                available=error.available,
+                hint="Split it, or allow cutting with PARLANT_LOCAL_EMBEDDING__TRUNCATE=true.",
+            ) from None
+        return list(data.embeddings), data.prompt_eval_count or 0
+
+    async def _embed_each(self, texts: Sequence[str]) -> tuple[list[Sequence[float]], int, tuple[int, ...]]:
+        """One by one, so that the texts that had to be cut are known."""
+        vectors: list[Sequence[float]] = []
+        used, cut = 0, []
+        for index, text in enumerate(texts):
+            try:
+                vector, tokens = await self._embed([text], truncate=False)
+            except TextTooLongError:
+                cut.append(index)
+                vector, tokens = await self._embed([text], truncate=True)
+            vectors.extend(vector)
+            used += tokens
+        return vectors, used, tuple(cut)
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:  # noqa: ARG002  # the protocol has them
+        raise BadRequestError(f"{self.id} can't rerank: Ollama has no such call.", hint="Use a reranker loaded here.")
+
+    async def tokenize(self, text: str) -> list[int]:  # noqa: ARG002  # the protocol has it
+        raise BadRequestError(f"{self.id} does not tell its token ids: Ollama has no such call.")
+
+    async def count_tokens(self, text: str) -> int:
+        """An estimate on the high side (three bytes a token): Ollama has no tokeniser to ask."""
+        return -(-len(text.encode()) // 3)
+
+    # What is known of the model
+
+    async def check(self) -> ModelInfo:
+        """Asks the daemon about the model, and whether it is loaded."""
+        await self._ready()
+        client = self._connected()
+        async with self._errors():
+            running = await client.ps()
+        entry = next((item for item in running.models if item.model == self.model or item.name == self.model), None)
+        info = self.model_info()
+        self._described = replace(
+            info, loaded=entry is not None, memory_bytes=int(entry.size) if entry is not None and entry.size else None
+        )
+        return self._described
+
+    def model_info(self) -> ModelInfo:
+        if self._described is not None:
+            return self._described
+        return ModelInfo(
+            id=self.id,
+            name=self.model,
+            n_ctx=self._num_ctx,
+            remote=self.remote,
+            capabilities=frozenset({"chat", "schema", "streaming", "complete", "tools", "embed"}),
+            metadata={"host": self.base_url},
+        )
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()  # type: ignore[no-untyped-call]  # the client has no annotation here
+
+    # How they are made
+
+    def _params(self, options: ChatOptions) -> ChatParams:
+        params = ChatParams.of(options)
+        if params.grammar:
+            raise BadRequestError(f"{self.id} takes no grammar.", hint="Use response_format, or a model loaded here.")
+        if params.logit_bias:
+            raise BadRequestError(f"{self.id} takes no logit_bias: Ollama has no such option.")
+        return params
+
+    def _connected(self) -> ollama.AsyncClient:
+        if self.remote and not self._allow_remote:
+            raise refuse_remote(self.id, urlsplit(self.base_url).hostname or self.base_url)
+        if self._client is None:
+            import httpx
+            import ollama
+
+            self._client = ollama.AsyncClient(
+                self.base_url,
+                follow_redirects=False,
+                trust_env=self.remote,
+                timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0)),
+            )
+        return self._client
+
+    async def _ready(self) -> ContextWatch:
+        """The model's own facts, asked for once."""
+        if self._watch is not None:
+            return self._watch
+        async with self._lock:
+            if self._watch is None:
+                client = self._connected()
+                async with self._errors():
+                    shown = await client.show(self.model)
+                self._described = self._describe(shown)
+                self._watch = ContextWatch(self.id, self._described.n_ctx or _LEAST_CONTEXT)
+        return self._watch
+
+    def _describe(self, shown: Any) -> ModelInfo:
+        facts = dict(shown.modelinfo or {})
+        architecture = facts.get("general.architecture")
+        trained = facts.get(f"{architecture}.context_length")
+        trained = trained if isinstance(trained, int) and trained > 0 else None
+        told = shown.capabilities or ["completion"]
+        capabilities = frozenset().union(*(_CAPABILITIES.get(item, frozenset()) for item in told))
+        n_ctx = self._num_ctx or min(trained or _LEAST_CONTEXT, _MOST_CONTEXT)
+        if trained and n_ctx > trained:
+            self._logger.warning(f"{self.id} was trained on {trained} tokens; num_ctx={n_ctx} goes beyond that.")
+        details = shown.details
+        return replace(
+            self.model_info(),
+            architecture=architecture,
+            family=getattr(details, "family", None),
+            parameters=facts.get("general.parameter_count"),
+            quantization=getattr(details, "quantization_level", None),
+            n_ctx=n_ctx,
+            n_ctx_train=trained,
+            embedding_length=facts.get(f"{architecture}.embedding_length"),
+            chat_template=shown.template,
+            capabilities=capabilities,
+        )
+
+    async def _chat(
+        self, messages: tuple[Message, ...], params: ChatParams, assembler: DaemonAssembler
+    ) -> AsyncGenerator[ChatChunk, None]:
+        watch = await self._ready()
+        thread = messages_of(messages)
+        tools = tools_of(params)
+        sent = sum(len(item["content"].encode()) for item in thread) + (len(json.dumps(tools)) if tools else 0)
+        watch.before(sent)
+        client = self._connected()
+        async with self._errors():
+            stream = await client.chat(
+                model=self.model,
+                messages=thread,
+                tools=tools,
+                stream=True,
+                think=self._think(params),
+                format=format_of(params.response_format),
+                options=options_of(params, watch.num_ctx),
+                keep_alive=self._keep_alive,
+                logprobs=True if params.logprobs is not None else None,
+                top_logprobs=params.logprobs or None,
+            )
+            async with _closing(stream):
+                async for data in stream:
+                    if (chunk := assembler.feed(data)) is not None:
+                        yield chunk
+        self._finish(assembler, watch, sent)
+
+    def _think(self, params: ChatParams) -> bool | None:
+        """Sent only to models that can think; some break their ``format`` when it is sent (``send_think=False``)."""
+        capable = self._described is not None and "reasoning" in self._described.capabilities
+        if not capable or not self._send_think:
+            if params.reasoning == "on" and not capable:
+                raise BadRequestError(f"{self.id} can't think: the daemon says so.", hint="Use reasoning='auto'.")
+            return None
+        if params.reasoning == "auto":
+            return False if params.response_format.type != "text" else None
+        return params.reasoning == "on"
+
+    def _finish(self, assembler: DaemonAssembler, watch: ContextWatch, sent: int) -> None:
+        if assembler.done is None:
+            raise TargetDownError(f"{self.id} ended its answer before it was whole.")
+        watch.after(sent, assembler.usage.prompt_tokens)
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        """Exceptions of the client and of the connection below it, as ours."""
+        import ollama
+
+        try:
+            yield
+        except ollama.ResponseError as error:
+            n_ctx = self._watch.num_ctx if self._watch else self._num_ctx
+            raise from_status(self.id, max(0, error.status_code), str(error.error), n_ctx=n_ctx) from None
+        except ollama.RequestError as error:
+            raise BadRequestError(f"{self.id} can't be asked that: {error}") from None
+        except ParlantLocalError:
+            raise
+        except Exception as error:
+            mapped = from_transport(self.id, error, address=self.base_url)
+            if mapped is None:
+                raise
+            raise mapped from None
+
+
+@asynccontextmanager
+async def _closing(stream: Any) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await stream.aclose()

@@ -1,0 +1,154 @@
+"""The Ollama daemon's API as data: requests out of our parameters, replies into our types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from parlant_local.backends.base import ChatParams
+from parlant_local.errors import BadRequestError
+from parlant_local.messages import (
+    ChatChunk,
+    ChatReply,
+    Delta,
+    FinishReason,
+    Message,
+    ResponseFormat,
+    Timings,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+__all__ = ["DaemonAssembler", "format_of", "messages_of", "options_of", "tools_of"]
+
+
+def messages_of(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Ollama wants tool arguments as objects, and names tool results by the tool, not by the call's id."""
+    names: dict[str, str] = {}
+    result: list[dict[str, Any]] = []
+    for message in messages:
+        data: dict[str, Any] = {"role": "tool" if message.role == "function" else message.role}
+        data["content"] = message.content or ""
+        if message.tool_calls:
+            data["tool_calls"] = [_call(call) for call in message.tool_calls]
+            names.update({call.id: call.name for call in message.tool_calls})
+        if data["role"] == "tool":
+            data["tool_name"] = message.name or names.get(message.tool_call_id or "", "")
+        result.append(data)
+    return result
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    try:
+        arguments = call.parsed()
+    except json.JSONDecodeError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise BadRequestError(f"The arguments of the earlier call to {call.name!r} are no JSON object.")
+    return {"function": {"name": call.name, "arguments": arguments}}
+
+
+def tools_of(params: ChatParams) -> list[dict[str, Any]] | None:
+    """Ollama has no ``tool_choice``: ``none`` leaves the tools out, a name leaves the others out."""
+    if not params.tools or params.tool_choice == "none":
+        return None
+    named = params.tool_choice not in ("auto", "required")
+    return [tool.to_openai() for tool in params.tools if not named or tool.name == params.tool_choice]
+
+
+def options_of(params: ChatParams, num_ctx: int) -> dict[str, Any]:
+    """``options`` of a call. ``num_ctx`` is always there, and always the same: another value reloads the model."""
+    options: dict[str, Any] = {"num_ctx": num_ctx}
+    names = ("temperature", "top_p", "top_k", "min_p", "seed")
+    options |= {name: value for name in names if (value := getattr(params, name)) is not None}
+    if params.max_tokens is not None:
+        options["num_predict"] = params.max_tokens
+    for name in ("presence_penalty", "frequency_penalty", "repeat_penalty"):
+        options[name] = getattr(params, name)  # sent even when neutral: the daemon's own default may not be
+    if params.stop:
+        options["stop"] = list(params.stop)
+    return options
+
+
+def format_of(wanted: ResponseFormat) -> Any:
+    if wanted.type == "json_schema":
+        return dict(wanted.schema or {})
+    return "json" if wanted.type == "json_object" else None
+
+
+class DaemonAssembler:
+    """Collects the NDJSON pieces of one answer."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.content: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: list[ToolCall] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.done: Any = None
+
+    def feed(self, data: Any) -> ChatChunk | None:
+        """One piece; ``None`` where there is nothing to deliver."""
+        message = getattr(data, "message", None)
+        text = (message.content if message is not None else getattr(data, "response", None)) or ""
+        thinking = (message.thinking if message is not None else getattr(data, "thinking", None)) or ""
+        calls: list[ToolCallDelta] = []
+        for call in (message.tool_calls if message is not None else None) or ():
+            index = len(self.calls)
+            arguments = json.dumps(dict(call.function.arguments), ensure_ascii=False)
+            made = ToolCall(f"call_{index}", call.function.name, arguments)
+            self.calls.append(made)
+            calls.append(ToolCallDelta(index, made.id, made.name, made.arguments))
+        logprobs = tuple(_logprob(item) for item in getattr(data, "logprobs", None) or ())
+        self.logprobs.extend(logprobs)
+        self.content.append(text)
+        self.reasoning.append(thinking)
+        if getattr(data, "done", False):
+            self.done = data
+        if not (text or thinking or calls):
+            return None
+        return ChatChunk(delta=Delta(text, thinking, tuple(calls)), model=self.model, logprobs=logprobs or None)
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        if self.calls:
+            return "tool_calls"
+        return "length" if getattr(self.done, "done_reason", None) == "length" else "stop"
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=getattr(self.done, "prompt_eval_count", None) or 0,
+            completion_tokens=getattr(self.done, "eval_count", None) or 0,
+        )
+
+    @property
+    def timings(self) -> Timings:
+        def seconds(name: str) -> float:
+            return (getattr(self.done, name, None) or 0) / 1e9
+
+        return Timings(
+            queued=seconds("load_duration"),
+            prefill=seconds("prompt_eval_duration"),
+            decode=seconds("eval_duration"),
+        )
+
+    def whole(self) -> ChatReply:
+        return ChatReply(
+            content="".join(self.content),
+            reasoning="".join(self.reasoning),
+            tool_calls=tuple(self.calls),
+            finish_reason=self.finish_reason,
+            usage=self.usage,
+            timings=self.timings,
+            model=self.model,
+            logprobs=tuple(self.logprobs) or None,
+        )
+
+
+def _logprob(item: Any) -> TokenLogprob:
+    top = tuple((other.token, other.logprob) for other in item.top_logprobs or ())
+    return TokenLogprob(token=item.token, logprob=item.logprob, bytes=tuple(item.token.encode()), top=top)

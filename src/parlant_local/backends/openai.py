@@ -1,0 +1,430 @@
+"""Any endpoint that speaks OpenAI's API: clouds, vLLM, llama-server, llama-cpp-python's server, our own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+from urllib.parse import urlsplit
+
+from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
+from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.dialect import Dialect, DialectMemory, apply, blames_format
+from parlant_local.backends.failures import from_status, from_transport
+from parlant_local.backends.keys import read_key
+from parlant_local.backends.openai_wire import (
+    Quirks,
+    StreamAssembler,
+    completion_reply,
+    reply_of,
+    request_body,
+    usage_of,
+)
+from parlant_local.backends.structured import checked
+from parlant_local.backends.vectors import normalised
+from parlant_local.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContextOverflowError,
+    InvalidOutputError,
+    OutputError,
+    ParlantLocalError,
+    StreamInterruptedError,
+    TargetDownError,
+    TextTooLongError,
+    TransientError,
+)
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, ResponseFormat, as_messages
+from parlant_local.observability import Logger, NullLogger
+from parlant_local.settings import EndpointSettings
+
+if TYPE_CHECKING:
+    import openai
+
+__all__ = ["OpenAIBackend"]
+
+T = TypeVar("T")
+
+_OPENAI = "https://api.openai.com/v1"
+_MAX_REFUSALS = 6
+"""Refused options that one call may learn from."""
+
+
+class OpenAIBackend:
+    """One model behind an endpoint.
+
+    ``base_url`` and ``api_key`` default to ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` where ``name`` is ``openai``. An
+    address that is not loopback needs ``allow_remote``: without it every call is a :class:`CloudNotAllowedError`, raised
+    before a socket is opened. Redirects are not followed, and a proxy never stands between this machine and itself.
+    ``timeout`` bounds the silence of the other side, in seconds (default: 60 remote, 300 on this machine, where a slow
+    CPU works honestly for minutes). Nothing is retried here: that is the switcher's business.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        name: str = "openai",
+        n_ctx: int | None = None,
+        dialect: Dialect | Literal["auto"] = "auto",
+        timeout: float | None = None,
+        allow_remote: bool = False,
+        logger: Logger | None = None,
+    ) -> None:
+        if not model:
+            raise BadRequestError(f"The endpoint {name!r} needs the name of a model.")
+        if name == "openai":
+            base_url = base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+            api_key = api_key or os.environ.get("OPENAI_API_KEY")
+        self.model = model
+        self.name = name
+        self.id = f"{name}/{model}"
+        self.base_url = check_url(base_url or "", f"the endpoint {name!r}")
+        self.remote = is_remote(self.base_url)
+        self.timeout = timeout or (60.0 if self.remote else 300.0)
+        self._allow_remote = allow_remote
+        self._api_key = api_key
+        self._n_ctx = n_ctx
+        self._logger = logger or NullLogger()
+        self._dialect = DialectMemory(None if dialect == "auto" else dialect)
+        self._quirks = Quirks()
+        self._client: openai.AsyncOpenAI | None = None
+        self._answered = False
+
+    @classmethod
+    def from_endpoint(
+        cls,
+        name: str,
+        endpoint: EndpointSettings,
+        model: str,
+        *,
+        allow_remote: bool = False,
+        logger: Logger | None = None,
+    ) -> Self:
+        """The model ``model`` of a configured endpoint; its key is read here, so that a missing one shows at once."""
+        stated = endpoint.timeout_seconds if "timeout_seconds" in endpoint.model_fields_set else None
+        return cls(
+            model,
+            base_url=endpoint.base_url,
+            api_key=read_key(name, endpoint),
+            name=name,
+            n_ctx=endpoint.n_ctx,
+            dialect=endpoint.dialect,
+            timeout=stated,
+            allow_remote=allow_remote,
+            logger=logger,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"OpenAIBackend({self.id!r}, base_url={self.base_url!r})"
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """How the endpoint takes schemas; ``None`` until it was found out."""
+        return self._dialect.chosen
+
+    # Calls
+
+    async def chat(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> ChatReply:
+        params = self._params(options)
+        thread = as_messages(messages)
+
+        async def attempt(dialect: Dialect) -> ChatReply:
+            data = await self._create(self._body(thread, params, dialect))
+            return checked(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
+
+        return await self._in_dialect(params.response_format, attempt)
+
+    async def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> AsyncIterator[ChatChunk]:
+        params = self._params(options)
+        thread = as_messages(messages)
+
+        async def attempt(dialect: Dialect) -> tuple[Dialect, Any]:
+            body = self._body(thread, params, dialect)
+            return dialect, await self._create(body | {"stream": True, "stream_options": {"include_usage": True}})
+
+        used, stream = await self._in_dialect(params.response_format, attempt, confirm=False)
+        assembler = StreamAssembler(self.id)
+        started = False
+        try:
+            async with self._errors():
+                async for data in stream:
+                    for chunk in assembler.feed(data):
+                        started = True
+                        yield chunk
+            if not assembler.finished:
+                raise TargetDownError(f"{self.id} ended its stream before the answer was whole.")
+            self._judge(assembler, params, used)
+        except OutputError:
+            raise
+        except ParlantLocalError as error:
+            if not started:
+                raise
+            raise _interrupted(self.id, error) from error
+        finally:
+            await stream.close()
+        for chunk in assembler.last():
+            yield chunk
+
+    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+        params = self._params(options)
+        if params.response_format.type != "text":
+            raise BadRequestError(f"{self.id} takes a response_format in chats only.", hint="Use chat().")
+        body = request_body(self.model, (), params)
+        del body["messages"]
+        client = self._connected()
+        data = await self._send(lambda fitted: client.completions.create(prompt=prompt, **fitted), body)
+        return self._read(completion_reply, data)
+
+    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+        """Vectors of ``texts``. No endpoint says which texts it cut, so ``truncate`` is refused rather than guessed."""
+        if truncate:
+            raise BadRequestError(f"{self.id} can't report which texts it cuts.", hint="Shorten them before embedding.")
+        if not texts:
+            return EmbedReply((), 0, self.id)
+        client = self._connected()
+        try:
+            async with self._errors():
+                # The client asks for base64 unless told otherwise, and takes lists of floats where that is ignored.
+                data = await client.embeddings.create(model=self.model, input=list(texts))
+        except ContextOverflowError as error:
+            raise TextTooLongError(
+                f"A text is too long for {self.id}.", needed=error.needed, available=error.available, hint="Split it."
+            ) from None
+        ordered = sorted(data.data or (), key=lambda item: item.index)
+        vectors = normalised(self.id, [item.embedding for item in ordered], expected=len(texts))
+        self._answered = True
+        return EmbedReply(vectors, len(vectors[0]), self.id, usage_of(data.usage))
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
+        """By ``/rerank``, as vLLM, llama-server and Jina have it; OpenAI's own cloud has none."""
+        client = self._connected()
+        body = {"model": self.model, "query": query, "documents": list(documents)}
+        async with self._errors():
+            data: Any = await client.post("/rerank", cast_to=object, body=body)
+        try:
+            scores = {int(item["index"]): float(item["relevance_score"]) for item in data["results"]}
+            return RerankReply(tuple(scores[index] for index in range(len(documents))), self.id)
+        except (KeyError, TypeError, ValueError):
+            raise InvalidOutputError(f"{self.id} returned no usable scores for {len(documents)} documents.") from None
+
+    async def moderate(self, text: str) -> dict[str, float]:
+        """Category to score, by ``/moderations``."""
+        client = self._connected()
+        async with self._errors():
+            data = await client.moderations.create(model=self.model, input=text)
+        try:
+            scores = data.results[0].category_scores.model_dump(by_alias=True)
+        except (AttributeError, IndexError, TypeError):
+            raise InvalidOutputError(f"{self.id} returned no moderation result.") from None
+        return {name: float(score) for name, score in scores.items() if score is not None}
+
+    async def tokenize(self, text: str) -> list[int]:  # noqa: ARG002  # the protocol has it
+        raise BadRequestError(
+            f"{self.id} does not tell its token ids.", hint="Load the model here to tokenise with it."
+        )
+
+    async def count_tokens(self, text: str) -> int:
+        """An estimate on the high side (three bytes a token): the API has no way to ask."""
+        return -(-len(text.encode()) // 3)
+
+    async def check(self) -> ModelInfo:
+        """Asks the endpoint for its models, learns the context window where it tells, and returns :meth:`model_info`."""
+        client = self._connected()
+        async with self._errors():
+            page = await client.models.list()
+        known = {item.id: item for item in page.data or ()}
+        if known and self.model not in known:
+            raise TargetDownError(
+                f"{self.name} serves no model {self.model!r}.",
+                status=404,
+                hint=f"It serves {', '.join(sorted(known)[:8])}.",
+            )
+        if (entry := known.get(self.model)) is not None and self._n_ctx is None:
+            meta = getattr(entry, "meta", None)
+            told = getattr(entry, "max_model_len", None) or (
+                meta.get("n_ctx_train") if isinstance(meta, dict) else None
+            )
+            self._n_ctx = told if isinstance(told, int) and told > 0 else None
+        self._answered = True
+        return self.model_info()
+
+    def model_info(self) -> ModelInfo:
+        capabilities = frozenset({"chat", "schema", "tools", "streaming", "embed", "complete"})
+        return ModelInfo(
+            id=self.id,
+            name=self.model,
+            n_ctx=self._n_ctx,
+            loaded=self._answered,
+            remote=self.remote,
+            capabilities=capabilities,
+            metadata={"endpoint": self.name, "base_url": self.base_url, "dialect": self._dialect.chosen or "unknown"},
+        )
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    # How they are made
+
+    def _params(self, options: ChatOptions) -> ChatParams:
+        params = ChatParams.of(options)
+        if params.grammar:
+            raise BadRequestError(f"{self.id} takes no grammar.", hint="Use response_format, or a model loaded here.")
+        return params
+
+    def _connected(self) -> openai.AsyncOpenAI:
+        if self.remote and not self._allow_remote:
+            raise refuse_remote(self.id, urlsplit(self.base_url).hostname or self.base_url)
+        if self._client is None:
+            if self.remote and self.name == "openai" and not self._api_key:
+                raise AuthenticationError(f"{self.id} needs a key.", hint="Set OPENAI_API_KEY.")
+            self._client = _client(self.base_url, self._api_key, self.timeout, self.name, remote=self.remote)
+        return self._client
+
+    def _body(self, thread: tuple[Message, ...], params: ChatParams, dialect: Dialect) -> dict[str, Any]:
+        messages, response_format = apply(dialect, params.response_format, thread)
+        body = request_body(self.model, messages, params)
+        if response_format is not None:
+            body["response_format"] = response_format
+        return body
+
+    async def _create(self, body: dict[str, Any]) -> Any:
+        client = self._connected()
+        return await self._send(lambda fitted: client.chat.completions.create(**fitted), body)
+
+    async def _send(self, call: Callable[[dict[str, Any]], Any], body: dict[str, Any]) -> Any:
+        """Sends ``body``; an option that the endpoint does not know is left out from then on."""
+        import openai
+
+        for _ in range(_MAX_REFUSALS):
+            async with self._errors():
+                try:
+                    data = await call(self._quirks.fit(body))
+                except openai.APIStatusError as error:
+                    if not self._quirks.learn(error.status_code, error.param, str(error.message)):
+                        raise
+                    self._logger.debug(f"{self.id} refuses an option; left out from now on: {self._quirks}")
+                    continue
+            self._answered = True
+            return data
+        raise BadRequestError(f"{self.id} refused {_MAX_REFUSALS} options of one request.")
+
+    async def _in_dialect(
+        self, wanted: ResponseFormat, attempt: Callable[[Dialect], Awaitable[T]], *, confirm: bool = True
+    ) -> T:
+        """Runs ``attempt``, going down the ladder until the endpoint understands what ``wanted`` is."""
+        memory = self._dialect
+        if wanted.type == "text" or memory.settled():
+            return await attempt(memory.candidate)
+        if wanted.type == "json_object":
+            try:
+                return await attempt("json_object")
+            except _FormatRefusedError:
+                return await attempt("prompt")
+        async with memory.lock:
+            while not memory.settled():
+                dialect = memory.candidate
+                try:
+                    result = await attempt(dialect)
+                except (_FormatRefusedError, InvalidOutputError) as error:
+                    self._logger.debug(f"{self.id} does not take schemas as {dialect}: {type(error).__name__}")
+                    if not memory.refute(dialect):
+                        raise
+                    continue
+                if confirm:
+                    memory.confirm(dialect)
+                    self._logger.info(f"{self.id} takes schemas as {dialect}.")
+                return result
+        return await attempt(memory.candidate)
+
+    def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
+        wanted = params.response_format
+        try:
+            checked(assembler.whole(), wanted, limit=params.max_tokens)
+        except InvalidOutputError:
+            self._dialect.refute(used)
+            raise
+        if wanted.type == "json_schema":
+            self._dialect.confirm(used)
+
+    def _read(self, reader: Callable[[Any, str], T], data: Any) -> T:
+        try:
+            return reader(data, self.id)
+        except (AttributeError, IndexError, TypeError, ValueError):
+            raise TransientError(f"{self.id} answered with something that is not OpenAI's API.") from None
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        """Exceptions of the client and of the connection below it, as ours."""
+        import openai
+
+        try:
+            yield
+        except openai.APIStatusError as error:
+            text = error.response.text
+            mapped = from_status(
+                self.id,
+                error.status_code,
+                f"{error.code or ''} {text}",
+                headers=error.response.headers,
+                n_ctx=self._n_ctx,
+            )
+            if blames_format(error.status_code, text) and not isinstance(mapped, ContextOverflowError):
+                raise _FormatRefusedError(str(mapped), status=error.status_code) from None
+            raise mapped from None
+        except openai.APIConnectionError as error:
+            cause = from_transport(self.id, error.__cause__ or error, address=self.base_url)
+            raise (cause or TargetDownError(f"{self.id} cut the connection.")) from None
+        except openai.APIResponseValidationError:
+            raise TransientError(f"{self.id} answered with something that is not OpenAI's API.") from None
+        except openai.APIError as error:  # an error event inside a stream
+            raise from_status(self.id, 0, f"{error.code or ''} {error.message}", n_ctx=self._n_ctx) from None
+        except ParlantLocalError:
+            raise
+        except Exception as error:
+            mapped_transport = from_transport(self.id, error, address=self.base_url)
+            if mapped_transport is None:
+                raise
+            raise mapped_transport from None
+
+
+class _FormatRefusedError(BadRequestError):
+    """The endpoint did not understand ``response_format``."""
+
+
+def _interrupted(target: str, error: ParlantLocalError) -> StreamInterruptedError:
+    return StreamInterruptedError(f"The stream of {target} broke after it had begun: {error.message}", hint=error.hint)
+
+
+def _client(base_url: str, api_key: str | None, timeout: float, name: str, *, remote: bool) -> openai.AsyncOpenAI:
+    import httpx2
+    import openai
+
+    client = openai.AsyncOpenAI(
+        # Never None: that would take the environment's OpenAI credentials to whatever endpoint this is.
+        api_key=api_key or "none",
+        admin_api_key="",
+        base_url=base_url,
+        max_retries=0,
+        http_client=openai.DefaultAsyncHttpxClient(
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)), follow_redirects=False, trust_env=remote
+        ),
+    )
+    if name != "openai":
+        client.organization = client.project = None
+    return client

@@ -1,0 +1,174 @@
+"""Answers that must be JSON: asked for in words where an endpoint knows no better, and always judged afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from parlant_local.errors import InvalidOutputError, SchemaError, TruncatedOutputError
+from parlant_local.messages import ChatReply, Message, ResponseFormat
+
+__all__ = ["checked", "instruct", "parse_structured", "strict_schema"]
+
+_MAX_STARTS = 64
+
+
+def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None) -> ChatReply:
+    """``reply`` with its content reduced to the JSON that was asked for, or a typed error.
+
+    Answers that call tools instead are left alone. Alternatives are judged too.
+    """
+    if wanted.type == "text" or (reply.tool_calls and not reply.content):
+        return reply
+    if reply.finish_reason == "length":
+        used = reply.usage.completion_tokens
+        raise TruncatedOutputError(
+            f"{reply.model or 'The model'} was cut at {used} tokens before its JSON was whole.",
+            used=used,
+            limit=limit or used,
+            hint="Raise max_tokens, or ask for less.",
+        )
+    alternatives = tuple(checked(item, wanted, limit=limit) for item in reply.alternatives)
+    return replace(reply, content=parse_structured(reply.content, wanted), alternatives=alternatives)
+
+
+def parse_structured(text: str, wanted: ResponseFormat) -> str:
+    """The last JSON in ``text`` that fits ``wanted``, fences and chatter around it removed.
+
+    Raises :class:`InvalidOutputError`, whose message names the place and the rule but quotes nothing.
+    """
+    problem = "it holds no JSON object"
+    fitting: str | None = None
+    for candidate, value in _json_values(text):
+        if wanted.type == "json_object" and not isinstance(value, dict):
+            continue
+        if (found := _violation(value, wanted)) is None:
+            fitting = candidate
+        else:
+            problem = found
+    if fitting is None:
+        raise InvalidOutputError(f"The answer does not fit the schema {wanted.name!r}: {problem}.")
+    return fitting
+
+
+def _json_values(text: str) -> list[tuple[str, Any]]:
+    stripped = text.strip()
+    try:
+        return [(stripped, _DECODER.decode(stripped))]
+    except ValueError:
+        pass
+    found: list[tuple[str, Any]] = []
+    position = 0
+    for _ in range(_MAX_STARTS):
+        starts = [start for mark in "{[" if (start := text.find(mark, position)) >= 0]
+        if not starts:
+            break
+        start = min(starts)
+        try:
+            value, end = _DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            position = start + 1
+            continue
+        found.append((text[start:end], value))
+        position = end
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _violation(value: Any, wanted: ResponseFormat) -> str | None:
+    if wanted.type != "json_schema":
+        return None
+    from referencing.exceptions import Unresolvable
+
+    try:
+        error = next(_validator(json.dumps(wanted.schema, sort_keys=True)).iter_errors(value), None)
+    except Unresolvable as missing:
+        raise SchemaError(f"The schema {wanted.name!r} refers to what it does not hold: {missing}.") from None
+    return None if error is None else f"at {error.json_path} the rule {error.validator!r} is broken"
+
+
+@lru_cache(maxsize=128)
+def _validator(schema: str) -> Any:
+    import jsonschema
+    from referencing import Registry
+
+    parsed = json.loads(schema)
+    kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(parsed)
+    except jsonschema.SchemaError as error:
+        raise SchemaError(f"The schema is not valid JSON Schema at {error.json_path}: {error.message}.") from None
+    # An empty registry fetches nothing, so a hostile $ref can't open a socket.
+    return kind(parsed, registry=Registry())
+
+
+def instruct(messages: Sequence[Message], wanted: ResponseFormat) -> tuple[Message, ...]:
+    """``messages`` with the wish for JSON spelled out at the end, where it disturbs no shared prefix."""
+    if wanted.type == "json_schema":
+        schema = json.dumps(wanted.schema, ensure_ascii=False, separators=(",", ":"))
+        wish = f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{schema}"
+    else:
+        wish = "Answer with one JSON object, and with nothing else."
+    last = messages[-1]
+    if last.role == "user":
+        return (*messages[:-1], replace(last, content=f"{last.content or ''}\n\n{wish}"))
+    return (*messages, Message.user(wish))
+
+
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """``schema`` in the subset that OpenAI's strict mode takes, or ``None`` where it can't be expressed.
+
+    Strict mode wants closed objects with every key required and no defaults. What fits the result fits ``schema``,
+    save for keys that ``schema`` would have let out; dictionaries with free keys have no strict form.
+    """
+    try:
+        strict = _strict(schema)
+    except _NotExpressibleError:
+        return None
+    return strict if strict.get("type") == "object" else None
+
+
+class _NotExpressibleError(Exception):
+    """Part of a schema has no strict form."""
+
+
+_DROPPED = frozenset({"default", "title", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly"})
+_REFUSED = frozenset(
+    {"allOf", "not", "if", "then", "else", "patternProperties", "propertyNames", "dependentSchemas", "prefixItems",
+     "dependentRequired", "contains", "unevaluatedProperties", "unevaluatedItems", "uniqueItems", "minProperties"}
+)  # fmt: skip
+
+
+def _strict(schema: Any) -> dict[str, Any]:
+    if not isinstance(schema, Mapping) or _REFUSED & set(schema):
+        raise _NotExpressibleError
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"]}
+    result: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _DROPPED:
+            continue
+        if key in ("properties", "$defs", "definitions"):
+            result[key] = {name: _strict(part) for name, part in value.items()}
+        elif key == "items":
+            result[key] = _strict(value)
+        elif key in ("anyOf", "oneOf"):
+            result["anyOf"] = [_strict(part) for part in value]
+        else:
+            result[key] = value
+    if "properties" in result or schema.get("type") == "object":
+        if schema.get("additionalProperties") not in (None, False) or not result.get("properties"):
+            raise _NotExpressibleError
+        result |= {"type": "object", "additionalProperties": False, "required": list(result["properties"])}
+    elif not ({"type", "anyOf", "enum", "const"} & set(result)):
+        raise _NotExpressibleError
+    return result
