@@ -123,6 +123,8 @@ class GenerationRequest:
     """Texts that end the answer and are not part of it."""
     add_bos: bool | None = None
     """None: as the vocabulary says, never doubled."""
+    control_text: bool = False
+    """Give control tokens (``[TOOL_CALLS]``, ``<|python_tag|>``) as text too; tokens that end an answer never are."""
     logprobs: int | None = None
     """Alternatives per token; 0: only the chosen token's."""
     prefix_group: str | None = None
@@ -158,3 +160,5 @@ class Generation:
     logprobs: tuple[TokenLogprob, ...] | None = None
     stopped_by: str | None = None
     """The stop text that ended it, where one did."""
+    landed: bool = False
+    """Tokens ran low, so that a JSON answer was closed in the shortest way: whole and valid, but shorter than meant."""

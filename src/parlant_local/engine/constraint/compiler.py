@@ -1,0 +1,157 @@
+"""Constraints compiled once per (constraint, vocabulary) and copied for each request."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from parlant_local.engine.constraint.closing import any_object, close_schema
+from parlant_local.engine.constraint.matcher import ConstraintMatcher
+from parlant_local.engine.constraint.shortest import shortest_json
+from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.native import library
+from parlant_local.engine.requests import AnyJson, Choices, Constraint, Grammar, JsonSchema, Regex
+from parlant_local.errors import SchemaError
+
+__all__ = ["CompiledConstraint", "ConstraintCompiler"]
+
+_CACHED = 256
+_COMPACT: Any = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledConstraint:
+    """A grammar that compiled against one vocabulary."""
+
+    pristine: Any
+    """A matcher in its initial state; requests get deep copies."""
+    json: bool
+    """Whether it speaks JSON, so that it can be landed when tokens run out."""
+    landing_tokens: int
+    """About what its shortest answer takes."""
+
+
+class ConstraintCompiler:
+    """Compiles for one model. Thread-safe; slow calls belong off the event loop."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self._lock = threading.Lock()
+        self._tokenizer: Any = None
+        self._cache: OrderedDict[str, CompiledConstraint] = OrderedDict()
+
+    def matcher(self, constraint: Constraint) -> ConstraintMatcher:
+        """A fresh matcher of ``constraint``. Raises :class:`SchemaError` naming the keyword at fault."""
+        compiled = self.compile(constraint)
+        return ConstraintMatcher(compiled.pristine.deep_copy(), compiled.landing_tokens if compiled.json else None)
+
+    def compile(self, constraint: Constraint) -> CompiledConstraint:
+        key = _key(constraint)
+        with self._lock:
+            if (known := self._cache.get(key)) is not None:
+                self._cache.move_to_end(key)
+                return known
+            compiled = self._compile(constraint)
+            self._cache[key] = compiled
+            while len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+            return compiled
+
+    def _compile(self, constraint: Constraint) -> CompiledConstraint:
+        from llguidance import LLMatcher
+
+        match constraint:
+            case JsonSchema(schema, limits):
+                return self._compile_json(close_schema(schema, limits))
+            case AnyJson(limits):
+                return self._compile_json(any_object(limits))
+            case Regex(pattern):
+                return self._checked(LLMatcher.grammar_from_regex(pattern), "pattern")
+            case Grammar(text):
+                return self._checked(_lark(text), "grammar")
+            case Choices(texts):
+                if not texts:
+                    raise SchemaError("A list of choices needs at least one.", keyword="choices")
+                options = " | ".join(json.dumps(text, ensure_ascii=False) for text in texts)
+                return self._checked(LLMatcher.grammar_from_lark(f"start: {options}"), "choices")
+
+    def _compile_json(self, closed: dict[str, Any]) -> CompiledConstraint:
+        from llguidance import LLMatcher
+
+        grammar = LLMatcher.grammar_from_json_schema(closed, overrides=_COMPACT)
+        compiled = self._checked(grammar, "")
+        landing = len(self._model.tokenize(shortest_json(closed)))
+        return CompiledConstraint(compiled.pristine, True, landing)
+
+    def _checked(self, grammar: str, keyword: str) -> CompiledConstraint:
+        from llguidance import LLMatcher
+
+        tokenizer = self.tokenizer
+        failed, messages = LLMatcher.validate_grammar_with_warnings(grammar, tokenizer)
+        if failed:
+            raise _schema_error(messages[0], keyword)
+        matcher = LLMatcher(tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise _schema_error(matcher.get_error(), keyword)
+        return CompiledConstraint(matcher, False, 0)
+
+    @property
+    def tokenizer(self) -> Any:
+        """llguidance's view of the vocabulary; 0.2-0.9 s to make, once."""
+        if self._tokenizer is None:
+            library()
+            from llguidance.llamacpp import lltokenizer_from_vocab
+
+            model = self._model
+            ends = sorted(model.end_tokens) or [model.eos]
+            # The first one is what a finished grammar asks for.
+            ends.sort(key=lambda token: (token != model.eot, token != model.eos))
+            self._tokenizer = lltokenizer_from_vocab(model.vocab, eos_token=ends)
+        return self._tokenizer
+
+
+def _key(constraint: Constraint) -> str:
+    if isinstance(constraint, JsonSchema):
+        # Key order matters: it is the order of the answer.
+        return f"schema {constraint.limits} {json.dumps(constraint.schema, ensure_ascii=False, default=str)}"
+    return repr(constraint)
+
+
+def _lark(text: str) -> str:
+    from llguidance import LLMatcher
+    from llguidance.gbnf_to_lark import any_to_lark
+
+    if "::=" in text:
+        try:
+            text = any_to_lark(text)
+        except Exception as error:  # the converter raises whatever its parser meets
+            raise SchemaError(f"The GBNF grammar can't be read: {error}.", keyword="grammar") from None
+    grammar: str = LLMatcher.grammar_from_lark(text)
+    return grammar
+
+
+def _schema_error(message: str, keyword: str) -> SchemaError:
+    line = " ".join(message.split())
+    if not keyword:
+        _, _, listed = line.partition("Unimplemented keys:")
+        keyword = listed.strip().strip("[]").split(",")[0].strip(' "') if listed else _mentioned(line)
+    return SchemaError(f"The schema or grammar can't be compiled: {line.rstrip('.')}.", keyword=keyword)
+
+
+def _mentioned(line: str) -> str:
+    words = (
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minimum",
+        "maximum",
+        "pattern",
+        "format",
+        "enum",
+        "const",
+    )
+    return next((word for word in (*words, "oneOf", "allOf", "multipleOf", "type", "$ref") if word in line), "")

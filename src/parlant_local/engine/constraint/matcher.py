@@ -1,0 +1,68 @@
+"""Where one answer stands in its grammar: what is forced, what is allowed, how it can land."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parlant_local.errors import SchemaError
+
+__all__ = ["ConstraintMatcher"]
+
+
+class ConstraintMatcher:
+    """One answer's matcher. Used from one thread at a time."""
+
+    def __init__(self, matcher: Any, landing_tokens: int | None) -> None:
+        self._matcher = matcher
+        self.landing_tokens = landing_tokens
+        """Tokens its shortest answer takes; None where the grammar can't be landed."""
+        self.seconds = 0.0
+        """Spent here."""
+
+    @property
+    def finished(self) -> bool:
+        """Nothing but the end may follow."""
+        return bool(self._matcher.is_stopped())
+
+    @property
+    def complete(self) -> bool:
+        """The answer could end here."""
+        return bool(self._matcher.is_accepting())
+
+    def forced(self) -> list[int]:
+        """Tokens that must come next whatever the model thinks, tokenised as the model's own tokenizer would.
+
+        llguidance keeps back a last token that a following one might merge with, so that what is sampled next is not
+        distorted by an unusual split.
+        """
+        start = time.perf_counter()
+        tokens: list[int] = self._matcher.compute_ff_tokens()
+        self.seconds += time.perf_counter() - start
+        return tokens
+
+    def allows(self, token: int) -> bool:
+        start = time.perf_counter()
+        allowed = self._matcher.validate_tokens([token]) == 1
+        self.seconds += time.perf_counter() - start
+        return bool(allowed)
+
+    def mask(self, n_vocab: int) -> npt.NDArray[np.bool_]:
+        """Which tokens may come next, shape ``(n_vocab,)``."""
+        start = time.perf_counter()
+        packed = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        bits = np.unpackbits(packed, bitorder="little").view(np.bool_)
+        self.seconds += time.perf_counter() - start
+        if bits.size >= n_vocab:
+            return bits[:n_vocab]
+        return np.concatenate([bits, np.zeros(n_vocab - bits.size, dtype=np.bool_)])
+
+    def accept(self, tokens: list[int]) -> None:
+        start = time.perf_counter()
+        taken = self._matcher.consume_tokens(tokens)
+        self.seconds += time.perf_counter() - start
+        if not taken:
+            raise SchemaError(f"The grammar engine failed: {' '.join(self._matcher.get_error().split())}")

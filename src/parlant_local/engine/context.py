@@ -1,0 +1,217 @@
+"""One ``llama_context``: batches in, logits out, and the memory of its sequences. Used from the engine's thread alone."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.native import AbortFlag, clear_log, library, recent_log
+from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoadError
+from parlant_local.settings import EngineSettings
+
+__all__ = ["Batch", "Context", "DecodeStatus", "Layout"]
+
+DecodeStatus = Literal["ok", "no_room", "aborted"]
+
+_KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
+_FLASH = {"auto": -1, "off": 0, "on": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the KV cache is cut up."""
+
+    n_ctx: int
+    """Longest sequence, in tokens."""
+    cells: int
+    """Cells in all; in a split cache every sequence owns an equal share."""
+    n_seq: int
+    unified: bool
+    n_batch: int
+    n_ubatch: int
+    n_threads: int
+    n_threads_batch: int
+
+
+class Batch:
+    """Token, position and sequence arrays that llama.cpp reads in place."""
+
+    def __init__(self, capacity: int) -> None:
+        lib = library()
+        self.capacity = capacity
+        self.size = 0
+        self.tokens = np.zeros(capacity, dtype=np.int32)
+        self.positions = np.zeros(capacity, dtype=np.int32)
+        self.sequences = np.zeros(capacity, dtype=np.int32)
+        self.outputs = np.zeros(capacity, dtype=np.int8)
+        self._counts = np.ones(capacity, dtype=np.int32)
+        # seq_id is a pointer per token: each points at its place in `sequences`.
+        base = self.sequences.ctypes.data
+        self._pointers = (base + 4 * np.arange(capacity)).astype(np.uintp)
+        self.struct = lib.llama_batch()
+        self.struct.token = self.tokens.ctypes.data_as(ctypes.POINTER(lib.llama_token))
+        self.struct.embd = None
+        self.struct.pos = self.positions.ctypes.data_as(ctypes.POINTER(lib.llama_pos))
+        self.struct.n_seq_id = self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        self.struct.seq_id = self._pointers.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(lib.llama_seq_id)))
+        self.struct.logits = self.outputs.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
+
+    @property
+    def room(self) -> int:
+        return self.capacity - self.size
+
+    def clear(self) -> None:
+        self.size = 0
+
+    def add(self, sequence: int, tokens: npt.ArrayLike, start: int, *, output_last: bool) -> int:
+        """Appends ``tokens`` of ``sequence`` from position ``start``; returns the batch index of the last one."""
+        values = np.asarray(tokens, dtype=np.int32)
+        begin, end = self.size, self.size + len(values)
+        self.tokens[begin:end] = values
+        self.positions[begin:end] = np.arange(start, start + len(values), dtype=np.int32)
+        self.sequences[begin:end] = sequence
+        self.outputs[begin:end] = 0
+        if output_last:
+            self.outputs[end - 1] = 1
+        self.size = end
+        return end - 1
+
+
+class Context:
+    """A ``llama_context`` that generates."""
+
+    def __init__(self, model: LoadedModel, settings: EngineSettings, layout: Layout) -> None:
+        lib = library()
+        clear_log()
+        self._lib = lib
+        self._model = model.hold()
+        self.layout = layout
+        self.abort = AbortFlag()
+        params = lib.llama_context_default_params()
+        params.n_ctx = layout.cells
+        params.n_batch = layout.n_batch
+        params.n_ubatch = layout.n_ubatch
+        params.n_seq_max = layout.n_seq
+        params.n_threads = layout.n_threads
+        params.n_threads_batch = layout.n_threads_batch
+        params.kv_unified = layout.unified
+        params.flash_attn_type = _FLASH[settings.flash_attention]
+        params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
+        params.rope_freq_base = settings.rope_freq_base or 0.0
+        params.rope_freq_scale = settings.rope_freq_scale or 0.0
+        params.abort_callback = self.abort.callback
+        params.abort_callback_data = self.abort.data
+        params.no_perf = True
+        params.swa_full = True  # a full-size cache for sliding layers can be cut back and forked like any other
+        self._pointer: Any = lib.llama_init_from_model(model.pointer, params)
+        if not self._pointer:
+            self._model.release()
+            reason = recent_log()
+            if "alloc" in reason:
+                raise InsufficientMemoryError(
+                    f"{model.path.name}: no memory for a context of {layout.cells} tokens ({reason}).",
+                    needed=0,
+                    available=0,
+                    hint="Lower engine.n_ctx, engine.kv_tokens or engine.n_seq_max.",
+                )
+            raise ModelLoadError(
+                f"{model.path.name}: llama.cpp refused the context ({reason or 'no reason given'}).",
+                hint="Check engine.kv_type and engine.flash_attention; a quantized V cache needs flash attention.",
+            )
+        if adapters := model.adapters:
+            handles = (ctypes.c_void_p * len(adapters))(*(handle for handle, _ in adapters))
+            scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+            if lib.llama_set_adapters_lora(self._pointer, handles, len(adapters), scales) != 0:
+                self.close()
+                raise ModelLoadError(f"{model.path.name}: llama.cpp refused its LoRA adapters ({recent_log()}).")
+        self._memory: Any = lib.llama_get_memory(self._pointer)
+        self.n_vocab = model.n_vocab
+        self.n_ctx_seq = int(lib.llama_n_ctx_seq(self._pointer))
+        self._probe_trimming()
+
+    def _probe_trimming(self) -> None:
+        # Asked of llama.cpp itself: recurrent and hybrid memories refuse to be cut back.
+        self.trims = not self._model.is_recurrent and bool(self._memory)
+
+    def close(self) -> None:
+        if self._pointer is not None:
+            pointer, self._pointer = self._pointer, None
+            self._memory = None
+            self._lib.llama_free(pointer)
+            self._model.release()
+
+    # -- computing ----------------------------------------------------------------------------------------------------
+
+    def decode(self, batch: Batch) -> DecodeStatus:
+        """Runs a batch. ``no_room`` leaves the memory as it was; ``aborted`` may leave finished micro-batches in it."""
+        batch.struct.n_tokens = batch.size
+        status = self._lib.llama_decode(self._pointer, batch.struct)
+        if status == 0:
+            return "ok"
+        if status == 1:
+            return "no_room"
+        if status == 2:
+            return "aborted"
+        raise EngineError(
+            f"llama_decode failed with {status} on a batch of {batch.size}: {recent_log() or 'no reason given'}."
+        )
+
+    def logits(self, index: int) -> npt.NDArray[np.float32]:
+        """The logits of the batch token at ``index``, shape ``(n_vocab,)``: a view, valid until the next decode."""
+        pointer = self._lib.llama_get_logits_ith(self._pointer, index)
+        if not pointer:
+            raise EngineError(f"llama.cpp has no logits for batch index {index}.")
+        address = ctypes.addressof(pointer.contents)
+        row: Any = (ctypes.c_float * self.n_vocab).from_address(address)
+        return np.frombuffer(row, dtype=np.float32)
+
+    # -- sequences ----------------------------------------------------------------------------------------------------
+
+    def length(self, sequence: int) -> int:
+        """Tokens that the memory holds for ``sequence``."""
+        return int(self._lib.llama_memory_seq_pos_max(self._memory, sequence)) + 1
+
+    def drop(self, sequence: int) -> None:
+        self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def trim(self, sequence: int, length: int) -> bool:
+        """Cuts ``sequence`` back to its first ``length`` tokens; False where this kind of memory can't."""
+        return bool(self._lib.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def fork(self, source: int, target: int, length: int) -> bool:
+        """Gives ``target`` (empty) the first ``length`` tokens of ``source``: shared cells, or a copy in a split cache."""
+        if self.layout.unified and self.trims:
+            self._lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
+            return True
+        self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        if self.length(target) == length or self.trim(target, length):
+            return True
+        self.drop(target)
+        return False
+
+    # -- states -------------------------------------------------------------------------------------------------------
+
+    def save(self, sequence: int) -> npt.NDArray[np.uint8]:
+        """The state of ``sequence`` in host memory."""
+        size = int(self._lib.llama_state_seq_get_size(self._pointer, sequence))
+        state = np.empty(size, dtype=np.uint8)
+        written = int(self._lib.llama_state_seq_get_data(self._pointer, _bytes(state), size, sequence))
+        if written != size:
+            raise EngineError(f"The state of a sequence could not be saved ({written} of {size} bytes).")
+        return state
+
+    def restore(self, sequence: int, state: npt.NDArray[np.uint8]) -> bool:
+        """Puts a saved state into ``sequence`` (empty); False where it does not fit or is not one of this context."""
+        if int(self._lib.llama_state_seq_set_data(self._pointer, _bytes(state), state.size, sequence)) > 0:
+            return True
+        self.drop(sequence)
+        return False
+
+
+def _bytes(state: npt.NDArray[np.uint8]) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -1,0 +1,169 @@
+"""Texts to vectors: a context of its own, pooled as the GGUF says, many texts per decode."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from parlant_local.engine.context import Batch
+from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.native import clear_log, library, recent_log
+from parlant_local.errors import EngineError, ModelLoadError, TextTooLongError
+from parlant_local.settings import EngineSettings
+
+__all__ = ["EmbeddingContext", "Embeddings", "Reranking"]
+
+_POOLING = {-1: "unspecified", 0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
+_MEAN = 1
+_RANK = 4
+_MAX_SEQ = 64
+_MAX_CTX = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """``vectors``: float32 of shape ``(texts, dimensions)``, L2-normalised; ``tokens``: per text."""
+
+    vectors: npt.NDArray[np.float32]
+    tokens: tuple[int, ...]
+    truncated: tuple[int, ...] = ()
+    """Indices of the texts that were cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """``scores``: one per document, higher is more relevant."""
+
+    scores: tuple[float, ...]
+    tokens: int
+
+
+class EmbeddingContext:
+    """A ``llama_context`` that embeds. Used from the engine's thread alone."""
+
+    def __init__(self, model: LoadedModel, settings: EngineSettings, threads: int) -> None:
+        lib = library()
+        clear_log()
+        self._lib = lib
+        self._model = model.hold()
+        self.max_tokens = max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train))
+        self._batch_tokens = max(self.max_tokens, min(settings.n_batch, 2048))
+        params = lib.llama_context_default_params()
+        params.n_ctx = self._batch_tokens
+        params.n_batch = self._batch_tokens
+        params.n_ubatch = self._batch_tokens  # a text must be pooled within one micro-batch
+        params.n_seq_max = _MAX_SEQ
+        params.kv_unified = True
+        params.n_threads = params.n_threads_batch = threads
+        params.embeddings = True
+        params.no_perf = True
+        self._params = params
+        self._pointer: Any = lib.llama_init_from_model(model.pointer, params)
+        if self._pointer and model.generates and int(lib.llama_pooling_type(self._pointer)) <= 0:
+            # A chat model says nothing about pooling: the mean of its last layer.
+            lib.llama_free(self._pointer)
+            params.pooling_type = _MEAN
+            self._pointer = lib.llama_init_from_model(model.pointer, params)
+        if not self._pointer:
+            self._model.release()
+            raise ModelLoadError(f"{model.path.name}: llama.cpp refused an embedding context ({recent_log()}).")
+        self.pooling_type = int(lib.llama_pooling_type(self._pointer))
+        self.dimensions = model.n_cls_out if self.pooling_type == _RANK else model.n_embd_out
+        self._memory: Any = lib.llama_get_memory(self._pointer)
+        self._batch = Batch(self._batch_tokens)
+
+    @property
+    def pooling(self) -> str:
+        return _POOLING.get(self.pooling_type, "unspecified")
+
+    def close(self) -> None:
+        if self._pointer is not None:
+            pointer, self._pointer = self._pointer, None
+            self._lib.llama_free(pointer)
+            self._model.release()
+
+    # -- texts to token lists (any thread) ----------------------------------------------------------------------------
+
+    def tokens_of(self, texts: Sequence[str], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
+        """Token lists with the vocabulary's special tokens, and the indices of those that were cut."""
+        lists, cut = [], []
+        for index, text in enumerate(texts):
+            tokens = self._model.tokenize(text, add_special=True)
+            if not tokens:
+                tokens = [max(self._model.bos, self._model.eos, 0)]  # an empty text still has a vector
+            if len(tokens) > self.max_tokens:
+                if not truncate:
+                    raise TextTooLongError(
+                        f"Text {index} has {len(tokens)} tokens; {self._model.path.name} takes {self.max_tokens}.",
+                        needed=len(tokens),
+                        available=self.max_tokens,
+                        hint="Split it, or ask for truncation.",
+                    )
+                # Keeps the closing token (SEP, EOS) that the model expects.
+                tokens = [*tokens[: self.max_tokens - 1], tokens[-1]]
+                cut.append(index)
+            lists.append(tokens)
+        return lists, cut
+
+    def pair(self, query: str, document: str) -> list[int]:
+        """Query and document as one sequence, the way cross-encoders are trained."""
+        model = self._model
+        sep = int(self._lib.llama_vocab_sep(model.vocab))
+        first = model.tokenize(query, add_special=False)
+        second = model.tokenize(document, add_special=False)
+        opening = [model.bos] if model.bos >= 0 else []
+        middle = [token for token in (model.eos if model.eos >= 0 else sep, sep) if token >= 0]
+        if len(middle) == 2 and middle[0] == middle[1]:
+            middle = middle[:1]
+        closing = [sep if sep >= 0 else model.eos]
+        return [*opening, *first, *middle, *second, *[token for token in closing if token >= 0]]
+
+    # -- computing (engine's thread) ----------------------------------------------------------------------------------
+
+    def batches(self, lists: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Indices grouped so that each group is one decode; short ones together, to waste little."""
+        group: list[int] = []
+        tokens = 0
+        for index in sorted(range(len(lists)), key=lambda i: len(lists[i])):
+            if group and (tokens + len(lists[index]) > self._batch_tokens or len(group) == _MAX_SEQ):
+                yield group
+                group, tokens = [], 0
+            group.append(index)
+            tokens += len(lists[index])
+        if group:
+            yield group
+
+    def compute(self, lists: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """One decode; raw pooled rows of shape ``(len(lists), dimensions)``."""
+        lib = self._lib
+        if self._memory:
+            lib.llama_memory_clear(self._memory, False)
+        self._batch.clear()
+        for slot, tokens in enumerate(lists):
+            begin = self._batch.size
+            self._batch.add(slot, tokens, 0, output_last=True)
+            self._batch.outputs[begin : self._batch.size] = 1  # pooling looks at every token
+        self._batch.struct.n_tokens = self._batch.size
+        run = lib.llama_decode if self._memory else lib.llama_encode
+        if (status := run(self._pointer, self._batch.struct)) != 0:
+            raise EngineError(f"Embedding failed with {status}: {recent_log() or 'no reason given'}.")
+        rows = np.empty((len(lists), self.dimensions), dtype=np.float32)
+        for slot in range(len(lists)):
+            pointer = lib.llama_get_embeddings_seq(self._pointer, slot)
+            if not pointer:
+                raise EngineError("llama.cpp gave no pooled embedding; the model's pooling is unknown.")
+            address = ctypes.addressof(pointer.contents)
+            row: Any = (ctypes.c_float * self.dimensions).from_address(address)
+            rows[slot] = np.frombuffer(row, dtype=np.float32)
+        return rows
+
+
+def normalise(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    result: npt.NDArray[np.float32] = (rows / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    return result

@@ -1,0 +1,254 @@
+"""A GGUF loaded by llama.cpp: its weights, vocabulary and metadata. Freed when the last holder lets go."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
+from parlant_local.errors import EngineClosedError, InvalidModelError, ModelLoadError, UnsupportedModelError
+from parlant_local.settings import EngineSettings
+
+__all__ = ["LoadedModel"]
+
+
+class LoadedModel:
+    """Weights and vocabulary. Vocabulary calls are safe from any thread while a reference is held."""
+
+    def __init__(self, path: Path, settings: EngineSettings) -> None:
+        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin."""
+        lib = library()
+        set_verbose(settings.verbose)
+        clear_log()
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
+        params.load_mode = _load_mode(lib, settings)
+        pointer = lib.llama_model_load_from_file(str(path).encode(), params)
+        if not pointer:
+            raise _load_error(path, recent_log())
+        self.path = path
+        self._lib = lib
+        self._pointer: Any = pointer
+        self._references = 1
+        self._lock = threading.Lock()
+        self.vocab: Any = lib.llama_model_get_vocab(pointer)
+        self._adapters: list[Any] = []
+        self.lora: dict[str, float] = dict(settings.lora)
+        try:
+            for adapter in settings.lora:
+                handle = lib.llama_adapter_lora_init(pointer, str(Path(adapter).expanduser()).encode())
+                if not handle:
+                    raise ModelLoadError(
+                        f"The LoRA adapter {adapter} could not be applied to {path.name}: {recent_log() or 'no reason given'}.",
+                        hint="Check that it is a GGUF adapter made for this model.",
+                    )
+                self._adapters.append(handle)
+        except BaseException:
+            self.release()
+            raise
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def pointer(self) -> Any:
+        if self._pointer is None:
+            raise EngineClosedError(f"The model {self.path.name} was unloaded.", hint="Create a new engine.")
+        return self._pointer
+
+    def hold(self) -> LoadedModel:
+        with self._lock:
+            if self._pointer is None:
+                raise EngineClosedError(f"The model {self.path.name} was unloaded.", hint="Create a new engine.")
+            self._references += 1
+        return self
+
+    def release(self) -> None:
+        with self._lock:
+            self._references -= 1
+            if self._references > 0 or self._pointer is None:
+                return
+            pointer, self._pointer, self.vocab = self._pointer, None, None
+        self._lib.llama_model_free(pointer)  # frees its adapters too
+
+    @property
+    def adapters(self) -> Sequence[tuple[Any, float]]:
+        return list(zip(self._adapters, self.lora.values(), strict=True))
+
+    # -- facts --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def metadata(self) -> Mapping[str, str]:
+        """The GGUF's scalar keys, as text."""
+        lib, pairs = self._lib, {}
+        for index in range(lib.llama_model_meta_count(self.pointer)):
+            key = _string(lib.llama_model_meta_key_by_index, self.pointer, index)
+            pairs[key] = _string(lib.llama_model_meta_val_str_by_index, self.pointer, index)
+        return pairs
+
+    @cached_property
+    def n_ctx_train(self) -> int:
+        return int(self._lib.llama_model_n_ctx_train(self.pointer))
+
+    @cached_property
+    def n_embd(self) -> int:
+        return int(self._lib.llama_model_n_embd(self.pointer))
+
+    @cached_property
+    def n_embd_out(self) -> int:
+        return int(self._lib.llama_model_n_embd_out(self.pointer))
+
+    @cached_property
+    def n_layer(self) -> int:
+        return int(self._lib.llama_model_n_layer(self.pointer))
+
+    @cached_property
+    def n_params(self) -> int:
+        return int(self._lib.llama_model_n_params(self.pointer))
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Of all tensors."""
+        return int(self._lib.llama_model_size(self.pointer))
+
+    @cached_property
+    def description(self) -> str:
+        return _string(self._lib.llama_model_desc, self.pointer)
+
+    @cached_property
+    def architecture(self) -> str:
+        return self.metadata.get("general.architecture", "")
+
+    @cached_property
+    def chat_template(self) -> str | None:
+        text: bytes | None = self._lib.llama_model_chat_template(self.pointer, None)
+        return text.decode("utf-8", "replace") if text else None
+
+    @cached_property
+    def is_recurrent(self) -> bool:
+        """Its memory, or a part of it, is one state per sequence that cannot be cut back to an earlier position."""
+        lib = self._lib
+        return bool(lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer))
+
+    @cached_property
+    def sliding_window(self) -> int:
+        """Tokens of the attention window of its sliding layers; 0 for none."""
+        return max(0, int(self._lib.llama_model_n_swa(self.pointer)))
+
+    @cached_property
+    def generates(self) -> bool:
+        """Whether it can continue text (encoders such as BERT can't)."""
+        if not self._lib.llama_model_has_decoder(self.pointer):
+            return False
+        return self.metadata.get(f"{self.architecture}.attention.causal", "true") != "false"
+
+    @cached_property
+    def n_cls_out(self) -> int:
+        return int(self._lib.llama_model_n_cls_out(self.pointer))
+
+    # -- vocabulary ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def n_vocab(self) -> int:
+        return int(self._lib.llama_vocab_n_tokens(self.vocab))
+
+    @cached_property
+    def bos(self) -> int:
+        return int(self._lib.llama_vocab_bos(self.vocab))
+
+    @cached_property
+    def eos(self) -> int:
+        return int(self._lib.llama_vocab_eos(self.vocab))
+
+    @cached_property
+    def eot(self) -> int:
+        """End of turn; the end of sequence where the vocabulary has no token of its own for it."""
+        token = int(self._lib.llama_vocab_eot(self.vocab))
+        return token if token >= 0 else self.eos
+
+    @cached_property
+    def add_bos(self) -> bool:
+        return bool(self._lib.llama_vocab_get_add_bos(self.vocab))
+
+    @cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """Every token that ends a generation."""
+        lib = self._lib
+        return frozenset(token for token in range(self.n_vocab) if lib.llama_vocab_is_eog(self.vocab, token))
+
+    @cached_property
+    def bos_text(self) -> str:
+        return self.piece(self.bos, special=True).decode("utf-8", "replace") if self.bos >= 0 else ""
+
+    @cached_property
+    def eos_text(self) -> str:
+        return self.piece(self.eos, special=True).decode("utf-8", "replace") if self.eos >= 0 else ""
+
+    def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
+        """Token ids of ``text``. ``add_special`` adds what the vocabulary says (BOS, CLS/SEP); ``parse_special`` lets control tokens be written as text."""
+        model = self.hold()
+        try:
+            data = text.encode("utf-8", "replace")  # lone surrogates are no text
+            capacity = len(data) + 8
+            while True:
+                buffer = (ctypes.c_int32 * capacity)()
+                n = self._lib.llama_tokenize(self.vocab, data, len(data), buffer, capacity, add_special, parse_special)
+                if n >= 0:
+                    return buffer[:n]
+                if n == -(1 << 31) or capacity >= -n:
+                    raise InvalidModelError(f"The vocabulary of {self.path.name} could not tokenise the text.")
+                capacity = -n
+        finally:
+            model.release()
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of one token; empty for control tokens unless ``special``."""
+        buffer = ctypes.create_string_buffer(64)
+        n = self._lib.llama_token_to_piece(self.vocab, token, buffer, 64, 0, special)
+        if n < 0:
+            buffer = ctypes.create_string_buffer(-n)
+            n = self._lib.llama_token_to_piece(self.vocab, token, buffer, -n, 0, special)
+        return buffer.raw[:n]
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
+        return b"".join(self.piece(token, special=special) for token in tokens).decode("utf-8", "replace")
+
+    def is_control(self, token: int) -> bool:
+        return bool(self._lib.llama_vocab_is_control(self.vocab, token))
+
+
+def _string(function: Any, *arguments: Any) -> str:
+    """Calls a function that fills a buffer and returns the length it wanted."""
+    size = 256
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        n = function(*arguments, buffer, size)
+        if n < size:
+            return buffer.value.decode("utf-8", "replace")
+        size = n + 1
+
+
+def _load_mode(lib: Any, settings: EngineSettings) -> int:
+    modes = {
+        (False, False): lib.LLAMA_LOAD_MODE_NONE,
+        (True, False): lib.LLAMA_LOAD_MODE_MMAP,
+        (False, True): lib.LLAMA_LOAD_MODE_MLOCK,
+        (True, True): lib.LLAMA_LOAD_MODE_MMAP_MLOCK,
+    }
+    return int(modes[settings.use_mmap, settings.use_mlock])
+
+
+def _load_error(path: Path, reason: str) -> ModelLoadError | InvalidModelError:
+    if "unknown model architecture" in reason:
+        return UnsupportedModelError(
+            f"{path.name}: this llama.cpp build does not know its architecture ({reason}).",
+            hint="Upgrade llama-cpp-python, or take another model.",
+        )
+    if "not within the file bounds" in reason or "corrupted" in reason or "failed to read" in reason:
+        return InvalidModelError(
+            f"{path.name} is truncated or corrupt ({reason}).", hint="Download it again: `parlant-local pull`."
+        )
+    return ModelLoadError(f"llama.cpp could not load {path}: {reason or 'no reason given'}.")

@@ -1,0 +1,98 @@
+"""llama.cpp's library: loaded late, quiet by default, its waiting threads passive."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from typing import Any
+
+from parlant_local.errors import ConfigurationError
+
+__all__ = ["AbortFlag", "library", "set_verbose", "system_info"]
+
+_lock = threading.Lock()
+_library: Any = None
+_verbose = False
+_log_callback: Any = None  # llama.cpp keeps the pointer: this reference must live as long as the process
+_recent: list[str] = []  # the last lines of llama.cpp's own log: the reason when a load fails
+
+
+def library() -> Any:
+    """The ``llama_cpp`` module with its backend initialised; the first call takes about 0.2 s."""
+    global _library, _log_callback
+    if _library is not None:
+        return _library
+    with _lock:
+        if _library is None:
+            # Spinning OpenMP threads cost 100-170 ms a step as soon as another thread runs; must be set before loading.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+            try:
+                import llama_cpp
+            except (ImportError, OSError, RuntimeError) as error:
+                raise ConfigurationError(
+                    f"llama-cpp-python can't be loaded: {error}.",
+                    hint="Reinstall it with `pip install --force-reinstall --no-cache-dir llama-cpp-python`; "
+                    "`parlant-local doctor` tells what this machine has.",
+                ) from error
+            _log_callback = llama_cpp.llama_log_callback(_on_log)
+            llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
+            llama_cpp.llama_backend_init()
+            _library = llama_cpp
+    return _library
+
+
+def set_verbose(verbose: bool) -> None:
+    """Whether llama.cpp's own log reaches standard error (process-wide)."""
+    global _verbose
+    _verbose = verbose
+
+
+def _on_log(level: int, text: bytes, _data: Any) -> None:
+    line = text.decode("utf-8", "replace")
+    if level >= 3 or _verbose:  # GGML_LOG_LEVEL_WARN = 3, ERROR = 4
+        _recent.append(line.strip())
+        del _recent[:-20]
+    if _verbose:
+        os.write(2, text)
+
+
+def recent_log() -> str:
+    """The last warnings and errors of llama.cpp, on one line."""
+    return "; ".join(line for line in _recent[-4:] if line)
+
+
+def clear_log() -> None:
+    _recent.clear()
+
+
+def system_info() -> str:
+    """CPU and GPU features that this build uses, as llama.cpp names them."""
+    text: bytes = library().llama_print_system_info()
+    return text.decode("utf-8", "replace").strip()
+
+
+class AbortFlag:
+    """A flag that native code polls without taking the interpreter's lock.
+
+    llama.cpp calls an abort callback hundreds of times a step; a Python one would wait for the GIL each time. ``strlen``
+    over a two-byte buffer is such a callback already: it gives 0 for an empty string and 1 for a raised flag.
+    """
+
+    def __init__(self) -> None:
+        lib = library()
+        self._buffer = ctypes.create_string_buffer(b"\0\0", 2)
+        address = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value
+        assert address is not None
+        self.callback = lib.ggml_abort_callback(address)
+        self.data = ctypes.cast(self._buffer, ctypes.c_void_p)
+
+    def set(self) -> None:
+        self._buffer[0] = b"\1"
+
+    def clear(self) -> None:
+        self._buffer[0] = b"\0"
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self._buffer[0] != b"\0")

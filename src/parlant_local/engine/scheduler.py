@@ -1,0 +1,387 @@
+"""The step: admit, batch, decode, hand out logits. Runs on the engine's thread and owns every live sequence."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from parlant_local.engine.admission import AdmissionRules, Start, choose
+from parlant_local.engine.cells import CellLedger
+from parlant_local.engine.context import Batch, Context
+from parlant_local.engine.prefix_disk import PrefixDisk
+from parlant_local.engine.prefixes import PrefixStore, RetainedPrefix, Tokens, common_length
+from parlant_local.engine.requests import Generation
+from parlant_local.engine.sequence import Checkpoint, Sequence
+from parlant_local.engine.stats import StatsRecorder
+from parlant_local.errors import DeadlineExceededError, EngineError, ParlantLocalError
+from parlant_local.observability import Logger
+
+__all__ = ["Finished", "Scheduler"]
+
+Finished = Callable[[Sequence, Generation | ParlantLocalError | None], None]
+"""Called once per sequence: with its result, its failure, or None where it was cancelled."""
+
+_MIXED_CHUNK = 192  # prefill tokens in a step that also decodes: long prompts must not stall short answers
+_HISTORY = 4  # prompts per group whose common beginnings are looked for
+_GROUPS = 128
+
+
+class Scheduler:
+    """Continuous batching over one context."""
+
+    def __init__(
+        self,
+        context: Context,
+        store: PrefixStore,
+        disk: PrefixDisk | None,
+        rules: AdmissionRules,
+        stats: StatsRecorder,
+        logger: Logger,
+        finished: Finished,
+    ) -> None:
+        self._context = context
+        self._store = store
+        self._disk = disk
+        self._rules = rules
+        self._stats = stats
+        self._logger = logger
+        self._finished = finished
+        self._batch = Batch(context.layout.n_batch)
+        self._ledger = CellLedger()
+        self._free = list(range(context.layout.n_seq - 1, -1, -1))
+        self._waiting: list[Sequence] = []
+        self._live: list[Sequence] = []
+        self._history: OrderedDict[str, deque[tuple[Tokens, str | None]]] = OrderedDict()
+        self._in_batch: list[
+            tuple[Sequence, int, int]
+        ] = []  # sequence, tokens in this batch, index of its logits or -1
+
+    # -- from outside a step ------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        return len(self._live)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._live)
+
+    @property
+    def cells_used(self) -> int:
+        return self._ledger.used
+
+    def submit(self, sequence: Sequence) -> None:
+        if sequence.finished:  # a grammar with one answer: nothing is left to compute
+            self._complete(sequence)
+            return
+        self._waiting.append(sequence)
+
+    def prefill_share(self, sequence: Sequence) -> float:
+        """Share of the batch being decoded that is this sequence's."""
+        mine = sum(count for other, count, _ in self._in_batch if other is sequence)
+        return mine / self._batch.size if self._batch.size else 0.0
+
+    # -- the step -----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> bool:
+        """Drops what is cancelled or late, admits, fills the batch; False where nothing is to be computed."""
+        self._sweep()
+        self._fill()
+        return self._batch.size > 0
+
+    def compute(self) -> str:
+        """The native part: one ``llama_decode``."""
+        return self._context.decode(self._batch)
+
+    def conclude(self, status: str) -> None:
+        """Books what was computed and draws the next tokens."""
+        batch, self._in_batch = self._in_batch, []
+        if status != "ok":
+            self._recover(batch, status)
+            return
+        for sequence, count, _ in batch:
+            sequence.computed += count
+            self._ledger_grow(sequence, count)
+            self._keep_checkpoint(sequence)
+        for sequence, _, index in batch:
+            if index < 0 or sequence.cancelled:
+                continue
+            sequence.stage = "decode"
+            try:
+                sequence.take(self._context.logits(index))
+            except ParlantLocalError as error:
+                self._leave(sequence)
+                self._stats.failed += 1
+                self._finished(sequence, error)
+                continue
+            if sequence.finished:
+                self._retain(sequence)
+                self._leave(sequence)
+                self._complete(sequence)
+
+    def abandon(self, error: ParlantLocalError) -> None:
+        """Fails everything there is."""
+        for sequence in [*self._live, *self._waiting]:
+            if sequence.slot >= 0:
+                self._leave(sequence)
+            self._finished(sequence, error)
+        self._waiting.clear()
+        self._live.clear()
+
+    # -- parts of a step ----------------------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for sequence in [*self._waiting, *self._live]:
+            deadline = sequence.request.deadline
+            late = deadline is not None and now - sequence.clock.submitted > deadline
+            if not (sequence.cancelled or late):
+                continue
+            if sequence.slot >= 0:
+                self._retain(sequence)
+                self._leave(sequence)
+            else:
+                self._waiting.remove(sequence)
+            if sequence.cancelled:
+                self._stats.cancelled += 1
+                self._finished(sequence, None)
+            else:
+                self._stats.failed += 1
+                self._finished(
+                    sequence,
+                    DeadlineExceededError(
+                        f"The deadline of {deadline:g} s passed after {len(sequence.tokens) - sequence.prompt.size} tokens.",
+                        hint="Allow more time, or shorten the prompt.",
+                    ),
+                )
+
+    def _fill(self) -> None:
+        self._batch.clear()
+        self._in_batch = []
+        decoding = [s for s in self._live if s.stage == "decode"]
+        for sequence in decoding:
+            self._add(sequence, self._batch.capacity)
+        budget = _MIXED_CHUNK if decoding else self._context.layout.n_ubatch
+        budget = min(budget, self._batch.room)
+        for sequence in sorted((s for s in self._live if s.stage == "prefill"), key=lambda s: s.rank):
+            budget -= self._add(sequence, budget)
+        while budget > 0 and (start := self._next()) is not None:
+            if self._begin(start):
+                budget -= self._add(start.sequence, budget)
+
+    def _add(self, sequence: Sequence, budget: int) -> int:
+        """Puts up to ``budget`` pending tokens into the batch; returns how many."""
+        count = min(sequence.pending, budget, self._batch.room)
+        pause = sequence.next_checkpoint()
+        if pause is not None:
+            count = min(count, pause - sequence.computed)
+        if count <= 0:
+            return 0
+        whole = count == sequence.pending
+        start = sequence.computed
+        index = self._batch.add(sequence.slot, sequence.tokens[start : start + count], start, output_last=whole)
+        self._in_batch.append((sequence, count, index if whole else -1))
+        return count
+
+    def _next(self) -> Start | None:
+        if not self._waiting or not self._free:
+            return None
+        urgent = any(s.request.priority == "interactive" for s in self._waiting)
+        if len(self._free) == 1 and not urgent and self._context.layout.n_seq > 1 and len(self._live) > 1:
+            return None  # the last slot is kept for interactive calls
+        room = 0
+        if self._rules.unified:
+            promised = sum(s.most - s.computed for s in self._live)
+            room = self._context.layout.cells - self._ledger.used - promised
+        return choose(self._waiting, self._live, self._store, self._rules, room)
+
+    def _begin(self, start: Start) -> bool:
+        sequence = start.sequence
+        self._waiting.remove(sequence)
+        sequence.slot = self._free.pop()
+        self._ledger.open(sequence.slot)
+        sequence.stage = "prefill"
+        if not sequence.clock.admitted:
+            sequence.clock.admitted = time.monotonic()
+        self._live.append(sequence)
+        length = self._load_prefix(start)
+        sequence.computed = length
+        sequence.reused = min(length, int(sequence.prompt.size))
+        self._plan_checkpoints(sequence)
+        return True
+
+    def _load_prefix(self, start: Start) -> int:
+        """Fills the sequence's slot from its source; the tokens that are there then."""
+        slot, length = start.sequence.slot, start.length
+        if start.live is not None:
+            source = start.live
+            if self._rules.unified:
+                if self._context.fork(source.slot, slot, length):
+                    self._ledger.fork(source.slot, slot, length)
+                    return length
+                return 0
+            # In a split cache a fork copies the whole share; a saved state copies what is used, and serves the next sibling.
+            entry = self._remember(source, source.tokens[: source.computed])
+            return self._restore(slot, entry, length)
+        if start.retained is not None:
+            self._store.touch(start.retained)
+            return self._restore(slot, start.retained, length)
+        return 0
+
+    def _restore(self, slot: int, entry: RetainedPrefix, length: int) -> int:
+        state = self._store.load(entry)
+        if state is None:
+            return 0
+        if not self._context.restore(slot, state) or self._context.length(slot) < length:
+            self._context.drop(slot)
+            self._store.remove(entry)
+            self._logger.warning("A retained prefix did not fit its context any more and was dropped.")
+            return 0
+        if self._context.length(slot) > length and not self._context.trim(slot, length):
+            self._context.drop(slot)
+            return 0
+        self._ledger.grow(slot, length)
+        return length
+
+    def _ledger_grow(self, sequence: Sequence, count: int) -> None:
+        self._ledger.grow(sequence.slot, count)
+
+    def _recover(self, batch: list[tuple[Sequence, int, int]], status: str) -> None:
+        """After an abort or a full cache: keep what got done, compute the rest again."""
+        for sequence, count, _ in batch:
+            have = self._context.length(sequence.slot)
+            # The logits of a finished micro-batch are gone: its last token must be computed again.
+            keep = max(sequence.computed, min(have, sequence.computed + count - 1))
+            if have > keep and not self._context.trim(sequence.slot, keep):
+                self._context.drop(sequence.slot)
+                self._ledger.trim(sequence.slot, 0)
+                sequence.computed = 0
+                continue
+            self._ledger.grow(sequence.slot, keep - sequence.computed)
+            sequence.computed = keep
+        if status == "no_room":
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """The cache was fuller than its books said: the youngest sequence starts over later."""
+        youngest = max(self._live, key=lambda s: s.rank)
+        if len(self._live) == 1:
+            self._leave(youngest)
+            self._stats.failed += 1
+            self._finished(
+                youngest,
+                EngineError(
+                    f"No room in the KV cache for a request of {youngest.size} tokens.",
+                    hint="Raise engine.kv_tokens or lower engine.n_ctx.",
+                ),
+            )
+            return
+        self._leave(youngest)
+        youngest.stage, youngest.computed = "waiting", 0
+        self._waiting.append(youngest)
+        self._logger.warning("The KV cache ran out of cells; the youngest request waits for others to finish.")
+
+    # -- endings ------------------------------------------------------------------------------------------------------
+
+    def _complete(self, sequence: Sequence) -> None:
+        result = sequence.result()
+        self._stats.note(result.usage.prompt_tokens, result.timings)
+        self._finished(sequence, result)
+
+    def _leave(self, sequence: Sequence) -> None:
+        self._context.drop(sequence.slot)
+        self._ledger.close(sequence.slot)
+        self._free.append(sequence.slot)
+        sequence.slot = -1
+        sequence.stage = "done"
+        self._live.remove(sequence)
+
+    # -- prefixes that last -------------------------------------------------------------------------------------------
+
+    def _plan_checkpoints(self, sequence: Sequence) -> None:
+        """Where this prompt leaves an earlier one of its group, its state is worth keeping.
+
+        Always for memories that can't be cut back; elsewhere for what two sessions share, which goes to disk.
+        """
+        earlier = self._history.get(sequence.group, ())
+        session = sequence.request.session
+        places: dict[int, bool] = {}
+        limit = int(sequence.prompt.size) - 1
+        for tokens, other in earlier:
+            length = min(common_length(tokens, sequence.prompt), limit)
+            static = session is not None and other is not None and session != other
+            if length >= self._rules.min_tokens and (static or not self._rules.trims):
+                places[length] = places.get(length, False) or static
+        for position, static in sorted(places.items()):
+            if position > sequence.computed and not self._store_has(sequence.prompt[:position], static):
+                sequence.checkpoints.append(Checkpoint(position, static))
+        history = self._history.setdefault(sequence.group, deque(maxlen=_HISTORY))
+        self._history.move_to_end(sequence.group)
+        history.append((sequence.prompt, session))
+        while len(self._history) > _GROUPS:
+            self._history.popitem(last=False)
+
+    def _store_has(self, tokens: Tokens, static: bool) -> bool:
+        return any(
+            entry.tokens.size == tokens.size
+            and entry.static >= static
+            and common_length(entry.tokens, tokens) == tokens.size
+            for entry in self._store
+        )
+
+    def _keep_checkpoint(self, sequence: Sequence) -> None:
+        for checkpoint in list(sequence.checkpoints):
+            if checkpoint.position > sequence.computed:
+                return
+            sequence.checkpoints.remove(checkpoint)
+            if checkpoint.position == sequence.computed:
+                self._remember(sequence, sequence.prompt[: checkpoint.position], static=checkpoint.static)
+
+    def _retain(self, sequence: Sequence) -> None:
+        """Keeps the state of a sequence that leaves, unless another one already spares most of it."""
+        prompt_only = bool(sequence.group)
+        length = min(sequence.computed, int(sequence.prompt.size)) if prompt_only else sequence.computed
+        if length < self._rules.min_tokens or self._store.covers(sequence.tokens[:length]):
+            return
+        if self._context.length(sequence.slot) > length and not self._context.trim(sequence.slot, length):
+            if prompt_only:
+                return  # its checkpoints serve
+            length = sequence.computed
+        self._remember(sequence, sequence.tokens[:length])
+
+    def _remember(self, sequence: Sequence, tokens: Tokens, *, static: bool = False) -> RetainedPrefix:
+        entry = RetainedPrefix(
+            tokens=tokens.copy(),
+            group=sequence.group,
+            session=sequence.request.session,
+            state=self._context.save(sequence.slot),
+            static=static,
+        )
+        if self._store.add(entry) and static and self._disk is not None:
+            self._disk.write(entry)
+        return entry
+
+    # -- proofs -------------------------------------------------------------------------------------------------------
+
+    def check_integrity(self) -> None:
+        """Raises where the books and llama.cpp's memory differ; when idle, where anything is left at all."""
+        n_seq = self._context.layout.n_seq
+        live = {sequence.slot: sequence for sequence in self._live}
+        problems = []
+        if len(self._free) + len(live) != n_seq or set(self._free) & set(live):
+            problems.append(f"{len(self._free)} free and {len(live)} live slots of {n_seq}")
+        for slot in range(n_seq):
+            held = self._context.length(slot)
+            if (wanted := live[slot].computed if slot in live else 0) != held:
+                problems.append(f"slot {slot} holds {held} tokens instead of {wanted}")
+            if slot in live and self._ledger.length(slot) != wanted:
+                problems.append(f"slot {slot} is booked with {self._ledger.length(slot)} cells instead of {wanted}")
+        if not live and (self._ledger.used or len(self._ledger)):
+            problems.append(f"{self._ledger.used} cells are booked for nobody")
+        if problems:
+            raise EngineError(f"The engine's books are wrong: {'; '.join(problems)}.")

@@ -1,0 +1,316 @@
+"""One request on its way: its tokens, what is computed, what it has said. Knows no llama.cpp."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from parlant_local.engine.constraint.landing import Landing
+from parlant_local.engine.constraint.matcher import ConstraintMatcher
+from parlant_local.engine.prefixes import Tokens, as_tokens
+from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
+from parlant_local.engine.sampling import Sampler, log_softmax_at
+from parlant_local.engine.text import TextAssembler
+from parlant_local.messages import FinishReason, Timings, TokenLogprob, Usage
+
+__all__ = ["Checkpoint", "Sequence", "Vocabulary"]
+
+Stage = Literal["waiting", "prefill", "decode", "done"]
+_PRIORITIES = {"interactive": 0, "normal": 1, "background": 2}
+
+
+class Vocabulary(Protocol):
+    """What a sequence needs of the model."""
+
+    @property
+    def end_tokens(self) -> frozenset[int]: ...
+
+    @property
+    def n_vocab(self) -> int: ...
+
+    def piece(self, token: int, *, special: bool = False) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A place in the prompt where the state is worth keeping."""
+
+    position: int
+    static: bool
+
+
+@dataclass(slots=True)
+class _Clock:
+    submitted: float = field(default_factory=time.monotonic)
+    admitted: float = 0.0
+    first_token: float = 0.0
+    decoding: float = 0.0
+
+
+class Sequence:
+    """State of one request from submission to its last token.
+
+    ``tokens`` is everything known so far, prompt and answer; the first ``computed`` of them are in the KV cache. What lies
+    between is computed in the next steps; when nothing does, the model's logits for the next token are due.
+    """
+
+    def __init__(
+        self,
+        request: GenerationRequest,
+        prompt: AbstractSequence[int],
+        vocabulary: Vocabulary,
+        *,
+        matcher: ConstraintMatcher | None,
+        landing: Landing | None,
+        think_start: AbstractSequence[int] = (),
+        think_end: AbstractSequence[int] = (),
+        deliver: Callable[[GenerationPiece], None] | None = None,
+    ) -> None:
+        self.request = request
+        self.prompt: Tokens = as_tokens(prompt)
+        self.vocabulary = vocabulary
+        self.stage: Stage = "waiting"
+        self.slot = -1
+        self.computed = 0
+        self.reused = 0
+        self.skipped = 0  # times others went first because they share a live prefix
+        self.cancelled = False
+        self.checkpoints: list[Checkpoint] = []
+        self.clock = _Clock()
+        self.landed = False
+        self._answer: list[int] = []
+        self._tokens = np.empty(self.prompt.size + request.max_tokens + 1, dtype=np.int32)
+        self._tokens[: self.prompt.size] = self.prompt
+        self._matcher = matcher
+        self._landing = landing
+        self._sampler = Sampler(request.sampling, request.sampling.seed)
+        self._deliver = deliver
+        self._think_end = list(think_end)
+        self._thinking = request.reasoning is not None
+        self._thought_tokens = 0
+        self._thoughts = TextAssembler((request.reasoning.end,) if request.reasoning else ())
+        self._text = TextAssembler(request.stop)
+        self._said: list[str] = []
+        self._thought: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._forced = 0
+        self._sampled = 0
+        self._finish: FinishReason | None = None
+        self._piece_text = ""
+        self._piece_thought = ""
+        self._piece_tokens: list[int] = []
+        self._piece_logprobs: list[TokenLogprob] = []
+        if think_start:
+            self._append(list(think_start), forced=True)
+        if not self._thinking:
+            self._jump()
+
+    # -- what the engine asks -----------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Tokens known so far."""
+        return self.prompt.size + len(self._answer)
+
+    @property
+    def tokens(self) -> Tokens:
+        return self._tokens[: self.size]
+
+    @property
+    def pending(self) -> int:
+        """Tokens known but not yet computed."""
+        return self.size - self.computed
+
+    @property
+    def most(self) -> int:
+        """Tokens it can come to."""
+        return self.prompt.size + self.request.max_tokens
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Order among its likes: priority, then arrival."""
+        return _PRIORITIES[self.request.priority], self.clock.submitted
+
+    @property
+    def finished(self) -> bool:
+        return self._finish is not None
+
+    @property
+    def group(self) -> str:
+        return self.request.prefix_group or ""
+
+    def next_checkpoint(self) -> int | None:
+        """Position at which the running prefill has to pause."""
+        return next((c.position for c in self.checkpoints if c.position > self.computed), None)
+
+    # -- what the model says ------------------------------------------------------------------------------------------
+
+    def take(self, logits: npt.NDArray[np.float32]) -> None:
+        """Draws the next token from logits of shape ``(n_vocab,)`` and follows up with all that is then forced."""
+        if not self.clock.first_token:
+            self.clock.first_token = time.monotonic()
+        token = self._choose(self._sampler.adjust(logits, self._answer))
+        self._sampled += 1
+        if self.request.logprobs is not None:
+            self._note_logprob(logits, token)
+        if token in self.vocabulary.end_tokens:
+            self._end_token(token)
+        else:
+            self._append([token], forced=False)
+            if self._finish is None:
+                self._after(token)
+        self._flush()
+
+    def _choose(self, logits: npt.NDArray[np.float32]) -> int:
+        matcher = None if self._thinking else self._matcher
+        if matcher is None:
+            return self._sampler.draw(logits, None)
+        if self._landing is not None and self._landing.due(self.request.max_tokens - len(self._answer)):
+            self.landed = True
+            return self._landing.choose(logits, matcher.mask(self.vocabulary.n_vocab))
+        if self._sampler.greedy:
+            # The best token of all is the best allowed one if it is allowed: most masks are never computed.
+            best = int(logits.argmax())
+            if matcher.allows(best):
+                return best
+        return self._sampler.draw(logits, matcher.mask(self.vocabulary.n_vocab))
+
+    def _after(self, token: int) -> None:
+        if self._thinking:
+            self._thought_tokens += 1
+            assert self.request.reasoning is not None
+            if self._thoughts.stopped_by is not None:
+                self._begin_answer()
+            elif self._thought_tokens >= self.request.reasoning.budget:
+                self._append(self._think_end, forced=True)
+                self._begin_answer()
+        elif self._matcher is not None:
+            self._matcher.accept([token])
+            self._jump()
+
+    def _begin_answer(self) -> None:
+        self._thinking = False
+        self._jump()
+
+    def _jump(self) -> None:
+        """Appends what the grammar leaves no choice about; ends where it ends."""
+        if self._matcher is None or self._finish is not None:
+            return
+        forced = self._matcher.forced()
+        if forced:
+            self._matcher.accept(forced)
+            self._append(forced, forced=True)
+        if not self.finished and self._matcher.finished:
+            self._finish = "stop"
+
+    def _end_token(self, token: int) -> None:
+        if self._thinking and self._matcher is not None:
+            # It stopped thinking without saying so; the answer is still due.
+            self._append(self._think_end, forced=True)
+            self._begin_answer()
+            return
+        if self._matcher is not None and not self._thinking:
+            self._matcher.accept([token])
+        self._finish = "stop"
+
+    def _append(self, tokens: list[int], *, forced: bool) -> None:
+        room = self.request.max_tokens - len(self._answer)
+        cut = len(tokens) > room
+        for token in tokens[:room]:
+            self._tokens[self.size] = token
+            self._answer.append(token)
+            self._piece_tokens.append(token)
+            self._say(token)
+            if forced and self.request.logprobs is not None:
+                data = self.vocabulary.piece(token)
+                self._piece_logprobs.append(TokenLogprob(data.decode("utf-8", "replace"), 0.0, tuple(data)))
+        if forced:
+            self._forced += min(len(tokens), room)
+        if self._text.stopped_by is not None:
+            self._finish = "stop"
+        elif cut or len(self._answer) >= self.request.max_tokens:
+            # A grammar that ends exactly here has still ended.
+            self._finish = "length"
+            matcher = None if cut or self._thinking else self._matcher
+            if matcher is not None:
+                if not forced:
+                    matcher.accept(tokens)
+                if matcher.complete:
+                    self._finish = "stop"
+
+    def _say(self, token: int) -> None:
+        data = self.vocabulary.piece(token, special=self._thinking or self.request.control_text)
+        if self._thinking:
+            thought = self._thoughts.feed(data)
+            self._thought.append(thought)
+            self._piece_thought += thought
+            return
+        if self._landing is not None:
+            self._landing.feed(data)
+        text = self._text.feed(data)
+        self._said.append(text)
+        self._piece_text += text
+
+    def _note_logprob(self, logits: npt.NDArray[np.float32], token: int) -> None:
+        logprob, top = log_softmax_at(logits, token, self.request.logprobs or 0)
+        data = self.vocabulary.piece(token, special=True)
+        named = tuple((self.vocabulary.piece(t, special=True).decode("utf-8", "replace"), value) for t, value in top)
+        self._piece_logprobs.append(TokenLogprob(data.decode("utf-8", "replace"), logprob, tuple(data), named))
+
+    # -- what the caller gets -----------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        if not self._piece_tokens:
+            return
+        piece = GenerationPiece(
+            self._piece_text, self._piece_thought, tuple(self._piece_tokens), tuple(self._piece_logprobs)
+        )
+        self._logprobs.extend(self._piece_logprobs)
+        self._piece_text, self._piece_thought, self._piece_tokens, self._piece_logprobs = "", "", [], []
+        if self._deliver is not None and (piece.text or piece.reasoning or piece.logprobs):
+            self._deliver(piece)
+
+    def result(self) -> Generation:
+        """The whole generation, once finished; delivers what was held back."""
+        assert self._finish is not None
+        self._flush()
+        thought = self._thoughts.finish() if self._thinking else ""
+        rest = self._text.finish()
+        self._thought.append(thought)
+        self._said.append(rest)
+        if self._deliver is not None and (rest or thought):
+            self._deliver(GenerationPiece(rest, thought))
+        now = time.monotonic()
+        clock = self.clock
+        return Generation(
+            text="".join(self._said),
+            reasoning="".join(self._thought).strip(),
+            tokens=tuple(self._answer),
+            finish_reason=self._finish,
+            usage=Usage(
+                prompt_tokens=int(self.prompt.size),
+                completion_tokens=len(self._answer),
+                cached_tokens=self.reused,
+                reasoning_tokens=self._thought_tokens,
+            ),
+            timings=Timings(
+                queued=clock.admitted - clock.submitted,
+                prefill=max(0.0, clock.first_token - clock.admitted),
+                decode=now - (clock.first_token or now),
+                first_token=(clock.first_token or now) - clock.submitted,
+                constraint=self._matcher.seconds if self._matcher else 0.0,
+                prefilled_tokens=int(self.prompt.size) - self.reused,
+                reused_tokens=self.reused,
+                forced_tokens=self._forced,
+                sampled_tokens=self._sampled,
+            ),
+            logprobs=tuple(self._logprobs) if self.request.logprobs is not None else None,
+            stopped_by=self._text.stopped_by,
+            landed=self.landed,
+        )

@@ -1,0 +1,112 @@
+"""What a model gets of this machine: threads, context, KV cells and their layout, and whether it fits at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from parlant_local.engine.context import Layout
+from parlant_local.engine.native import library
+from parlant_local.errors import InsufficientMemoryError
+from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory, estimate_memory
+from parlant_local.settings import EngineSettings
+
+__all__ = ["Sizing", "plan", "usable_cores"]
+
+_MIB = 1024 * 1024
+_KV_SHARE = 0.6  # of the memory that is left once the weights are in
+_SPLIT_SHARE = 0.25  # a split cache is bought with idle cells: only where they are cheap
+_MIN_CTX = 512
+_STEP = 256  # llama.cpp rounds cells up to this
+_POOL = 65_536  # cells of a unified cache that nobody asked to be larger
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    layout: Layout
+    estimate: MemoryEstimate
+    """Bytes: weights, KV cache, compute buffers."""
+    messages: tuple[str, ...]
+    """What was shrunk, and why."""
+
+
+def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
+    """The layout for a model that is about to be loaded.
+
+    The context is as trained, or shrunk to what fits (with a message). Raises :class:`InsufficientMemoryError`, with figures,
+    where weights, KV cache and compute buffers together exceed the memory available.
+    """
+    on_gpu = settings.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
+    available = available_memory()
+    trained = header.context_length or 4096
+    n_ctx = settings.n_ctx or trained
+    n_seq = min(settings.n_seq_max, int(library().llama_max_parallel_sequences()) - 1)
+    messages: list[str] = []
+
+    def estimate(cells: int) -> MemoryEstimate:
+        return estimate_memory(
+            header, cells, kv_type=settings.kv_type, n_seq=n_seq, n_ubatch=settings.n_ubatch, swa_full=True
+        )
+
+    per_token = max(1, (estimate(2 * _STEP).kv_cache - estimate(_STEP).kv_cache) // _STEP)
+    grows = per_token > 1
+    room = max(0, int((available - header.weights_bytes) * _KV_SHARE))
+    fits = room // per_token // _STEP * _STEP if grows and not on_gpu else 1 << 30
+    if settings.n_ctx is None and n_ctx > fits:
+        n_ctx = max(_MIN_CTX, fits)
+        messages.append(
+            f"its context is {n_ctx} tokens here instead of the {trained} it was trained for, to fit in memory; "
+            "engine.n_ctx sets another one."
+        )
+    unified = settings.unified_kv
+    if unified is None:
+        unified = on_gpu or per_token * n_ctx * n_seq > available * _SPLIT_SHARE
+    if unified:
+        cells = max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL), int(fits)))
+    else:
+        cells = n_ctx * n_seq
+    needed = estimate(cells)
+    if needed.total > available and not on_gpu:
+        raise InsufficientMemoryError(
+            f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of {cells} tokens "
+            f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}); {available // _MIB} MiB are available.",
+            needed=needed.total,
+            available=available,
+            hint=_what_to_lower(fits, header, available),
+        )
+    cores = usable_cores()
+    layout = Layout(
+        n_ctx=n_ctx,
+        cells=cells,
+        n_seq=n_seq,
+        unified=unified,
+        n_batch=min(settings.n_batch, cells),
+        n_ubatch=min(settings.n_ubatch, settings.n_batch, cells),
+        n_threads=settings.n_threads or cores,
+        n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
+    )
+    return Sizing(layout, needed, tuple(messages))
+
+
+def _what_to_lower(fits: int, header: GGUFHeader, available: int) -> str:
+    if header.weights_bytes > available:
+        return "Take a smaller model or quantization: `parlant-local recommend` names some that fit."
+    return f"Set engine.n_ctx and engine.kv_tokens to {max(_MIN_CTX, fits)} or less, or engine.kv_type to q8_0."
+
+
+def usable_cores() -> int:
+    """Physical cores that this process may use: affinity and container limits counted in."""
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        usable = os.cpu_count() or 1
+    usable = min(usable, psutil.cpu_count(logical=False) or usable)
+    with contextlib.suppress(OSError, ValueError):  # no such limit on this system
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            usable = min(usable, max(1, round(int(quota) / int(period))))
+    return max(1, usable)

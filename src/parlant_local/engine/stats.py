@@ -1,0 +1,105 @@
+"""What the engine has done since it was loaded."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from parlant_local.messages import Timings
+
+__all__ = ["EngineStats", "StatsRecorder"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A snapshot. Token counts and seconds are totals since load; ``first_token_p50`` looks at recent requests."""
+
+    loaded: bool = False
+    waiting: int = 0
+    running: int = 0
+    finished: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    prompt_tokens: int = 0
+    prefilled_tokens: int = 0
+    reused_tokens: int = 0
+    forced_tokens: int = 0
+    drafted_tokens: int = 0
+    sampled_tokens: int = 0
+    steps: int = 0
+    decode_seconds: float = 0.0
+    """Inside llama_decode."""
+    other_seconds: float = 0.0
+    """Everything else a step does: batches, sampling, constraints, delivery, states."""
+    constraint_seconds: float = 0.0
+    tokens_per_second: float = 0.0
+    """Tokens put out per second of running steps, forced ones included."""
+    first_token_p50: float = 0.0
+    cells: int = 0
+    cells_used: int = 0
+    retained_prefixes: int = 0
+    retained_bytes: int = 0
+    prefixes_on_disk: int = 0
+    embedded_texts: int = 0
+
+    @property
+    def prefix_hit_rate(self) -> float:
+        """Share of prompt tokens that were not computed again."""
+        return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**values, "prefix_hit_rate": self.prefix_hit_rate}
+
+
+@dataclass(slots=True)
+class StatsRecorder:
+    """Counts on the engine's thread."""
+
+    finished: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    prompt_tokens: int = 0
+    prefilled_tokens: int = 0
+    reused_tokens: int = 0
+    forced_tokens: int = 0
+    sampled_tokens: int = 0
+    steps: int = 0
+    decode_seconds: float = 0.0
+    other_seconds: float = 0.0
+    constraint_seconds: float = 0.0
+    embedded_texts: int = 0
+    _first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=256))
+
+    def note(self, prompt_tokens: int, timings: Timings) -> None:
+        self.finished += 1
+        self.prompt_tokens += prompt_tokens
+        self.prefilled_tokens += timings.prefilled_tokens
+        self.reused_tokens += timings.reused_tokens
+        self.forced_tokens += timings.forced_tokens
+        self.sampled_tokens += timings.sampled_tokens
+        self.constraint_seconds += timings.constraint
+        self._first_tokens.append(timings.first_token)
+
+    def snapshot(self, **now: Any) -> EngineStats:
+        busy = self.decode_seconds + self.other_seconds
+        recent = sorted(self._first_tokens)
+        return EngineStats(
+            finished=self.finished,
+            failed=self.failed,
+            cancelled=self.cancelled,
+            prompt_tokens=self.prompt_tokens,
+            prefilled_tokens=self.prefilled_tokens,
+            reused_tokens=self.reused_tokens,
+            forced_tokens=self.forced_tokens,
+            sampled_tokens=self.sampled_tokens,
+            steps=self.steps,
+            decode_seconds=self.decode_seconds,
+            other_seconds=self.other_seconds,
+            constraint_seconds=self.constraint_seconds,
+            tokens_per_second=(self.forced_tokens + self.sampled_tokens) / busy if busy else 0.0,
+            first_token_p50=recent[len(recent) // 2] if recent else 0.0,
+            embedded_texts=self.embedded_texts,
+            **now,
+        )

@@ -1,0 +1,55 @@
+"""Bytes of tokens to text: never a broken UTF-8 character, stop texts kept out."""
+
+from __future__ import annotations
+
+import codecs
+
+__all__ = ["TextAssembler"]
+
+
+class TextAssembler:
+    """Takes token bytes, gives text that is safe to deliver.
+
+    Text that may turn out to be the start of a stop text is held back until it is clear.
+    """
+
+    def __init__(self, stops: tuple[str, ...] = ()) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stops = stops
+        self._held = ""
+        self.stopped_by: str | None = None
+
+    def feed(self, data: bytes) -> str:
+        if self.stopped_by is not None:
+            return ""
+        return self._release(self._held + self._decoder.decode(data))
+
+    def finish(self) -> str:
+        """What was held back, once nothing more will come."""
+        if self.stopped_by is not None:
+            return ""
+        text = self._release(self._held + self._decoder.decode(b"", final=True))
+        text, self._held = text + self._held, ""
+        return text
+
+    def _release(self, text: str) -> str:
+        first = min(
+            ((position, stop) for stop in self._stops if (position := text.find(stop)) >= 0),
+            key=lambda found: found[0],
+            default=None,
+        )
+        if first is not None:
+            position, self.stopped_by = first
+            self._held = ""
+            return text[:position]
+        keep = max((_overlap(text, stop) for stop in self._stops), default=0)
+        self._held = text[len(text) - keep :] if keep else ""
+        return text[: len(text) - keep]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Characters at the end of ``text`` with which ``stop`` begins."""
+    for length in range(min(len(text), len(stop) - 1), 0, -1):
+        if text.endswith(stop[:length]):
+            return length
+    return 0

@@ -1,0 +1,180 @@
+"""The engine's thread: the only place that calls llama.cpp with a context. Everything else sends it messages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from parlant_local.engine.scheduler import Scheduler
+from parlant_local.engine.sequence import Sequence
+from parlant_local.engine.stats import StatsRecorder
+from parlant_local.errors import EngineClosedError, EngineError, ParlantLocalError
+from parlant_local.observability import Logger
+
+__all__ = ["Worker"]
+
+_ABORT_SHARE = 0.5  # a cancelled request that is this much of the running batch stops it in the middle
+
+
+class Worker:
+    """Runs steps while there is work, and single calls in between."""
+
+    def __init__(self, name: str, logger: Logger, stats: StatsRecorder) -> None:
+        self._logger = logger
+        self._stats = stats
+        self._condition = threading.Condition()
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._closing = False
+        self._finish: Callable[[], None] = lambda: None
+        self._broken: ParlantLocalError | None = None
+        self._scheduler: Scheduler | None = None
+        self._computing = False
+        self.last_progress = time.monotonic()
+        """When a step last finished."""
+        self._thread = threading.Thread(target=self._run, name=f"parlant-local-{name}", daemon=True)
+        self._thread.start()
+
+    # -- from any thread ----------------------------------------------------------------------------------------------
+
+    def call(self, function: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        """Runs ``function`` on the engine's thread between two steps; ``done(value, error)`` is called there too."""
+
+        def run() -> None:
+            try:
+                value = function()
+            except BaseException as error:
+                done(None, error)
+            else:
+                done(value, None)
+
+        self._post(run)
+
+    def submit(self, sequence: Sequence) -> None:
+        self._post(lambda: self._started.submit(sequence))
+
+    def cancel(self, sequence: Sequence) -> None:
+        """Takes effect within one step; stops a running prefill that is mostly this sequence's."""
+        with self._condition:
+            sequence.cancelled = True
+            scheduler = self._scheduler
+            if self._computing and scheduler is not None and scheduler.prefill_share(sequence) >= _ABORT_SHARE:
+                self._abort()
+            self._condition.notify()
+
+    def attach(self, scheduler: Scheduler, abort: Any) -> None:
+        """Gives the thread its scheduler; called on the thread itself."""
+        self._abort_flag = abort
+        self._scheduler = scheduler
+
+    def stop(self, finish: Callable[[], None]) -> None:
+        """Ends the thread: running work is aborted, ``finish`` runs last. Returns when the thread is gone."""
+        with self._condition:
+            self._closing = True
+            self._finish = finish
+            if self._computing:
+                self._abort()
+            self._condition.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive() and not self._closing and self._broken is None
+
+    def _post(self, message: Callable[[], None]) -> None:
+        with self._condition:
+            if self._closing:
+                raise EngineClosedError("The engine is closed.", hint="Create a new one.")
+            if self._broken is not None:
+                raise EngineClosedError(f"The engine failed earlier: {self._broken}", hint="Create a new one.")
+            self._inbox.append(message)
+            self._condition.notify()
+
+    def _abort(self) -> None:
+        self._abort_flag.set()
+
+    # -- on the thread ------------------------------------------------------------------------------------------------
+
+    @property
+    def _started(self) -> Scheduler:
+        assert self._scheduler is not None
+        return self._scheduler
+
+    def _run(self) -> None:
+        try:
+            while self._wait():
+                self._step()
+        except Exception as error:  # a failed native call: nobody may wait for ever
+            failure = (
+                error
+                if isinstance(error, ParlantLocalError)
+                else EngineError(f"The engine's thread failed: {error!r}.")
+            )
+            self._logger.error(f"The engine stopped: {failure}")
+            with self._condition:
+                self._broken = failure
+            if self._scheduler is not None:
+                self._scheduler.abandon(EngineClosedError(f"The engine failed: {failure}", hint="Create a new one."))
+            self._drain()
+            with self._condition:
+                while not self._closing:
+                    self._condition.wait()
+        if self._scheduler is not None:
+            self._scheduler.abandon(EngineClosedError("The engine was closed while the request was running."))
+        self._finish()
+
+    def _wait(self) -> bool:
+        """Blocks until there is something to do; False when the engine closes."""
+        while True:
+            with self._condition:
+                if self._closing:
+                    self._drain()
+                    return False
+                if not self._inbox and (self._scheduler is None or not self._scheduler.busy):
+                    self._condition.wait()
+                    continue
+                messages, self._inbox = list(self._inbox), deque()
+            for message in messages:
+                message()
+            if self._scheduler is not None and self._scheduler.busy:
+                return True
+
+    def _drain(self) -> None:
+        """Runs what was posted too late, so that its callers hear of it."""
+        while self._inbox:
+            self._inbox.popleft()()
+
+    def _step(self) -> None:
+        scheduler = self._started
+        begun = time.perf_counter()
+        if not scheduler.prepare():
+            self._idle(scheduler)
+            return
+        with self._condition:
+            self._abort_flag.clear()
+            if self._closing:
+                return
+            self._computing = True
+        native = time.perf_counter()
+        try:
+            status = scheduler.compute()
+        finally:
+            with self._condition:
+                self._computing = False
+        computed = time.perf_counter()
+        scheduler.conclude(status)
+        self.last_progress = time.monotonic()
+        stats = self._stats
+        stats.steps += 1
+        stats.decode_seconds += computed - native
+        stats.other_seconds += native - begun + time.perf_counter() - computed
+
+    def _idle(self, scheduler: Scheduler) -> None:
+        """Requests wait but none may start: until something changes, or a deadline may have passed."""
+        if scheduler.busy:
+            with self._condition:
+                if not self._inbox and not self._closing:
+                    self._condition.wait(timeout=0.05)
