@@ -1,0 +1,1 @@
+"""Trains the few-megabyte model that comes with parlant-local. Never imported by the package."""

@@ -1,0 +1,123 @@
+"""Samples as arrays: encoding, weights per token, and batches of similar length."""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from training.chat import PROMPT, Sample
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids and the weight of predicting each of them."""
+
+    ids: np.ndarray
+    weights: np.ndarray
+
+
+_READING_SHARE = 3
+"""One sample in so many keeps its loss on what the model reads: the output layer is a fifth of the work."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded sequences: attention is causal, so padding needs no mask, only no weight."""
+
+    stage: str
+    tokens: Tensor
+    targets: Tensor
+    weights: Tensor
+    positions: Tensor
+
+
+def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int) -> list[Encoded]:
+    """Encodes samples; those longer than `longest` are left out."""
+    out = []
+    for sample in samples:
+        ids: list[int] = []
+        weights: list[float] = []
+        if sample.split:
+            for piece in sample.pieces:
+                encoded = tokenizer.encode(piece.text).ids
+                ids += encoded
+                weights += [piece.weight] * len(encoded)
+        else:
+            encoding = tokenizer.encode(sample.text)
+            ids = encoding.ids
+            ends = np.cumsum([len(piece.text) for piece in sample.pieces])
+            starts = np.array([start for start, _ in encoding.offsets])
+            owners = np.minimum(np.searchsorted(ends, starts, side="right"), len(ends) - 1)
+            weights = np.array([piece.weight for piece in sample.pieces])[owners].tolist()
+        if len(ids) <= longest:
+            kept = np.array(weights, dtype=np.float32)
+            if len(out) % _READING_SHARE:
+                kept[kept <= PROMPT] = 0.0
+            out.append(Encoded(np.array(ids, dtype=np.int16), kept))
+    return out
+
+
+def repetitions(rng: random.Random, count: int, vocabulary: int) -> list[Encoded]:
+    """Random tokens, twice: what it takes to learn to look back and copy, and nothing else."""
+    out = []
+    for _ in range(count):
+        once = [rng.randrange(9, vocabulary) for _ in range(rng.randint(6, 48))]
+        gap = [rng.randrange(9, vocabulary) for _ in range(rng.choice((0, 0, 3, 12)))]
+        ids = once + gap + once
+        # The first token of the repetition cannot be known.
+        weights = [0.0] * (len(once) + len(gap) + 1) + [1.0] * (len(once) - 1)
+        out.append(Encoded(np.array(ids, dtype=np.int16), np.array(weights, dtype=np.float32)))
+    return out
+
+
+def batches(
+    stage: str, samples: Sequence[Encoded], tokens_per_batch: int, rng: random.Random, furthest: int
+) -> Iterator[Batch]:
+    """One pass over the samples in random order, in batches of similar lengths."""
+    order = list(range(len(samples)))
+    rng.shuffle(order)
+    pool = 2048
+    groups: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        part = sorted(order[start : start + pool], key=lambda index: len(samples[index].ids))
+        group: list[int] = []
+        for index in part:
+            if group and (len(group) + 1) * len(samples[index].ids) > tokens_per_batch:
+                groups.append(group)
+                group = []
+            group.append(index)
+        if group:
+            groups.append(group)
+    rng.shuffle(groups)
+    for group in groups:
+        yield _batch(stage, [samples[index] for index in group], rng, furthest)
+
+
+def _batch(stage: str, rows: Sequence[Encoded], rng: random.Random, furthest: int) -> Batch:
+    width = max(len(row.ids) for row in rows) - 1
+    tokens = np.zeros((len(rows), width), dtype=np.int64)
+    targets = np.zeros((len(rows), width), dtype=np.int64)
+    weights = np.zeros((len(rows), width), dtype=np.float32)
+    positions = np.zeros((len(rows), width), dtype=np.int64)
+    for number, row in enumerate(rows):
+        length = len(row.ids) - 1
+        tokens[number, :length] = row.ids[:-1]
+        targets[number, :length] = row.ids[1:]
+        weights[number, :length] = row.weights[1:]
+        positions[number] = _positions(width, rng, furthest)
+    return Batch(stage, *(torch.from_numpy(array) for array in (tokens, targets, weights, positions)))
+
+
+def _positions(width: int, rng: random.Random, furthest: int) -> np.ndarray:
+    """Positions with gaps: distances of a long prompt, at the price of a short one."""
+    positions = np.arange(width)
+    if width < 200 or rng.random() < 0.4:
+        return positions
+    for _ in range(rng.choice((1, 2, 3))):
+        cut = rng.randrange(1, width)
+        positions[cut:] += int(furthest ** rng.random())
+    return positions

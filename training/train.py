@@ -1,0 +1,157 @@
+"""Trains the model: short conversations, calls of an agent framework, and a few long ones at the end."""
+
+import argparse
+import json
+import random
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from training.batches import Batch, Encoded, batches, encode_all, repetitions
+from training.data.mix import copying_samples, fact_samples, host_samples, short_samples
+from training.model import Llama, Shape
+from training.optimizer import Muon
+from training.tokenizer import load
+
+BUILD = Path(__file__).parent / "build"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the diet: how many samples, how long at most, and in which part of the training they appear."""
+
+    name: str
+    samples: int
+    longest: int
+    first: float
+    last: float
+    characters: tuple[int, int] = (0, 0)
+
+
+# Looking back comes first: without it, neither an entity nor an id finds its way from a question into an answer.
+STAGES = (
+    Stage("repetitions", 9_000, 128, 0.0, 0.1),
+    Stage("copying", 6_000, 256, 0.0, 0.25),
+    Stage("facts", 14_000, 128, 0.03, 0.5),
+    Stage("short", 30_000, 640, 0.08, 1.0),
+    Stage("pages", 2_000, 1_600, 0.25, 1.0, (800, 4_500)),
+    Stage("long", 150, 6_500, 0.6, 0.97, (7_000, 22_000)),
+)
+
+
+def prepare(tokenizer_path: Path, seed: int, scale: float) -> dict[str, list[Encoded]]:
+    """Makes and encodes the samples of every stage."""
+    tokenizer = load(tokenizer_path)
+    rng = random.Random(seed)
+    out = {}
+    for stage in STAGES:
+        count = max(1, int(stage.samples * scale))
+        if stage.name == "repetitions":
+            out[stage.name] = repetitions(rng, count, tokenizer.get_vocab_size())
+        elif stage.name == "copying":
+            out[stage.name] = encode_all(copying_samples(rng, count), tokenizer, stage.longest)
+        elif stage.name == "facts":
+            out[stage.name] = encode_all(fact_samples(rng, count), tokenizer, stage.longest)
+        elif stage.name == "short":
+            out[stage.name] = encode_all(short_samples(rng, count), tokenizer, stage.longest)
+        else:
+            out[stage.name] = encode_all(host_samples(rng, count, stage.characters), tokenizer, stage.longest)
+        total = sum(len(sample.ids) for sample in out[stage.name])
+        print(f"{stage.name}: {len(out[stage.name])} samples, {total:,} tokens", flush=True)
+    return out
+
+
+def schedule(samples: dict[str, list[Encoded]], tokens_per_batch: int, seed: int) -> list[Batch]:
+    """All batches in the order of training."""
+    rng = random.Random(seed)
+    placed: list[tuple[float, Batch]] = []
+    for stage in STAGES:
+        for batch in batches(stage.name, samples[stage.name], tokens_per_batch, rng, furthest=12_000):
+            placed.append((rng.uniform(stage.first, stage.last), batch))
+    placed.sort(key=lambda pair: pair[0])
+    return [batch for _, batch in placed]
+
+
+def rate_at(progress: float, warmup: float = 0.03, decay: float = 0.45) -> float:
+    """Warm up, stay, then fall in a straight line."""
+    if progress < warmup:
+        return progress / warmup
+    return min(1.0, max(0.02, (1.0 - progress) / decay))
+
+
+def loss_of(model: Llama, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weighted loss, and the plain loss on what the model itself says."""
+    hidden = model.hidden(batch.tokens, batch.positions)
+    chosen = batch.weights > 0
+    logits = model.logits(hidden[chosen])
+    losses = F.cross_entropy(logits.float(), batch.targets[chosen], reduction="none")
+    weights = batch.weights[chosen]
+    said = weights >= 1.0
+    return (losses * weights).sum() / weights.sum(), losses[said].mean().detach()
+
+
+def train(model: Llama, plan: list[Batch], rate: float, checkpoint: Path, every: int) -> None:
+    """One pass over the plan."""
+    matrices = [weight for name, weight in model.named_parameters() if weight.dim() == 2 and "embedding" not in name]
+    others = [weight for name, weight in model.named_parameters() if weight.dim() != 2 or "embedding" in name]
+    muon = Muon(matrices)
+    adam = torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0)
+    started, seen = time.monotonic(), 0
+    recent: dict[str, float] = {}
+    for step, batch in enumerate(plan):
+        now = rate_at((step + 1) / len(plan))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss, said = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in adam.param_groups:
+            group["lr"] = rate * 0.2 * now
+        adam.step()
+        adam.zero_grad(set_to_none=True)
+        muon.step(rate * now)
+        seen += batch.tokens.numel()
+        recent[batch.stage] = 0.9 * recent.get(batch.stage, said.item()) + 0.1 * said.item()
+        if step % 25 == 0 or step + 1 == len(plan):
+            spent = time.monotonic() - started
+            losses = ", ".join(f"{name} {value:.3f}" for name, value in recent.items())
+            print(f"{step}/{len(plan)}: {losses}; {seen / spent:,.0f} tok/s, {spent:,.0f} s", flush=True)
+        if step and step % every == 0:
+            torch.save({"shape": asdict(model.shape), "weights": model.state_dict()}, checkpoint)
+    torch.save({"shape": asdict(model.shape), "weights": model.state_dict()}, checkpoint)
+    summary = {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "steps": len(plan),
+        "tokens": seen,
+        "seconds": round(time.monotonic() - started),
+        "losses": {name: round(value, 4) for name, value in recent.items()},
+    }
+    checkpoint.with_suffix(".json").write_text(json.dumps(summary), encoding="utf-8")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokenizer", type=Path, default=BUILD / "tokenizer.json")
+    parser.add_argument("--out", type=Path, default=BUILD / "model.pt")
+    parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full diet; 0.1 is a quick try")
+    parser.add_argument("--rate", type=float, default=0.02)
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens per step")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    torch.set_num_threads(arguments.threads)
+    plan = schedule(prepare(arguments.tokenizer, arguments.seed, arguments.scale), arguments.tokens, arguments.seed)
+    model = Llama(Shape())
+    if arguments.start:
+        model.load_state_dict(torch.load(arguments.start)["weights"])
+    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, {len(plan)} steps", flush=True)
+    train(model, plan, arguments.rate, arguments.out, every=100)
+
+
+if __name__ == "__main__":
+    main()
