@@ -1,0 +1,60 @@
+# parlant-local: what a developer types. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+MODEL ?=
+
+# Spinning OpenMP threads starve everything else on a small machine.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help setup demo run test lint types unit evidence bench lock train clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv with everything (builds llama.cpp once: 5-10 minutes on two cores)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=python3.12, say.")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python .ci/install.py
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Ask the shipped model, then hold a conversation with a real Parlant server (MODEL=… for another model)
+	@$(BIN)/parlant-local demo $(if $(MODEL),--model '$(MODEL)')
+
+run: $(STAMP) ## Keep a Parlant server with a demonstration agent running, with its chat page (MODEL=…)
+	@$(BIN)/parlant-local agent $(if $(MODEL),--model '$(MODEL)')
+
+test: lint types unit ## What CI runs: formatting, lint, types, import directions, tests
+
+lint: $(STAMP) ## Formatting, lint and import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(STAMP) ## The test suite
+	$(BIN)/pytest -q -m 'not evidence'
+
+evidence: $(STAMP) ## Proofs that take long; results are kept under docs/evidence
+	$(BIN)/pytest -q -m evidence
+
+bench: $(STAMP) ## Benchmarks against peers, in an environment of their own
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP) ## Resolve requirements.lock anew (versions and hashes)
+	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 --extra all --group dev pyproject.toml -o requirements.lock
+
+train: ## Train the shipped model (an environment of its own; about half an hour)
+	$(MAKE) -C training
+
+clean: ## Remove environments and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
