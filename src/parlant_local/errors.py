@@ -25,7 +25,8 @@ The tree (catch at the level you can act on)::
     │   │   └── InsufficientMemoryError the estimate does not fit, with figures
     │   ├── ContextOverflowError        the prompt can never fit, with figures
     │   ├── SchemaError                 a schema that can't be compiled, naming the keyword
-    │   ├── TemplateError               a chat template that fails or misbehaves
+    │   ├── TemplateError               a chat template that fails
+    │   │   └── TemplateLimitError      one that was stopped: too long, too large, or without end
     │   ├── QueueFullError              too many requests are waiting
     │   ├── StallError                  no progress for too long
     │   ├── DeadlineExceededError       the caller's own deadline passed
@@ -91,6 +92,7 @@ __all__ = [
     "SwitchingError",
     "TargetDownError",
     "TemplateError",
+    "TemplateLimitError",
     "TextTooLongError",
     "TransferError",
     "TransientError",
@@ -239,7 +241,11 @@ class SchemaError(EngineError):
 
 
 class TemplateError(EngineError):
-    """A chat template is missing, fails, or exceeds its limits."""
+    """A chat template is missing or fails."""
+
+
+class TemplateLimitError(TemplateError):
+    """A chat template was stopped: its text, its running time, its memory or its output exceeds a limit."""
 
 
 class QueueFullError(EngineError):

@@ -1,0 +1,307 @@
+"""A GGUF in this process, as a backend: templates, tools, thoughts and structure over the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Unpack
+
+from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.llama_cpp.answering import answer_chunks, read_reply, run_all
+from parlant_local.backends.llama_cpp.info import describe_loaded, describe_unloaded
+from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
+from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
+from parlant_local.backends.llama_cpp.sync import SyncBackend
+from parlant_local.engine.templates import ChatTemplate, template_source
+from parlant_local.errors import ConfigurationError, EngineClosedError, InvalidOutputError, TruncatedOutputError
+from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool, Usage, as_messages, as_tools
+from parlant_local.observability import ConsoleLogger, Logger
+from parlant_local.settings import EngineSettings, Settings, load_settings
+
+if TYPE_CHECKING:
+    from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.engine import LlamaEngine
+
+__all__ = ["LlamaCppBackend"]
+
+
+class LlamaCppBackend:
+    """Chat, completion, embeddings and ranking with one GGUF model.
+
+    ``model_path`` or ``model``: a GGUF path, a catalogue id or a reference (either argument takes any of them).
+    ``chat_format``: a template's name or text instead of the model's own. The other arguments win over ``settings``,
+    which default to the environment and the settings file. Nothing is loaded before the first call, or :meth:`load`.
+    """
+
+    def __init__(
+        self,
+        model_path: str | Path | None = None,
+        *,
+        model: str | Path | None = None,
+        n_ctx: int | None = None,
+        n_gpu_layers: int | None = None,
+        n_threads: int | None = None,
+        verbose: bool | None = None,
+        chat_format: str | None = None,
+        settings: EngineSettings | Settings | None = None,
+        logger: Logger | None = None,
+        engine: LlamaEngine | None = None,
+        manager: LocalModelManager | None = None,
+    ) -> None:
+        if model_path is not None and model is not None:
+            raise ConfigurationError("Give model_path or model, not both.")
+        given = {"n_ctx": n_ctx, "n_gpu_layers": n_gpu_layers, "n_threads": n_threads, "verbose": verbose}
+        self.settings = _settings(settings, {key: value for key, value in given.items() if value is not None})
+        reference = model_path if model_path is not None else model
+        reference = reference if reference is not None else self.settings.model
+        if engine is None and reference is None:
+            raise ConfigurationError(
+                "No model was named.", hint="Give model_path=… (a GGUF path, a catalogue id or a reference)."
+            )
+        if chat_format is not None:
+            template_source(chat_format)  # an unknown name fails here, not at the first call
+        self._reference = str(reference if reference is not None else "" if engine is None else engine.path)
+        self._chat_format = chat_format
+        self._logger: Logger = logger or ConsoleLogger("warning")
+        self._given_engine = engine
+        self._manager = manager
+        self._engine: LlamaEngine | None = None
+        self._record: LocalModel | None = None
+        self._encoder: PromptEncoder | None = None
+        self._pooling: str | None = None
+        self._loading = asyncio.Lock()
+        self._closed = False
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> LlamaCppBackend:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def load(self) -> None:
+        """Finds and loads the model now instead of at the first call.
+
+        Raises :class:`ModelNotFoundError`, :class:`InvalidModelError`, :class:`InsufficientMemoryError` or another
+        :class:`ModelLoadError`.
+        """
+        if self._encoder is not None and not self._closed:
+            return
+        async with self._loading:
+            if self._closed:
+                raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
+            if self._encoder is not None:
+                return
+            self._record = await asyncio.to_thread(self._find)
+            engine = self._given_engine or self._make_engine(self._record)
+            self._engine = engine
+            await engine.load()
+            template = ChatTemplate.of_model(
+                _with_template(engine.model.metadata, engine.model.chat_template),
+                bos=engine.model.bos_text,
+                eos=engine.model.eos_text,
+                chat_format=self._chat_format,
+            )
+            if engine.model.generates:
+                for warning in template.warnings:
+                    self._logger.warning(f"{self._reference}: {warning}")
+            else:
+                self._pooling = (await engine.embedding_facts())[0]
+            self._encoder = PromptEncoder(template, engine.model)
+
+    async def close(self) -> None:
+        """Unloads the model and gives its memory back; an engine that was passed in stays. Idempotent."""
+        self._closed = True
+        async with self._loading:
+            engine, self._engine = self._engine, None
+            self._encoder = None
+            if engine is not None and engine is not self._given_engine:
+                await engine.close()
+
+    @cached_property
+    def sync(self) -> SyncBackend:
+        """Blocking calls, for scripts."""
+        return SyncBackend(self)
+
+    @property
+    def engine(self) -> LlamaEngine:
+        """The engine behind it, once loaded."""
+        if self._engine is None:
+            raise EngineClosedError(f"{self._reference} is not loaded.", hint="Await load() first.")
+        return self._engine
+
+    # -- chat ---------------------------------------------------------------------------------------------------------
+
+    async def chat(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> ChatReply:
+        """One whole answer (``alternatives`` has the others where ``n`` asked for more).
+
+        With a ``response_format`` of JSON its content is JSON of that schema, or :class:`TruncatedOutputError` is raised.
+        """
+        params = ChatParams.of(options)
+        return await self._answer(await self._plan_chat(messages, params), params)
+
+    async def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> AsyncGenerator[ChatChunk, None]:
+        """The answer in pieces; the last one of each ``index`` has ``finish_reason`` and ``usage``."""
+        params = ChatParams.of(options)
+        plan = await self._plan_chat(messages, params)
+        async with aclosing(answer_chunks(self.engine, plan, self._name, self._logger)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+        """Text that continues ``prompt``; no template, but special tokens in it count as such."""
+        params = ChatParams.of(options)
+        return await self._answer(await self._plan_completion(prompt, params), params)
+
+    async def complete_stream(self, prompt: str, **options: Unpack[ChatOptions]) -> AsyncGenerator[ChatChunk, None]:
+        """:meth:`complete` in pieces."""
+        params = ChatParams.of(options)
+        plan = await self._plan_completion(prompt, params)
+        async with aclosing(answer_chunks(self.engine, plan, self._name, self._logger)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def render(
+        self,
+        messages: str | MessageLike | Iterable[MessageLike],
+        tools: Iterable[Tool | Mapping[str, Any]] | None = None,
+        *,
+        add_generation_prompt: bool = True,
+    ) -> RenderedPrompt:
+        """The exact prompt that :meth:`chat` would send, and its tokens."""
+        encoder = await self._ready()
+        arguments = encoder.template.profile.thinking_auto
+        text = await encoder.chat(
+            as_messages(messages), as_tools(tools), add_generation_prompt=add_generation_prompt, arguments=arguments
+        )
+        return await encoder.encode(text)
+
+    async def _plan_chat(self, messages: str | MessageLike | Iterable[MessageLike], params: ChatParams) -> ChatPlan:
+        conversation = as_messages(messages)
+        encoder = await self._ready()
+        return await plan_chat(
+            conversation,
+            params,
+            encoder=encoder,
+            settings=self.settings.generation,
+            n_ctx=self.engine.n_ctx,
+        )
+
+    async def _plan_completion(self, prompt: str, params: ChatParams) -> ChatPlan:
+        encoder = await self._ready()
+        return await plan_completion(
+            await encoder.encode(prompt),
+            params,
+            profile=encoder.template.profile,
+            settings=self.settings.generation,
+            n_ctx=self.engine.n_ctx,
+        )
+
+    async def _answer(self, plan: ChatPlan, params: ChatParams) -> ChatReply:
+        engine = self.engine
+        generations = await run_all(engine.generate(request) for request in plan.requests)
+        replies = [await read_reply(engine, plan, generation, self._name) for generation in generations]
+        for reply in replies:
+            for warning in reply.warnings:
+                self._logger.warning(f"{self._name}: {warning}")
+            if plan.structured and not reply.tool_calls and not params.stop:
+                _check_structured(reply)
+        return replace(replies[0], alternatives=tuple(replies[1:]))
+
+    # -- vectors and vocabulary ---------------------------------------------------------------------------------------
+
+    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+        await self._ready()
+        found = await self.engine.embed(list(texts), truncate=truncate)
+        return EmbedReply(
+            vectors=tuple(tuple(row) for row in found.vectors.tolist()),
+            dimensions=int(found.vectors.shape[1]) if len(texts) else self.engine.model.n_embd,
+            model=self._name,
+            usage=Usage(prompt_tokens=sum(found.tokens)),
+            truncated=found.truncated,
+        )
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
+        await self._ready()
+        found = await self.engine.rerank(query, list(documents))
+        return RerankReply(found.scores, self._name, Usage(prompt_tokens=found.tokens))
+
+    async def tokenize(self, text: str) -> list[int]:
+        await self._ready()
+        return await self.engine.tokenize(text)
+
+    async def count_tokens(self, text: str) -> int:
+        return len(await self.tokenize(text))
+
+    # -- insight ------------------------------------------------------------------------------------------------------
+
+    def model_info(self) -> ModelInfo:
+        if self._engine is None or self._encoder is None:
+            return describe_unloaded(self._reference, self._record)
+        return describe_loaded(self._engine, self._encoder.template, self._record, self._name, self._pooling)
+
+    @property
+    def _name(self) -> str:
+        return self._record.id if self._record is not None else self._reference
+
+    async def _ready(self) -> PromptEncoder:
+        await self.load()
+        if self._encoder is None:
+            raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
+        return self._encoder
+
+    def _find(self) -> LocalModel:
+        if self._manager is None:
+            from parlant_local.catalog import LocalModelManager
+
+            self._manager = LocalModelManager(settings=self.settings, logger=self._logger)
+        self._manager.resolve(self._reference)  # says what to do about a model that is not whole
+        return self._manager.find(self._reference)
+
+    def _make_engine(self, record: LocalModel) -> LlamaEngine:
+        from parlant_local.engine import LlamaEngine
+
+        assert record.path is not None
+        prefixes = self.settings.home / "prefixes" if self.settings.engine.prefixes.disk else None
+        return LlamaEngine(record.path, settings=self.settings.engine, prefix_dir=prefixes, logger=self._logger)
+
+
+def _settings(settings: EngineSettings | Settings | None, given: Mapping[str, Any]) -> Settings:
+    whole = settings if isinstance(settings, Settings) else load_settings()
+    engine = settings if isinstance(settings, EngineSettings) else whole.engine
+    if given:
+        engine = EngineSettings.model_validate(engine.model_dump(exclude_unset=True) | dict(given))
+    return whole.model_copy(update={"engine": engine})
+
+
+def _with_template(metadata: Mapping[str, str], template: str | None) -> Mapping[str, str]:
+    """Metadata with the template whole: llama.cpp shortens none, but other readers of metadata may."""
+    return {**metadata, "tokenizer.chat_template": template} if template else metadata
+
+
+def _check_structured(reply: ChatReply) -> None:
+    try:
+        json.loads(reply.content)
+    except ValueError as error:
+        used = reply.usage.completion_tokens
+        if reply.finish_reason == "length":
+            raise TruncatedOutputError(
+                f"The answer was cut after {used} tokens, before its JSON was whole.",
+                used=used,
+                limit=used,
+                hint="Allow more max_tokens.",
+            ) from None
+        raise InvalidOutputError(f"The answer is not JSON: {error}.") from None

@@ -1,0 +1,74 @@
+"""What is known of a model, loaded or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parlant_local.backends.base import ModelInfo
+
+if TYPE_CHECKING:
+    from parlant_local.catalog import LocalModel
+    from parlant_local.engine import LlamaEngine
+    from parlant_local.engine.templates import ChatTemplate
+
+__all__ = ["describe_loaded", "describe_unloaded"]
+
+
+def describe_unloaded(reference: str, record: LocalModel | None) -> ModelInfo:
+    if record is None:
+        return ModelInfo(id=reference, name=reference.rpartition("/")[2])
+    return ModelInfo(
+        id=record.id,
+        name=record.name,
+        architecture=record.architecture,
+        family=str(record.type),
+        parameters=record.parameters,
+        quantization=record.quantization,
+        n_ctx_train=record.context_length,
+        embedding_length=record.embedding_length,
+        pooling=record.pooling,
+        digest=record.sha256,
+    )
+
+
+def describe_loaded(
+    engine: LlamaEngine, template: ChatTemplate, record: LocalModel | None, model_id: str, pooling: str | None
+) -> ModelInfo:
+    model = engine.model
+    capabilities = {"embed"}
+    if model.generates:
+        capabilities |= {"chat", "schema", "tools", "streaming", "complete", "rerank"}
+        if template.profile.reasoning is not None:
+            capabilities.add("reasoning")
+    else:
+        capabilities.add("rerank")
+    return ModelInfo(
+        id=model_id,
+        name=(record.name if record is not None else "") or model.metadata.get("general.name", "") or model.path.stem,
+        architecture=model.architecture or None,
+        family=template.profile.name if model.generates else "embedding",
+        parameters=model.n_params,
+        quantization=record.quantization if record is not None else None,
+        n_ctx=engine.n_ctx,
+        n_ctx_train=model.n_ctx_train,
+        n_gpu_layers=_gpu_layers(engine),
+        embedding_length=model.n_embd,
+        pooling=pooling or (record.pooling if record is not None else None),
+        chat_template=template.source if model.generates else None,
+        memory_bytes=engine.sizing.estimate.total,
+        digest=record.sha256 if record is not None else None,
+        loaded=True,
+        capabilities=frozenset(capabilities),
+        metadata=model.metadata,
+    )
+
+
+def _gpu_layers(engine: LlamaEngine) -> int:
+    """Layers that llama.cpp was told to offload; none where the build knows no GPU."""
+    from parlant_local.engine.native import library
+
+    if not library().llama_supports_gpu_offload():
+        return 0
+    every = engine.model.n_layer + 1  # the output layer counts
+    wanted = engine.settings.n_gpu_layers
+    return every if wanted < 0 else min(wanted, every)

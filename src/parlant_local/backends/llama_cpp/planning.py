@@ -1,0 +1,255 @@
+"""One chat call turned into what the engine is asked, and how its answer is to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parlant_local.backends.base import ChatParams
+from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
+from parlant_local.engine.parsing import (
+    CALL_FORMATS,
+    BoundCalls,
+    CallParser,
+    ContentReader,
+    OutputParser,
+    PlainContent,
+    call_schema,
+    closes_thoughts,
+    lead_in,
+    opens_thoughts,
+)
+from parlant_local.engine.requests import (
+    AnyJson,
+    Constraint,
+    GenerationRequest,
+    Grammar,
+    JsonSchema,
+    Limits,
+    ReasoningPrelude,
+    Sampling,
+)
+from parlant_local.errors import BadRequestError, ContextOverflowError
+from parlant_local.messages import Message, Tool
+from parlant_local.profiles import Profile, SamplingAdvice
+from parlant_local.settings import GenerationSettings
+
+__all__ = ["ChatPlan", "plan_chat", "plan_completion"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPlan:
+    """``requests``: one per answer asked for. ``parser`` makes a fresh reader for each."""
+
+    requests: tuple[GenerationRequest, ...]
+    parser: Callable[[], OutputParser]
+    structured: bool
+    """Whether the content must be JSON."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """What the answer must look like, and who reads it."""
+
+    constraint: Constraint | None
+    reader: Callable[[], ContentReader]
+    lead_in: str = ""
+    structured: bool = False
+
+
+async def plan_chat(
+    messages: Sequence[Message],
+    params: ChatParams,
+    *,
+    encoder: PromptEncoder,
+    settings: GenerationSettings,
+    n_ctx: int,
+) -> ChatPlan:
+    """Renders the prompt, settles thoughts, constraint, sampling and room.
+
+    Raises :class:`ContextOverflowError` where the prompt leaves no room for an answer, :class:`BadRequestError` for options
+    that exclude each other, :class:`TemplateError` where the template fails.
+    """
+    profile = encoder.template.profile
+    tools = () if params.tool_choice == "none" else params.tools
+    binding = _binding(params, tools, profile, settings)
+    thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
+    arguments = {"on": profile.thinking_on, "off": profile.thinking_off, "auto": profile.thinking_auto}[thinking]
+    text = await encoder.chat(messages, tools, arguments=arguments)
+    text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
+    if prelude is None:
+        text += binding.lead_in
+    prompt = await encoder.encode(text)
+    sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
+    request = GenerationRequest(
+        prompt=prompt.tokens,
+        max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
+        sampling=sampling,
+        constraint=binding.constraint,
+        reasoning=prelude,
+        stop=params.stop,
+        add_bos=False,
+        # Some families open calls with control tokens; with no tools such tokens mean nothing to a reader.
+        control_text=bool(tools) and binding.constraint is None,
+        logprobs=params.logprobs,
+        prefix_group=params.prefix_group,
+        session=params.session,
+        priority=params.priority,
+        deadline=params.deadline,
+    )
+
+    def parser() -> OutputParser:
+        reader = binding.reader()
+        if binding.constraint is not None:
+            # Bound answers hold no thoughts of their own: text that looks like a tag is part of the answer.
+            return OutputParser(_PLAIN, reader, thoughts_apart=prelude is not None)
+        return OutputParser(profile, reader, thoughts_apart=prelude is not None)
+
+    return ChatPlan(_repeated(request, params), parser, binding.structured, encoder.template.warnings)
+
+
+async def plan_completion(
+    prompt: RenderedPrompt, params: ChatParams, *, profile: Profile, settings: GenerationSettings, n_ctx: int
+) -> ChatPlan:
+    """Text that continues a text: no template, no thoughts, no tools."""
+    if params.tools:
+        raise BadRequestError("complete takes no tools: it continues a text.", hint="Use chat.")
+    binding = _binding(params, (), profile, settings)
+    request = GenerationRequest(
+        prompt=prompt.tokens,
+        max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
+        sampling=_sampling(params, settings, profile.advice(thinking=False)),
+        constraint=binding.constraint,
+        stop=params.stop,
+        add_bos=False,
+        logprobs=params.logprobs,
+        prefix_group=params.prefix_group,
+        session=params.session,
+        priority=params.priority,
+        deadline=params.deadline,
+    )
+    return ChatPlan(_repeated(request, params), lambda: OutputParser(_PLAIN, PlainContent()), binding.structured)
+
+
+_PLAIN = Profile("plain")
+
+
+def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[GenerationRequest, ...]:
+    """One request per answer; with a seed each has its own, so that they differ and can be had again."""
+    if params.n == 1:
+        return (request,)
+    if params.seed is None:
+        return (request,) * params.n
+    return tuple(
+        replace(request, sampling=replace(request.sampling, seed=params.seed + index)) for index in range(params.n)
+    )
+
+
+def _binding(params: ChatParams, tools: Sequence[Tool], profile: Profile, settings: GenerationSettings) -> _Binding:
+    limits = Limits(**settings.limits.model_dump())
+    form = params.response_format
+    schema: Mapping[str, Any] | None = None
+    if form.type == "json_schema":
+        schema = form.schema or {}
+    elif form.type == "json_object":
+        schema = {"type": "object"}
+    if tools and params.tool_choice not in ("auto", "none"):
+        if params.grammar:
+            raise BadRequestError("A grammar and a required tool call exclude each other.", hint="Give one of them.")
+        chosen = [tool for tool in tools if params.tool_choice in ("required", tool.name)]
+        return _Binding(JsonSchema(call_schema(chosen, profile.tools), limits), BoundCalls, lead_in(profile.tools))
+    if tools and params.grammar:
+        raise BadRequestError(
+            "A grammar binds the whole answer, so no tool could be called.", hint='Send tool_choice="none" with it.'
+        )
+    if tools and schema is not None:
+        return _Binding(
+            JsonSchema(call_schema(tools, profile.tools, answer=schema), limits), BoundCalls, structured=True
+        )
+    if tools:
+        names = [tool.name for tool in tools]
+        call_format = CALL_FORMATS[profile.tools]
+        return _Binding(None, lambda: CallParser(call_format, names, parallel=params.parallel_tool_calls))
+    if params.grammar:
+        return _Binding(Grammar(params.grammar), PlainContent)
+    if form.type == "json_object":
+        return _Binding(AnyJson(limits), PlainContent, structured=True)
+    if schema is not None:
+        return _Binding(JsonSchema(schema, limits), PlainContent, structured=True)
+    return _Binding(None, PlainContent)
+
+
+def _thinking(params: ChatParams, settings: GenerationSettings, profile: Profile, *, bound: bool) -> str:
+    """``on``, ``off`` or ``auto`` (as the model is used to); off where the answer is bound and nobody said otherwise."""
+    if profile.reasoning is None:
+        return "auto"
+    choice = params.reasoning if params.reasoning != "auto" else settings.reasoning
+    if params.reasoning_tokens == 0:
+        return "off"
+    if choice == "auto" and params.reasoning_tokens is not None and profile.thinking_on:
+        return "on"  # a budget was given
+    return "off" if choice == "auto" and bound else choice
+
+
+def _settle_thoughts(
+    prompt: str, profile: Profile, thinking: str, budget: int | None, settings: GenerationSettings
+) -> tuple[str, ReasoningPrelude | None]:
+    """The prompt with its thoughts opened or closed as wanted, and the prelude where the model is to think."""
+    tags = profile.reasoning
+    if tags is None:
+        return prompt, None
+    opened, closed = opens_thoughts(prompt, tags), closes_thoughts(prompt, tags)
+    if thinking == "off":
+        if opened:
+            return f"{prompt.rstrip()}\n\n{tags.end}\n\n", None
+        if not closed and profile.thinks_unasked and not profile.thinking_off:
+            return f"{prompt}{tags.start}\n\n{tags.end}\n\n", None
+        return prompt, None
+    if not opened and (closed or not (thinking == "on" or profile.thinks_unasked)):
+        return prompt, None
+    allowed = settings.reasoning_tokens if budget is None else budget
+    return prompt, ReasoningPrelude(tags.start, tags.end, allowed, opened=opened)
+
+
+def _sampling(params: ChatParams, settings: GenerationSettings, advice: SamplingAdvice) -> Sampling:
+    """The call's own values, then the settings', then what the family's makers recommend."""
+    base = Sampling()
+
+    def first(*values: float | None) -> float:
+        return next(value for value in values if value is not None)
+
+    return Sampling(
+        temperature=first(params.temperature, settings.temperature, advice.temperature, 0.7),
+        top_k=int(first(params.top_k, advice.top_k, base.top_k)),
+        top_p=first(params.top_p, advice.top_p, base.top_p),
+        min_p=first(params.min_p, advice.min_p, base.min_p),
+        presence_penalty=params.presence_penalty,
+        frequency_penalty=params.frequency_penalty,
+        repeat_penalty=params.repeat_penalty,
+        logit_bias=params.logit_bias,
+        seed=params.seed,
+    )
+
+
+def _max_tokens(params: ChatParams, settings: GenerationSettings, prompt_tokens: int, n_ctx: int) -> int:
+    room = n_ctx - prompt_tokens
+    if room < 1:
+        raise ContextOverflowError(
+            f"The prompt has {prompt_tokens} tokens; the context holds {n_ctx}, answer included.",
+            needed=prompt_tokens + (params.max_tokens or 1),
+            available=n_ctx,
+            hint="Shorten it, raise engine.n_ctx where memory allows, or take a model with a longer context.",
+        )
+    if params.max_tokens is None:
+        return min(settings.max_tokens, room)
+    if params.max_tokens > room:
+        raise ContextOverflowError(
+            f"The prompt has {prompt_tokens} tokens and max_tokens asks for {params.max_tokens} more; "
+            f"the context holds {n_ctx}.",
+            needed=prompt_tokens + params.max_tokens,
+            available=n_ctx,
+            hint=f"Ask for {room} tokens or fewer, shorten the prompt, or raise engine.n_ctx.",
+        )
+    return params.max_tokens

@@ -1,0 +1,105 @@
+"""From a conversation to the tokens that the model reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from parlant_local.engine.templates import ChatTemplate
+from parlant_local.engine.templates.control import ControlTexts
+from parlant_local.messages import Message, Tool
+
+__all__ = ["PromptEncoder", "RenderedPrompt", "Vocabulary"]
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """The exact text that a model gets, and its token ids (with BOS, where the vocabulary wants one)."""
+
+    prompt: str
+    tokens: tuple[int, ...]
+
+
+class Vocabulary(Protocol):
+    """What encoding needs of a loaded model."""
+
+    @property
+    def n_vocab(self) -> int: ...
+    @property
+    def bos(self) -> int: ...
+    @property
+    def add_bos(self) -> bool: ...
+    @property
+    def bos_text(self) -> str: ...
+    def is_control(self, token: int) -> bool: ...
+    def piece(self, token: int, *, special: bool = False) -> bytes: ...
+    def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]: ...
+
+
+class PromptEncoder:
+    """Renders and tokenises for one model. Its methods take milliseconds and run off the event loop."""
+
+    def __init__(self, template: ChatTemplate, vocabulary: Vocabulary) -> None:
+        self.template = template
+        self._vocabulary = vocabulary
+        self._control: ControlTexts | None = None
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        add_generation_prompt: bool = True,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The rendered conversation, control tokens that somebody typed between marks (see :meth:`encode`)."""
+
+        def work() -> str:
+            marked = self._marked(messages)
+            return self.template.render(marked, tools, add_generation_prompt=add_generation_prompt, arguments=arguments)
+
+        return await asyncio.to_thread(work)
+
+    async def encode(self, prompt: str) -> RenderedPrompt:
+        """Tokens of a rendered prompt; control tokens count as such, except between marks. BOS is never doubled."""
+        return await asyncio.to_thread(self._encode, prompt)
+
+    def _marked(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if not ControlTexts.suspected(messages):
+            return messages
+        if self._control is None:
+            vocabulary = self._vocabulary
+            self._control = ControlTexts(
+                vocabulary.piece(token, special=True).decode("utf-8", "replace")
+                for token in range(vocabulary.n_vocab)
+                if vocabulary.is_control(token)
+            )
+        return self._control.mark(messages)
+
+    def _encode(self, prompt: str) -> RenderedPrompt:
+        vocabulary = self._vocabulary
+        pieces = list(ControlTexts.pieces(prompt))
+        text = "".join(piece for piece, _ in pieces)
+        tokens: list[int] = []
+        if vocabulary.add_bos and vocabulary.bos >= 0:
+            tokens.append(vocabulary.bos)
+            # The template wrote it, too (some do twice): once is right.
+            while pieces and vocabulary.bos_text and not pieces[0][1] and pieces[0][0].startswith(vocabulary.bos_text):
+                pieces[0] = (pieces[0][0].removeprefix(vocabulary.bos_text), False)
+        for index, (piece, literal) in enumerate(pieces):
+            tokens += self._piece(piece, literal=literal, first=index == 0)
+        return RenderedPrompt(text, tuple(tokens))
+
+    def _piece(self, text: str, *, literal: bool, first: bool) -> list[int]:
+        if not text:
+            return []
+        if first:
+            return self._vocabulary.tokenize(text, parse_special=not literal)
+        # After a line break, so that vocabularies which put a space before a text's first word don't do so here.
+        line = self._vocabulary.tokenize("\n")
+        tokens = self._vocabulary.tokenize("\n" + text, parse_special=not literal)
+        if tokens[: len(line)] == line:
+            return tokens[len(line) :]
+        return self._vocabulary.tokenize(text, parse_special=not literal)

@@ -1,0 +1,106 @@
+"""The same backend for scripts that know no event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from parlant_local.backends.base import ChatOptions, EmbedReply, ModelInfo, RerankReply
+from parlant_local.messages import ChatChunk, ChatReply, MessageLike
+
+if TYPE_CHECKING:
+    from parlant_local.backends.llama_cpp.backend import LlamaCppBackend
+
+__all__ = ["SyncBackend"]
+
+T = TypeVar("T")
+
+
+class SyncBackend:
+    """Blocking calls to a :class:`LlamaCppBackend`; its event loop runs in a thread of its own.
+
+    ``with LlamaCppBackend("m.gguf").sync as backend: print(backend.chat("Hello").content)``. Use one face of a backend,
+    not both: the model belongs to the loop that loaded it.
+    """
+
+    def __init__(self, backend: LlamaCppBackend) -> None:
+        self._backend = backend
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="parlant-local-sync", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> SyncBackend:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def chat(self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]) -> ChatReply:
+        return self._run(self._backend.chat(messages, **options))
+
+    def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> Iterator[ChatChunk]:
+        return self._iterate(self._backend.chat_stream(messages, **options))
+
+    def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+        return self._run(self._backend.complete(prompt, **options))
+
+    def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+        return self._run(self._backend.embed(texts, truncate=truncate))
+
+    def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
+        return self._run(self._backend.rerank(query, documents))
+
+    def tokenize(self, text: str) -> list[int]:
+        return self._run(self._backend.tokenize(text))
+
+    def count_tokens(self, text: str) -> int:
+        return self._run(self._backend.count_tokens(text))
+
+    def load(self) -> None:
+        self._run(self._backend.load())
+
+    def model_info(self) -> ModelInfo:
+        return self._backend.model_info()
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._loop.is_closed():
+            return
+        self._run(self._backend.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C reaches this thread, not the loop's: the work must end with the wait for it.
+            if not future.done():
+                future.cancel()
+            raise
+
+    def _iterate(self, stream: AsyncIterator[ChatChunk]) -> Iterator[ChatChunk]:
+        async def advance() -> ChatChunk | None:
+            return await anext(stream, None)
+
+        async def close() -> None:
+            if (closing := getattr(stream, "aclose", None)) is not None:
+                await closing()
+
+        try:
+            while (chunk := self._run(advance())) is not None:
+                yield chunk
+        finally:
+            with contextlib.suppress(CancelledError):
+                self._run(close())

@@ -1,0 +1,168 @@
+"""Calls that a schema binds: what the constraint must be, and calls read while they are being written."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parlant_local.engine.parsing.calls import new_call_id
+from parlant_local.engine.parsing.json_text import value_end
+from parlant_local.messages import Delta, Tool, ToolCallDelta
+from parlant_local.profiles import ToolFormat
+
+__all__ = ["BoundCalls", "call_schema", "hoisted", "lead_in"]
+
+_ARGUMENTS_KEY: Mapping[ToolFormat, str] = {"llama": "parameters"}
+
+# What a family writes before the JSON of a call. It goes into the prompt, so that control tokens in it are such.
+_LEAD_IN: Mapping[ToolFormat, str] = {
+    "hermes": "<tool_call>\n",
+    "granite": "<|tool_call|>",
+    "mistral": "[TOOL_CALLS]",
+}
+
+
+def lead_in(form: ToolFormat) -> str:
+    """Text that the prompt ends with when the answer must be a call; empty where the JSON comes first."""
+    return _LEAD_IN.get(form, "")
+
+
+def call_schema(tools: Sequence[Tool], form: ToolFormat, *, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON schema of one call of any of ``tools``; with ``answer``, of a call or an answer of that schema."""
+    definitions: dict[str, Any] = {}
+    options: list[Any] = []
+    key = _ARGUMENTS_KEY.get(form, "arguments")
+    for index, tool in enumerate(tools):
+        options.append(
+            {
+                "type": "object",
+                "properties": {
+                    "name": {"const": tool.name},
+                    key: hoisted(_object_schema(tool.parameters), f"tool{index}", definitions),
+                },
+                "required": ["name", key],
+                "additionalProperties": False,
+            }
+        )
+    if answer is not None:
+        options.append(hoisted(answer, "answer", definitions))
+    schema: dict[str, Any] = dict(options[0]) if len(options) == 1 else {"anyOf": options}
+    if definitions:
+        schema["$defs"] = definitions
+    return schema
+
+
+def _object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "type" in parameters or "$ref" in parameters or "anyOf" in parameters:
+        return parameters
+    return {"type": "object", **parameters}
+
+
+def hoisted(schema: Mapping[str, Any], name: str, definitions: dict[str, Any]) -> Any:
+    """``schema`` as part of a larger one: its definitions moved to ``definitions`` under ``name``, its references along."""
+    inner = {key: value for key, value in schema.items() if key not in ("$defs", "definitions", "$schema", "$id")}
+    used_root = False
+
+    def moved(value: Any) -> Any:
+        nonlocal used_root
+        if isinstance(value, Mapping):
+            result = {}
+            for key, item in value.items():
+                if key == "$ref" and isinstance(item, str) and item.startswith("#"):
+                    parts = item.split("/")
+                    if len(parts) >= 3 and parts[1] in ("$defs", "definitions"):
+                        item = "/".join(["#", "$defs", f"{name}.{parts[2]}", *parts[3:]])
+                    else:
+                        used_root = True
+                        item = f"#/$defs/{name}" + item.removeprefix("#")
+                    result[key] = item
+                else:
+                    result[key] = moved(item)
+            return result
+        if isinstance(value, list):
+            return [moved(item) for item in value]
+        return value
+
+    for group in ("$defs", "definitions"):
+        for key, value in (schema.get(group) or {}).items():
+            definitions[f"{name}.{key}"] = moved(value)
+    result = moved(inner)
+    if used_root:
+        definitions[name] = result
+        return {"$ref": f"#/$defs/{name}"}
+    return result
+
+
+_NAME = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)')
+
+
+@dataclass(slots=True)
+class _Open:
+    start: int
+    """Where the arguments begin in the text."""
+    sent: int
+    """Characters of the text that were delivered."""
+
+
+class BoundCalls:
+    """Reads the JSON of one call that a constraint guarantees, delivering the arguments as they come.
+
+    Text that is no call (an answer of a schema, where both were allowed) is content.
+    """
+
+    def __init__(self, *, new_id: Callable[[], str] = new_call_id) -> None:
+        self._new_id = new_id
+        self._text = ""
+        self._open: _Open | None = None
+        self._done = False
+        self._content = False
+        self.count = 0
+        self.warnings: list[str] = []
+
+    def feed(self, text: str) -> list[Delta]:
+        return self._advance(text, final=False)
+
+    def finish(self, *, truncated: bool = False) -> list[Delta]:
+        deltas = self._advance("", final=True)
+        if truncated and self.count and not self._done:
+            self.warnings.append("The arguments of the tool call were cut off by the token limit.")
+        return deltas
+
+    def _advance(self, text: str, *, final: bool) -> list[Delta]:
+        deltas: list[Delta] = []
+        self._text += text
+        if self._done:
+            return deltas  # closing marks of the family's syntax
+        if self._open is None and not self._content:
+            if head := _NAME.match(self._text):
+                self._open = _Open(head.end(), head.end())
+                self.count = 1
+                name = str(json.loads(head[1]))
+                deltas.append(Delta(tool_calls=(ToolCallDelta(0, id=self._new_id(), name=name),)))
+            elif final or not _may_be_call(self._text):
+                self._content = True
+        if self._content:
+            if self._text:
+                deltas.append(Delta(content=self._text))
+            self._text = ""
+        elif self._open is not None:
+            end = value_end(self._text, self._open.start)
+            self._done = end is not None
+            end = len(self._text) if end is None else end
+            if end > self._open.sent:
+                piece = self._text[self._open.sent : end]
+                deltas.append(Delta(tool_calls=(ToolCallDelta(0, arguments=piece),)))
+                self._open.sent = end
+        return deltas
+
+
+_BEGINNING = re.compile(r'\s*(?:\{\s*(?:"(?:n(?:a(?:m(?:e(?:".*)?)?)?)?)?)?)?', re.DOTALL)
+_OTHER_VALUE = re.compile(r'\s*\{\s*"name"\s*:\s*(?:[^"\s]|"(?:[^"\\]|\\.)*"\s*(?:\}|,\s*"(?!a|p|$)))')
+
+
+def _may_be_call(text: str) -> bool:
+    """Whether an object that begins so may still turn out to be a call."""
+    return _BEGINNING.fullmatch(text) is not None and _OTHER_VALUE.match(text) is None

@@ -1,0 +1,17 @@
+"""Chat templates: the model's own, rendered in a process that can be stopped."""
+
+from __future__ import annotations
+
+from parlant_local.engine.templates.named import DEFAULT_TEMPLATE, NAMED_TEMPLATES, template_source
+from parlant_local.engine.templates.sandbox import Sandbox, SandboxLimits, shared_sandbox
+from parlant_local.engine.templates.template import ChatTemplate
+
+__all__ = [
+    "DEFAULT_TEMPLATE",
+    "NAMED_TEMPLATES",
+    "ChatTemplate",
+    "Sandbox",
+    "SandboxLimits",
+    "shared_sandbox",
+    "template_source",
+]

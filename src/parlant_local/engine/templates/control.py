@@ -1,0 +1,77 @@
+"""Control tokens that a user types are text: they are marked before rendering and kept apart when tokenising."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from parlant_local.messages import Message, ToolCall
+
+__all__ = ["ControlTexts"]
+
+# Private-use characters; taken out of what users send, so that nobody can forge a mark.
+_START, _END = "\U000f0000", "\U000f0001"
+_MARKS = re.compile(f"[{_START}{_END}]")
+# No known vocabulary has a control token without one of these; most texts have none and need no further look.
+_SUSPICIOUS = re.compile(r"[<\[]")
+
+
+class ControlTexts:
+    """The control tokens of one vocabulary, as text."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+
+    @staticmethod
+    def suspected(messages: Iterable[Message]) -> bool:
+        """Whether any message may hold a control token; cheap."""
+        return any(
+            _SUSPICIOUS.search(text) is not None or _MARKS.search(text) is not None
+            for message in messages
+            for text in _texts(message)
+        )
+
+    def mark(self, messages: Iterable[Message]) -> tuple[Message, ...]:
+        """The messages with every control token in them between marks."""
+        return tuple(
+            replace(
+                message,
+                content=None if message.content is None else self._marked(message.content),
+                reasoning=None if message.reasoning is None else self._marked(message.reasoning),
+                tool_calls=tuple(
+                    ToolCall(call.id, self._marked(call.name), self._marked(call.arguments))
+                    for call in message.tool_calls
+                ),
+            )
+            for message in messages
+        )
+
+    def _marked(self, text: str) -> str:
+        return self._pattern.sub(lambda found: f"{_START}{found[0]}{_END}", _MARKS.sub("", text))
+
+    @staticmethod
+    def pieces(prompt: str) -> Sequence[tuple[str, bool]]:
+        """The rendered prompt in pieces: text, and whether control tokens in it are mere text.
+
+        A template may cut a marked text in two; a lone mark still keeps its neighbours apart.
+        """
+        pieces: list[tuple[str, bool]] = []
+        position, inside = 0, False
+        for mark in _MARKS.finditer(prompt):
+            if mark.start() > position:
+                pieces.append((prompt[position : mark.start()], inside))
+            inside = mark[0] == _START
+            position = mark.end()
+        if position < len(prompt):
+            pieces.append((prompt[position:], inside))
+        return pieces
+
+
+def _texts(message: Message) -> Iterable[str]:
+    yield message.content or ""
+    yield message.reasoning or ""
+    for call in message.tool_calls:
+        yield call.name
+        yield call.arguments

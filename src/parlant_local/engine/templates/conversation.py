@@ -1,0 +1,140 @@
+"""Messages as a template takes them, adapted to what it can express."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from parlant_local.engine.parsing.formats import CallFormat
+from parlant_local.engine.templates.capabilities import Capabilities
+from parlant_local.messages import Message, Tool, ToolCall
+
+__all__ = [
+    "described_tools",
+    "fold_systems",
+    "merge_turns",
+    "template_messages",
+    "without_tool_roles",
+]
+
+_SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def template_messages(messages: Iterable[Message], can: Capabilities, *, short_ids: bool) -> list[dict[str, Any]]:
+    """Dictionaries in the shape that Hugging Face's templates expect.
+
+    ``short_ids``: the template insists on ids of nine letters and digits; others are mapped to such.
+    """
+
+    def known_as(identifier: str) -> str:
+        return _short_id(identifier) if short_ids else identifier
+
+    names: dict[str, str] = {}
+    result: list[dict[str, Any]] = []
+    for message in messages:
+        entry: dict[str, Any] = {"role": "tool" if message.role == "function" else message.role}
+        entry["content"] = message.content or ""
+        if message.tool_calls:
+            names.update((call.id, call.name) for call in message.tool_calls)
+            entry["content"] = message.content or (None if can.null_content else "")
+            entry["tool_calls"] = [_call(call, known_as(call.id), can) for call in message.tool_calls]
+        if message.role in ("tool", "function"):
+            if name := message.name or names.get(message.tool_call_id or ""):
+                entry["name"] = name
+            if message.tool_call_id is not None:
+                entry["tool_call_id"] = known_as(message.tool_call_id)
+        elif message.name is not None:
+            entry["name"] = message.name
+        if message.reasoning is not None:
+            entry["reasoning_content"] = message.reasoning
+        result.append(entry)
+    return result
+
+
+def _call(call: ToolCall, identifier: str, can: Capabilities) -> dict[str, Any]:
+    arguments: Any = call.arguments or "{}"
+    if can.object_arguments:
+        with contextlib.suppress(ValueError):  # what a model wrote badly goes back as it stood
+            arguments = json.loads(arguments)
+    return {"id": identifier, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _short_id(identifier: str) -> str:
+    if _SHORT_ID.fullmatch(identifier):
+        return identifier
+    digest = hashlib.sha256(identifier.encode()).digest()
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:9])
+
+
+def described_tools(messages: Sequence[Message], tools: Sequence[Tool], form: CallFormat) -> tuple[Message, ...]:
+    """The conversation with the tools told in its system message, for templates that don't write them."""
+    listing = "\n".join(json.dumps(tool.to_openai()["function"], ensure_ascii=False) for tool in tools)
+    example = form.write([("function_name", '{"argument_name": "value"}')])
+    text = (
+        f"You can call these functions, each described by its JSON schema:\n{listing}\n\n"
+        f"To call a function, answer with nothing but this:\n{example}\n"
+        "When no function is needed, answer in plain words."
+    )
+    if messages and messages[0].role == "system":
+        head = messages[0]
+        return (replace(head, content=f"{head.content or ''}\n\n{text}".lstrip()), *messages[1:])
+    return (Message.system(text), *messages)
+
+
+def without_tool_roles(messages: Iterable[Message], form: CallFormat, *, results_only: bool) -> tuple[Message, ...]:
+    """Calls and results told in plain messages, for templates that have no place for them."""
+    names: dict[str, str] = {}
+    result: list[Message] = []
+    for message in messages:
+        if message.tool_calls:
+            names.update((call.id, call.name) for call in message.tool_calls)
+            if not results_only:
+                written = form.write([(call.name, call.arguments or "{}") for call in message.tool_calls])
+                content = f"{message.content}\n{written}" if message.content else written
+                message = replace(message, content=content, tool_calls=())
+        elif message.role in ("tool", "function"):
+            name = message.name or names.get(message.tool_call_id or "") or "the function"
+            message = Message.user(f"Result of {name}:\n{message.content or ''}")
+        result.append(message)
+    return tuple(result)
+
+
+def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Message, ...]:
+    """System messages put in front of the next user message, for templates that refuse or lose them."""
+    result: list[Message] = []
+    pending: list[str] = []
+    for index, message in enumerate(messages):
+        if message.role == "system" and not (keep_first and index == 0):
+            pending.append(message.content or "")
+        elif message.role == "user" and pending:
+            result.append(replace(message, content="\n\n".join([*pending, message.content or ""])))
+            pending = []
+        else:
+            result.append(message)
+    if pending:
+        result.append(Message.user("\n\n".join(pending)))
+    return tuple(result)
+
+
+def merge_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Neighbouring plain messages of one role made one, for templates that want roles to alternate."""
+    result: list[Message] = []
+    for message in messages:
+        last = result[-1] if result else None
+        if (
+            last is not None
+            and last.role == message.role
+            and message.role in ("user", "assistant", "system")
+            and not last.tool_calls
+            and not message.tool_calls
+        ):
+            result[-1] = replace(last, content="\n\n".join(filter(None, [last.content, message.content])))
+        else:
+            result.append(message)
+    return tuple(result)

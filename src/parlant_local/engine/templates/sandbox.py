@@ -1,0 +1,188 @@
+"""The parent's side of the rendering process: started on first use, replaced when a template breaks it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import spawn
+from pathlib import Path
+from typing import Any
+
+from parlant_local.errors import TemplateError, TemplateLimitError
+
+__all__ = ["Sandbox", "SandboxLimits", "shared_sandbox"]
+
+_WORKER = Path(__file__).with_name("worker.py")
+# What the worker may know of our environment: enough to run and to tell the date, no keys.
+_PASSED_ON = ("PATH", "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLimits:
+    """What one rendering may use."""
+
+    cpu_seconds: float = 2.0
+    """Processor time, so that a busy machine is not mistaken for a hostile template."""
+    wall_seconds: float = 60.0
+    memory_bytes: int = 512 * 1024 * 1024
+    """Address space of the rendering process."""
+    max_template: int = 512 * 1024
+    """Characters of a template's source."""
+    max_output: int = 16 * 1024 * 1024
+    """Characters of a rendered prompt."""
+
+
+class Sandbox:
+    """Renders templates in a process of their own. Safe to use from several threads; calls take turns."""
+
+    def __init__(self, limits: SandboxLimits | None = None) -> None:
+        self.limits = limits or SandboxLimits()
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def render(self, template: str, variables: Mapping[str, Any]) -> str:
+        """The rendered text.
+
+        Raises :class:`TemplateError` with what the template raised, :class:`TemplateLimitError` with the limit it broke.
+        """
+        if len(template) > self.limits.max_template:
+            raise TemplateLimitError(
+                f"The chat template is {len(template):,} characters long; the limit is {self.limits.max_template:,}.",
+                hint="Give another one with chat_format.",
+            )
+        request = {
+            "template": template,
+            "variables": variables,
+            "max_output": self.limits.max_output,
+            "max_seconds": self.limits.cpu_seconds,
+        }
+        data = json.dumps(request).encode()
+        with self._lock:
+            answer = self._exchange(data)
+        if (text := answer.get("text")) is not None:
+            return str(text)
+        if answer["error"] == "limit":
+            raise TemplateLimitError(
+                f"The chat template was stopped: {answer['message']}.", hint="Give another one with chat_format."
+            )
+        raise TemplateError(f"The chat template failed: {answer['message']} ({answer['error']}).")
+
+    def close(self) -> None:
+        """Ends the process; the next call starts another."""
+        with self._lock:
+            self._stop()
+
+    def _exchange(self, data: bytes) -> dict[str, str]:
+        deadline = time.monotonic() + self.limits.wall_seconds
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            # The worker reads a request whole before it renders, so this can't wait on a stuck template.
+            self._send(process.stdin.fileno(), struct.pack(">I", len(data)) + data)
+            (size,) = struct.unpack(">I", self._read(process, 4, deadline))
+            answer: dict[str, str] = json.loads(self._read(process, size, deadline))
+        except TimeoutError:
+            self._stop()
+            return {"error": "limit", "message": f"it took longer than {self.limits.wall_seconds:g} s"}
+        except (OSError, EOFError):
+            code = self._stop()
+            return {"error": "limit", "message": self._obituary(code)}
+        except BaseException:
+            self._stop()  # an interrupted exchange would leave its answer to the next one
+            raise
+        return answer
+
+    def _obituary(self, code: int) -> str:
+        import signal
+
+        if hasattr(signal, "SIGPROF") and code == -signal.SIGPROF:
+            return f"it took more than {self.limits.cpu_seconds:g} s of processor time"
+        return f"it ended the rendering process (exit code {code})"
+
+    @staticmethod
+    def _send(descriptor: int, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view[: 1 << 20]) :]
+
+    @staticmethod
+    def _read(process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
+        assert process.stdout is not None
+        chunks: list[bytes] = []
+        descriptor = process.stdout.fileno()
+        while size:
+            if os.name == "posix":
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not select.select([descriptor], [], [], remaining)[0]:
+                    raise TimeoutError
+            chunk = os.read(descriptor, min(size, 1 << 20))
+            if not chunk:
+                raise EOFError
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._owner != os.getpid():
+            self._process = None  # after a fork: the pipes belong to the parent
+        if self._process is None or self._process.poll() is not None:
+            environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+            # Jinja is found where we found it; -P keeps this folder's modules from shadowing the standard library's.
+            environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+            executable = os.fsdecode(spawn.get_executable() or sys.executable)
+            try:
+                self._process = subprocess.Popen(
+                    [executable, "-P", "-S", str(_WORKER), str(self.limits.memory_bytes)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    bufsize=0,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C in a terminal is not meant for it
+                )
+            except OSError as error:
+                raise TemplateError(f"The process that renders chat templates can't be started: {error}.") from None
+            self._owner = os.getpid()
+        return self._process
+
+    def _stop(self) -> int:
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return 0
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        try:
+            # The pipe is closed: a worker that died or is idle is gone at once; a stuck one is killed.
+            return process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+_shared: Sandbox | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_sandbox() -> Sandbox:
+    """The one that all models of this process share; ended when the process ends."""
+    global _shared
+    with _shared_lock:
+        if _shared is None:
+            import atexit
+
+            _shared = Sandbox()
+            atexit.register(_shared.close)
+        return _shared

@@ -1,0 +1,169 @@
+"""The process that renders chat templates. Run as a script; knows nothing of parlant-local.
+
+A template is a program from a stranger. Jinja's immutable sandbox keeps it from reaching anything; limits of the
+operating system keep it from running or growing without end, whatever it does. Requests and answers are JSON, each
+preceded by its length in four bytes. A template that exceeds its processor time is ended with the process.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from datetime import datetime
+from typing import Any, BinaryIO
+
+
+def _environment() -> Any:
+    """An environment with what Hugging Face gives to chat templates."""
+    import jinja2
+    import jinja2.ext
+    import jinja2.nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.utils import Namespace
+
+    class Generation(jinja2.ext.Extension):
+        """``{% generation %}`` marks the assistant's words for training; here it is its body."""
+
+        tags = {"generation"}  # noqa: RUF012  # as Jinja declares it
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return jinja2.nodes.Scope(body).set_lineno(line)
+
+    class PlainDict:
+        """``dict(…)`` without the type's attributes."""
+
+        def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+            return dict(*args, **kwargs)
+
+    class SafeNamespace(Namespace):
+        def __init__(*args: Any, **kwargs: Any) -> None:
+            self, rest = args[0], args[1:]
+            values = dict(*rest, **kwargs)
+            for name in values:
+                SafeNamespace._check(name)
+            Namespace.__init__(self, values)
+
+        def __setitem__(self, name: str, value: Any) -> None:
+            SafeNamespace._check(name)
+            Namespace.__setitem__(self, name, value)
+
+        @staticmethod
+        def _check(name: object) -> None:
+            if isinstance(name, str) and name.startswith("_"):
+                raise jinja2.exceptions.SecurityError(f"namespace attribute {name!r} starts with an underscore")
+
+    def raise_exception(message: str) -> None:
+        raise jinja2.exceptions.TemplateError(message)
+
+    def tojson(
+        value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+    ) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+    def strftime_now(pattern: str) -> str:
+        return datetime.now().astimezone().strftime(pattern)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
+    )
+    environment.filters["tojson"] = tojson
+    environment.globals.update(
+        raise_exception=raise_exception, strftime_now=strftime_now, dict=PlainDict(), namespace=SafeNamespace
+    )
+    return environment
+
+
+class _Renderer:
+    def __init__(self) -> None:
+        self._environment = _environment()
+        self._compiled: dict[str, Any] = {}
+
+    def render(self, request: dict[str, Any]) -> str:
+        source = request["template"]
+        template = self._compiled.get(source)
+        if template is None:
+            if len(self._compiled) >= 32:
+                self._compiled.clear()
+            template = self._compiled[source] = self._environment.from_string(source)
+        pieces: list[str] = []
+        size = 0
+        for piece in template.generate(**request["variables"]):
+            size += len(piece)
+            if size > request["max_output"]:
+                raise _TooLongError
+            pieces.append(piece)
+        return "".join(pieces)
+
+
+class _TooLongError(Exception):
+    pass
+
+
+def _answer(renderer: _Renderer, request: dict[str, Any]) -> dict[str, str]:
+    try:
+        return {"text": renderer.render(request)}
+    except _TooLongError:
+        return {"error": "limit", "message": f"its output exceeds {request['max_output']:,} characters"}
+    except MemoryError:
+        return {"error": "limit", "message": "it asks for too much memory"}
+    except RecursionError:
+        return {"error": "limit", "message": "it nests too deeply"}
+    except Exception as error:  # whatever a template raises is its own failure, told to the parent
+        line = getattr(error, "lineno", None)
+        where = f" (line {line})" if line else ""
+        return {"error": type(error).__name__, "message": f"{error}{where}"}
+
+
+def _limit_memory(limit: int) -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        pass  # not every system has them; the parent's clock and the output limit remain
+
+
+def _start_clock(seconds: float) -> None:
+    """Ends this process by the default action of SIGPROF, which needs no cooperation of running code."""
+    try:
+        import signal
+
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+    except (ImportError, AttributeError):
+        pass  # the parent's clock remains
+
+
+def _read(stream: BinaryIO) -> Any:
+    header = stream.read(4)
+    if len(header) < 4:
+        return None
+    return json.loads(stream.read(struct.unpack(">I", header)[0]))
+
+
+def _write(stream: BinaryIO, value: Any) -> None:
+    data = json.dumps(value).encode()
+    stream.write(struct.pack(">I", len(data)) + data)
+    stream.flush()
+
+
+def main() -> None:
+    """Answers requests until standard input ends."""
+    incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
+    _limit_memory(int(sys.argv[1]))
+    renderer = _Renderer()
+    while (request := _read(incoming)) is not None:
+        _start_clock(request["max_seconds"])
+        answer = _answer(renderer, request)
+        try:
+            _write(outgoing, answer)
+        except MemoryError:
+            _write(outgoing, {"error": "limit", "message": "it asks for too much memory"})
+        _start_clock(0)
+
+
+if __name__ == "__main__":
+    main()

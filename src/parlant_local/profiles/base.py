@@ -1,0 +1,62 @@
+"""The table that every family fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
+
+ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "json"]
+"""How a family writes tool calls; ``json`` is the plain object that any model can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningTags:
+    """What stands around a family's thoughts."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingAdvice:
+    """Sampling that the family's makers recommend; ``None`` where they say nothing."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One model family."""
+
+    name: str
+    tools: ToolFormat = "json"
+    reasoning: ReasoningTags | None = None
+    """None: the family does not think aloud."""
+    answer_tags: ReasoningTags | None = None
+    """Tags that some families put around the answer that follows their thoughts; they are not part of it."""
+    thinks_unasked: bool = False
+    """Whether it thinks first unless told not to."""
+    thinking_on: Mapping[str, bool] = field(default_factory=dict)
+    """Template arguments that switch thoughts on."""
+    thinking_off: Mapping[str, bool] = field(default_factory=dict)
+    """Template arguments that switch thoughts off."""
+    thinking_auto: Mapping[str, bool] = field(default_factory=dict)
+    """Template arguments when nobody asked for either."""
+    sampling: SamplingAdvice = SamplingAdvice()
+    sampling_thinking: SamplingAdvice | None = None
+    """Where the makers recommend other values while the model thinks."""
+    template_marks: tuple[tuple[str, ...], ...] = ()
+    """Recognised when all texts of any one tuple stand in the chat template."""
+    architectures: frozenset[str] = frozenset()
+    """``general.architecture`` values, for models whose template says nothing."""
+    names: tuple[str, ...] = ()
+    """Beginnings of ``general.basename`` or ``general.name`` (lower case), the weakest sign."""
+
+    def advice(self, *, thinking: bool) -> SamplingAdvice:
+        return self.sampling_thinking if thinking and self.sampling_thinking is not None else self.sampling

@@ -1,0 +1,82 @@
+"""Which family a model belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from parlant_local.profiles import (
+    deepseek,
+    gemma,
+    generic,
+    granite,
+    hermes,
+    llama,
+    mistral,
+    phi,
+    qwen,
+    smollm,
+)
+from parlant_local.profiles.base import Profile, SamplingAdvice
+
+__all__ = ["PROFILES", "profile_of"]
+
+# Order matters where marks overlap: a family with marks of its own before the ones that share ChatML.
+PROFILES: tuple[Profile, ...] = (
+    *deepseek.PROFILES,
+    *granite.PROFILES,
+    *smollm.PROFILES,
+    *qwen.PROFILES,
+    *hermes.PROFILES,
+    *mistral.PROFILES,
+    *gemma.PROFILES,
+    *phi.PROFILES,
+    *llama.PROFILES,
+    *generic.PROFILES,
+)
+
+
+def profile_of(template: str | None, metadata: Mapping[str, str] | None = None) -> Profile:
+    """The family's table; sampling that the GGUF itself recommends (``general.sampling.*``) wins over the family's.
+
+    The template decides first, since it is what the model was tuned on: a distillation has its teacher's template and
+    its body's architecture. Names and architecture serve where a template is missing or says nothing.
+    """
+    metadata = metadata or {}
+    profile = (_by_template(template) if template else None) or _by_metadata(metadata) or generic.GENERIC
+    own = _own_advice(metadata)
+    if own != SamplingAdvice():
+        profile = replace(profile, sampling=own, sampling_thinking=None)
+    return profile
+
+
+def _by_template(template: str) -> Profile | None:
+    for profile in PROFILES:
+        if any(all(mark in template for mark in marks) for marks in profile.template_marks):
+            return profile
+    return None
+
+
+def _by_metadata(metadata: Mapping[str, str]) -> Profile | None:
+    names = [metadata.get(key, "").lower() for key in ("general.basename", "general.name")]
+    for profile in PROFILES:
+        if any(name.startswith(profile.names) for name in names if name):
+            return profile
+    architecture = metadata.get("general.architecture", "")
+    return next((profile for profile in PROFILES if architecture in profile.architectures), None)
+
+
+def _own_advice(metadata: Mapping[str, str]) -> SamplingAdvice:
+    return SamplingAdvice(
+        temperature=_number(metadata, "general.sampling.temp"),
+        top_p=_number(metadata, "general.sampling.top_p"),
+        top_k=None if (k := _number(metadata, "general.sampling.top_k")) is None else int(k),
+        min_p=_number(metadata, "general.sampling.min_p"),
+    )
+
+
+def _number(metadata: Mapping[str, str], key: str) -> float | None:
+    try:
+        return float(metadata[key])
+    except (KeyError, ValueError):
+        return None

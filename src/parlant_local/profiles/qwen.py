@@ -1,0 +1,48 @@
+"""Alibaba's Qwen: 2.5 answers, QwQ always thinks, 3 does either."""
+
+from __future__ import annotations
+
+from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+
+_THINK = ReasoningTags("<think>", "</think>")
+
+QWEN3 = Profile(
+    name="qwen",
+    tools="hermes",
+    reasoning=_THINK,
+    thinks_unasked=True,
+    thinking_on={"enable_thinking": True},
+    thinking_off={"enable_thinking": False},
+    sampling=SamplingAdvice(temperature=0.7, top_p=0.8, top_k=20, min_p=0.0),
+    sampling_thinking=SamplingAdvice(temperature=0.6, top_p=0.95, top_k=20, min_p=0.0),
+    template_marks=(
+        ("<|im_start|>", "<tools>", "enable_thinking is defined", "reasoning_content"),
+        ("<|im_start|>", "<tools>", "reasoning_content", "last_query_index"),
+    ),
+    architectures=frozenset({"qwen3", "qwen3moe", "qwen3next"}),
+)
+
+# Templates edited for inference engines close the thoughts when `enable_thinking` is missing; QwQ is made to think.
+QWQ = Profile(
+    name="qwen",
+    tools="hermes",
+    reasoning=_THINK,
+    thinks_unasked=True,
+    thinking_on={"enable_thinking": True},
+    thinking_off={"enable_thinking": False},
+    thinking_auto={"enable_thinking": True},
+    sampling=SamplingAdvice(temperature=0.6, top_p=0.95, top_k=40, min_p=0.0),
+    template_marks=(("<|im_start|>", "<tools>", "<think>"), ("<|im_start|>", "<tools>", "</think>")),
+    names=("qwq",),
+)
+
+QWEN = Profile(
+    name="qwen",
+    tools="hermes",
+    sampling=SamplingAdvice(temperature=0.7, top_p=0.8, top_k=20),
+    template_marks=(("<|im_start|>", "You are Qwen"),),
+    architectures=frozenset({"qwen", "qwen2", "qwen2moe"}),
+    names=("qwen",),
+)
+
+PROFILES = (QWEN3, QWQ, QWEN)
