@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import Literal
 
 from parlant_local.catalog.describe import describe, file_record, matches_disk
+from parlant_local.catalog.discovery import Found, find_in_hub_cache, find_in_ollama_stores, ollama_stores, verified
+from parlant_local.catalog.downloads import Downloads, Progress
+from parlant_local.catalog.families import type_by_name
+from parlant_local.catalog.hub_cache import environment_cache
 from parlant_local.catalog.index import ModelIndex
 from parlant_local.catalog.keeping import copy_into, delete_files, verify_files
 from parlant_local.catalog.lookup import by_reference, find, near_misses, unusable
-from parlant_local.catalog.offline import offline_by_environment
+from parlant_local.catalog.names import local_id
+from parlant_local.catalog.offline import check_online, offline_by_environment
+from parlant_local.catalog.pending import current, discard
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
-from parlant_local.catalog.references import PathReference, parse_reference
+from parlant_local.catalog.references import HubReference, OllamaReference, PathReference, Reference, parse_reference
+from parlant_local.catalog.scan import add_loose, loose_files, rebuild
 from parlant_local.catalog.shipped import SHIPPED_ID, shipped_model
-from parlant_local.errors import CatalogError, ModelNotFoundError, ReferenceError_, VerificationError
-from parlant_local.observability import ConsoleLogger, Logger
+from parlant_local.catalog.sources.huggingface import NoGGUFError
+from parlant_local.errors import CatalogError, ModelInUseError, ModelNotFoundError, ReferenceError_, VerificationError
+from parlant_local.observability import ConsoleLogger, Logger, NullLogger
 from parlant_local.settings import Settings, load_settings
 
 __all__ = ["LocalModelManager"]
@@ -43,9 +51,19 @@ class LocalModelManager:
         self.settings = settings or load_settings()
         explicit = models_dir or self.settings.models_dir
         self.models_dir = Path(explicit or self.settings.models_path).expanduser().absolute()
-        self._own_folder = explicit is not None
         self._offline = bool(offline or self.settings.offline)
         self._index = ModelIndex(self.models_dir / "index")
+        cache, told = environment_cache()
+        # An explicit folder is meant for everything, unless the environment says where the hub's files go.
+        self.hub_cache = self.models_dir / "huggingface" if explicit is not None and not told else cache
+        self._downloads = Downloads(
+            index=self._index,
+            add=self._add,
+            models_dir=self.models_dir,
+            hub_cache=self.hub_cache,
+            settings=self.settings,
+            logger=self.logger,
+        )
 
     @property
     def offline(self) -> bool:
@@ -53,11 +71,17 @@ class LocalModelManager:
         return self._offline or offline_by_environment() is not None
 
     async def initialize(self) -> None:
-        """Read the index, or rebuild it from the models folder where it is lost. No network."""
+        """Read the index, or rebuild it from disk where it is lost; catalogue files put into the folder. No network."""
         await asyncio.to_thread(self._initialize)
 
     def _initialize(self) -> None:
         shipped_model()
+        if self.models_dir.is_dir():
+            if not self._index.exists():
+                rebuilt = rebuild(self.models_dir, self.hub_cache, self._add, self.logger)
+                self.logger.info(f"The model index was rebuilt from disk: {len(rebuilt)} models.")
+            for path in loose_files(self.models_dir, self._index.read()):
+                add_loose(path, self._add, self.logger)
         self._records()
         for name, reason in self._index.unreadable.items():
             self.logger.warning(f"The record {self._index.folder / name} can't be read ({reason}); it is left out.")
@@ -137,7 +161,129 @@ class LocalModelManager:
             for item in model.files:
                 if why := matches_disk(item):
                     return model.having(state=ModelState.BROKEN, reason=why)
+        elif model.state in (ModelState.DOWNLOADING, ModelState.INCOMPLETE):
+            return current(model, self._index.folder)
         return model
+
+    # -- fetching --------------------------------------------------------------------------------------------------
+
+    async def download_model(
+        self,
+        model_name: str,
+        model_type: ModelType | str | None = None,
+        source: ModelSource | str | None = None,
+        *,
+        progress: Progress | None = None,
+        via: Literal["registry", "daemon"] = "registry",
+    ) -> LocalModel:
+        """Fetch what a reference names, verify it and catalogue it; what is here already costs no network.
+
+        ``model_type`` None: read from the GGUF header. ``source`` None: told by the name. ``via="daemon"`` has an Ollama
+        daemon pull instead. ``progress`` is called on the event loop, a few times a second. Callers that ask for the same
+        model share one download. Cancelling leaves it resumable.
+
+        Raises :class:`ReferenceError_`, :class:`OfflineError`, :class:`ModelNotFoundError`, :class:`InvalidModelError`
+        and the kinds of :class:`DownloadError`.
+        """
+        family = None if model_type is None else ModelType(model_type)
+        reference = parse_reference(model_name, source)
+        if str(reference) != model_name:
+            self.logger.info(f"{model_name} is read as {reference}.")
+        if isinstance(reference, PathReference):
+            return await self.register_model(reference.path, model_type=family)
+        if via == "daemon":
+            return await self._pull_into_daemon(reference, progress)
+        records = await asyncio.to_thread(self._records)
+        known = by_reference(reference, (model for model in records.values() if not model.id.startswith("ollama/")))
+        if known is not None and known.state is ModelState.AVAILABLE:
+            return known
+        if (adopted := await asyncio.to_thread(self._adopt, reference, family)) is not None:
+            return adopted
+        check_online(self._offline, f"Fetching {reference}")
+        try:
+            return await self._downloads.fetch(reference, family, progress)
+        except NoGGUFError as error:
+            self._note_not_runnable(error, family)
+            raise
+
+    def _adopt(self, reference: Reference, family: ModelType | None) -> LocalModel | None:
+        """A model of this reference that another program has fetched already, hashed and catalogued where it is."""
+        found: Iterable[Found] = ()
+        if isinstance(reference, OllamaReference) and reference.digest is None:
+            found = find_in_ollama_stores([self.models_dir / "ollama", *ollama_stores()], NullLogger())
+        elif isinstance(reference, HubReference) and self.offline:
+            found = find_in_hub_cache(self.hub_cache, NullLogger())
+        candidates = {item.model.id: item for item in found}
+        match = by_reference(reference, (item.model for item in candidates.values()))
+        if match is None:
+            return None
+        model = verified(candidates[match.id])
+        if model.state is not ModelState.AVAILABLE:
+            self.logger.warning(f"{reference} lies in another program's store, but it is broken: {model.reason}.")
+            return None
+        self.logger.info(f"{reference} is on this disk already: {model.path}.")
+        owned = model.path is not None and model.path.is_relative_to(self.models_dir)
+        return self._add(
+            model.having(owned=owned) if family is None else self._typed(model.having(owned=owned), family)
+        )
+
+    @staticmethod
+    def _typed(model: LocalModel, family: ModelType) -> LocalModel:
+        return model.having(type=family, id=local_id(family, model.name))
+
+    async def _pull_into_daemon(self, reference: Reference, progress: Progress | None) -> LocalModel:
+        from parlant_local.catalog.sources.ollama_daemon import pull_into_daemon
+
+        if not isinstance(reference, OllamaReference):
+            raise ReferenceError_(f"{reference} is no Ollama reference.", hint="Example: llama3.2:3b.")
+        check_online(self._offline, f"Pulling {reference.short} through Ollama")
+        model = await pull_into_daemon(reference, self.settings, progress or (lambda _: None))
+        self._index.write(model)
+        return model
+
+    def _note_not_runnable(self, error: NoGGUFError, family: ModelType | None) -> None:
+        name = error.repo.rpartition("/")[2]
+        chosen = family or type_by_name(error.repo)
+        self._add(
+            LocalModel(
+                id=local_id(chosen, name),
+                name=name,
+                type=chosen,
+                source=ModelSource.HUGGINGFACE,
+                state=ModelState.NOT_RUNNABLE,
+                references=(f"hf.co/{error.repo}",),
+                revision=error.revision,
+                reason=f"{error.message} {error.hint}",
+            )
+        )
+
+    async def discover(self, register: bool = False) -> list[LocalModel]:
+        """Models on this disk that are not catalogued yet: in the Hugging Face cache and in Ollama's store.
+
+        Their headers are checked, their files only hashed with ``register``, which catalogues them where they are. What an
+        Ollama daemon has is included unless offline (``register`` keeps it too).
+        """
+        found = await asyncio.to_thread(self._discover, register)
+        if not self.offline:
+            from parlant_local.catalog.sources.ollama_daemon import daemon_models, is_reachable
+
+            if await is_reachable(self.settings):
+                in_daemon = await daemon_models(self.settings)
+                known = self._index.read()
+                for model in in_daemon:
+                    if register and model.id not in known:
+                        self._index.write(model)
+                found += [model for model in in_daemon if model.id not in known]
+        return found
+
+    def _discover(self, register: bool) -> list[LocalModel]:
+        known = {path.resolve() for model in self._records().values() for path in model.paths}
+        found = [
+            *find_in_hub_cache(self.hub_cache, self.logger),
+            *find_in_ollama_stores(ollama_stores(), self.logger),
+        ]
+        new = [item for item in found if not any(path.resolve() in known for path in item.model.paths)]
+        return [self._add(verified(item)) if register else item.model for item in new]
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
@@ -172,7 +318,7 @@ class LocalModelManager:
         with self._index.locked():
             known = self._index.read()
             chosen = self._free_id(model, known)
-            if (before := known.get(chosen.id)) is not None:
+            if (before := known.get(chosen.id)) is not None and before.state is not ModelState.BROKEN:
                 merged = dict.fromkeys((*chosen.references, *before.references))
                 chosen = chosen.having(references=tuple(merged), owned=chosen.owned or before.owned)
             self._index.write(chosen)
@@ -225,12 +371,22 @@ class LocalModelManager:
         model = self._known(model_id)
         if model.shipped:
             raise CatalogError(f"{model.id} comes with parlant-local and can't be deleted.")
+        if model.state is ModelState.DOWNLOADING:
+            raise ModelInUseError(f"{model.id} is being downloaded.", hint="Stop the download first.")
+        if model.id.startswith("ollama/"):
+            from parlant_local.catalog.sources.ollama_daemon import delete_from_daemon
+
+            check_online(self._offline, f"Deleting {model.id} from Ollama")
+            await delete_from_daemon(model, self.settings)
+            self._index.remove(model.id)
+            return model.total or 0
         return await asyncio.to_thread(self._delete, model)
 
     def _delete(self, model: LocalModel) -> int:
         with self._index.locked():
             others = [other for other in self._index.read().values() if other.id != model.id]
             freed = delete_files(model, others, self.models_dir) if model.owned else 0
+            freed += discard(model)
             self._index.remove(model.id)
         return freed
 

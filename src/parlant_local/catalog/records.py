@@ -99,6 +99,8 @@ class LocalModel:
     done: int | None = None
     """Bytes fetched so far, while it is not whole."""
     total: int | None = None
+    pending: tuple[Path, ...] = ()
+    """Where the files of an unfinished download are going to be."""
 
     @property
     def path(self) -> Path | None:
@@ -133,6 +135,7 @@ class LocalModel:
         data = asdict(self)
         data["files"] = [{**asdict(item), "path": str(item.path)} for item in self.files]
         data["references"] = list(self.references)
+        data["pending"] = [str(item) for item in self.pending]
         data["defaults"] = dict(self.defaults)
         return data | {"path": str(self.path) if self.path else None, "size": self.size, "sha256": self.sha256}
 
@@ -149,6 +152,7 @@ class LocalModel:
                 "source": ModelSource(values["source"]),
                 "state": ModelState(values["state"]),
                 "references": tuple(values.get("references", ())),
+                "pending": tuple(Path(item) for item in values.get("pending", ())),
                 "files": files,
             }
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 from parlant_local.catalog.records import ModelType
 
-__all__ = ["SHORT_NAMES", "ShortName", "find_short_name"]
+__all__ = ["SHORT_NAMES", "ShortName", "find_short_name", "near_short_names"]
 
 _GB = 1_000_000_000
 
@@ -160,3 +161,12 @@ def find_short_name(name: str) -> ShortName | None:
     family = wanted.removesuffix(":latest")
     matches = [entry for entry in SHORT_NAMES if entry.name.partition(":")[0] == family]
     return min(matches, key=lambda entry: entry.parameters, default=None)
+
+
+def near_short_names(name: str) -> list[str]:
+    """Names in the table that look like ``name``."""
+    families = {entry.name.partition(":")[0] for entry in SHORT_NAMES}
+    family = name.lower().partition(":")[0]
+    if family in families:
+        return [entry.name for entry in SHORT_NAMES if entry.name.partition(":")[0] == family][:4]
+    return difflib.get_close_matches(name.lower(), [entry.name for entry in SHORT_NAMES], n=3, cutoff=0.5)

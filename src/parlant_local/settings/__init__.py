@@ -6,18 +6,20 @@ each value came from. Unknown keys are errors everywhere.
 
 from __future__ import annotations
 
+from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings, PrefixSettings
 from parlant_local.settings.generation import GenerationSettings, OutputLimits
 from parlant_local.settings.loading import load_settings
 from parlant_local.settings.moderation import ModerationSettings
-from parlant_local.settings.switching import BreakerSettings, BudgetSettings, SwitcherSettings
+from parlant_local.settings.switching import BreakerSettings, BudgetSettings, SwitcherSettings, TargetSettings
 from parlant_local.settings.tree import Settings
 
 __all__ = [
     "BreakerSettings",
     "BudgetSettings",
+    "DownloadSettings",
     "EmbeddingSettings",
     "EndpointSettings",
     "EngineSettings",
@@ -28,5 +30,6 @@ __all__ = [
     "PrefixSettings",
     "Settings",
     "SwitcherSettings",
+    "TargetSettings",
     "load_settings",
 ]

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr
 
+from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings
@@ -47,6 +48,7 @@ class Settings(Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     moderation: ModerationSettings = ModerationSettings()
     switcher: SwitcherSettings = SwitcherSettings()
+    downloads: DownloadSettings = DownloadSettings()
     ollama: OllamaSettings = OllamaSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     """Endpoints that speak OpenAI's API, by name."""

@@ -1,0 +1,218 @@
+"""One download from plan to record: room checked, files fetched, the set put in place, the record written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+
+from parlant_local.catalog.describe import describe
+from parlant_local.catalog.disk import check_space
+from parlant_local.catalog.index import ModelIndex
+from parlant_local.catalog.pending import discard, fetched_bytes, missing_bytes, pending_record, working
+from parlant_local.catalog.records import LocalModel, ModelState, ModelType
+from parlant_local.catalog.references import Reference
+from parlant_local.catalog.sources import PLANNERS, Plan, SourceContext
+from parlant_local.catalog.transfer import DownloadProgress, FileFetch, Meter, RateLimit
+from parlant_local.errors import InvalidModelError, ParlantLocalError, VerificationError
+from parlant_local.observability import Logger
+from parlant_local.settings import Settings
+
+__all__ = ["Downloads", "Progress"]
+
+Progress = Callable[[DownloadProgress], None]
+T = TypeVar("T")
+
+_TICK_SECONDS = 0.2
+
+
+class _Shared:
+    """A download that several callers wait for."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[LocalModel] | None = None
+        self.listeners: list[Progress] = []
+        self.waiters = 0
+
+
+class Downloads:
+    """Runs downloads of one catalogue; callers that want the same model share one."""
+
+    def __init__(
+        self,
+        *,
+        index: ModelIndex,
+        add: Callable[[LocalModel], LocalModel],
+        models_dir: Path,
+        hub_cache: Path,
+        settings: Settings,
+        logger: Logger,
+    ) -> None:
+        self._index, self._add = index, add
+        self._models_dir, self._hub_cache = models_dir, hub_cache
+        self._settings, self._logger = settings, logger
+        self._running: dict[tuple[int, str], _Shared] = {}
+
+    async def fetch(self, reference: Reference, family: ModelType | None, progress: Progress | None) -> LocalModel:
+        """The verified model. Cancelling leaves the download resumable, unless another caller still wants it."""
+        key = (id(asyncio.get_running_loop()), f"{reference} {family}")
+        shared = self._running.get(key)
+        if shared is None or shared.task is None or shared.task.done():
+            shared = self._running[key] = _Shared()
+            shared.task = asyncio.create_task(self._run(reference, family, shared.listeners))
+        task = shared.task
+        assert task is not None
+        if progress is not None:
+            shared.listeners.append(progress)
+        shared.waiters += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            shared.waiters -= 1
+            if progress is not None and progress in shared.listeners:
+                shared.listeners.remove(progress)
+            if shared.waiters == 0:
+                if self._running.get(key) is shared:
+                    del self._running[key]
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait([task])
+                    if not task.cancelled():
+                        task.exception()  # looked at, so that asyncio does not complain that nobody did
+
+    async def _run(self, reference: Reference, family: ModelType | None, listeners: list[Progress]) -> LocalModel:
+        stop = Event()
+        context = SourceContext(self._models_dir, self._hub_cache, self._settings, self._logger, stop)
+        meter = Meter(str(reference))
+        with ThreadPoolExecutor(1, thread_name_prefix="parlant-local-download") as pool:
+            planner = PLANNERS.get(reference.source.value)
+            plan = await _in_thread(pool, lambda: planner(reference, context), stop.set)
+            self._logger.info(f"Fetching {plan.reference} ({len(plan.tasks)} files).")
+            ticker = asyncio.create_task(self._tick(meter, listeners))
+            try:
+                return await self._fetch(pool, plan, family, meter, stop)
+            finally:
+                ticker.cancel()
+                await asyncio.wait([ticker])
+                self._tell(meter, listeners)
+
+    async def _fetch(
+        self, pool: ThreadPoolExecutor, plan: Plan, family: ModelType | None, meter: Meter, stop: Event
+    ) -> LocalModel:
+        waiting = await _in_thread(pool, lambda: self._begin(plan, family), stop.set)
+        with working(self._index.folder, waiting.id):
+            try:
+                digests = await self._fetch_files(pool, plan, meter)
+                return await _in_thread(pool, lambda: self._finish(plan, family, waiting, digests, stop), stop.set)
+            except (VerificationError, InvalidModelError) as error:
+                self._give_up(waiting, ModelState.BROKEN, error.message)
+                raise
+            except ParlantLocalError as error:
+                self._give_up(waiting, ModelState.INCOMPLETE, error.message)
+                raise
+            except asyncio.CancelledError:
+                self._give_up(waiting, ModelState.INCOMPLETE, "the download was stopped")
+                raise
+
+    def _begin(self, plan: Plan, family: ModelType | None) -> LocalModel:
+        """Check the disk and show the download in the catalogue."""
+        needed: dict[Path, int] = defaultdict(int)
+        for task in plan.tasks:
+            needed[task.destination.parent] += missing_bytes(task)
+        for folder, count in needed.items():
+            check_space(folder, count, f"{plan.name}")
+        waiting = pending_record(plan, family)
+        with self._index.locked():
+            for other in self._index.read().values():
+                if other.paths == waiting.paths:
+                    if other.state is ModelState.AVAILABLE:
+                        return other  # its files are checked again; the record stays as it is meanwhile
+                    waiting = waiting.having(id=other.id)
+                    break
+            else:
+                if waiting.id in self._index.read():
+                    return waiting.having(
+                        id=f"{waiting.id}-download"
+                    )  # another model has the name; not shown as pending
+            self._index.write(waiting)
+        return waiting
+
+    async def _fetch_files(self, pool: ThreadPoolExecutor, plan: Plan, meter: Meter) -> list[str]:
+        """Every file of the plan, one after the other, each with several connections; sha256 of each."""
+        rate = self._settings.downloads.max_rate_mb
+        limit = RateLimit(rate * 1e6 if rate else None)
+        items = [meter.add_file(task.name, task.size) for task in plan.tasks]
+        digests = []
+        for task, item in zip(plan.tasks, items, strict=True):
+            fetch = FileFetch(task, self._settings.downloads, meter, item, limit)
+            digests.append(await _in_thread(pool, fetch.run, fetch.abort))
+        return digests
+
+    def _finish(
+        self, plan: Plan, family: ModelType | None, waiting: LocalModel, digests: list[str], stop: Event
+    ) -> LocalModel:
+        plan.place()
+        of_models = tuple(digest for digest, task in zip(digests, plan.tasks, strict=True) if task.is_gguf)
+        model = describe(plan.paths[0], source=plan.source, name=plan.name, family=family, digests=of_models, stop=stop)
+        if family is None and plan.family_hint:
+            from parlant_local.catalog.families import model_type
+            from parlant_local.catalog.names import local_id
+            from parlant_local.gguf_info import read_header
+
+            told = model_type(read_header(plan.paths[0]), f"{plan.name} {plan.family_hint}")
+            model = model.having(type=told, id=local_id(told, plan.name))
+        extras: dict[str, Any] = dict(plan.extras())
+        model = model.having(
+            references=tuple(dict.fromkeys((plan.reference, *plan.aliases))),
+            revision=plan.revision,
+            owned=True,
+            **extras,
+        )
+        if waiting.state is not ModelState.AVAILABLE:
+            self._index.remove(waiting.id)
+        return self._add(model)
+
+    def _give_up(self, waiting: LocalModel, state: ModelState, reason: str) -> None:
+        """Leave a record of what happened, if there is something to resume or to know."""
+        if waiting.state is ModelState.AVAILABLE:
+            return
+        if state is ModelState.INCOMPLETE and not fetched_bytes(waiting):
+            discard(waiting)
+            self._index.remove(waiting.id)
+        elif waiting.id in self._index.read():
+            self._index.write(waiting.having(state=state, reason=reason))
+
+    async def _tick(self, meter: Meter, listeners: list[Progress]) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self._tell(meter, listeners)
+
+    def _tell(self, meter: Meter, listeners: list[Progress]) -> None:
+        if not listeners or not meter.files:
+            return
+        snapshot = meter.snapshot()
+        for listener in list(listeners):
+            try:
+                listener(snapshot)
+            except Exception as error:  # a watcher's own fault must not cost the download
+                listeners.remove(listener)
+                self._logger.error(f"A progress callback failed and is left out from now on: {error!r}")
+
+
+async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T], abort: Callable[[], None]) -> T:
+    """Run blocking work; when cancelled, ``abort`` it and wait until its thread has let go."""
+    future = asyncio.get_running_loop().run_in_executor(pool, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        abort()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()
+        raise

@@ -1,0 +1,102 @@
+"""The Hugging Face cache on disk, in the layout that its other users know: blobs, snapshots of links, refs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from parlant_local.catalog.names import check_component, check_relative, inside
+from parlant_local.errors import CatalogError
+
+__all__ = ["HUB_MARK", "CachedFile", "HubRepository", "cached_files", "environment_cache"]
+
+
+HUB_MARK = ".parlant-local"
+"""A file in a repository's folder: something in it was fetched by this catalogue."""
+
+
+def environment_cache() -> tuple[Path, bool]:
+    """Where the cache is by today's environment (huggingface_hub looks only once), and whether a variable says so."""
+    for name, tail in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
+        if value := os.environ.get(name):
+            return Path(os.path.expandvars(value)).expanduser() / tail, True
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "huggingface" / "hub", False
+
+
+@dataclass(frozen=True, slots=True)
+class HubRepository:
+    """The folder of one repository in a cache."""
+
+    cache: Path
+    repo: str
+
+    @property
+    def folder(self) -> Path:
+        return self.cache / check_component(f"models--{self.repo.replace('/', '--')}", "repository")
+
+    def blob(self, etag: str) -> Path:
+        return inside(self.cache, self.folder / "blobs" / check_component(etag, "blob id"))
+
+    def lock(self, etag: str) -> Path:
+        """The lock that huggingface_hub takes for the same blob."""
+        return self.cache / ".locks" / self.folder.name / f"{check_component(etag, 'blob id')}.lock"
+
+    def snapshot(self, commit: str, file: str) -> Path:
+        return inside(self.cache, self.folder / "snapshots" / check_component(commit, "commit") / check_relative(file))
+
+    def link(self, commit: str, file: str, etag: str) -> None:
+        """Make the snapshot's entry for a blob that is there."""
+        pointer, blob = self.snapshot(commit, file), self.blob(etag)
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        target = os.path.relpath(blob, pointer.parent)
+        if pointer.is_symlink() and pointer.readlink() == Path(target):
+            return
+        scratch = pointer.with_name(f".{pointer.name}.{os.getpid()}")
+        try:
+            scratch.unlink(missing_ok=True)
+            scratch.symlink_to(target)
+            scratch.replace(pointer)
+        except OSError as error:
+            raise CatalogError(
+                f"The link {pointer} can't be made: {error.strerror}.",
+                hint="Choose a folder that can hold symbolic links with HF_HOME or --models-dir.",
+            ) from None
+
+    def set_ref(self, revision: str, commit: str) -> None:
+        """Note which commit a branch or tag means."""
+        if revision == commit:
+            return
+        path = inside(self.cache, self.folder / "refs" / check_relative(revision, "revision"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        scratch.write_text(commit, "ascii")
+        scratch.replace(path)
+
+    def mark(self) -> None:
+        """Note that this catalogue has fetched something here."""
+        (self.folder / HUB_MARK).touch()
+
+
+@dataclass(frozen=True, slots=True)
+class CachedFile:
+    repo: str
+    commit: str
+    file: str
+    path: Path
+    digest: str | None
+    """sha256, where the blob's name tells it."""
+
+
+def cached_files(cache: Path) -> Iterator[CachedFile]:
+    """Every whole GGUF file in a cache."""
+    for snapshot in sorted(cache.glob("models--*/snapshots/*")):
+        repo = snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
+        for path in sorted(snapshot.rglob("*")):
+            if path.suffix.lower() != ".gguf" or not path.is_file():
+                continue
+            name = path.resolve().name
+            digest = name if len(name) == 64 and all(char in "0123456789abcdef" for char in name) else None
+            yield CachedFile(repo, snapshot.name, path.relative_to(snapshot).as_posix(), path, digest)

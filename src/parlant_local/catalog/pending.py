@@ -1,0 +1,105 @@
+"""Downloads under way, as the catalogue shows them: who is at it, how far it is, and how to throw it away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from parlant_local.catalog.families import type_by_name
+from parlant_local.catalog.names import local_id
+from parlant_local.catalog.records import LocalModel, ModelFile, ModelState, ModelType
+from parlant_local.catalog.sources.plan import Plan
+from parlant_local.catalog.transfer import FileTask
+from parlant_local.catalog.transfer.journal import bytes_done
+
+__all__ = ["current", "discard", "fetched_bytes", "missing_bytes", "pending_record", "working"]
+
+
+def pending_record(plan: Plan, family: ModelType | None) -> LocalModel:
+    """What the catalogue says of a model while it is fetched; its family is a guess until the header is here."""
+    chosen = family or type_by_name(f"{plan.name} {plan.family_hint}")
+    models = [task for task in plan.tasks if task.is_gguf]
+    return LocalModel(
+        id=local_id(chosen, plan.name),
+        name=plan.name,
+        type=chosen,
+        source=plan.source,
+        state=ModelState.DOWNLOADING,
+        files=tuple(
+            ModelFile(path, task.size or 0, task.sha256) for path, task in zip(plan.paths, models, strict=True)
+        ),
+        references=tuple(dict.fromkeys((plan.reference, *plan.aliases))),
+        revision=plan.revision,
+        owned=True,
+        total=plan.size,
+        pending=tuple(task.destination for task in plan.tasks),
+    )
+
+
+@contextmanager
+def working(folder: Path, model_id: str) -> Iterator[None]:
+    """Show other processes that this one is at it. Whoever comes second finds it shown already."""
+    path = _lock_path(folder, model_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_path(folder: Path, model_id: str) -> Path:
+    return folder / ".jobs" / (model_id.replace("/", "--") + ".lock")
+
+
+def current(model: LocalModel, folder: Path) -> LocalModel:
+    """A record that is being fetched, with its progress; incomplete if whoever was at it is gone."""
+    done = sum(_done(path) for path in model.pending)
+    if model.state is not ModelState.DOWNLOADING:
+        return model.having(done=done)
+    path = _lock_path(folder, model.id)
+    if path.exists():
+        try:
+            with FileLock(path, timeout=0):
+                alive = False
+        except Timeout:
+            alive = True
+    else:
+        alive = False
+    if alive:
+        return model.having(done=done)
+    return model.having(state=ModelState.INCOMPLETE, done=done, reason=model.reason or "the download was interrupted")
+
+
+def _done(destination: Path) -> int:
+    if destination.exists():
+        return destination.stat().st_size
+    return bytes_done(destination.with_name(f".{destination.name}.journal"))
+
+
+def fetched_bytes(model: LocalModel) -> int:
+    return sum(_done(path) for path in model.pending)
+
+
+def missing_bytes(task: FileTask) -> int:
+    """What is still to be fetched of a file whose size is known."""
+    return max((task.size or 0) - _done(task.destination), 0)
+
+
+def discard(model: LocalModel) -> int:
+    """Remove what an unfinished download left; returns the bytes that were fetched."""
+    freed = 0
+    for destination in model.pending:
+        journal = destination.with_name(f".{destination.name}.journal")
+        freed += bytes_done(journal)
+        journal.unlink(missing_ok=True)
+        destination.with_name(f".{destination.name}.part").unlink(missing_ok=True)
+    return freed

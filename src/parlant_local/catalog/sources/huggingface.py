@@ -1,0 +1,253 @@
+"""Models on the Hugging Face hub and its mirrors: huggingface_hub lists and authenticates, the transfer is ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, urlsplit
+
+from parlant_local._version import __version__
+from parlant_local.catalog.hub_cache import HubRepository
+from parlant_local.catalog.names import check_component, check_relative
+from parlant_local.catalog.quantizations import choose
+from parlant_local.catalog.records import ModelSource
+from parlant_local.catalog.references import HubReference
+from parlant_local.catalog.sources.hub_errors import explain_hub_status
+from parlant_local.catalog.sources.plan import Plan, SourceContext
+from parlant_local.catalog.transfer import FileTask
+from parlant_local.catalog.transfer.http import HttpResponse, is_loopback
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.errors import (
+    AccessError,
+    CatalogError,
+    ConfigurationError,
+    HubError,
+    ModelNotFoundError,
+    ParlantLocalError,
+    TransferError,
+)
+from parlant_local.gguf_info import available_memory
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import ModelInfo, RepoFile
+
+__all__ = ["NoGGUFError", "hub_endpoint", "hub_token", "plan"]
+
+_DEFAULT_ENDPOINT = "https://huggingface.co"
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+T = TypeVar("T")
+
+
+class NoGGUFError(ModelNotFoundError):
+    """A repository of weights in another format; ``near`` has GGUF conversions that the hub knows."""
+
+    def __init__(self, message: str, *, repo: str, revision: str | None, near: list[str], hint: str) -> None:
+        super().__init__(message, near=near, hint=hint)
+        self.repo = repo
+        self.revision = revision
+
+
+def hub_endpoint() -> str:
+    """MODEL_ENDPOINT (as llama.cpp has it), else HF_ENDPOINT, else the hub. Plain http only on this machine."""
+    endpoint = (os.environ.get("MODEL_ENDPOINT") or os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"The hub endpoint {endpoint!r} is not a web address.", hint="See HF_ENDPOINT.")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ConfigurationError(
+            f"The hub endpoint {endpoint!r} is plain http.", hint="Use https, or a loopback address."
+        )
+    return endpoint
+
+
+def hub_token() -> str | None:
+    """The user's token. Not for MODEL_ENDPOINT: a mirror has no business with it."""
+    from huggingface_hub import get_token
+
+    mirror = os.environ.get("MODEL_ENDPOINT")
+    return None if mirror and mirror.rstrip("/") != (os.environ.get("HF_ENDPOINT") or "").rstrip("/") else get_token()
+
+
+def plan(reference: HubReference, context: SourceContext) -> Plan:
+    """Look the repository up and choose its files. Raises :class:`DownloadError` and :class:`ModelNotFoundError`."""
+    hub = _Hub(context)
+    info = hub.model_info(reference)
+    entries = hub.files(reference, info)
+    sizes = {path: entry.size for path, entry in entries.items()}
+    if not any(path.lower().endswith(".gguf") for path in sizes):
+        raise hub.no_gguf(reference, info, sizes)
+    chosen = choose(
+        reference.repo, sizes, quantization=reference.quantization, file=reference.file, memory=available_memory()
+    )
+    if info.gated and hub.token is None:
+        context.logger.warning(f"{reference.repo} is gated ({info.gated}); without a token the hub will refuse it.")
+    commit = check_component(str(info.sha), "commit")
+    repository = HubRepository(context.hub_cache, reference.repo)
+    etags = [_etag(entries[file]) for file in chosen.files]
+    tasks = tuple(
+        hub.task(reference, repository, commit, entries[file], etag)
+        for file, etag in zip(chosen.files, etags, strict=True)
+    )
+
+    def place() -> None:
+        for file, etag in zip(chosen.files, etags, strict=True):
+            repository.link(commit, file, etag)
+        repository.set_ref(reference.revision or "main", commit)
+        repository.mark()
+
+    exact = HubReference(reference.repo, None, chosen.files[0], reference.revision)
+    aliases = (
+        [str(HubReference(reference.repo, chosen.quantization, None, reference.revision))]
+        if chosen.quantization
+        else []
+    )
+    return Plan(
+        reference=str(exact),
+        name=chosen.stem,
+        source=ModelSource.HUGGINGFACE,
+        tasks=tasks,
+        paths=tuple(repository.snapshot(commit, file) for file in chosen.files),
+        place=place,
+        revision=commit,
+        aliases=(*aliases, str(reference)),
+        family_hint=reference.repo,
+    )
+
+
+def _etag(entry: RepoFile) -> str:
+    """Name of the file's blob in the cache."""
+    return entry.lfs.sha256 if entry.lfs else entry.blob_id
+
+
+class _Hub:
+    """One endpoint, one token, and every answer turned into a result or a typed error."""
+
+    def __init__(self, context: SourceContext) -> None:
+        from huggingface_hub import HfApi
+
+        self._context = context
+        self.endpoint = hub_endpoint()
+        self.token = hub_token()
+        self.api: HfApi = HfApi(
+            endpoint=self.endpoint, token=self.token or False, library_name="parlant-local", library_version=__version__
+        )
+
+    def model_info(self, reference: HubReference) -> ModelInfo:
+        return self._ask(reference, lambda: self.api.model_info(reference.repo, revision=reference.revision))
+
+    def files(self, reference: HubReference, info: ModelInfo) -> dict[str, RepoFile]:
+        """Files by path; names that could lead elsewhere are refused."""
+        from huggingface_hub.hf_api import RepoFile
+
+        entries = self._ask(
+            reference, lambda: list(self.api.list_repo_tree(reference.repo, recursive=True, revision=info.sha))
+        )
+        files = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+        for path in files:
+            if path.lower().endswith(".gguf"):
+                check_relative(path, f"file name in {reference.repo}")
+        return files
+
+    def task(
+        self, reference: HubReference, repository: HubRepository, commit: str, entry: RepoFile, etag: str
+    ) -> FileTask:
+        return FileTask(
+            url=f"{self.endpoint}/{reference.repo}/resolve/{commit}/{quote(entry.path)}",
+            destination=repository.blob(etag),
+            name=entry.path.rpartition("/")[2],
+            size=entry.size,
+            sha256=entry.lfs.sha256 if entry.lfs else None,
+            git_sha1=None if entry.lfs else entry.blob_id,
+            headers=self._headers,
+            explain=partial(self._explain, reference, entry.path),
+            lock=repository.lock(etag),
+        )
+
+    def _headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def _explain(self, reference: HubReference, what: str, response: HttpResponse) -> ParlantLocalError:
+        return explain_hub_status(
+            response.status,
+            response.headers,
+            repo=reference.repo,
+            endpoint=self.endpoint,
+            has_token=self.token is not None,
+            what=what,
+        )
+
+    def no_gguf(self, reference: HubReference, info: ModelInfo, files: Mapping[str, int]) -> ParlantLocalError:
+        """Why there is nothing to run, and which conversions the hub knows."""
+        near: list[str] = []
+        try:
+            found = self._ask(
+                reference,
+                lambda: list(
+                    self.api.list_models(
+                        filter=["gguf", f"base_model:quantized:{reference.repo}"], sort="downloads", limit=5
+                    )
+                ),
+            )
+            near = [model.id for model in found]
+        except (HubError, AccessError, ModelNotFoundError, TransferError) as error:
+            self._context.logger.warning(f"The hub could not be asked for conversions of {reference.repo}: {error}")
+        if not any(path.lower().endswith(_WEIGHTS) for path in files):
+            return ModelNotFoundError(f"{reference.repo} holds no model files.", near=near)
+        hint = (
+            f"GGUF conversions of it: {', '.join(near)}. For example: `parlant-local pull {near[0]}`."
+            if near
+            else "The hub knows no GGUF conversion of it."
+        )
+        return NoGGUFError(
+            f"{reference.repo} has its weights as safetensors or PyTorch files only, which don't run here.",
+            repo=reference.repo,
+            revision=info.sha,
+            near=near,
+            hint=hint,
+        )
+
+    def _ask(self, reference: HubReference, call: Callable[[], T]) -> T:
+        import httpx2
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        for attempt in retrying(self._context.settings.downloads.attempts, self._context.stop):
+            with attempt:
+                if self._context.stop.is_set():
+                    raise CatalogError("The download was stopped.")
+                try:
+                    return call()
+                except HfHubHTTPError as error:
+                    raise self._translate(reference, error) from None
+                except HFValidationError as error:
+                    raise ModelNotFoundError(f"{reference.repo!r} is no repository name: {error}") from None
+                except httpx2.TransportError as error:
+                    raise TransferError(
+                        f"The hub at {self.endpoint} can't be reached: {type(error).__name__} {error}".rstrip() + ".",
+                        hint="Check the connection, a proxy (HTTPS_PROXY) or a mirror (HF_ENDPOINT).",
+                    ) from None
+                except (ValueError, KeyError, TypeError) as error:
+                    raise HubError(f"The hub at {self.endpoint} sent something unreadable: {error!r}.") from None
+        raise AssertionError("unreachable")
+
+    def _translate(self, reference: HubReference, error: Exception) -> ParlantLocalError:
+        response = getattr(error, "response", None)
+        if response is None:
+            return HubError(f"The hub could not be asked about {reference.repo}: {error}")
+        if response.status_code in RETRIED_STATUSES:
+            return Busy(
+                f"The hub at {self.endpoint} answered {response.status_code}.",
+                status=response.status_code,
+                retry_after=parse_retry_after(response.headers),
+                hint="It is busy: try again later. A token (HF_TOKEN) raises rate limits.",
+            )
+        return explain_hub_status(
+            response.status_code,
+            response.headers,
+            repo=reference.repo,
+            endpoint=self.endpoint,
+            has_token=self.token is not None,
+            what=reference.revision or reference.file or "",
+        )

@@ -1,0 +1,209 @@
+"""Ollama's registry without a daemon: OCI manifests and blobs over HTTP, every digest checked.
+
+Files are kept in the layout of Ollama's own store, so that a daemon started with OLLAMA_MODELS set to that folder has
+the same models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping
+from functools import partial
+from urllib.parse import urlencode, urlsplit
+
+from parlant_local.catalog.names import check_component, inside
+from parlant_local.catalog.ollama_manifest import Layer, OllamaManifest, parse_manifest, read_extras
+from parlant_local.catalog.records import ModelSource
+from parlant_local.catalog.references import OllamaReference
+from parlant_local.catalog.sources.plan import Plan, SourceContext
+from parlant_local.catalog.transfer import FileTask
+from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, is_loopback, shown
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.errors import (
+    AccessError,
+    HubError,
+    InvalidModelError,
+    ModelNotFoundError,
+    ParlantLocalError,
+    TransferError,
+    VerificationError,
+)
+
+__all__ = ["plan"]
+
+_ACCEPT = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+_MAX_MANIFEST = 1 << 20
+_TOKEN_SECONDS = 50.0
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+def plan(reference: OllamaReference, context: SourceContext) -> Plan:
+    """Read the manifest and plan its layers. Raises :class:`DownloadError` kinds and :class:`InvalidModelError`."""
+    registry = _Registry(reference, context)
+    data = registry.manifest()
+    try:
+        manifest = parse_manifest(data, f"What the registry has for {reference.short}")
+        model = manifest.model
+    except InvalidModelError as error:
+        raise InvalidModelError(
+            f"{reference.short} can't be used. {error.message}", hint="`--via daemon` lets Ollama itself run it."
+        ) from None
+    if manifest.of("projector"):
+        context.logger.warning(f"{reference.short} also sees images; its vision projector is left out.")
+    store = context.models_dir / "ollama"
+    blobs = store / "blobs"
+    names = (reference.host.replace(":", "+"), reference.namespace, reference.model, reference.tag)
+    target = store / "manifests"
+    for name in names:
+        target /= check_component(name)
+    layers = [model, *manifest.texts, *([manifest.config] if manifest.config else [])]
+    context.models_dir.mkdir(parents=True, exist_ok=True)
+    unique = {layer.digest: layer for layer in layers}
+    tasks = tuple(
+        FileTask(
+            url=registry.blob_url(layer),
+            destination=inside(context.models_dir, blobs / layer.file_name),
+            name=reference.short if layer is model else f"{reference.short} ({layer.kind.rpartition('/')[2]})",
+            size=layer.size,
+            sha256=layer.sha256,
+            headers=registry.headers,
+            explain=registry.explain,
+            is_gguf=layer is model,
+        )
+        for layer in unique.values()
+    )
+
+    def place() -> None:
+        inside(context.models_dir, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.new")
+        scratch.write_bytes(data)
+        scratch.replace(target)
+
+    return Plan(
+        reference=str(reference),
+        name=reference.model if reference.tag == "latest" else f"{reference.model}-{reference.tag}",
+        source=ModelSource.OLLAMA,
+        tasks=tasks,
+        paths=(blobs / model.file_name,),
+        place=place,
+        revision=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        family_hint=f"{reference.namespace}/{reference.model}",
+        extras=partial(_extras, manifest, context),
+    )
+
+
+def _extras(manifest: OllamaManifest, context: SourceContext) -> Mapping[str, object]:
+    return read_extras(manifest, context.models_dir / "ollama" / "blobs")
+
+
+class _Registry:
+    """One repository of a registry, with the anonymous token that some registries want."""
+
+    def __init__(self, reference: OllamaReference, context: SourceContext) -> None:
+        self._reference, self._context = reference, context
+        host = urlsplit(f"//{reference.host}").hostname or ""
+        self._base = f"{'http' if is_loopback(host) else 'https'}://{reference.host}"
+        self._path = f"/v2/{reference.namespace}/{reference.model}"
+        self._token: str | None = None
+        self._token_at = 0.0
+        self._challenge: Mapping[str, str] = {}
+
+    def blob_url(self, layer: Layer) -> str:
+        return f"{self._base}{self._path}/blobs/{layer.digest}"
+
+    def manifest(self) -> bytes:
+        reference = self._reference
+        url = f"{self._base}{self._path}/manifests/{reference.digest or reference.tag}"
+        data = self._get(url, {"Accept": _ACCEPT})
+        if reference.digest and reference.digest != f"sha256:{hashlib.sha256(data).hexdigest()}":
+            raise VerificationError(f"The registry sent another manifest than {reference.short}.", hint="Pull again.")
+        return data
+
+    def headers(self) -> Mapping[str, str]:
+        """For every new request; a token is renewed before it expires."""
+        if self._challenge and time.monotonic() - self._token_at > _TOKEN_SECONDS:
+            self._authenticate()
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    def _get(self, url: str, headers: Mapping[str, str]) -> bytes:
+        downloads = self._context.settings.downloads
+        session = HttpSession(downloads.stall_seconds)
+        try:
+            for attempt in retrying(downloads.attempts, self._context.stop):
+                with attempt:
+                    if self._context.stop.is_set():
+                        raise InterruptedError
+                    response = session.get(url, {**headers, **self.headers()})
+                    if response.status == 401 and not self._challenge and self._read_challenge(response):
+                        session.reset()
+                        self._authenticate()
+                        response = session.get(url, {**headers, **self.headers()})
+                    if response.status == 200:
+                        return response.read(_MAX_MANIFEST)
+                    session.reset()
+                    raise self._failure(response)
+        except InterruptedError:
+            raise TransferError("The download was stopped.", hint="Pull again to resume.") from None
+        finally:
+            session.reset()
+        raise AssertionError("unreachable")
+
+    def _read_challenge(self, response: HttpResponse) -> bool:
+        value = response.headers.get("WWW-Authenticate") or ""
+        fields = dict(_CHALLENGE.findall(value))
+        realm = urlsplit(fields.get("realm", ""))
+        # A realm elsewhere over plain http would hand the scope to strangers; anonymous tokens have nothing else in them.
+        good = value.lower().startswith("bearer") and (realm.scheme == "https" or is_loopback(realm.hostname or ""))
+        self._challenge = fields if good else {}
+        return good
+
+    def _authenticate(self) -> None:
+        fields = dict(self._challenge)
+        realm = fields.pop("realm")
+        query = urlencode({key: fields[key] for key in ("service", "scope") if key in fields})
+        session = HttpSession(self._context.settings.downloads.stall_seconds)
+        try:
+            response = session.get(f"{realm}{'&' if '?' in realm else '?'}{query}")
+            if response.status != 200:
+                raise self._failure(response)
+            document = json.loads(response.read(1 << 16))
+            self._token = str(document.get("token") or document.get("access_token") or "") or None
+            self._token_at = time.monotonic()
+        except (ValueError, AttributeError):
+            raise HubError(f"The registry's login at {shown(realm)} sent something unreadable.") from None
+        finally:
+            session.reset()
+
+    def _failure(self, response: HttpResponse) -> ParlantLocalError:
+        if response.status in RETRIED_STATUSES:
+            return Busy(
+                f"The registry {self._reference.host} answered {response.status}.",
+                status=response.status,
+                retry_after=parse_retry_after(response.headers),
+                hint="It is busy: try again later.",
+            )
+        return self.explain(response)
+
+    def explain(self, response: HttpResponse) -> ParlantLocalError:
+        reference = self._reference
+        if response.status == 404:
+            from parlant_local.catalog.short_names import near_short_names
+
+            near = near_short_names(reference.model)
+            return ModelNotFoundError(
+                f"The registry {reference.host} has no model {reference.short}.",
+                near=near,
+                hint="" if near else f"See https://ollama.com/search?q={reference.model}",
+            )
+        if response.status in (401, 403):
+            return AccessError(
+                f"The registry {reference.host} refuses access to {reference.short} ({response.status}).",
+                hint="Private models need Ollama itself: `ollama pull`, then `--via daemon`.",
+            )
+        return HubError(
+            f"The registry {reference.host} answered {response.status} for {reference.short}.", status=response.status
+        )

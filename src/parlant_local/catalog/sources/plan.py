@@ -1,0 +1,57 @@
+"""What a source proposes to fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from parlant_local.catalog.records import ModelSource
+from parlant_local.catalog.transfer import FileTask
+from parlant_local.observability import Logger
+from parlant_local.settings import Settings
+
+__all__ = ["Plan", "SourceContext"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    models_dir: Path
+    hub_cache: Path
+    """Where files of the hub go, in its own cache layout."""
+    settings: Settings
+    logger: Logger
+    stop: Event
+
+
+def _nothing() -> None:
+    """The default of :attr:`Plan.place`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Files of one model, all or none of them."""
+
+    reference: str
+    """Canonical, so that the same model is found again."""
+    name: str
+    source: ModelSource
+    tasks: tuple[FileTask, ...]
+    paths: tuple[Path, ...]
+    """What will be loaded: the destinations, or links to them; one per task with ``is_gguf``."""
+    place: Callable[[], None] = _nothing
+    """Called once all files are there and right."""
+    revision: str | None = None
+    aliases: tuple[str, ...] = ()
+    """More references that mean this model."""
+    family_hint: str = ""
+    """Names to tell the family by."""
+    extras: Callable[[], Mapping[str, Any]] = field(default=dict)
+    """More fields of the record, read from files that were fetched."""
+
+    @property
+    def size(self) -> int | None:
+        sizes = [task.size for task in self.tasks]
+        return None if None in sizes else sum(size or 0 for size in sizes)

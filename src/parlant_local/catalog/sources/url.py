@@ -1,0 +1,48 @@
+"""A GGUF file at a web address; a shard brings its siblings."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from parlant_local.catalog.names import check_component, inside, model_stem, slug
+from parlant_local.catalog.records import ModelSource
+from parlant_local.catalog.references import UrlReference
+from parlant_local.catalog.sources.plan import Plan, SourceContext
+from parlant_local.catalog.transfer import FileTask
+from parlant_local.catalog.transfer.http import is_loopback
+from parlant_local.errors import ReferenceError_
+from parlant_local.gguf_info import shard_names
+
+__all__ = ["plan"]
+
+
+def plan(reference: UrlReference, context: SourceContext) -> Plan:
+    parts = urlsplit(reference.url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        context.logger.warning(f"{reference} is plain http: nothing protects the file on its way.")
+    if not parts.hostname:
+        raise ReferenceError_(f"{reference} has no host.")
+    names = [check_component(name) for name in shard_names(reference.name)]
+    # The host is part of the folder: two sites may have different files of one name.
+    folder = context.models_dir / "files" / slug(f"{parts.hostname}-{model_stem(reference.name)}")
+    base = parts.path.rpartition("/")[0]
+    paths = tuple(inside(context.models_dir, folder / name) for name in names)
+    tasks = tuple(
+        FileTask(
+            url=urlunsplit((parts.scheme, parts.netloc, f"{base}/{quote(name)}", parts.query, "")),
+            destination=path,
+            name=name,
+        )
+        for name, path in zip(names, paths, strict=True)
+    )
+    if not context.models_dir.exists():
+        context.models_dir.mkdir(parents=True)
+    return Plan(
+        reference=str(UrlReference(tasks[0].url)),
+        name=model_stem(reference.name),
+        source=ModelSource.GGUF,
+        tasks=tasks,
+        paths=paths,
+        aliases=(str(reference),),
+        family_hint=reference.name,
+    )

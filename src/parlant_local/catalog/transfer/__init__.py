@@ -1,0 +1,10 @@
+"""Getting files over the network: resumable, verified, and polite. Knows nothing of models but their header check."""
+
+from __future__ import annotations
+
+from parlant_local.catalog.transfer.fetch import FileFetch
+from parlant_local.catalog.transfer.meter import DownloadProgress, FileProgress, Meter
+from parlant_local.catalog.transfer.rate import RateLimit
+from parlant_local.catalog.transfer.task import FileTask
+
+__all__ = ["DownloadProgress", "FileFetch", "FileProgress", "FileTask", "Meter", "RateLimit"]

@@ -1,0 +1,145 @@
+"""What is already there of a file: an append-only journal beside it, right to the byte after a kill at any instant.
+
+First line: what the file is (url, etag, size, sha256). Every further line: one range that has been written. A line is
+appended after its bytes, so the journal never claims more than the file has; a line cut short is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Identity", "Journal", "bytes_done"]
+
+_VERSION = 1
+Range = tuple[int, int]  # from, to (exclusive)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is being fetched. A partial file of another identity is of no use."""
+
+    url: str
+    size: int
+    etag: str | None = None
+    """As the server that has the bytes gave it."""
+    sha256: str | None = None
+    """As published, where it was."""
+
+    def continues(self, other: Identity) -> bool:
+        """Whether a partial file of ``other`` can be completed as this one."""
+        if self.size != other.size or self.sha256 != other.sha256:
+            return False
+        if self.sha256 is not None:
+            return True  # the same published bytes, whatever server hands them out today; the digest will tell
+        if self.etag is not None and other.etag is not None:
+            return self.etag == other.etag
+        return self.url == other.url
+
+
+class Journal:
+    """The journal of one partial file; thread-safe."""
+
+    def __init__(self, path: Path, identity: Identity, ranges: Iterable[Range] = ()) -> None:
+        self.path = path
+        self.identity = identity
+        self._ranges = merge(ranges)
+        self._lock = Lock()
+        scratch = path.with_name(path.name + ".new")
+        lines = [
+            json.dumps({"version": _VERSION, **asdict(identity)}),
+            *(f"{start} {end}" for start, end in self._ranges),
+        ]
+        scratch.write_text("\n".join(lines) + "\n", "ascii")
+        scratch.replace(path)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[Identity, list[Range]] | None:
+        """What a journal on disk says, or None if there is none that can be read."""
+        try:
+            header, *lines = path.read_text("ascii").split("\n")
+            data = json.loads(header)
+            if data.pop("version", None) != _VERSION:
+                return None
+            identity = Identity(**data)
+        except (OSError, ValueError, TypeError):
+            return None
+        ranges = []
+        for line in lines[:-1]:  # what follows the last newline was cut short
+            start, _, end = line.partition(" ")
+            if start.isdigit() and end.isdigit() and int(start) < int(end) <= identity.size:
+                ranges.append((int(start), int(end)))
+        return identity, merge(ranges)
+
+    def add(self, start: int, end: int) -> None:
+        """Note that these bytes are written."""
+        with self._lock:
+            os.write(self._file, b"%d %d\n" % (start, end))
+            self._ranges = _insert(self._ranges, (start, end))
+
+    @property
+    def done(self) -> int:
+        with self._lock:
+            return sum(end - start for start, end in self._ranges)
+
+    @property
+    def frontier(self) -> int:
+        """Bytes that are there from the start on without a gap."""
+        with self._lock:
+            return self._ranges[0][1] if self._ranges and self._ranges[0][0] == 0 else 0
+
+    def missing(self) -> list[Range]:
+        with self._lock:
+            gaps, at = [], 0
+            for start, end in self._ranges:
+                if start > at:
+                    gaps.append((at, start))
+                at = end
+            if at < self.identity.size:
+                gaps.append((at, self.identity.size))
+            return gaps
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def merge(ranges: Iterable[Range]) -> list[Range]:
+    merged: list[Range] = []
+    for start, end in sorted(ranges):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _insert(ranges: list[Range], new: Range) -> list[Range]:
+    """``ranges`` with ``new``, which usually continues one of the few that there are."""
+    for at, (start, end) in enumerate(ranges):
+        if end == new[0] and (at + 1 == len(ranges) or ranges[at + 1][0] > new[1]):
+            ranges[at] = (start, new[1])
+            return ranges
+    return merge([*ranges, new])
+
+
+def bytes_done(path: Path) -> int:
+    """Bytes that the journal at ``path`` counts; 0 if there is none."""
+    loaded = Journal.load(path)
+    return sum(end - start for start, end in loaded[1]) if loaded else 0

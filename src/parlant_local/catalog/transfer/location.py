@@ -1,0 +1,41 @@
+"""Where a file's bytes are right now: hubs and registries redirect to signed addresses that expire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Lock
+
+from parlant_local.catalog.transfer.http import HttpResponse, same_origin
+
+__all__ = ["Location"]
+
+
+class Location:
+    """Shared by the connections of one file, so that the redirect is asked for once, and again when it has expired."""
+
+    def __init__(self, url: str, headers: Callable[[], Mapping[str, str]]) -> None:
+        self._origin = url
+        self._headers = headers
+        self._lock = Lock()
+        self._current: str | None = None
+
+    def get(self) -> tuple[str, Mapping[str, str]]:
+        """Address and headers for the next request; secrets only for the origin itself."""
+        with self._lock:
+            if self._current is not None:
+                return self._current, {}
+        return self._origin, self._headers()
+
+    def learn(self, response: HttpResponse) -> None:
+        """Remember where a good answer came from, if that was elsewhere."""
+        if response.redirected and not same_origin(response.url, self._origin):
+            with self._lock:
+                self._current = response.url
+
+    def forget(self, url: str) -> bool:
+        """Give up a redirect that no longer works; False if ``url`` was no redirect, so that its answer stands."""
+        with self._lock:
+            if self._current == url:
+                self._current = None
+                return True
+        return not same_origin(url, self._origin)
