@@ -1,1 +1,1 @@
-"""(in the making)"""
+"""The demonstration agent: a real Parlant server with a small book shop's assistant, and a customer to talk to it."""

@@ -7,11 +7,13 @@ instance is put into the container.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b, sha256
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from parlant.core.nlp.embedding import BaseEmbedder, EmbeddingResult
@@ -20,6 +22,7 @@ from typing_extensions import override
 
 from parlant_local.backends.base import Backend
 from parlant_local.errors import EmbeddingIdentityError
+from parlant_local.gguf_info import sha256_file
 from parlant_local.nlp.host import Host
 from parlant_local.nlp.lexical import LEXICAL_VERSION, embed_lexically, lexical_token_count
 from parlant_local.nlp.tokenizer import BackendTokenizer
@@ -161,13 +164,21 @@ async def model_embedder(host: Host, backend: Backend, *, truncate: bool) -> Loc
         dimensions = (await backend.embed(["dimensions"])).dimensions
         info = backend.model_info()
     identity = EmbeddingIdentity(
-        digest=_hex(info.digest) or sha256(info.id.encode()).hexdigest(),
+        digest=_hex(info.digest) or await _file_digest(backend) or sha256(info.id.encode()).hexdigest(),
         pooling=info.pooling or "model",
         dimensions=dimensions,
     )
     cls = _class_of(LocalEmbedder, identity.class_name, identity)
     embedder: LocalEmbedder = cls(host, backend, truncate=truncate)
     return _registered(host, embedder)
+
+
+async def _file_digest(backend: Backend) -> str:
+    """Of a file that no catalogue knows: its name alone would let another file pass for it."""
+    path = getattr(getattr(backend, "engine", None), "path", None)
+    if not isinstance(path, Path):
+        return ""
+    return await asyncio.to_thread(lambda: sha256_file(path))
 
 
 def _hex(digest: str | None) -> str:

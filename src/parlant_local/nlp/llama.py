@@ -1,26 +1,32 @@
-"""Llama and every other GGUF model, in this process."""
+"""GGUF models in this process: the family member that the engine stands behind."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from parlant_local.backends.base import Backend
 from parlant_local.backends.registry import create_backend
+from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ConfigurationError
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.settings import Settings
 
-if TYPE_CHECKING:
-    from parlant_local.catalog import LocalModelManager
+__all__ = ["LlamaService", "gguf_backend"]
 
-__all__ = ["LlamaService"]
+
+def gguf_backend(reference: str | Path, settings: Settings, manager: LocalModelManager | None = None) -> Backend:
+    """The engine over a catalogue id, a reference or a GGUF path. Looks, but loads nothing; names near misses."""
+    manager = manager or LocalModelManager(settings=settings)
+    manager.resolve(reference)
+    return create_backend("llamacpp", model_path=reference, settings=settings, manager=manager)
 
 
 class LlamaService(LocalNLPService):
     """``LlamaService(model_manager=manager, model_id="local/llama/…")``, or ``LlamaService(model_path="model.gguf")``.
 
-    The rest is :class:`LocalNLPService`'s. An id that the manager does not know raises
-    :class:`~parlant_local.errors.ModelNotFoundError`, which names near misses.
+    The embedding and guard models that the settings name are GGUFs too. The rest is :class:`LocalNLPService`'s. An id
+    that the manager does not know raises :class:`~parlant_local.errors.ModelNotFoundError`, which names near misses.
     """
 
     def __init__(
@@ -33,12 +39,14 @@ class LlamaService(LocalNLPService):
         **collaborators: Any,
     ) -> None:
         settings = settings or Settings.load()
-        if model_path is None:
-            if model_manager is None or model_id is None:
-                raise ConfigurationError(
-                    f"{type(self).__name__} needs a model_manager with a model_id, or a model_path."
-                )
-            model = model_manager.get_model(model_id)
-            model_path, model_id = model.path, model.id
-        backend = create_backend("llamacpp", model_path=model_path, model_id=model_id, settings=settings)
-        super().__init__(backend, settings=settings, **collaborators)
+        reference = model_path or model_id
+        if reference is None:
+            raise ConfigurationError(f"{type(self).__name__} needs a model_id or a model_path.")
+        manager = model_manager or LocalModelManager(settings=settings)
+        for role, wanted in (
+            ("embedding_backend", settings.embedding.model),
+            ("guard_backend", settings.moderation.model),
+        ):
+            if wanted and collaborators.get(role) is None:
+                collaborators[role] = gguf_backend(wanted, settings, manager)
+        super().__init__(gguf_backend(reference, settings, manager), settings=settings, **collaborators)

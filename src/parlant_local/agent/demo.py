@@ -1,0 +1,123 @@
+"""One conversation, shown: three questions to the model itself, then three turns with a Parlant agent over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from parlant_local.agent.home import use_home
+from parlant_local.backends.base import Backend
+from parlant_local.errors import ParlantLocalError
+from parlant_local.nlp.service import is_shipped_model
+from parlant_local.settings import Settings
+
+__all__ = ["hold_demo"]
+
+Say = Callable[[str], None]
+_DIRECT_QUESTIONS = 3
+_TICK_SECONDS = 15
+
+
+async def hold_demo(settings: Settings, *, say: Say, note: Say) -> None:
+    """``say`` gets what is shown, line by line; ``note`` gets progress. A turn without a reply raises."""
+    from parlant_local.factory import model_backend
+
+    model_id, backend = model_backend(settings)
+    home = use_home(settings, model_id)
+    try:
+        async with _ticking(note, f"loading {model_id}"):
+            await _ask_directly(model_id, backend, say)
+    finally:
+        await backend.close()
+    say("")
+    note(f"Starting a Parlant server (home: {home}) …")
+    from parlant_local.agent.customer import Customer
+    from parlant_local.agent.serving import free_port, running_server
+    from parlant_local.agent.shop import QUESTIONS
+
+    started = time.monotonic()
+    port = free_port()
+    async with _ticking(note, "starting up"):
+        opening = running_server(settings, host="127.0.0.1", port=port)
+        server = await opening.__aenter__()
+    try:
+        say(f"A Parlant agent on {model_id}, at {server.address}:")
+        before = server.service.stats()["total"]
+        say(f"  start-up: {_cost(before, {}, time.monotonic() - started)}")
+        customer = Customer(server.address, server.agent_id)
+        for question in QUESTIONS:
+            say(f"Customer: {question}")
+            async with _ticking(note, "the agent thinks"):
+                turn = await customer.say(question)
+            for preamble in turn.preambles:
+                say(f"  (at once: {_line(preamble)})")
+            if not turn.replies:
+                raise ParlantLocalError(f"The agent did not reply to {question!r}: {turn.problem}.")
+            for reply in turn.replies:
+                say(f"Agent: {_line(reply)}")
+            after = server.service.stats()["total"]
+            say(f"  turn: {_cost(after, before, turn.seconds)}")
+            before = after
+    finally:
+        await opening.__aexit__(None, None, None)
+    say("")
+    if is_shipped_model(model_id):
+        say(
+            "This model of a few megabytes shows that the machinery works; what it says to a long agent prompt makes no sense."
+        )
+        say("`parlant-local recommend` names real models for this machine; then: parlant-local demo --model REFERENCE")
+    else:
+        say(f"To keep this agent running with its chat page: parlant-local agent --model {settings.model}")
+
+
+async def _ask_directly(model_id: str, backend: Backend, say: Say) -> None:
+    say(f"Questions to {model_id} itself:")
+    for question in _documented_questions()[:_DIRECT_QUESTIONS]:
+        started = time.monotonic()
+        reply = await backend.chat(question, temperature=0.0, max_tokens=64)
+        say(f"  {question} -> {_line(reply.content)}  ({time.monotonic() - started:.1f} s)")
+
+
+def _documented_questions() -> list[str]:
+    path = Path(str(files("parlant_local"))) / "models" / "parlant-local-tiny.json"
+    listed = json.loads(path.read_text("utf-8"))["questions"]
+    return [item["question"] for item in listed]
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cost(after: Mapping[str, Any], before: Mapping[str, Any], seconds: float) -> str:
+    """What lies between two snapshots of the service's totals."""
+
+    def spent(name: str) -> int:
+        return int(after.get(name, 0) - before.get(name, 0))
+
+    return (
+        f"{spent('calls')} model calls, {spent('prompt_tokens')} prompt tokens ({spent('cached_tokens')} of them reused), "
+        f"{spent('completion_tokens')} written ({spent('forced_tokens')} without sampling), {seconds:.1f} s"
+    )
+
+
+@asynccontextmanager
+async def _ticking(note: Say, what: str) -> AsyncIterator[None]:
+    """Says now and then that something still goes on."""
+
+    async def tick() -> None:
+        started = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            note(f"… {what}: {time.monotonic() - started:.0f} s so far")
+
+    ticker = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        ticker.cancel()

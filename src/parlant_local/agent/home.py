@@ -1,0 +1,25 @@
+"""Where the demonstration keeps what Parlant remembers."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from parlant_local.settings import Settings
+
+__all__ = ["use_home"]
+
+
+def use_home(settings: Settings, model_id: str) -> Path:
+    """Sets PARLANT_HOME to a folder of the model's own, unless the owner set it; call before Parlant is imported.
+
+    Parlant keeps a model's verdicts on guidelines and does not ask another model again, so each gets its own home.
+    """
+    if chosen := os.environ.get("PARLANT_HOME"):
+        return Path(chosen)
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model_id).strip("-.") or "model"
+    home = settings.home / "parlant" / slug
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["PARLANT_HOME"] = str(home)
+    return home

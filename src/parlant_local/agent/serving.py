@@ -1,0 +1,104 @@
+"""A Parlant server in this process, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import parlant.sdk as p
+from parlant.core.nlp.service import NLPService
+
+from parlant_local.agent.shop import create_shop_agent
+from parlant_local.errors import ConfigurationError, ParlantLocalError
+from parlant_local.factory import nlp_service
+from parlant_local.nlp.service import LocalNLPService
+from parlant_local.settings import Settings
+
+__all__ = ["RunningServer", "free_port", "require_free", "running_server"]
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    address: str
+    agent_id: str
+    agent_name: str
+    service: LocalNLPService
+    serving: asyncio.Task[None]
+    """Ends when the server does."""
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises :class:`ConfigurationError` where ``port`` can't be listened on, before anything is loaded."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise ConfigurationError(
+            f"Can't listen on {host} port {port}: {error.strerror or error}.", hint="Choose another with --port."
+        ) from None
+
+
+@contextlib.asynccontextmanager
+async def running_server(settings: Settings, *, host: str, port: int) -> AsyncIterator[RunningServer]:
+    """A server with the shop's agent, ready for customers; stopped, and the model unloaded, at the end.
+
+    Parlant's own banner and progress bars go to standard error.
+    """
+    server = p.Server(
+        host=host,
+        port=port,
+        tool_service_port=free_port(),
+        nlp_service=partial(nlp_service, settings=settings),
+        log_level=p.LogLevel.WARNING,
+    )
+    made: list[p.Agent] = []
+
+    async def serve() -> None:
+        async with server:
+            made.append(await create_shop_agent(server))
+
+    with contextlib.redirect_stdout(sys.stderr):
+        serving = asyncio.create_task(serve())
+        ready = asyncio.create_task(server.ready.wait())
+        try:
+            await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+            if not server.ready.is_set():
+                await _stopped(serving)
+    if not server.ready.is_set():
+        raise ParlantLocalError("The Parlant server did not start.", hint="Its reason stands above.")
+    service = cast(LocalNLPService, server.container[NLPService])  # type: ignore[type-abstract]  # lagom resolves interfaces
+    shown = f"[{host}]" if ":" in host else ("localhost" if host in ("127.0.0.1", "0.0.0.0") else host)
+    try:
+        yield RunningServer(f"http://{shown}:{port}", made[0].id, made[0].name, service, serving)
+    finally:
+        with contextlib.redirect_stdout(sys.stderr):
+            await _stopped(serving)
+        await service.close()
+
+
+async def _stopped(serving: asyncio.Task[None]) -> None:
+    """Ends the server; what it failed with while starting is raised here."""
+    if not serving.done():
+        serving.cancel()
+    try:
+        await serving
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise

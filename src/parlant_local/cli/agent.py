@@ -1,0 +1,56 @@
+"""`parlant-local agent` and `parlant-local demo`: a real Parlant server on a local model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from importlib.util import find_spec
+
+import click
+
+from parlant_local.errors import ConfigurationError
+
+__all__ = ["agent", "demo"]
+
+_MODEL = click.option(
+    "--model",
+    "-m",
+    metavar="MODEL",
+    help="A GGUF path, a catalogue id or a reference (default: the best model here, else the shipped tiny one).",
+)
+_CONFIG = click.option("--config", metavar="FILE", help="Settings file (YAML or TOML).")
+
+
+@click.command()
+@_MODEL
+@_CONFIG
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", "-p", default=8800, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+def agent(model: str | None, config: str | None, host: str, port: int) -> None:
+    """Run a Parlant server with a demonstration agent and Parlant's chat page; Ctrl-C stops it."""
+    _require_parlant()
+    from parlant_local.agent.keep import keep_agent
+    from parlant_local.settings import Settings
+
+    settings = Settings.load(config, model=model)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(keep_agent(settings, host=host, port=port, say=click.echo))
+    click.echo("Stopped.")
+
+
+@click.command()
+@_MODEL
+@_CONFIG
+def demo(model: str | None, config: str | None) -> None:
+    """Ask the model three questions, hold a conversation with a Parlant agent on it, print both and stop."""
+    _require_parlant()
+    from parlant_local.agent.demo import hold_demo
+    from parlant_local.settings import Settings
+
+    settings = Settings.load(config, model=model)
+    asyncio.run(hold_demo(settings, say=click.echo, note=lambda text: click.echo(text, err=True)))
+
+
+def _require_parlant() -> None:
+    if find_spec("parlant") is None or find_spec("parlant.core") is None:
+        raise ConfigurationError("This needs Parlant.", hint="Install it: pip install 'parlant-local[parlant]'")
