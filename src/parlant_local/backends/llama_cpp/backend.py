@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.backends.llama_cpp.answering import answer_chunks, read_reply, run_all
+from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.backends.llama_cpp.info import describe_loaded, describe_unloaded
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
@@ -36,7 +37,8 @@ class LlamaCppBackend:
 
     ``model_path`` or ``model``: a GGUF path, a catalogue id or a reference (either argument takes any of them).
     ``chat_format``: a template's name or text instead of the model's own. The other arguments win over ``settings``,
-    which default to the environment and the settings file. Nothing is loaded before the first call, or :meth:`load`.
+    which default to the environment and the settings file. With no model named, the setting ``model`` counts, else the
+    largest chat model of the catalogue. Nothing is loaded before the first call, or :meth:`load`.
     """
 
     def __init__(
@@ -60,10 +62,6 @@ class LlamaCppBackend:
         self.settings = _settings(settings, {key: value for key, value in given.items() if value is not None})
         reference = model_path if model_path is not None else model
         reference = reference if reference is not None else self.settings.model
-        if engine is None and reference is None:
-            raise ConfigurationError(
-                "No model was named.", hint="Give model_path=… (a GGUF path, a catalogue id or a reference)."
-            )
         if chat_format is not None:
             template_source(chat_format)  # an unknown name fails here, not at the first call
         self._reference = str(reference if reference is not None else "" if engine is None else engine.path)
@@ -127,6 +125,14 @@ class LlamaCppBackend:
             if engine is not None and engine is not self._given_engine:
                 await engine.close()
 
+    def close_now(self) -> None:
+        """Like :meth:`close`, from synchronous code (interpreter shutdown); blocks until the memory is back."""
+        self._closed = True
+        engine, self._engine = self._engine, None
+        self._encoder = None
+        if engine is not None and engine is not self._given_engine:
+            engine.close_now()
+
     @cached_property
     def sync(self) -> SyncBackend:
         """Blocking calls, for scripts."""
@@ -138,6 +144,11 @@ class LlamaCppBackend:
         if self._engine is None:
             raise EngineClosedError(f"{self._reference} is not loaded.", hint="Await load() first.")
         return self._engine
+
+    @property
+    def record(self) -> LocalModel | None:
+        """What the catalogue says of the model, once it was looked up."""
+        return self._record
 
     # -- chat ---------------------------------------------------------------------------------------------------------
 
@@ -268,6 +279,7 @@ class LlamaCppBackend:
             from parlant_local.catalog import LocalModelManager
 
             self._manager = LocalModelManager(settings=self.settings, logger=self._logger)
+        self._reference = self._reference or best_model(self._manager)
         self._manager.resolve(self._reference)  # says what to do about a model that is not whole
         return self._manager.find(self._reference)
 

@@ -1,0 +1,52 @@
+"""Which file a user means, and which model is taken where none is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parlant_local.errors import ModelNotFoundError
+
+if TYPE_CHECKING:
+    from parlant_local.backends.llama_cpp.prompts import PromptEncoder
+    from parlant_local.catalog import LocalModelManager
+    from parlant_local.engine import LoadedModel
+    from parlant_local.settings import Settings
+
+__all__ = ["best_model", "open_vocabulary"]
+
+
+def best_model(manager: LocalModelManager) -> str:
+    """The id of the largest chat model here; the shipped one only where there is no other."""
+    chat = [model for model in manager.list_models() if not model.is_embedding and model.path is not None]
+    if not chat:
+        raise ModelNotFoundError(
+            "There is no model here.", hint="`parlant-local recommend` names some; `parlant-local pull` fetches one."
+        )
+    return max(chat, key=lambda model: (not model.shipped, model.parameters or 0)).id
+
+
+def open_vocabulary(
+    reference: str, settings: Settings, chat_format: str | None = None
+) -> tuple[LoadedModel, PromptEncoder]:
+    """A model's vocabulary and template without its weights: fast, and possible for files that hold no weights at all.
+
+    The caller releases the model.
+    """
+    from parlant_local.backends.llama_cpp.prompts import PromptEncoder
+    from parlant_local.catalog import LocalModelManager
+    from parlant_local.engine import LoadedModel
+    from parlant_local.engine.templates import ChatTemplate
+    from parlant_local.gguf_info import read_header
+
+    path = Path(reference).expanduser()
+    if path.is_file():
+        read_header(path)  # a broken file ends here, before native code sees it
+    else:
+        path = LocalModelManager(settings=settings).resolve(reference)
+    model = LoadedModel(path, settings.engine, vocabulary_only=True)
+    metadata = dict(model.metadata)
+    if model.chat_template:
+        metadata["tokenizer.chat_template"] = model.chat_template
+    template = ChatTemplate.of_model(metadata, bos=model.bos_text, eos=model.eos_text, chat_format=chat_format)
+    return model, PromptEncoder(template, model)

@@ -1,0 +1,288 @@
+"""One conversation in the terminal: its messages, its model, and the commands that change them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parlant_local.cli.chat_input import Input
+from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError
+from parlant_local.messages import Message, Timings, Usage, as_messages
+from parlant_local.observability import redact
+
+if TYPE_CHECKING:
+    from parlant_local.backends.llama_cpp import LlamaCppBackend
+    from parlant_local.settings import Settings
+
+__all__ = ["ChatSession", "Manner"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the session behaves."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Sampling and the like, for every answer."""
+    input_prefix: str = ""
+    show_stats: bool = False
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What has come of an answer so far."""
+
+    content: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    timings: Timings | None = None
+    seconds: float = 0.0
+    finish_reason: str | None = None
+
+
+class ChatSession:
+    """Keeps the conversation whatever happens to an answer. Use as a context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        manner: Manner,
+        *,
+        model: str | None = None,
+        chat_format: str | None = None,
+        system: str | None = None,
+    ) -> None:
+        self._settings = settings
+        self._manner = manner
+        self._model = model
+        self._chat_format = chat_format
+        self._system = system
+        self._turns: list[Message] = []
+        self._total = Usage()
+        self._last = _Answer()
+        self._runner = asyncio.Runner()
+        self._backend: LlamaCppBackend | None = None
+        self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
+            "/help": ("what you can type", self._help),
+            "/system": ("TEXT  set the system message; without TEXT, show it", self._set_system),
+            "/model": ("MODEL  go on with another model; without MODEL, show this one", self._set_model),
+            "/clear": ("forget the conversation, keep the system message", self._clear),
+            "/save": ("FILE  write the conversation as JSON", self._save),
+            "/load": ("FILE  go on with a conversation that was saved", self._load),
+            "/stats": ("tokens and speed", self._stats),
+            "/quit": ("end the session (so does Ctrl-D)", self._quit),
+        }
+
+    def __enter__(self) -> ChatSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._backend is not None:
+            self._runner.run(self._backend.close())
+        self._runner.close()
+
+    def open(self, saved: str | None = None) -> None:
+        """Loads the model, and the conversation to go on with."""
+        self._backend = self._make_backend(self._model, self._chat_format)
+        self._runner.run(self._backend.load())
+        info = self._backend.model_info()
+        click.secho(f"{info.id}, context of {info.n_ctx} tokens. /help lists commands.", dim=True, err=True)
+        self._tell_proof_of_life()
+        if saved is not None:
+            self._load(saved)
+
+    def _tell_proof_of_life(self) -> None:
+        record = self._backend.record if self._backend is not None else None
+        if record is not None and record.shipped:
+            click.secho(f"{record.reason} `parlant-local recommend` names real ones.", dim=True, err=True)
+
+    def talk(self, typed: Input) -> None:
+        """Until the input ends, or /quit."""
+        try:
+            for text in typed.messages():
+                if not text.strip():
+                    continue
+                try:
+                    if text.startswith("/"):
+                        self._command(text)
+                    else:
+                        self._turn(text)
+                except ParlantLocalError as error:
+                    click.echo(f"error: {redact(str(error))}", err=True)
+        except _Quit:
+            pass
+        finally:
+            typed.close()
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _turn(self, text: str) -> None:
+        self._turns.append(Message.user(self._manner.input_prefix + text))
+        answer = self._last = _Answer()
+        began = time.monotonic()
+        interrupted = False
+        try:
+            # The runner turns Ctrl-C into the cancellation of this answer, and of nothing else.
+            self._runner.run(self._stream(answer))
+        except KeyboardInterrupt:
+            interrupted = True
+        except ParlantLocalError as error:
+            if not answer.content:
+                self._turns.pop()
+            if isinstance(error, ContextOverflowError):
+                error.hint += " /clear forgets the conversation."
+            raise
+        finally:
+            answer.seconds = time.monotonic() - began
+            if answer.content or answer.reasoning:
+                click.echo()
+            if said := "".join(answer.content):
+                self._turns.append(Message("assistant", said, reasoning="".join(answer.reasoning) or None))
+            elif interrupted:
+                self._turns.pop()
+        if interrupted:
+            click.secho("(stopped)", dim=True)
+        elif answer.finish_reason == "length":
+            click.secho("(cut by max_tokens or the context)", dim=True)
+        if self._manner.show_stats and answer.usage is not None:
+            click.secho(self._speed(answer), dim=True)
+
+    async def _stream(self, answer: _Answer) -> None:
+        assert self._backend is not None
+        async for chunk in self._backend.chat_stream(self._messages, **self._manner.options):
+            if chunk.delta.reasoning:
+                answer.reasoning.append(chunk.delta.reasoning)
+                click.secho(chunk.delta.reasoning, dim=True, nl=False)
+            if chunk.delta.content:
+                if answer.reasoning and not answer.content:
+                    click.echo("\n")
+                answer.content.append(chunk.delta.content)
+                click.echo(chunk.delta.content, nl=False)
+            sys.stdout.flush()
+            if chunk.finish_reason is not None:
+                answer.finish_reason = chunk.finish_reason
+                answer.usage, answer.timings = chunk.usage, chunk.timings
+        if answer.usage is not None:
+            self._total += answer.usage
+
+    @property
+    def _messages(self) -> list[Message]:
+        return [Message.system(self._system), *self._turns] if self._system else list(self._turns)
+
+    def _speed(self, answer: _Answer) -> str:
+        assert answer.usage is not None
+        usage, timings = answer.usage, answer.timings or Timings()
+        rate = usage.completion_tokens / timings.decode if timings.decode else 0.0
+        thoughts = f", {usage.reasoning_tokens} of them thoughts" if usage.reasoning_tokens else ""
+        context = self._backend.model_info().n_ctx if self._backend is not None else None
+        return (
+            f"[{usage.completion_tokens} tokens{thoughts}, {rate:.1f} tokens/s, first after {timings.first_token:.2f} s; "
+            f"context {usage.total_tokens} of {context}]"
+        )
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def _command(self, text: str) -> None:
+        name, _, rest = text.strip().partition(" ")
+        if name not in self._commands:
+            raise BadRequestError(f"There is no command {name}.", hint="/help lists them.")
+        self._commands[name][1](rest.strip())
+
+    def _help(self, _rest: str) -> None:
+        for name, (what, _) in self._commands.items():
+            click.echo(f"{name:<8} {what}")
+        click.echo('A line that ends with \\ goes on in the next one; so does all between two lines of """.')
+        click.echo("Ctrl-C stops an answer and keeps the session.")
+
+    def _set_system(self, rest: str) -> None:
+        if rest:
+            self._system = rest
+            click.secho("System message set.", dim=True)
+        else:
+            click.echo(self._system or "(none)")
+
+    def _set_model(self, rest: str) -> None:
+        assert self._backend is not None
+        if not rest:
+            info = self._backend.model_info()
+            click.echo(f"{info.id}: {info.architecture}, {info.quantization}, context of {info.n_ctx} tokens")
+            return
+        # Loaded before the other is closed: a name that is wrong must not end the conversation.
+        other = self._make_backend(rest, None)
+        try:
+            self._runner.run(other.load())
+        except BaseException:
+            self._runner.run(other.close())
+            raise
+        previous, self._backend = self._backend, other
+        self._runner.run(previous.close())
+        click.secho(f"Now with {other.model_info().id}.", dim=True)
+        self._tell_proof_of_life()
+
+    def _clear(self, _rest: str) -> None:
+        self._turns.clear()
+        click.secho("Conversation forgotten.", dim=True)
+
+    def _save(self, rest: str) -> None:
+        path = _file(rest, "/save")
+        data = json.dumps([message.to_openai() for message in self._messages], ensure_ascii=False, indent=2)
+        part = path.with_name(path.name + ".part")
+        try:
+            part.write_text(data + "\n", "utf-8")
+            os.replace(part, path)  # noqa: PTH105  # what was there stays until the new one is whole
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise BadRequestError(f"{path} can't be written: {error.strerror}.") from None
+        click.secho(f"{len(self._turns)} messages saved to {path}.", dim=True)
+
+    def _load(self, rest: str) -> None:
+        path = _file(rest, "/load")
+        try:
+            messages = as_messages(json.loads(path.read_text("utf-8")))
+        except OSError as error:
+            raise BadRequestError(f"{path} can't be read: {error.strerror}.") from None
+        except (ValueError, TypeError) as error:
+            raise BadRequestError(f"{path} holds no conversation: {error}.") from None
+        turns = list(messages)
+        if turns and turns[0].role == "system":
+            self._system = turns.pop(0).content
+        self._turns = turns
+        click.secho(f"{len(turns)} messages loaded from {path}.", dim=True)
+
+    def _stats(self, _rest: str) -> None:
+        total = self._total
+        click.echo(
+            f"This session: {total.prompt_tokens} prompt tokens ({total.cached_tokens} of them not computed again), "
+            f"{total.completion_tokens} answer tokens."
+        )
+        if self._last.usage is not None:
+            click.echo(f"Last answer: {self._speed(self._last)}")
+
+    def _quit(self, _rest: str) -> None:
+        raise _Quit
+
+    def _make_backend(self, model: str | None, chat_format: str | None) -> LlamaCppBackend:
+        from parlant_local.backends.llama_cpp import LlamaCppBackend
+
+        return LlamaCppBackend(model, chat_format=chat_format, settings=self._settings)
+
+
+class _Quit(Exception):
+    pass
+
+
+def _file(text: str, command: str) -> Path:
+    if not text:
+        raise BadRequestError(f"{command} needs a file name.")
+    return Path(text).expanduser()

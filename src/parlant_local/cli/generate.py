@@ -1,0 +1,180 @@
+"""`parlant-local generate`: one prompt, answered."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parlant_local.cli.options import (
+    emit_json,
+    make_backend,
+    model_argument,
+    model_options,
+    read_json,
+    read_text,
+    run,
+    sampling_options,
+    sampling_values,
+)
+from parlant_local.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from parlant_local.backends.llama_cpp import LlamaCppBackend
+    from parlant_local.messages import ChatReply
+
+__all__ = ["generate"]
+
+
+@click.command()
+@model_argument
+@click.argument("prompt", required=False)
+@click.option("--file", "-f", metavar="FILE", help="Read the prompt from a file; - is standard input.")
+@click.option("--system", "-s", metavar="TEXT", help="A system message.")
+@click.option("--raw", is_flag=True, help="Continue the prompt as it stands, with no chat template.")
+@click.option("--schema", metavar="FILE", help="The answer is JSON of this schema.")
+@click.option("--json-object", is_flag=True, help="The answer is any JSON object.")
+@click.option("--grammar", metavar="FILE", help="The answer follows this GBNF or Lark grammar.")
+@click.option("--tools", metavar="FILE", help="JSON: a list of tools the model may call.")
+@click.option("--tool-choice", metavar="CHOICE", help="auto, none, required, or a tool's name.")
+@click.option("--n", type=click.IntRange(1, 32), default=1, help="Answers to the prompt.")
+@click.option(
+    "--stream/--no-stream", default=None, help="Print the answer as it comes (default: one answer, no --json)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole reply as JSON: content, usage, timings …")
+@sampling_options
+@model_options
+def generate(
+    model: str,
+    prompt: str | None,
+    file: str | None,
+    system: str | None,
+    raw: bool,
+    n: int,
+    stream: bool | None,
+    as_json: bool,
+    **arguments: Any,
+) -> None:
+    """Answer one prompt from an argument, a file or standard input.
+
+    MODEL is a catalogue id, a reference or a GGUF path.
+    """
+    text = _prompt(prompt, file)
+    options = sampling_values(arguments) | _shape(arguments)
+    if n > 1:
+        options["n"] = n
+    if raw and system:
+        raise BadRequestError("--raw continues a text; it takes no --system.")
+    if stream and (as_json or n > 1):
+        raise BadRequestError("--stream prints one plain answer; it goes with neither --json nor --n.")
+    streaming = not as_json and n == 1 if stream is None else stream
+    backend = make_backend(model, arguments)
+
+    async def work() -> None:
+        async with backend:
+            if streaming:
+                await _stream(backend, text, system, raw, options)
+            else:
+                _show(await _whole(backend, text, system, raw, options), as_json=as_json)
+
+    run(work())
+
+
+def _prompt(prompt: str | None, file: str | None) -> str:
+    if prompt is not None and file is not None:
+        raise BadRequestError("Give a prompt or --file, not both.")
+    if prompt is not None and prompt != "-":
+        return prompt
+    if prompt is None and file is None and sys.stdin.isatty():
+        raise BadRequestError("There is no prompt.", hint="Name it, use --file, or pipe it in.")
+    return read_text(file or "-")
+
+
+def _shape(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The options that say what the answer must look like."""
+    schema, grammar = arguments.pop("schema"), arguments.pop("grammar")
+    tools, choice = arguments.pop("tools"), arguments.pop("tool_choice")
+    any_object = arguments.pop("json_object")
+    if sum(map(bool, (schema, grammar, any_object))) > 1:
+        raise BadRequestError("Give one of --schema, --json-object and --grammar.")
+    options: dict[str, Any] = {}
+    if schema:
+        options["response_format"] = {"type": "json_schema", "json_schema": {"schema": read_json(schema)}}
+    if any_object:
+        options["response_format"] = {"type": "json_object"}
+    if grammar:
+        options["grammar"] = read_text(grammar)
+    if tools:
+        options["tools"] = read_json(tools)
+    if choice:
+        options["tool_choice"] = choice
+    return options
+
+
+def _conversation(text: str, system: str | None) -> list[dict[str, str]]:
+    head = [{"role": "system", "content": system}] if system else []
+    return [*head, {"role": "user", "content": text}]
+
+
+async def _whole(
+    backend: LlamaCppBackend, text: str, system: str | None, raw: bool, options: dict[str, Any]
+) -> ChatReply:
+    if raw:
+        return await backend.complete(text, **options)
+    return await backend.chat(_conversation(text, system), **options)
+
+
+async def _stream(backend: LlamaCppBackend, text: str, system: str | None, raw: bool, options: dict[str, Any]) -> None:
+    """Content goes to standard output, thoughts and everything else to standard error."""
+    chunks = (
+        backend.complete_stream(text, **options) if raw else backend.chat_stream(_conversation(text, system), **options)
+    )
+    calls: dict[int, list[str]] = {}
+    reason = None
+    async for chunk in chunks:
+        if chunk.delta.reasoning:
+            click.secho(chunk.delta.reasoning, dim=True, nl=False, err=True)
+        if chunk.delta.content:
+            click.echo(chunk.delta.content, nl=False)
+            sys.stdout.flush()
+        for call in chunk.delta.tool_calls:
+            calls.setdefault(call.index, []).append((f"{call.name} " if call.name else "") + call.arguments)
+        reason = chunk.finish_reason or reason
+    click.echo()
+    for pieces in calls.values():
+        click.echo("".join(pieces))
+    if reason == "length":
+        click.echo("warning: the answer was cut by max_tokens or the context", err=True)
+
+
+def _show(reply: ChatReply, *, as_json: bool) -> None:
+    if as_json:
+        emit_json(_plain(reply) | {"alternatives": [_plain(other) for other in reply.alternatives]})
+        return
+    for number, choice in enumerate(reply.choices):
+        if number:
+            click.echo("---")
+        if choice.content or not choice.tool_calls:
+            click.echo(choice.content)
+        for call in choice.tool_calls:
+            click.echo(f"{call.name} {call.arguments}")
+        if choice.finish_reason == "length":
+            click.echo("warning: the answer was cut by max_tokens or the context", err=True)
+
+
+def _plain(reply: ChatReply) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "model": reply.model,
+        "content": reply.content,
+        "reasoning": reply.reasoning,
+        "tool_calls": [call.to_openai() for call in reply.tool_calls],
+        "finish_reason": reply.finish_reason,
+        "usage": reply.usage.to_openai(),
+        "timings": dataclasses.asdict(reply.timings),
+        "warnings": list(reply.warnings),
+    }
+    if reply.logprobs is not None:
+        data["logprobs"] = [dataclasses.asdict(item) for item in reply.logprobs]
+    return data

@@ -1,0 +1,151 @@
+"""What the verbs that run a model have in common: its options, its settings, its backend."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from parlant_local.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from parlant_local.backends.llama_cpp import LlamaCppBackend
+    from parlant_local.settings import Settings
+
+__all__ = [
+    "emit_json",
+    "make_backend",
+    "make_settings",
+    "model_argument",
+    "model_options",
+    "read_json",
+    "read_text",
+    "run",
+    "sampling_options",
+    "sampling_values",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+model_argument = click.argument("model", metavar="MODEL")
+
+_MODEL_OPTIONS = (
+    click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Longest prompt with its answer."),
+    click.option("--n-gpu-layers", type=int, metavar="N", help="Layers on the GPU; -1: all."),
+    click.option("--threads", "n_threads", type=click.IntRange(1), metavar="N", help="Threads for decoding."),
+    click.option("--chat-format", metavar="NAME", help="Another chat template: a name, or a file with Jinja text."),
+    click.option("--config", metavar="FILE", help="Settings file (YAML or TOML)."),
+    click.option("--verbose", "-v", is_flag=True, help="Show llama.cpp's own log."),
+)
+
+_SAMPLING_OPTIONS = (
+    click.option("--temperature", "-t", type=float, help="0 is greedy. Default: as the model's family recommends."),
+    click.option("--top-p", type=float),
+    click.option("--top-k", type=int),
+    click.option("--min-p", type=float),
+    click.option("--presence-penalty", type=float),
+    click.option("--frequency-penalty", type=float),
+    click.option("--repeat-penalty", type=float),
+    click.option("--seed", type=int, help="The same seed gives the same answer."),
+    click.option("--stop", multiple=True, metavar="TEXT", help="A text that ends the answer; may be repeated."),
+    click.option("--max-tokens", type=int, metavar="N", help="Tokens of the answer at most."),
+    click.option("--reasoning", type=click.Choice(["auto", "on", "off"]), help="Whether the model thinks first."),
+    click.option("--reasoning-tokens", type=int, metavar="N", help="Tokens of its thoughts at most."),
+)
+_SAMPLING_NAMES = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repeat_penalty",
+    "seed",
+    "stop",
+    "max_tokens",
+    "reasoning",
+    "reasoning_tokens",
+)
+
+
+def model_options(command: F) -> F:
+    """Adds the options of a loaded model."""
+    for option in reversed(_MODEL_OPTIONS):
+        command = option(command)
+    return command
+
+
+def sampling_options(command: F) -> F:
+    """Adds the options of one answer; :func:`sampling_values` takes them out of a verb's arguments again."""
+    for option in reversed(_SAMPLING_OPTIONS):
+        command = option(command)
+    return command
+
+
+def sampling_values(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The options of one answer that were given, taken out of ``arguments``."""
+    values = {name: arguments.pop(name) for name in _SAMPLING_NAMES}
+    values["stop"] = list(values["stop"]) or None
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def make_settings(arguments: dict[str, Any]) -> Settings:
+    """Settings with the model options in ``arguments`` (which are taken out of it) on top."""
+    from parlant_local.settings import Settings
+
+    given = {name: arguments.pop(name) for name in ("n_ctx", "n_gpu_layers", "n_threads")}
+    verbose = arguments.pop("verbose")
+    engine = {f"engine.{name}": value for name, value in given.items() if value is not None}
+    if verbose:
+        engine["engine.verbose"] = True
+    return Settings.load(arguments.pop("config"), **engine)
+
+
+def chat_format(arguments: dict[str, Any]) -> str | None:
+    """The template that was asked for; a file's name stands for its text."""
+    value: str | None = arguments.pop("chat_format")
+    if value is not None and "{" not in value and Path(value).is_file():
+        return Path(value).read_text("utf-8")
+    return value
+
+
+def make_backend(model: str | None, arguments: dict[str, Any]) -> LlamaCppBackend:
+    """A backend of ``model``, not loaded yet, with the model options in ``arguments`` (taken out of it)."""
+    from parlant_local.backends.llama_cpp import LlamaCppBackend
+
+    template = chat_format(arguments)
+    return LlamaCppBackend(model, chat_format=template, settings=make_settings(arguments))
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def emit_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def read_text(file: str) -> str:
+    """A file's text; ``-`` is standard input."""
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+    except OSError as error:
+        raise BadRequestError(f"{file} can't be read: {error.strerror}.") from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"{file} is not UTF-8 text (byte {error.start}).") from None
+
+
+def read_json(file: str) -> Any:
+    """A file's JSON; ``-`` is standard input."""
+    try:
+        return json.loads(read_text(file))
+    except ValueError as error:
+        raise BadRequestError(f"{file} is not JSON: {error}.") from None
