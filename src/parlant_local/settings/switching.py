@@ -8,7 +8,7 @@ from pydantic import Field
 
 from parlant_local.settings.section import Section
 
-__all__ = ["BreakerSettings", "BudgetSettings", "SwitcherSettings"]
+__all__ = ["BreakerSettings", "BudgetSettings", "SwitcherSettings", "TargetSettings"]
 
 
 class BreakerSettings(Section):
@@ -21,6 +21,8 @@ class BreakerSettings(Section):
     """Or this share of failures within the window."""
 
     min_calls: int = Field(default=5, ge=1)
+    """Calls that the window must hold before their share of failures counts."""
+
     window_seconds: float = Field(default=60.0, gt=0)
     cooldown_seconds: float = Field(default=15.0, gt=0)
     """First pause before one probe; doubles up to the maximum."""
@@ -29,10 +31,24 @@ class BreakerSettings(Section):
 
 
 class BudgetSettings(Section):
-    """Tokens that remote targets may cost; None: no limit."""
+    """Tokens that remote targets may cost; None: no limit. Days are UTC days."""
 
     daily_tokens: int | None = Field(default=None, ge=0)
     total_tokens: int | None = Field(default=None, ge=0)
+
+
+class TargetSettings(Section):
+    """What the owner knows of a target; policies and Parlant's hints choose by it."""
+
+    cost_per_million_tokens: float = Field(default=0.0, ge=0)
+    """In any one currency; also what the statistics report as cost."""
+
+    quality: float | None = None
+    """A rank, higher is better. None: by parameters where they are known."""
+
+    model_size: Literal["nano", "mini", "large"] | None = None
+    model_generation: Literal["stable", "latest"] | None = None
+    model_type: Literal["standard", "reasoning"] | None = None
 
 
 class SwitcherSettings(Section):
@@ -51,3 +67,5 @@ class SwitcherSettings(Section):
 
     breaker: BreakerSettings = BreakerSettings()
     budget: BudgetSettings = BudgetSettings()
+    targets: dict[str, TargetSettings] = Field(default_factory=dict)
+    """By model id."""

@@ -1,0 +1,97 @@
+"""Backends that are open: made at the first call, counted while in use, closed when nobody wants them any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from parlant_local.backends.base import Backend
+from parlant_local.observability import Logger, NullLogger
+from parlant_local.switching.targets import Target
+
+__all__ = ["BackendPool"]
+
+
+@dataclass(eq=False)
+class _Open:
+    backend: Backend
+    users: int = 0
+    retired: bool = False
+
+
+class BackendPool:
+    """At most one backend per target id. A retired one finishes the calls that it has, then closes."""
+
+    def __init__(self, logger: Logger | None = None) -> None:
+        self._logger = logger or NullLogger()
+        self._open: dict[str, _Open] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_use(self) -> Mapping[str, int]:
+        """Target id to calls in flight, of every open backend."""
+        return {name: entry.users for name, entry in self._open.items()}
+
+    def peek(self, target: str) -> Backend | None:
+        """The open backend of a target, without opening or holding it."""
+        entry = self._open.get(target)
+        return None if entry is None else entry.backend
+
+    @contextmanager
+    def lease(self, target: Target) -> Iterator[Backend]:
+        """The target's backend, which stays open as long as the lease is held."""
+        entry = self._open.get(target.id)
+        if entry is None:
+            entry = self._open[target.id] = _Open(target.open())
+        entry.users += 1
+        try:
+            yield entry.backend
+        finally:
+            entry.users -= 1
+            self._close_if_done(target.id, entry)
+
+    def retire(self, target: str) -> None:
+        """Closes the target's backend as soon as no call uses it."""
+        if (entry := self._open.get(target)) is not None:
+            entry.retired = True
+            self._close_if_done(target, entry)
+
+    def keep(self, target: str) -> None:
+        """Takes :meth:`retire` back, where the backend is still open."""
+        if (entry := self._open.get(target)) is not None:
+            entry.retired = False
+
+    async def drained(self) -> None:
+        """Waits until every retired, idle backend is closed."""
+        while self._closing:
+            await asyncio.gather(*self._closing)
+
+    async def close(self) -> None:
+        """Closes them all, in use or not."""
+        for name in list(self._open):
+            entry = self._open.pop(name)
+            await self._close(name, entry.backend)
+        await self.drained()
+
+    def _close_if_done(self, target: str, entry: _Open) -> None:
+        if not entry.retired or entry.users or self._open.get(target) is not entry:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # swapped from a thread without a loop: the next lease or close sees to it
+            return
+        del self._open[target]
+        task = loop.create_task(self._close(target, entry.backend))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, target: str, backend: Backend) -> None:
+        try:
+            await backend.close()
+        except Exception as error:
+            # Nobody waits for this; the log is the only place to say it.
+            self._logger.error(f"{target} did not close cleanly: {type(error).__name__}: {error}")
+        else:
+            self._logger.info(f"{target} is unloaded.")

@@ -1,0 +1,543 @@
+"""A backend that is many: each call goes to the target that can serve it, and to another one when that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Self, TypeVar, Unpack
+
+from parlant_local.backends.base import Backend, ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    DeadlineExceededError,
+    EmbeddingIdentityError,
+    NoTargetError,
+    ParlantLocalError,
+    TargetDownError,
+)
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages
+from parlant_local.observability import Logger, NullLogger
+from parlant_local.settings import SwitcherSettings
+from parlant_local.switching.attempts import (
+    Attempt,
+    SkippedError,
+    after_commit,
+    repairing,
+    timed,
+    was_sent,
+    with_deadline,
+)
+from parlant_local.switching.breaker import CircuitBreaker, Outcome
+from parlant_local.switching.budget import TokenBudget
+from parlant_local.switching.chain import Chain, ChainLimits, Step
+from parlant_local.switching.policy import POLICIES, Candidate, Policy
+from parlant_local.switching.pool import BackendPool
+from parlant_local.switching.privacy import PrivacyGate
+from parlant_local.switching.report import TargetReport
+from parlant_local.switching.stats import CallRecord, TargetStats
+from parlant_local.switching.targets import CallFacts, Requirements, Target, estimate_tokens
+from parlant_local.switching.taxonomy import outcome_of
+from parlant_local.switching.view import RoutedView
+
+__all__ = ["RoutedBackend"]
+
+T = TypeVar("T")
+
+_ANYTHING = Requirements()
+
+
+class RoutedBackend:
+    """Chooses among ``targets``, the first of which is the primary.
+
+    ``settings`` hold policy, permission, deadlines, breaker and budget; ``policy`` may be a function instead of a name.
+    ``budget`` counts what remote targets cost (in memory only, if none is given). ``observer`` sees every attempt as a
+    :class:`CallRecord`. ``clock`` and ``sleep`` are there for tests.
+
+    Embeddings go to one target for good, and never fall back: vectors of two models don't mix.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        *,
+        settings: SwitcherSettings | None = None,
+        policy: Policy | None = None,
+        budget: TokenBudget | None = None,
+        offline: bool = False,
+        logger: Logger | None = None,
+        observer: Callable[[CallRecord], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        limits: ChainLimits | None = None,
+    ) -> None:
+        if not targets:
+            raise NoTargetError("A switcher needs at least one model.", hint="Set PARLANT_LOCAL_MODEL.")
+        self.settings = settings or SwitcherSettings()
+        self.gate = PrivacyGate(self.settings.allow_cloud, offline=offline)
+        self._targets: dict[str, Target] = {}
+        self._policy = policy or POLICIES[self.settings.policy]
+        self._budget = budget or TokenBudget(self.settings.budget)
+        self._logger = logger or NullLogger()
+        self._observer = observer
+        self._clock = clock
+        self._sleep = sleep
+        self._limits = limits or ChainLimits(self.settings.max_attempts, self.settings.deadline_seconds)
+        self._pool = BackendPool(self._logger)
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._stats: dict[str, TargetStats] = {}
+        self._warned: set[str] = set()
+        self._embeds_with: str | None = None
+        self.set_targets(targets)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # Targets
+
+    @property
+    def primary(self) -> str:
+        return next(iter(self._targets))
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(self._targets.values())
+
+    def set_targets(self, targets: Sequence[Target]) -> None:
+        """Replaces them all, the first being the primary. Calls in flight finish where they are; what nobody needs any
+        more is unloaded when idle."""
+        if not targets:
+            raise NoTargetError("A switcher needs at least one model.")
+        before = set(self._targets)
+        self._targets = {target.id: target for target in targets}
+        for name in self._targets:
+            self._pool.keep(name)
+        for name in before - set(self._targets):
+            self._pool.retire(name)
+        for target in self._targets.values():
+            self._warn_if_blocked(target)
+
+    def set_primary(self, target: Target) -> None:
+        """Makes ``target`` the primary from now on, in place of the present one; the other targets stay."""
+        others = [item for name, item in self._targets.items() if name not in (self.primary, target.id)]
+        self.set_targets([target, *others])
+
+    def pin_embeddings(self, target: str) -> None:
+        """Says which target embeds; another one than before is an :class:`EmbeddingIdentityError`."""
+        if self._embeds_with is not None and target != self._embeds_with:
+            raise EmbeddingIdentityError(
+                f"Texts are indexed with {self._embeds_with}; vectors of {target} can't be compared with them.",
+                hint="To change the embedding model, set embedding.model and start with a new index: every text is embedded "
+                "again.",
+            )
+        if target not in self._targets:
+            raise NoTargetError(f"{target} is not among the targets ({', '.join(self._targets)}).")
+        self._embeds_with = target
+
+    # Calls
+
+    async def chat(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> ChatReply:
+        return await self._chat(_ANYTHING, messages, options)
+
+    def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> AsyncIterator[ChatChunk]:
+        return self._chat_stream(_ANYTHING, messages, options)
+
+    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+        params = ChatParams.of(options)
+        facts = CallFacts.of((Message.user(prompt),), params, _ANYTHING, "complete")
+
+        async def call(backend: Backend, _step: Step, left: float | None) -> ChatReply:
+            return await backend.complete(prompt, **with_deadline(options, left))
+
+        return await self._run(facts, call)
+
+    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+        self._embeds_with = only = self._embeds_with or self._first_that_embeds()
+        facts = CallFacts(
+            Requirements(frozenset({"embed"})), "", sum(estimate_tokens(text) for text in texts), answer_tokens=0
+        )
+
+        async def call(backend: Backend, _step: Step, _left: float | None) -> EmbedReply:
+            return await backend.embed(texts, truncate=truncate)
+
+        return await self._run(facts, call, only=only)
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
+        estimate = sum(estimate_tokens(query + document) for document in documents)
+        facts = CallFacts(Requirements(frozenset({"rerank"})), "", estimate, answer_tokens=0)
+
+        async def call(backend: Backend, _step: Step, _left: float | None) -> RerankReply:
+            return await backend.rerank(query, documents)
+
+        return await self._run(facts, call)
+
+    async def tokenize(self, text: str) -> list[int]:
+        """By the primary's own tokeniser."""
+        with self._pool.lease(self._leader()) as backend:
+            return await backend.tokenize(text)
+
+    async def count_tokens(self, text: str) -> int:
+        """By the primary's own tokeniser, or its estimate."""
+        with self._pool.lease(self._leader()) as backend:
+            return await backend.count_tokens(text)
+
+    def model_info(self) -> ModelInfo:
+        """The primary's: its context window is the one to write prompts for, whatever the fallbacks have."""
+        leader = self._leader()
+        return leader.described(self._pool.peek(leader.id))
+
+    async def load(self) -> None:
+        """Gets the primary ready. Where it can't be and another target could answer, that is logged, not raised."""
+        leader = self._leader()
+        try:
+            with self._pool.lease(leader) as backend:
+                if (loading := getattr(backend, "load", None)) is not None:
+                    await loading()
+        except ConfigurationError:
+            raise
+        except ParlantLocalError as error:
+            if not any(self._usable(target) for target in self._targets.values() if target.id != leader.id):
+                raise
+            self._logger.error(f"{leader.id} can't be loaded, so other models answer in its place: {error}")
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def drained(self) -> None:
+        """Waits until models that were swapped out and are idle have given their memory back."""
+        await self._pool.drained()
+
+    def requiring(self, requirements: Requirements) -> Backend:
+        """This backend, with ``requirements`` added to every chat."""
+        return RoutedView(self, requirements)
+
+    # What is going on
+
+    def reports(self) -> list[TargetReport]:
+        return [self._report(target) for target in self._targets.values()]
+
+    def stats(self) -> dict[str, Any]:
+        """Per target: calls, failures by kind, latencies, rates, fallbacks, breaker, cost, and the same by schema."""
+        targets = {}
+        for name, stats in self._stats.items():
+            breaker = self._breaker(name)
+            targets[name] = {
+                **stats.total.snapshot(),
+                "fallbacks": stats.fallbacks,
+                "in_flight": stats.in_flight,
+                "breaker": breaker.state,
+                "retry_in": breaker.retry_in,
+                "schemas": {schema: series.snapshot() for schema, series in stats.schemas.items()},
+            }
+        return {"primary": self.primary, "targets": targets, "remote": self._remote_stats()}
+
+    def _remote_stats(self) -> dict[str, Any]:
+        remote = {name for name, target in self._targets.items() if target.remote}
+        calls = sum(stats.total.calls for name, stats in self._stats.items() if name in remote)
+        told: dict[str, Any] = {"allow_cloud": self.gate.allow_cloud, "calls": calls, "reserved": self._budget.reserved}
+        try:
+            spent = self._budget.spent()
+        except BudgetExceededError as error:
+            return told | {"error": str(error)}
+        return told | {"tokens_today": spent.today, "tokens_total": spent.total}
+
+    def _report(self, target: Target) -> TargetReport:
+        opened = self._pool.peek(target.id)
+        info = target.described(opened)
+        breaker = self._breaker(target.id)
+        return TargetReport(
+            id=target.id,
+            primary=target.id == self.primary,
+            remote=target.remote,
+            blocked=target.remote and self.gate.shut,
+            loaded=opened is not None and info.loaded,
+            healthy=breaker.state == "closed",
+            breaker=breaker.state,
+            capabilities=info.capabilities,
+            n_ctx=info.n_ctx,
+            memory_bytes=info.memory_bytes if opened is not None else None,
+            in_flight=self._pool.in_use.get(target.id, 0),
+        )
+
+    # How calls are run
+
+    async def _chat(
+        self, base: Requirements, messages: str | MessageLike | Iterable[MessageLike], options: ChatOptions
+    ) -> ChatReply:
+        params = ChatParams.of(options)
+        thread = as_messages(messages)
+        facts = CallFacts.of(thread, params, base, "chat")
+
+        async def call(backend: Backend, step: Step, left: float | None) -> ChatReply:
+            return await backend.chat(repairing(thread, step), **with_deadline(options, left))
+
+        return await self._run(facts, call)
+
+    async def _run(
+        self, facts: CallFacts, call: Callable[[Backend, Step, float | None], Awaitable[T]], *, only: str | None = None
+    ) -> T:
+        began = self._clock()
+        chain = self._chain(facts, only)
+        while True:
+            step = await self._next(chain)
+            try:
+                async with self._attempt(chain, step, facts, began) as attempt:
+                    result = await call(attempt.backend, step, self._left(facts, began))
+                    attempt.reached = True
+                    attempt.usage = getattr(result, "usage", attempt.usage)
+            except SkippedError as skipped:
+                chain.skip(step, skipped.reason)
+            except ParlantLocalError as error:
+                self._tell(step, error)
+                chain.failed(step, error, remote=self._is_remote(step.target))
+            else:
+                return result
+
+    async def _chat_stream(
+        self, base: Requirements, messages: str | MessageLike | Iterable[MessageLike], options: ChatOptions
+    ) -> AsyncIterator[ChatChunk]:
+        params = ChatParams.of(options)
+        thread = as_messages(messages)
+        facts = CallFacts.of(thread, params, base.also("streaming"), "chat")
+        began = self._clock()
+        chain = self._chain(facts, None)
+        while True:
+            step = await self._next(chain)
+            committed = False
+            try:
+                async with self._attempt(chain, step, facts, began, streaming=True) as attempt:
+                    left = self._left(facts, began)
+                    stream = attempt.backend.chat_stream(repairing(thread, step), **with_deadline(options, left))
+                    try:
+                        async for chunk in timed(stream, partial(self._time_for, chain, step, facts, began)):
+                            if not committed:
+                                committed = attempt.reached = True
+                                attempt.first_chunk = self._clock() - attempt.began
+                            attempt.usage = chunk.usage or attempt.usage
+                            yield chunk
+                    finally:
+                        if (closing := getattr(stream, "aclose", None)) is not None:
+                            await closing()
+            except SkippedError as skipped:
+                chain.skip(step, skipped.reason)
+            except ParlantLocalError as error:
+                self._tell(step, error)
+                if committed:
+                    raise after_commit(step.target, error) from error
+                chain.failed(step, error, remote=self._is_remote(step.target))
+            else:
+                return
+
+    async def _next(self, chain: Chain) -> Step:
+        step = chain.next()
+        if step.wait:
+            await self._sleep(step.wait)
+        return step
+
+    @asynccontextmanager
+    async def _attempt(
+        self, chain: Chain, step: Step, facts: CallFacts, began: float, *, streaming: bool = False
+    ) -> AsyncIterator[Attempt]:
+        """Everything that must be undone however an attempt ends: lease, permit, reservation, counts."""
+        target = self._targets.get(step.target)
+        if target is None:
+            raise SkippedError(TargetDownError(f"{step.target} was swapped out during the call."))
+        breaker = self._breaker(target.id)
+        permit = breaker.admit()
+        if permit is None:
+            raise SkippedError(self._left_alone(target.id))
+        stats = self._stats.setdefault(target.id, TargetStats())
+        outcome: Outcome = "neutral"
+        attempt: Attempt | None = None
+        failure: str | None = "cancelled"
+        reservation = None
+        stats.in_flight += 1
+        started = self._clock()
+        try:
+            if target.remote:
+                reservation = self._budget.reserve(facts.prompt_tokens + facts.answer_tokens)
+                chain.remote_begins()
+            with self._pool.lease(target) as backend:
+                attempt = Attempt(backend, started)
+                # Streams bound each of their own waits: a timeout may not outlive a yield.
+                async with asyncio.timeout(None if streaming else self._time_for(chain, step, facts, began)):
+                    yield attempt
+            outcome, failure = "success", None
+        except TimeoutError:
+            error = self._out_of_time(target, facts, began)
+            outcome, failure = outcome_of(error), type(error).__name__
+            raise error from None
+        except GeneratorExit:
+            # A reader that stops early: whatever came was fine.
+            failure = None
+            raise
+        except Exception as error:
+            outcome, failure = outcome_of(error), type(error).__name__
+            raise
+        finally:
+            breaker.settle(permit, outcome)
+            stats.in_flight -= 1
+            usage = attempt.usage if attempt is not None else Usage()
+            if reservation is not None:
+                tokens = usage.total_tokens or (facts.prompt_tokens if was_sent(attempt, failure) else 0)
+                self._budget.settle(reservation, tokens, target.id)
+                self._log_remote(target, step, tokens, usage, failure)
+            self._record(target, step, facts, stats, attempt, usage, failure, started)
+
+    def _record(
+        self, target: Target, step: Step, facts: CallFacts, stats: TargetStats, attempt: Attempt | None,
+        usage: Usage, failure: str | None, started: float,
+    ) -> None:  # fmt: skip
+        record = CallRecord(
+            target=target.id,
+            schema=facts.schema,
+            remote=target.remote,
+            reason=step.reason,
+            seconds=self._clock() - started,
+            first_chunk=attempt.first_chunk if attempt is not None else None,
+            usage=usage,
+            error=failure,
+            cost=usage.total_tokens * target.facts.cost_per_million_tokens / 1e6,
+        )
+        stats.add(record)
+        if self._observer is not None:
+            self._observer(record)
+
+    # What a chain needs to know
+
+    def _chain(self, facts: CallFacts, only: str | None) -> Chain:
+        self._require_some(facts.requirements, only)
+        return Chain(
+            candidates=lambda: self._candidates(facts, only),
+            blocked=self._blocked,
+            limits=self._limits,
+            clock=self._clock,
+        )
+
+    def _candidates(self, facts: CallFacts, only: str | None) -> Sequence[Candidate]:
+        found: list[Candidate] = []
+        for position, target in enumerate(self._targets.values()):
+            info = target.described(self._pool.peek(target.id))
+            if (only is not None and target.id != only) or facts.requirements.missing_in(info):
+                continue
+            stats = self._stats.get(target.id)
+            seconds = stats.typical_seconds(facts.schema) if stats is not None else None
+            healthy = self._breaker(target.id).admits
+            found.append(Candidate(target.id, position, info, target.facts, healthy, seconds))
+        ordered = self._policy(found)
+        wishes = facts.requirements
+        return sorted(ordered, key=lambda item: wishes.mismatches(item.facts))
+
+    def _require_some(self, requirements: Requirements, only: str | None) -> None:
+        reasons = {}
+        for target in self._targets.values():
+            if only is None or target.id == only:
+                missing = requirements.missing_in(target.described(self._pool.peek(target.id)))
+                if missing is None:
+                    return
+                reasons[target.id] = missing
+        told = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+        raise NoTargetError(f"No configured model can serve this call: {told}.", hint="Configure one that can.")
+
+    def _blocked(self, item: Candidate, left: Sequence[Candidate]) -> ParlantLocalError | None:
+        # A target whose breaker is open doesn't count as one that could still answer.
+        still = [other for other in left if other.healthy]
+        if (refusal := self.gate.refusal(item, still)) is not None:
+            return refusal
+        return None if self._breaker(item.id).admits else self._left_alone(item.id)
+
+    def _left_alone(self, target: str) -> TargetDownError:
+        breaker = self._breaker(target)
+        stats = self._stats.get(target)
+        failures = ", ".join(f"{kind} {count}x" for kind, count in stats.total.failures.items()) if stats else ""
+        when = f"for {breaker.retry_in:.0f} s more" if breaker.retry_in else "while one call probes it"
+        return TargetDownError(
+            f"{target} failed repeatedly ({failures or 'unknown'}) and is left alone {when}.",
+            retry_after=breaker.retry_in or None,
+            hint="See switcher.breaker for the pause.",
+        )
+
+    def _left(self, facts: CallFacts, began: float) -> float | None:
+        """Seconds of the caller's own deadline that are left."""
+        if facts.deadline is None:
+            return None
+        left = facts.deadline - (self._clock() - began)
+        if left <= 0:
+            raise DeadlineExceededError(f"The call's own deadline of {facts.deadline:g} s has passed.")
+        return left
+
+    def _time_for(self, chain: Chain, step: Step, facts: CallFacts, began: float) -> float | None:
+        """Seconds that an attempt may take; ``None`` for local ones, which the engine's stall limit bounds."""
+        limits = [] if facts.deadline is None else [self._left(facts, began)]
+        if self._is_remote(step.target):
+            limits.append(max(0.0, chain.remote_time_left()))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _out_of_time(self, target: Target, facts: CallFacts, began: float) -> ParlantLocalError:
+        if facts.deadline is not None and self._clock() - began >= facts.deadline * 0.999:
+            return DeadlineExceededError(f"The call's own deadline of {facts.deadline:g} s has passed.")
+        return TargetDownError(
+            f"{target.id} did not answer within the {self._limits.remote_deadline:g} s that remote targets have together.",
+            hint="Raise switcher.deadline_seconds.",
+        )
+
+    # Small things
+
+    def _leader(self) -> Target:
+        """The primary, or the first target that may be used where the primary may not."""
+        usable = (target for target in self._targets.values() if self._usable(target))
+        return next(usable, self._targets[self.primary])
+
+    def _usable(self, target: Target) -> bool:
+        return not (target.remote and self.gate.shut)
+
+    def _first_that_embeds(self) -> str:
+        for target in self._targets.values():
+            info = target.described(self._pool.peek(target.id))
+            if self._usable(target) and (not info.capabilities or "embed" in info.capabilities):
+                return target.id
+        raise NoTargetError("No configured model can embed.", hint="Set embedding.model.")
+
+    def _is_remote(self, target: str) -> bool:
+        found = self._targets.get(target)
+        return found is not None and found.remote
+
+    def _breaker(self, target: str) -> CircuitBreaker:
+        breaker = self._breakers.get(target)
+        if breaker is None:
+            breaker = self._breakers[target] = CircuitBreaker(self.settings.breaker, self._clock)
+        return breaker
+
+    def _warn_if_blocked(self, target: Target) -> None:
+        if target.remote and self.gate.shut and target.id not in self._warned:
+            self._warned.add(target.id)
+            how = (
+                "offline mode is on" if self.gate.offline else "PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD=fallback allows it"
+            )
+            self._logger.warning(f"{target.id} is configured but not on this machine, so it is never asked; {how}.")
+
+    def _tell(self, step: Step, error: ParlantLocalError) -> None:
+        # The kind only: messages of endpoints may quote what was sent.
+        status = getattr(error, "status", None)
+        shown = type(error).__name__ + (f" ({status})" if status else "")
+        self._logger.warning(f"{step.target} failed (attempt {step.attempt}): {shown}.")
+
+    def _log_remote(self, target: Target, step: Step, tokens: int, usage: Usage, failure: str | None) -> None:
+        counted = (
+            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens"
+            if usage.total_tokens
+            else f"about {tokens} tokens"
+        )
+        self._logger.info(
+            f"remote call: target={target.id} reason={step.reason!r} {counted} outcome={failure or 'answered'}"
+        )

@@ -1,0 +1,102 @@
+"""What can be switched between, and what a call may ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from parlant_local.backends.base import Backend, ChatParams, ModelInfo
+from parlant_local.messages import Message
+from parlant_local.settings import TargetSettings
+
+__all__ = ["CallFacts", "Requirements", "Target", "estimate_tokens"]
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One model somewhere. ``open`` makes its backend; it must be cheap, and load nothing before the first call."""
+
+    id: str
+    open: Callable[[], Backend]
+    remote: bool = False
+    """Whether prompts sent to it leave this machine."""
+    info: ModelInfo | None = None
+    """What is known before the backend is opened."""
+    facts: TargetSettings = field(default_factory=TargetSettings)
+
+    def described(self, opened: Backend | None = None) -> ModelInfo:
+        known = opened.model_info() if opened is not None else self.info or ModelInfo(self.id)
+        return replace(known, id=self.id, remote=self.remote)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a call needs (targets without it are left out), and what it would like (others come later)."""
+
+    capabilities: frozenset[str] = frozenset()
+    """Of those that :class:`ModelInfo` names."""
+    min_context: int | None = None
+    """Tokens."""
+    model_size: str | None = None
+    model_generation: str | None = None
+    model_type: str | None = None
+
+    def missing_in(self, info: ModelInfo) -> str | None:
+        """Why a target can't serve, or ``None``. What is not known of a target is not held against it."""
+        if info.capabilities and (lacking := self.capabilities - info.capabilities):
+            return f"lacks {', '.join(sorted(lacking))}"
+        if self.min_context and info.n_ctx and info.n_ctx < self.min_context:
+            return f"has a context of {info.n_ctx} tokens, not {self.min_context}"
+        return None
+
+    def mismatches(self, facts: TargetSettings) -> int:
+        """How many of the wishes contradict what the owner said of a target."""
+        wishes = (
+            (self.model_size, facts.model_size),
+            (self.model_generation, facts.model_generation),
+            (self.model_type, facts.model_type),
+        )
+        return sum(wish is not None and said is not None and wish != said for wish, said in wishes)
+
+    def also(self, *capabilities: str) -> Requirements:
+        return replace(self, capabilities=self.capabilities | set(capabilities))
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """One call, as far as choosing a target needs to know it; never its content."""
+
+    requirements: Requirements
+    schema: str = ""
+    prompt_tokens: int = 0
+    """An estimate."""
+    answer_tokens: int = 512
+    """At most, where the call says; else a guess."""
+    deadline: float | None = None
+    """Seconds from the start of the call."""
+
+    @classmethod
+    def of(cls, messages: tuple[Message, ...], params: ChatParams, base: Requirements, kind: str) -> CallFacts:
+        needs = [kind]
+        if params.response_format.type != "text":
+            needs.append("schema")
+        if params.tools:
+            needs.append("tools")
+        if params.reasoning == "on":
+            needs.append("reasoning")
+        return cls(
+            requirements=base.also(*needs),
+            schema=params.prefix_group or "",
+            prompt_tokens=sum(estimate_tokens(message.content or "") for message in messages),
+            answer_tokens=params.max_tokens or 512,
+            deadline=params.deadline,
+        )
+
+
+def estimate_tokens(text: str) -> int:
+    """A middling estimate, for budgets: four characters a token."""
+    return len(text) // 4 + 1
+
+
+def facts_of(settings: Mapping[str, TargetSettings], target: str) -> TargetSettings:
+    return settings.get(target, TargetSettings())

@@ -1,0 +1,78 @@
+"""What a failure means for the call, and for the target's reputation.
+
+========================================  =============================  =================
+failure                                   the call                       the breaker counts
+========================================  =============================  =================
+transient, rate limited                   again here, then the next      yes
+down, loading, out of memory, stalled     the next                       yes
+queue full, model gone from the disk      the next                       no
+context overflow                          the next with a larger window  no
+invalid output                            once more here, then the next  no
+truncated output                          the next                       no
+misconfigured, not allowed, budget spent  the next                       no
+bad request, bad schema, authentication   fails at once                  no (the request's or the owner's fault)
+stream interrupted                        fails at once                  yes
+the caller's own deadline                 fails at once                  no
+a bug (anything else)                     fails at once, as it is        no
+========================================  =============================  =================
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from parlant_local.errors import (
+    AuthenticationError,
+    BackendError,
+    BudgetExceededError,
+    CatalogError,
+    ConfigurationError,
+    ContextOverflowError,
+    DeadlineExceededError,
+    EngineClosedError,
+    EngineError,
+    InvalidOutputError,
+    ModelLoadError,
+    OutputError,
+    QueueFullError,
+    StallError,
+    StreamInterruptedError,
+    TargetDownError,
+    TextTooLongError,
+    TransientError,
+)
+from parlant_local.switching.breaker import Outcome
+
+__all__ = ["Verdict", "outcome_of", "verdict_on"]
+
+Verdict = Literal["again", "once_more", "next", "larger", "fail"]
+
+_VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
+    (StreamInterruptedError, "fail"),
+    (TransientError, "again"),
+    (TargetDownError, "next"),
+    (AuthenticationError, "fail"),
+    (BackendError, "fail"),
+    (DeadlineExceededError, "fail"),
+    (ContextOverflowError, "larger"),
+    (TextTooLongError, "fail"),
+    (ModelLoadError, "next"),
+    (StallError, "next"),
+    (EngineClosedError, "next"),
+    (QueueFullError, "next"),
+    (EngineError, "fail"),
+    (InvalidOutputError, "once_more"),
+    (OutputError, "next"),
+    (CatalogError, "next"),
+    (ConfigurationError, "next"),
+    (BudgetExceededError, "next"),
+)
+_SICK = (TransientError, TargetDownError, StreamInterruptedError, ModelLoadError, StallError, EngineClosedError)
+
+
+def verdict_on(error: BaseException) -> Verdict:
+    return next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), "fail")
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    return "failure" if isinstance(error, _SICK) else "neutral"

@@ -1,0 +1,36 @@
+"""A routed backend seen with requirements of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any, Unpack
+
+from parlant_local.backends.base import ChatOptions
+from parlant_local.messages import ChatChunk, ChatReply, MessageLike
+from parlant_local.switching.targets import Requirements
+
+if TYPE_CHECKING:
+    from parlant_local.switching.routed import RoutedBackend
+
+__all__ = ["RoutedView"]
+
+
+class RoutedView:
+    """Adds its requirements to every chat; everything else is the routed backend's."""
+
+    def __init__(self, routed: RoutedBackend, requirements: Requirements) -> None:
+        self._routed = routed
+        self._requirements = requirements
+
+    async def chat(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> ChatReply:
+        return await self._routed._chat(self._requirements, messages, options)
+
+    def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> AsyncIterator[ChatChunk]:
+        return self._routed._chat_stream(self._requirements, messages, options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._routed, name)
