@@ -164,7 +164,7 @@ class LlamaEngine:
 
     async def _pieces(self, request: GenerationRequest, *, streaming: bool) -> AsyncIterator[GenerationPiece]:
         room = await self._ready()
-        if self._queued >= self.settings.max_queue + self.settings.n_seq_max:
+        if self._queued >= self.settings.max_queue + room.sizing.layout.n_seq:
             raise QueueFullError(
                 f"{self._queued} requests are under way at {self.path.name}; engine.max_queue is {self.settings.max_queue}.",
                 limit=self.settings.max_queue,

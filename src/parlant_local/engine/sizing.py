@@ -22,6 +22,8 @@ _KV_SHARE = 0.6  # of the memory that is left once the weights are in
 _SPLIT_SHARE = 0.25  # a split cache is bought with idle cells: only where they are cheap
 _MIN_CTX = 512
 _STEP = 256  # llama.cpp rounds cells up to this
+_GPU_SEQUENCES = 16
+_CPU_SEQUENCES = 4
 _POOL = 65_536  # cells of a unified cache that nobody asked to be larger
 
 
@@ -44,7 +46,10 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     available = available_memory()
     trained = header.context_length or 4096
     n_ctx = settings.n_ctx or trained
-    n_seq = min(settings.n_seq_max, int(library().llama_max_parallel_sequences()) - 1)
+    cores = usable_cores()
+    n_threads = settings.n_threads or cores
+    wide = _GPU_SEQUENCES if on_gpu else max(_CPU_SEQUENCES, 2 * n_threads) + 1
+    n_seq = min(settings.n_seq_max or wide, int(library().llama_max_parallel_sequences()) - 1)
     messages: list[str] = []
 
     def estimate(cells: int) -> MemoryEstimate:
@@ -78,7 +83,6 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
             available=available,
             hint=_what_to_lower(fits, header, available),
         )
-    cores = usable_cores()
     layout = Layout(
         n_ctx=n_ctx,
         cells=cells,
@@ -86,7 +90,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         unified=unified,
         n_batch=min(settings.n_batch, cells),
         n_ubatch=min(settings.n_ubatch, settings.n_batch, cells),
-        n_threads=settings.n_threads or cores,
+        n_threads=n_threads,
         n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
     )
     return Sizing(layout, needed, tuple(messages))

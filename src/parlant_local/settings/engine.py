@@ -40,8 +40,9 @@ class EngineSettings(Section):
     kv_tokens: int | None = Field(default=None, ge=16)
     """KV cache cells that all live requests share. None: room for several typical requests, as memory allows."""
 
-    n_seq_max: int = Field(default=16, ge=1, le=255)
-    """Sequences running at once; more requests wait in the queue."""
+    n_seq_max: int | None = Field(default=None, ge=1, le=255)
+    """Sequences running at once; more requests wait in the queue. None: 16 on a GPU; on a CPU, where a crowd gains little
+    and makes everybody's first answer late, twice the threads and one kept for interactive calls."""
 
     n_batch: int = Field(default=2048, ge=1)
     """Tokens of one llama_decode call at most."""
