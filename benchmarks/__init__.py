@@ -1,0 +1,1 @@
+"""Benchmarks: every figure a ratio in one interleaved run against peers on the same work."""

@@ -1,0 +1,134 @@
+"""Models to measure with: random weights (speed does not depend on them), real sizes, Q4_K_M, made once and cached."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+
+__all__ = ["MODELS", "Size", "model_path"]
+
+CACHE = Path(__file__).parent / ".cache"
+SHIPPED = Path(__file__).parent.parent / "src/parlant_local/models/parlant-local-tiny.gguf"
+_VOCABULARY = 32_768
+_Q4_K_M = 15
+
+
+@dataclass(frozen=True)
+class Size:
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head: int
+    feed_forward: int
+
+
+MODELS = {
+    "small": Size(layers=12, width=768, heads=12, kv_heads=4, head=64, feed_forward=2560),
+    "larger": Size(layers=28, width=1024, heads=16, kv_heads=8, head=128, feed_forward=3072),
+}
+
+
+def model_path(name: str, vocabulary: Path = SHIPPED) -> Path:
+    """The GGUF of a size, made on first use: half a minute for the larger one."""
+    path = CACHE / f"{name}-q4_k_m.gguf"
+    if not path.exists():
+        CACHE.mkdir(exist_ok=True)
+        full = CACHE / f"{name}-f16.part"
+        _write(full, MODELS[name], vocabulary)
+        _quantize(full, path)
+        full.unlink()
+    return path
+
+
+def _write(path: Path, size: Size, vocabulary: Path) -> None:
+    random = np.random.default_rng(7)
+    writer = GGUFWriter(str(path), "llama")
+    writer.add_name("benchmark")
+    writer.add_context_length(32_768)
+    writer.add_embedding_length(size.width)
+    writer.add_block_count(size.layers)
+    writer.add_feed_forward_length(size.feed_forward)
+    writer.add_head_count(size.heads)
+    writer.add_head_count_kv(size.kv_heads)
+    writer.add_key_length(size.head)
+    writer.add_value_length(size.head)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(500_000.0)
+    writer.add_rope_dimension_count(size.head)
+    n_vocab = _copy_vocabulary(writer, vocabulary)
+
+    def add(name: str, *shape: int, ones: bool = False) -> None:
+        if ones:
+            writer.add_tensor(name, np.ones(shape, dtype=np.float32))
+        else:
+            data = random.standard_normal(shape, dtype=np.float32) * (shape[-1] ** -0.5)
+            writer.add_tensor(name, data.astype(np.float16), raw_dtype=GGMLQuantizationType.F16)
+
+    add("token_embd.weight", n_vocab, size.width)
+    add("output_norm.weight", size.width, ones=True)
+    for layer in range(size.layers):
+        name = f"blk.{layer}."
+        add(name + "attn_norm.weight", size.width, ones=True)
+        add(name + "ffn_norm.weight", size.width, ones=True)
+        add(name + "attn_q.weight", size.heads * size.head, size.width)
+        add(name + "attn_k.weight", size.kv_heads * size.head, size.width)
+        add(name + "attn_v.weight", size.kv_heads * size.head, size.width)
+        add(name + "attn_output.weight", size.width, size.heads * size.head)
+        add(name + "ffn_gate.weight", size.feed_forward, size.width)
+        add(name + "ffn_up.weight", size.feed_forward, size.width)
+        add(name + "ffn_down.weight", size.width, size.feed_forward)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _copy_vocabulary(writer: GGUFWriter, source: Path) -> int:
+    """The tokenizer of another GGUF, filled up to a real size with tokens that never occur."""
+    reader = GGUFReader(str(source))
+    fields = reader.fields
+
+    def texts(key: str) -> list[str]:
+        field = fields[key]
+        return [bytes(field.parts[index]).decode("utf-8") for index in field.data]
+
+    tokens = texts("tokenizer.ggml.tokens")
+    types = [int(fields["tokenizer.ggml.token_type"].parts[i][0]) for i in fields["tokenizer.ggml.token_type"].data]
+    fillers = max(0, _VOCABULARY - len(tokens))
+    writer.add_tokenizer_model(texts("tokenizer.ggml.model")[0])
+    if "tokenizer.ggml.pre" in fields:
+        writer.add_tokenizer_pre(texts("tokenizer.ggml.pre")[0])
+    writer.add_token_list(tokens + [f"<filler{index}>" for index in range(fillers)])
+    writer.add_token_types(types + [5] * fillers)
+    if "tokenizer.ggml.scores" in fields:
+        scores = [float(fields["tokenizer.ggml.scores"].parts[i][0]) for i in fields["tokenizer.ggml.scores"].data]
+        writer.add_token_scores(scores + [-1e9] * fillers)
+    if "tokenizer.ggml.merges" in fields:
+        writer.add_token_merges(texts("tokenizer.ggml.merges"))
+    for key in ("bos", "eos", "eot", "padding"):
+        name = f"tokenizer.ggml.{key}_token_id"
+        if name in fields:
+            writer.add_uint32(name, int(fields[name].parts[fields[name].data[0]][0]))
+    writer.add_add_bos_token(False)
+    if "tokenizer.chat_template" in fields:
+        writer.add_chat_template(texts("tokenizer.chat_template")[0])
+    writer.add_vocab_size(len(tokens) + fillers)
+    return len(tokens) + fillers
+
+
+def _quantize(source: Path, target: Path) -> None:
+    from parlant_local.engine.native import library
+
+    lib = library()
+    params = lib.llama_model_quantize_default_params()
+    params.ftype = _Q4_K_M
+    params.nthread = 0
+    partial = target.with_suffix(".part")
+    if lib.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)) != 0:
+        raise RuntimeError(f"llama.cpp could not quantize {source.name}.")
+    partial.rename(target)
