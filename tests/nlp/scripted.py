@@ -16,7 +16,27 @@ from typing import Any
 from parlant_local.backends.base import ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Usage, as_messages
 
-WORDS = "yes certainly our shop opens at nine and closes late thank you for asking about the order".split()
+WORDS = [
+    "yes",
+    "certainly",
+    "our",
+    "shop",
+    "opens",
+    "at",
+    "nine",
+    "and",
+    "closes",
+    "late",
+    "thank",
+    "you",
+    "for",
+    "asking",
+    "about",
+    "the",
+    "order",
+]
+
+SCRIPTED = ModelInfo(id="local/test/scripted", n_ctx=32768, loaded=True, digest="ab" * 32)
 
 
 @dataclass
@@ -35,7 +55,7 @@ class ScriptedBackend:
     """Seconds that each answer takes."""
     answers: dict[str, Callable[[Call], Any]] = field(default_factory=dict)
     """Schema name to a function that gives the answer: text, a value to be dumped, an exception to raise, or a reply."""
-    info: ModelInfo = ModelInfo(id="local/test/scripted", n_ctx=32768, loaded=True, digest="ab" * 32)
+    info: ModelInfo = SCRIPTED
     keep_optional: float = 0.5
     calls: list[Call] = field(default_factory=list)
     active: int = 0

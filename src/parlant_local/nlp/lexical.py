@@ -20,8 +20,8 @@ LEXICAL_VERSION = 1
 _WORD = re.compile(r"\w+", re.UNICODE)
 _GRAMS = (3, 4)
 _WORD_WEIGHT = 1.0
-_PAIR_WEIGHT = 0.5
-_GRAM_WEIGHT = 0.35
+_PAIR_WEIGHT = 0.4
+_GRAM_WEIGHT = 1.2
 # Words that say little about a text's subject; they keep a small weight, so that texts made of them still differ.
 _COMMON = frozenset(
     [
