@@ -92,6 +92,6 @@ class EngineSettings(Section):
     """Memory that loaded models may take together, in MiB. None: what is available, less a reserve."""
 
     keep_alive_seconds: float = Field(default=1800.0, ge=0)
-    """An idle model is unloaded after this long when another one needs its place."""
+    """An idle model is unloaded after this long, or sooner when another one needs its place. 0: never by itself."""
 
     prefixes: PrefixSettings = PrefixSettings()
