@@ -155,6 +155,14 @@ async def test_an_overflow_goes_to_a_larger_window_only(fleet: Fleet, clock: Clo
     assert routed.model_info().n_ctx == 8192  # prompts are written for the primary
 
 
+async def test_a_prompt_that_fits_alone_gets_a_shorter_answer_before_another_model_is_asked(
+    make: Make, fleet: Fleet
+) -> None:
+    failing(fleet, {"a": [ContextOverflowError("x", needed=9000, available=8192)]})
+    assert (await make("a", "b").chat("word " * 5600, max_tokens=2000)).model == "a"
+    assert fleet["a"].seen[1][1]["max_tokens"] == 8192 - 7000
+
+
 async def test_when_all_overflow_the_largest_one_tells_the_figures(make: Make, fleet: Fleet) -> None:
     failing(
         fleet,

@@ -11,7 +11,7 @@ from parlant_local.errors import DeadlineExceededError, OutputError, ParlantLoca
 from parlant_local.messages import ChatChunk, Message, Usage
 from parlant_local.switching.chain import Step
 
-__all__ = ["Attempt", "SkippedError", "after_commit", "repairing", "timed", "was_sent", "with_deadline"]
+__all__ = ["Attempt", "SkippedError", "adjusted", "after_commit", "repairing", "timed", "was_sent"]
 
 
 @dataclass(eq=False)
@@ -41,8 +41,11 @@ def repairing(thread: tuple[Message, ...], step: Step) -> tuple[Message, ...]:
     return (*thread, Message.user(wish))
 
 
-def with_deadline(options: ChatOptions, left: float | None) -> ChatOptions:
-    return options if left is None else {**options, "deadline": left}
+def adjusted(options: ChatOptions, step: Step, left: float | None) -> ChatOptions:
+    """``options`` with the time that is left, and the answer's length where this step has its own."""
+    if left is not None:
+        options = {**options, "deadline": left}
+    return options if step.max_tokens is None else {**options, "max_tokens": step.max_tokens}
 
 
 def after_commit(target: str, error: ParlantLocalError) -> ParlantLocalError:

@@ -23,6 +23,7 @@ __all__ = ["Chain", "ChainLimits", "Step"]
 
 _LONGEST_WAIT = 15.0
 """Seconds; a target that asks for a longer pause is left for the next one."""
+_LEAST_ANSWER = 128
 _JITTER = wait_random_exponential(multiplier=0.5, max=8.0)
 
 
@@ -38,6 +39,8 @@ class Step:
     reason: str
     repair: str | None = None
     """What was wrong with the last answer, where the model gets another try at it."""
+    max_tokens: int | None = None
+    """A shorter answer than was asked for, so that a prompt which fits alone fits with its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,10 @@ class Chain:
     blocked: Callable[[Candidate, Sequence[Candidate]], ParlantLocalError | None]
     limits: ChainLimits
     clock: Callable[[], float]
+    prompt_tokens: int = 0
+    """An estimate."""
+    answer_limit: int | None = None
+    """``max_tokens`` of the call."""
     causes: list[tuple[str, Exception]] = field(default_factory=list)
     _given_up: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
@@ -111,6 +118,9 @@ class Chain:
             self._again = Step(step.target, step.attempt + 1, 0.0, "again", repair=what)
             return
         if isinstance(error, ContextOverflowError):
+            if (room := self._room(step, error)) is not None:
+                self._again = Step(step.target, step.attempt + 1, 0.0, "again", max_tokens=room)
+                return
             self._needs_window = max(self._needs_window, error.available)
         self._give_up(step.target, error)
 
@@ -144,6 +154,15 @@ class Chain:
         if refused:
             return f"{refused[0][0].id}: {type(refused[0][1]).__name__}"
         return "primary"
+
+    def _room(self, step: Step, error: ContextOverflowError) -> int | None:
+        """Tokens left for an answer where the prompt alone fits and only the wished length of the answer did not."""
+        if self.answer_limit is None or step.max_tokens is not None:
+            return None
+        prompt = error.needed - self.answer_limit
+        room = error.available - prompt
+        plausible = prompt >= self.prompt_tokens / 2  # some count the prompt alone
+        return room if plausible and _LEAST_ANSWER <= room < self.answer_limit else None
 
     def _out_of_time(self, item: Candidate) -> ParlantLocalError | None:
         if item.info.remote and self.remote_time_left() <= 0:

@@ -25,11 +25,11 @@ from parlant_local.settings import SwitcherSettings
 from parlant_local.switching.attempts import (
     Attempt,
     SkippedError,
+    adjusted,
     after_commit,
     repairing,
     timed,
     was_sent,
-    with_deadline,
 )
 from parlant_local.switching.breaker import CircuitBreaker, Outcome
 from parlant_local.switching.budget import TokenBudget
@@ -156,8 +156,8 @@ class RoutedBackend:
         params = ChatParams.of(options)
         facts = CallFacts.of((Message.user(prompt),), params, _ANYTHING, "complete")
 
-        async def call(backend: Backend, _step: Step, left: float | None) -> ChatReply:
-            return await backend.complete(prompt, **with_deadline(options, left))
+        async def call(backend: Backend, step: Step, left: float | None) -> ChatReply:
+            return await backend.complete(prompt, **adjusted(options, step, left))
 
         return await self._run(facts, call)
 
@@ -178,6 +178,18 @@ class RoutedBackend:
 
         async def call(backend: Backend, _step: Step, _left: float | None) -> RerankReply:
             return await backend.rerank(query, documents)
+
+        return await self._run(facts, call)
+
+    async def moderate(self, text: str) -> dict[str, float]:
+        """Category to score, by a target's own moderation call (OpenAI's endpoint has one)."""
+        facts = CallFacts(_ANYTHING, "moderation", estimate_tokens(text), answer_tokens=0)
+
+        async def call(backend: Backend, _step: Step, _left: float | None) -> dict[str, float]:
+            if (judge := getattr(backend, "moderate", None)) is None:
+                raise TargetDownError(f"{backend.model_info().id} has no moderation call.")
+            scores: dict[str, float] = await judge(text)
+            return scores
 
         return await self._run(facts, call)
 
@@ -279,7 +291,7 @@ class RoutedBackend:
         facts = CallFacts.of(thread, params, base, "chat")
 
         async def call(backend: Backend, step: Step, left: float | None) -> ChatReply:
-            return await backend.chat(repairing(thread, step), **with_deadline(options, left))
+            return await backend.chat(repairing(thread, step), **adjusted(options, step, left))
 
         return await self._run(facts, call)
 
@@ -317,7 +329,7 @@ class RoutedBackend:
             try:
                 async with self._attempt(chain, step, facts, began, streaming=True) as attempt:
                     left = self._left(facts, began)
-                    stream = attempt.backend.chat_stream(repairing(thread, step), **with_deadline(options, left))
+                    stream = attempt.backend.chat_stream(repairing(thread, step), **adjusted(options, step, left))
                     try:
                         async for chunk in timed(stream, partial(self._time_for, chain, step, facts, began)):
                             if not committed:
@@ -422,6 +434,8 @@ class RoutedBackend:
             blocked=self._blocked,
             limits=self._limits,
             clock=self._clock,
+            prompt_tokens=facts.prompt_tokens,
+            answer_limit=facts.answer_limit,
         )
 
     def _candidates(self, facts: CallFacts, only: str | None) -> Sequence[Candidate]:

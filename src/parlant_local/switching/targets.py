@@ -70,8 +70,10 @@ class CallFacts:
     schema: str = ""
     prompt_tokens: int = 0
     """An estimate."""
+    answer_limit: int | None = None
+    """``max_tokens`` of the call."""
     answer_tokens: int = 512
-    """At most, where the call says; else a guess."""
+    """As many at most where the call says so; else a guess."""
     deadline: float | None = None
     """Seconds from the start of the call."""
 
@@ -88,6 +90,7 @@ class CallFacts:
             requirements=base.also(*needs),
             schema=params.prefix_group or "",
             prompt_tokens=sum(estimate_tokens(message.content or "") for message in messages),
+            answer_limit=params.max_tokens,
             answer_tokens=params.max_tokens or 512,
             deadline=params.deadline,
         )
