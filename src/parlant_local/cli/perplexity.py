@@ -56,10 +56,10 @@ def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
     if sys.stderr.isatty():
         click.echo(err=True)
     if as_json:
-        emit_json({"model": model, "perplexity": result.value, **dataclasses.asdict(result)})
+        emit_json({"model": model, **dataclasses.asdict(result)})
     else:
         click.echo(
-            f"perplexity {result.value:.4f} ± {result.error:.4f} over {result.scored} of {result.tokens} tokens "
+            f"perplexity {result.perplexity:.4f} ± {result.error:.4f} over {result.scored} of {result.tokens} tokens "
             f"({result.windows} window{'s' if result.windows > 1 else ''} of {result.n_ctx}), {result.seconds:.1f} s"
         )
 

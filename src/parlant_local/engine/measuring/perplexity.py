@@ -23,11 +23,11 @@ __all__ = ["Perplexity", "measure_perplexity"]
 
 @dataclass(frozen=True, slots=True)
 class Perplexity:
-    """``value`` is exp of the mean negative log-likelihood (natural) over ``scored`` tokens."""
+    """``perplexity`` is exp of the mean negative log-likelihood (natural) over ``scored`` tokens."""
 
-    value: float
+    perplexity: float
     error: float
-    """Standard error of ``value``, tokens taken as independent."""
+    """Its standard error, tokens taken as independent."""
     tokens: int
     """Of the text, BOS not counted."""
     scored: int

@@ -1,0 +1,156 @@
+"""`parlant-local bench`: how fast a model is here, and which settings make it fastest."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parlant_local.cli.options import (
+    chat_format,
+    emit_json,
+    make_settings,
+    model_argument,
+    model_options,
+    run,
+)
+from parlant_local.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from parlant_local.engine.measuring.speed import Measurement
+    from parlant_local.engine.measuring.tuning import Trial
+    from parlant_local.settings import Settings
+
+__all__ = ["bench"]
+
+
+@click.command()
+@model_argument
+@click.option("--prompts", default="128,512,2048", show_default=True, metavar="SIZES", help="Prompt sizes to read.")
+@click.option("--batches", default="1,2,4,8", show_default=True, metavar="SIZES", help="Answers to write at once.")
+@click.option("--tokens", default=48, show_default=True, type=click.IntRange(2), help="Tokens of each answer.")
+@click.option("--depth", default=64, show_default=True, type=click.IntRange(1), help="Prompt tokens before an answer.")
+@click.option("--runs", default=3, show_default=True, type=click.IntRange(1), help="Runs of each; the median counts.")
+@click.option("--save", is_flag=True, help="Try cache layouts, attention and batch sizes, and keep what is fastest.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@model_options
+def bench(
+    model: str,
+    prompts: str,
+    batches: str,
+    tokens: int,
+    depth: int,
+    runs: int,
+    save: bool,
+    as_json: bool,
+    **arguments: Any,
+) -> None:
+    """Measure how many tokens per second a model reads (prefill) and writes (decode) on this machine.
+
+    With --save, measure first which settings suit model and machine; they hold from then on, wherever nothing else is set.
+    MODEL is a catalogue id, a reference or a GGUF path.
+    """
+    from parlant_local.catalog import LocalModelManager
+
+    prompt_sizes, batch_sizes = _sizes("--prompts", prompts), _sizes("--batches", batches)
+    chat_format(arguments)
+    settings = make_settings(arguments)
+    path = LocalModelManager(settings=settings).resolve(model)
+    report: dict[str, Any] = {"model": model, "file": path.name}
+    if save:
+        report["saved"] = _tune(path, settings, runs, quiet=as_json)
+    rows = _measure(path, settings, prompt_sizes, batch_sizes, runs, tokens, depth, report)
+    report["measurements"] = [dataclasses.asdict(row) for row in rows]
+    if as_json:
+        emit_json(report)
+    else:
+        _table(rows, report)
+
+
+def _sizes(option: str, text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        sizes = []
+    if not sizes or min(sizes) < 1:
+        raise BadRequestError(f"{option} must be whole numbers with commas between them, not {text!r}.")
+    return sizes
+
+
+def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str, Any]:
+    from parlant_local.engine.measuring.saved import save_settings, saved_file
+    from parlant_local.engine.measuring.tuning import tune
+
+    def tell(trial: Trial) -> None:
+        ran = f"{trial.ratio:.2f} of the best so far" if trial.ratio is not None else f"did not run ({trial.reason})"
+        click.echo(f"{_listed(trial.settings):<60} {ran}", err=quiet)
+
+    tuning = run(tune(path, settings.engine, runs=max(runs, 5), progress=tell))
+    file = saved_file(settings.home, path)
+    details = {
+        "model": path.name,
+        "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "trials": [dataclasses.asdict(trial) for trial in tuning.trials],
+    }
+    save_settings(file, tuning.settings, details)
+    click.echo(f"Saved {_listed(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
+    return {"settings": dict(tuning.settings), "file": str(file), "trials": details["trials"]}
+
+
+def _listed(settings: Any) -> str:
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _measure(
+    path: Path,
+    settings: Settings,
+    prompts: list[int],
+    batches: list[int],
+    runs: int,
+    tokens: int,
+    depth: int,
+    report: dict[str, Any],
+) -> list[Measurement]:
+    from parlant_local.engine import LlamaEngine
+    from parlant_local.engine.measuring.saved import with_saved
+    from parlant_local.engine.measuring.speed import measure_decode, measure_prefill
+    from parlant_local.observability import ConsoleLogger
+
+    logger = ConsoleLogger("warning")
+    chosen = with_saved(settings.engine, settings.home, path, logger)
+    if chosen.n_ctx is None:  # room for what is measured, no more: a large cache would only cost memory
+        needed = max(max(prompts) + 1, depth + 2 + tokens)
+        chosen = chosen.model_copy(update={"n_ctx": needed})
+    chosen = chosen.model_copy(update={"n_seq_max": max(chosen.n_seq_max or 1, *batches)})
+
+    async def work() -> list[Measurement]:
+        engine = LlamaEngine(path, settings=chosen, logger=logger)
+        try:
+            rows = await measure_prefill(engine, prompts, runs)
+            rows += await measure_decode(engine, batches, runs, depth=depth, answer=tokens)
+            layout = engine.sizing.layout
+            report["settings"] = {
+                "n_ctx": layout.n_ctx,
+                "unified_kv": layout.unified,
+                "flash_attention": chosen.flash_attention,
+                "n_batch": layout.n_batch,
+                "n_ubatch": layout.n_ubatch,
+                "n_threads": layout.n_threads,
+                "n_threads_batch": layout.n_threads_batch,
+            }
+            return rows
+        finally:
+            await engine.close()
+
+    return run(work())
+
+
+def _table(rows: list[Measurement], report: dict[str, Any]) -> None:
+    click.echo(f"{report['file']}: {_listed(report['settings'])}")
+    click.echo(f"{'':<8} {'size':>12} {'tokens/s':>10}")
+    for row in rows:
+        unit = "tokens" if row.kind == "prefill" else "at once"
+        click.echo(f"{row.kind:<8} {row.size:>4} {unit:<7} {row.tokens_per_second:>10.1f}")

@@ -1,0 +1,112 @@
+"""Which cache layout, attention and batch sizes are fastest here: tried one after the other on a crowd of requests."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parlant_local.engine.measuring.speed import Workload, crowd_seconds
+from parlant_local.errors import EngineError
+from parlant_local.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from parlant_local.engine.engine import LlamaEngine
+    from parlant_local.observability import Logger
+
+__all__ = ["Trial", "Tuning", "tune"]
+
+# Defaults are where it starts, so only other values are tried.
+_CHOICES: tuple[Mapping[str, Any], ...] = (
+    {"unified_kv": True},
+    {"unified_kv": False},
+    {"flash_attention": "off"},
+    {"flash_attention": "on"},
+    {"n_ubatch": 128},
+    {"n_ubatch": 256},
+    {"n_ubatch": 1024},
+    {"n_batch": 1024},
+)
+_WORTH_IT = 0.95
+"""A change must be this much faster, and in all pairs of runs but one: less is noise, and defaults are well tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """``settings`` against the best before them, run by turns so that both met the same weather."""
+
+    settings: Mapping[str, Any]
+    ratio: float | None
+    """Time over that of the best so far, the median of the pairs; below 1 is faster. None: it did not run."""
+    seconds: float | None = None
+    """Median time of the crowd."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """``settings``: keys of :class:`EngineSettings` and the values that won; none where the defaults did."""
+
+    settings: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+
+
+async def tune(
+    path: Path,
+    settings: EngineSettings,
+    *,
+    workload: Workload | None = None,
+    runs: int = 5,
+    logger: Logger | None = None,
+    progress: Callable[[Trial], None] | None = None,
+) -> Tuning:
+    """Tries each choice with the best of the others so far. Loads the model for each; nothing else should run meanwhile.
+
+    Choices that ``settings`` already make are not tried. Raises what loading raises where not even the defaults run.
+    """
+    workload = workload or Workload()
+    n_ctx = workload.shared + workload.own + workload.answer
+    fixed = settings.model_dump(exclude_unset=True)
+    base = {**fixed, "n_ctx": n_ctx, "n_seq_max": workload.requests}
+
+    def engine(changes: Mapping[str, Any]) -> LlamaEngine:
+        from parlant_local.engine.engine import LlamaEngine
+
+        return LlamaEngine(path, settings=EngineSettings.model_validate(base | dict(changes)), logger=logger)
+
+    best: dict[str, Any] = {}
+    champion = engine(best)
+    trials: list[Trial] = []
+    try:
+        await crowd_seconds(champion, workload)  # warms pages, threads and caches
+        for choice in _CHOICES:
+            if choice.keys() & fixed.keys():
+                continue
+            candidate = {**best, **choice}
+            challenger = engine(candidate)
+            trial = await _compare(champion, challenger, candidate, workload, runs)
+            trials.append(trial)
+            if progress is not None:
+                progress(trial)
+            if trial.ratio is not None and trial.ratio < _WORTH_IT:
+                best, champion, challenger = candidate, challenger, champion
+            await challenger.close()
+    finally:
+        await champion.close()
+    return Tuning(best, tuple(trials))
+
+
+async def _compare(
+    champion: LlamaEngine, challenger: LlamaEngine, candidate: Mapping[str, Any], workload: Workload, runs: int
+) -> Trial:
+    try:
+        await crowd_seconds(challenger, workload)
+    except EngineError as error:
+        return Trial(candidate, None, reason=str(error))
+    pairs = [(await crowd_seconds(challenger, workload), await crowd_seconds(champion, workload)) for _ in range(runs)]
+    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+    if sum(ours >= theirs for ours, theirs in pairs) > 1:
+        ratio = max(ratio, 1.0)
+    return Trial(candidate, ratio, statistics.median(ours for ours, _ in pairs))
