@@ -13,21 +13,35 @@ from parlant_local.settings.engine import EngineSettings, PrefixSettings
 from parlant_local.settings.generation import GenerationSettings, OutputLimits
 from parlant_local.settings.loading import load_settings
 from parlant_local.settings.moderation import ModerationSettings
+from parlant_local.settings.server import (
+    AuthSettings,
+    CorsSettings,
+    LimitSettings,
+    LoggingSettings,
+    ServedModelSettings,
+    ServerSettings,
+)
 from parlant_local.settings.switching import BreakerSettings, BudgetSettings, SwitcherSettings, TargetSettings
 from parlant_local.settings.tree import Settings
 
 __all__ = [
+    "AuthSettings",
     "BreakerSettings",
     "BudgetSettings",
+    "CorsSettings",
     "DownloadSettings",
     "EmbeddingSettings",
     "EndpointSettings",
     "EngineSettings",
     "GenerationSettings",
+    "LimitSettings",
+    "LoggingSettings",
     "ModerationSettings",
     "OllamaSettings",
     "OutputLimits",
     "PrefixSettings",
+    "ServedModelSettings",
+    "ServerSettings",
     "Settings",
     "SwitcherSettings",
     "TargetSettings",

@@ -16,6 +16,14 @@ from parlant_local.settings.engine import EngineSettings
 from parlant_local.settings.generation import GenerationSettings
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.section import Section
+from parlant_local.settings.server import (
+    AuthSettings,
+    CorsSettings,
+    LimitSettings,
+    LoggingSettings,
+    ServedModelSettings,
+    ServerSettings,
+)
 from parlant_local.settings.switching import SwitcherSettings
 
 __all__ = ["Settings"]
@@ -52,6 +60,14 @@ class Settings(Section):
     ollama: OllamaSettings = OllamaSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     """Endpoints that speak OpenAI's API, by name."""
+
+    server: ServerSettings = ServerSettings()
+    cors: CorsSettings = CorsSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
+    logging: LoggingSettings = LoggingSettings()
+    models: dict[str, ServedModelSettings] = Field(default_factory=dict)
+    """Models that ``serve`` offers under names of their own, next to their catalogue ids."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
