@@ -78,7 +78,7 @@ def probe(render: Render, *, with_tools: bool) -> Capabilities:
         late_systems=shows(["needle-system", "needle-late"], system, _USER, answer, late, _USER),
         tools=with_tools and shows(["needle_tool"], _USER),
         tool_calls=calls,
-        tool_results=calls and shows(["needle-result"], _USER, _call(as_object, as_null), _RESULT),
+        tool_results=shows(["needle-result"], _USER, _call(as_object, as_null) if calls else answer, _RESULT),
         object_arguments=as_object,
         null_content=as_null,
     )

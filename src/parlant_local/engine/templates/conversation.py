@@ -87,22 +87,26 @@ def described_tools(messages: Sequence[Message], tools: Sequence[Tool], form: Ca
     return (Message.system(text), *messages)
 
 
-def without_tool_roles(messages: Iterable[Message], form: CallFormat, *, results_only: bool) -> tuple[Message, ...]:
-    """Calls and results told in plain messages, for templates that have no place for them."""
+def without_tool_roles(
+    messages: Iterable[Message], form: CallFormat, *, calls: bool, results: bool
+) -> tuple[Message, ...]:
+    """``calls`` and ``results`` told in plain messages, for templates that have no place for them."""
+    if not (calls or results):
+        return tuple(messages)
     names: dict[str, str] = {}
-    result: list[Message] = []
+    told: list[Message] = []
     for message in messages:
         if message.tool_calls:
             names.update((call.id, call.name) for call in message.tool_calls)
-            if not results_only:
+            if calls:
                 written = form.write([(call.name, call.arguments or "{}") for call in message.tool_calls])
                 content = f"{message.content}\n{written}" if message.content else written
                 message = replace(message, content=content, tool_calls=())
-        elif message.role in ("tool", "function"):
+        elif results and message.role in ("tool", "function"):
             name = message.name or names.get(message.tool_call_id or "") or "the function"
             message = Message.user(f"Result of {name}:\n{message.content or ''}")
-        result.append(message)
-    return tuple(result)
+        told.append(message)
+    return tuple(told)
 
 
 def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Message, ...]:

@@ -101,8 +101,9 @@ class ChatTemplate:
         listed: Sequence[Mapping[str, Any]] | None = [tool.to_openai() for tool in tools] or None
         if listed and not can.tools:
             conversation, listed = described_tools(conversation, tools, form), None
-        if not can.tool_results:
-            conversation = without_tool_roles(conversation, form, results_only=can.tool_calls)
+        # A template that passes every role through shows results of tools, too, to a model that never saw such a role.
+        results = can.tool_results and (can.tool_calls or self.profile.tools != "json")
+        conversation = without_tool_roles(conversation, form, calls=not can.tool_calls, results=not results)
         if not (can.system and can.late_systems):
             conversation = fold_systems(conversation, keep_first=can.system)
 

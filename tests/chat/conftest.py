@@ -1,0 +1,47 @@
+"""The shipped model behind the real engine, small and quick."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import parlant_local
+from parlant_local.backends.llama_cpp import LlamaCppBackend
+from parlant_local.settings import EngineSettings, Settings
+
+TINY = Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf"
+REPOSITORY = Path(__file__).parents[2]
+SHARED = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own for every test, and none of the developer's settings."""
+    for name in list(os.environ):
+        if name.startswith("PARLANT_LOCAL_") or name in ("CONFIG_PATH", "HF_HUB_OFFLINE"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("PARLANT_LOCAL_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def documented() -> dict[str, Any]:
+    """What the shipped model promises to know and do."""
+    return dict(json.loads(TINY.with_suffix(".json").read_text("utf-8")))
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    return Settings(home=home, engine=EngineSettings(n_ctx=1024, n_seq_max=4))
+
+
+@pytest.fixture
+async def tiny(settings: Settings) -> AsyncIterator[LlamaCppBackend]:
+    async with LlamaCppBackend(TINY, settings=settings) as backend:
+        yield backend
