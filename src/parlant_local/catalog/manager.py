@@ -18,12 +18,15 @@ from parlant_local.catalog.lookup import by_reference, find, near_misses, unusab
 from parlant_local.catalog.names import local_id
 from parlant_local.catalog.offline import check_online, offline_by_environment
 from parlant_local.catalog.pending import current, discard
+from parlant_local.catalog.recommend import Recommendation, recommend
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
 from parlant_local.catalog.references import HubReference, OllamaReference, PathReference, Reference, parse_reference
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
 from parlant_local.catalog.shipped import SHIPPED_ID, shipped_model
 from parlant_local.catalog.sources.huggingface import NoGGUFError
+from parlant_local.catalog.speed import prefill_operations
 from parlant_local.errors import CatalogError, ModelInUseError, ModelNotFoundError, ReferenceError_, VerificationError
+from parlant_local.gguf_info import available_memory
 from parlant_local.observability import ConsoleLogger, Logger, NullLogger
 from parlant_local.settings import Settings, load_settings
 
@@ -148,6 +151,15 @@ class LocalModelManager:
                 hint=f"Use it as {model.id} through the ollama backend, or pull it without --via daemon.",
             )
         return model.path
+
+    def recommend(self, limit: int = 5, *, measure: bool = True, again: bool = False) -> list[Recommendation]:
+        """Models to pull for this machine: those that fit its memory, with seconds per Parlant turn to expect.
+
+        The first call measures how fast the machine reads prompts (a few seconds, remembered); ``measure=False`` leaves
+        the seconds out where it has not been measured, ``again`` measures anew. No network; the model that comes with the package is never named.
+        """
+        operations = prefill_operations(self.settings.home, measure=measure, again=again)
+        return recommend(available_memory(), operations, limit)
 
     def _records(self) -> dict[str, LocalModel]:
         """Everything that is known, each record's state checked against the disk."""

@@ -1,0 +1,79 @@
+"""Which models suit a machine: those that fit its memory, by what a Parlant turn on them takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parlant_local.catalog.records import ModelType
+from parlant_local.catalog.short_names import SHORT_NAMES, ShortName
+
+__all__ = ["COLD_TURN_TOKENS", "WARM_TURN_TOKENS", "Recommendation", "recommend"]
+
+COLD_TURN_TOKENS = 45_000
+"""Prompt tokens of a turn with ten guidelines, when nothing of it was seen before."""
+WARM_TURN_TOKENS = COLD_TURN_TOKENS // 10
+"""What is left of them once prefixes are retained."""
+
+_CELLS = 16_384  # KV cache for a turn's concurrent calls, their prefixes shared
+_COMPUTE_BYTES = 512 << 20
+_RESERVE = 0.92  # of the memory: the rest is for everything else on the machine
+_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A model to pull. Seconds are for reading the prompts of one turn; writing answers comes on top."""
+
+    name: str
+    """For ``parlant-local pull``."""
+    hub: str
+    type: ModelType
+    parameters: float
+    """Billions."""
+    size: int
+    """Bytes to download, at Q4_K_M."""
+    memory: int
+    """Bytes while it runs: weights, a cache of 16k cells, compute buffers."""
+    cold_turn_seconds: float | None
+    """None where this machine has not been measured."""
+    warm_turn_seconds: float | None
+    reasoning: bool
+    """Whether it thinks before it answers, which takes longer."""
+    responsive: bool
+    """Whether a warmed turn's prompts are read within half a minute."""
+
+
+def recommend(memory: int, operations_per_second: float | None, limit: int = 5) -> list[Recommendation]:
+    """Chat models that fit into ``memory`` bytes, the most capable responsive ones first, then the quickest others."""
+    found = [_rate(entry, operations_per_second) for entry in SHORT_NAMES if entry.type is not ModelType.EMBEDDING]
+    fitting = [item for item in found if item.memory <= memory * _RESERVE]
+    quick = sorted((item for item in fitting if item.responsive), key=_capability, reverse=True)
+    slow = sorted(
+        (item for item in fitting if not item.responsive),
+        key=lambda item: (item.warm_turn_seconds or 0.0, -item.parameters),
+    )
+    if not fitting:
+        return []
+    return (quick + slow)[:limit]
+
+
+def _rate(entry: ShortName, operations: float | None) -> Recommendation:
+    per_token = 2 * entry.active_parameters * 1e9
+    cold = COLD_TURN_TOKENS * per_token / operations if operations else None
+    warm = WARM_TURN_TOKENS * per_token / operations if operations else None
+    return Recommendation(
+        name=entry.name,
+        hub=f"{entry.hub}:Q4_K_M",
+        type=entry.type,
+        parameters=entry.parameters,
+        size=entry.size,
+        memory=entry.size + entry.kv_bytes(_CELLS) + _COMPUTE_BYTES,
+        cold_turn_seconds=cold,
+        warm_turn_seconds=warm,
+        reasoning=entry.reasoning,
+        responsive=warm is None or warm <= _PATIENCE_SECONDS,
+    )
+
+
+def _capability(item: Recommendation) -> tuple[float, bool]:
+    return item.parameters, not item.reasoning

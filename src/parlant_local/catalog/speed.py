@@ -1,0 +1,173 @@
+"""How fast this machine reads prompts: one measurement with llama.cpp itself, remembered.
+
+A prompt token costs about two operations per parameter, so a rate measured on a small model of random weights tells the
+rate of any other: ``tokens per second = operations per second / (2 * active parameters)``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from parlant_local.errors import EngineError
+
+__all__ = ["measure_prefill", "prefill_operations"]
+
+_WIDTH, _FEED_FORWARD, _LAYERS, _KV_WIDTH, _VOCABULARY, _HEADS = 2048, 5632, 2, 512, 256, 32
+_TOKENS, _ROUNDS = 512, 3
+_SECONDS_AT_MOST = 180
+_Q4_K, _F32 = 12, 0
+
+
+def prefill_operations(home: Path, *, measure: bool = True, again: bool = False) -> float | None:
+    """Operations per second while reading prompts, measured once per machine, core count and llama.cpp version.
+
+    ``again`` measures anew, for when the machine was busy the first time.
+    """
+    path = home / "machine.json"
+    known = _key()
+    try:
+        saved = json.loads(path.read_text("utf-8"))
+        if not again and saved.get("key") == known and saved["prefill_operations_per_second"] > 0:
+            return float(saved["prefill_operations_per_second"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        saved = None
+    if not measure:
+        return None
+    rate = measure_prefill()
+    home.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps({"key": known, "prefill_operations_per_second": rate}), "utf-8")
+    scratch.replace(path)
+    return rate
+
+
+def _key() -> str:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{os.uname().nodename} {os.uname().machine} {cores} llama-cpp-python {metadata.version('llama-cpp-python')}"
+
+
+def measure_prefill() -> float:
+    """Operations per second, measured in a process of its own (a few seconds). Raises :class:`EngineError`."""
+    with tempfile.TemporaryDirectory(prefix="parlant-local-") as folder:
+        model = Path(folder) / "random.gguf"
+        _write_random_model(model)
+        command = [sys.executable, "-m", "parlant_local.catalog.speed", str(model)]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_AT_MOST, check=False)
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"Measuring took more than {_SECONDS_AT_MOST} s.", hint="Is the machine busy?") from None
+    if result.returncode != 0:
+        last = result.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise EngineError(f"llama.cpp could not be measured: {last[0]}", hint="See `parlant-local doctor`.")
+    seconds = float(result.stdout.split()[-1])
+    return 2 * _parameters() * _TOKENS / seconds
+
+
+def _parameters() -> int:
+    return sum(rows * columns for name, columns, rows in _matrices() if name.startswith("blk"))
+
+
+def _matrices() -> Iterable[tuple[str, int, int]]:
+    """(name, columns, rows) of every quantized tensor."""
+    yield "token_embd.weight", _WIDTH, _VOCABULARY
+    for layer in range(_LAYERS):
+        prefix = f"blk.{layer}."
+        yield prefix + "attn_q.weight", _WIDTH, _WIDTH
+        yield prefix + "attn_k.weight", _WIDTH, _KV_WIDTH
+        yield prefix + "attn_v.weight", _WIDTH, _KV_WIDTH
+        yield prefix + "attn_output.weight", _WIDTH, _WIDTH
+        yield prefix + "ffn_gate.weight", _WIDTH, _FEED_FORWARD
+        yield prefix + "ffn_up.weight", _WIDTH, _FEED_FORWARD
+        yield prefix + "ffn_down.weight", _FEED_FORWARD, _WIDTH
+
+
+def _write_random_model(path: Path) -> None:
+    """A llama of random Q4_K weights, without a vocabulary."""
+    tensors: list[tuple[str, tuple[int, ...], int, bytes]] = []
+    chooser = random.Random(7)
+    for name, columns, rows in _matrices():
+        # Small scales, then noise: the arithmetic does not depend on the values, only on their not being infinite.
+        block = struct.pack("<ee", 0.001, 0.001) + chooser.randbytes(140)
+        tensors.append((name, (columns, rows), _Q4_K, block * (rows * columns // 256)))
+    ones = struct.pack("<f", 1.0) * _WIDTH
+    norms = ["output_norm.weight", *(f"blk.{i}.{kind}_norm.weight" for i in range(_LAYERS) for kind in ("attn", "ffn"))]
+    tensors += [(name, (_WIDTH,), _F32, ones) for name in norms]
+    keys = {
+        "general.architecture": "llama",
+        "tokenizer.ggml.model": "no_vocab",
+        "llama.vocab_size": _VOCABULARY,
+        "llama.context_length": 4096,
+        "llama.embedding_length": _WIDTH,
+        "llama.block_count": _LAYERS,
+        "llama.feed_forward_length": _FEED_FORWARD,
+        "llama.attention.head_count": _HEADS,
+        "llama.attention.head_count_kv": _HEADS * _KV_WIDTH // _WIDTH,
+        "llama.attention.layer_norm_rms_epsilon": 1e-5,
+        "llama.rope.dimension_count": _WIDTH // _HEADS,
+    }
+    header = bytearray(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(keys)))
+    for key, value in keys.items():
+        header += _text(key)
+        if isinstance(value, str):
+            header += struct.pack("<I", 8) + _text(value)
+        else:
+            header += struct.pack(
+                "<If" if isinstance(value, float) else "<II", 6 if isinstance(value, float) else 4, value
+            )
+    offset = 0
+    for name, shape, kind, data in tensors:
+        header += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+        offset += len(data) + -len(data) % 32
+    with path.open("wb") as file:
+        file.write(header + b"\0" * (-len(header) % 32))
+        for _, _, _, data in tensors:
+            file.write(data + b"\0" * (-len(data) % 32))
+
+
+def _text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def _time_prefill(model_path: str) -> float:
+    """Seconds that one prompt of :data:`_TOKENS` takes, the best of a few."""
+    import llama_cpp
+
+    llama_cpp.llama_backend_init()
+    model_options = llama_cpp.llama_model_default_params()
+    model_options.n_gpu_layers = 999
+    model = llama_cpp.llama_model_load_from_file(model_path.encode(), model_options)
+    if not model:
+        raise EngineError("The model of random weights did not load.")
+    options = llama_cpp.llama_context_default_params()
+    options.n_ctx = options.n_batch = options.n_ubatch = _TOKENS
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    options.n_threads = options.n_threads_batch = cores
+    context = llama_cpp.llama_init_from_model(model, options)
+    if not context:
+        raise EngineError("The context of the measurement could not be made.")
+    tokens = (llama_cpp.llama_token * _TOKENS)(*(i % _VOCABULARY for i in range(_TOKENS)))
+    best = float("inf")
+    for _ in range(_ROUNDS):
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
+        start = time.perf_counter()
+        if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, _TOKENS)) != 0:
+            raise EngineError("llama_decode failed.")
+        llama_cpp.llama_synchronize(context)
+        best = min(best, time.perf_counter() - start)
+    llama_cpp.llama_free(context)
+    llama_cpp.llama_model_free(model)
+    return best
+
+
+if __name__ == "__main__":
+    print(_time_prefill(sys.argv[1]))

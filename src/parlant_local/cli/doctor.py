@@ -1,0 +1,231 @@
+"""``doctor``: what this machine can do, what is set up, and where settings come from."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parlant_local.cli.catalogue import catalogue_options, make_manager
+from parlant_local.cli.options import emit_json
+
+if TYPE_CHECKING:
+    from parlant_local.catalog import LocalModelManager
+
+__all__ = ["doctor"]
+
+_WHEELS = "https://abetlen.github.io/llama-cpp-python/whl"
+# CUDA versions that have a wheel index of their own, newest first.
+_CUDA_INDEXES = ((13, 2), (13, 0), (12, 5), (12, 4), (12, 3), (12, 2), (12, 1), (11, 8))
+_PACKAGES = (
+    "parlant-local",
+    "llama-cpp-python",
+    "llguidance",
+    "huggingface_hub",
+    "openai",
+    "ollama",
+    "parlant",
+    "fastapi",
+)
+
+
+@click.command()
+@catalogue_options
+def doctor(as_json: bool, **catalogue: Any) -> None:
+    """Tell what this machine can do, what is set up, and where settings come from."""
+    manager = make_manager(**catalogue)
+    report = asyncio.run(_report(manager))
+    if as_json:
+        emit_json(report)
+        return
+    for section, values in report.items():
+        click.echo(section.replace("_", " "))
+        if isinstance(values, dict):
+            for key, value in values.items():
+                click.echo(f"  {key:<18} {_plain(value)}")
+        else:
+            for value in values or ["none"]:
+                click.echo(f"  {value}")
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+async def _report(manager: LocalModelManager) -> dict[str, Any]:
+    await manager.initialize()
+    models = manager.list_models(states="all")
+    gpu = _gpu()
+    advice = []
+    llama = _llama_cpp()
+    if gpu["kind"] and not llama.get("gpu_offload"):
+        advice.append(
+            f"A {gpu['kind']} GPU is here, but llama-cpp-python is built without it. To use it: {gpu['install']}"
+        )
+    if all(model.shipped for model in models):
+        advice.append("Only the small model that comes along is here: `parlant-local recommend` names real ones.")
+    for model in models:
+        if model.state == "broken":
+            advice.append(f"{model.id} is broken: {model.reason}. See `parlant-local verify {model.id}`.")
+    return {
+        "system": {
+            "python": f"{platform.python_version()} ({sys.executable})",
+            "platform": platform.platform(),
+            **{name: _version(name) for name in _PACKAGES},
+        },
+        "llama_cpp": llama,
+        "hardware": _hardware() | {"gpu": gpu["kind"], "gpu_name": gpu["name"], "gpu_wheels": gpu["install"]},
+        "storage": _storage(manager),
+        "network": await _network(manager),
+        "models": {
+            "available": sum(m.state == "available" for m in models),
+            "other": sum(m.state != "available" for m in models),
+        },
+        "settings": {
+            key: f"{_setting(manager, key)}   (from {origin})" for key, origin in manager.settings.origins.items()
+        },
+        "advice": advice,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _llama_cpp() -> dict[str, Any]:
+    """Build and features, asked in a process of its own: a build for another processor dies of an illegal instruction."""
+    code = (
+        "import llama_cpp as l; print(int(l.llama_supports_gpu_offload())); print(l.llama_print_system_info().decode())"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    if result.returncode != 0:
+        why = (result.stderr.strip().splitlines() or [f"it ended with signal {-result.returncode}"])[-1]
+        return {"works": False, "why": why, "install": f"pip install llama-cpp-python --extra-index-url {_WHEELS}/cpu"}
+    offload, _, features = result.stdout.partition("\n")
+    on = [
+        item.strip().removesuffix(" = 1")
+        for item in features.replace("CPU :", "").split("|")
+        if item.strip().endswith("= 1")
+    ]
+    return {"works": True, "gpu_offload": offload.strip() == "1", "features": on}
+
+
+def _hardware() -> dict[str, Any]:
+    import psutil
+
+    from parlant_local.catalog.disk import human_bytes
+    from parlant_local.gguf_info import available_memory, total_memory
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": f"{psutil.cpu_count(logical=False) or usable} physical, {usable} usable threads",
+        "memory": f"{human_bytes(available_memory())} available of {human_bytes(total_memory())}",
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return platform.machine()
+
+
+def _gpu() -> dict[str, str | None]:
+    """What accelerator is here, and the command that installs a build for it."""
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return {"kind": "Metal", "name": "Apple", "install": _wheel_command("metal")}
+    if shutil.which("nvidia-smi"):
+        name = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+        if name:
+            return {"kind": "CUDA", "name": name.splitlines()[0], "install": _wheel_command(_cuda_index())}
+    if Path("/dev/kfd").exists():
+        return {"kind": "ROCm", "name": "AMD", "install": _wheel_command("rocm72")}
+    if shutil.which("vulkaninfo") and (summary := _output("vulkaninfo", "--summary")):
+        names = [line.partition("=")[2].strip() for line in summary.splitlines() if "deviceName" in line]
+        if real := [name for name in names if "llvmpipe" not in name]:
+            return {"kind": "Vulkan", "name": real[0], "install": _wheel_command("vulkan")}
+    return {"kind": None, "name": None, "install": None}
+
+
+def _wheel_command(index: str) -> str:
+    return f"pip install --force-reinstall --no-cache-dir llama-cpp-python --extra-index-url {_WHEELS}/{index}"
+
+
+def _cuda_index() -> str:
+    """The newest index that the driver can run: its CUDA version stands in nvidia-smi's table."""
+    table = _output("nvidia-smi") or ""
+    version = table.partition("CUDA Version:")[2].split("|")[0].split()[:1]
+    major, _, minor = (version[0] if version else "12.4").partition(".")
+    if major.isdigit() and minor.isdigit():
+        for index in _CUDA_INDEXES:
+            if index <= (int(major), int(minor)):
+                return f"cu{index[0]}{index[1]}"
+    return "cu124"
+
+
+def _output(*command: str) -> str | None:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout if result.returncode == 0 else None
+
+
+def _storage(manager: LocalModelManager) -> dict[str, Any]:
+    from parlant_local.catalog.disk import human_bytes
+
+    def free(path: Path) -> str:
+        place = path
+        while not place.exists():
+            place = place.parent
+        return f"{path} ({human_bytes(shutil.disk_usage(place).free)} free)"
+
+    return {
+        "models": free(manager.models_dir),
+        "hub cache": free(manager.hub_cache),
+        "home": str(manager.settings.home),
+    }
+
+
+async def _network(manager: LocalModelManager) -> dict[str, Any]:
+    from huggingface_hub import get_token
+
+    from parlant_local.catalog.sources.huggingface import hub_endpoint
+    from parlant_local.catalog.sources.ollama_daemon import daemon_host, is_reachable
+
+    values: dict[str, Any] = {
+        "offline": manager.offline,
+        "hub": hub_endpoint(),
+        "ollama": daemon_host(manager.settings),
+    }
+    if manager.offline:
+        return values
+    values["hub token"] = "present" if get_token() else "not set"
+    values["ollama reachable"] = await is_reachable(manager.settings)
+    return values
+
+
+def _setting(manager: LocalModelManager, key: str) -> object:
+    value: object = manager.settings
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
+    return value

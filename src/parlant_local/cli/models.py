@@ -1,0 +1,302 @@
+"""The verbs of the catalogue: pull, add, list, show, rm, verify.
+
+Exit codes: 0 done, 1 failed (``verify``: something is broken), 2 wrong usage or settings, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parlant_local.cli.catalogue import SOURCES, TYPES, catalogue_options, make_manager
+from parlant_local.cli.options import emit_json
+from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
+
+if TYPE_CHECKING:
+    from parlant_local.catalog import LocalModel, LocalModelManager
+
+__all__ = ["add", "list_", "pull", "rm", "show", "verify"]
+
+
+@click.command()
+@click.argument("model")
+@click.option("--type", "model_type", type=TYPES, help="Its family. Default: read from the file.")
+@click.option("--source", type=SOURCES, help="Where to look. Default: told by the reference.")
+@click.option(
+    "--via",
+    type=click.Choice(["registry", "daemon"]),
+    default="registry",
+    help="For Ollama models: fetch the file from the registry, or have a running Ollama pull it.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@catalogue_options
+def pull(
+    model: str, model_type: str | None, source: str | None, via: Any, quiet: bool, as_json: bool, **catalogue: Any
+) -> None:
+    """Download and verify MODEL.
+
+    MODEL is a reference: user/repo[:quantization], user/repo/file.gguf, hf.co/…, llama3.2:3b, ollama://…, a URL of a .gguf
+    file, or a path. What was fetched before an interruption is kept: pulling again resumes.
+    """
+    from parlant_local.catalog.references import parse_reference
+    from parlant_local.cli.progress import progress_reporter
+
+    manager = make_manager(**catalogue)
+    reference = str(parse_reference(model, source))
+    if reference != model:
+        click.echo(f"{model} is read as {reference}", err=True)
+
+    async def work() -> LocalModel:
+        await manager.initialize()
+        with progress_reporter(quiet) as report:
+            return await manager.download_model(model, model_type, source, progress=report, via=via)
+
+    try:
+        record = asyncio.run(work())
+    except KeyboardInterrupt:
+        click.echo(f"Stopped. What was fetched is kept; to resume: parlant-local pull {model}", err=True)
+        raise
+    if as_json:
+        emit_json(record.as_dict())
+    else:
+        where = record.path if record.path else "in Ollama"
+        click.echo(f"{record.id} is available: {where} ({_size(record)})")
+
+
+@click.command()
+@click.argument("path", required=False)
+@click.option("--name", help="Another name for it.")
+@click.option("--type", "model_type", type=TYPES, help="Its family. Default: read from the file.")
+@click.option("--copy", is_flag=True, help="Copy it into the models folder instead of using it where it is.")
+@click.option("--discover", is_flag=True, help="Add what the Hugging Face cache and Ollama's store hold already.")
+@catalogue_options
+def add(
+    path: str | None,
+    name: str | None,
+    model_type: str | None,
+    copy: bool,
+    discover: bool,
+    as_json: bool,
+    **catalogue: Any,
+) -> None:
+    """Register the GGUF file at PATH (any shard of a split one). It stays where it is unless --copy is given."""
+    if (path is None) != discover:
+        raise click.UsageError("Give a PATH, or --discover.")
+    manager = make_manager(**catalogue)
+
+    async def work() -> list[LocalModel]:
+        await manager.initialize()
+        if path is None:
+            return await manager.discover(register=True)
+        return [await manager.register_model(path, name=name, model_type=model_type, copy=copy)]
+
+    records = asyncio.run(work())
+    if as_json:
+        emit_json([record.as_dict() for record in records] if discover else records[0].as_dict())
+        return
+    for record in records:
+        click.echo(
+            f"{record.id}: {record.state.value.replace('_', ' ')}, {record.path or 'in Ollama'} ({_size(record)})"
+        )
+    if not records:
+        click.echo("Nothing new found.")
+
+
+@click.command("list")
+@click.option("--type", "model_type", type=TYPES, help="Only this family.")
+@click.option("--source", type=SOURCES, help="Only from there.")
+@click.option("--all", "everything", is_flag=True, help="Also what is not usable: downloading, incomplete, broken.")
+@click.option("--discover", is_flag=True, help="What other programs on this machine have, not catalogued here.")
+@catalogue_options
+def list_(
+    model_type: str | None, source: str | None, everything: bool, discover: bool, as_json: bool, **catalogue: Any
+) -> None:
+    """List catalogued models: those that are whole and verified, or all of them."""
+    manager = make_manager(**catalogue)
+
+    async def work() -> list[LocalModel]:
+        await manager.initialize()
+        if discover:
+            return await manager.discover()
+        return manager.list_models(model_type, source, states="all" if everything else ("available",))
+
+    records = asyncio.run(work())
+    if as_json:
+        emit_json([record.as_dict() for record in records])
+        return
+    _print_table(records, manager)
+
+
+def _print_table(records: list[LocalModel], manager: LocalModelManager) -> None:
+    if not records:
+        click.echo(f"No models in {manager.models_dir}. `parlant-local recommend` names some to pull.")
+        return
+    width = max(len(record.id) for record in records)
+    click.echo(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8}  STATE")
+    for record in records:
+        context = f"{record.context_length // 1024}k" if record.context_length else "-"
+        click.echo(
+            f"{record.id:<{width}}  {record.quantization or '-':<8} {_count(record.parameters):>7} "
+            f"{_size(record):>9} {context:>8}  {_state(record)}"
+        )
+
+
+def _state(record: LocalModel) -> str:
+    state = record.state.value.replace("_", " ")
+    if record.done is not None and record.total:
+        state += f" {record.done / record.total:.0%}"
+    if record.reason and record.state != "available":
+        state += f": {record.reason}"
+    return state
+
+
+def _size(record: LocalModel) -> str:
+    from parlant_local.catalog.disk import human_bytes
+
+    return human_bytes(record.size or record.total or 0)
+
+
+def _count(parameters: int | None) -> str:
+    if not parameters:
+        return "-"
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+
+
+@click.command()
+@click.argument("model")
+@click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Context to estimate memory for.")
+@catalogue_options
+def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None:
+    """Show what is known of MODEL: a catalogue id, a reference or a path of a GGUF file."""
+    from parlant_local.gguf_info import available_memory, estimate_memory, read_header
+
+    manager = make_manager(**catalogue)
+    asyncio.run(manager.initialize())
+    record = manager.find(model)
+    data = record.as_dict()
+    if record.state == "available" and record.path is not None:
+        header = read_header(record.path)
+        cells = n_ctx or min(header.context_length or 8192, 8192)
+        estimate = estimate_memory(header, cells)
+        free = available_memory()
+        data["chat_template"] = header.chat_template
+        data["tokenizer"] = header.tokenizer
+        data["vocabulary_size"] = header.vocabulary_size
+        data["memory"] = {
+            "n_ctx": cells,
+            "weights": estimate.weights,
+            "kv_cache": estimate.kv_cache,
+            "compute": estimate.compute,
+            "total": estimate.total,
+            "available": free,
+            "fits": estimate.total <= free,
+        }
+    if as_json:
+        emit_json(data)
+        return
+    for line in _shown(record, data):
+        click.echo(line)
+
+
+def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
+    from parlant_local.catalog.disk import human_bytes
+
+    lines = [record.id]
+
+    def say(label: str, value: object) -> None:
+        if value not in (None, "", 0):
+            lines.append(f"  {label:<14} {value}")
+
+    say("state", _state(record))
+    say(
+        "source",
+        f"{record.source.value} ({', '.join(record.references)})" if record.references else record.source.value,
+    )
+    for item in record.files:
+        say("file", f"{item.path} ({human_bytes(item.size)})")
+        say("sha256", item.sha256)
+    say("architecture", record.architecture)
+    say("parameters", _count(record.parameters))
+    if record.active_parameters != record.parameters:
+        say("active", f"{_count(record.active_parameters)} per token")
+    say("quantization", record.quantization)
+    say("context", f"{record.context_length:,} tokens" if record.context_length else None)
+    say("embedding", record.embedding_length)
+    say("pooling", record.pooling)
+    say("tokenizer", f"{data['tokenizer']}, {data['vocabulary_size'] or 0:,} tokens" if data.get("tokenizer") else None)
+    say("license", record.license)
+    if template := data.get("chat_template"):
+        say("chat template", f"{len(template):,} characters (see it: parlant-local show {record.id} --json)")
+    elif record.path is not None:
+        say("chat template", "none")
+    if memory := data.get("memory"):
+        fits = "fits" if memory["fits"] else "does not fit"
+        say(
+            "memory",
+            f"{human_bytes(memory['total'])} at {memory['n_ctx']:,} tokens (weights {human_bytes(memory['weights'])}, "
+            f"KV cache {human_bytes(memory['kv_cache'])}, compute {human_bytes(memory['compute'])}); "
+            f"{human_bytes(memory['available'])} available: {fits}",
+        )
+    if record.state == "available":
+        say("note", record.reason)
+    return lines
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@catalogue_options
+def rm(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
+    """Delete models. Frees only what nothing else uses; files that were added where they are stay."""
+    from parlant_local.catalog.disk import human_bytes
+
+    manager = make_manager(**catalogue)
+
+    async def work() -> list[dict[str, Any]]:
+        await manager.initialize()
+        results = []
+        for model in models:
+            record = manager.find(model)
+            results.append({"id": record.id, "freed": await manager.delete_model(record.id)})
+        return results
+
+    results = asyncio.run(work())
+    if as_json:
+        emit_json(results)
+        return
+    for result in results:
+        click.echo(f"{result['id']} is deleted; {human_bytes(result['freed'])} freed.")
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL...]")
+@catalogue_options
+def verify(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
+    """Check models' bytes against their digests; all of them if none is named. Exit code 1 if something is broken."""
+    manager = make_manager(**catalogue)
+
+    async def work() -> list[dict[str, Any]]:
+        await manager.initialize()
+        named = [manager.find(model) for model in models]
+        every = [record for record in manager.list_models(states=("available", "broken")) if record.files]
+        results = []
+        for record in named or every:
+            result: dict[str, Any] = {"id": record.id, "ok": True, "reason": ""}
+            try:
+                fresh = await manager.verify_model(record.id)
+                result["sha256"] = fresh.sha256
+            except ModelNotFoundError:
+                raise
+            except (VerificationError, CatalogError) as error:
+                result |= {"ok": False, "reason": str(error)}
+            results.append(result)
+            if not as_json:
+                click.echo(f"{record.id}: {'right' if result['ok'] else result['reason']}")
+        return results
+
+    results = asyncio.run(work())
+    if as_json:
+        emit_json(results)
+    if not all(result["ok"] for result in results):
+        raise click.exceptions.Exit(1)

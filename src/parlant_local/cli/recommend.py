@@ -1,0 +1,56 @@
+"""``recommend``: models that suit this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from parlant_local.cli.catalogue import catalogue_options, make_manager
+from parlant_local.cli.options import emit_json
+
+__all__ = ["recommend"]
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, 50), default=5, show_default=True, help="How many at most.")
+@click.option("--no-measure", is_flag=True, help="Don't measure this machine's speed if it has not been measured yet.")
+@click.option("--again", is_flag=True, help="Measure anew, for when the machine was busy the first time.")
+@catalogue_options
+def recommend(limit: int, no_measure: bool, again: bool, as_json: bool, **catalogue: Any) -> None:
+    """Name models that fit this machine's memory, and how long a Parlant turn on them takes.
+
+    Seconds are for reading the prompts of one turn: about 45,000 tokens the first time, a tenth of them once prefixes are
+    retained. They come from a measured rate; writing the answers comes on top.
+    """
+    from parlant_local.catalog.disk import human_bytes
+    from parlant_local.gguf_info import available_memory
+
+    manager = make_manager(**catalogue)
+    found = manager.recommend(limit, measure=not no_measure, again=again)
+    free = available_memory()
+    if as_json:
+        emit_json({"available_memory": free, "models": [asdict(item) for item in found]})
+        return
+    click.echo(f"{human_bytes(free)} of memory are available.")
+    if not found:
+        click.echo("That is too little for any model in the table; a remote one (see `allow_cloud`) may serve.")
+        return
+    width = max(len(item.name) for item in found)
+    click.echo(f"{'MODEL':<{width}}  {'PARAMS':>7} {'DOWNLOAD':>9} {'MEMORY':>9} {'FIRST TURN':>11} {'WARM TURN':>10}")
+    for item in found:
+        click.echo(
+            f"{item.name:<{width}}  {item.parameters:>6.1f}B {human_bytes(item.size):>9} {human_bytes(item.memory):>9} "
+            f"{_seconds(item.cold_turn_seconds):>11} {_seconds(item.warm_turn_seconds):>10}"
+            + ("  thinks first" if item.reasoning else "")
+        )
+    click.echo(f"To fetch one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
+    if not found[0].responsive:
+        click.echo("No model answers quickly on this machine; a GPU build helps: see `parlant-local doctor`.")
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min"

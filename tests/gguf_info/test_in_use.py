@@ -1,0 +1,47 @@
+"""Locks on files in use, between processes and within one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parlant_local.errors import InvalidModelError, ModelInUseError
+from parlant_local.gguf_info import in_use
+
+
+def test_a_held_file_cannot_be_claimed_and_a_released_one_can(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"x")
+    with in_use.hold(path) as locked, in_use.hold([path]):
+        assert locked
+        with pytest.raises(ModelInUseError, match="loaded"), in_use.claim(path):
+            pass
+    with in_use.claim(path), pytest.raises(ModelInUseError, match="deleted"), in_use.hold(path):
+        pass
+
+
+def test_another_process_counts_and_a_killed_one_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"x")
+    link = tmp_path / "link.gguf"
+    link.symlink_to(path)
+    code = (
+        "import sys, time; from parlant_local.gguf_info import in_use\n"
+        "with in_use.hold(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(link)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(ModelInUseError), in_use.claim(path):
+            pass
+        process.kill()
+    with in_use.claim(path):
+        pass
+
+
+def test_a_file_that_is_gone_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModelError), in_use.hold(tmp_path / "none.gguf"):
+        pass
