@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal
 
+import httpx
 from parlant.client import AsyncParlantClient
 
 from parlant_local.errors import ParlantLocalError
@@ -23,45 +25,70 @@ class Turn:
     said: str
     preambles: tuple[str, ...]
     replies: tuple[str, ...]
+    events: tuple[Mapping[str, Any], ...]
+    """Data of the agent's message events, preambles included."""
     seconds: float
     problem: str = ""
     """Why there is no reply."""
 
 
 class Customer:
-    def __init__(self, address: str, agent_id: str) -> None:
-        self._client = AsyncParlantClient(base_url=address, timeout=4 * _POLL_SECONDS)
+    """One conversation; closed with ``async with``."""
+
+    def __init__(
+        self, address: str, agent_id: str, *, moderation: Literal["auto", "paranoid", "none"] = "none"
+    ) -> None:
+        self._http = httpx.AsyncClient(timeout=4 * _POLL_SECONDS, follow_redirects=True)
+        self._client = AsyncParlantClient(base_url=address, httpx_client=self._http)
         self._agent_id = agent_id
+        self._moderation = moderation
         self._session_id = ""
         self._offset = 0
 
-    async def say(self, text: str) -> Turn:
-        """Posts ``text`` and waits until the agent is done with it, however long an honest model takes."""
+    async def __aenter__(self) -> Customer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def post(self, text: str) -> Any:
+        """Posts ``text`` and returns its event; the agent starts to think."""
         if not self._session_id:
             session = await self._client.sessions.create(agent_id=self._agent_id, allow_greeting=False)
             self._session_id = session.id
-        started = time.monotonic()
         posted = await self._client.sessions.create_event(
-            self._session_id, kind="message", source="customer", message=text
+            self._session_id, kind="message", source="customer", message=text, moderation=self._moderation
         )
         self._offset = posted.offset + 1
-        preambles: list[str] = []
-        replies: list[str] = []
+        return posted
+
+    async def say(self, text: str) -> Turn:
+        """Posts ``text`` and waits until the agent is done with it, however long an honest model takes."""
+        started = time.monotonic()
+        await self.post(text)
+        said: list[Mapping[str, Any]] = []
+        cancelled: set[str] = set()
         problem, done = "", False
         while not done:
             for event in await self._events():
                 self._offset = event.offset + 1
                 data = event.data if isinstance(event.data, Mapping) else {}
+                status = data.get("status") if event.kind == "status" else None
                 if event.kind == "message" and event.source == "ai_agent":
-                    (preambles if _is_preamble(data) else replies).append(str(data.get("message", "")).strip())
-                elif event.kind == "status" and data.get("status") == "error":
+                    said.append(data)
+                elif status == "cancelled":  # an older turn, which this message interrupted
+                    cancelled.add(event.trace_id)
+                elif status == "error":
                     problem, done = _reason(data), True
-                elif event.kind == "status" and data.get("status") == "ready":
+                elif status == "ready" and event.trace_id not in cancelled:
                     done = done or _completed(data)
-        replies = [reply for reply in replies if reply]
+        preambles = [_text(data) for data in said if _is_preamble(data)]
+        replies = [text for data in said if not _is_preamble(data) and (text := _text(data))]
         if not replies and not problem:
             problem = "the agent fell silent"
-        return Turn(text, tuple(preambles), tuple(replies), time.monotonic() - started, problem)
+        return Turn(text, tuple(preambles), tuple(replies), tuple(said), time.monotonic() - started, problem)
 
     async def _events(self) -> list[Any]:
         from parlant.client.core.api_error import ApiError
@@ -76,6 +103,10 @@ class Customer:
             if error.status_code == 504:  # nothing new within the poll
                 return []
             raise ParlantLocalError(f"The Parlant server answered {error.status_code}.") from error
+
+
+def _text(data: Mapping[str, Any]) -> str:
+    return str(data.get("message", "")).strip()
 
 
 def _is_preamble(data: Mapping[str, Any]) -> bool:

@@ -6,7 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -38,19 +39,19 @@ async def hold_demo(settings: Settings, *, say: Say, note: Say) -> None:
     say("")
     note(f"Starting a Parlant server (home: {home}) …")
     from parlant_local.agent.customer import Customer
-    from parlant_local.agent.serving import free_port, running_server
-    from parlant_local.agent.shop import QUESTIONS
+    from parlant_local.agent.serving import running_server
+    from parlant_local.agent.shop import AGENT_ID, QUESTIONS, create_shop_agent
+    from parlant_local.factory import nlp_service
 
     started = time.monotonic()
-    port = free_port()
-    async with _ticking(note, "starting up"):
-        opening = running_server(settings, host="127.0.0.1", port=port)
-        server = await opening.__aenter__()
-    try:
+    async with AsyncExitStack() as stack:
+        async with _ticking(note, "starting up"):
+            opening = running_server(partial(nlp_service, settings=settings), create_shop_agent)
+            server = await stack.enter_async_context(opening)
         say(f"A Parlant agent on {model_id}, at {server.address}:")
         before = server.service.stats()["total"]
         say(f"  start-up: {_cost(before, {}, time.monotonic() - started)}")
-        customer = Customer(server.address, server.agent_id)
+        customer = await stack.enter_async_context(Customer(server.address, AGENT_ID))
         for question in QUESTIONS:
             say(f"Customer: {question}")
             async with _ticking(note, "the agent thinks"):
@@ -64,8 +65,6 @@ async def hold_demo(settings: Settings, *, say: Say, note: Say) -> None:
             after = server.service.stats()["total"]
             say(f"  turn: {_cost(after, before, turn.seconds)}")
             before = after
-    finally:
-        await opening.__aexit__(None, None, None)
     say("")
     if is_shipped_model(model_id):
         say(

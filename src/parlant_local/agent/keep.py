@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from parlant_local.agent.home import use_home
 from parlant_local.settings import Settings
@@ -18,9 +19,12 @@ async def keep_agent(settings: Settings, *, host: str, port: int, say: Callable[
     model_id, _ = model_backend(settings)
     home = use_home(settings, model_id)
     from parlant_local.agent.serving import require_free, running_server
+    from parlant_local.agent.shop import create_shop_agent
+    from parlant_local.factory import nlp_service
 
     require_free(host, port)
     say(f"Starting a Parlant server on {model_id} (home: {home}) …")
-    async with running_server(settings, host=host, port=port) as server:
-        say(f"{server.agent_name} is at {server.address} (Parlant's own chat page). Ctrl-C stops.")
+    factory = partial(nlp_service, settings=settings)
+    async with running_server(factory, create_shop_agent, host=host, port=port) as server:
+        say(f"The agent is at {server.address} (Parlant's own chat page). Ctrl-C stops.")
         await server.serving

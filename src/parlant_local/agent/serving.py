@@ -6,28 +6,27 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import parlant.sdk as p
+from lagom import Container
 from parlant.core.nlp.service import NLPService
 
-from parlant_local.agent.shop import create_shop_agent
 from parlant_local.errors import ConfigurationError, ParlantLocalError
-from parlant_local.factory import nlp_service
 from parlant_local.nlp.service import LocalNLPService
-from parlant_local.settings import Settings
 
 __all__ = ["RunningServer", "free_port", "require_free", "running_server"]
+
+
+Factory = Callable[[Container], NLPService]
+Creator = Callable[[p.Server], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class RunningServer:
     address: str
-    agent_id: str
-    agent_name: str
     service: LocalNLPService
     serving: asyncio.Task[None]
     """Ends when the server does."""
@@ -53,23 +52,25 @@ def require_free(host: str, port: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running_server(settings: Settings, *, host: str, port: int) -> AsyncIterator[RunningServer]:
-    """A server with the shop's agent, ready for customers; stopped, and the model unloaded, at the end.
+async def running_server(
+    factory: Factory, create: Creator, *, host: str = "127.0.0.1", port: int | None = None
+) -> AsyncIterator[RunningServer]:
+    """A server on ``port`` (None: a free one), ready for customers; stopped, and the model unloaded, at the end.
 
-    Parlant's own banner and progress bars go to standard error.
+    ``factory`` makes the NLP service, ``create`` the agents. Parlant's own banner and progress bars go to standard error.
     """
+    port = port or free_port()
     server = p.Server(
         host=host,
         port=port,
         tool_service_port=free_port(),
-        nlp_service=partial(nlp_service, settings=settings),
+        nlp_service=factory,
         log_level=p.LogLevel.WARNING,
     )
-    made: list[p.Agent] = []
 
     async def serve() -> None:
         async with server:
-            made.append(await create_shop_agent(server))
+            await create(server)
 
     with contextlib.redirect_stdout(sys.stderr):
         serving = asyncio.create_task(serve())
@@ -85,7 +86,7 @@ async def running_server(settings: Settings, *, host: str, port: int) -> AsyncIt
     service = cast(LocalNLPService, server.container[NLPService])  # type: ignore[type-abstract]  # lagom resolves interfaces
     shown = f"[{host}]" if ":" in host else ("localhost" if host in ("127.0.0.1", "0.0.0.0") else host)
     try:
-        yield RunningServer(f"http://{shown}:{port}", made[0].id, made[0].name, service, serving)
+        yield RunningServer(f"http://{shown}:{port}", service, serving)
     finally:
         with contextlib.redirect_stdout(sys.stderr):
             await _stopped(serving)

@@ -3,7 +3,9 @@
 # No postponed annotations here: Parlant reads the types of tool parameters from the functions.
 import parlant.sdk as p
 
-__all__ = ["QUESTIONS", "create_shop_agent"]
+__all__ = ["AGENT_ID", "QUESTIONS", "create_shop_agent"]
+
+AGENT_ID = "paige"
 
 QUESTIONS = (
     "Hello! What can you do for me?",
@@ -36,8 +38,9 @@ async def get_opening_hours(context: p.ToolContext, day: str) -> p.ToolResult:  
     return p.ToolResult({"day": day, "hours": _HOURS.get(day.strip().lower(), "9 to 18")})
 
 
-async def create_shop_agent(server: p.Server) -> p.Agent:
+async def create_shop_agent(server: p.Server) -> None:
     agent = await server.create_agent(
+        id=AGENT_ID,
         name="Paige",
         description="You help the customers of a small book shop. You are friendly and brief.",
     )
@@ -57,4 +60,3 @@ async def create_shop_agent(server: p.Server) -> p.Agent:
         action="tell them the opening hours of that day",
         tools=[get_opening_hours],
     )
-    return agent

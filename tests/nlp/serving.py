@@ -1,0 +1,54 @@
+"""A real Parlant server over a given service, and what its log said meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from parlant_local.agent.customer import Customer, Turn
+from parlant_local.agent.serving import RunningServer, running_server
+
+LOG = Path(os.environ["PARLANT_HOME"]) / "parlant.log"
+
+
+@asynccontextmanager
+async def serving(factory: Any, create: Any) -> AsyncIterator[RunningServer]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Parlant's own dependencies
+        async with running_server(factory, create) as server:
+            yield server
+        _close_listeners(int(server.address.rpartition(":")[2]))
+        await asyncio.sleep(0)
+        gc.collect()
+
+
+def _close_listeners(port: int) -> None:
+    """The host cancels uvicorn without its shutdown, which leaves its listening socket to the loop."""
+    for found in gc.get_objects():
+        if isinstance(found, asyncio.base_events.Server) and any(s.getsockname()[1] == port for s in found.sockets):
+            found.close()
+
+
+@contextmanager
+def host_log() -> Iterator[list[str]]:
+    """Lines of warnings and errors that the host and our service logged meanwhile."""
+    start = LOG.stat().st_size if LOG.exists() else 0
+    lines: list[str] = []
+    yield lines
+    with LOG.open(encoding="utf-8", errors="replace") as file:
+        file.seek(start)
+        lines += [line for line in file if "warning" in line or "error" in line or "critical" in line]
+
+
+async def three_turns(address: str, agent_id: str, *questions: str) -> list[Turn]:
+    async with Customer(address, agent_id) as customer:
+        return [await customer.say(question) for question in questions]
+
+
+QUESTIONS = ("Hello! What can you do for me?", "What is the status of order 4711?", "When are you open on Saturday?")
