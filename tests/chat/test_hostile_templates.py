@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_the_rendering_process_knows_no_secrets(monkeypatch: pytest.MonkeyPatch)
     try:
         sandbox.render("x", {})
         assert sandbox._process is not None
-        environment = open(f"/proc/{sandbox._process.pid}/environ", "rb").read()  # noqa: SIM115, PTH123
+        environment = Path(f"/proc/{sandbox._process.pid}/environ").read_bytes()
         assert b"secret" not in environment
     except FileNotFoundError:
         pytest.skip("this system has no /proc")
