@@ -33,7 +33,7 @@ from parlant_local.observability import Logger, NullLogger
 if TYPE_CHECKING:
     import ollama
 
-__all__ = ["OllamaBackend", "daemon_url"]
+__all__ = ["OllamaBackend", "daemon_url", "runs_elsewhere"]
 
 _MOST_CONTEXT = 32768
 _LEAST_CONTEXT = 4096
@@ -54,6 +54,11 @@ def daemon_url(host: str | None = None) -> str:
 
     url = _parse_host(host or os.environ.get("OLLAMA_HOST") or None)
     return check_url(url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"), "the Ollama daemon")
+
+
+def runs_elsewhere(model: str) -> bool:
+    """Whether a model runs on Ollama's own machines, whatever daemon passes the prompt on: those are named ``…-cloud``."""
+    return model.endswith(("-cloud", ":cloud"))
 
 
 class OllamaBackend:
@@ -82,8 +87,7 @@ class OllamaBackend:
         self.model = model
         self.id = f"ollama/{model}"
         self.base_url = daemon_url(host)
-        # Models named …-cloud run on Ollama's own machines, whatever daemon passes the prompt on.
-        self.remote = is_remote(self.base_url) or model.endswith(("-cloud", ":cloud"))
+        self.remote = is_remote(self.base_url) or runs_elsewhere(model)
         self.timeout = timeout
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive

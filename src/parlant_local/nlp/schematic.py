@@ -66,7 +66,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             started = time.monotonic()
             counters.add(answer.name, calls=1)
             try:
-                content, usage = await self._answer(answer, prompt, hints)
+                content, usage, model = await self._answer(answer, prompt, hints)
             except asyncio.CancelledError:
                 counters.add(answer.name, cancelled=1)
                 raise
@@ -79,7 +79,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             await self._core.record(answer.name, usage)
             info = GenerationInfo(
                 schema_name=answer.name,
-                model=self.id,
+                model=model or self.id,
                 duration=time.monotonic() - started,
                 usage=usage_info(usage),
             )
@@ -87,7 +87,8 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
 
     async def _answer(
         self, answer: AnswerType[T], prompt: str | PromptBuilder, hints: Mapping[str, Any]
-    ) -> tuple[T, Usage]:
+    ) -> tuple[T, Usage, str]:
+        """The content, all that it cost, and which model answered (behind a switcher, not always the same)."""
         text = as_text(prompt)
         options = self._core.options(answer.name, prompt, hints)
         self._core.counters.note_prompt(answer.name, options.get("session"), text)
@@ -99,7 +100,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             try:
                 reply = await self._ask(messages, schema, answer.name, options)
                 spent += reply.usage
-                return answer.parse(reply.content), spent
+                return answer.parse(reply.content), spent, reply.model
             except (SchemaError, BadRequestError) as error:
                 if not tightened:
                     raise

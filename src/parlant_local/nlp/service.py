@@ -21,6 +21,7 @@ from parlant_local.nlp.calls import Core
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
+from parlant_local.nlp.guards import GuardModeration, guard_of
 from parlant_local.nlp.host import Host, configuration_error
 from parlant_local.nlp.lifecycle import Loadable, Once, close_with
 from parlant_local.nlp.moderation import ModelModeration, NoVerdict
@@ -161,6 +162,9 @@ class LocalNLPService(NLPService):
                 self._host,
                 f"{self._core.model_id}'s verdicts mean nothing; set moderation.model, or moderation.mode=none.",
             )
+        if (guard := guard_of(judge.model_info())) is not None:
+            return GuardModeration(self._host, judge, guard, settings)
+        self.logger.info(f"{judge.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
         return ModelModeration(self._host, judge, settings)
 
     def _make_openai_moderation(self) -> ModerationService:
