@@ -51,13 +51,14 @@ def choose(
         if promised > start.length + _WORTH_WAITING and 2 * (promised - start.length) > sequence.size - start.length:
             continue  # most of what is left to compute is on its way
         if rules.unified and live:
-            own = sequence.most - (sharing if start.live else 0)
+            own = sequence.most - (start.length if start.live else 0)
             if own > room:
                 if sequence.skipped >= _MAX_SKIPS:
                     return None  # nobody else starts until this one has room
                 sequence.skipped += 1
                 continue
-        if rules.crowd_costs and live and 2 * sharing < sequence.size:
+        patient = sequence.request.priority != "interactive"
+        if patient and rules.crowd_costs and live and 2 * sharing < sequence.size:
             if sequence.skipped >= _MAX_SKIPS:
                 return None
             sequence.skipped += 1
@@ -85,6 +86,7 @@ def _best_start(
             start = Start(sequence, live=other, length=available)
     if (found := store.find(tokens)) is not None:
         entry, length = found
-        if length > start.length:
+        # Live cells are shared in a unified cache; in a split one a fork is a copy like any other, and no cheaper.
+        if length > start.length or (length == start.length and not rules.unified):
             start = Start(sequence, retained=entry, length=length)
     return start, sharing, promised if rules.trims else 0

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from parlant_local.engine.admission import AdmissionRules
+from parlant_local.engine.checking import check
 from parlant_local.engine.constraint import ConstraintCompiler
 from parlant_local.engine.constraint.landing import Landing, LandingStrip
 from parlant_local.engine.context import Context
@@ -32,6 +33,7 @@ from parlant_local.errors import (
     BadRequestError,
     ContextOverflowError,
     EngineClosedError,
+    EngineError,
     ModelLoadError,
     ParlantLocalError,
     QueueFullError,
@@ -67,6 +69,7 @@ class LlamaEngine:
         self._logger: Logger = logger or ConsoleLogger("warning")
         self._recorder = StatsRecorder()
         self._loading: asyncio.Future[None] | None = None
+        self._unloading: asyncio.Future[None] | None = None
         self._room: _Room | None = None
         self._closed = False
         self._queued = 0
@@ -88,30 +91,37 @@ class LlamaEngine:
             return
         if self._closed:
             raise EngineClosedError(f"The engine of {self.path.name} is closed.", hint="Create a new one.")
-        loading = self._loading = self._loading or asyncio.ensure_future(self._load())
-        try:
-            await asyncio.shield(loading)
-        except ParlantLocalError:
-            self._loading = None  # a failed load may be tried again
-            raise
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(self._load())
+            self._loading.add_done_callback(_heard)
+        await asyncio.shield(self._loading)
 
     async def _load(self) -> None:
         worker = Worker(self.path.stem, self._logger, self._recorder)
+        made: list[_Room] = []
         try:
-            self._room = await _on(worker, lambda: _Room(self, worker))
-        except BaseException:
-            await asyncio.to_thread(worker.stop, lambda: None)
-            raise
+            await _on(worker, lambda: made.append(_Room(self, worker)))
+            if self._closed:
+                raise EngineClosedError(f"The engine of {self.path.name} was closed while it was loading.")
+        except BaseException as error:
+            self._loading = None  # a failed load may be tried again
+            # Also where the event loop went away in the middle: what got loaded must not stay.
+            await asyncio.to_thread(worker.stop, lambda: made[0].release() if made else None)
+            if isinstance(error, ParlantLocalError) or not isinstance(error, Exception):
+                raise
+            raise ModelLoadError(f"{self.path} could not be loaded: {error!r}.") from error
+        self._room = made[0]
 
     async def close(self) -> None:
         """Aborts what runs, frees context and weights, and waits until they are gone. Idempotent."""
         self._closed = True
-        if self._loading is not None:
-            with contextlib.suppress(ParlantLocalError):
-                await asyncio.shield(self._loading)
+        if self._loading is not None and not self._loading.done():
+            await asyncio.wait([self._loading])
         room, self._room = self._room, None
         if room is not None:
-            await asyncio.to_thread(room.close)
+            self._unloading = asyncio.ensure_future(asyncio.to_thread(room.close))
+        if self._unloading is not None:
+            await asyncio.shield(self._unloading)
 
     def close_now(self) -> None:
         """Like :meth:`close`, from synchronous code (interpreter shutdown); blocks until the memory is back."""
@@ -182,8 +192,7 @@ class LlamaEngine:
         try:
             made: Sequence = await asyncio.to_thread(room.sequence, request, put if streaming else None)
             sequence = made
-            room.finishers[made] = put
-            room.worker.submit(made)
+            room.submit(made, put)
             while True:
                 item = await self._next(inbox, room, made)
                 if isinstance(item, ParlantLocalError):
@@ -365,7 +374,14 @@ class _Room:
         return repr(parts)
 
     def close(self) -> None:
-        self.worker.stop(self._hold.close)
+        self.worker.stop(self.release)
+
+    def release(self) -> None:
+        """Frees contexts and weights, and lets go of all that refers back here: memory returns now, not at some collection."""
+        self._hold.close()
+        if self._store is not None:
+            self._store.clear()
+        self._context = self._scheduler = self._store = self._disk = self._embedding = None
 
     async def embedding(self) -> EmbeddingContext:
         if self._embedding is None:
@@ -384,20 +400,22 @@ class _Room:
 
     def sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
         """Tokenises, checks room and compiles the constraint: all that can fail before work starts."""
+        check(request)
+        with self.model.held():
+            return self._sequence(request, deliver)
+
+    def _sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
         model = self.model
-        if self._context is None:
+        if not model.generates:
             raise BadRequestError(
                 f"{model.path.name} ({model.architecture}) embeds texts; it does not generate any.",
                 hint="Take a chat model.",
             )
         prompt = self._prompt(request)
-        needed = len(prompt) + min(request.max_tokens, 1)
-        if needed > self.context_size or (
-            self._context.layout.unified and len(prompt) + request.max_tokens > self._context.layout.cells
-        ):
+        if len(prompt) + 1 > self.context_size:
             raise ContextOverflowError(
                 f"The prompt has {len(prompt)} tokens; {model.path.name} takes {self.context_size} with its answer.",
-                needed=len(prompt) + request.max_tokens,
+                needed=len(prompt) + 1,
                 available=self.context_size,
                 hint="Raise engine.n_ctx where memory allows, shorten the prompt, or take a model with a longer context.",
             )
@@ -424,10 +442,15 @@ class _Room:
             model,
             matcher=matcher,
             landing=landing,
+            seed=self._settings.seed,
             think_start=start,
             think_end=end,
             deliver=deliver,
         )
+
+    def submit(self, sequence: Sequence, put: Callable[[GenerationPiece | ParlantLocalError | None], None]) -> None:
+        self.finishers[sequence] = put
+        self.worker.submit(sequence)
 
     def _prompt(self, request: GenerationRequest) -> list[int]:
         model = self.model
@@ -458,8 +481,9 @@ class _Room:
         if self._scheduler is None:
             return
         self._scheduler.check_integrity()
-        if not self._scheduler.busy and self.finishers:
-            raise ModelLoadError(f"{len(self.finishers)} callers wait for requests that are gone.")
+        lost = [sequence for sequence in list(self.finishers) if sequence.stage != "new"]
+        if lost and not self._scheduler.busy:
+            raise EngineError(f"{len(lost)} callers wait for requests that are gone.")
 
     def now(self) -> dict[str, Any]:
         scheduler, store = self._scheduler, self._store
@@ -475,6 +499,12 @@ class _Room:
                 prefixes_on_disk=self._disk.count if self._disk is not None else 0,
             )
         return facts
+
+
+def _heard(loading: asyncio.Future[None]) -> None:
+    """Takes note of a failure that every waiting caller may have been cancelled before hearing."""
+    if not loading.cancelled():
+        loading.exception()
 
 
 async def _on(worker: Worker, function: Callable[[], T]) -> T:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,15 +21,19 @@ __all__ = ["LoadedModel"]
 class LoadedModel:
     """Weights and vocabulary. Vocabulary calls are safe from any thread while a reference is held."""
 
-    def __init__(self, path: Path, settings: EngineSettings) -> None:
-        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin."""
+    def __init__(self, path: Path, settings: EngineSettings, *, vocabulary_only: bool = False) -> None:
+        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin.
+
+        ``vocabulary_only`` leaves the weights where they are: milliseconds, enough to tokenise and to read metadata.
+        """
         lib = library()
         set_verbose(settings.verbose)
         clear_log()
         params = lib.llama_model_default_params()
         params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
         params.load_mode = _load_mode(lib, settings)
-        pointer = lib.llama_model_load_from_file(str(path).encode(), params)
+        params.vocab_only = vocabulary_only
+        pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not pointer:
             raise _load_error(path, recent_log())
         self.path = path
@@ -35,12 +41,12 @@ class LoadedModel:
         self._pointer: Any = pointer
         self._references = 1
         self._lock = threading.Lock()
-        self.vocab: Any = lib.llama_model_get_vocab(pointer)
+        self._vocab: Any = lib.llama_model_get_vocab(pointer)
         self._adapters: list[Any] = []
         self.lora: dict[str, float] = dict(settings.lora)
         try:
             for adapter in settings.lora:
-                handle = lib.llama_adapter_lora_init(pointer, str(Path(adapter).expanduser()).encode())
+                handle = lib.llama_adapter_lora_init(pointer, os.fsencode(Path(adapter).expanduser()))
                 if not handle:
                     raise ModelLoadError(
                         f"The LoRA adapter {adapter} could not be applied to {path.name}: {recent_log() or 'no reason given'}.",
@@ -59,6 +65,21 @@ class LoadedModel:
             raise EngineClosedError(f"The model {self.path.name} was unloaded.", hint="Create a new engine.")
         return self._pointer
 
+    @property
+    def vocab(self) -> Any:
+        if self._vocab is None:  # llama.cpp would follow the null pointer
+            raise EngineClosedError(f"The model {self.path.name} was unloaded.", hint="Create a new engine.")
+        return self._vocab
+
+    @contextmanager
+    def held(self) -> Iterator[LoadedModel]:
+        """Keeps the model in memory for as long as the block runs, whoever closes it meanwhile."""
+        self.hold()
+        try:
+            yield self
+        finally:
+            self.release()
+
     def hold(self) -> LoadedModel:
         with self._lock:
             if self._pointer is None:
@@ -71,7 +92,7 @@ class LoadedModel:
             self._references -= 1
             if self._references > 0 or self._pointer is None:
                 return
-            pointer, self._pointer, self.vocab = self._pointer, None, None
+            pointer, self._pointer, self._vocab = self._pointer, None, None
         self._lib.llama_model_free(pointer)  # frees its adapters too
 
     @property
@@ -189,8 +210,7 @@ class LoadedModel:
 
     def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
         """Token ids of ``text``. ``add_special`` adds what the vocabulary says (BOS, CLS/SEP); ``parse_special`` lets control tokens be written as text."""
-        model = self.hold()
-        try:
+        with self.held():
             data = text.encode("utf-8", "replace")  # lone surrogates are no text
             capacity = len(data) + 8
             while True:
@@ -201,8 +221,6 @@ class LoadedModel:
                 if n == -(1 << 31) or capacity >= -n:
                     raise InvalidModelError(f"The vocabulary of {self.path.name} could not tokenise the text.")
                 capacity = -n
-        finally:
-            model.release()
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of one token; empty for control tokens unless ``special``."""
@@ -214,7 +232,8 @@ class LoadedModel:
         return buffer.raw[:n]
 
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
-        return b"".join(self.piece(token, special=special) for token in tokens).decode("utf-8", "replace")
+        with self.held():
+            return b"".join(self.piece(token, special=special) for token in tokens).decode("utf-8", "replace")
 
     def is_control(self, token: int) -> bool:
         return bool(self._lib.llama_vocab_is_control(self.vocab, token))

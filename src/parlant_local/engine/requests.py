@@ -99,8 +99,8 @@ class Sampling:
 class ReasoningPrelude:
     """Free thoughts before the constraint binds (and before content counts).
 
-    The prompt has already opened the thoughts (``opened``), or the model may open them itself with ``start``. They end with
-    ``end``; when ``budget`` tokens are spent, ``end`` is forced.
+    The prompt has already opened the thoughts (``opened``), or the engine opens them with ``start``. They end with ``end``,
+    and neither is part of them; when ``budget`` tokens are spent, ``end`` is forced.
     """
 
     start: str

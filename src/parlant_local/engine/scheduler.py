@@ -79,6 +79,7 @@ class Scheduler:
         if sequence.finished:  # a grammar with one answer: nothing is left to compute
             self._complete(sequence)
             return
+        sequence.stage = "waiting"
         self._waiting.append(sequence)
 
     def prefill_share(self, sequence: Sequence) -> float:
@@ -114,10 +115,10 @@ class Scheduler:
             sequence.stage = "decode"
             try:
                 sequence.take(self._context.logits(index))
-            except ParlantLocalError as error:
+            except BaseException as error:  # whatever one request's grammar or sampler does concerns nobody else
                 self._leave(sequence)
                 self._stats.failed += 1
-                self._finished(sequence, error)
+                self._finished(sequence, _typed(error))
                 continue
             if sequence.finished:
                 self._retain(sequence)
@@ -125,13 +126,14 @@ class Scheduler:
                 self._complete(sequence)
 
     def abandon(self, error: ParlantLocalError) -> None:
-        """Fails everything there is."""
-        for sequence in [*self._live, *self._waiting]:
-            if sequence.slot >= 0:
-                self._leave(sequence)
-            self._finished(sequence, error)
-        self._waiting.clear()
+        """Fails everything there is. The memory is left as it is: the context is about to go, or broken."""
+        everyone = [*self._live, *self._waiting]
         self._live.clear()
+        self._waiting.clear()
+        for sequence in everyone:
+            sequence.stage = "done"
+            self._stats.failed += 1
+            self._finished(sequence, error)
 
     # -- parts of a step ----------------------------------------------------------------------------------------------
 
@@ -255,17 +257,24 @@ class Scheduler:
         """After an abort or a full cache: keep what got done, compute the rest again."""
         for sequence, count, _ in batch:
             have = self._context.length(sequence.slot)
+            if not self._rules.trims and have != sequence.computed:
+                # A state that an abort met halfway is neither the old one nor the new one.
+                self._start_over(sequence)
+                continue
             # The logits of a finished micro-batch are gone: its last token must be computed again.
             keep = max(sequence.computed, min(have, sequence.computed + count - 1))
             if have > keep and not self._context.trim(sequence.slot, keep):
-                self._context.drop(sequence.slot)
-                self._ledger.trim(sequence.slot, 0)
-                sequence.computed = 0
+                self._start_over(sequence)
                 continue
             self._ledger.grow(sequence.slot, keep - sequence.computed)
             sequence.computed = keep
         if status == "no_room":
             self._make_room()
+
+    def _start_over(self, sequence: Sequence) -> None:
+        self._context.drop(sequence.slot)
+        self._ledger.trim(sequence.slot, 0)
+        sequence.computed = sequence.reused = 0
 
     def _make_room(self) -> None:
         """The cache was fuller than its books said: the youngest sequence starts over later."""
@@ -385,3 +394,9 @@ class Scheduler:
             problems.append(f"{self._ledger.used} cells are booked for nobody")
         if problems:
             raise EngineError(f"The engine's books are wrong: {'; '.join(problems)}.")
+
+
+def _typed(error: BaseException) -> ParlantLocalError:
+    return (
+        error if isinstance(error, ParlantLocalError) else EngineError(f"The request failed in the engine: {error!r}.")
+    )

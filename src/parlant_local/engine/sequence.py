@@ -21,7 +21,7 @@ from parlant_local.messages import FinishReason, Timings, TokenLogprob, Usage
 
 __all__ = ["Checkpoint", "Sequence", "Vocabulary"]
 
-Stage = Literal["waiting", "prefill", "decode", "done"]
+Stage = Literal["new", "waiting", "prefill", "decode", "done"]
 _PRIORITIES = {"interactive": 0, "normal": 1, "background": 2}
 
 
@@ -68,6 +68,7 @@ class Sequence:
         *,
         matcher: ConstraintMatcher | None,
         landing: Landing | None,
+        seed: int | None = None,
         think_start: AbstractSequence[int] = (),
         think_end: AbstractSequence[int] = (),
         deliver: Callable[[GenerationPiece], None] | None = None,
@@ -75,7 +76,7 @@ class Sequence:
         self.request = request
         self.prompt: Tokens = as_tokens(prompt)
         self.vocabulary = vocabulary
-        self.stage: Stage = "waiting"
+        self.stage: Stage = "new"
         self.slot = -1
         self.computed = 0
         self.reused = 0
@@ -89,7 +90,7 @@ class Sequence:
         self._tokens[: self.prompt.size] = self.prompt
         self._matcher = matcher
         self._landing = landing
-        self._sampler = Sampler(request.sampling, request.sampling.seed)
+        self._sampler = Sampler(request.sampling, seed if request.sampling.seed is None else request.sampling.seed)
         self._deliver = deliver
         self._think_end = list(think_end)
         self._thinking = request.reasoning is not None
@@ -107,8 +108,10 @@ class Sequence:
         self._piece_tokens: list[int] = []
         self._piece_logprobs: list[TokenLogprob] = []
         if think_start:
-            self._append(list(think_start), forced=True)
-        if not self._thinking:
+            self._append(list(think_start), forced=True, silent=True)
+        if request.reasoning is not None and request.reasoning.budget == 0:
+            self._end_thoughts()
+        elif not self._thinking:
             self._jump()
 
     # -- what the engine asks -----------------------------------------------------------------------------------------
@@ -188,11 +191,14 @@ class Sequence:
             if self._thoughts.stopped_by is not None:
                 self._begin_answer()
             elif self._thought_tokens >= self.request.reasoning.budget:
-                self._append(self._think_end, forced=True)
-                self._begin_answer()
+                self._end_thoughts()
         elif self._matcher is not None:
             self._matcher.accept([token])
             self._jump()
+
+    def _end_thoughts(self) -> None:
+        self._append(self._think_end, forced=True)
+        self._begin_answer()
 
     def _begin_answer(self) -> None:
         self._thinking = False
@@ -212,21 +218,21 @@ class Sequence:
     def _end_token(self, token: int) -> None:
         if self._thinking and self._matcher is not None:
             # It stopped thinking without saying so; the answer is still due.
-            self._append(self._think_end, forced=True)
-            self._begin_answer()
+            self._end_thoughts()
             return
         if self._matcher is not None and not self._thinking:
             self._matcher.accept([token])
         self._finish = "stop"
 
-    def _append(self, tokens: list[int], *, forced: bool) -> None:
+    def _append(self, tokens: list[int], *, forced: bool, silent: bool = False) -> None:
         room = self.request.max_tokens - len(self._answer)
         cut = len(tokens) > room
         for token in tokens[:room]:
             self._tokens[self.size] = token
             self._answer.append(token)
             self._piece_tokens.append(token)
-            self._say(token)
+            if not silent:
+                self._say(token)
             if forced and self.request.logprobs is not None:
                 data = self.vocabulary.piece(token)
                 self._piece_logprobs.append(TokenLogprob(data.decode("utf-8", "replace"), 0.0, tuple(data)))
@@ -300,12 +306,12 @@ class Sequence:
                 reasoning_tokens=self._thought_tokens,
             ),
             timings=Timings(
-                queued=clock.admitted - clock.submitted,
+                queued=max(0.0, clock.admitted - clock.submitted),
                 prefill=max(0.0, clock.first_token - clock.admitted),
                 decode=now - (clock.first_token or now),
                 first_token=(clock.first_token or now) - clock.submitted,
                 constraint=self._matcher.seconds if self._matcher else 0.0,
-                prefilled_tokens=int(self.prompt.size) - self.reused,
+                prefilled_tokens=int(self.prompt.size) - self.reused if clock.admitted else 0,
                 reused_tokens=self.reused,
                 forced_tokens=self._forced,
                 sampled_tokens=self._sampled,

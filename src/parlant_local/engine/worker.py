@@ -107,24 +107,29 @@ class Worker:
         try:
             while self._wait():
                 self._step()
-        except Exception as error:  # a failed native call: nobody may wait for ever
-            failure = (
-                error
-                if isinstance(error, ParlantLocalError)
-                else EngineError(f"The engine's thread failed: {error!r}.")
-            )
-            self._logger.error(f"The engine stopped: {failure}")
-            with self._condition:
-                self._broken = failure
-            if self._scheduler is not None:
-                self._scheduler.abandon(EngineClosedError(f"The engine failed: {failure}", hint="Create a new one."))
-            self._drain()
-            with self._condition:
-                while not self._closing:
-                    self._condition.wait()
+        except BaseException as error:  # a failed native call, a panic of an extension: nobody may wait for ever
+            self._fail(error)
+        self._abandon(EngineClosedError("The engine was closed while the request was running."))
+        finish, self._finish, self._scheduler = self._finish, lambda: None, None
+        finish()
+
+    def _fail(self, error: BaseException) -> None:
+        """Tells everybody, and refuses what comes until the engine is closed."""
+        failure = (
+            error if isinstance(error, ParlantLocalError) else EngineError(f"The engine's thread failed: {error!r}.")
+        )
+        self._logger.error(f"The engine stopped: {failure}")
+        with self._condition:
+            self._broken = failure  # from here on nothing is posted any more
+        self._drain()
+        self._abandon(EngineClosedError(f"The engine failed: {failure}", hint="Create a new one."))
+        with self._condition:
+            while not self._closing:
+                self._condition.wait()
+
+    def _abandon(self, error: ParlantLocalError) -> None:
         if self._scheduler is not None:
-            self._scheduler.abandon(EngineClosedError("The engine was closed while the request was running."))
-        self._finish()
+            self._scheduler.abandon(error)
 
     def _wait(self) -> bool:
         """Blocks until there is something to do; False when the engine closes."""

@@ -1,0 +1,42 @@
+"""What a request must be before anything is done for it. Pure: looks at numbers, touches nothing."""
+
+from __future__ import annotations
+
+import math
+
+from parlant_local.engine.requests import GenerationRequest, Sampling
+from parlant_local.errors import BadRequestError
+
+__all__ = ["check"]
+
+
+def check(request: GenerationRequest) -> None:
+    """Raises :class:`BadRequestError` naming the field at fault."""
+    _need(request.max_tokens >= 1, "max_tokens", request.max_tokens, "at least 1")
+    _need(request.logprobs is None or request.logprobs >= 0, "logprobs", request.logprobs, "0 or more")
+    _need(all(request.stop), "stop", request.stop, "texts that are not empty")
+    deadline = request.deadline
+    _need(deadline is None or not math.isnan(deadline), "deadline", deadline, "a number of seconds")
+    if (reasoning := request.reasoning) is not None:
+        _need(bool(reasoning.end), "reasoning.end", reasoning.end, "a text that is not empty")
+        _need(reasoning.budget >= 0, "reasoning.budget", reasoning.budget, "0 or more")
+    _check_sampling(request.sampling)
+
+
+def _check_sampling(sampling: Sampling) -> None:
+    _need(0 <= sampling.temperature < math.inf, "temperature", sampling.temperature, "0 or more")
+    _need(0 <= sampling.top_p <= 1, "top_p", sampling.top_p, "between 0 and 1")
+    _need(0 <= sampling.min_p <= 1, "min_p", sampling.min_p, "between 0 and 1")
+    _need(0 < sampling.repeat_penalty < math.inf, "repeat_penalty", sampling.repeat_penalty, "more than 0")
+    for name in ("presence_penalty", "frequency_penalty"):
+        value = getattr(sampling, name)
+        _need(math.isfinite(value), name, value, "finite")
+    _need(sampling.penalty_window >= 1, "penalty_window", sampling.penalty_window, "at least 1")
+    _need(sampling.seed is None or sampling.seed >= 0, "seed", sampling.seed, "0 or more")
+    for token, bias in sampling.logit_bias.items():
+        _need(token >= 0 and bias < math.inf, "logit_bias", {token: bias}, "token ids from 0 on with finite values")
+
+
+def _need(holds: bool, name: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise BadRequestError(f"{name} is {value!r}.", hint=f"It must be {wanted}.")
