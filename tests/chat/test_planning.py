@@ -1,0 +1,214 @@
+"""What the engine is asked for a call: prompt, thoughts, constraint, sampling, room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from parlant_local.backends.base import ChatParams
+from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat
+from parlant_local.backends.llama_cpp.prompts import PromptEncoder
+from parlant_local.engine.requests import AnyJson, Grammar, JsonSchema
+from parlant_local.engine.templates import ChatTemplate
+from parlant_local.errors import BadRequestError, ContextOverflowError
+from parlant_local.messages import Message
+from parlant_local.settings import GenerationSettings
+
+QWEN3 = (
+    "{# <|im_start|> <tools> <tool_call> reasoning_content #}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{{ tools | tojson if tools else '' }}<assistant>"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+)
+R1 = (
+    "{# <｜Assistant｜> #}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{{ tools | tojson if tools else '' }}"
+    "<assistant><think>\n"
+)
+LLAMA = (
+    "{# <|start_header_id|> <|eot_id|> #}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{{ tools | tojson if tools else '' }}<assistant>"
+)
+ADD = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "parameters": {
+            "type": "object",
+            "properties": {"a": {"$ref": "#/$defs/Number"}},
+            "required": ["a"],
+            "$defs": {"Number": {"type": "integer"}},
+        },
+    },
+}
+TIME = {"type": "function", "function": {"name": "time"}}
+
+
+class Letters:
+    """A vocabulary of one token per character, so that prompts can be read back."""
+
+    n_vocab = 0
+    bos = -1
+    add_bos = False
+    bos_text = ""
+
+    def is_control(self, token: int) -> bool:
+        return False
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        return chr(token).encode()
+
+    def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
+        return [ord(letter) for letter in text]
+
+
+async def planned(
+    template: str, *, n_ctx: int = 4096, settings: GenerationSettings | None = None, **options: Any
+) -> ChatPlan:
+    return await plan_chat(
+        [Message.user("Hello")],
+        ChatParams.of(options),
+        encoder=PromptEncoder(ChatTemplate(template), Letters()),
+        settings=settings or GenerationSettings(),
+        n_ctx=n_ctx,
+    )
+
+
+def prompt(plan: ChatPlan) -> str:
+    return "".join(chr(int(token)) for token in plan.requests[0].prompt)
+
+
+# -- thoughts ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_model_that_thinks_unasked_gets_a_budget() -> None:
+    request = (await planned(QWEN3)).requests[0]
+    assert request.reasoning is not None
+    assert (request.reasoning.opened, request.reasoning.budget) == (False, 512)
+
+
+async def test_thoughts_that_the_template_opened_are_known_to_be_open() -> None:
+    request = (await planned(R1, reasoning_tokens=7)).requests[0]
+    assert request.reasoning is not None
+    assert (request.reasoning.opened, request.reasoning.budget) == (True, 7)
+
+
+async def test_thinking_is_switched_off_the_way_the_family_allows() -> None:
+    by_template = await planned(QWEN3, reasoning="off")
+    assert prompt(by_template).endswith("<think>\n\n</think>\n\n")
+    by_closing = await planned(R1, reasoning="off")
+    assert prompt(by_closing).endswith("<think>\n\n</think>\n\n")
+    assert by_template.requests[0].reasoning is by_closing.requests[0].reasoning is None
+
+
+async def test_a_budget_of_nothing_switches_thinking_off() -> None:
+    assert (await planned(R1, reasoning_tokens=0)).requests[0].reasoning is None
+
+
+async def test_bound_answers_come_without_thoughts_unless_asked_for() -> None:
+    schema = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+    quiet = await planned(R1, response_format=schema)
+    assert quiet.requests[0].reasoning is None
+    aloud = await planned(R1, response_format=schema, reasoning="on")
+    assert aloud.requests[0].reasoning is not None
+    assert isinstance(aloud.requests[0].constraint, JsonSchema)
+
+
+async def test_settings_decide_where_the_call_does_not() -> None:
+    assert (await planned(R1, settings=GenerationSettings(reasoning="off"))).requests[0].reasoning is None
+
+
+async def test_a_family_that_does_not_think_is_left_alone() -> None:
+    plan = await planned(LLAMA, reasoning="on")
+    assert plan.requests[0].reasoning is None
+    assert prompt(plan).endswith("<assistant>")
+
+
+# -- constraints ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_required_call_is_bound_to_the_tools_schemas() -> None:
+    request = (await planned(LLAMA, tools=[ADD, TIME], tool_choice="required")).requests[0]
+    assert isinstance(request.constraint, JsonSchema)
+    first, second = request.constraint.schema["anyOf"]
+    assert first["properties"]["name"] == {"const": "add"}
+    assert list(first["properties"]) == ["name", "parameters"]
+    assert second["properties"]["name"] == {"const": "time"}
+
+
+async def test_definitions_of_a_tools_schema_keep_their_meaning() -> None:
+    request = (await planned(QWEN3, tools=[ADD], tool_choice="add")).requests[0]
+    assert isinstance(request.constraint, JsonSchema)
+    schema = request.constraint.schema
+    reference = schema["properties"]["arguments"]["properties"]["a"]["$ref"]
+    assert schema["$defs"][reference.removeprefix("#/$defs/")] == {"type": "integer"}
+
+
+async def test_a_required_call_is_led_in_as_the_family_writes_it() -> None:
+    assert prompt(await planned(QWEN3, tools=[ADD], tool_choice="required")).endswith("</think>\n\n<tool_call>\n")
+
+
+async def test_a_schema_beside_tools_allows_either() -> None:
+    plan = await planned(LLAMA, tools=[ADD], response_format={"type": "json_object"})
+    constraint = plan.requests[0].constraint
+    assert isinstance(constraint, JsonSchema)
+    assert constraint.schema["anyOf"][-1] == {"type": "object"}
+
+
+async def test_tool_choice_none_shows_no_tools() -> None:
+    plan = await planned(LLAMA, tools=[ADD], tool_choice="none", grammar='start: "a"')
+    assert "add" not in prompt(plan)
+    assert plan.requests[0].constraint == Grammar('start: "a"')
+
+
+async def test_json_object_is_any_object() -> None:
+    assert isinstance((await planned(LLAMA, response_format={"type": "json_object"})).requests[0].constraint, AnyJson)
+
+
+async def test_a_grammar_and_tools_exclude_each_other() -> None:
+    with pytest.raises(BadRequestError, match="grammar"):
+        await planned(LLAMA, tools=[ADD], grammar='start: "a"')
+    with pytest.raises(BadRequestError, match="grammar"):
+        await planned(LLAMA, tools=[ADD], tool_choice="required", grammar='start: "a"')
+
+
+async def test_limits_of_open_schemas_are_the_settings() -> None:
+    settings = GenerationSettings.model_validate({"limits": {"max_string": 99}})
+    constraint = (
+        (await planned(LLAMA, settings=settings, response_format={"type": "json_object"})).requests[0].constraint
+    )
+    assert isinstance(constraint, AnyJson)
+    assert constraint.limits.max_string == 99
+
+
+# -- sampling and room ------------------------------------------------------------------------------------------------
+
+
+async def test_sampling_is_the_calls_then_the_settings_then_the_familys() -> None:
+    assert (await planned(LLAMA)).requests[0].sampling.temperature == 0.6
+    warm = GenerationSettings(temperature=0.3)
+    assert (await planned(LLAMA, settings=warm)).requests[0].sampling.temperature == 0.3
+    assert (await planned(LLAMA, settings=warm, temperature=0)).requests[0].sampling.temperature == 0
+
+
+async def test_several_answers_with_a_seed_differ_and_can_be_had_again() -> None:
+    plan = await planned(LLAMA, n=3, seed=7)
+    assert [request.sampling.seed for request in plan.requests] == [7, 8, 9]
+
+
+async def test_max_tokens_is_bounded_by_settings_and_room() -> None:
+    assert (await planned(LLAMA)).requests[0].max_tokens == 2048
+    plan = await planned(LLAMA, n_ctx=100)
+    assert plan.requests[0].max_tokens == 100 - len(plan.requests[0].prompt)
+
+
+async def test_a_prompt_that_can_never_fit_is_refused_with_figures() -> None:
+    with pytest.raises(ContextOverflowError, match="context holds 10") as caught:
+        await planned(LLAMA, n_ctx=10)
+    assert caught.value.available == 10
+    assert caught.value.needed > 10
+
+
+async def test_an_answer_that_can_never_fit_is_refused_with_figures() -> None:
+    with pytest.raises(ContextOverflowError, match="max_tokens asks for 95") as caught:
+        await planned(LLAMA, n_ctx=100, max_tokens=95)
+    assert caught.value.available == 100
