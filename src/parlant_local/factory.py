@@ -96,15 +96,8 @@ class NLPServiceFactory:
 
         if self.settings.switcher.fallbacks:
             return "model_switcher"
-        target = TargetResolver(self.settings, manager=self.model_manager).target(model)
-        if (
-            target.remote
-            or target.info is None
-            or target.id.startswith("ollama/")
-            or "endpoint" in target.info.metadata
-        ):
-            return "model_switcher"
-        return "llama"
+        resolver = TargetResolver(self.settings, manager=self.model_manager)
+        return "llama" if resolver.target(model).in_process else "model_switcher"
 
     def _create(self, name: str, factory: Callable[..., NLPService] | None, given: dict[str, Any]) -> NLPService:
         from parlant_local.nlp.host import configuration_error

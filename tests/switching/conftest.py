@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import asyncio.selector_events
 import os
+import socket
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable
@@ -61,3 +64,46 @@ def configure(tmp_path: Path, vllm: FakeOpenAI, daemon: FakeOllama) -> Configure
         return Settings.load(None, **(given | more))
 
     return make
+
+
+@pytest.fixture
+def forbid_sockets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Every attempt to reach another machine fails and is listed; loopback works."""
+    attempts: list[tuple[Any, ...]] = []
+
+    def audit(address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else address
+        if isinstance(host, str) and host not in ("127.0.0.1", "::1", "localhost"):
+            attempts.append(address)
+            raise AssertionError(f"a connection to {address} was attempted")
+
+    real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
+    real_lookup, real_send = socket.getaddrinfo, socket.socket.sendto
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        audit(address)
+        return real_connect(self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> Any:
+        audit(address)
+        return real_connect_ex(self, address)
+
+    def lookup(host: Any, *arguments: Any, **named: Any) -> Any:
+        audit((host,) if host is not None else ("127.0.0.1",))
+        return real_lookup(host, *arguments, **named)
+
+    def send(self: socket.socket, data: Any, *arguments: Any) -> Any:
+        audit(arguments[-1])
+        return real_send(self, data, *arguments)
+
+    async def loop_connect(self: Any, sock: socket.socket, address: Any) -> None:
+        audit(address)
+        await real_loop_connect(self, sock, address)
+
+    real_loop_connect = asyncio.selector_events.BaseSelectorEventLoop.sock_connect
+    monkeypatch.setattr(asyncio.selector_events.BaseSelectorEventLoop, "sock_connect", loop_connect)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    monkeypatch.setattr(socket.socket, "sendto", send)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    return attempts

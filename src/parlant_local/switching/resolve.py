@@ -119,10 +119,11 @@ class TargetResolver:
 
             return LlamaCppBackend(model=model, settings=settings, manager=manager, logger=logger)
 
-        return self._target(_described(record), open_)
+        return self._target(_described(record), open_, in_process=True)
 
-    def _target(self, info: ModelInfo, open_: Callable[[], Backend]) -> Target:
-        return Target(info.id, open_, remote=info.remote, info=info, facts=self._facts(info.id))
+    def _target(self, info: ModelInfo, open_: Callable[[], Backend], *, in_process: bool = False) -> Target:
+        facts = self._facts(info.id)
+        return Target(info.id, open_, remote=info.remote, in_process=in_process, info=info, facts=facts)
 
 
 def _described(record: LocalModel) -> ModelInfo:

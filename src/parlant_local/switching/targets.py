@@ -20,6 +20,8 @@ class Target:
     open: Callable[[], Backend]
     remote: bool = False
     """Whether prompts sent to it leave this machine."""
+    in_process: bool = False
+    """Whether this process itself runs it."""
     info: ModelInfo | None = None
     """What is known before the backend is opened."""
     facts: TargetSettings = field(default_factory=TargetSettings)
