@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from parlant_local.backends.base import ChatOptions, EmbedReply, ModelInfo, RerankReply
+from parlant_local.errors import EngineClosedError
 from parlant_local.messages import ChatChunk, ChatReply, MessageLike
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class SyncBackend:
         self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise EngineClosedError("The backend is closed.", hint="Create a new one.")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

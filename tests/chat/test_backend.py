@@ -1,0 +1,398 @@
+"""The backend over the real engine and the shipped model: whatever it says, it says it right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import BaseModel
+
+from parlant_local import LlamaCppBackend, Message, ResponseFormat, create_backend
+from parlant_local.backends.base import Backend
+from parlant_local.engine.parsing import collect
+from parlant_local.errors import (
+    BadRequestError,
+    ConfigurationError,
+    ContextOverflowError,
+    EngineClosedError,
+    InvalidModelError,
+    ModelNotFoundError,
+    SchemaError,
+    TextTooLongError,
+)
+from parlant_local.messages import ChatChunk
+from parlant_local.settings import Settings
+
+from .conftest import TINY
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the current weather in a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 20}, "unit": {"enum": ["celsius", "fahrenheit"]}},
+            "required": ["city", "unit"],
+        },
+    },
+}
+
+
+class City(BaseModel):
+    name: str
+    inhabitants: int
+
+
+async def chunks_of(backend: LlamaCppBackend, prompt: Any, **options: Any) -> list[ChatChunk]:
+    return [chunk async for chunk in backend.chat_stream(prompt, **options)]
+
+
+async def test_it_is_a_backend_and_answers(tiny: LlamaCppBackend) -> None:
+    assert isinstance(tiny, Backend)
+    reply = await tiny.chat("What is the capital of France?", temperature=0)
+    assert reply.content
+    assert reply.finish_reason == "stop"
+    assert reply.usage.prompt_tokens > 5
+    assert reply.usage.completion_tokens > 1
+    assert "<|im_end|>" not in reply.content
+    await tiny.engine.check_integrity()
+
+
+async def test_streamed_and_whole_answers_are_the_same(tiny: LlamaCppBackend) -> None:
+    for options in (
+        {},
+        {"tools": [WEATHER]},
+        {"tools": [WEATHER], "tool_choice": "required"},
+        {"response_format": City},
+    ):
+        whole = await tiny.chat("Weather in Paris?", temperature=0, max_tokens=60, **options)
+        chunks = await chunks_of(tiny, "Weather in Paris?", temperature=0, max_tokens=60, **options)
+        found = collect(chunk.delta for chunk in chunks)
+        assert found.content == whole.content
+        assert [(c.name, c.arguments) for c in found.tool_calls] == [(c.name, c.arguments) for c in whole.tool_calls]
+        assert chunks[-1].finish_reason == whole.finish_reason
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", "get_weather", {"type": "function", "function": {"name": "get_weather"}}]
+)
+async def test_a_required_call_always_follows_the_tools_schema(tiny: LlamaCppBackend, choice: Any) -> None:
+    """With any sampling, and whatever was asked."""
+    for seed in range(5):
+        reply = await tiny.chat("Tell me a story.", tools=[WEATHER], tool_choice=choice, temperature=2.0, seed=seed)
+        assert reply.finish_reason == "tool_calls"
+        (call,) = reply.tool_calls
+        assert call.name == "get_weather"
+        jsonschema.validate(call.parsed(), WEATHER["function"]["parameters"])  # type: ignore[index]
+        assert reply.content == ""
+
+
+async def test_required_arguments_stream_in_pieces(tiny: LlamaCppBackend) -> None:
+    chunks = await chunks_of(tiny, "Weather?", tools=[WEATHER], tool_choice="required", temperature=1.5, seed=3)
+    deltas = [call for chunk in chunks for call in chunk.delta.tool_calls]
+    assert deltas[0].id
+    assert deltas[0].name == "get_weather"
+    assert len(deltas) > 2
+    jsonschema.validate(json.loads("".join(delta.arguments for delta in deltas)), WEATHER["function"]["parameters"])  # type: ignore[index]
+
+
+async def test_a_schema_is_followed(tiny: LlamaCppBackend) -> None:
+    for seed in range(5):
+        reply = await tiny.chat("Name a city.", response_format=City, temperature=2.0, seed=seed)
+        City.model_validate_json(reply.content)
+        assert list(json.loads(reply.content)) == ["name", "inhabitants"]
+    wire = {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "n",
+            "schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+        },
+    }
+    assert isinstance(json.loads((await tiny.chat("A number.", response_format=wire, temperature=1)).content)["n"], int)
+    assert isinstance(
+        json.loads((await tiny.chat("x", response_format={"type": "json_object"}, temperature=1)).content), dict
+    )
+    assert isinstance(
+        json.loads((await tiny.chat("x", response_format=ResponseFormat.json_object(), temperature=1)).content), dict
+    )
+
+
+async def test_a_grammar_is_followed_in_either_notation(tiny: LlamaCppBackend) -> None:
+    assert (await tiny.chat("Yes or no?", grammar='start: "yes" | "no"', temperature=1)).content in ("yes", "no")
+    assert (await tiny.chat("Yes or no?", grammar='root ::= "yes" | "no"', temperature=1)).content in ("yes", "no")
+
+
+async def test_a_schema_or_a_call_where_both_are_allowed(tiny: LlamaCppBackend) -> None:
+    seen = set()
+    for seed in range(12):
+        reply = await tiny.chat(
+            "x", tools=[WEATHER], response_format=City, temperature=3.0, top_k=0, top_p=1.0, seed=seed
+        )
+        seen.add(reply.has_tool_calls)
+        if reply.has_tool_calls:
+            jsonschema.validate(reply.tool_calls[0].parsed(), WEATHER["function"]["parameters"])  # type: ignore[index]
+        else:
+            City.model_validate_json(reply.content)
+    assert seen
+
+
+async def test_the_same_seed_gives_the_same_answer_and_another_another(tiny: LlamaCppBackend) -> None:
+    hot = {"temperature": 1.5, "max_tokens": 24, "top_p": 1.0, "top_k": 0}
+    first = await tiny.chat("Tell me something.", seed=1, **hot)
+    assert (await tiny.chat("Tell me something.", seed=1, **hot)).content == first.content
+    assert len({(await tiny.chat("Tell me something.", seed=seed, **hot)).content for seed in range(4)}) > 1
+
+
+async def test_several_answers_at_once(tiny: LlamaCppBackend) -> None:
+    hot = {"temperature": 1.5, "max_tokens": 16, "top_p": 1.0, "top_k": 0}
+    reply = await tiny.chat("Tell me something.", n=3, seed=1, **hot)
+    assert len(reply.choices) == 3
+    assert reply.choices[0].content == (await tiny.chat("Tell me something.", seed=1, **hot)).content
+    chunks = await chunks_of(tiny, "Tell me something.", n=3, seed=1, **hot)
+    for index, choice in enumerate(reply.choices):
+        own = [chunk for chunk in chunks if chunk.index == index]
+        assert collect(chunk.delta for chunk in own).content == choice.content
+        assert own[-1].finish_reason is not None
+
+
+async def test_stop_and_max_tokens_end_an_answer(tiny: LlamaCppBackend) -> None:
+    whole = (await tiny.chat("What is the capital of France?", temperature=0)).content
+    word = whole.split()[2]
+    stopped = await tiny.chat("What is the capital of France?", temperature=0, stop=word)
+    assert stopped.content == whole.partition(word)[0]
+    assert stopped.finish_reason == "stop"
+    cut = await tiny.chat("What is the capital of France?", temperature=0, max_tokens=2)
+    assert cut.finish_reason == "length"
+    assert cut.usage.completion_tokens == 2
+
+
+async def test_logprobs_are_reported_for_each_token(tiny: LlamaCppBackend) -> None:
+    reply = await tiny.chat("What is the capital of France?", temperature=0, logprobs=2, max_tokens=4)
+    assert reply.logprobs is not None
+    assert len(reply.logprobs) >= 4
+    assert all(item.logprob <= 0 and len(item.top) == 2 for item in reply.logprobs)
+    chunks = await chunks_of(tiny, "What is the capital of France?", temperature=0, logprobs=2, max_tokens=4)
+    streamed = [item for chunk in chunks for item in chunk.logprobs or ()]
+    assert [item.token for item in streamed] == [item.token for item in reply.logprobs]
+
+
+async def test_complete_continues_a_text_without_a_template(tiny: LlamaCppBackend) -> None:
+    reply = await tiny.complete("The capital of", temperature=0, max_tokens=5)
+    assert reply.usage.prompt_tokens == await tiny.count_tokens("The capital of")
+    pieces = [
+        chunk.delta.content async for chunk in tiny.complete_stream("The capital of", temperature=0, max_tokens=5)
+    ]
+    assert "".join(pieces) == reply.content
+    with pytest.raises(BadRequestError, match="no tools"):
+        await tiny.complete("x", tools=[WEATHER])
+
+
+async def test_closing_a_stream_cancels_the_work(tiny: LlamaCppBackend) -> None:
+    stream = tiny.chat_stream("Tell me a long story.", temperature=1.5, max_tokens=900)
+    async for _ in stream:
+        break
+    await stream.aclose()
+    for _ in range(100):
+        if tiny.engine.stats().running == 0:
+            break
+        await asyncio.sleep(0.02)
+    assert tiny.engine.stats().running == 0
+    await tiny.engine.check_integrity()
+
+
+async def test_cancelling_a_chat_of_several_answers_cancels_all(tiny: LlamaCppBackend) -> None:
+    await tiny.load()
+    task = asyncio.ensure_future(tiny.chat("Tell me a long story.", n=4, temperature=1.5, max_tokens=900))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(100):
+        if tiny.engine.stats().running == 0:
+            break
+        await asyncio.sleep(0.02)
+    await tiny.engine.check_integrity()
+
+
+async def test_a_prompt_that_never_fits_is_refused_before_any_work(tiny: LlamaCppBackend) -> None:
+    await tiny.load()
+    with pytest.raises(ContextOverflowError) as caught:
+        await tiny.chat("word " * 3000)
+    assert caught.value.needed > caught.value.available == 1024
+    assert tiny.engine.stats().prompt_tokens == 0
+    with pytest.raises(ContextOverflowError):
+        await tiny.chat("Hello", max_tokens=5000)
+
+
+async def test_embeddings_have_length_one_and_say_what_was_cut(tiny: LlamaCppBackend) -> None:
+    reply = await tiny.embed(["Hello", "Goodbye", "Hello"])
+    assert reply.dimensions == len(reply.vectors[0]) == 256
+    assert sum(value * value for value in reply.vectors[0]) == pytest.approx(1, abs=1e-4)
+    assert reply.vectors[0] == pytest.approx(reply.vectors[2], abs=1e-3)
+    assert reply.usage.prompt_tokens >= 3
+    with pytest.raises(TextTooLongError):
+        await tiny.embed(["word " * 3000])
+    assert (await tiny.embed(["word " * 3000, "short"], truncate=True)).truncated == (0,)
+
+
+async def test_ranking_puts_the_same_text_first(tiny: LlamaCppBackend) -> None:
+    reply = await tiny.rerank("the weather", ["pottery", "the weather"])
+    assert reply.scores[1] > reply.scores[0]
+
+
+async def test_tokens_of_a_text_as_typed(tiny: LlamaCppBackend) -> None:
+    tokens = await tiny.tokenize("<|im_end|>")
+    assert len(tokens) > 1
+    assert await tiny.count_tokens("<|im_end|>") == len(tokens)
+
+
+async def test_render_shows_what_chat_sends(tiny: LlamaCppBackend) -> None:
+    rendered = await tiny.render([Message.system("Be terse."), Message.user("Hi")], [WEATHER])
+    assert rendered.prompt.startswith("<|im_start|>system\nBe terse.")
+    reply = await tiny.chat([Message.system("Be terse."), Message.user("Hi")], tools=[WEATHER], max_tokens=1)
+    assert reply.usage.prompt_tokens == len(rendered.tokens)
+
+
+async def test_model_info_before_and_after_loading(settings: Settings) -> None:
+    async with LlamaCppBackend(TINY, settings=settings) as backend:
+        assert backend.model_info().loaded is False
+        await backend.load()
+        info = backend.model_info()
+    assert info.loaded
+    assert info.architecture == "llama"
+    assert info.parameters == 5_770_496
+    assert info.quantization == "Q8_0"
+    assert (info.n_ctx, info.n_ctx_train) == (1024, 32768)
+    assert info.chat_template
+    assert info.memory_bytes
+    assert info.n_gpu_layers is not None
+    assert {"chat", "tools", "schema", "embed"} <= info.capabilities
+
+
+async def test_the_model_may_be_named_by_id_and_arguments_win_over_settings(settings: Settings) -> None:
+    async with LlamaCppBackend(
+        model="local/llama/parlant-local-tiny", n_ctx=512, n_threads=1, settings=settings
+    ) as backend:
+        await backend.load()
+        assert backend.model_info().id == "local/llama/parlant-local-tiny"
+        assert backend.model_info().n_ctx == 512
+        assert backend.engine.settings.n_threads == 1
+
+
+async def test_with_no_model_named_the_best_one_here_is_taken(settings: Settings) -> None:
+    async with LlamaCppBackend(settings=settings) as backend:
+        await backend.load()
+        assert backend.model_info().id == "local/llama/parlant-local-tiny"
+
+
+async def test_chat_format_overrides_the_models_own_template(settings: Settings) -> None:
+    async with LlamaCppBackend(TINY, chat_format="vicuna", settings=settings) as backend:
+        assert (await backend.render("Hello")).prompt == "USER: Hello\nASSISTANT:"
+
+
+async def test_after_close_calls_say_so_and_close_may_come_twice(settings: Settings) -> None:
+    backend = LlamaCppBackend(TINY, settings=settings)
+    await backend.load()
+    await backend.close()
+    await backend.close()
+    with pytest.raises(EngineClosedError):
+        await backend.chat("Hello")
+    assert backend.model_info().loaded is False
+
+
+async def test_an_engine_that_was_passed_in_stays_open(settings: Settings) -> None:
+    from parlant_local.engine import LlamaEngine
+
+    engine = LlamaEngine(TINY, settings=settings.engine)
+    async with LlamaCppBackend(engine=engine, settings=settings) as backend:
+        assert (await backend.chat("Hello", max_tokens=2)).usage.completion_tokens == 2
+    assert engine.loaded
+    await engine.close()
+
+
+async def test_many_first_calls_load_the_model_once(tiny: LlamaCppBackend) -> None:
+    replies = await asyncio.gather(*(tiny.chat("Hello", temperature=0, max_tokens=5) for _ in range(8)))
+    assert len({reply.content for reply in replies}) == 1
+    assert tiny.engine.stats().finished == 8
+
+
+async def test_wrong_input_is_told_in_one_sentence(tiny: LlamaCppBackend, tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(BadRequestError, match="temperature"):
+        await tiny.chat("x", temperature=9)
+    with pytest.raises(BadRequestError, match="Unknown option"):
+        await tiny.chat("x", heat=1)  # type: ignore[call-arg]
+    with pytest.raises(BadRequestError, match="role"):
+        await tiny.chat([{"role": "king", "content": "x"}])
+    with pytest.raises(BadRequestError, match="fits no tool"):
+        await tiny.chat("x", tools=[WEATHER], tool_choice="fly")
+    with pytest.raises(SchemaError):
+        await tiny.chat("x", grammar="start: )")
+    with pytest.raises(ConfigurationError, match="chat_format"):
+        LlamaCppBackend(TINY, chat_format="nonsense")
+    with pytest.raises(ModelNotFoundError):
+        await LlamaCppBackend("no/such:model", settings=settings).load()
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + b"\xff" * 100)
+    with pytest.raises(InvalidModelError):
+        await LlamaCppBackend(broken, settings=settings).load()
+
+
+def test_an_unknown_backend_name_lists_the_known_ones() -> None:
+    assert isinstance(create_backend("llamacpp", model_path=TINY), LlamaCppBackend)
+    with pytest.raises(ConfigurationError, match=r"llamacpp, ollama, openai"):
+        create_backend("llamacp")
+
+
+def test_the_synchronous_face_serves_scripts(settings: Settings) -> None:
+    with LlamaCppBackend(TINY, settings=settings).sync as backend:
+        reply = backend.chat("What is the capital of France?", temperature=0)
+        pieces = [chunk.delta.content for chunk in backend.chat_stream("What is the capital of France?", temperature=0)]
+        assert "".join(pieces) == reply.content
+        assert backend.complete("The", max_tokens=2).usage.completion_tokens == 2
+        assert len(backend.embed(["a", "b"]).vectors) == 2
+        assert backend.rerank("a", ["a", "b"]).scores[0] > 0
+        assert backend.count_tokens("Hello") == len(backend.tokenize("Hello"))
+        for _ in backend.chat_stream("Tell me a long story.", max_tokens=900):
+            break  # closing the iterator early must not wedge the next call
+        assert backend.model_info().loaded
+        assert backend.chat("Hello", max_tokens=1).finish_reason == "length"
+    with pytest.raises(EngineClosedError):
+        backend.chat("Hello")
+
+
+async def test_thoughts_are_counted_and_budgeted(settings: Settings) -> None:
+    """A template of a thinking family on the shipped model: it has no thoughts of its own, so the budget ends them."""
+    template = (
+        "{# <｜Assistant｜> #}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "<|im_start|>assistant\n<think>\n"
+    )
+    async with LlamaCppBackend(TINY, chat_format=template, settings=settings) as backend:
+        reply = await backend.chat(
+            "Tell me a story.", temperature=1.5, seed=1, reasoning_tokens=5, max_tokens=40, stop=["zzzz"]
+        )
+        assert 0 < reply.usage.reasoning_tokens <= 8
+        assert reply.reasoning
+        assert "</think>" not in reply.content + reply.reasoning
+        schema = {
+            "type": "json_schema",
+            "schema": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
+        }
+        bound = await backend.chat(
+            "x", response_format=schema, reasoning="on", reasoning_tokens=5, temperature=1.5, seed=2
+        )
+        assert bound.reasoning
+        assert isinstance(json.loads(bound.content)["a"], int)
+        quiet = await backend.chat("x", response_format=schema, temperature=1.5, seed=2)
+        assert quiet.reasoning == ""
+        chunks = await chunks_of(
+            backend, "Tell me a story.", temperature=1.5, seed=1, reasoning_tokens=5, max_tokens=40, stop=["zzzz"]
+        )
+        found = collect(chunk.delta for chunk in chunks)
+        assert (found.reasoning, found.content) == (reply.reasoning, reply.content)
