@@ -19,7 +19,7 @@ from parlant_local.catalog.records import LocalModel, ModelState, ModelType
 from parlant_local.catalog.references import Reference
 from parlant_local.catalog.sources import PLANNERS, Plan, SourceContext
 from parlant_local.catalog.transfer import DownloadProgress, FileFetch, Meter, RateLimit
-from parlant_local.errors import InvalidModelError, ParlantLocalError, VerificationError
+from parlant_local.errors import CatalogError, InvalidModelError, ParlantLocalError, VerificationError
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
 
@@ -185,7 +185,10 @@ class Downloads:
             discard(waiting)
             self._index.remove(waiting.id)
         elif waiting.id in self._index.read():
-            self._index.write(waiting.having(state=state, reason=reason))
+            try:
+                self._index.write(waiting.having(state=state, reason=reason))
+            except CatalogError as error:  # a full disk: the record of the beginning stands, and says enough
+                self._logger.warning(str(error))
 
     async def _tick(self, meter: Meter, listeners: list[Progress]) -> None:
         while True:

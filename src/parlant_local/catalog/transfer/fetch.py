@@ -34,8 +34,8 @@ from parlant_local.settings import DownloadSettings
 
 __all__ = ["FileFetch"]
 
-_BUFFER = 1 << 20
-_FLUSH_SECONDS = 0.25  # a slow line is journalled this often
+_BUFFER = 1 << 19
+_FLUSH_SECONDS = 0.1  # a slow line is journalled this often
 _MIN_SEGMENT = 8 << 20
 _MAX_SEGMENT = 64 << 20
 _TRICKLE = 4 << 10  # fewer bytes than this in a whole stall period are no progress
@@ -337,7 +337,7 @@ class FileFetch:
         def flush() -> None:
             nonlocal filled
             if filled:
-                os.pwrite(descriptor, buffer[:filled], segment.at)
+                _write_all(descriptor, buffer[:filled], segment.at)
                 journal.add(segment.at, segment.at + filled)
                 segment.at += filled
                 self._meter.fetched(self._item, filled)
@@ -417,6 +417,13 @@ class FileFetch:
                 hint="Free some space and pull again: what was fetched is kept.",
             )
         return CatalogError(f"{self._task.name} can't be written to {folder}: {error.strerror or error}.")
+
+
+def _write_all(descriptor: int, view: memoryview, at: int) -> None:
+    """A disk that becomes full takes a part of a write without complaint; only the next one fails."""
+    while view:
+        count = os.pwrite(descriptor, view, at)
+        view, at = view[count:], at + count
 
 
 class _Segment:
