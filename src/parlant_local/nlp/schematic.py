@@ -96,10 +96,12 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         messages = [Message.user(text)]
         spent = Usage()
         for attempt in range(1, _MAX_ATTEMPTS + 1):
-            limit = options["max_tokens"] or 0
+            limit, counted = options["max_tokens"] or 0, False
             try:
                 reply = await self._ask(messages, schema, answer.name, options)
-                spent += reply.usage
+                spent, counted = spent + reply.usage, True
+                if reply.finish_reason == "length":
+                    raise TruncatedOutputError("", used=reply.usage.completion_tokens, limit=limit)
                 return answer.parse(reply.content), spent, reply.model
             except (SchemaError, BadRequestError) as error:
                 if not tightened:
@@ -113,6 +115,8 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
                     raise
                 options["max_tokens"] = room
             except TruncatedOutputError as error:
+                if not counted:
+                    spent += Usage(completion_tokens=error.used)
                 if attempt == _MAX_ATTEMPTS or hints.get("max_tokens") is not None:
                     raise TruncatedOutputError(
                         f"{self._core.model_id} filled its {error.limit} tokens ({error.used} used) before the "
@@ -147,8 +151,4 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         call: ChatOptions = {**options, "response_format": ResponseFormat.json_schema(schema, name)}
         reply = await self._core.backend.chat(messages, **call)
         self._core.counters.add_answer(name, reply.usage, reply.timings)
-        if reply.finish_reason == "length":
-            raise TruncatedOutputError(
-                f"{name} was cut.", used=reply.usage.completion_tokens, limit=options["max_tokens"] or 0
-            )
         return reply
