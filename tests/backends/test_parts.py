@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlant_local.backends.addresses import is_remote
-from parlant_local.backends.structured import instruct, parse_structured, strict_schema
+from parlant_local.backends.structured import checked, instruct, parse_structured, strict_schema
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import InvalidOutputError, SchemaError
-from parlant_local.messages import Message, ResponseFormat
+from parlant_local.messages import ChatReply, Message, ResponseFormat
 
 LOCAL = ["http://localhost:1/v1", "http://LOCALHOST.", "http://127.0.0.1", "http://127.9.9.9:80", "http://[::1]:8000",
          "http://0.0.0.0:1", "http://[::ffff:127.0.0.1]/", "http://api.localhost"]  # fmt: skip
@@ -57,6 +57,18 @@ def test_json_is_found_in_what_surrounds_it(text: str) -> None:
 def test_what_does_not_fit_is_refused(text: str) -> None:
     with pytest.raises(InvalidOutputError):
         parse_structured(text, WANTED)
+
+
+def test_raw_line_breaks_in_strings_are_written_properly() -> None:
+    wanted = ResponseFormat.json_object()
+    assert json.loads(parse_structured('{"a": "one\ntwo"}', wanted)) == {"a": "one\ntwo"}
+
+
+def test_what_was_delivered_in_pieces_must_be_json_as_it_stands() -> None:
+    whole = ChatReply(content='```json\n{"a": 1}\n```')
+    assert checked(whole, WANTED, limit=None).content == '{"a": 1}'
+    with pytest.raises(InvalidOutputError, match="more in it"):
+        checked(whole, WANTED, limit=None, delivered=True)
 
 
 def test_any_json_object_means_an_object() -> None:

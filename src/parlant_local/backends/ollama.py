@@ -136,7 +136,7 @@ class OllamaBackend:
             async for chunk in pieces:
                 started = True
                 yield chunk
-            checked(assembler.whole(), params.response_format, limit=params.max_tokens)
+            checked(assembler.whole(), params.response_format, limit=params.max_tokens, delivered=True)
         except OutputError:
             raise
         except ParlantLocalError as error:

@@ -355,7 +355,7 @@ class OpenAIBackend:
     def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
         wanted = params.response_format
         try:
-            checked(assembler.whole(), wanted, limit=params.max_tokens)
+            checked(assembler.whole(), wanted, limit=params.max_tokens, delivered=True)
         except InvalidOutputError:
             self._dialect.refute(used)
             raise

@@ -16,10 +16,11 @@ __all__ = ["checked", "instruct", "parse_structured", "strict_schema"]
 _MAX_STARTS = 64
 
 
-def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None) -> ChatReply:
+def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, delivered: bool = False) -> ChatReply:
     """``reply`` with its content reduced to the JSON that was asked for, or a typed error.
 
-    Answers that call tools instead are left alone. Alternatives are judged too.
+    Answers that call tools instead are left alone. Alternatives are judged too. What was ``delivered`` already, piece by
+    piece, must be JSON as it stands.
     """
     if wanted.type == "text" or (reply.tool_calls and not reply.content):
         return reply
@@ -31,8 +32,11 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None) -> C
             limit=limit or used,
             hint="Raise max_tokens, or ask for less.",
         )
-    alternatives = tuple(checked(item, wanted, limit=limit) for item in reply.alternatives)
-    return replace(reply, content=parse_structured(reply.content, wanted), alternatives=alternatives)
+    alternatives = tuple(checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
+    content = parse_structured(reply.content, wanted)
+    if delivered and content != reply.content.strip():
+        raise InvalidOutputError(f"The answer does not fit the schema {wanted.name!r}: there is more in it than JSON.")
+    return replace(reply, content=content, alternatives=alternatives)
 
 
 def parse_structured(text: str, wanted: ResponseFormat) -> str:
@@ -58,7 +62,7 @@ def _json_values(text: str) -> list[tuple[str, Any]]:
     stripped = text.strip()
     try:
         return [(stripped, _DECODER.decode(stripped))]
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     found: list[tuple[str, Any]] = []
     position = 0
@@ -68,11 +72,11 @@ def _json_values(text: str) -> list[tuple[str, Any]]:
             break
         start = min(starts)
         try:
-            value, end = _DECODER.raw_decode(text, start)
+            value, end = _LENIENT.raw_decode(text, start)
         except (ValueError, RecursionError):
             position = start + 1
             continue
-        found.append((text[start:end], value))
+        found.append((_spelled(text[start:end], value), value))
         position = end
     return found
 
@@ -81,7 +85,17 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _spelled(text: str, value: Any) -> str:
+    """``text`` itself, or ``value`` written anew where it holds raw line breaks in strings, as some grammars allow."""
+    try:
+        _DECODER.decode(text)
+    except ValueError:
+        return json.dumps(value, ensure_ascii=False)
+    return text
+
+
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_LENIENT = json.JSONDecoder(parse_constant=_no_constant, strict=False)
 
 
 def _violation(value: Any, wanted: ResponseFormat) -> str | None:

@@ -134,7 +134,7 @@ class FaultServer:
     @staticmethod
     async def _watch(reader: asyncio.StreamReader, request: Request) -> None:
         # Nothing is pipelined at us, so that the end of input before our answer means that the client went away.
-        while not reader.at_eof() and reader.exception() is None:  # noqa: ASYNC110  # streams have no such event
+        while not reader.at_eof() and reader.exception() is None:  # streams have no such event
             await asyncio.sleep(0.005)
         request.disconnected = not request.answered
 

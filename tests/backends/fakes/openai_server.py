@@ -109,6 +109,8 @@ class FakeOpenAI(FaultServer):
             return json.dumps(instance(wanted["json_schema"]["schema"]))
         if kind == "json_object_schema":
             return json.dumps(instance(wanted["schema"]))
+        if prompted is not None and kind is not None:
+            return json.dumps(instance(prompted))
         if prompted is not None:
             return f"Of course!\n```json\n{json.dumps(instance(prompted))}\n```"
         return '{"any": 1}' if kind == "json_object" else self.text
