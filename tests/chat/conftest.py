@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from parlant_local.backends.llama_cpp import LlamaCppBackend
 from parlant_local.settings import EngineSettings, Settings
 
 TINY = Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf"
+COMMAND = str(Path(sys.executable).with_name("parlant-local"))
+"""The installed command, for tests that need a process of its own."""
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
 
