@@ -1,0 +1,148 @@
+"""The ASGI app, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from parlant_local import __version__
+from parlant_local.catalog import LocalModelManager
+from parlant_local.errors import ParlantLocalError
+from parlant_local.server.auth import Keyring, check_binding
+from parlant_local.server.context import Context
+from parlant_local.server.guarding import Guard, Observer
+from parlant_local.server.logs import ServerLogger
+from parlant_local.server.problems import Problem, problem_of
+from parlant_local.server.routes import (
+    admin,
+    chat,
+    completions,
+    documentation,
+    embeddings,
+    health,
+    models,
+    moderation,
+    page,
+    simple,
+    tokenization,
+)
+from parlant_local.server.routes.common import FAILURES
+from parlant_local.settings import Settings, load_settings
+
+__all__ = ["create_app"]
+
+_ABOUT = """Local models behind the API that every tool speaks, and their administration.
+
+Errors have OpenAI's shape; every answer carries `x-request-id`."""
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    logger: ServerLogger | None = None,
+    manager: LocalModelManager | None = None,
+) -> FastAPI:
+    """The app of these settings; models are loaded when it starts, or when a request needs them.
+
+    Raises :class:`SettingsError` for keys that are missing or unreadable.
+    """
+    settings = settings or load_settings()
+    logger = logger or ServerLogger(settings.logging, settings.log_level)
+    keys = Keyring.load(settings.auth)
+    check_binding(settings.server, keys)
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        context = Context(settings, keys, logger, manager or LocalModelManager(settings=settings, logger=logger))
+        app.state.context = context
+        await context.start()
+        try:
+            yield
+        finally:
+            await context.close()
+
+    app = FastAPI(
+        title="parlant-local",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses=FAILURES,
+        redirect_slashes=False,
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="An API key, where the server has keys."))],
+    )
+    for module in (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple):
+        app.include_router(module.router)
+    if settings.server.docs:
+        app.include_router(documentation.router)
+    if settings.server.page:
+        app.include_router(page.router)
+    app.add_exception_handler(ParlantLocalError, _on_known)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    # The last one added is the first one asked: log, browsers' rules, door.
+    app.add_middleware(_Late, make=Guard)
+    if settings.cors.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    app.add_middleware(_Late, make=Observer)
+    return app
+
+
+class _Late:
+    """A middleware that needs the context, which exists only once the app has started."""
+
+    def __init__(self, app: ASGIApp, make: type[Guard] | type[Observer]) -> None:
+        self._app, self._make = app, make
+        self._made: Guard | Observer | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if self._made is None:
+            self._made = self._make(self._app, scope["app"].state.context)
+        await self._made(scope, receive, send)
+
+
+async def _on_known(_: Request, error: Exception) -> Response:
+    return _answer(problem_of(error))
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
+    if first["type"] == "json_invalid":
+        return _answer(Problem(400, "The body is not JSON.", "invalid_json"))
+    # Never the value: it may be what somebody wrote.
+    message = f"{place}: {first['msg']}{more}." if place else f"{first['msg']}{more}."
+    return _answer(Problem(422, message, "invalid_value", place or None))
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+    problem = Problem(error.status_code, str(error.detail), codes.get(error.status_code, "bad_request"))
+    return JSONResponse(problem.body, problem.status, headers=dict(error.headers or {}))
+
+
+def _answer(problem: Problem) -> Response:
+    return JSONResponse(problem.body, problem.status, problem.headers)

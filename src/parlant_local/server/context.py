@@ -1,0 +1,156 @@
+"""Everything that the routes share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.responses import Response
+
+from parlant_local.catalog import LocalModelManager
+from parlant_local.engine import EngineStats
+from parlant_local.errors import ParlantLocalError
+from parlant_local.messages import Usage
+from parlant_local.server.auth import Keyring
+from parlant_local.server.downloads import Downloads
+from parlant_local.server.draining import Drain
+from parlant_local.server.events import Events
+from parlant_local.server.limits import Limiter
+from parlant_local.server.logs import ServerLogger
+from parlant_local.server.machine import Machine
+from parlant_local.server.metrics import Metrics
+from parlant_local.server.models import Models
+from parlant_local.server.problems import problem_of
+from parlant_local.server.streams import Ending, PieceStream
+from parlant_local.server.waiting import answered, begun
+from parlant_local.settings import Settings
+
+__all__ = ["Context", "context_of"]
+
+T = TypeVar("T")
+_PATIENCE_SECONDS = 5.0  # for the first piece of a stream, before its status is settled
+
+
+class Context:
+    """Made inside the event loop that serves."""
+
+    def __init__(self, settings: Settings, keys: Keyring, logger: ServerLogger, manager: LocalModelManager) -> None:
+        self.settings, self.keys, self.logger, self.manager = settings, keys, logger, manager
+        self.started = time.time()
+        self.drain = Drain()
+        self.events = Events()
+        self.limiter = Limiter(settings.limits)
+        self.machine = Machine()
+        self.models = Models(settings, manager, logger)
+        self.downloads = Downloads(manager, self.events, logger, at_once=settings.limits.downloads)
+        self.metrics = Metrics(self.engine_stats)
+        self.preloading: set[str] = set()
+        """Models without which the server is not ready yet."""
+        self.failed_preloads: dict[str, str] = {}
+        self._preloader: asyncio.Task[None] | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        await self.manager.initialize()
+        names = [name for name, served in self.settings.models.items() if served.preload]
+        if names or self.settings.model is not None:
+            self.preloading = {*names, *([self.settings.model] if self.settings.model else [])}
+            self._preloader = asyncio.ensure_future(self._preload())
+
+    async def _preload(self) -> None:
+        """One after the other; a model that fails is told in the log and by ``/health``."""
+        for name in list(self.preloading):
+            try:
+                # The setting ``model`` may be a path, which is the owner's word; names of clients never are.
+                asked = None if name == self.settings.model and not self.models.switches else name
+                _, backend = await self.models.backend(asked)
+                await backend.count_tokens("ready")
+            except ParlantLocalError as error:
+                self.failed_preloads[name] = problem_of(error).message
+                self.logger.error(f"{name} can't be loaded: {error}")
+            finally:
+                self.preloading.discard(name)
+                self.events.tell("status", name)
+
+    async def close(self) -> None:
+        if self._preloader is not None:
+            self._preloader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._preloader
+        await self.downloads.close()
+        await self.models.close()
+
+    # -- answering ----------------------------------------------------------------------------------------------------
+
+    async def answered(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
+        """The result of ``work``; it is cancelled when the client goes away or the server must end."""
+        return await answered(request, self.drain, work)
+
+    async def streamed(self, request: Request, pieces: AsyncGenerator[bytes, None], **form: Any) -> Response:
+        """A response that sends ``pieces``; what fails at once fails with a status of its own."""
+        keep_alive = self.settings.server.keep_alive_seconds
+        started = await begun(request, pieces, min(_PATIENCE_SECONDS, keep_alive), self.drain)
+
+        def on_end(ending: Ending, error: BaseException | None) -> None:
+            if ending == "disconnected":
+                self.metrics.disconnects.inc()
+            if error is not None:
+                known = isinstance(error, ParlantLocalError)
+                self.logger.event(
+                    "warning" if known else "error",
+                    "A stream ended with an error.",
+                    error=f"{type(error).__name__}: {error}",
+                )
+
+        return PieceStream(started, self.drain, keep_alive=keep_alive, on_end=on_end, **form)
+
+    @contextmanager
+    def talk(self, model: str) -> Iterator[Talk]:
+        """Counts what one answer costs."""
+        talk = Talk()
+        try:
+            yield talk
+        finally:
+            if talk.first is not None:
+                self.metrics.first_token.labels(model).observe(talk.first)
+            self.metrics.used(model, talk.usage)
+
+    # -- insight ------------------------------------------------------------------------------------------------------
+
+    def engine_stats(self) -> dict[str, EngineStats]:
+        return {name: backend.engine.stats() for name, backend in self.models.pool.loaded().items()}
+
+    @property
+    def health(self) -> str:
+        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a model that the owner named can't be loaded."""
+        if self.drain.begun:
+            return "shutting down"
+        if self.preloading:
+            return "loading"
+        return "failed" if self.failed_preloads else "ok"
+
+
+class Talk:
+    """One answer, as it comes."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.first: float | None = None
+        """Seconds to the first piece."""
+        self.usage = Usage()
+
+    def piece(self) -> None:
+        if self.first is None:
+            self.first = time.monotonic() - self._began
+
+
+def context_of(request: Request) -> Context:
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context

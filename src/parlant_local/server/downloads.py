@@ -1,0 +1,129 @@
+"""Downloads that clients started: each goes on when its client has left, can be watched by all, and be cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from parlant_local.catalog import DownloadProgress, LocalModelManager
+from parlant_local.catalog.references import HubReference, OllamaReference, parse_reference
+from parlant_local.errors import BadRequestError, ParlantLocalError
+from parlant_local.server.events import Events
+from parlant_local.server.logs import ServerLogger
+from parlant_local.server.problems import Refused, problem_of
+
+__all__ = ["Download", "Downloads"]
+
+_KEPT = 32
+_PUBLIC_REGISTRY = "registry.ollama.ai"
+
+
+@dataclass(eq=False)
+class Download:
+    reference: str
+    state: Literal["downloading", "done", "failed", "cancelled"] = "downloading"
+    done: int = 0
+    total: int | None = None
+    rate: float = 0.0
+    seconds_left: float | None = None
+    model: str | None = None
+    """Catalogue id, once it is there."""
+    error: str | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Sizes in bytes, ``rate`` in bytes per second."""
+        return {
+            "reference": self.reference,
+            "state": self.state,
+            "done": self.done,
+            "total": self.total,
+            "rate": round(self.rate, 1),
+            "seconds_left": self.seconds_left,
+            "model": self.model,
+            "error": self.error,
+        }
+
+
+class Downloads:
+    def __init__(self, manager: LocalModelManager, events: Events, logger: ServerLogger, *, at_once: int) -> None:
+        self._manager, self._events, self._logger = manager, events, logger
+        self._at_once = at_once
+        self._known: dict[str, Download] = {}
+
+    def all(self) -> list[Download]:
+        return list(self._known.values())
+
+    def start(self, text: str) -> Download:
+        """Begins, or joins what is under way. Only the hub and Ollama's registry: a client's word opens no other address.
+
+        Raises :class:`ReferenceError_`, :class:`BadRequestError`, :class:`Refused` where too many are under way.
+        """
+        reference = parse_reference(text)
+        public = isinstance(reference, HubReference) or (
+            isinstance(reference, OllamaReference) and reference.host == _PUBLIC_REGISTRY
+        )
+        if not public:
+            raise BadRequestError(
+                "Models are fetched from the Hugging Face hub and from Ollama's registry only.",
+                hint="For other places use `parlant-local pull` on the server's machine.",
+            )
+        name = str(reference)
+        known = self._known.get(name)
+        if known is not None and known.state == "downloading":
+            return known
+        running = sum(item.state == "downloading" for item in self._known.values())
+        if running >= self._at_once:
+            raise Refused(
+                429,
+                f"{running} downloads are under way; {self._at_once} are allowed at once (limits.downloads).",
+                code="too_many_downloads",
+                retry_after=30,
+            )
+        self._known.pop(name, None)
+        while len(self._known) >= _KEPT:
+            self._known.pop(next(key for key, item in self._known.items() if item.state != "downloading"))
+        download = self._known[name] = Download(name)
+        download.task = asyncio.ensure_future(self._run(download, text))
+        return download
+
+    async def cancel(self, text: str) -> bool:
+        """Stops a download; what was fetched is kept for the next try. False where none is under way."""
+        try:
+            name = str(parse_reference(text))
+        except ParlantLocalError:
+            return False
+        download = self._known.get(name)
+        if download is None or download.task is None or download.task.done():
+            return False
+        download.task.cancel()
+        await asyncio.wait([download.task])
+        return True
+
+    async def close(self) -> None:
+        tasks = [item.task for item in self._known.values() if item.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, download: Download, text: str) -> None:
+        def progress(now: DownloadProgress) -> None:
+            download.done, download.total = now.done, now.total
+            download.rate, download.seconds_left = now.rate, now.seconds_left
+            self._events.tell("download", download.reference, **download.as_dict())
+
+        try:
+            model = await self._manager.download_model(text, progress=progress)
+        except asyncio.CancelledError:
+            download.state = "cancelled"
+        except ParlantLocalError as error:
+            download.state, download.error = "failed", problem_of(error).message
+            self._logger.warning(f"The download of {download.reference} failed: {download.error}")
+        except Exception as error:  # told to whoever watches, and in the log: nobody awaits this task
+            download.state, download.error = "failed", problem_of(error).message
+            self._logger.event("error", "A download failed.", model=download.reference, error=repr(error))
+        else:
+            download.state, download.model = "done", model.id
+            download.done = download.total = model.size
+        self._events.tell("download", download.reference, **download.as_dict())

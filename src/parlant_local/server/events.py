@@ -1,0 +1,35 @@
+"""What happens to models, told to everybody who listens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+__all__ = ["Events"]
+
+_KEPT = 256
+
+
+class Events:
+    """Belongs to one event loop. A listener that is too slow misses the oldest events, never the newest."""
+
+    def __init__(self) -> None:
+        self._listeners: set[asyncio.Queue[dict[str, Any]]] = set()
+
+    def tell(self, kind: str, model: str, **facts: Any) -> None:
+        event = {"event": kind, "model": model, "time": round(time.time(), 3), **facts}
+        for inbox in self._listeners:
+            if inbox.full():
+                inbox.get_nowait()
+            inbox.put_nowait(event)
+
+    async def listen(self) -> AsyncGenerator[dict[str, Any], None]:
+        inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_KEPT)
+        self._listeners.add(inbox)
+        try:
+            while True:
+                yield await inbox.get()
+        finally:
+            self._listeners.discard(inbox)

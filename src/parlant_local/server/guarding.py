@@ -1,0 +1,206 @@
+"""What stands before every route: a request id, the door (host, origin, key), limits, and the log."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from parlant_local.server.auth import is_loopback, presented_key
+from parlant_local.server.draining import SHUTTING_DOWN
+from parlant_local.server.logs import request_id
+from parlant_local.server.problems import Problem, Refused, problem_of
+from parlant_local.server.waiting import ClientGone
+
+if TYPE_CHECKING:
+    from parlant_local.server.context import Context
+
+__all__ = ["Guard", "Observer", "is_public"]
+
+_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}\Z")
+_PAGE_FILES = frozenset({"/", "/page/app.js", "/page/markdown.js", "/page/style.css", "/page/icon.svg", "/favicon.ico"})
+# A browser shows these by itself, and can only log in the way that browsers know.
+_FOR_BROWSERS = ("/docs", "/redoc", "/openapi.json", "/vendor/", "/metrics")
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def is_public(path: str) -> bool:
+    """Whether a path needs no key."""
+    return path in _PAGE_FILES or path == "/health"
+
+
+class Observer:
+    """Gives each request an id, writes its line in the log, and turns what nobody caught into an answer."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app, self._context = app, context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        identity = given if _ID.match(given) else f"req-{secrets.token_hex(12)}"
+        token = request_id.set(identity)
+        began = time.monotonic()
+        status = 0
+        ended = False
+
+        async def observed(message: Message) -> None:
+            nonlocal status, ended
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = identity
+                headers.setdefault("x-content-type-options", "nosniff")
+            elif message["type"] == "http.response.body":
+                ended = not message.get("more_body", False)
+            await send(message)
+
+        metrics = self._context.metrics
+        metrics.running.inc()
+        try:
+            with self._context.drain.request():
+                try:
+                    await self._app(scope, receive, observed)
+                except ClientGone:
+                    status = 499  # as nginx counts it; nobody reads it
+                    metrics.disconnects.inc()
+                except Exception as error:
+                    self._context.logger.event(
+                        "error", "A request failed.", error=f"{type(error).__name__}: {error}", path=scope["path"]
+                    )
+                    if status:  # too late for a status
+                        raise
+                    await _tell(problem_of(error), scope, receive, observed)
+        finally:
+            seconds = time.monotonic() - began
+            metrics.running.dec()
+            route = _route_of(scope)
+            metrics.requests.labels(route, str(status)).inc()
+            metrics.seconds.labels(route).observe(seconds)
+            quiet = scope["path"] in ("/health", "/metrics", "/api/status") and status < 400
+            self._context.logger.event(
+                "debug" if quiet else "info",
+                f"{scope['method']} {scope['path']}",
+                status=status,
+                seconds=round(seconds, 4),
+                client=scope.get("state", {}).get("client"),
+                cut=None if ended else True,
+            )
+            request_id.reset(token)
+
+
+class Guard:
+    """Lets in who may, what is not too large, and not too much of it."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app, self._context = app, context
+        settings = context.settings
+        self._origins = frozenset(settings.cors.origins)
+        self._hosts = frozenset(host.lower() for host in settings.server.allowed_hosts)
+        self._only_loopback = is_loopback(settings.server.host) and not self._hosts
+        self._most_bytes = int(settings.limits.body_mb * 1024 * 1024)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        with ExitStack() as held:
+            try:
+                client = self._admit(scope, headers)
+                scope.setdefault("state", {})["client"] = client
+                if scope["method"] not in _SAFE:
+                    held.enter_context(self._context.limiter.request(client))
+            except Refused as refused:
+                await _tell(refused.problem, scope, receive, send, challenge=scope["path"].startswith(_FOR_BROWSERS))
+                return
+            await self._app(scope, self._counted(receive), send)
+
+    def _admit(self, scope: Scope, headers: Headers) -> str:
+        """Whose request it is."""
+        path = scope["path"]
+        if self._context.drain.begun and path != "/health":
+            raise _refused(SHUTTING_DOWN)
+        self._check_host(headers)
+        if scope["method"] not in _SAFE:
+            self._check_origin(headers)
+            length = headers.get("content-length", "0")
+            if length.isdigit() and int(length) > self._most_bytes:
+                raise Refused(413, self._too_large, code="request_too_large")
+        address = scope.get("client")
+        if not self._context.keys:
+            return address[0] if address else "local"
+        if is_public(path):
+            return "public"
+        key = presented_key(headers, basic=path.startswith(_FOR_BROWSERS) and scope["method"] in _SAFE)
+        if key is None:
+            raise Refused(401, "An API key is needed: send `Authorization: Bearer KEY`.", code="missing_api_key")
+        owner = self._context.keys.name_of(key)
+        if owner is None:
+            raise Refused(401, "The API key is not known here.", code="invalid_api_key")
+        return owner
+
+    def _check_host(self, headers: Headers) -> None:
+        """A foreign name that points here is how websites reach servers of the machine that shows them."""
+        name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        if (self._only_loopback and not is_loopback(name)) or (self._hosts and name.lower() not in self._hosts):
+            raise Refused(
+                403,
+                f"This server does not go by the name {name!r}; server.allowed_hosts has its names.",
+                code="bad_host",
+            )
+
+    def _check_origin(self, headers: Headers) -> None:
+        """Browsers send the website that asks; one that is not ours and not allowed may not make us do anything."""
+        origin = headers.get("origin")
+        if origin is None or "*" in self._origins or origin in self._origins:
+            return
+        if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+            raise Refused(
+                403, f"The website {origin} may not use this server; cors.origins allows some.", code="bad_origin"
+            )
+
+    def _counted(self, receive: Receive) -> Receive:
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._most_bytes:
+                raise HTTPException(413, self._too_large)
+            return message
+
+        return counted
+
+    @property
+    def _too_large(self) -> str:
+        return f"A request may have {self._context.settings.limits.body_mb:g} MiB (limits.body_mb)."
+
+
+async def _tell(problem: Problem, scope: Scope, receive: Receive, send: Send, *, challenge: bool = False) -> None:
+    headers = problem.headers
+    if problem.status == 401:
+        scheme = "Basic" if challenge else "Bearer"
+        headers["www-authenticate"] = f'{scheme} realm="parlant-local"'
+    await JSONResponse(problem.body, problem.status, headers)(scope, receive, send)
+
+
+def _refused(problem: Problem) -> Refused:
+    return Refused(problem.status, problem.message, code=problem.code, retry_after=problem.retry_after)
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's pattern, so that paths that people make up are counted as one."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "unknown"))

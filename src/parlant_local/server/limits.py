@@ -1,0 +1,76 @@
+"""How much one client may ask for at a time: requests per minute, and under way at once."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from parlant_local.server.problems import Refused
+from parlant_local.settings import LimitSettings
+
+__all__ = ["Limiter"]
+
+_MOST_CLIENTS = 4096
+
+
+@dataclass(slots=True)
+class _Client:
+    allowance: float
+    seen: float
+    running: int = 0
+
+
+class Limiter:
+    """A bucket per client that fills up evenly over a minute, and a count of what runs."""
+
+    def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = settings.requests_per_minute
+        self._at_once = settings.concurrent_requests
+        self._clock = clock
+        self._clients: OrderedDict[str, _Client] = OrderedDict()
+
+    @contextmanager
+    def request(self, client: str) -> Iterator[None]:
+        """One request of a client, from now to the end of its answer. :class:`Refused` (429) where it is one too many."""
+        known = self._known(client)
+        if self._at_once is not None and known.running >= self._at_once:
+            raise Refused(
+                429,
+                f"{known.running} requests of yours are under way; {self._at_once} are allowed at once "
+                "(limits.concurrent_requests).",
+                code="too_many_concurrent_requests",
+                retry_after=1,
+            )
+        if self._per_minute is not None:
+            if known.allowance < 1:
+                wait = (1 - known.allowance) * 60 / self._per_minute
+                raise Refused(
+                    429,
+                    f"Your limit is {self._per_minute} requests per minute (limits.requests_per_minute).",
+                    code="rate_limit_exceeded",
+                    retry_after=wait,
+                )
+            known.allowance -= 1
+        known.running += 1
+        try:
+            yield
+        finally:
+            known.running -= 1
+
+    def _known(self, name: str) -> _Client:
+        now = self._clock()
+        full = float(self._per_minute or 0)
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = _Client(full, now)
+        client.allowance = min(full, client.allowance + (now - client.seen) * full / 60)
+        client.seen = now
+        self._clients.move_to_end(name)
+        if len(self._clients) > _MOST_CLIENTS:  # the longest unseen, unless it is busy
+            oldest = next(iter(self._clients))
+            if not self._clients[oldest].running:
+                del self._clients[oldest]
+        return client

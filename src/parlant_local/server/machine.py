@@ -1,0 +1,81 @@
+"""What the machine is doing: processor, memory, graphics cards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from typing import Any
+
+import psutil
+
+__all__ = ["Machine"]
+
+_QUERY = "name,utilization.gpu,memory.used,memory.total"
+_FRESH_SECONDS = 2.0
+_MIB = 1024 * 1024
+
+
+class Machine:
+    """Figures that are asked for often are measured every other second at most."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._gpus: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
+        self._smi = shutil.which("nvidia-smi")
+        self._lock = asyncio.Lock()
+        psutil.cpu_percent()  # the first call only sets the mark
+
+    async def now(self) -> dict[str, Any]:
+        """Shares in percent, sizes in bytes."""
+        memory = psutil.virtual_memory()
+        return {
+            "cpu_percent": psutil.cpu_percent(),
+            "cpu_count": psutil.cpu_count(),
+            "memory_total": memory.total,
+            "memory_used": memory.total - memory.available,
+            "memory_percent": memory.percent,
+            "process_memory": self._process.memory_info().rss,
+            "gpus": await self._graphics(),
+        }
+
+    async def _graphics(self) -> list[dict[str, Any]]:
+        if self._smi is None:
+            return []
+        async with self._lock:
+            measured, found = self._gpus
+            if time.monotonic() - measured < _FRESH_SECONDS:
+                return found
+            found = await _ask(self._smi)
+            self._gpus = (time.monotonic(), found)
+            return found
+
+
+async def _ask(smi: str) -> list[dict[str, Any]]:
+    process = await asyncio.create_subprocess_exec(
+        smi,
+        f"--query-gpu={_QUERY}",
+        "--format=csv,noheader,nounits",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), timeout=5)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        return []
+    found = []
+    for line in output.decode("utf-8", "replace").splitlines():
+        name, *figures = (part.strip() for part in line.split(","))
+        with contextlib.suppress(ValueError):  # a card that does not tell says [N/A]
+            used, taken, total = (float(figure) for figure in figures)
+            found.append({
+                "name": name,
+                "percent": used,
+                "memory_used": int(taken * _MIB),
+                "memory_total": int(total * _MIB),
+            })  # fmt: skip
+    return found

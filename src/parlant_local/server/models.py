@@ -1,0 +1,236 @@
+"""The models of the server: local ones in the pool, the others behind the switcher's rules."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from parlant_local.backends.base import Backend, ModelInfo
+from parlant_local.backends.llama_cpp import LlamaCppBackend
+from parlant_local.backends.llama_cpp.info import describe_unloaded
+from parlant_local.catalog import LocalModelManager
+from parlant_local.engine.pool import ModelPool
+from parlant_local.errors import BadRequestError, InsufficientMemoryError, NoTargetError, ParlantLocalError
+from parlant_local.gguf_info import GGUFHeader, available_memory, read_header
+from parlant_local.observability import Logger
+from parlant_local.server.naming import SWITCHED, Directory, Served
+from parlant_local.server.pooled import PooledBackend
+from parlant_local.settings import Settings
+from parlant_local.switching import CallRecord, RoutedBackend, TokenBudget
+from parlant_local.switching.resolve import TargetResolver
+from parlant_local.switching.targets import Target
+
+__all__ = ["Models"]
+
+_MIB = 1024 * 1024
+_RESERVE = 0.9  # of the memory that is free at the start, where engine.memory_mb does not say
+_MOST_ROUTES = 32
+_RECENT = 50
+
+
+class Models:
+    """Finds the backend that a client's name means. Belongs to one event loop."""
+
+    def __init__(self, settings: Settings, manager: LocalModelManager, logger: Logger) -> None:
+        self.settings = settings
+        self.manager = manager
+        self.directory = Directory(settings, manager)
+        self._logger = logger
+        self._served: dict[str, Served] = {}
+        self._resolver = TargetResolver(settings, manager=manager, logger=logger)
+        self._routes: dict[str, RoutedBackend] = {}
+        self._budget = TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
+        self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
+        limit = settings.engine.memory_mb
+        self.pool: ModelPool[LlamaCppBackend] = ModelPool(
+            self._load,
+            self._estimate,
+            budget=limit * _MIB if limit else int(available_memory() * _RESERVE),
+            keep_alive=settings.engine.keep_alive_seconds,
+            logger=logger,
+        )
+
+    # -- by name ------------------------------------------------------------------------------------------------------
+
+    async def backend(self, name: str | None) -> tuple[str, Backend]:
+        """The listed name and the backend that answers for it; nothing is loaded before its first call.
+
+        Raises :class:`ModelNotFoundError`, or what the switcher's rules say against a remote model.
+        """
+        if name is None or name == "":
+            if self.switches:
+                return SWITCHED, self._chain()
+            served = await self._remember(await asyncio.to_thread(self.directory.default))
+            return served.name, self._pooled(served)
+        if name == SWITCHED and self.switches:
+            return SWITCHED, self._chain()
+        if (known := self._served.get(name)) is not None and known.key in self.pool.loaded():
+            return known.name, self._pooled(known)
+        if self._is_elsewhere(name):
+            return name, self._route(name)
+        served = await self._remember(await self.directory.find(name))
+        return served.name, self._pooled(served)
+
+    @asynccontextmanager
+    async def engine(self, name: str | None) -> AsyncIterator[tuple[str, LlamaCppBackend]]:
+        """A model in this process, loaded; for what only it can do (templates, detokenising)."""
+        listed, backend = await self.backend(name)
+        if not isinstance(backend, PooledBackend):
+            raise BadRequestError(f"{listed} is not loaded in this process.", hint="Name a local model.")
+        served = self._served[listed]
+        async with self.pool.use(served.key) as loaded:
+            yield listed, loaded
+
+    async def find(self, name: str) -> Served:
+        return await self._remember(await self.directory.find(name))
+
+    async def load(self, name: str) -> Served:
+        served = await self.find(name)
+        await self.pool.load(served.key)
+        return served
+
+    async def unload(self, name: str) -> bool:
+        """False where it was not loaded. :class:`ModelInUseError` while it answers."""
+        return await self.pool.unload((await self.find(name)).key)
+
+    def info(self, served: Served) -> ModelInfo:
+        loaded = self.pool.loaded().get(served.key)
+        return loaded.model_info() if loaded is not None else describe_unloaded(served.record.id, served.record)
+
+    async def close(self) -> None:
+        for route in self._routes.values():
+            await route.close()
+        await self.pool.close()
+
+    # -- the switcher -------------------------------------------------------------------------------------------------
+
+    @property
+    def switches(self) -> bool:
+        """Whether more than one model may answer a call."""
+        return bool(self.settings.switcher.fallbacks)
+
+    def routes(self) -> dict[str, RoutedBackend]:
+        """Every chain that has been asked, by the name it is asked by."""
+        return dict(self._routes)
+
+    def recent_switches(self) -> list[dict[str, Any]]:
+        """The last failures and fallbacks, the newest first; no content."""
+        return list(reversed(self._recent))
+
+    def elsewhere(self) -> list[str]:
+        """Ids of configured models that are not in this process."""
+        named = [self.settings.model or "", *self.settings.switcher.fallbacks, *self.settings.switcher.targets]
+        return sorted({name for name in named if self._is_elsewhere(name)})
+
+    def _is_elsewhere(self, name: str) -> bool:
+        place, slash, rest = name.partition("/")
+        return bool(slash and rest) and (place in ("ollama", "openai") or place in self.settings.endpoints)
+
+    def _chain(self) -> RoutedBackend:
+        if (route := self._routes.get(SWITCHED)) is None:
+            first = self.settings.model or self.directory.default().name
+            ids = dict.fromkeys([first, *self.settings.switcher.fallbacks])
+            route = self._routes[SWITCHED] = self._routed([self._target(item) for item in ids])
+        return route
+
+    def _route(self, name: str) -> RoutedBackend:
+        if (route := self._routes.get(name)) is None:
+            if len(self._routes) > _MOST_ROUTES:
+                raise NoTargetError("Too many different remote models were asked for.", hint="Restart the server.")
+            if not self.settings.switcher.fallbacks and name.partition("/")[0] == "ollama":
+                self._logger.info(f"{name} is asked through its daemon.")
+            route = self._routes[name] = self._routed([self._target(name)])
+        return route
+
+    def _routed(self, targets: list[Target]) -> RoutedBackend:
+        return RoutedBackend(
+            targets,
+            settings=self.settings.switcher,
+            budget=self._budget,
+            offline=self.settings.offline,
+            logger=self._logger,
+            observer=self._note,
+        )
+
+    def _note(self, record: CallRecord) -> None:
+        if record.error is not None or record.reason not in ("primary", "again"):
+            told = {"target": record.target, "reason": record.reason, "error": record.error}
+            self._recent.append({**told, "time": round(time.time(), 1), "seconds": round(record.seconds, 3)})
+
+    def _target(self, name: str) -> Target:
+        if self._is_elsewhere(name):
+            return self._resolver.target(name)
+        served = self._keep(self.directory.default() if name == self.settings.model else self.directory.look_up(name))
+        info = describe_unloaded(served.record.id, served.record)
+        facts = self.settings.switcher.targets.get(name)
+        target = Target(served.name, lambda: self._pooled(served), info=info)
+        return target if facts is None else Target(target.id, target.open, info=info, facts=facts)
+
+    # -- the pool -----------------------------------------------------------------------------------------------------
+
+    def _pooled(self, served: Served) -> PooledBackend:
+        return PooledBackend(self.pool, served.key, describe_unloaded(served.record.id, served.record))
+
+    async def _remember(self, served: Served) -> Served:
+        if served.record.path is not None and served.key not in self._served:
+            # Read off the loop: the pool asks for estimates on it. A broken file is told when it is loaded.
+            with contextlib.suppress(ParlantLocalError, OSError):
+                await asyncio.to_thread(_header, served.record.path, _stamp(served.record.path))
+        return self._keep(served)
+
+    def _keep(self, served: Served) -> Served:
+        self._served[served.name] = self._served[served.key] = served
+        return served
+
+    async def _load(self, key: str) -> LlamaCppBackend:
+        served = self._served[key]
+        self._logger.info(f"Loading {served.name}.")
+        options = served.options
+        backend = LlamaCppBackend(
+            str(served.record.path),
+            n_ctx=options.n_ctx if options else None,
+            n_gpu_layers=options.n_gpu_layers if options else None,
+            n_threads=options.n_threads if options else None,
+            chat_format=options.chat_format if options else None,
+            settings=self.settings,
+            manager=self.manager,
+            logger=self._logger,
+        )
+        try:
+            await backend.load()
+        except BaseException:
+            await backend.close()
+            raise
+        self._logger.info(f"{served.name} is loaded.")
+        return backend
+
+    def _estimate(self, key: str) -> int:
+        from parlant_local.engine.sizing import plan
+
+        served = self._served[key]
+        assert served.record.path is not None
+        engine = self.settings.engine
+        if served.options is not None:
+            own = served.options.model_dump(include={"n_ctx", "n_gpu_layers", "n_threads"}, exclude_none=True)
+            engine = engine.model_copy(update=own)
+        header = _header(served.record.path, _stamp(served.record.path))
+        try:
+            return plan(header, served.name, engine).estimate.total
+        except InsufficientMemoryError as error:
+            return error.needed  # others may be unloaded to make room; loading checks again
+
+
+@lru_cache(maxsize=64)
+def _header(path: Path, _stamp: int) -> GGUFHeader:
+    return read_header(path)
+
+
+def _stamp(path: Path) -> int:
+    return path.stat().st_mtime_ns

@@ -1,0 +1,96 @@
+"""Which model a client's name means: a served name, a catalogue id, a reference that was fetched, or a remote one."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from dataclasses import dataclass
+
+from parlant_local.backends.llama_cpp.choice import best_model
+from parlant_local.catalog import LocalModel, LocalModelManager, ModelState
+from parlant_local.errors import ModelNotFoundError
+from parlant_local.settings import ServedModelSettings, Settings
+
+__all__ = ["SWITCHED", "Directory", "Served"]
+
+SWITCHED = "auto"
+"""The name under which the switcher's chain is offered, where one is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that can be asked by name."""
+
+    name: str
+    """As it is listed."""
+    key: str
+    """The pool's name: one per way of loading a model."""
+    record: LocalModel
+    options: ServedModelSettings | None = None
+
+
+class Directory:
+    """Names of local models. Paths and URLs are no names: a client's word opens no file."""
+
+    def __init__(self, settings: Settings, manager: LocalModelManager) -> None:
+        self._settings = settings
+        self._manager = manager
+
+    def known(self) -> list[Served]:
+        """Everything that can be loaded: served names first, then the catalogue."""
+        found = []
+        for name, options in self._settings.models.items():
+            try:
+                found.append(self._served(name, options))
+            except ModelNotFoundError:
+                continue  # not fetched yet; asking for it says so
+        return found + [Served(record.id, record.id, record) for record in self.records()]
+
+    def records(self) -> list[LocalModel]:
+        return [record for record in self._manager.list_models() if record.path is not None]
+
+    async def find(self, name: str) -> Served:
+        """Raises :class:`ModelNotFoundError` with names that look similar."""
+        return await asyncio.to_thread(self.look_up, name)
+
+    def look_up(self, name: str) -> Served:
+        if (options := self._settings.models.get(name)) is not None:
+            return self._served(name, options)
+        records = {record.id: record for record in self.records()}
+        record = records.get(name)
+        if record is None:
+            last = [item for item in records.values() if item.id.rpartition("/")[2] == name.lower()]
+            record = last[0] if len(last) == 1 else self._by_reference(name)
+        return Served(record.id, record.id, record)
+
+    def default(self) -> Served:
+        """What answers where a request names no model: the setting ``model``, else the best one there is."""
+        if self._settings.model is not None:
+            if self._settings.model in self._settings.models:
+                return self.look_up(self._settings.model)
+            record = self._manager.find(self._settings.model)  # the owner's word: it may be a path
+            self._manager.resolve(self._settings.model)
+            return Served(record.id, record.id, record)
+        return self.look_up(best_model(self._manager))
+
+    def _served(self, name: str, options: ServedModelSettings) -> Served:
+        record = self._manager.find(options.model)
+        self._manager.resolve(options.model)
+        own = options.model_dump(exclude={"model", "preload"}, exclude_none=True)
+        return Served(name, name if own else record.id, record, options if own else None)
+
+    def _by_reference(self, name: str) -> LocalModel:
+        try:
+            record = self._manager.get_model(name)
+        except ModelNotFoundError as error:
+            near = difflib.get_close_matches(name, self._settings.models, n=2, cutoff=0.5)
+            near += [item for item in error.near if item not in near]
+            if near:
+                raise ModelNotFoundError(f"The model {name!r} is not here.", near=near[:3]) from None
+            hint = (
+                error.hint if error.hint and "catalogue" not in error.message else "GET /v1/models lists what is here."
+            )
+            raise ModelNotFoundError(f"The model {name!r} is not here.", hint=hint) from None
+        if record.path is None or record.state is not ModelState.AVAILABLE:
+            raise ModelNotFoundError(f"The model {name!r} has no file here.", hint="GET /v1/models lists what is here.")
+        return record

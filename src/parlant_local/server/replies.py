@@ -1,0 +1,196 @@
+"""Answers in OpenAI's shapes."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from parlant_local import __version__
+from parlant_local.messages import ChatChunk, ChatReply, Delta, Timings, TokenLogprob, Usage
+
+__all__ = ["ChatAnswer", "CompletionAnswer", "usage_of"]
+
+_FINGERPRINT = f"parlant-local-{__version__}"
+
+
+class ChatAnswer:
+    """One chat completion, whole or in chunks: they share an id and a time."""
+
+    def __init__(self, model: str, *, switched: bool = False) -> None:
+        self.model = model
+        self._switched = switched
+        self.id = f"chatcmpl-{secrets.token_hex(12)}"
+        self._created = int(time.time())
+        self._opened: set[int] = set()
+
+    def whole(self, reply: ChatReply) -> dict[str, Any]:
+        return {
+            **self._head("chat.completion", reply.model),
+            "choices": [_choice(index, choice) for index, choice in enumerate(reply.choices)],
+            "usage": usage_of(reply).to_openai(),
+            "timings": _timings(reply.timings),
+        }
+
+    def chunk(self, chunk: ChatChunk, *, with_usage: bool) -> dict[str, Any]:
+        """``with_usage``: every chunk says that usage comes later, as OpenAI has it."""
+        delta = _delta(chunk.delta)
+        if chunk.index not in self._opened:
+            self._opened.add(chunk.index)
+            delta = {"role": "assistant", "content": "", **delta}
+        choice = {
+            "index": chunk.index,
+            "delta": delta,
+            "logprobs": _logprobs(chunk.logprobs),
+            "finish_reason": chunk.finish_reason,
+        }
+        data = {**self._head("chat.completion.chunk", chunk.model), "choices": [choice]}
+        if with_usage:
+            data["usage"] = None
+        if chunk.timings is not None:
+            data["timings"] = _timings(chunk.timings)
+        return data
+
+    def usage(self, usage: Usage) -> dict[str, Any]:
+        return {**self._head("chat.completion.chunk", ""), "choices": [], "usage": usage.to_openai()}
+
+    def _head(self, kind: str, model: str) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self._created,
+            # Of several that may have answered, the one that did.
+            "model": (model or self.model) if self._switched else self.model,
+            "system_fingerprint": _FINGERPRINT,
+        }
+
+
+class CompletionAnswer:
+    """One text completion, whole or in chunks."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.id = f"cmpl-{secrets.token_hex(12)}"
+        self._created = int(time.time())
+
+    def whole(self, choices: Sequence[tuple[str, ChatReply]], usage: Usage) -> dict[str, Any]:
+        """``choices``: what is put in front of each text (the prompt, where it is to be echoed), and the answer."""
+        return {
+            **self._head(),
+            "choices": [
+                self._choice(index, before + reply.content, reply.finish_reason, reply.logprobs, len(before))
+                for index, (before, reply) in enumerate(choices)
+            ],
+            "usage": usage.to_openai(),
+        }
+
+    def piece(
+        self, index: int, text: str, finish: str | None, logprobs: Sequence[TokenLogprob] | None, *, with_usage: bool
+    ) -> dict[str, Any]:
+        data = {**self._head(), "choices": [self._choice(index, text, finish, logprobs, 0)]}
+        return data | {"usage": None} if with_usage else data
+
+    def usage(self, usage: Usage) -> dict[str, Any]:
+        return {**self._head(), "choices": [], "usage": usage.to_openai()}
+
+    @staticmethod
+    def _choice(
+        index: int, text: str, finish: str | None, logprobs: Sequence[TokenLogprob] | None, offset: int
+    ) -> dict[str, Any]:
+        told = None
+        if logprobs is not None:
+            offsets = []
+            for item in logprobs:
+                offsets.append(offset)
+                offset += len(item.token)
+            told = {
+                "tokens": [item.token for item in logprobs],
+                "token_logprobs": [item.logprob for item in logprobs],
+                "top_logprobs": [dict(item.top) for item in logprobs],
+                "text_offset": offsets,
+            }
+        return {"index": index, "text": text, "logprobs": told, "finish_reason": finish}
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "text_completion",
+            "created": self._created,
+            "model": self.model,
+            "system_fingerprint": _FINGERPRINT,
+        }
+
+
+def usage_of(reply: ChatReply) -> Usage:
+    """Of all choices together; the prompt counts once."""
+    choices = reply.choices
+    return Usage(
+        prompt_tokens=reply.usage.prompt_tokens,
+        completion_tokens=sum(choice.usage.completion_tokens for choice in choices),
+        cached_tokens=reply.usage.cached_tokens,
+        reasoning_tokens=sum(choice.usage.reasoning_tokens for choice in choices),
+    )
+
+
+def _choice(index: int, reply: ChatReply) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": reply.content if reply.content or not reply.tool_calls else None,
+        "refusal": None,
+    }
+    if reply.reasoning:
+        message |= {"reasoning": reply.reasoning, "reasoning_content": reply.reasoning}
+    if reply.tool_calls:
+        message["tool_calls"] = [call.to_openai() for call in reply.tool_calls]
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": _logprobs(reply.logprobs),
+        "finish_reason": reply.finish_reason,
+    }
+
+
+def _delta(delta: Delta) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if delta.content:
+        data["content"] = delta.content
+    if delta.reasoning:
+        data |= {"reasoning": delta.reasoning, "reasoning_content": delta.reasoning}
+    if delta.tool_calls:
+        data["tool_calls"] = [
+            {
+                "index": call.index,
+                **({"id": call.id, "type": "function"} if call.id is not None else {}),
+                "function": {
+                    **({"name": call.name} if call.name is not None else {}),
+                    "arguments": call.arguments,
+                },
+            }
+            for call in delta.tool_calls
+        ]
+    return data
+
+
+def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:
+    if tokens is None:
+        return None
+    return {
+        "content": [
+            {
+                "token": item.token,
+                "logprob": item.logprob,
+                "bytes": list(item.bytes or item.token.encode()),
+                "top_logprobs": [
+                    {"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in item.top
+                ],
+            }
+            for item in tokens
+        ],
+        "refusal": None,
+    }
+
+
+def _timings(timings: Timings) -> dict[str, Any]:
+    return {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(timings).items()}

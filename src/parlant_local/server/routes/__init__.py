@@ -1,0 +1,1 @@
+"""One file per concern; each makes a router."""

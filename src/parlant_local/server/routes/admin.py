@@ -1,0 +1,145 @@
+"""Models administered over HTTP, after llama-server's router: status, download, load, unload, delete, and their events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from parlant_local.catalog import LocalModel, ModelState
+from parlant_local.errors import ModelInUseError
+from parlant_local.server.context import Context, context_of
+from parlant_local.server.problems import Refused
+from parlant_local.server.routes.models import card_of
+from parlant_local.server.shapes.answers import AdminList, Done, DownloadAnswer
+from parlant_local.server.shapes.others import ModelRequest
+from parlant_local.server.streams import PieceStream, sse
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["administration"])
+
+
+@router.get("/models", response_model=AdminList)
+async def list_models(request: Request) -> Response:
+    """Every model with its status, unfinished and broken ones included, and the downloads of late."""
+    context = context_of(request)
+    return JSONResponse(await asyncio.to_thread(_everything, context))
+
+
+@router.post("/models", response_model=DownloadAnswer, status_code=202)
+async def download(body: ModelRequest, request: Request) -> Response:
+    """Begin to download a model; ``GET /models/sse`` tells how far it is."""
+    context = context_of(request)
+    started = context.downloads.start(body.model)
+    await asyncio.sleep(0)
+    return JSONResponse({"success": True, "download": started.as_dict()}, 202)
+
+
+@router.post("/models/cancel", response_model=Done)
+async def cancel(body: ModelRequest, request: Request) -> Response:
+    """Stop a download; what was fetched is kept for the next try."""
+    if not await context_of(request).downloads.cancel(body.model):
+        raise Refused(404, f"No download of {body.model!r} is under way.", code="no_such_download", param="model")
+    return JSONResponse({"success": True})
+
+
+@router.post("/models/load", response_model=Done)
+async def load(body: ModelRequest, request: Request) -> Response:
+    """Load a model now; answers when it is ready."""
+    context = context_of(request)
+    served = await context.models.find(body.model)
+    context.events.tell("status", served.name, status="loading")
+    try:
+        await context.answered(request, context.models.load(body.model))
+    finally:
+        context.events.tell("status", served.name, status=_status(context, served.key))
+    return JSONResponse({"success": True})
+
+
+@router.post("/models/unload", response_model=Done)
+async def unload(body: ModelRequest, request: Request) -> Response:
+    """Unload an idle model and give its memory back."""
+    context = context_of(request)
+    served = await context.models.find(body.model)
+    unloaded = await context.models.unload(body.model)
+    context.events.tell("status", served.name, status="unloaded")
+    return JSONResponse({"success": True, "was_loaded": unloaded})
+
+
+@router.delete("/models", response_model=Done)
+async def delete(model: str, request: Request) -> Response:
+    """Take a model out of the catalogue and free what nothing else uses."""
+    context = context_of(request)
+    record = context.manager.find(model) if model in _ids(context) else (await context.models.find(model)).record
+    place = context.models.pool.status().get(record.id)
+    if place is not None:
+        if place.users:
+            raise ModelInUseError(f"{record.id} is answering.", hint="Wait until its requests are done.")
+        await context.models.pool.unload(record.id)
+    freed = await context.manager.delete_model(record.id)
+    context.events.tell("status", record.id, status="deleted")
+    return JSONResponse({"success": True, "freed": freed})
+
+
+@router.get(
+    "/models/sse",
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+)
+async def events(request: Request) -> Response:
+    """An endless stream of what happens to models: status changes and download progress."""
+    context = context_of(request)
+    return PieceStream(
+        _events(context),
+        context.drain,
+        keep_alive=context.settings.server.keep_alive_seconds,
+        error=lambda problem: sse(problem.body, "error"),
+    )
+
+
+async def _events(context: Context) -> AsyncGenerator[bytes, None]:
+    yield sse({"event": "hello", "downloads": [item.as_dict() for item in context.downloads.all()]})
+    async for event in context.events.listen():
+        yield sse(event)
+
+
+def _ids(context: Context) -> set[str]:
+    return {record.id for record in context.manager.list_models(states="all")}
+
+
+def _everything(context: Context) -> dict[str, Any]:
+    cards = [card_of(context, served) for served in context.models.directory.known()]
+    for card in cards:
+        place = context.models.pool.status().get(card["id"])
+        if place is not None:
+            card["status"] |= {"users": place.users, "size": place.size, "idle_seconds": round(place.idle_seconds, 1)}
+    unfinished = [
+        _unfinished(record) for record in context.manager.list_models(states=set(ModelState) - {ModelState.AVAILABLE})
+    ]
+    return {
+        "object": "list",
+        "data": cards + unfinished,
+        "downloads": [item.as_dict() for item in context.downloads.all()],
+    }
+
+
+def _unfinished(record: LocalModel) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "object": "model",
+        "created": 0,
+        "owned_by": "parlant-local",
+        "root": record.id,
+        "status": {"value": str(record.state), "done": record.done, "total": record.total, "reason": record.reason},
+        "capabilities": [],
+        "meta": {"name": record.name, "references": list(record.references), "source": str(record.source)},
+    }
+
+
+def _status(context: Context, key: str) -> str:
+    place = context.models.pool.status().get(key)
+    return place.state if place is not None else "unloaded"

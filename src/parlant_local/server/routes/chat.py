@@ -1,0 +1,87 @@
+"""``POST /v1/chat/completions``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.messages import Message, Usage
+from parlant_local.server.context import Context, context_of
+from parlant_local.server.naming import SWITCHED
+from parlant_local.server.options import chat_options, messages_of
+from parlant_local.server.replies import ChatAnswer, usage_of
+from parlant_local.server.routes.common import stream_or
+from parlant_local.server.shapes.answers import CHAT_COMPLETION
+from parlant_local.server.shapes.chat import ChatRequest
+from parlant_local.server.streams import DONE, sse
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post(
+    "/v1/chat/completions",
+    responses=stream_or("text/event-stream", "The answer, whole or as events.", CHAT_COMPLETION),
+)
+async def chat_completions(body: ChatRequest, request: Request) -> Response:
+    """Answer a conversation."""
+    context = context_of(request)
+    messages = messages_of(body.messages, context.settings.limits)
+    options = chat_options(body, context.settings.limits)
+    name, backend = await context.models.backend(body.model)
+    answer = ChatAnswer(name, switched=name == SWITCHED)
+    _log_content(context, messages)
+    if body.stream:
+        with_usage = body.stream_options is not None and body.stream_options.include_usage is True
+        pieces = _events(context, backend, name, answer, messages, options, with_usage=with_usage)
+        return await context.streamed(request, pieces)
+    with context.talk(name) as talk:
+        reply = await context.answered(request, backend.chat(messages, **options))
+        talk.usage = usage_of(reply)
+    if context.settings.logging.content:
+        context.logger.event("info", "answer", content=reply.content)
+    return JSONResponse(answer.whole(reply))
+
+
+async def _events(
+    context: Context,
+    backend: Backend,
+    name: str,
+    answer: ChatAnswer,
+    messages: tuple[Message, ...],
+    options: ChatOptions,
+    *,
+    with_usage: bool,
+) -> AsyncGenerator[bytes, None]:
+    with context.talk(name) as talk:
+        stream: Any = backend.chat_stream(messages, **options)
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                talk.piece()
+                if chunk.usage is not None:
+                    talk.usage = _together(talk.usage, chunk.usage)
+                yield sse(answer.chunk(chunk, with_usage=with_usage))
+        if with_usage:
+            yield sse(answer.usage(talk.usage))
+        yield DONE
+
+
+def _together(first: Usage, other: Usage) -> Usage:
+    """Of several choices to one prompt, which counts once."""
+    return Usage(
+        prompt_tokens=other.prompt_tokens,
+        completion_tokens=first.completion_tokens + other.completion_tokens,
+        cached_tokens=max(first.cached_tokens, other.cached_tokens),
+        reasoning_tokens=first.reasoning_tokens + other.reasoning_tokens,
+    )
+
+
+def _log_content(context: Context, messages: tuple[Message, ...]) -> None:
+    if context.settings.logging.content:
+        context.logger.event("info", "question", messages=[message.to_openai() for message in messages])

@@ -1,0 +1,115 @@
+"""``POST /v1/completions``: text that continues a prompt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.messages import ChatReply, Usage
+from parlant_local.server.context import Context, context_of
+from parlant_local.server.options import check_texts, sampling_options
+from parlant_local.server.pooled import PooledBackend
+from parlant_local.server.problems import Refused
+from parlant_local.server.replies import CompletionAnswer, usage_of
+from parlant_local.server.routes.common import stream_or
+from parlant_local.server.shapes.answers import COMPLETION
+from parlant_local.server.shapes.chat import CompletionRequest
+from parlant_local.server.streams import DONE, sse
+from parlant_local.server.texts import texts_of
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["completions"])
+
+
+@router.post(
+    "/v1/completions",
+    responses=stream_or("text/event-stream", "The text, whole or as events.", COMPLETION),
+)
+async def completions(body: CompletionRequest, request: Request) -> Response:
+    """Continue one prompt or several; no chat template is applied."""
+    context = context_of(request)
+    limits = context.settings.limits
+    if body.suffix:
+        raise Refused(400, "suffix is not supported.", code="unsupported", param="suffix")
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise Refused(400, "best_of must equal n.", code="unsupported", param="best_of")
+    options: Any = dict(sampling_options(body, limits))
+    if body.logprobs is not None:
+        options["logprobs"] = body.logprobs
+    name, backend = await context.models.backend(body.model)
+    prompts = await texts_of(context, name, body.prompt, limits.choices, "prompt")
+    check_texts(prompts, limits, "prompt")
+    answer = CompletionAnswer(name)
+    if body.stream:
+        with_usage = body.stream_options is not None and body.stream_options.include_usage is True
+        pieces = _events(context, backend, name, answer, prompts, options, echo=bool(body.echo), with_usage=with_usage)
+        return await context.streamed(request, pieces)
+    with context.talk(name) as talk:
+        work = asyncio.gather(*(backend.complete(prompt, **options) for prompt in prompts))
+        replies: list[ChatReply] = await context.answered(request, _awaited(work))
+        for reply in replies:
+            talk.usage = talk.usage + usage_of(reply)
+        choices = [
+            (prompt if body.echo else "", choice)
+            for prompt, reply in zip(prompts, replies, strict=True)
+            for choice in reply.choices
+        ]
+        return JSONResponse(answer.whole(choices, talk.usage))
+
+
+async def _awaited(work: asyncio.Future[list[ChatReply]]) -> list[ChatReply]:
+    try:
+        return await work
+    finally:
+        work.cancel()
+
+
+async def _events(
+    context: Context,
+    backend: Backend,
+    name: str,
+    answer: CompletionAnswer,
+    prompts: list[str],
+    options: ChatOptions,
+    *,
+    echo: bool,
+    with_usage: bool,
+) -> AsyncGenerator[bytes, None]:
+    """One prompt after the other; the choices of each as they come."""
+    many = options.get("n") or 1
+    with context.talk(name) as talk:
+        for place, prompt in enumerate(prompts):
+            used = Usage()
+            if echo:
+                for index in range(many):
+                    yield sse(answer.piece(place * many + index, prompt, None, None, with_usage=with_usage))
+            async with aclosing(_pieces(backend, prompt, options)) as pieces:
+                async for index, text, finish, logprobs, usage in pieces:
+                    talk.piece()
+                    if usage is not None:
+                        used = replace(used + usage, prompt_tokens=usage.prompt_tokens)
+                    yield sse(answer.piece(place * many + index, text, finish, logprobs, with_usage=with_usage))
+            talk.usage = talk.usage + used
+        if with_usage:
+            yield sse(answer.usage(talk.usage))
+        yield DONE
+
+
+async def _pieces(backend: Backend, prompt: str, options: ChatOptions) -> AsyncGenerator[tuple[Any, ...], None]:
+    """Index, text, finish reason, log-probs and usage of each piece; models elsewhere answer in one."""
+    if not isinstance(backend, PooledBackend):
+        reply = await backend.complete(prompt, **options)
+        for index, choice in enumerate(reply.choices):
+            yield index, choice.content, choice.finish_reason, choice.logprobs, choice.usage
+        return
+    async with aclosing(backend.complete_stream(prompt, **options)) as chunks:
+        async for chunk in chunks:
+            yield chunk.index, chunk.delta.content, chunk.finish_reason, chunk.logprobs, chunk.usage

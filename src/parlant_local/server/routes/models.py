@@ -1,0 +1,89 @@
+"""``GET /v1/models``: what can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from parlant_local.errors import ModelNotFoundError
+from parlant_local.server.context import Context, context_of
+from parlant_local.server.naming import SWITCHED, Served
+from parlant_local.server.shapes.answers import ModelCard, ModelList
+
+__all__ = ["card_of", "router"]
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/v1/models", response_model=ModelList)
+async def list_models(request: Request) -> Response:
+    """Every model that can be asked: served names, catalogue ids, and configured models elsewhere."""
+    context = context_of(request)
+    return JSONResponse({"object": "list", "data": await asyncio.to_thread(_cards, context)})
+
+
+@router.get("/v1/models/{model:path}", response_model=ModelCard)
+async def get_model(model: str, request: Request) -> Response:
+    """One model, by any name that a request may use for it."""
+    context = context_of(request)
+    for card in await asyncio.to_thread(_cards, context):
+        if card["id"] == model:
+            return JSONResponse(card)
+    if not model:
+        raise ModelNotFoundError("A model needs a name.", hint="GET /v1/models lists what is here.")
+    return JSONResponse(card_of(context, await context.models.find(model)))
+
+
+def card_of(context: Context, served: Served) -> dict[str, Any]:
+    record = served.record
+    info = context.models.info(served)
+    place = context.models.pool.status().get(served.key)
+    created = record.files[0].mtime_ns // 1_000_000_000 if record.files and record.files[0].mtime_ns else 0
+    capabilities = info.capabilities or (("embed", "rerank") if record.is_embedding else ("chat", "complete", "embed"))
+    return {
+        "id": served.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "parlant-local",
+        "root": record.id,
+        "status": {"value": place.state if place is not None else "unloaded"},
+        "capabilities": sorted(capabilities),
+        "meta": {
+            "name": record.name,
+            "family": str(record.type),
+            "architecture": record.architecture,
+            "n_params": record.parameters,
+            "quantization": record.quantization,
+            "size": record.size,
+            "n_ctx": info.n_ctx,
+            "n_ctx_train": record.context_length,
+            "n_embd": record.embedding_length,
+            "license": record.license,
+            "shipped": record.shipped,
+            "source": str(record.source),
+        },
+    }
+
+
+def _cards(context: Context) -> list[dict[str, Any]]:
+    cards = [card_of(context, served) for served in context.models.directory.known()]
+    names = [SWITCHED] if context.models.switches else []
+    for name in [*names, *context.models.elsewhere()]:
+        cards.append(_card_elsewhere(name))
+    return cards
+
+
+def _card_elsewhere(name: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "parlant-local" if name == SWITCHED else name.partition("/")[0],
+        "root": name,
+        "status": {"value": "switched" if name == SWITCHED else "elsewhere"},
+        "capabilities": ["chat"],
+        "meta": {},
+    }

@@ -1,0 +1,67 @@
+"""``POST /v1/moderations``: texts judged by a model of the owner's."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from parlant_local.backends.base import Backend
+from parlant_local.errors import ModelNotFoundError
+from parlant_local.nlp.verdicts import MODERATION_TAGS, tag_probabilities, verdict_options, verdict_prompt
+from parlant_local.server.context import Context, context_of
+from parlant_local.server.options import check_texts
+from parlant_local.server.problems import Refused
+from parlant_local.server.shapes.answers import ModerationList
+from parlant_local.server.shapes.others import ModerationRequest
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["moderation"])
+# Finer categories of OpenAI's that nobody judges here: they are null, so that no client takes silence for innocence.
+_NOT_JUDGED = (
+    "harassment/threatening", "hate/threatening", "illicit/violent", "self-harm/intent", "self-harm/instructions",
+    "sexual/minors", "violence/graphic",
+)  # fmt: skip
+
+
+@router.post("/v1/moderations", response_model=ModerationList)
+async def moderations(body: ModerationRequest, request: Request) -> Response:
+    """Judge texts by seven categories, each with a probability."""
+    context = context_of(request)
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    if not texts or len(texts) > context.settings.limits.choices:
+        raise Refused(400, f"Give 1 to {context.settings.limits.choices} texts.", code="too_many_inputs", param="input")
+    check_texts(texts, context.settings.limits, "input")
+    name, backend = await _judge(context, body.model)
+    results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
+    return JSONResponse({"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results})
+
+
+async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:
+    """The model asked for; of OpenAI's own names (and none) the owner's guard model, else the chat model."""
+    if asked and not asked.startswith(("omni-moderation", "text-moderation")):
+        return await context.models.backend(asked)
+    if (guard := context.settings.moderation.model) is not None:
+        return await context.models.backend(guard)
+    name, backend = await context.models.backend(None)
+    if backend.model_info().name == "parlant-local-tiny":
+        raise ModelNotFoundError(
+            "No model here can moderate: the one that comes with parlant-local has no judgement.",
+            hint="Set moderation.model, or name a model.",
+        )
+    return name, backend
+
+
+async def _judged(context: Context, backend: Backend, text: str) -> dict[str, Any]:
+    found = tag_probabilities(await backend.chat(verdict_prompt(text), **verdict_options()))
+    threshold = context.settings.moderation.threshold
+    flags: dict[str, bool | None] = {tag: found[tag] >= threshold for tag in MODERATION_TAGS}
+    scores: dict[str, float | None] = {tag: found[tag] for tag in MODERATION_TAGS}
+    return {
+        "flagged": any(flags.values()),
+        "categories": flags | dict.fromkeys(_NOT_JUDGED),
+        "category_scores": scores | dict.fromkeys(_NOT_JUDGED),
+    }

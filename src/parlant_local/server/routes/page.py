@@ -1,0 +1,45 @@
+"""The page at ``/``: files of this package, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, Response
+
+from parlant_local.server.problems import Refused
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+_PAGE = Path(__file__).parent.parent / "page"
+_KINDS = {
+    "app.js": "text/javascript",
+    "markdown.js": "text/javascript",
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+_HEADERS = {
+    # What a model writes is shown as text; should a script slip through all the same, nothing runs it.
+    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'none'",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+
+@router.get("/")
+async def index() -> Response:
+    return FileResponse(_PAGE / "index.html", media_type="text/html", headers=_HEADERS)
+
+
+@router.get("/favicon.ico")
+async def icon() -> Response:
+    return FileResponse(_PAGE / "icon.svg", media_type="image/svg+xml", headers=_HEADERS)
+
+
+@router.get("/page/{name}")
+async def file(name: str) -> Response:
+    if (kind := _KINDS.get(name)) is None:
+        raise Refused(404, f"There is no file {name!r}.", code="not_found")
+    return FileResponse(_PAGE / name, media_type=kind, headers=_HEADERS)

@@ -1,0 +1,92 @@
+"""The short API: one message in, lines of JSON out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import JSONResponse, Response
+
+from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.messages import Message
+from parlant_local.server.context import Context, context_of
+from parlant_local.server.options import messages_of, sampling_options
+from parlant_local.server.problems import Problem, Refused
+from parlant_local.server.replies import usage_of
+from parlant_local.server.routes.common import stream_or
+from parlant_local.server.routes.models import card_of
+from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names
+from parlant_local.server.shapes.chat import ChatMessage, Sampling
+from parlant_local.server.shapes.others import SimpleChatRequest
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["short API"])
+
+
+@router.post("/api/chat", responses=stream_or("application/x-ndjson", "Lines of `{response, done}`.", SIMPLE_ANSWER))
+async def chat(body: SimpleChatRequest, request: Request) -> Response:
+    """Answer one message; streamed unless ``stream`` is false."""
+    context = context_of(request)
+    given = [ChatMessage(role="system", content=body.system)] if body.system else []
+    messages = messages_of([*given, ChatMessage(role="user", content=body.message)], context.settings.limits)
+    try:
+        options = sampling_options(Sampling.model_validate(body.options or {}), context.settings.limits)
+    except ValidationError as error:
+        raise Refused(422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options") from None
+    options["n"] = 1
+    name, backend = await context.models.backend(body.model)
+    if body.stream is False:
+        with context.talk(name) as talk:
+            reply = await context.answered(request, backend.chat(messages, **options))
+            talk.usage = usage_of(reply)
+        return JSONResponse({"response": reply.content, "done": True, "model": name})
+    return await context.streamed(
+        request,
+        _lines(context, backend, name, messages, options),
+        media_type="application/x-ndjson",
+        comment=b"\n",
+        error=_failed,
+    )
+
+
+@router.get("/api/models", response_model=Names)
+async def models(request: Request) -> Response:
+    """Names of the models that can be asked."""
+    known = await asyncio.to_thread(context_of(request).models.directory.known)
+    return JSONResponse({"models": [served.name for served in known]})
+
+
+@router.get("/api/models/detailed", response_model=Detailed)
+async def models_detailed(request: Request) -> Response:
+    """The same, with what is known of each."""
+    context = context_of(request)
+    known = await asyncio.to_thread(context.models.directory.known)
+    return JSONResponse({"models": [card_of(context, served) for served in known]})
+
+
+async def _lines(
+    context: Context, backend: Backend, name: str, messages: tuple[Message, ...], options: ChatOptions
+) -> AsyncGenerator[bytes, None]:
+    with context.talk(name) as talk:
+        stream: Any = backend.chat_stream(messages, **options)
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                talk.piece()
+                if chunk.delta.content:
+                    yield _line({"response": chunk.delta.content, "done": False})
+                talk.usage = chunk.usage or talk.usage
+        yield _line({"response": "", "done": True, "model": name, "usage": talk.usage.to_openai()})
+
+
+def _failed(problem: Problem) -> bytes:
+    return _line({**problem.body, "response": "", "done": True})
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,103 @@
+"""The process: one uvicorn, its signals, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from parlant_local.errors import SettingsError
+from parlant_local.server.app import create_app
+from parlant_local.server.auth import is_loopback
+from parlant_local.server.context import Context
+from parlant_local.server.logs import ServerLogger
+from parlant_local.settings import Settings
+
+__all__ = ["serve"]
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises :class:`SettingsError` where it may not or can't listen."""
+    logger = ServerLogger(settings.logging, settings.log_level)
+    app = create_app(settings, logger=logger)
+    listener = _listen(settings)
+    for name in ("uvicorn.error", "uvicorn"):
+        logger.adopt(name)
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # requests are logged by the app, with their ids
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        lifespan="on",
+    )
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    logger.event("info", f"Serving at http://{shown}:{port}", host=host, port=port)
+    if not is_loopback(settings.server.host):
+        logger.warning("This server can be reached from other machines; traffic is not encrypted without a proxy.")
+    try:
+        _Server(config, app, settings.server.shutdown_seconds, logger).run(sockets=[listener])
+    finally:
+        listener.close()
+        logger.info("The server has ended.")
+        logger.close()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host.strip("[]"), settings.server.port
+    try:
+        info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(info[0], info[1])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(info[4])
+        listener.listen(2048)
+    except OSError as error:
+        raise SettingsError(
+            f"The server can't listen on {host}:{port}: {error.strerror or error}.",
+            hint="Choose another --port, or stop what uses this one.",
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """On the first signal what runs may finish, while new requests are turned away; on the second it ends at once."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, seconds: float, logger: ServerLogger) -> None:
+        super().__init__(config)
+        self._app, self._seconds, self._logger = app, seconds, logger
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's signature
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self._on_signal, signal.Signals(sig).name)
+
+    def _on_signal(self, name: str) -> None:
+        context = getattr(self._app.state, "context", None)
+        if self._ending is None and isinstance(context, Context):
+            self._ending = asyncio.ensure_future(self._end(context, name))
+        elif self._ending is not None and isinstance(context, Context):
+            context.drain.expired.set()
+            self.should_exit = self.force_exit = True
+        else:
+            self.should_exit = True
+
+    async def _end(self, context: Context, name: str) -> None:
+        running = context.drain.running
+        self._logger.event("info", f"{name}: shutting down.", running=running, seconds=self._seconds)
+        whole = await context.drain.finish(self._seconds)
+        if not whole:
+            self._logger.warning("Requests that were still running ended with an error (server.shutdown_seconds).")
+        self.should_exit = True

@@ -1,0 +1,85 @@
+"""Requests for vectors, verdicts, tokens, and models."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from parlant_local.server.shapes.chat import ChatMessage, ToolShape
+from parlant_local.server.shapes.common import Request, Whole
+
+__all__ = [
+    "ApplyTemplateRequest",
+    "DetokenizeRequest",
+    "EmbeddingRequest",
+    "ModelRequest",
+    "ModerationRequest",
+    "RerankRequest",
+    "SimpleChatRequest",
+    "TokenizeRequest",
+]
+
+
+class EmbeddingRequest(Request):
+    input: str | list[str] | list[Whole] | list[list[Whole]]
+    """Texts or token ids."""
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Whole | None = Field(default=None, ge=1, le=1 << 20)
+    """Fewer dimensions than the model's: the vectors are cut and normalised again."""
+    user: str | None = None
+
+
+class RerankDocument(Request):
+    text: str
+
+
+class RerankRequest(Request):
+    query: str
+    documents: list[str | RerankDocument] = Field(min_length=1)
+    model: str | None = None
+    top_n: Whole | None = Field(default=None, ge=1)
+    return_documents: bool | None = None
+
+
+class ModerationRequest(Request):
+    input: str | list[str]
+    model: str | None = None
+
+
+class TokenizeRequest(Request):
+    content: str
+    model: str | None = None
+    add_special: bool | None = None
+    """Put the token that begins a text in front."""
+    parse_special: bool | None = None
+    """Read control tokens in the text as such."""
+    with_pieces: bool | None = None
+
+
+class DetokenizeRequest(Request):
+    tokens: list[Whole] = Field(max_length=1 << 20)
+    model: str | None = None
+
+
+class ApplyTemplateRequest(Request):
+    messages: list[ChatMessage] = Field(min_length=1)
+    tools: list[ToolShape] | None = Field(default=None, max_length=256)
+    model: str | None = None
+    add_generation_prompt: bool | None = None
+
+
+class ModelRequest(Request):
+    model: str = Field(min_length=1, max_length=1024)
+    """A listed name; to download, a reference like ``user/repo:Q4_K_M`` or ``llama3.2:3b``."""
+
+
+class SimpleChatRequest(Request):
+    message: str
+    model: str | None = None
+    stream: bool | None = None
+    """Absent: true."""
+    system: str | None = None
+    options: dict[str, Any] | None = None
+    """Sampling options by their names in ``/v1/chat/completions``."""

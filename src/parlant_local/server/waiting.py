@@ -1,0 +1,103 @@
+"""Work for a client that may go away, on a server that may be told to end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.types import Receive
+
+from parlant_local.server.draining import SHUTTING_DOWN, Drain
+from parlant_local.server.problems import Refused
+
+__all__ = ["ClientGone", "answered", "begun", "disconnected", "settle"]
+
+T = TypeVar("T")
+
+
+class ClientGone(Exception):
+    """Nobody is there any more to read the answer."""
+
+
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def settle(*tasks: asyncio.Future[Any]) -> None:
+    """Cancels and waits until they are really gone."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def answered(request: Request, drain: Drain, work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``, which is cancelled when the client goes away or the server must end."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(disconnected(request.receive))
+    expired = asyncio.ensure_future(drain.expired.wait())
+    try:
+        await asyncio.wait({task, gone, expired}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return _result(task)
+        if expired.done():
+            raise Refused(
+                SHUTTING_DOWN.status,
+                SHUTTING_DOWN.message,
+                code=SHUTTING_DOWN.code,
+                retry_after=SHUTTING_DOWN.retry_after,
+            )
+        raise ClientGone
+    finally:
+        await settle(task, gone, expired)
+
+
+async def begun(
+    request: Request, items: AsyncGenerator[T, None], patience: float, drain: Drain
+) -> AsyncGenerator[T, None]:
+    """``items``, with the first one waited for up to ``patience`` seconds, so that what is wrong with a request is told
+    with a status of its own. A first item that takes longer is waited for by whoever reads the rest."""
+    first = asyncio.ensure_future(anext(items))
+    gone = asyncio.ensure_future(disconnected(request.receive))
+    expired = asyncio.ensure_future(drain.expired.wait())
+    try:
+        await asyncio.wait({first, gone, expired}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if first.done():
+            if not first.cancelled() and isinstance(first.exception(), StopAsyncIteration):
+                return _rest(None, items)
+            _result(first)
+        elif gone.done():
+            raise ClientGone
+        # An expired server is told by the stream itself.
+    except BaseException:
+        await settle(first)
+        await items.aclose()
+        raise
+    finally:
+        await settle(gone, expired)
+    return _rest(first, items)
+
+
+async def _rest(first: asyncio.Future[T] | None, items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    async with aclosing(items):
+        if first is not None:
+            try:
+                item = await first
+            except StopAsyncIteration:
+                return
+            finally:
+                if not first.done():
+                    await settle(first)
+            yield item
+        async for item in items:
+            yield item
+
+
+def _result(task: asyncio.Future[T]) -> T:
+    if task.cancelled():  # from within: what it waited for was closed
+        raise Refused(503, "The model was unloaded while it answered.", code="model_unloaded", retry_after=1)
+    return task.result()
