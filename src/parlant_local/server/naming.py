@@ -16,6 +16,8 @@ __all__ = ["SWITCHED", "Directory", "Served"]
 SWITCHED = "auto"
 """The name under which the switcher's chain is offered, where one is configured."""
 
+_SHOWN = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -87,9 +89,8 @@ class Directory:
             near += [item for item in error.near if item not in near]
             if near:
                 raise ModelNotFoundError(f"The model {name!r} is not here.", near=near[:3]) from None
-            hint = (
-                error.hint if error.hint and "catalogue" not in error.message else "GET /v1/models lists what is here."
-            )
+            here = [*self._settings.models, *(item.id for item in self.records())][:_SHOWN]
+            hint = f"Here: {', '.join(here)}; GET /v1/models has all." if here else error.hint
             raise ModelNotFoundError(f"The model {name!r} is not here.", hint=hint) from None
         if record.path is None or record.state is not ModelState.AVAILABLE:
             raise ModelNotFoundError(f"The model {name!r} has no file here.", hint="GET /v1/models lists what is here.")

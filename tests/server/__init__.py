@@ -1,0 +1,1 @@
+"""The server, asked over real sockets by the clients that people use."""

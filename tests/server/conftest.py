@@ -1,0 +1,121 @@
+"""A real server in a process of its own, on a throwaway home; one for all tests that leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY = "local/llama/parlant-local-tiny"
+_MARKS = ("PARLANT_LOCAL_", "HF_", "OLLAMA_", "OPENAI_")
+
+
+class Server:
+    """One ``parlant-local serve``."""
+
+    def __init__(self, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(_MARKS)}
+        folder.mkdir(parents=True, exist_ok=True)
+        self.home = folder / "home"
+        clean |= {
+            "HOME": str(folder),
+            "PARLANT_LOCAL_HOME": str(self.home),
+            "HF_HOME": str(folder / "hf"),
+            "OLLAMA_HOST": "127.0.0.1:9",
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+            "PARLANT_LOCAL_ENGINE__N_CTX": "2048",
+            "PARLANT_LOCAL_ENGINE__N_THREADS": "2",
+            "PARLANT_LOCAL_LOG_LEVEL": "debug",
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from parlant_local.cli import main; main()", "serve", "--port", "0", *arguments],
+            env=clean | (environment or {}),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[dict[str, Any]] = []
+        self.raw = ""
+        self._told = threading.Event()
+        self.url = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._told.wait(60) or not self.url:
+            self.stop()
+            raise AssertionError(f"The server did not start: {self.raw}")
+        self._wait_ready()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.raw += line
+            if line.startswith("{"):
+                entry = json.loads(line)
+                self.log.append(entry)
+                if entry["message"].startswith("Serving at "):
+                    self.url = entry["message"].removeprefix("Serving at ")
+                    self._told.set()
+        self._told.set()
+
+    def _wait_ready(self) -> None:
+        import httpx2
+
+        for _ in range(300):
+            try:
+                httpx2.get(self.url + "/health", timeout=2)
+                return
+            except httpx2.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"The server does not answer: {self.raw}")
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.signal()
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+            raise AssertionError(f"The server did not end: {self.raw[-4000:]}") from None
+        finally:
+            self._reader.join(5)
+            for stream in (self.process.stdout, self.process.stderr):
+                if stream is not None:
+                    stream.close()
+        return code
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Without keys, the shipped model loaded."""
+    found = Server(tmp_path_factory.mktemp("server"), "--model", TINY)
+    yield found
+    assert found.stop() == 0
+    assert '"level": "error"' not in found.raw, found.raw
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers with arguments and environment of the test's own."""
+    running: list[Server] = []
+
+    def begin(*arguments: str, environment: dict[str, str] | None = None) -> Server:
+        running.append(Server(tmp_path / f"server{len(running)}", *arguments, environment=environment))
+        return running[-1]
+
+    yield begin
+    for item in running:
+        item.stop()

@@ -1,0 +1,306 @@
+"""The ``openai`` package drives the server as it would drive OpenAI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import openai
+import pytest
+from pydantic import BaseModel
+
+from .conftest import TINY, Server
+
+PARIS = [{"role": "user", "content": "What is the capital of France?"}]
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 20}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+class City(BaseModel):
+    city: str
+    is_capital: bool
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none needed", max_retries=0, timeout=60) as found:
+        yield found
+
+
+@pytest.fixture
+async def aclient(server: Server) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(
+        base_url=f"{server.url}/v1", api_key="none needed", max_retries=0, timeout=60
+    ) as found:
+        yield found
+
+
+def test_answers_a_chat(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(model=TINY, messages=PARIS, temperature=0, max_tokens=32)
+    assert reply.choices[0].message.content
+    assert reply.choices[0].finish_reason in ("stop", "length")
+    assert reply.model == TINY
+    assert reply.usage is not None
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens > 0
+
+
+def test_streams_what_it_would_have_answered_whole(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model=TINY, messages=PARIS, temperature=0, max_tokens=32)
+    chunks = list(
+        client.chat.completions.create(
+            model=TINY,
+            messages=PARIS,
+            temperature=0,
+            max_tokens=32,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage == whole.usage.model_copy(
+        update={"prompt_tokens_details": chunks[-1].usage.prompt_tokens_details}
+    )
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert len(chunks) > 3, "it came in one piece"
+
+
+async def test_the_async_client_streams_several_at_once(aclient: openai.AsyncOpenAI) -> None:
+    async def one(number: int) -> str:
+        stream = await aclient.chat.completions.create(
+            model=TINY, messages=[{"role": "user", "content": f"Say {number}"}], max_tokens=16, stream=True, seed=number
+        )
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+
+    assert all(await asyncio.gather(*(one(number) for number in range(8))))
+
+
+def test_gives_as_many_choices_as_asked(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(model=TINY, messages=PARIS, n=3, max_tokens=8, seed=1, temperature=1.5)
+    assert [choice.index for choice in reply.choices] == [0, 1, 2]
+    streamed = client.chat.completions.create(
+        model=TINY, messages=PARIS, n=3, max_tokens=8, seed=1, temperature=1.5, stream=True
+    )
+    texts = ["", "", ""]
+    for chunk in streamed:
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+    assert texts == [choice.message.content for choice in reply.choices]
+
+
+def test_reports_log_probabilities(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(
+        model=TINY, messages=PARIS, temperature=0, max_tokens=8, logprobs=True, top_logprobs=3
+    )
+    found = reply.choices[0].logprobs
+    assert found is not None
+    assert found.content
+    for token in found.content:
+        assert token.logprob <= 1e-6
+        assert len(token.top_logprobs) == 3
+        assert bytes(token.bytes or ()).decode() == token.token
+
+
+def test_stops_at_a_stop_text(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model=TINY, messages=PARIS, temperature=0, max_tokens=32)
+    word = (whole.choices[0].message.content or "").split()[2]
+    cut = client.chat.completions.create(model=TINY, messages=PARIS, temperature=0, max_tokens=32, stop=word)
+    assert word not in (cut.choices[0].message.content or "")
+    assert cut.choices[0].finish_reason == "stop"
+
+
+def test_parses_into_a_pydantic_model(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.parse(model=TINY, messages=PARIS, response_format=City, temperature=0)
+    assert isinstance(reply.choices[0].message.parsed, City)
+
+
+def test_answers_any_json_object_where_asked(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(
+        model=TINY, messages=PARIS, response_format={"type": "json_object"}, temperature=0, max_tokens=128
+    )
+    assert isinstance(json.loads(reply.choices[0].message.content or ""), dict)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_a_tool_that_is_required(client: openai.OpenAI, stream: bool) -> None:
+    asked = {"model": TINY, "messages": PARIS, "tools": [WEATHER], "tool_choice": "required", "temperature": 0}
+    if not stream:
+        reply = client.chat.completions.create(**asked)
+        assert reply.choices[0].finish_reason == "tool_calls"
+        call = reply.choices[0].message.tool_calls[0]
+        name, arguments, identity = call.function.name, call.function.arguments, call.id
+    else:
+        name = arguments = identity = ""
+        for chunk in client.chat.completions.create(**asked, stream=True):
+            for choice in chunk.choices:
+                for delta in choice.delta.tool_calls or ():
+                    identity += delta.id or ""
+                    name += delta.function.name or ""
+                    arguments += delta.function.arguments or ""
+    assert name == "get_weather"
+    assert identity
+    assert set(json.loads(arguments)) == {"city"}
+
+
+def test_takes_the_result_of_a_tool(client: openai.OpenAI) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'}}
+    reply = client.chat.completions.create(
+        model=TINY,
+        messages=[
+            *PARIS,
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+        ],
+        tools=[WEATHER],
+        max_tokens=16,
+    )
+    assert reply.choices[0].finish_reason in ("stop", "length", "tool_calls")
+
+
+def test_completes_text(client: openai.OpenAI) -> None:
+    reply = client.completions.create(
+        model=TINY, prompt="The capital of France", max_tokens=8, temperature=0, echo=True
+    )
+    assert reply.choices[0].text.startswith("The capital of France")
+    several = client.completions.create(model=TINY, prompt=["One", "Two"], max_tokens=4, n=2)
+    assert [choice.index for choice in several.choices] == [0, 1, 2, 3]
+    assert several.usage.completion_tokens <= 16
+    streamed = client.completions.create(
+        model=TINY, prompt="The capital of France", max_tokens=8, temperature=0, stream=True
+    )
+    assert "The capital of France" + "".join(chunk.choices[0].text for chunk in streamed) == reply.choices[0].text
+
+
+def test_completes_token_ids(client: openai.OpenAI, server: Server) -> None:
+    tokens = httpx2.post(f"{server.url}/tokenize", json={"content": "The capital of France"}).json()["tokens"]
+    by_text = client.completions.create(model=TINY, prompt="The capital of France", max_tokens=8, temperature=0)
+    by_ids = client.completions.create(model=TINY, prompt=tokens, max_tokens=8, temperature=0)
+    assert by_ids.choices[0].text == by_text.choices[0].text
+
+
+def test_embeds_the_same_in_floats_and_in_base64(client: openai.OpenAI) -> None:
+    # The package asks for base64 where nobody says otherwise.
+    packed = client.embeddings.create(model=TINY, input=["a dog", "a cat"])
+    plain = client.embeddings.create(model=TINY, input=["a dog", "a cat"], encoding_format="float")
+    for one, other in zip(packed.data, plain.data, strict=True):
+        assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
+        assert math.hypot(*one.embedding) == pytest.approx(1, abs=1e-4)
+    short = client.embeddings.create(model=TINY, input="a dog", dimensions=16)
+    assert len(short.data[0].embedding) == 16
+    assert math.hypot(*short.data[0].embedding) == pytest.approx(1, abs=1e-4)
+
+
+def test_lists_and_retrieves_models(client: openai.OpenAI) -> None:
+    assert TINY in [model.id for model in client.models.list()]
+    assert client.models.retrieve(TINY).id == TINY
+    assert client.models.retrieve("parlant-local-tiny").id == TINY
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("nobody")
+
+
+def test_an_unknown_model_is_not_found_and_near_names_are_told(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.chat.completions.create(model="parlant-local-tinny", messages=PARIS)
+    assert caught.value.code == "model_not_found"
+    assert caught.value.param == "model"
+    assert TINY in caught.value.message
+
+
+def test_a_prompt_too_long_is_told_as_clients_know_it(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model=TINY, messages=[{"role": "user", "content": "word " * 4000}])
+    assert caught.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError, match="context"):
+        client.chat.completions.create(model=TINY, messages=[{"role": "user", "content": "word " * 4000}], stream=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"temperature": 9}, "temperature"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"n": 99}, "n"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "role"),
+        ({"response_format": {"type": "yaml"}}, "response_format"),
+        ({"tools": [{"type": "function", "function": {}}]}, "name"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"stop": ["a"] * 17}, "stop"),
+        ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///x"}}]}]}, "image_url"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "wizard"}}}}, "wizard"),
+    ],
+)  # fmt: skip
+def test_bad_values_are_refused_by_name(client: openai.OpenAI, change: dict[str, object], word: str) -> None:
+    with pytest.raises((openai.BadRequestError, openai.UnprocessableEntityError), match=word):
+        client.chat.completions.create(**({"model": TINY, "messages": PARIS} | change))  # type: ignore[call-overload]
+
+
+def test_null_means_absent(server: Server) -> None:
+    body = {
+        "model": TINY,
+        "messages": [{"role": "user", "content": "hi", "name": None, "tool_calls": None}],
+        **dict.fromkeys(("temperature", "stop", "n", "tools", "tool_choice", "response_format", "stream", "seed", "user")),
+        "max_tokens": 4,
+        "logprobs": None,
+        "stream_options": None,
+    }  # fmt: skip
+    assert httpx2.post(f"{server.url}/v1/chat/completions", json=body).status_code == 200
+    answer = httpx2.post(
+        f"{server.url}/v1/embeddings", json={"input": "x", "encoding_format": None, "dimensions": None}
+    )
+    assert isinstance(answer.json()["data"][0]["embedding"], list)
+
+
+async def test_leaving_a_stream_cancels_the_answer(aclient: openai.AsyncOpenAI, server: Server) -> None:
+    def engine() -> dict[str, int]:
+        found: dict[str, int] = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]
+        return found
+
+    before = engine()["cancelled"]
+    stream = await aclient.chat.completions.create(
+        model=TINY, messages=PARIS, max_tokens=1500, stream=True, temperature=2, extra_body={"logit_bias": _ENDLESS}
+    )
+    async for _ in stream:
+        break
+    await stream.close()
+    for _ in range(100):
+        now = engine()
+        if now["cancelled"] > before and not now["running"]:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"It was not cancelled: {now}")
+
+
+async def test_leaving_before_a_whole_answer_cancels_it(server: Server) -> None:
+    url = f"{server.url}/v1/chat/completions"
+    body = {"messages": PARIS, "max_tokens": 1500, "logit_bias": _ENDLESS}
+    before = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]["cancelled"]
+    async with httpx2.AsyncClient() as http:
+        with pytest.raises(httpx2.TimeoutException):
+            await http.post(url, json=body, timeout=0.4)
+    for _ in range(100):
+        now = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]
+        if now["cancelled"] > before and not now["running"]:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"It was not cancelled: {now}")
+
+
+_ENDLESS = {str(token): -100 for token in range(8)}
+"""The tokens that end an answer made unlikely."""
