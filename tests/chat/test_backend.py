@@ -396,3 +396,17 @@ async def test_thoughts_are_counted_and_budgeted(settings: Settings) -> None:
         )
         found = collect(chunk.delta for chunk in chunks)
         assert (found.reasoning, found.content) == (reply.reasoning, reply.content)
+
+
+async def test_a_model_that_thinks_unasked_is_led_into_its_thoughts(settings: Settings) -> None:
+    template = (
+        "{# <tools> reasoning_content enable_thinking is defined #}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    )
+    async with LlamaCppBackend(TINY, chat_format=template, settings=settings) as backend:
+        reply = await backend.chat("Tell me a story.", temperature=1.5, seed=1, reasoning_tokens=6, max_tokens=30)
+        assert reply.reasoning
+        assert "think>" not in reply.reasoning + reply.content
+        assert reply.usage.reasoning_tokens == 6
+        off = await backend.chat("Tell me a story.", temperature=1.5, seed=1, reasoning="off", max_tokens=30)
+        assert off.reasoning == ""

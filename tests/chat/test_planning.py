@@ -100,6 +100,18 @@ async def test_thinking_is_switched_off_the_way_the_family_allows() -> None:
     assert by_template.requests[0].reasoning is by_closing.requests[0].reasoning is None
 
 
+async def test_thinking_is_off_even_where_the_template_knows_no_switch() -> None:
+    deaf = QWEN3.replace("enable_thinking is false", "enable_thinking is none")
+    assert prompt(await planned(deaf, reasoning="off")).endswith("<assistant><think>\n\n</think>\n\n")
+
+
+async def test_control_tokens_are_shown_where_calls_or_thoughts_may_be_written_with_them() -> None:
+    assert (await planned(QWEN3)).requests[0].control_text
+    assert (await planned(LLAMA, tools=[ADD])).requests[0].control_text
+    assert not (await planned(LLAMA)).requests[0].control_text
+    assert not (await planned(LLAMA, tools=[ADD], tool_choice="required")).requests[0].control_text
+
+
 async def test_a_budget_of_nothing_switches_thinking_off() -> None:
     assert (await planned(R1, reasoning_tokens=0)).requests[0].reasoning is None
 

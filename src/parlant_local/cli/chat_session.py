@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.chat_input import Input
+from parlant_local.cli.options import whisper
 from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError
 from parlant_local.messages import Message, Timings, Usage, as_messages
 from parlant_local.observability import redact
@@ -97,7 +98,7 @@ class ChatSession:
         self._backend = self._make_backend(self._model, self._chat_format)
         self._runner.run(self._backend.load())
         info = self._backend.model_info()
-        click.secho(f"{info.id}, context of {info.n_ctx} tokens. /help lists commands.", dim=True, err=True)
+        whisper(f"{info.id}, context of {info.n_ctx} tokens. /help lists commands.", err=True)
         self._tell_proof_of_life()
         if saved is not None:
             self._load(saved)
@@ -105,7 +106,7 @@ class ChatSession:
     def _tell_proof_of_life(self) -> None:
         record = self._backend.record if self._backend is not None else None
         if record is not None and record.shipped:
-            click.secho(f"{record.reason} `parlant-local recommend` names real ones.", dim=True, err=True)
+            whisper(f"{record.reason} `parlant-local recommend` names real ones.", err=True)
 
     def talk(self, typed: Input) -> None:
         """Until the input ends, or /quit."""
@@ -152,18 +153,18 @@ class ChatSession:
             elif interrupted:
                 self._turns.pop()
         if interrupted:
-            click.secho("(stopped)", dim=True)
+            whisper("(stopped)")
         elif answer.finish_reason == "length":
-            click.secho("(cut by max_tokens or the context)", dim=True)
+            whisper("(cut by max_tokens or the context)")
         if self._manner.show_stats and answer.usage is not None:
-            click.secho(self._speed(answer), dim=True)
+            whisper(self._speed(answer))
 
     async def _stream(self, answer: _Answer) -> None:
         assert self._backend is not None
         async for chunk in self._backend.chat_stream(self._messages, **self._manner.options):
             if chunk.delta.reasoning:
                 answer.reasoning.append(chunk.delta.reasoning)
-                click.secho(chunk.delta.reasoning, dim=True, nl=False)
+                whisper(chunk.delta.reasoning, nl=False)
             if chunk.delta.content:
                 if answer.reasoning and not answer.content:
                     click.echo("\n")
@@ -208,7 +209,7 @@ class ChatSession:
     def _set_system(self, rest: str) -> None:
         if rest:
             self._system = rest
-            click.secho("System message set.", dim=True)
+            whisper("System message set.")
         else:
             click.echo(self._system or "(none)")
 
@@ -227,12 +228,12 @@ class ChatSession:
             raise
         previous, self._backend = self._backend, other
         self._runner.run(previous.close())
-        click.secho(f"Now with {other.model_info().id}.", dim=True)
+        whisper(f"Now with {other.model_info().id}.")
         self._tell_proof_of_life()
 
     def _clear(self, _rest: str) -> None:
         self._turns.clear()
-        click.secho("Conversation forgotten.", dim=True)
+        whisper("Conversation forgotten.")
 
     def _save(self, rest: str) -> None:
         path = _file(rest, "/save")
@@ -244,7 +245,7 @@ class ChatSession:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise BadRequestError(f"{path} can't be written: {error.strerror}.") from None
-        click.secho(f"{len(self._turns)} messages saved to {path}.", dim=True)
+        whisper(f"{len(self._turns)} messages saved to {path}.")
 
     def _load(self, rest: str) -> None:
         path = _file(rest, "/load")
@@ -258,7 +259,7 @@ class ChatSession:
         if turns and turns[0].role == "system":
             self._system = turns.pop(0).content
         self._turns = turns
-        click.secho(f"{len(turns)} messages loaded from {path}.", dim=True)
+        whisper(f"{len(turns)} messages loaded from {path}.")
 
     def _stats(self, _rest: str) -> None:
         total = self._total

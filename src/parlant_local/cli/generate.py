@@ -18,6 +18,7 @@ from parlant_local.cli.options import (
     run,
     sampling_options,
     sampling_values,
+    whisper,
 )
 from parlant_local.errors import BadRequestError
 
@@ -135,7 +136,7 @@ async def _stream(backend: LlamaCppBackend, text: str, system: str | None, raw: 
     reason = None
     async for chunk in chunks:
         if chunk.delta.reasoning:
-            click.secho(chunk.delta.reasoning, dim=True, nl=False, err=True)
+            whisper(chunk.delta.reasoning, nl=False, err=True)
         if chunk.delta.content:
             click.echo(chunk.delta.content, nl=False)
             sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "run",
     "sampling_options",
     "sampling_values",
+    "whisper",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -129,6 +131,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def emit_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def whisper(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Prints what is not the answer itself, dimmed in a terminal that has colours."""
+    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, dim=True), nl=nl, err=err)
 
 
 def read_text(file: str) -> str:

@@ -104,12 +104,12 @@ async def _chunks(
     async with aclosing(stream) as pieces:  # type: ignore[type-var]  # the engine's iterator is an async generator
         async for piece in pieces:
             pending += piece.logprobs
-            final = piece.final
-            if final is not None:
-                break
             for delta in parser.feed(piece.text, piece.reasoning):
                 yield chunk(delta, pending or None)
                 pending = ()
+            if piece.final is not None:
+                final = piece.final
+                break
     assert final is not None
     for delta in parser.finish(truncated=final.finish_reason == "length"):
         yield chunk(delta, pending or None)

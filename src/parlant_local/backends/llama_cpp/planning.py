@@ -91,8 +91,8 @@ async def plan_chat(
         reasoning=prelude,
         stop=params.stop,
         add_bos=False,
-        # Some families open calls with control tokens; with no tools such tokens mean nothing to a reader.
-        control_text=bool(tools) and binding.constraint is None,
+        # Some families write calls and thoughts with control tokens; elsewhere these mean nothing to a reader.
+        control_text=binding.constraint is None and (bool(tools) or profile.reasoning is not None),
         logprobs=params.logprobs,
         prefix_group=params.prefix_group,
         session=params.session,
@@ -204,7 +204,7 @@ def _settle_thoughts(
     if thinking == "off":
         if opened:
             return f"{prompt.rstrip()}\n\n{tags.end}\n\n", None
-        if not closed and profile.thinks_unasked and not profile.thinking_off:
+        if not closed and profile.thinks_unasked:
             return f"{prompt}{tags.start}\n\n{tags.end}\n\n", None
         return prompt, None
     if not opened and (closed or not (thinking == "on" or profile.thinks_unasked)):

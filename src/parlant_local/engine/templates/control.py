@@ -38,6 +38,7 @@ class ControlTexts:
         return tuple(
             replace(
                 message,
+                name=None if message.name is None else self._marked(message.name),
                 content=None if message.content is None else self._marked(message.content),
                 reasoning=None if message.reasoning is None else self._marked(message.reasoning),
                 tool_calls=tuple(
@@ -70,6 +71,7 @@ class ControlTexts:
 
 
 def _texts(message: Message) -> Iterable[str]:
+    yield message.name or ""
     yield message.content or ""
     yield message.reasoning or ""
     for call in message.tool_calls:
