@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def instance(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:
+def instance(schema: Mapping[str, Any] | bool, root: Mapping[str, Any] | None = None) -> Any:
+    if isinstance(schema, bool):
+        return {}
     root = schema if root is None else root
     if "$ref" in schema:
         target: Any = root
@@ -26,5 +28,6 @@ def instance(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -
         wanted = schema.get("properties", {})
         return {name: instance(part, root) for name, part in wanted.items()}
     if kind == "array":
-        return [instance(schema.get("items", {}), root)] * schema.get("minItems", 0)
+        first = [instance(part, root) for part in schema.get("prefixItems", ())]
+        return first + [instance(schema.get("items", {}), root)] * (schema.get("minItems", 0) - len(first))
     return {"string": "Paris", "integer": 7, "number": 0.5, "boolean": True, "null": None}[kind]
