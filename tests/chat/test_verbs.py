@@ -239,16 +239,24 @@ def test_completion_scripts_are_printed(verb: Verb, shell: str) -> None:
     assert "_PARLANT_LOCAL_COMPLETE" in out
 
 
-def test_bash_completes_verbs() -> None:
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("parlant-local tok", "tokenize"),
+        ("parlant-local chat loc", "local/llama/parlant-local-tiny"),
+        ("parlant-local generate x --temp", "--temperature"),
+    ],
+)
+def test_bash_completes_verbs_models_and_options(words: str, expected: str) -> None:
     environment = {
         **os.environ,
         "_PARLANT_LOCAL_COMPLETE": "bash_complete",
-        "COMP_WORDS": "parlant-local tok",
-        "COMP_CWORD": "1",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
     }
     command = [COMMAND]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert "tokenize" in done.stdout, done.stderr
+    assert expected in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(

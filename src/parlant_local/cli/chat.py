@@ -8,6 +8,7 @@ import click
 
 from parlant_local.cli.options import (
     chat_format,
+    complete_model,
     make_settings,
     model_options,
     read_text,
@@ -19,7 +20,7 @@ __all__ = ["chat"]
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False)
+@click.argument("model", metavar="[MODEL]", required=False, shell_complete=complete_model)
 @click.option("--system", "-s", metavar="TEXT", help="A system message.")
 @click.option("--system-file", metavar="FILE", help="A system message from a file.")
 @click.option("--load", "saved", metavar="FILE", help="Go on with a conversation that /save wrote.")

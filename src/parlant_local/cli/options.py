@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from parlant_local.errors import BadRequestError
 
@@ -35,7 +36,21 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-model_argument = click.argument("model", metavar="MODEL")
+
+def complete_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Ids in the catalogue, and files."""
+    from parlant_local.catalog import LocalModelManager
+    from parlant_local.errors import ParlantLocalError
+
+    try:
+        ids = [model.id for model in LocalModelManager().list_models()]
+    except ParlantLocalError:  # a shell asks at every Tab; there is nobody to tell
+        ids = []
+    known = [CompletionItem(name) for name in ids if name.startswith(incomplete)]
+    return known or [CompletionItem(incomplete, type="file")]
+
+
+model_argument = click.argument("model", metavar="MODEL", shell_complete=complete_model)
 
 _MODEL_OPTIONS = (
     click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Longest prompt with its answer."),

@@ -55,7 +55,6 @@ def render(
                 parsed,
                 known,
                 add_generation_prompt=not no_generation_prompt,
-                arguments=encoder.template.profile.thinking_auto,
             )
             return await encoder.encode(text)
 

@@ -46,8 +46,6 @@ class Profile:
     """Template arguments that switch thoughts on."""
     thinking_off: Mapping[str, bool] = field(default_factory=dict)
     """Template arguments that switch thoughts off."""
-    thinking_auto: Mapping[str, bool] = field(default_factory=dict)
-    """Template arguments when nobody asked for either."""
     sampling: SamplingAdvice = SamplingAdvice()
     sampling_thinking: SamplingAdvice | None = None
     """Where the makers recommend other values while the model thinks."""

@@ -18,7 +18,7 @@ DEEPSEEK_V3 = Profile(
     architectures=frozenset({"deepseek2", "deepseek3"}),
 )
 
-# R1 always thinks; templates edited for inference engines close the thoughts when `enable_thinking` is missing.
+# R1 is made to think, but templates edited for inference engines close its thoughts unless `enable_thinking` is given.
 DEEPSEEK_R1 = Profile(
     name="deepseek",
     tools="deepseek",
@@ -26,7 +26,6 @@ DEEPSEEK_R1 = Profile(
     thinks_unasked=True,
     thinking_on={"enable_thinking": True},
     thinking_off={"enable_thinking": False},
-    thinking_auto={"enable_thinking": True},
     sampling=SamplingAdvice(temperature=0.6, top_p=0.95),
     template_marks=(("<｜Assistant｜>", "think>"),),
     names=("deepseek-r1", "deepseek r1"),

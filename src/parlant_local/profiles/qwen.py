@@ -22,7 +22,7 @@ QWEN3 = Profile(
     architectures=frozenset({"qwen3", "qwen3moe", "qwen3next"}),
 )
 
-# Templates edited for inference engines close the thoughts when `enable_thinking` is missing; QwQ is made to think.
+# QwQ is made to think, but templates edited for inference engines close its thoughts unless `enable_thinking` is given.
 QWQ = Profile(
     name="qwen",
     tools="hermes",
@@ -30,7 +30,6 @@ QWQ = Profile(
     thinks_unasked=True,
     thinking_on={"enable_thinking": True},
     thinking_off={"enable_thinking": False},
-    thinking_auto={"enable_thinking": True},
     sampling=SamplingAdvice(temperature=0.6, top_p=0.95, top_k=40, min_p=0.0),
     template_marks=(("<|im_start|>", "<tools>", "<think>"), ("<|im_start|>", "<tools>", "</think>")),
     names=("qwq",),

@@ -192,12 +192,9 @@ class LlamaCppBackend:
         *,
         add_generation_prompt: bool = True,
     ) -> RenderedPrompt:
-        """The exact prompt that :meth:`chat` would send, and its tokens."""
+        """The exact prompt that :meth:`chat` sends for these messages by default, and its tokens."""
         encoder = await self._ready()
-        arguments = encoder.template.profile.thinking_auto
-        text = await encoder.chat(
-            as_messages(messages), as_tools(tools), add_generation_prompt=add_generation_prompt, arguments=arguments
-        )
+        text = await encoder.chat(as_messages(messages), as_tools(tools), add_generation_prompt=add_generation_prompt)
         return await encoder.encode(text)
 
     async def _plan_chat(self, messages: str | MessageLike | Iterable[MessageLike], params: ChatParams) -> ChatPlan:

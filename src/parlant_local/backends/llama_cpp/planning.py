@@ -76,7 +76,7 @@ async def plan_chat(
     tools = () if params.tool_choice == "none" else params.tools
     binding = _binding(params, tools, profile, settings)
     thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
-    arguments = {"on": profile.thinking_on, "off": profile.thinking_off, "auto": profile.thinking_auto}[thinking]
+    arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
     text = await encoder.chat(messages, tools, arguments=arguments)
     text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
     if prelude is None:
