@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from parlant_local.engine.constraint.keys import KeyGuard
 from parlant_local.engine.constraint.landing import Landing
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.prefixes import Tokens, as_tokens
@@ -90,6 +91,7 @@ class Sequence:
         self._tokens[: self.prompt.size] = self.prompt
         self._matcher = matcher
         self._landing = landing
+        self._keys = KeyGuard() if matcher is not None and matcher.open_keys else None
         self._sampler = Sampler(request.sampling, seed if request.sampling.seed is None else request.sampling.seed)
         self._deliver = deliver
         self._think_end = list(think_end)
@@ -160,11 +162,11 @@ class Sequence:
             self.clock.first_token = time.monotonic()
         token = self._choose(self._sampler.adjust(logits, self._answer))
         self._sampled += 1
-        if self.request.logprobs is not None:
-            self._note_logprob(logits, token)
         if token in self.vocabulary.end_tokens:
             self._end_token(token)
-        else:
+        elif not self._lands(token):
+            if self.request.logprobs is not None:
+                self._note_logprob(logits, token)
             self._append([token], forced=False)
             if self._finish is None:
                 self._after(token)
@@ -174,15 +176,42 @@ class Sequence:
         matcher = None if self._thinking else self._matcher
         if matcher is None:
             return self._sampler.draw(logits, None)
-        if self._landing is not None and self._landing.due(self.request.max_tokens - len(self._answer)):
-            self.landed = True
-            return self._landing.choose(logits, matcher.mask(self.vocabulary.n_vocab))
+        token = -1
         if self._sampler.greedy:
             # The best token of all is the best allowed one if it is allowed: most masks are never computed.
             best = int(logits.argmax())
-            if matcher.allows(best):
-                return best
-        return self._sampler.draw(logits, matcher.mask(self.vocabulary.n_vocab))
+            token = best if matcher.allows(best) else -1
+        if token < 0:
+            token = self._sampler.draw(logits, matcher.mask(self.vocabulary.n_vocab))
+        return self._with_new_key(logits, matcher, token) if self._keys is not None else token
+
+    def _with_new_key(self, logits: npt.NDArray[np.float32], matcher: ConstraintMatcher, token: int) -> int:
+        """``token``, or the next best that repeats no key; where every one does, the grammar leaves no other way."""
+        assert self._keys is not None
+        first, mask = token, None
+        while self._keys.repeats(self.vocabulary.piece(token)):
+            mask = matcher.mask(self.vocabulary.n_vocab).copy() if mask is None else mask
+            mask[token] = False
+            if not mask.any():
+                return first
+            token = self._sampler.draw(logits, mask)
+        return token
+
+    def _lands(self, token: int) -> bool:
+        """Ends the answer the shortest way where, after ``token``, its tokens would no longer suffice."""
+        matcher, landing = self._matcher, self._landing
+        left = self.request.max_tokens - len(self._answer)
+        if landing is None or matcher is None or self._thinking or not landing.watches(left):
+            return False
+        started = time.perf_counter()
+        path = None if landing.allows(matcher, token, left) else landing.path(matcher, left)
+        matcher.seconds += time.perf_counter() - started
+        if path is None:
+            return False
+        matcher.accept(path)
+        self._append(path, forced=True)
+        self._finish, self.landed = "stop", True
+        return True
 
     def _after(self, token: int) -> None:
         if self._thinking:
@@ -259,6 +288,8 @@ class Sequence:
             return
         if self._landing is not None:
             self._landing.feed(data)
+        if self._keys is not None:
+            self._keys.feed(data)
         text = self._text.feed(data)
         self._said.append(text)
         self._piece_text += text

@@ -2,118 +2,105 @@
 
 llguidance takes a schema at its word: open objects may grow keys for ever, strings and numbers have no end, recursion no
 floor. This module rewrites a schema, as Pydantic and OpenAI's clients send them, into one with the same meaning for sane
-answers: no extra keys, every string, array, dictionary and number bounded, recursion unrolled to a depth.
+answers: no extra keys, every string, key, array, dictionary and number bounded, recursion unrolled to a depth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
+from parlant_local.engine.constraint.keywords import OWN, Schema, vetted
+from parlant_local.engine.constraint.merging import merged
+from parlant_local.engine.constraint.references import References
+from parlant_local.engine.constraint.values import admits, kinds_of
 from parlant_local.engine.requests import Limits
 from parlant_local.errors import SchemaError
 
 __all__ = ["any_object", "close_schema"]
 
-_ANNOTATIONS = frozenset(
-    {"title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "discriminator"}
-    | {"$schema", "$id", "$comment", "$anchor", "contentMediaType", "contentEncoding", "nullable"}
-)
 _MAX_NODES = 20_000
+_MAX_KEY = 128  # characters of a dictionary's key
+_DECIMALS = 9  # llguidance counts multiples exactly up to here
 
-# Which keywords speak of which type.
-_OWN = {
-    "object": {
-        "properties",
-        "additionalProperties",
-        "required",
-        "patternProperties",
-        "minProperties",
-        "maxProperties",
-    },
-    "array": {"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"},
-    "string": {"pattern", "minLength", "maxLength", "format"},
-    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
-}
+# Formats that only label a text: Pydantic writes them, no validator checks them.
+_LABELS = frozenset({"binary", "byte", "password", "path", "file-path", "directory-path", "color", "text", "textarea"})
 
-_Schema = dict[str, Any]
+# RFC 3339 lets the fraction of a second go on for ever.
+_FORMAT_LENGTHS = {"date-time": 35, "time": 24, "duration": 40}
 
 
 class _Impossible(Exception):
-    """No value within the limits fits here (recursion that reached its floor)."""
+    """No value within the limits fits here."""
+
+    def __init__(self, keyword: str, why: str) -> None:
+        super().__init__(why)
+        self.keyword = keyword
 
 
-def close_schema(schema: Mapping[str, Any] | bool, limits: Limits) -> _Schema:
-    """A closed and bounded copy. Raises :class:`SchemaError` for what can't be resolved or never ends."""
-    if not isinstance(schema, Mapping) and not isinstance(schema, bool):
+def close_schema(schema: Mapping[str, Any] | bool, limits: Limits) -> Schema:
+    """A closed and bounded copy. Raises :class:`SchemaError` for what can't be resolved, is no schema, or never ends."""
+    if not isinstance(schema, Mapping | bool):
         raise SchemaError(f"A JSON schema must be an object, not {type(schema).__name__}.")
-    return _Closer(schema if isinstance(schema, Mapping) else {}, limits).close()
+    return _Closer(schema, limits).close()
 
 
-def any_object(limits: Limits) -> _Schema:
+def any_object(limits: Limits) -> Schema:
     """Any JSON object within the limits."""
     return close_schema({"type": "object"}, limits)
 
 
 class _Closer:
-    def __init__(self, root: Mapping[str, Any], limits: Limits) -> None:
+    def __init__(self, root: Mapping[str, Any] | bool, limits: Limits) -> None:
         self._root = root
         self._limits = limits
-        self._definitions: dict[str, _Schema | None] = {}  # None: being built
-        self._impossible: set[str] = set()
-        self._recursive: dict[str, bool] = {}
+        self._references = References(root if isinstance(root, Mapping) else {})
+        self._definitions: dict[str, Schema] = {}
+        self._names: dict[tuple[str, int], str] = {}
+        self._impossible: dict[str, _Impossible] = {}
         self._nodes = 0
 
-    def close(self) -> _Schema:
+    def close(self) -> Schema:
         try:
             closed = self._value(self._root, self._limits.max_depth)
-        except _Impossible:
-            raise SchemaError(
-                "The schema never ends: every value of it must contain another one.",
-                keyword="$ref",
-                hint="Make the recursive field optional, nullable, or a list.",
-            ) from None
+        except _Impossible as impossible:
+            raise SchemaError(f"No answer can satisfy the schema: {impossible}", keyword=impossible.keyword) from None
         except RecursionError:
             raise SchemaError("The schema is nested too deeply.", keyword="$ref") from None
         if self._definitions:
-            closed["$defs"] = {name: body for name, body in self._definitions.items() if body is not None}
+            closed = {**closed, "$defs": self._definitions}
         return closed
 
     # -- one value ----------------------------------------------------------------------------------------------------
 
-    def _value(self, schema: Mapping[str, Any] | bool, depth: int) -> _Schema:
+    def _value(self, schema: Mapping[str, Any] | bool, depth: int) -> Schema:
         self._nodes += 1
         if self._nodes > _MAX_NODES:
             raise SchemaError(f"The schema has more than {_MAX_NODES} parts.", hint="Split it up.")
-        if schema is True or schema == {}:
+        if isinstance(schema, bool):
+            if not schema:
+                raise _Impossible("false", "a part of it is false, which allows nothing.")
             return self._any(depth)
-        if schema is False:
-            raise _Impossible
-        if not isinstance(schema, Mapping):
-            raise SchemaError(f"A JSON schema must be an object or a boolean, not {schema!r}.")
-        schema = {key: value for key, value in schema.items() if key not in _ANNOTATIONS}
-        if not set(schema) - {"$defs", "definitions"}:
+        schema = vetted(schema)
+        if not schema:
             return self._any(depth)
         if "$ref" in schema:
             return self._reference(schema, depth)
-        if "const" in schema:
-            return {"const": schema["const"]}
-        if "enum" in schema:
-            return {"enum": self._choices(schema)}
+        if "allOf" in schema:
+            return self._value(merged(schema, self._references), depth)
+        if "const" in schema or "enum" in schema:
+            return self._listed(schema)
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 return self._alternatives(key, schema, depth)
-        if "allOf" in schema:
-            return self._value(self._merged(schema), depth)
         return self._typed(schema, depth)
 
-    def _typed(self, schema: _Schema, depth: int) -> _Schema:
-        kind = schema.get("type", self._guess(schema))
-        if isinstance(kind, list):
-            if len(kind) == 1:
-                return self._typed({**schema, "type": kind[0]}, depth)
-            branches = [self._only(schema, one) for one in kind]
-            return self._alternatives("anyOf", {"anyOf": branches}, depth)
+    def _typed(self, schema: Schema, depth: int) -> Schema:
+        kind = schema.get("type", _guess(schema))
+        if isinstance(kind, list | tuple):
+            branches = [_only(schema, one) for one in kind]
+            return self._branches(branches, depth) if len(branches) > 1 else self._value(branches[0], depth)
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
@@ -121,78 +108,88 @@ class _Closer:
         if kind == "string":
             return self._string(schema)
         if kind in ("integer", "number"):
-            return self._number(schema)
+            return self._number({**schema, "type": kind})
         if kind in ("boolean", "null"):
             return {"type": kind}
-        if kind is None:
-            # Keywords of no type that is known: llguidance names the ones it lacks.
-            return {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
-        raise SchemaError(f"Unknown type {kind!r} in the schema.", keyword="type")
+        return schema  # keywords of no type at all (not, if): llguidance names the ones it lacks
 
-    @staticmethod
-    def _guess(schema: Mapping[str, Any]) -> str | None:
-        if schema.keys() & {"properties", "additionalProperties", "required", "patternProperties", "maxProperties"}:
-            return "object"
-        if schema.keys() & {"items", "prefixItems", "minItems", "maxItems"}:
-            return "array"
-        if schema.keys() & {"pattern", "minLength", "maxLength", "format"}:
-            return "string"
-        if schema.keys() & {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}:
-            return "number"
-        return None
-
-    def _only(self, schema: Mapping[str, Any], kind: str) -> _Schema:
-        """The part of a schema of several types that speaks of one of them."""
-        mine = _OWN.get("number" if kind == "integer" else kind, set())
-        others = set().union(*_OWN.values()) - mine
-        return {**{key: value for key, value in schema.items() if key not in others}, "type": kind}
+    def _listed(self, schema: Schema) -> Schema:
+        """An enumeration, less what the keywords beside it forbid."""
+        values = [schema["const"]] if "const" in schema else list(schema["enum"])
+        if "const" in schema and "enum" in schema:
+            values = [value for value in values if value in schema["enum"]]
+        kept = [value for value in values if admits(schema, value)]
+        if not kept:
+            keyword = "const" if "const" in schema else "enum"
+            raise _Impossible(keyword, f"its {keyword} leaves no value.")
+        return {"enum": kept}
 
     # -- kinds --------------------------------------------------------------------------------------------------------
 
-    def _object(self, schema: _Schema, depth: int) -> _Schema:
-        properties: Mapping[str, Any] = schema.get("properties") or {}
-        required = list(schema.get("required") or ())
+    def _object(self, schema: Schema, depth: int) -> Schema:
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        patterns: Mapping[str, Any] = schema.get("patternProperties", {})
+        required = list(dict.fromkeys(schema.get("required", ())))
         extra = schema.get("additionalProperties")
-        closed: _Schema = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
-        closed["type"] = "object"
-        if not properties and extra in (None, True) and "patternProperties" not in schema:
+        if not properties and not patterns and extra in (None, True):
             extra = {}  # an object of which nothing is known: any keys, any values
-        fixed: dict[str, _Schema] = {}
+        closed = {key: value for key, value in schema.items() if key != "propertyNames"}
+        closed |= {"type": "object", "additionalProperties": False}
+        fixed: dict[str, Schema] = {}
         for name, part in properties.items():
             try:
                 fixed[name] = self._value(part, depth)
             except _Impossible:
                 if name in required:
                     raise
-        # Required names without a description may hold anything; without a place in the order they come last.
+        # Required names without a description come last; they may hold what additional ones may.
         for name in required:
-            if name not in fixed and name not in properties:
-                fixed[name] = self._any(depth - 1)
-        closed["properties"] = fixed
-        closed["required"] = [name for name in fixed if name in set(required)]
-        closed["additionalProperties"] = False
+            if name not in properties:
+                if extra is False and not patterns:
+                    raise _Impossible("required", f"it requires {name!r}, which additionalProperties forbids.")
+                fixed[name] = self._value(extra if isinstance(extra, Mapping) else True, depth - 1)
+        if patterns:
+            closed["patternProperties"] = {key: self._value(part, depth - 1) for key, part in patterns.items()}
         if isinstance(extra, Mapping):
             try:
-                closed["additionalProperties"] = self._value(extra, depth - 1) if extra else self._any(depth - 1)
-                bound = len(fixed) + self._limits.max_properties
-                closed["maxProperties"] = min(int(schema.get("maxProperties", bound)), bound)
+                self._open_keys(closed, fixed, schema.get("propertyNames", True), self._value(extra or True, depth - 1))
             except _Impossible:
-                pass
-        if "patternProperties" in schema:
-            closed["patternProperties"] = {
-                pattern: self._value(part, depth - 1) for pattern, part in schema["patternProperties"].items()
-            }
+                if schema.get("minProperties", 0) > len(fixed):
+                    raise
+        elif "propertyNames" in schema:
+            closed["propertyNames"] = schema["propertyNames"]  # llguidance says that it can't
+        closed["properties"] = fixed
+        closed["required"] = [name for name in fixed if name in required]
+        if closed["additionalProperties"] or "patternProperties" in closed:
+            bound = max(len(fixed) + self._limits.max_properties, int(schema.get("minProperties", 0)))
+            closed["maxProperties"] = min(int(schema.get("maxProperties", bound)), bound)
         return closed
 
-    def _array(self, schema: _Schema, depth: int) -> _Schema:
-        closed = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
+    def _open_keys(self, closed: Schema, fixed: dict[str, Schema], names: Any, value: Schema) -> None:
+        """Keys that the schema leaves open, each holding ``value``: listed names, or ones of a bounded length."""
+        least, most = 0, min(_MAX_KEY, self._limits.max_string)
+        if names is not True:
+            rule = self._value({"type": "string", **names} if isinstance(names, Mapping) else names, 0)
+            if "enum" in rule:
+                fixed.update({name: value for name in rule["enum"] if name not in fixed})
+                return
+            if "pattern" in rule or "format" in rule or fixed:
+                closed["propertyNames"] = names  # llguidance says that it can't
+            least, most = int(rule.get("minLength", 0)), min(most, int(rule["maxLength"]))
+        if fixed or "patternProperties" in closed:
+            closed["additionalProperties"] = value  # a pattern would bind the names that are given, too
+        else:
+            closed["patternProperties"] = {f"^(?s:.{{{least},{max(least, most)}}})$": value}
+
+    def _array(self, schema: Schema, depth: int) -> Schema:
+        closed = dict(schema)
         closed["type"] = "array"
         least = int(schema.get("minItems", 0))
-        first = [self._value(part, depth) for part in schema.get("prefixItems") or ()]
+        first = [self._value(part, depth) for part in schema.get("prefixItems", ())]
         if first:
             closed["prefixItems"] = first
         items = schema.get("items", True)
-        most = max(least, int(schema.get("maxItems", max(self._limits.max_items, least))))
+        most = int(schema.get("maxItems", max(self._limits.max_items, least, len(first))))
         if items is False:
             most = min(most, len(first))
             closed["items"] = False
@@ -203,209 +200,161 @@ class _Closer:
                 if least > len(first):
                     raise
                 closed["items"] = False
-                most = len(first)
-        if "maxItems" in schema and int(schema["maxItems"]) < least:
-            most = int(schema["maxItems"])  # a contradiction: llguidance says so
+                most = min(most, len(first))
+        if most == 0 and not first:
+            closed["items"] = False
         closed["maxItems"] = most
         return closed
 
-    def _string(self, schema: _Schema) -> _Schema:
-        closed = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
-        closed["type"] = "string"
+    def _string(self, schema: Schema) -> Schema:
+        closed = {**schema, "type": "string"}
+        label = str(closed.get("format", ""))
+        if label in _LABELS:
+            del closed["format"]
+        elif label.startswith("uuid"):  # Pydantic's uuid1 to uuid8
+            closed["format"] = "uuid"
         if "maxLength" not in schema:
-            closed["maxLength"] = max(int(schema.get("minLength", 0)), self._limits.max_string)
+            most = _FORMAT_LENGTHS.get(label, self._limits.max_string)
+            closed["maxLength"] = max(int(schema.get("minLength", 0)), most)
         return closed
 
-    def _number(self, schema: _Schema) -> _Schema:
-        closed = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
+    def _number(self, schema: Schema) -> Schema:
+        closed = dict(schema)
         bound = 10**self._limits.max_digits - 1
-        if "minimum" not in schema and "exclusiveMinimum" not in schema:
-            closed["minimum"] = min(-bound, _least(schema))
-        if "maximum" not in schema and "exclusiveMaximum" not in schema:
-            closed["maximum"] = max(bound, _most(schema))
+        lows = [schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema]
+        highs = [schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema]
+        if not lows:
+            closed["minimum"] = min(-bound, *(2 * -abs(high) - 1 for high in highs), 0)
+        if not highs:
+            closed["maximum"] = max(bound, *(2 * abs(low) + 1 for low in lows), 0)
+        if closed["type"] == "number" and "multipleOf" not in schema:
+            decimals = min(_DECIMALS, self._limits.max_digits)
+            width = min([*highs, closed.get("maximum", bound)]) - max([*lows, closed.get("minimum", -bound)])
+            if width >= 10.0 ** (1 - decimals):  # a fraction without end is a number without end
+                closed["multipleOf"] = 10.0**-decimals
         return closed
 
-    def _choices(self, schema: Mapping[str, Any]) -> list[Any]:
-        kind = schema.get("type")
-        kinds = set(kind) if isinstance(kind, list) else {kind}
-        values = [value for value in schema["enum"] if kind is None or _kind_of(value) & kinds]
-        if not values:
-            raise SchemaError("The schema has an enum that allows nothing.", keyword="enum")
-        return values
+    # -- choices ------------------------------------------------------------------------------------------------------
 
-    def _alternatives(self, key: str, schema: _Schema, depth: int) -> _Schema:
-        shared = {name: value for name, value in schema.items() if name not in (key, "$defs", "definitions")}
-        branches: list[_Schema] = []
-        for branch in schema[key]:
+    def _alternatives(self, key: str, schema: Schema, depth: int) -> Schema:
+        shared = {name: value for name, value in schema.items() if name != key}
+        branches = [
+            merged({"allOf": [shared, branch]}, self._references) if shared and branch is not False else branch
+            for branch in schema[key]
+        ]
+        if key == "oneOf" and any(not self._disjoint(one, other) for one, other in combinations(branches, 2)):
+            raise SchemaError(
+                "The schema's oneOf has branches that one answer may satisfy together.",
+                keyword="oneOf",
+                hint="Use anyOf, or give each branch a required const of its own.",
+            )
+        return self._branches(branches, depth)
+
+    def _branches(self, branches: Sequence[Any], depth: int) -> Schema:
+        possible: list[Schema] = []
+        reason = _Impossible("anyOf", "none of its alternatives can be satisfied.")
+        for branch in branches:
             try:
-                if shared and isinstance(branch, Mapping):
-                    branch = self._merged({"allOf": [shared, branch]})
-                branches.append(self._value(branch, depth))
-            except _Impossible:
+                closed = self._value(branch, depth)
+            except _Impossible as impossible:
+                reason = impossible
                 continue
-        if not branches:
-            raise _Impossible
-        return branches[0] if len(branches) == 1 else {key: branches}
+            if closed not in possible:
+                possible.append(closed)
+        if not possible:
+            raise reason
+        return possible[0] if len(possible) == 1 else {"anyOf": possible}
 
-    def _any(self, depth: int) -> _Schema:
+    def _disjoint(self, one: Any, other: Any) -> bool:
+        """Whether no value can satisfy both, as far as types, listed values and tags of objects tell."""
+        if one is False or other is False:
+            return True
+        if one is True or other is True:
+            return False
+        one, other = (vetted(self._references.followed(schema)) for schema in (one, other))
+        values, others = _listed_values(one), _listed_values(other)
+        if values is not None and others is not None:
+            return not any(value in others for value in values)
+        kinds, other_kinds = _kinds(one), _kinds(other)
+        if kinds is not None and other_kinds is not None and not kinds & other_kinds:
+            return True
+        tags = set(one.get("required", ())) & set(other.get("required", ()))
+        return any(
+            name in one.get("properties", {})
+            and name in other.get("properties", {})
+            and self._disjoint(one["properties"][name], other["properties"][name])
+            for name in tags
+        )
+
+    # -- anything, and references -------------------------------------------------------------------------------------
+
+    def _any(self, depth: int) -> Schema:
         """Any JSON value that nests at most ``depth`` levels."""
-        name = f"any@{max(depth, 0)}"
-        if name not in self._definitions:
-            self._definitions[name] = None
-            scalars: list[_Schema] = [
-                self._string({"type": "string"}),
+        key = ("", max(depth, 0))
+        if key not in self._names:
+            name = self._named(key)
+            kinds: list[Schema] = [
+                self._string({}),
                 self._number({"type": "number"}),
                 {"type": "boolean"},
                 {"type": "null"},
             ]
             if depth > 0:
-                inner = self._any(depth - 1)
-                scalars.append({"type": "array", "items": inner, "maxItems": self._limits.max_items})
-                scalars.append(
-                    {
-                        "type": "object",
-                        "properties": {},
-                        "additionalProperties": inner,
-                        "maxProperties": self._limits.max_properties,
-                    }
-                )
-            self._definitions[name] = {"anyOf": scalars}
-        return {"$ref": f"#/$defs/{name}"}
+                kinds.append(self._array({}, depth))
+                kinds.append(self._object({}, depth))
+            self._definitions[name] = {"anyOf": kinds}
+        return {"$ref": f"#/$defs/{self._names[key]}"}
 
-    # -- references ---------------------------------------------------------------------------------------------------
-
-    def _reference(self, schema: _Schema, depth: int) -> _Schema:
+    def _reference(self, schema: Schema, depth: int) -> Schema:
         target = schema["$ref"]
-        beside = {key: value for key, value in schema.items() if key not in ("$ref", "$defs", "definitions")}
-        if beside:
-            return self._value(self._merged({"allOf": [self._resolve(target), beside]}), depth)
-        recursive = self._is_recursive(target)
-        if recursive:
+        if len(schema) > 1:
+            beside = {key: value for key, value in schema.items() if key != "$ref"}
+            return self._value(merged({"allOf": [{"$ref": target}, beside]}, self._references), depth)
+        if self._references.is_recursive(target):
             if depth <= 0:
-                raise _Impossible
+                raise _Impossible("$ref", "it never ends, since every value of it must contain another one.")
             depth -= 1
-        name = f"{target.rpartition('/')[2] or 'root'}@{depth}"
+        key = (target, depth)
+        name = self._names.get(key) or self._named(key)
         if name in self._impossible:
-            raise _Impossible
+            raise self._impossible[name]
         if name not in self._definitions:
-            self._definitions[name] = None
+            self._definitions[name] = {}  # keeps its place; nothing refers to it before it is whole
             try:
-                self._definitions[name] = self._value(self._resolve(target), depth)
-            except _Impossible:
+                self._definitions[name] = self._value(self._references.resolve(target), depth)
+            except _Impossible as impossible:
                 del self._definitions[name]
-                self._impossible.add(name)
+                self._impossible[name] = impossible
                 raise
         return {"$ref": f"#/$defs/{name}"}
 
-    def _resolve(self, target: Any) -> Mapping[str, Any]:
-        if not isinstance(target, str) or not target.startswith("#"):
-            raise SchemaError(
-                f"The schema refers to {target!r}, outside itself.",
-                keyword="$ref",
-                hint="Put the definition under $defs; nothing is fetched.",
-            )
-        node: Any = self._root
-        for part in target.removeprefix("#").removeprefix("/").split("/"):
-            if not part:
-                continue
-            part = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(node, Mapping) or part not in node:
-                raise SchemaError(f"The schema refers to {target!r}, which it does not define.", keyword="$ref")
-            node = node[part]
-        if not isinstance(node, Mapping):
-            raise SchemaError(f"The schema's {target!r} is not a schema.", keyword="$ref")
-        return node
-
-    def _is_recursive(self, target: Any) -> bool:
-        if target not in self._recursive:
-            seen: set[str] = set()
-            waiting = list(_references(self._resolve(target)))
-            while waiting:
-                reference = waiting.pop()
-                if reference in seen:
-                    continue
-                seen.add(reference)
-                waiting.extend(_references(self._resolve(reference)))
-            self._recursive[target] = target in seen
-        return self._recursive[target]
-
-    def _merged(self, schema: Mapping[str, Any]) -> _Schema:
-        """``allOf`` as one schema: properties and required names joined, other keywords side by side."""
-        result: _Schema = {}
-        parts = [{key: value for key, value in schema.items() if key != "allOf"}, *schema["allOf"]]
-        for part in parts:
-            if part is True:
-                continue
-            if not isinstance(part, Mapping):
-                raise SchemaError("The schema has an allOf that allows nothing.", keyword="allOf")
-            while "$ref" in part:
-                beside = {key: value for key, value in part.items() if key != "$ref"}
-                part = {**self._resolve(part["$ref"]), **beside}
-            if "allOf" in part:
-                part = self._merged(part)
-            for key, value in part.items():
-                if key in _ANNOTATIONS or key in ("$defs", "definitions"):
-                    continue
-                if key == "properties":
-                    result.setdefault("properties", {}).update(value)
-                elif key == "required":
-                    result["required"] = list(dict.fromkeys([*result.get("required", ()), *value]))
-                elif key in result and result[key] != value:
-                    result[key] = _narrower(key, result[key], value)
-                else:
-                    result[key] = value
-        return result
+    def _named(self, key: tuple[str, int]) -> str:
+        """A name of our own: a stranger's could collide with another one's, or need escaping."""
+        return self._names.setdefault(key, f"d{len(self._names)}")
 
 
-def _narrower(key: str, one: Any, other: Any) -> Any:
-    if key in ("minimum", "minLength", "minItems", "exclusiveMinimum", "minProperties"):
-        return max(one, other)
-    if key in ("maximum", "maxLength", "maxItems", "exclusiveMaximum", "maxProperties"):
-        return min(one, other)
-    if key == "enum":
-        return [value for value in one if value in other]
-    if key == "type":
-        both = [kind for kind in _listed(one) if kind in _listed(other)]
-        if both:
-            return both if len(both) > 1 else both[0]
-        if {"integer", "number"} <= {*_listed(one), *_listed(other)}:
-            return "integer"
-    raise SchemaError(f"The schema's allOf joins two different values of {key!r}.", keyword="allOf")
+def _guess(schema: Mapping[str, Any]) -> str | None:
+    return next((kind for kind, words in OWN.items() if schema.keys() & words), None)
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _only(schema: Mapping[str, Any], kind: str) -> Schema:
+    """The part of a schema of several types that speaks of one of them."""
+    mine = OWN.get("number" if kind == "integer" else kind, frozenset())
+    others = frozenset().union(*OWN.values()) - mine
+    return {**{key: value for key, value in schema.items() if key not in others}, "type": kind}
 
 
-def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "$ref" and isinstance(value, str):
-                yield value
-            elif key not in ("$defs", "definitions", "const", "enum", "default", "examples"):
-                yield from _references(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _references(item)
+def _listed_values(schema: Mapping[str, Any]) -> list[Any] | None:
+    if "const" in schema:
+        return [schema["const"]]
+    return list(schema["enum"]) if "enum" in schema else None
 
 
-def _kind_of(value: Any) -> set[str]:
-    if value is None:
-        return {"null"}
-    if isinstance(value, bool):
-        return {"boolean"}
-    if isinstance(value, int):
-        return {"integer", "number"}
-    if isinstance(value, float):
-        return {"number", "integer"} if value.is_integer() else {"number"}
-    if isinstance(value, str):
-        return {"string"}
-    return {"array"} if isinstance(value, list) else {"object"}
-
-
-def _least(schema: Mapping[str, Any]) -> Any:
-    return min(0, *(schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema), 0)
-
-
-def _most(schema: Mapping[str, Any]) -> Any:
-    return max(0, *(schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema), 0)
+def _kinds(schema: Mapping[str, Any]) -> frozenset[str] | None:
+    """The types a value may have; None where the schema does not say."""
+    if (values := _listed_values(schema)) is not None:
+        return frozenset().union(*(kinds_of(value) for value in values))
+    if "type" not in schema:
+        return None
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
+    return frozenset(kinds) | ({"integer"} if "number" in kinds else frozenset())

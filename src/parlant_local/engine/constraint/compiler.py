@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from parlant_local.engine.constraint.closing import any_object, close_schema
+from parlant_local.engine.constraint.keywords import OWN
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
-from parlant_local.engine.constraint.shortest import shortest_json
+from parlant_local.engine.constraint.shortest import longest_way_home
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
 from parlant_local.engine.requests import AnyJson, Choices, Constraint, Grammar, JsonSchema, Regex
@@ -19,6 +22,7 @@ from parlant_local.errors import SchemaError
 __all__ = ["CompiledConstraint", "ConstraintCompiler"]
 
 _CACHED = 256
+_MARGIN = 16  # tokens
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 
 
@@ -31,7 +35,9 @@ class CompiledConstraint:
     json: bool
     """Whether it speaks JSON, so that it can be landed when tokens run out."""
     landing_tokens: int
-    """About what its shortest answer takes."""
+    """About what it takes at most to end an answer from anywhere within."""
+    open_keys: bool = False
+    """Whether it has dictionaries, whose keys could repeat."""
 
 
 class ConstraintCompiler:
@@ -46,7 +52,11 @@ class ConstraintCompiler:
     def matcher(self, constraint: Constraint) -> ConstraintMatcher:
         """A fresh matcher of ``constraint``. Raises :class:`SchemaError` naming the keyword at fault."""
         compiled = self.compile(constraint)
-        return ConstraintMatcher(compiled.pristine.deep_copy(), compiled.landing_tokens if compiled.json else None)
+        return ConstraintMatcher(
+            compiled.pristine.deep_copy(),
+            compiled.landing_tokens if compiled.json else None,
+            open_keys=compiled.open_keys,
+        )
 
     def compile(self, constraint: Constraint) -> CompiledConstraint:
         key = _key(constraint)
@@ -81,10 +91,14 @@ class ConstraintCompiler:
     def _compile_json(self, closed: dict[str, Any]) -> CompiledConstraint:
         from llguidance import LLMatcher
 
-        grammar = LLMatcher.grammar_from_json_schema(closed, overrides=_COMPACT)
+        try:
+            text = json.dumps(closed, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise SchemaError(f"The schema is not JSON: {error}.", keyword="enum") from None
+        grammar = LLMatcher.grammar_from_json_schema(text, overrides=_COMPACT)
         compiled = self._checked(grammar, "")
-        landing = len(self._model.tokenize(shortest_json(closed)))
-        return CompiledConstraint(compiled.pristine, True, landing)
+        home = len(self._model.tokenize(longest_way_home(closed)))
+        return CompiledConstraint(compiled.pristine, True, home + home // 4 + _MARGIN, _has_open_keys(closed))
 
     def _checked(self, grammar: str, keyword: str) -> CompiledConstraint:
         from llguidance import LLMatcher
@@ -120,6 +134,19 @@ def _key(constraint: Constraint) -> str:
     return repr(constraint)
 
 
+def _has_open_keys(schema: Any) -> bool:
+    if isinstance(schema, list):
+        return any(_has_open_keys(item) for item in schema)
+    if not isinstance(schema, dict) or "enum" in schema:
+        return False
+    if "patternProperties" in schema or isinstance(schema.get("additionalProperties"), dict):
+        return True
+    return any(
+        _has_open_keys(list(value.values()) if key in ("properties", "$defs") else value)
+        for key, value in schema.items()
+    )
+
+
 def _lark(text: str) -> str:
     from llguidance import LLMatcher
     from llguidance.gbnf_to_lark import any_to_lark
@@ -141,17 +168,16 @@ def _schema_error(message: str, keyword: str) -> SchemaError:
     return SchemaError(f"The schema or grammar can't be compiled: {line.rstrip('.')}.", keyword=keyword)
 
 
+_SIGNS = {"regex parse error": "pattern", "Regex is empty": "pattern", "multiple of": "multipleOf", "oneOf": "oneOf"}
+
+
 def _mentioned(line: str) -> str:
-    words = (
-        "minLength",
-        "maxLength",
-        "minItems",
-        "maxItems",
-        "minimum",
-        "maximum",
-        "pattern",
-        "format",
-        "enum",
-        "const",
+    """The first keyword that an error of llguidance names, quoted or not."""
+    for sign, keyword in _SIGNS.items():
+        if sign in line:
+            return keyword
+    words = sorted(
+        {*chain.from_iterable(OWN.values()), "enum", "const", "allOf", "type", "$ref"}, key=len, reverse=True
     )
-    return next((word for word in (*words, "oneOf", "allOf", "multipleOf", "type", "$ref") if word in line), "")
+    found = re.search("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in words), line)
+    return found.group() if found else ""

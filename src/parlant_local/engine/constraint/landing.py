@@ -1,64 +1,128 @@
 """Bringing a JSON answer down when its tokens run out: close what is open, take the shortest way on.
 
-A bounded schema may still allow more text than a call may spend. Rather than cut the answer and lose it, the last tokens
-are chosen for brevity: strings end, arrays and dictionaries close, optional parts stay out.
+A bounded schema may still allow more text than a call may spend. Rather than cut the answer and lose it, the way to its end
+is rehearsed on a copy of its grammar as soon as tokens get scarce, after every token that the model wants to say. The first
+one after which the answer could no longer end is not said; the rehearsed end is.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from collections import Counter
 
+import numpy as np
+
+from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.model import LoadedModel
 
 __all__ = ["Landing", "LandingStrip"]
 
-_OUTSIDE = b'}],n"ft0123456789-[{'
-_MARGIN = 16
+_OUTSIDE = b'}],n"ft0123456789-[{'  # outside strings: what ends soonest comes first
+_WITHIN = b"-:@./_TZ+# 0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSUVWXY"
+_QUOTE, _BACKSLASH = 0x22, 0x5C
 
 
 class LandingStrip:
-    """The single-character tokens of a vocabulary that structure JSON."""
+    """The single-character tokens of a vocabulary that structure JSON, and those that fill strings which must not be empty."""
 
     def __init__(self, model: LoadedModel) -> None:
-        self.quote: list[int] = []
-        self.outside: list[int] = []
-        for character in _OUTSIDE:
-            tokens = model.tokenize(chr(character))
-            token = tokens[-1]  # some vocabularies put a space marker first
-            if model.piece(token) == bytes([character]):
-                (self.quote if character == 0x22 else self.outside).append(token)
-                if character == 0x22:
-                    self.outside.append(token)
+        self.outside = _single(model, _OUTSIDE)
+        self.within = [*_single(model, b'"'), *_single(model, _WITHIN)]
+        self.piece = model.piece
+
+
+def _single(model: LoadedModel, characters: bytes) -> list[int]:
+    found = []
+    for character in characters:
+        tokens = model.tokenize(chr(character))[-1:]  # some vocabularies put a space marker first
+        if tokens and model.piece(tokens[0]) == bytes([character]):
+            found.append(tokens[0])
+    return found
 
 
 class Landing:
-    """One answer on its way down; fed with everything the answer says from the start."""
+    """One answer's way down; fed with everything the answer says from the start."""
 
-    def __init__(self, strip: LandingStrip, needed: int) -> None:
+    def __init__(self, strip: LandingStrip, watch: int) -> None:
         self._strip = strip
-        self._needed = needed + needed // 4 + _MARGIN
+        self._watch = watch
         self._in_string = False
         self._escaped = False
-        self.begun = False
-
-    def due(self, tokens_left: int) -> bool:
-        if tokens_left <= self._needed:
-            self.begun = True
-        return self.begun
+        self._needed: int | None = None  # tokens to the end, where the string that is open can just be closed
+        self._lost = False  # no way down was found: the answer is left to its fate
 
     def feed(self, text: bytes) -> None:
-        for byte in text:
-            if self._escaped:
-                self._escaped = False
-            elif self._in_string and byte == 0x5C:
-                self._escaped = True
-            elif byte == 0x22:
-                self._in_string = not self._in_string
+        before = self._in_string
+        self._in_string, self._escaped = _strings(text, self._in_string, self._escaped)
+        if not (before and self._in_string and _QUOTE not in text):
+            self._needed = None
 
-    def choose(self, logits: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]) -> int:
-        """The allowed token that ends the answer soonest; the most likely one where none is known to."""
-        for token in self._strip.quote if self._in_string else self._strip.outside:
-            if mask[token]:
+    def watches(self, left: int) -> bool:
+        """Whether ``left`` tokens are few enough to think of the end."""
+        return left <= self._watch and not self._lost
+
+    def allows(self, matcher: ConstraintMatcher, token: int, left: int) -> bool:
+        """Whether the answer can still end in time once ``token`` has been said with ``left`` tokens to go."""
+        data = self._strip.piece(token)
+        stays = self._in_string and _QUOTE not in data and _BACKSLASH not in data
+        if stays and self._needed is not None:
+            return self._needed <= left - 1
+        after = matcher.copy()
+        after.accept([token])
+        path = self._path(after, left - 1, *_strings(data, self._in_string, self._escaped))
+        if path is None:
+            return False
+        self._needed = len(path) if stays else None
+        return True
+
+    def path(self, matcher: ConstraintMatcher, left: int) -> list[int] | None:
+        """Tokens that end the answer from here; None where ``left`` of them don't suffice."""
+        path = self._path(matcher.copy(), left, self._in_string, self._escaped)
+        self._lost = path is None
+        return path
+
+    def _path(self, matcher: ConstraintMatcher, left: int, in_string: bool, escaped: bool) -> list[int] | None:
+        path: list[int] = []
+        used: Counter[int] = Counter()
+        while True:
+            tokens = matcher.forced()
+            if not tokens and not matcher.complete:
+                token = self._next(matcher, in_string, used)
+                if token is None:
+                    return None
+                used[token] += 1
+                tokens = [token]
+            path += tokens
+            if len(path) > left:
+                return None
+            if not tokens:
+                return path
+            matcher.accept(tokens)
+            for token in tokens:
+                in_string, escaped = _strings(self._strip.piece(token), in_string, escaped)
+            if matcher.finished:
+                return path
+
+    def _next(self, matcher: ConstraintMatcher, in_string: bool, used: Counter[int]) -> int | None:
+        if in_string:
+            # A pattern may ask for this before that: what was not tried yet goes first.
+            quote, *rest = self._strip.within or [-1]
+            candidates = [quote, *sorted(rest, key=lambda token: used[token])]
+        else:
+            candidates = self._strip.outside
+        for token in candidates:
+            if token >= 0 and matcher.allows(token):
                 return token
-        return int(np.where(mask, logits, -np.inf).argmax())
+        allowed = np.flatnonzero(matcher.mask(0))
+        return int(allowed[0]) if allowed.size else None
+
+
+def _strings(text: bytes, in_string: bool, escaped: bool) -> tuple[bool, bool]:
+    """Whether JSON stands within a string, and behind a backslash there, after ``text``."""
+    for byte in text:
+        if escaped:
+            escaped = False
+        elif in_string and byte == _BACKSLASH:
+            escaped = True
+        elif byte == _QUOTE:
+            in_string = not in_string
+    return in_string, escaped

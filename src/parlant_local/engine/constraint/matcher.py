@@ -16,12 +16,18 @@ __all__ = ["ConstraintMatcher"]
 class ConstraintMatcher:
     """One answer's matcher. Used from one thread at a time."""
 
-    def __init__(self, matcher: Any, landing_tokens: int | None) -> None:
+    def __init__(self, matcher: Any, landing_tokens: int | None, *, open_keys: bool = False) -> None:
         self._matcher = matcher
         self.landing_tokens = landing_tokens
-        """Tokens its shortest answer takes; None where the grammar can't be landed."""
+        """Tokens left at which its end must be thought of; None where the grammar can't be landed."""
+        self.open_keys = open_keys
+        """Whether keys of its answer could repeat."""
         self.seconds = 0.0
         """Spent here."""
+
+    def copy(self) -> ConstraintMatcher:
+        """Another one at the same place, to try things out."""
+        return ConstraintMatcher(self._matcher.deep_copy(), self.landing_tokens, open_keys=self.open_keys)
 
     @property
     def finished(self) -> bool:
@@ -51,13 +57,13 @@ class ConstraintMatcher:
         return bool(allowed)
 
     def mask(self, n_vocab: int) -> npt.NDArray[np.bool_]:
-        """Which tokens may come next, shape ``(n_vocab,)``."""
+        """Which tokens may come next, shape ``(n_vocab,)``; as many as the grammar knows where ``n_vocab`` is 0."""
         start = time.perf_counter()
         packed = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         bits = np.unpackbits(packed, bitorder="little").view(np.bool_)
         self.seconds += time.perf_counter() - start
         if bits.size >= n_vocab:
-            return bits[:n_vocab]
+            return bits[:n_vocab] if n_vocab else bits
         return np.concatenate([bits, np.zeros(n_vocab - bits.size, dtype=np.bool_)])
 
     def accept(self, tokens: list[int]) -> None:
