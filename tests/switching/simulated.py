@@ -98,7 +98,15 @@ class Fleet:
         self.opened: dict[str, list[SimulatedBackend]] = {}
         self.prepare: Callable[[SimulatedBackend], None] = lambda backend: None
 
-    def target(self, name: str, *, remote: bool = False, facts: TargetSettings | None = None, **info: Any) -> Target:
+    def target(
+        self,
+        name: str,
+        *,
+        remote: bool = False,
+        in_process: bool = False,
+        facts: TargetSettings | None = None,
+        **info: Any,
+    ) -> Target:
         described = ModelInfo(name, remote=remote, capabilities=info.pop("capabilities", EVERYTHING), **info)
 
         def open_() -> SimulatedBackend:
@@ -107,7 +115,9 @@ class Fleet:
             self.opened.setdefault(name, []).append(backend)
             return backend
 
-        return Target(name, open_, remote=remote, info=described, facts=facts or TargetSettings())
+        return Target(
+            name, open_, remote=remote, in_process=in_process, info=described, facts=facts or TargetSettings()
+        )
 
     def __getitem__(self, name: str) -> SimulatedBackend:
         return self.opened[name][-1]

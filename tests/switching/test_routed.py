@@ -500,6 +500,51 @@ async def test_swapping_back_while_it_drains_keeps_the_model(make: Make, fleet: 
     assert len(fleet.opened["old"]) == 1
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_model_that_does_not_fit_beside_the_old_one_waits_until_that_is_unloaded(
+    stream: bool, fleet: Fleet
+) -> None:
+    """Memory for one model only: loading the second fails while the first is there."""
+
+    def prepare(backend: Any) -> None:
+        present = [other for name, made in fleet.opened.items() for other in made if not other.closed]
+        if present:
+            backend.script.append(InsufficientMemoryError("no room", needed=2, available=1))
+
+    fleet.prepare = prepare
+    routed = RoutedBackend([fleet.target("old", in_process=True)])
+    await routed.chat("warm")
+    old, gate = fleet["old"], asyncio.Event()
+    old.script.append(gate)
+    running = asyncio.ensure_future(routed.chat("hello"))
+    await asyncio.sleep(0.01)
+    routed.set_primary(fleet.target("new", in_process=True))
+    later = asyncio.ensure_future(_ask(routed, stream))
+    await asyncio.sleep(0.02)
+    assert not later.done()
+    gate.set()
+    assert (await running).model == "old"
+    assert await later == "from new"
+    assert old.closed == 1
+    _nothing_leaks(routed, fleet)
+
+
+async def test_an_idle_fallback_makes_room_and_is_opened_again_when_needed(fleet: Fleet) -> None:
+    def prepare(backend: Any) -> None:
+        if any(not other.closed for made in fleet.opened.values() for other in made):
+            backend.script.append(InsufficientMemoryError("no room", needed=2, available=1))
+
+    fleet.prepare = prepare
+    targets = [fleet.target(name, in_process=True) for name in ("a", "b")]
+    routed = RoutedBackend(targets, settings=SwitcherSettings(breaker=NEVER_OPENS))
+    await routed.chat("warm")
+    fleet["a"].always = StallError("stuck")
+    assert (await routed.chat("hello")).model == "b"  # a is idle, so it gives way
+    assert fleet["a"].closed == 1
+    assert (await routed.chat("hello")).model == "a"  # and comes back, opened anew
+    assert len(fleet.opened["a"]) == 2
+
+
 async def test_a_call_whose_target_is_swapped_out_goes_on_with_the_new_one(
     make: Make, fleet: Fleet, clock: Clock
 ) -> None:

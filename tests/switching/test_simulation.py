@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from parlant_local.errors import (
     ContextOverflowError,
+    InsufficientMemoryError,
     InvalidOutputError,
     ParlantLocalError,
     RateLimitedError,
@@ -32,6 +33,7 @@ FAULTS = [
     StallError("stuck"),
     InvalidOutputError("no JSON"),
     ContextOverflowError("long", needed=9, available=8),
+    InsufficientMemoryError("no room", needed=2, available=1),
 ]
 LIMIT = 3000
 
@@ -60,7 +62,7 @@ class SwitcherMachine(RuleBasedStateMachine):
         return RoutedBackend(targets, settings=settings, clock=self.clock, sleep=self.clock.sleep)
 
     def _target(self, name: str) -> Target:
-        return self.fleet.target(name, remote=name == "cloud")
+        return self.fleet.target(name, remote=name == "cloud", in_process=name in "ab")
 
     def _prepare(self, backend: SimulatedBackend) -> None:
         backend.always = self.plans.get(backend.info.id)

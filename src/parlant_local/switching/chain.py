@@ -68,6 +68,8 @@ class Chain:
     answer_limit: int | None = None
     """``max_tokens`` of the call."""
     causes: list[tuple[str, Exception]] = field(default_factory=list)
+    made_room: set[str] = field(default_factory=set)
+    """Targets for which other models were unloaded."""
     _given_up: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
     _repaired: set[str] = field(default_factory=set)
@@ -123,6 +125,10 @@ class Chain:
                 return
             self._needs_window = max(self._needs_window, error.available)
         self._give_up(step.target, error)
+
+    def repeat(self, step: Step) -> None:
+        """The same step once more: what was in its way is gone."""
+        self._again = Step(step.target, step.attempt, 0.0, step.reason, step.repair, step.max_tokens)
 
     def skip(self, step: Step, error: ParlantLocalError) -> None:
         """A step that could not even begin (its breaker opened meanwhile, it was swapped out)."""

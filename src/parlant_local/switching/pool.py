@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from parlant_local.backends.base import Backend
 from parlant_local.observability import Logger, NullLogger
@@ -17,8 +17,10 @@ __all__ = ["BackendPool"]
 @dataclass(eq=False)
 class _Open:
     backend: Backend
+    in_process: bool
     users: int = 0
     retired: bool = False
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class BackendPool:
@@ -44,7 +46,7 @@ class BackendPool:
         """The target's backend, which stays open as long as the lease is held."""
         entry = self._open.get(target.id)
         if entry is None:
-            entry = self._open[target.id] = _Open(target.open())
+            entry = self._open[target.id] = _Open(target.open(), target.in_process)
         entry.users += 1
         try:
             yield entry.backend
@@ -63,6 +65,20 @@ class BackendPool:
         if (entry := self._open.get(target)) is not None:
             entry.retired = False
 
+    async def make_room(self, wanted: str) -> bool:
+        """Gives memory back for loading ``wanted``: waits for retired models of this process to finish, and closes idle
+        ones (they open again when they are asked for). False where there was none."""
+        others = [(name, entry) for name, entry in self._open.items() if name != wanted and entry.in_process]
+        leaving = [entry for name, entry in others if entry.retired or not entry.users]
+        found = bool(leaving or self._closing)
+        for name, entry in others:
+            if not entry.users and not entry.retired:
+                self._start_closing(name, entry)
+        for entry in leaving:
+            await entry.closed.wait()
+        await self.drained()
+        return found
+
     async def drained(self) -> None:
         """Waits until every retired, idle backend is closed."""
         while self._closing:
@@ -70,28 +86,32 @@ class BackendPool:
 
     async def close(self) -> None:
         """Closes them all, in use or not."""
-        for name in list(self._open):
-            entry = self._open.pop(name)
-            await self._close(name, entry.backend)
+        for name, entry in list(self._open.items()):
+            self._start_closing(name, entry)
         await self.drained()
 
     def _close_if_done(self, target: str, entry: _Open) -> None:
         if not entry.retired or entry.users or self._open.get(target) is not entry:
             return
         try:
-            loop = asyncio.get_running_loop()
+            asyncio.get_running_loop()
         except RuntimeError:  # swapped from a thread without a loop: the next lease or close sees to it
             return
+        self._start_closing(target, entry)
+
+    def _start_closing(self, target: str, entry: _Open) -> None:
         del self._open[target]
-        task = loop.create_task(self._close(target, entry.backend))
+        task = asyncio.get_running_loop().create_task(self._close(target, entry))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close(self, target: str, backend: Backend) -> None:
+    async def _close(self, target: str, entry: _Open) -> None:
         try:
-            await backend.close()
+            await entry.backend.close()
         except Exception as error:
             # Nobody waits for this; the log is the only place to say it.
             self._logger.error(f"{target} did not close cleanly: {type(error).__name__}: {error}")
         else:
             self._logger.info(f"{target} is unloaded.")
+        finally:
+            entry.closed.set()

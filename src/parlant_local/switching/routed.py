@@ -15,6 +15,7 @@ from parlant_local.errors import (
     ConfigurationError,
     DeadlineExceededError,
     EmbeddingIdentityError,
+    InsufficientMemoryError,
     NoTargetError,
     ParlantLocalError,
     TargetDownError,
@@ -310,8 +311,7 @@ class RoutedBackend:
             except SkippedError as skipped:
                 chain.skip(step, skipped.reason)
             except ParlantLocalError as error:
-                self._tell(step, error)
-                chain.failed(step, error, remote=self._is_remote(step.target))
+                await self._failed(chain, step, error)
             else:
                 return result
 
@@ -346,9 +346,23 @@ class RoutedBackend:
                 self._tell(step, error)
                 if committed:
                     raise after_commit(step.target, error) from error
-                chain.failed(step, error, remote=self._is_remote(step.target))
+                await self._failed(chain, step, error, told=True)
             else:
                 return
+
+    async def _failed(self, chain: Chain, step: Step, error: ParlantLocalError, *, told: bool = False) -> None:
+        """Lets the chain decide what comes next; raises where nothing does."""
+        if not told:
+            self._tell(step, error)
+        if (
+            isinstance(error, InsufficientMemoryError)
+            and step.target not in chain.made_room
+            and await self._pool.make_room(step.target)
+        ):
+            chain.made_room.add(step.target)
+            chain.repeat(step)
+            return
+        chain.failed(step, error, remote=self._is_remote(step.target))
 
     async def _next(self, chain: Chain) -> Step:
         step = chain.next()
