@@ -29,12 +29,13 @@ _CONFIG = click.option("--config", metavar="FILE", help="Settings file (YAML or 
 def agent(model: str | None, config: str | None, host: str, port: int) -> None:
     """Run a Parlant server with a demonstration agent and Parlant's chat page; Ctrl-C stops it."""
     _require_parlant()
+    from parlant_local.agent.interruption import until_interrupted
     from parlant_local.agent.keep import keep_agent
     from parlant_local.settings import Settings
 
     settings = Settings.load(config, model=model)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(keep_agent(settings, host=host, port=port, say=click.echo))
+        asyncio.run(until_interrupted(keep_agent(settings, host=host, port=port, say=click.echo)))
     click.echo("Stopped.")
 
 
@@ -45,10 +46,13 @@ def demo(model: str | None, config: str | None) -> None:
     """Ask the model three questions, hold a conversation with a Parlant agent on it, print both and stop."""
     _require_parlant()
     from parlant_local.agent.demo import hold_demo
+    from parlant_local.agent.interruption import until_interrupted
     from parlant_local.settings import Settings
 
     settings = Settings.load(config, model=model)
-    asyncio.run(hold_demo(settings, say=click.echo, note=lambda text: click.echo(text, err=True)))
+    demonstration = hold_demo(settings, say=click.echo, note=lambda text: click.echo(text, err=True))
+    if asyncio.run(until_interrupted(demonstration)):
+        raise click.exceptions.Abort
 
 
 def _require_parlant() -> None:
