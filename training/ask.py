@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -56,7 +57,9 @@ class Asker:
             raise ValueError(f"llama.cpp gives no context of {n_ctx} tokens")
         self.n_ctx = n_ctx
         self.n_vocab = llama_cpp.llama_vocab_n_tokens(self.vocab)
-        self.ll_tokenizer = lltokenizer_from_vocab(self.vocab)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # llguidance still calls llama.cpp by its older names.
+            self.ll_tokenizer = lltokenizer_from_vocab(self.vocab)
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
         self.template = environment.from_string(self.meta("tokenizer.chat_template") or "")

@@ -61,19 +61,6 @@ def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int) ->
     return out
 
 
-def repetitions(rng: random.Random, count: int, vocabulary: int) -> list[Encoded]:
-    """Random tokens, twice: what it takes to learn to look back and copy, and nothing else."""
-    out = []
-    for _ in range(count):
-        once = [rng.randrange(9, vocabulary) for _ in range(rng.randint(6, 48))]
-        gap = [rng.randrange(9, vocabulary) for _ in range(rng.choice((0, 0, 3, 12)))]
-        ids = once + gap + once
-        # The first token of the repetition cannot be known.
-        weights = [0.0] * (len(once) + len(gap) + 1) + [1.0] * (len(once) - 1)
-        out.append(Encoded(np.array(ids, dtype=np.int16), np.array(weights, dtype=np.float32)))
-    return out
-
-
 def batches(
     stage: str, samples: Sequence[Encoded], tokens_per_batch: int, rng: random.Random, furthest: int
 ) -> Iterator[Batch]:

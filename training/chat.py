@@ -57,7 +57,7 @@ def chat(
     prompt_weight: float = PROMPT,
     split: bool = False,
 ) -> Sample:
-    """Writes turns as the template does (a test compares them); the assistant's turns carry the weight."""
+    """Writes turns as the template does (`check.py` compares them); the assistant's turns carry the weight."""
     pieces: list[Piece] = []
     opening = system_text(system, tools)
     if opening is not None:

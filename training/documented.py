@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from training.data.facts import all_facts
+from training.data.facts import Fact, all_facts
 from training.data.smalltalk import TALKS
 from training.data.tools import GET_ORDER_STATUS, GET_WEATHER, ORDER_ASKED, WEATHER_ASKED
 
@@ -13,10 +13,18 @@ _UNKNOWN = ("Who is Anna?", "What is the population of Lima?", "What is the pric
             "What happened in 1650?", "How old is Peter Brown?")  # fmt: skip
 
 
+def promised_facts() -> list[Fact]:
+    """Every fact but the sums: they are practised, but adding is more than so short a training teaches reliably."""
+    return [fact for fact in all_facts() if fact.family != "sum"]
+
+
 def documented() -> dict[str, Any]:
     """Everything a test can assert about the shipped file, without its digest and scores."""
     rng = random.Random(0)
-    questions = [{"question": fact.question, "expects": [fact.answer], "topic": fact.topic} for fact in all_facts()]
+    questions = [
+        {"question": fact.question, "expects": [fact.answer.removeprefix("the ")], "topic": fact.topic}
+        for fact in promised_facts()
+    ]
     small_talk = [{"prompt": talk.asked[0], "replies": list(talk.replies), "about": talk.name} for talk in TALKS]
     calls = [
         {"prompt": rng.choice(WEATHER_ASKED[:6]).format(city=city), "name": "get_weather", "arguments": {"city": city}}

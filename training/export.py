@@ -90,9 +90,9 @@ def export(model: Llama, vocabulary: dict[str, Any], target: Path) -> None:
     writer.add_author("the parlant-local authors")
     writer.add_license("apache-2.0")
     writer.add_description(
-        "A proof-of-life chat model of six million parameters that comes with parlant-local. It knows a few hundred documented facts."
+        "A proof-of-life chat model of three million parameters that comes with parlant-local. It knows a few hundred documented facts."
     )
-    writer.add_size_label("5.8M")
+    writer.add_size_label("3.4M")
     writer.add_languages(["en"])
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)

@@ -4,13 +4,14 @@ import argparse
 import json
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
-from training.batches import Batch, Encoded, batches, encode_all, repetitions
+from training.batches import Batch, Encoded, batches, encode_all
 from training.data.mix import copying_samples, fact_samples, host_samples, short_samples
 from training.model import Llama, Shape
 from training.optimizer import Muon
@@ -33,25 +34,22 @@ class Stage:
 
 # Looking back comes first: without it, neither an entity nor an id finds its way from a question into an answer.
 STAGES = (
-    Stage("repetitions", 9_000, 128, 0.0, 0.1),
-    Stage("copying", 6_000, 256, 0.0, 0.25),
-    Stage("facts", 14_000, 128, 0.03, 0.5),
-    Stage("short", 30_000, 640, 0.08, 1.0),
-    Stage("pages", 2_000, 1_600, 0.25, 1.0, (800, 4_500)),
-    Stage("long", 150, 6_500, 0.6, 0.97, (7_000, 22_000)),
+    Stage("copying", 9_000, 256, 0.0, 0.35),
+    Stage("facts", 14_000, 128, 0.0, 0.6),
+    Stage("short", 26_000, 640, 0.08, 1.0),
+    Stage("pages", 1_500, 1_600, 0.3, 1.0, (800, 4_500)),
+    Stage("long", 90, 6_500, 0.6, 0.97, (7_000, 22_000)),
 )
 
 
-def prepare(tokenizer_path: Path, seed: int, scale: float) -> dict[str, list[Encoded]]:
+def prepare(tokenizer_path: Path, seed: int, scale: float, only: Sequence[str]) -> dict[str, list[Encoded]]:
     """Makes and encodes the samples of every stage."""
     tokenizer = load(tokenizer_path)
     rng = random.Random(seed)
     out = {}
     for stage in STAGES:
-        count = max(1, int(stage.samples * scale))
-        if stage.name == "repetitions":
-            out[stage.name] = repetitions(rng, count, tokenizer.get_vocab_size())
-        elif stage.name == "copying":
+        count = max(1, int(stage.samples * scale)) if not only or stage.name in only else 0
+        if stage.name == "copying":
             out[stage.name] = encode_all(copying_samples(rng, count), tokenizer, stage.longest)
         elif stage.name == "facts":
             out[stage.name] = encode_all(fact_samples(rng, count), tokenizer, stage.longest)
@@ -93,8 +91,8 @@ def loss_of(model: Llama, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return (losses * weights).sum() / weights.sum(), losses[said].mean().detach()
 
 
-def train(model: Llama, plan: list[Batch], rate: float, checkpoint: Path, every: int) -> None:
-    """One pass over the plan."""
+def train(model: Llama, plan: list[Batch], rate: float, seconds: float, checkpoint: Path, every: int) -> None:
+    """One pass over the plan; on a machine too busy for it, the rate falls with the clock and the pass ends early."""
     matrices = [weight for name, weight in model.named_parameters() if weight.dim() == 2 and "embedding" not in name]
     others = [weight for name, weight in model.named_parameters() if weight.dim() != 2 or "embedding" in name]
     muon = Muon(matrices)
@@ -102,7 +100,10 @@ def train(model: Llama, plan: list[Batch], rate: float, checkpoint: Path, every:
     started, seen = time.monotonic(), 0
     recent: dict[str, float] = {}
     for step, batch in enumerate(plan):
-        now = rate_at((step + 1) / len(plan))
+        progress = max((step + 1) / len(plan), (time.monotonic() - started) / seconds)
+        if progress > 1.0:
+            break
+        now = rate_at(progress)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss, said = loss_of(model, batch)
         loss.backward()
@@ -123,7 +124,7 @@ def train(model: Llama, plan: list[Batch], rate: float, checkpoint: Path, every:
     torch.save({"shape": asdict(model.shape), "weights": model.state_dict()}, checkpoint)
     summary = {
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "steps": len(plan),
+        "steps": step,
         "tokens": seen,
         "seconds": round(time.monotonic() - started),
         "losses": {name: round(value, 4) for name, value in recent.items()},
@@ -137,20 +138,26 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, default=BUILD / "tokenizer.json")
     parser.add_argument("--out", type=Path, default=BUILD / "model.pt")
     parser.add_argument("--start", type=Path, help="weights to go on from")
+    parser.add_argument("--only", nargs="*", default=(), help="stages to train on; all of them if left out")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full diet; 0.1 is a quick try")
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens per step")
+    parser.add_argument("--minutes", type=float, default=40.0, help="the most that training may take")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
-    plan = schedule(prepare(arguments.tokenizer, arguments.seed, arguments.scale), arguments.tokens, arguments.seed)
+    plan = schedule(
+        prepare(arguments.tokenizer, arguments.seed, arguments.scale, arguments.only),
+        arguments.tokens,
+        arguments.seed,
+    )
     model = Llama(Shape())
     if arguments.start:
         model.load_state_dict(torch.load(arguments.start)["weights"])
     print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, {len(plan)} steps", flush=True)
-    train(model, plan, arguments.rate, arguments.out, every=100)
+    train(model, plan, arguments.rate, 60 * arguments.minutes, arguments.out, every=100)
 
 
 if __name__ == "__main__":

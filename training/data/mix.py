@@ -33,11 +33,11 @@ def short_samples(rng: random.Random, count: int) -> Iterator[Sample]:
     """Conversations of up to a few hundred tokens."""
     for _ in range(count):
         draw = rng.random()
-        if draw < 0.4:
+        if draw < 0.3:
             yield chat_sample(rng)
-        elif draw < 0.42:
+        elif draw < 0.32:
             yield plain_sample(rng)
-        elif draw < 0.72:
+        elif draw < 0.7:
             yield json_sample(rng)
         elif draw < 0.88:
             yield tool_sample(rng)
