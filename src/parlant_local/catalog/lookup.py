@@ -40,7 +40,8 @@ def find(text: str, models: Mapping[str, LocalModel]) -> LocalModel:
     try:
         reference = parse_reference(text)
     except ReferenceError_ as error:
-        raise _not_found(text, models, error.hint) from None
+        listed = "`parlant-local list --all` shows what is here."
+        raise _not_found(text, models, listed if text.startswith("local/") else error.hint) from None
     if (known := by_reference(reference, models.values())) is not None:
         return known
     raise _not_found(text, models, "")

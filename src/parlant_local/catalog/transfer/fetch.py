@@ -181,7 +181,6 @@ class FileFetch:
                 try:
                     os.ftruncate(descriptor, identity.size)
                     digests = self._receive(session, journal, descriptor, whole)
-                    os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
         finally:
