@@ -215,6 +215,7 @@ class Scheduler:
         sequence.computed = length
         sequence.reused = min(length, int(sequence.prompt.size))
         self._plan_checkpoints(sequence)
+        self._keep_checkpoint(sequence)  # what was shared or restored may be worth keeping as it is
         return True
 
     def _load_prefix(self, start: Start) -> int:
@@ -327,7 +328,7 @@ class Scheduler:
             if length >= self._rules.min_tokens and (static or not self._rules.trims):
                 places[length] = places.get(length, False) or static
         for position, static in sorted(places.items()):
-            if position > sequence.computed and not self._store_has(sequence.prompt[:position], static):
+            if position >= sequence.computed and not self._store_has(sequence.prompt[:position], static):
                 sequence.checkpoints.append(Checkpoint(position, static))
         history = self._history.setdefault(sequence.group, deque(maxlen=_HISTORY))
         self._history.move_to_end(sequence.group)
