@@ -145,6 +145,7 @@ async def test_a_required_call_is_bound_to_the_tools_schemas() -> None:
     assert first["properties"]["name"] == {"const": "add"}
     assert list(first["properties"]) == ["name", "parameters"]
     assert second["properties"]["name"] == {"const": "time"}
+    assert request.constraint.spaced  # as models were taught to write calls: compact JSON confuses small ones
 
 
 async def test_definitions_of_a_tools_schema_keep_their_meaning() -> None:

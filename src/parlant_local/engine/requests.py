@@ -47,6 +47,8 @@ class JsonSchema:
 
     schema: Mapping[str, Any]
     limits: Limits = Limits()
+    spaced: bool = False
+    """A space after each colon and comma, as models were taught to write tool calls; else none."""
 
 
 @dataclass(frozen=True, slots=True)

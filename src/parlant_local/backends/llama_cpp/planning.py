@@ -159,7 +159,8 @@ def _binding(params: ChatParams, tools: Sequence[Tool], profile: Profile, settin
         if params.grammar:
             raise BadRequestError("A grammar and a required tool call exclude each other.", hint="Give one of them.")
         chosen = [tool for tool in tools if params.tool_choice in ("required", tool.name)]
-        return _Binding(JsonSchema(call_schema(chosen, profile.tools), limits), BoundCalls, lead_in(profile.tools))
+        schema = call_schema(chosen, profile.tools)
+        return _Binding(JsonSchema(schema, limits, spaced=True), BoundCalls, lead_in(profile.tools))
     if tools and params.grammar:
         raise BadRequestError(
             "A grammar binds the whole answer, so no tool could be called.", hint='Send tool_choice="none" with it.'

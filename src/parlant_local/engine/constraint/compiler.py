@@ -24,6 +24,7 @@ __all__ = ["CompiledConstraint", "ConstraintCompiler"]
 _CACHED = 256
 _MARGIN = 16  # tokens
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+_SPACED: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ class ConstraintCompiler:
         from llguidance import LLMatcher
 
         match constraint:
-            case JsonSchema(schema, limits):
-                return self._compile_json(close_schema(schema, limits))
+            case JsonSchema(schema, limits, spaced):
+                return self._compile_json(close_schema(schema, limits), spaced=spaced)
             case AnyJson(limits):
                 return self._compile_json(any_object(limits))
             case Regex(pattern):
@@ -88,14 +89,14 @@ class ConstraintCompiler:
                 options = " | ".join(json.dumps(text, ensure_ascii=False) for text in texts)
                 return self._checked(LLMatcher.grammar_from_lark(f"start: {options}"), "choices")
 
-    def _compile_json(self, closed: dict[str, Any]) -> CompiledConstraint:
+    def _compile_json(self, closed: dict[str, Any], *, spaced: bool = False) -> CompiledConstraint:
         from llguidance import LLMatcher
 
         try:
             text = json.dumps(closed, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise SchemaError(f"The schema is not JSON: {error}.", keyword="enum") from None
-        grammar = LLMatcher.grammar_from_json_schema(text, overrides=_COMPACT)
+        grammar = LLMatcher.grammar_from_json_schema(text, overrides=_SPACED if spaced else _COMPACT)
         compiled = self._checked(grammar, "")
         home = len(self._model.tokenize(longest_way_home(closed)))
         return CompiledConstraint(compiled.pristine, True, home + home // 4 + _MARGIN, _has_open_keys(closed))
@@ -130,7 +131,7 @@ class ConstraintCompiler:
 def _key(constraint: Constraint) -> str:
     if isinstance(constraint, JsonSchema):
         # Key order matters: it is the order of the answer.
-        return f"schema {constraint.limits} {json.dumps(constraint.schema, ensure_ascii=False, default=str)}"
+        return f"schema {constraint.limits} {constraint.spaced} {json.dumps(constraint.schema, ensure_ascii=False, default=str)}"
     return repr(constraint)
 
 
