@@ -36,6 +36,9 @@ class Peer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         if self._process.poll() is None:
             try:
                 self._ask({"do": "stop"})

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 __all__ = ["SYSTEMS", "System"]
 
-N_CTX = 4096
+N_CTX = 12_288  # the longest prompt of T with its answer
 SLOTS = 8
 
 
@@ -32,13 +32,20 @@ class System(Protocol):
 
 
 async def _all(calls: list[dict[str, Any]], one: Any) -> list[tuple[str, float]]:
+    """Each call starts at once, or when the calls that its ``after`` names are done."""
     begun = time.perf_counter()
+    done = [asyncio.Event() for _ in calls]
 
-    async def timed(call: dict[str, Any]) -> tuple[str, float]:
-        text = await one(call)
+    async def timed(index: int, call: dict[str, Any]) -> tuple[str, float]:
+        for earlier in call.get("after", ()):
+            await done[earlier].wait()
+        try:
+            text = await one(call)
+        finally:
+            done[index].set()
         return text, time.perf_counter() - begun
 
-    return list(await asyncio.gather(*(timed(call) for call in calls)))
+    return list(await asyncio.gather(*(timed(index, call) for index, call in enumerate(calls))))
 
 
 class Ours:
