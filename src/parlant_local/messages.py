@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from parlant_local.errors import BadRequestError
 
@@ -102,7 +102,7 @@ class Message:
         if legacy and not calls:
             calls = [ToolCall.from_openai({"id": "", "function": legacy})]
         return cls(
-            role=role,
+            role=cast(Role, role),
             content=_text(data.get("content")),
             name=data.get("name"),
             tool_calls=tuple(calls),
