@@ -112,7 +112,9 @@ def _attention_model(
     vocabulary: int = 1024,
     n_ctx: int = 4096,
     head: int | None = None,
+    tied: bool = True,
 ) -> Path:
+    """``tied``: the output shares the embedding's weights; a random model then mostly repeats its last token."""
     model = _Model(path, arch, seed=seed, width=width, layers=layers, heads=heads, n_ctx=n_ctx)
     head = head or width // heads
     writer = model.writer
@@ -127,6 +129,8 @@ def _attention_model(
     model.vocabulary(vocabulary)
     model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
     model.tensor("output_norm.weight", width, ones=True)
+    if not tied:
+        model.tensor("output.weight", vocabulary, width)
     for layer in range(layers):
         name = f"blk.{layer}."
         model.tensor(name + "attn_norm.weight", width, ones=True)
@@ -216,7 +220,7 @@ def deepseek2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int =
     return model.save()
 
 
-def mamba(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096) -> Path:
+def mamba(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096, tied: bool = True) -> Path:
     """A purely recurrent model: its memory cannot be cut back."""
     width, layers, state, conv, rank = 64, 2, 8, 4, 4
     inner = 2 * width
@@ -232,6 +236,8 @@ def mamba(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 409
     model.vocabulary(vocabulary)
     model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
     model.tensor("output_norm.weight", width, ones=True)
+    if not tied:
+        model.tensor("output.weight", vocabulary, width)
     for layer in range(layers):
         name = f"blk.{layer}."
         model.tensor(name + "attn_norm.weight", width, ones=True)
