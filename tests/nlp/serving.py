@@ -14,7 +14,8 @@ from typing import Any
 from parlant_local.agent.customer import Customer, Turn
 from parlant_local.agent.serving import RunningServer, running_server
 
-LOG = Path(os.environ["PARLANT_HOME"]) / "parlant.log"
+HOME = Path(os.environ["PARLANT_HOME"])
+LOG = HOME / "parlant.log"
 
 
 @asynccontextmanager

@@ -176,6 +176,17 @@ async def test_what_the_prompt_says_is_bound_into_the_schema() -> None:
     assert local.stats()["AgentIntentionProposerSchema"]["tightened"] == 1
 
 
+async def test_a_brace_in_a_condition_does_not_end_the_turn() -> None:
+    """The host's own build() fails on it."""
+    prompt = intention_prompt().add_section("steps", "Condition (1): the plan is {gold} or }", {})
+    with pytest.raises(ValueError, match="formatting"):
+        prompt.build()
+    backend = ScriptedBackend()
+    generator = await service(backend).get_schematic_generator(AgentIntentionProposerSchema)
+    await generator.generate(prompt)
+    assert backend.calls[0].prompt == "they greet you\n\nCondition (1): the plan is {gold} or }"
+
+
 async def test_a_setting_turns_that_off() -> None:
     backend = ScriptedBackend()
     local = service(backend, **{"generation.tighten": False})

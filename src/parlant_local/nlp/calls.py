@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parlant.adapters.nlp.common import record_llm_metrics
-from parlant.core.engines.alpha.prompt_builder import PromptBuilder
+from parlant.core.engines.alpha.prompt_builder import PromptBuilder, PromptSection
 from parlant.core.nlp.generation_info import UsageInfo
 
 from parlant_local.backends.base import Backend, ChatOptions, Priority
@@ -106,7 +106,28 @@ class Core:
 
 
 def as_text(prompt: str | PromptBuilder) -> str:
-    return prompt if isinstance(prompt, str) else prompt.build()
+    """The whole prompt.
+
+    The host puts conditions and actions into templates that it then formats, so that a brace in one of them (a
+    customer's placeholder, or what a model once wrote into a journey's transition) fails every prompt it stands in.
+    Sections that can't be formatted are taken word for word.
+    """
+    if isinstance(prompt, str):
+        return prompt
+    try:
+        return prompt.build()
+    except ValueError:
+        return "".join(f"{_formatted(section)}\n\n" for section in prompt.sections.values()).strip()
+
+
+def _formatted(section: PromptSection) -> str:
+    try:
+        return section.template.format(**section.props)
+    except (ValueError, KeyError, IndexError, AttributeError):
+        text = section.template
+        for name, value in section.props.items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text.replace("{{", "{").replace("}}", "}")
 
 
 def usage_info(usage: Usage) -> UsageInfo:
