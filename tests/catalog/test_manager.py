@@ -304,6 +304,32 @@ async def test_a_small_file_outside_lfs_is_checked_by_its_git_id(
     assert (await manager.download_model("maker/A-GGUF")).state is ModelState.AVAILABLE
 
 
+@pytest.mark.parametrize("has_trees", [True, False])
+async def test_mirrors_may_know_less_than_the_hub(
+    manager: LocalModelManager, hub: FakeHub, tmp_path: Path, has_trees: bool
+) -> None:
+    """Some leave sizes out of the metadata, some have no trees: then the files' own addresses tell."""
+    path = write_gguf(tmp_path / "o" / "m-Q4_K_M.gguf")
+    small = write_gguf(tmp_path / "o" / "n-Q8_0.gguf")
+    hub.add("maker/A-GGUF", {path.name: path, small.name: small, "README.md": b""}, not_lfs={small.name})
+    hub.tells_sizes, hub.has_trees = False, has_trees
+    model = await manager.download_model("maker/A-GGUF")
+    assert model.sha256 == hub.repos["maker/A-GGUF"].digest(path.name)
+    assert (await manager.download_model("maker/A-GGUF:Q8_0")).size == small.stat().st_size
+
+
+async def test_a_model_that_an_engine_has_loaded_is_not_deleted(manager: LocalModelManager) -> None:
+    from parlant_local import LlamaCppBackend
+
+    tiny = manager.resolve(SHIPPED)
+    model = await manager.register_model(tiny, copy=True, name="copy of tiny")
+    async with LlamaCppBackend(model_path=str(model.path), n_ctx=512) as backend:
+        await backend.chat("Hello", max_tokens=2)
+        with pytest.raises(ModelInUseError):
+            await manager.delete_model(model.id)
+    assert await manager.delete_model(model.id) == model.size
+
+
 async def test_an_embedding_model_is_one_of_its_own_family(manager: LocalModelManager, tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "o" / "bge-small-Q8_0.gguf", architecture="bert", pooling=2, template=None)
     model = await manager.register_model(path)

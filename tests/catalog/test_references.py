@@ -48,6 +48,7 @@ DIGEST = "sha256:" + "ab" * 32
         ("ollama://ns/name", "ollama://ns/name:latest"),
         ("registry.example.com/ns/name:tag", "ollama://registry.example.com/ns/name:tag"),
         ("localhost:5000/ns/name", "ollama://localhost:5000/ns/name:latest"),
+        ("127.0.0.1:5000/name:3b", "ollama://127.0.0.1:5000/library/name:3b"),
         ("https://ollama.com/library/llama3.2:3b", "ollama://llama3.2:3b"),
         ("https://example.com/models/m-Q4_K_M.gguf", "https://example.com/models/m-Q4_K_M.gguf"),
         ("https://user:pw@example.com/m.gguf?token=secret", "https://example.com/m.gguf"),
@@ -72,6 +73,8 @@ def test_a_source_decides_what_the_name_leaves_open() -> None:
     assert isinstance(parse_reference("ns/name:Q4_0", "ollama"), OllamaReference)
     assert parse_reference("llama3.2:3b", "huggingface") == HubReference("bartowski/Llama-3.2-3B-Instruct-GGUF")
     assert isinstance(parse_reference("https://example.com/m.gguf", "custom"), UrlReference)
+    registry = parse_reference("https://registry.example.com/ns/name:tag", "ollama")
+    assert str(registry) == "ollama://registry.example.com/ns/name:tag"
     with pytest.raises(ReferenceError_, match="ollama reference"):
         parse_reference("ollama://x", "huggingface")
     with pytest.raises(ReferenceError_, match="Known"):

@@ -160,7 +160,7 @@ def _parse(text: str, wanted: ModelSource | None) -> Reference:
         return PathReference(_path(text))
     scheme, separator, rest = text.partition("://")
     if separator:
-        return _parse_url(scheme.lower(), rest, text)
+        return _parse_url(scheme.lower(), rest, text, wanted)
     host, _, rest = text.partition("/")
     if host.lower() in _HUB_HOSTS and rest:
         return _parse_hub(rest.removeprefix("models/"), text)
@@ -203,8 +203,8 @@ def _parse_bare(text: str) -> Reference:
         # A repository's owner may have a dot too, but only a host is followed by two more parts that are no file.
         if len(parts) == 3 and not text.lower().endswith(".gguf"):
             return _parse_ollama(text, text)
-        if ":" in parts[0]:
-            raise _unreadable(text)
+        if ":" in parts[0] or parts[0] == "localhost":
+            return _parse_ollama(text, text)
     if len(parts) == 2:
         name, colon, tag = parts[1].partition(":")
         if _DIGEST.match(name.partition("@")[2] + colon + tag) or (colon and not looks_like_quantization(tag)):
@@ -219,7 +219,7 @@ def looks_like_quantization(tag: str) -> bool:
     return bool(_QUANTIZATION.match(tag))
 
 
-def _parse_url(scheme: str, rest: str, text: str) -> Reference:
+def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) -> Reference:
     if scheme in ("hf", "huggingface"):
         return _parse_hub(rest, text)
     if scheme == "ollama":
@@ -231,6 +231,8 @@ def _parse_url(scheme: str, rest: str, text: str) -> Reference:
     if not host:
         raise _unreadable(text)
     path = unquote(parts.path).strip("/")
+    if wanted is ModelSource.OLLAMA and host not in _OLLAMA_HOSTS:
+        return _parse_ollama(f"{parts.netloc.rpartition('@')[2]}/{path}", text)
     endpoint = urlsplit(os.environ.get("MODEL_ENDPOINT") or os.environ.get("HF_ENDPOINT") or "")
     if host in _HUB_HOSTS or (endpoint.netloc and parts.netloc == endpoint.netloc):
         return _parse_hub(path.removeprefix("models/"), text)
@@ -275,6 +277,8 @@ def _parse_ollama(rest: str, text: str) -> OllamaReference:
         raise ReferenceError_(f"The digest in {text!r} is not sha256: and 64 hexadecimal digits.")
     parts = rest.split("/")
     model, _, tag = parts[-1].partition(":")
+    if len(parts) == 2 and (":" in parts[0] or parts[0] == "localhost"):
+        parts.insert(1, "library")
     namespace = parts[-2] if len(parts) > 1 else "library"
     host = parts[0] if len(parts) == 3 else DEFAULT_REGISTRY
     tag = tag or "latest"

@@ -62,6 +62,9 @@ class FakeHub(LoopbackServer):
         self.repos: dict[str, Repo] = {}
         self.tokens: set[str] = set()
         self.api_faults: list[Fault] = []
+        self.tells_sizes = True
+        """Whether a repository's metadata has its files' sizes and digests when asked to."""
+        self.has_trees = True
         self.cdn = FakeCdn() if with_cdn else None
 
     def close(self) -> None:
@@ -127,7 +130,11 @@ class FakeHub(LoopbackServer):
         if revision not in (None, "main", repo.commit):
             exchange.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"})
             return
-        siblings = [{"rfilename": file} for file in repo.files]
+        siblings: list[dict[str, Any]] = [{"rfilename": file} for file in repo.files]
+        if self.tells_sizes and parse_qs(exchange.query).get("blobs"):
+            siblings = [
+                {"rfilename": item.pop("path"), "blobId": item.pop("oid"), **item} for item in self._entries(repo)
+            ]
         document = {"id": name, "modelId": name, "sha": repo.commit, "private": repo.private, "tags": ["gguf"]}
         document |= {"gated": "manual" if repo.gated else False, "siblings": siblings, "downloads": 1, "likes": 0}
         exchange.answer(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
@@ -135,18 +142,23 @@ class FakeHub(LoopbackServer):
     def _tree(self, exchange: Exchange, name: str) -> None:
         if (repo := self._repo(exchange, name)) is None:
             return
+        if not self.has_trees:
+            exchange.answer(404, b"{}")
+            return
+        entries = [{"type": "file", **entry} for entry in self._entries(repo)]
+        for entry in entries:
+            if "lfs" in entry:
+                entry["lfs"]["oid"] = entry["lfs"].pop("sha256")
+        exchange.answer(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
+
+    def _entries(self, repo: Repo) -> list[dict[str, Any]]:
         entries = []
         for file in repo.files:
-            entry: dict[str, Any] = {
-                "type": "file",
-                "path": file,
-                "size": repo.size(file),
-                "oid": self._git_id(repo, file),
-            }
+            entry: dict[str, Any] = {"path": file, "size": repo.size(file), "oid": self._git_id(repo, file)}
             if file not in repo.not_lfs:
-                entry["lfs"] = {"oid": repo.digest(file), "size": repo.size(file), "pointerSize": 134}
+                entry["lfs"] = {"sha256": repo.digest(file), "size": repo.size(file), "pointerSize": 134}
             entries.append(entry)
-        exchange.answer(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
+        return entries
 
     @staticmethod
     def _git_id(repo: Repo, file: str) -> str:

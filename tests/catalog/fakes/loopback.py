@@ -58,6 +58,7 @@ class LoopbackServer:
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.errors: list[Exception] = []
         self.lock = threading.Lock()
         outer = self
 
@@ -77,6 +78,9 @@ class LoopbackServer:
                     outer.handle(Exchange(self, request, body))
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
+                except Exception as error:  # a fault of the stand-in itself: shown when it is closed
+                    outer.errors.append(error)
+                    raise
 
             do_GET = do_HEAD = do_POST = do_DELETE = _serve
 
@@ -96,6 +100,8 @@ class LoopbackServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        if self.errors:
+            raise ExceptionGroup("the stand-in failed", self.errors)
 
     def __enter__(self) -> Any:
         return self

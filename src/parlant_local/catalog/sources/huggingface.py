@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
@@ -32,11 +34,13 @@ from parlant_local.gguf_info import available_memory
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import ModelInfo, RepoFile
+    from huggingface_hub.hf_api import ModelInfo
 
 __all__ = ["NoGGUFError", "hub_endpoint", "hub_token", "plan"]
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+_SHA1 = re.compile(r"^[0-9a-f]{40}$")
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 T = TypeVar("T")
 
@@ -76,7 +80,7 @@ def plan(reference: HubReference, context: SourceContext) -> Plan:
     hub = _Hub(context)
     info = hub.model_info(reference)
     entries = hub.files(reference, info)
-    sizes = {path: entry.size for path, entry in entries.items()}
+    sizes = {path: entry.size or 0 for path, entry in entries.items()}
     if not any(path.lower().endswith(".gguf") for path in sizes):
         raise hub.no_gguf(reference, info, sizes)
     chosen = choose(
@@ -84,17 +88,13 @@ def plan(reference: HubReference, context: SourceContext) -> Plan:
     )
     if info.gated and hub.token is None:
         context.logger.warning(f"{reference.repo} is gated ({info.gated}); without a token the hub will refuse it.")
-    commit = check_component(str(info.sha), "commit")
+    commit = check_component(str(info.sha or reference.revision or "main"), "commit")
     repository = HubRepository(context.hub_cache, reference.repo)
-    etags = [_etag(entries[file]) for file in chosen.files]
-    tasks = tuple(
-        hub.task(reference, repository, commit, entries[file], etag)
-        for file, etag in zip(chosen.files, etags, strict=True)
-    )
+    tasks = tuple(hub.task(reference, repository, commit, entries[file]) for file in chosen.files)
 
     def place() -> None:
-        for file, etag in zip(chosen.files, etags, strict=True):
-            repository.link(commit, file, etag)
+        for file in chosen.files:
+            repository.link(commit, file, entries[file].etag)
         repository.set_ref(reference.revision or "main", commit)
         repository.mark()
 
@@ -117,9 +117,22 @@ def plan(reference: HubReference, context: SourceContext) -> Plan:
     )
 
 
-def _etag(entry: RepoFile) -> str:
-    """Name of the file's blob in the cache."""
-    return entry.lfs.sha256 if entry.lfs else entry.blob_id
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    path: str
+    size: int | None
+    sha256: str | None
+    """Of files in LFS: all large ones."""
+    git_id: str | None
+
+    @property
+    def etag(self) -> str:
+        """Name of the file's blob in the cache."""
+        if (etag := self.sha256 or self.git_id) is None:
+            raise HubError(
+                f"The hub does not tell a digest of {self.path}.", hint="Without one nothing can be verified."
+            )
+        return etag
 
 
 class _Hub:
@@ -136,34 +149,66 @@ class _Hub:
         )
 
     def model_info(self, reference: HubReference) -> ModelInfo:
-        return self._ask(reference, lambda: self.api.model_info(reference.repo, revision=reference.revision))
-
-    def files(self, reference: HubReference, info: ModelInfo) -> dict[str, RepoFile]:
-        """Files by path; names that could lead elsewhere are refused."""
-        from huggingface_hub.hf_api import RepoFile
-
-        entries = self._ask(
-            reference, lambda: list(self.api.list_repo_tree(reference.repo, recursive=True, revision=info.sha))
+        return self._ask(
+            reference, lambda: self.api.model_info(reference.repo, revision=reference.revision, files_metadata=True)
         )
-        files = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+    def files(self, reference: HubReference, info: ModelInfo) -> dict[str, HubFile]:
+        """Files by path; names that could lead elsewhere are refused."""
+        files = {item.path: item for item in self._listed(reference, info)}
         for path in files:
             if path.lower().endswith(".gguf"):
                 check_relative(path, f"file name in {reference.repo}")
         return files
 
-    def task(
-        self, reference: HubReference, repository: HubRepository, commit: str, entry: RepoFile, etag: str
-    ) -> FileTask:
+    def _listed(self, reference: HubReference, info: ModelInfo) -> list[HubFile]:
+        """From the repository's metadata; from its tree, or file by file, at mirrors that leave sizes out there."""
+        from huggingface_hub.hf_api import RepoFile
+
+        listed = [
+            HubFile(item.rfilename, item.size, item.lfs.sha256 if item.lfs else None, item.blob_id)
+            for item in info.siblings or ()
+        ]
+        if all(item.size is not None and (item.sha256 or item.git_id) for item in listed):
+            return listed
+        try:
+            entries = self._ask(
+                reference, lambda: list(self.api.list_repo_tree(reference.repo, recursive=True, revision=info.sha))
+            )
+        except ModelNotFoundError:
+            return [self._asked(reference, info, item) for item in listed]
+        return [
+            HubFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
+            for entry in entries
+            if isinstance(entry, RepoFile)
+        ]
+
+    def _asked(self, reference: HubReference, info: ModelInfo, item: HubFile) -> HubFile:
+        """One file's size and digest, from the headers of its address."""
+        from huggingface_hub import get_hf_file_metadata
+
+        if not item.path.lower().endswith(".gguf"):
+            return item
+        url = self._url(reference, str(info.sha or reference.revision or "main"), item.path)
+        told = self._ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))
+        etag = (told.etag or "").lower()
+        sha256 = etag if _SHA256.match(etag) else None
+        return HubFile(item.path, told.size, sha256, etag if _SHA1.match(etag) else None)
+
+    def _url(self, reference: HubReference, commit: str, path: str) -> str:
+        return f"{self.endpoint}/{reference.repo}/resolve/{quote(commit, safe='')}/{quote(path)}"
+
+    def task(self, reference: HubReference, repository: HubRepository, commit: str, entry: HubFile) -> FileTask:
         return FileTask(
-            url=f"{self.endpoint}/{reference.repo}/resolve/{commit}/{quote(entry.path)}",
-            destination=repository.blob(etag),
+            url=self._url(reference, commit, entry.path),
+            destination=repository.blob(entry.etag),
             name=entry.path.rpartition("/")[2],
             size=entry.size,
-            sha256=entry.lfs.sha256 if entry.lfs else None,
-            git_sha1=None if entry.lfs else entry.blob_id,
+            sha256=entry.sha256,
+            git_sha1=None if entry.sha256 else entry.git_id,
             headers=self._headers,
             explain=partial(self._explain, reference, entry.path),
-            lock=repository.lock(etag),
+            lock=repository.lock(entry.etag),
         )
 
     def _headers(self) -> Mapping[str, str]:
