@@ -53,7 +53,7 @@ class Landing:
     def feed(self, text: bytes) -> None:
         before = self._in_string
         self._in_string, self._escaped = _strings(text, self._in_string, self._escaped)
-        if not (before and self._in_string and _QUOTE not in text):
+        if not (before and self._in_string and _plain(text)):
             self._needed = None
 
     def watches(self, left: int) -> bool:
@@ -63,7 +63,7 @@ class Landing:
     def allows(self, matcher: ConstraintMatcher, token: int, left: int) -> bool:
         """Whether the answer can still end in time once ``token`` has been said with ``left`` tokens to go."""
         data = self._strip.piece(token)
-        stays = self._in_string and _QUOTE not in data and _BACKSLASH not in data
+        stays = self._in_string and _plain(data)
         if stays and self._needed is not None:
             return self._needed <= left - 1
         after = matcher.copy()
@@ -114,6 +114,11 @@ class Landing:
                 return token
         allowed = np.flatnonzero(matcher.mask(0))
         return int(allowed[0]) if allowed.size else None
+
+
+def _plain(text: bytes) -> bool:
+    """Whether a string is as far from its end after ``text`` as before: no quote, no escape, no part of a character."""
+    return text.isascii() and _QUOTE not in text and _BACKSLASH not in text
 
 
 def _strings(text: bytes, in_string: bool, escaped: bool) -> tuple[bool, bool]:

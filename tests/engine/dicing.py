@@ -1,0 +1,50 @@
+"""Answers without a model: a sequence that is fed random logits, as a merciless stand-in for a confused one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from parlant_local.engine.constraint import ConstraintCompiler
+from parlant_local.engine.constraint.landing import Landing, LandingStrip
+from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.requests import Constraint, Generation, GenerationRequest, Sampling
+from parlant_local.engine.sequence import Sequence
+from parlant_local.settings import EngineSettings
+
+
+class Dice:
+    """A vocabulary, its compiler, and nothing that computes."""
+
+    def __init__(self, path: Path) -> None:
+        self.model = LoadedModel(path, EngineSettings(), vocabulary_only=True)
+        self.compiler = ConstraintCompiler(self.model)
+        self._strip = LandingStrip(self.model)
+
+    def watched(self, constraint: Constraint) -> int:
+        """Tokens with which an answer must be able to end."""
+        return self.compiler.compile(constraint).landing_tokens
+
+    def answer(self, constraint: Constraint, *, max_tokens: int, seed: int, temperature: float = 1.0) -> Generation:
+        matcher = self.compiler.matcher(constraint)
+        landing = Landing(self._strip, matcher.landing_tokens) if matcher.landing_tokens is not None else None
+        sampling = Sampling(temperature=temperature, top_k=0, top_p=1.0, seed=seed)
+        request = GenerationRequest([1], max_tokens, sampling=sampling, constraint=constraint)
+        sequence = Sequence(request, [1], self.model, matcher=matcher, landing=landing)
+        random = np.random.default_rng(seed)
+        while not sequence.finished:
+            sequence.computed = sequence.size
+            sequence.take(random.normal(0, 2, self.model.n_vocab).astype(np.float32))
+        return sequence.result()
+
+    def accepts(self, constraint: Constraint, text: str) -> bool:
+        """Whether ``text`` as a whole is an answer."""
+        matcher = self.compiler.matcher(constraint)
+        tokens = self.model.tokenize(text)
+        if any(not matcher.allows(token) or matcher.accept([token]) for token in tokens):
+            return False
+        return matcher.complete
+
+    def close(self) -> None:
+        self.model.release()
