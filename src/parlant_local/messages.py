@@ -53,10 +53,10 @@ class ToolCall:
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
 
     @classmethod
-    def from_openai(cls, data: Mapping[str, Any]) -> ToolCall:
-        function = data.get("function")
+    def from_openai(cls, data: Any) -> ToolCall:
+        function = data.get("function") if isinstance(data, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise BadRequestError(f"A tool call needs a function with a name; got {dict(data)!r}.")
+            raise BadRequestError(f"A tool call needs a function with a name; got {data!r}.")
         arguments = function.get("arguments")
         if arguments is None:
             arguments = "{}"
@@ -89,25 +89,30 @@ class Message:
         return cls("assistant", content)
 
     @classmethod
-    def from_openai(cls, data: Mapping[str, Any]) -> Message:
+    def from_openai(cls, data: Any) -> Message:
+        if not isinstance(data, Mapping):
+            raise BadRequestError(f"A message must be an object with role and content, not {data!r}.")
         role = data.get("role")
         if role == "developer":  # OpenAI's newer name for the system role
             role = "system"
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             raise BadRequestError(
                 f"Unknown message role {role!r}.", hint=f"Use one of {', '.join(sorted(_ROLES))}, developer."
             )
-        calls = [ToolCall.from_openai(call) for call in data.get("tool_calls") or ()]
+        listed = data.get("tool_calls") or ()
+        if not isinstance(listed, Sequence) or isinstance(listed, str):
+            raise BadRequestError(f"tool_calls must be a list, not {listed!r}.")
+        calls = [ToolCall.from_openai(call) for call in listed]
         legacy = data.get("function_call")
         if legacy and not calls:
             calls = [ToolCall.from_openai({"id": "", "function": legacy})]
         return cls(
             role=cast(Role, role),
             content=_text(data.get("content")),
-            name=data.get("name"),
+            name=_optional(data, "name"),
             tool_calls=tuple(calls),
-            tool_call_id=data.get("tool_call_id"),
-            reasoning=data.get("reasoning") or data.get("reasoning_content"),
+            tool_call_id=_optional(data, "tool_call_id"),
+            reasoning=_optional(data, "reasoning") or _optional(data, "reasoning_content"),
         )
 
     def to_openai(self) -> dict[str, Any]:
@@ -121,6 +126,13 @@ class Message:
         if self.reasoning is not None:
             data["reasoning_content"] = self.reasoning
         return data
+
+
+def _optional(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadRequestError(f"{key} must be text, not {value!r}.")
+    return value
 
 
 MessageLike: TypeAlias = "Message | Mapping[str, Any]"
@@ -168,18 +180,19 @@ class Tool:
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
 
     @classmethod
-    def from_openai(cls, data: Mapping[str, Any]) -> Tool:
+    def from_openai(cls, data: Any) -> Tool:
+        if not isinstance(data, Mapping):
+            raise BadRequestError(f"A tool must be an object, not {data!r}.")
         function = data.get("function", data)
         if data.get("type", "function") != "function" or not isinstance(function, Mapping):
             raise BadRequestError(f"Only tools of type 'function' are supported, not {data.get('type')!r}.")
         name = function.get("name")
         if not isinstance(name, str) or not name:
             raise BadRequestError("A tool needs a name.")
-        return cls(
-            name=name,
-            description=function.get("description") or "",
-            parameters=function.get("parameters") or {"type": "object", "properties": {}},
-        )
+        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        if not isinstance(parameters, Mapping):
+            raise BadRequestError(f"The parameters of the tool {name!r} must be a JSON schema, not {parameters!r}.")
+        return cls(name=name, description=_optional(function, "description") or "", parameters=parameters)
 
     def to_openai(self) -> dict[str, Any]:
         return {

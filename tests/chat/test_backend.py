@@ -195,7 +195,7 @@ async def test_complete_continues_a_text_without_a_template(tiny: LlamaCppBacken
 
 
 async def test_closing_a_stream_cancels_the_work(tiny: LlamaCppBackend) -> None:
-    stream = tiny.chat_stream("Tell me a long story.", temperature=1.5, max_tokens=900)
+    stream = tiny.chat_stream("Tell me a long story.", temperature=5, top_k=0, top_p=1, max_tokens=900)
     async for _ in stream:
         break
     await stream.aclose()
@@ -209,7 +209,9 @@ async def test_closing_a_stream_cancels_the_work(tiny: LlamaCppBackend) -> None:
 
 async def test_cancelling_a_chat_of_several_answers_cancels_all(tiny: LlamaCppBackend) -> None:
     await tiny.load()
-    task = asyncio.ensure_future(tiny.chat("Tell me a long story.", n=4, temperature=1.5, max_tokens=900))
+    task = asyncio.ensure_future(
+        tiny.chat("Tell me a long story.", n=4, temperature=5, top_k=0, top_p=1, max_tokens=900)
+    )
     await asyncio.sleep(0.1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -376,6 +378,15 @@ HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "seed": 1, 
 async def talkative(backend: LlamaCppBackend) -> dict[str, Any]:
     await backend.load()
     return {**HOT, "logit_bias": dict.fromkeys(backend.engine.model.end_tokens, -100.0)}
+
+
+async def test_control_tokens_in_an_answer_reach_the_reader_of_calls_and_nobody_else(tiny: LlamaCppBackend) -> None:
+    """Mistral opens its calls with a control token; whoever asked for no tools is not bothered with such."""
+    await tiny.load()
+    (start,) = tiny.engine.model.tokenize("<|im_start|>", parse_special=True)
+    only = {"logit_bias": {start: 100.0}, "max_tokens": 1, "temperature": 0}
+    assert (await tiny.chat("x", tools=[WEATHER], **only)).content == "<|im_start|>"
+    assert (await tiny.chat("x", **only)).content == ""
 
 
 async def test_thoughts_are_counted_and_budgeted(settings: Settings) -> None:

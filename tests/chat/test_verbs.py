@@ -92,7 +92,7 @@ def test_generate_says_when_an_answer_was_cut(verb: Verb) -> None:
 
 
 def test_ctrl_c_ends_generate_at_once() -> None:
-    hot = ("-t", "1.8", "--top-k", "0", "--top-p", "1", "--max-tokens", "3900", "--n-ctx", "4096")
+    hot = ("-t", "5", "--top-k", "0", "--top-p", "1", "--max-tokens", "3900", "--n-ctx", "4096")
     child = subprocess.Popen(
         [COMMAND, "generate", str(TINY), "Tell me a long story.", *hot],
         stdout=subprocess.PIPE,
