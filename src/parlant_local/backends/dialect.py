@@ -27,11 +27,11 @@ LADDER: tuple[Dialect, ...] = ("json_schema", "json_object_schema", "json_object
 
 
 class DialectMemory:
-    """What is known so far. ``lock`` lets one call find out while the others wait for its answer."""
+    """What is known so far. ``exploring`` is there while a call finds out; others wait for it, once."""
 
     def __init__(self, chosen: Dialect | None = None) -> None:
         self.chosen = chosen
-        self.lock = asyncio.Lock()
+        self.exploring: asyncio.Event | None = None
         self._rung = 0
 
     @property

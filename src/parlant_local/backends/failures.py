@@ -38,6 +38,8 @@ _MEMORY = re.compile(
 )
 _QUOTA = re.compile(r"insufficient_quota|insufficient balance|exceeded your current quota|billing", re.IGNORECASE)
 _MODEL_OUTPUT = re.compile(r"error parsing tool call|failed to parse (tool|input at pos)", re.IGNORECASE)
+_QUOTED = re.compile(r"""(['"`])(?:(?!\1).){48,}\1""")
+"""Long quotations: most likely what was sent."""
 _NUMBERS = re.compile(r"\d[\d,]*")
 
 
@@ -146,5 +148,5 @@ def _overflow(target: str, text: str, n_ctx: int | None) -> ContextOverflowError
 
 def _shorten(text: str) -> str:
     """What the other side said, on one line, without secrets, and not long enough to quote a prompt back."""
-    line = " ".join(redact(text).split())
+    line = _QUOTED.sub(r"\1…\1", " ".join(redact(text).split()))
     return f"{line[:160]}…" if len(line) > 160 else line or "no reason given"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -16,6 +15,7 @@ from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, Mod
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
+from parlant_local.backends.sharing import SharedCall
 from parlant_local.backends.structured import checked
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
@@ -97,7 +97,7 @@ class OllamaBackend:
         self._client: ollama.AsyncClient | None = None
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None
-        self._lock = asyncio.Lock()
+        self._show = SharedCall(self._ask_about_model)
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,6 +231,11 @@ class OllamaBackend:
 
     # What is known of the model
 
+    async def load(self) -> None:
+        """Learns what the daemon knows of the model, its context above all. A remote daemon is left alone until a call."""
+        if not self.remote:
+            await self._ready()
+
     async def check(self) -> ModelInfo:
         """Asks the daemon about the model, and whether it is loaded."""
         await self._ready()
@@ -257,6 +262,7 @@ class OllamaBackend:
         )
 
     async def close(self) -> None:
+        await self._show.stop()
         client, self._client = self._client, None
         if client is not None:
             await client.close()  # type: ignore[no-untyped-call]  # the client has no annotation here
@@ -288,15 +294,14 @@ class OllamaBackend:
 
     async def _ready(self) -> ContextWatch:
         """The model's own facts, asked for once."""
-        if self._watch is not None:
-            return self._watch
-        async with self._lock:
-            if self._watch is None:
-                client = self._connected()
-                async with self._errors():
-                    shown = await client.show(self.model)
-                self._described = self._describe(shown)
-                self._watch = ContextWatch(self.id, self._described.n_ctx or _LEAST_CONTEXT)
+        return self._watch or await self._show()
+
+    async def _ask_about_model(self) -> ContextWatch:
+        client = self._connected()
+        async with self._errors():
+            shown = await client.show(self.model)
+        self._described = self._describe(shown)
+        self._watch = ContextWatch(self.id, self._described.n_ctx or _LEAST_CONTEXT)
         return self._watch
 
     def _describe(self, shown: Any) -> ModelInfo:

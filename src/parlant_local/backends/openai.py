@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from parlant_local.backends.structured import checked
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     AuthenticationError,
+    BackendError,
     BadRequestError,
     ContextOverflowError,
     InvalidOutputError,
@@ -77,8 +79,10 @@ class OpenAIBackend:
         if not model:
             raise BadRequestError(f"The endpoint {name!r} needs the name of a model.")
         if name == "openai":
-            base_url = base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
-            api_key = api_key or os.environ.get("OPENAI_API_KEY")
+            its_own = os.environ.get("OPENAI_BASE_URL") or _OPENAI
+            base_url = base_url or its_own
+            if base_url in (its_own, _OPENAI):  # the key is for that place, and for no other
+                api_key = api_key or os.environ.get("OPENAI_API_KEY")
         self.model = model
         self.name = name
         self.id = f"{name}/{model}"
@@ -241,6 +245,16 @@ class OpenAIBackend:
         """An estimate on the high side (three bytes a token): the API has no way to ask."""
         return -(-len(text.encode()) // 3)
 
+    async def load(self) -> None:
+        """Learns the context window of an endpoint on this machine, where it tells; remote ones are left alone until a
+        call, and what does not answer is told by the first one."""
+        if self.remote or self._n_ctx is not None:
+            return
+        try:
+            await self.check()
+        except BackendError as error:
+            self._logger.debug(f"{self.id} does not tell about its models: {error}")
+
     async def check(self) -> ModelInfo:
         """Asks the endpoint for its models, learns the context window where it tells, and returns :meth:`model_info`."""
         client = self._connected()
@@ -336,21 +350,35 @@ class OpenAIBackend:
                 return await attempt("json_object")
             except _FormatRefusedError:
                 return await attempt("prompt")
-        async with memory.lock:
-            while not memory.settled():
-                dialect = memory.candidate
-                try:
-                    result = await attempt(dialect)
-                except (_FormatRefusedError, InvalidOutputError) as error:
-                    self._logger.debug(f"{self.id} does not take schemas as {dialect}: {type(error).__name__}")
-                    if not memory.refute(dialect):
-                        raise
-                    continue
-                if confirm:
-                    memory.confirm(dialect)
-                    self._logger.info(f"{self.id} takes schemas as {dialect}.")
-                return result
-        return await attempt(memory.candidate)
+        if memory.exploring is not None:
+            # Once only: where the explorer failed, its endpoint may be down, and waiting in line would cost a timeout each.
+            await memory.exploring.wait()
+            if memory.settled():
+                return await attempt(memory.candidate)
+        mine = asyncio.Event()
+        memory.exploring = memory.exploring or mine
+        try:
+            return await self._explore(attempt, confirm=confirm)
+        finally:
+            mine.set()
+            if memory.exploring is mine:
+                memory.exploring = None
+
+    async def _explore(self, attempt: Callable[[Dialect], Awaitable[T]], *, confirm: bool) -> T:
+        memory = self._dialect
+        while True:
+            dialect = memory.candidate
+            try:
+                result = await attempt(dialect)
+            except (_FormatRefusedError, InvalidOutputError) as error:
+                self._logger.debug(f"{self.id} does not take schemas as {dialect}: {type(error).__name__}")
+                if not memory.refute(dialect):
+                    raise
+                continue
+            if confirm and not memory.settled():
+                memory.confirm(dialect)
+                self._logger.info(f"{self.id} takes schemas as {dialect}.")
+            return result
 
     def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
         wanted = params.response_format

@@ -86,7 +86,7 @@ _LLAMA_GUARD_1: dict[str, tuple[ModerationTag, ...]] = {
     "O5": ("illicit",),
     "O6": ("self-harm",),
 }
-_LLAMA_GUARD_3_PROMPT = """<|begin_of_text|><|start_header_id|>user<|end_header_id|>
+_LLAMA_GUARD_3_PROMPT = """<|start_header_id|>user<|end_header_id|>
 
 Task: Check if there is unsafe content in 'User' messages in conversations according our safety policy with the below \
 categories.

@@ -9,10 +9,11 @@ from typing import Any
 from parlant.core.nlp.generation import SchematicGenerator, StreamingTextGenerator, T
 from parlant.core.nlp.moderation import ModerationService
 from parlant.core.nlp.service import ModelSize, SchematicGeneratorHints, StreamingTextGeneratorHints
+from pydantic import ValidationError
 from typing_extensions import override
 
 from parlant_local.catalog import LocalModelManager
-from parlant_local.errors import CloudNotAllowedError, EmbeddingIdentityError
+from parlant_local.errors import CloudNotAllowedError, EmbeddingIdentityError, SettingsError
 from parlant_local.nlp.calls import Core
 from parlant_local.nlp.collaborators import (
     embedding_backend,
@@ -234,10 +235,15 @@ def _with(
     if allow_cloud is not None:
         given["allow_cloud"] = allow_cloud
     if budget is not None:
-        given["budget"] = budget if isinstance(budget, BudgetSettings) else BudgetSettings.model_validate(dict(budget))
+        given["budget"] = budget if isinstance(budget, BudgetSettings) else dict(budget)
     if not given:
         return settings
-    whole = SwitcherSettings.model_validate({**dict(settings.switcher), **given})
+    try:
+        whole = SwitcherSettings.model_validate({**dict(settings.switcher), **given})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise SettingsError(f"{where} = {problem['input']!r}: {problem['msg']}.") from None
     return settings.model_copy(update={"switcher": whole})
 
 

@@ -53,6 +53,8 @@ class BackendPool:
         finally:
             entry.users -= 1
             self._close_if_done(target.id, entry)
+            for name in [name for name, other in self._open.items() if other.retired]:
+                self._close_if_done(name, self._open[name])  # retired where no loop ran
 
     def retire(self, target: str) -> None:
         """Closes the target's backend as soon as no call uses it."""

@@ -32,6 +32,7 @@ class FakeOllama(FaultServer):
         self.drops_messages = drops_messages
         self.text = "Paris is the capital of France."
         self.thinking = ""
+        self.template = "{{ .Prompt }}"
         self.tool_calls: list[tuple[str, dict[str, Any]]] = []
         self.done_reason = "stop"
         self.answer: Callable[[dict[str, Any]], str] | None = None
@@ -133,7 +134,7 @@ class FakeOllama(FaultServer):
     def _show(self) -> dict[str, Any]:
         facts = {"general.architecture": "llama", "general.parameter_count": 3_000_000,
                  "llama.context_length": self.context_length, "llama.embedding_length": 4}  # fmt: skip
-        return {"modelfile": "", "template": "{{ .Prompt }}", "details": self._details(), "model_info": facts,
+        return {"modelfile": "", "template": self.template, "details": self._details(), "model_info": facts,
                 "capabilities": self.capabilities}  # fmt: skip
 
     @staticmethod
