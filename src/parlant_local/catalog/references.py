@@ -42,6 +42,7 @@ _DIGEST = re.compile(r"^sha256[:-][0-9a-fA-F]{64}$")
 _REPO_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
 _OLLAMA_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,79}$")
 _HOST = re.compile(r"^[A-Za-z0-9.-]+(:\d{1,5})?$")
+_HUB_PAGE = re.compile(r"^(models/)?[^/]+/[^/]+/(resolve|blob|raw|tree)/")
 _MAX_LENGTH = 2048
 
 
@@ -234,7 +235,8 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) ->
     if wanted is ModelSource.OLLAMA and host not in _OLLAMA_HOSTS:
         return _parse_ollama(f"{parts.netloc.rpartition('@')[2]}/{path}", text)
     endpoint = urlsplit(os.environ.get("MODEL_ENDPOINT") or os.environ.get("HF_ENDPOINT") or "")
-    if host in _HUB_HOSTS or (endpoint.netloc and parts.netloc == endpoint.netloc):
+    mirrored = bool(endpoint.netloc) and parts.netloc == endpoint.netloc
+    if host in _HUB_HOSTS or (mirrored and (_HUB_PAGE.search(path) or not path.lower().endswith(".gguf"))):
         return _parse_hub(path.removeprefix("models/"), text)
     if host in _OLLAMA_HOSTS:
         return _parse_ollama(path.removeprefix("library/"), text)

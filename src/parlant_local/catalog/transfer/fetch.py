@@ -21,6 +21,7 @@ from parlant_local.catalog.transfer.location import Location
 from parlant_local.catalog.transfer.meter import FileMeter, Meter
 from parlant_local.catalog.transfer.rate import RateLimit
 from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.catalog.transfer.segments import Segment, content_start, content_total, split, write_all
 from parlant_local.catalog.transfer.task import FileTask
 from parlant_local.errors import (
     CatalogError,
@@ -36,8 +37,6 @@ __all__ = ["FileFetch"]
 
 _BUFFER = 1 << 19
 _FLUSH_SECONDS = 0.1  # a slow line is journalled this often
-_MIN_SEGMENT = 8 << 20
-_MAX_SEGMENT = 64 << 20
 _TRICKLE = 4 << 10  # fewer bytes than this in a whole stall period are no progress
 _MAX_RESTARTS = 2
 
@@ -193,7 +192,7 @@ class FileFetch:
             with attempt:
                 response = self._ask(session, {"Range": "bytes=0-0"})
                 self._ranged = response.status == 206
-                size = _total(response) if self._ranged else response.length
+                size = content_total(response) if self._ranged else response.length
                 if self._ranged:
                     response.read(16)
         if size is None or size <= 0:
@@ -249,7 +248,7 @@ class FileFetch:
         )
         try:
             if whole is not None:
-                self._pump(whole, _Segment(0, size), journal, descriptor, hashing)
+                self._pump(whole, Segment(0, size), journal, descriptor, hashing)
             else:
                 self._receive_ranges(session, journal, descriptor, hashing)
             self._item.phase = "verifying"
@@ -259,7 +258,7 @@ class FileFetch:
             raise
 
     def _receive_ranges(self, session: HttpSession, journal: Journal, descriptor: int, hashing: TrailingHash) -> None:
-        segments = _split(journal.missing(), self._settings.connections)
+        segments = split(journal.missing(), self._settings.connections)
         count = min(self._settings.connections, len(segments))
         if count <= 1:
             self._work(session, segments, journal, descriptor, hashing)
@@ -281,7 +280,7 @@ class FileFetch:
             raise min(errors, key=lambda error: isinstance(error, InterruptedError))
 
     def _work(
-        self, session: HttpSession, segments: deque[_Segment], journal: Journal, descriptor: int, hashing: TrailingHash
+        self, session: HttpSession, segments: deque[Segment], journal: Journal, descriptor: int, hashing: TrailingHash
     ) -> None:
         """One connection: takes segments from the front until there are none."""
         while True:
@@ -302,7 +301,7 @@ class FileFetch:
                         raise
 
     def _fetch_segment(
-        self, session: HttpSession, segment: _Segment, journal: Journal, descriptor: int, hashing: TrailingHash
+        self, session: HttpSession, segment: Segment, journal: Journal, descriptor: int, hashing: TrailingHash
     ) -> None:
         response = self._ask(session, {"Range": f"bytes={segment.at}-{segment.end - 1}"})
         if response.status == 200 and not (segment.at == 0 and segment.end == journal.identity.size):
@@ -310,7 +309,7 @@ class FileFetch:
             session.reset()
             raise TransferError(f"{shown(response.url)} ignored the range that was asked for.")
         self._check_same(response, journal)
-        if response.status == 206 and _first(response) != segment.at:
+        if response.status == 206 and content_start(response) != segment.at:
             response.close()
             session.reset()
             raise TransferError(f"{shown(response.url)} sent another range than the one asked for.")
@@ -318,7 +317,7 @@ class FileFetch:
 
     def _check_same(self, response: HttpResponse, journal: Journal) -> None:
         identity = journal.identity
-        total = _total(response) if response.status == 206 else response.length
+        total = content_total(response) if response.status == 206 else response.length
         changed = response.etag is not None and identity.etag is not None and response.etag != identity.etag
         if total != identity.size or (changed and identity.sha256 is None):
             response.close()
@@ -326,7 +325,7 @@ class FileFetch:
         self._mixed = self._mixed or changed
 
     def _pump(
-        self, response: HttpResponse, segment: _Segment, journal: Journal, descriptor: int, hashing: TrailingHash
+        self, response: HttpResponse, segment: Segment, journal: Journal, descriptor: int, hashing: TrailingHash
     ) -> None:
         """Bytes from the connection to the file, then to the journal, in that order."""
         buffer = memoryview(bytearray(min(_BUFFER, segment.end - segment.at)))
@@ -336,7 +335,7 @@ class FileFetch:
         def flush() -> None:
             nonlocal filled
             if filled:
-                _write_all(descriptor, buffer[:filled], segment.at)
+                write_all(descriptor, buffer[:filled], segment.at)
                 journal.add(segment.at, segment.at + filled)
                 segment.at += filled
                 self._meter.fetched(self._item, filled)
@@ -416,46 +415,3 @@ class FileFetch:
                 hint="Free some space and pull again: what was fetched is kept.",
             )
         return CatalogError(f"{self._task.name} can't be written to {folder}: {error.strerror or error}.")
-
-
-def _write_all(descriptor: int, view: memoryview, at: int) -> None:
-    """A disk that becomes full takes a part of a write without complaint; only the next one fails."""
-    while view:
-        count = os.pwrite(descriptor, view, at)
-        view, at = view[count:], at + count
-
-
-class _Segment:
-    """A range in the works; ``at`` moves forward as bytes are written."""
-
-    __slots__ = ("at", "end", "idle")
-
-    def __init__(self, start: int, end: int) -> None:
-        self.at, self.end = start, end
-        self.idle = 0
-
-    def idle_tries(self) -> int:
-        """Tries in a row that brought next to nothing."""
-        return self.idle
-
-
-def _split(missing: list[tuple[int, int]], connections: int) -> deque[_Segment]:
-    """Missing ranges in pieces small enough that connections finish together, large enough that requests don't count."""
-    left = sum(end - start for start, end in missing)
-    piece = min(max(left // (connections * 4), _MIN_SEGMENT), _MAX_SEGMENT)
-    segments: deque[_Segment] = deque()
-    for start, end in missing:
-        for at in range(start, end, piece):
-            segments.append(_Segment(at, min(at + piece, end)))
-    return segments
-
-
-def _total(response: HttpResponse) -> int | None:
-    _, _, total = (response.headers.get("Content-Range") or "").partition("/")
-    return int(total) if total.isdigit() else None
-
-
-def _first(response: HttpResponse) -> int | None:
-    value = (response.headers.get("Content-Range") or "").removeprefix("bytes").strip()
-    start = value.partition("-")[0]
-    return int(start) if start.isdigit() else None

@@ -45,7 +45,8 @@ class TrailingHash:
                     ready = self._frontier()
                     if ready <= at:
                         with self._more:
-                            self._more.wait(0.1)
+                            if self._frontier() <= at:
+                                self._more.wait(0.1)
                         if self._stop.is_set():
                             raise InterruptedError("The download was stopped.")
                         continue
