@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -52,7 +51,7 @@ class Everything(BaseModel):
     mood: Mood
     level: Literal[1, 2, 3]
     day: date
-    price: Decimal
+    price: float
     code: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}-[0-9]{3}$")]
     either: int | str | None
     counts: dict[str, int] = Field(min_length=1)

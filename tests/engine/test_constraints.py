@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -63,11 +64,7 @@ def test_random_choices_within_a_schema_give_a_valid_answer_in_time(name: str, d
         jsonschema.validate(value, schema)
         assert answer.finish_reason == "stop"
         assert len(answer.tokens) <= budget
-        assert (
-            answer.text == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-            or "\\" in answer.text
-            or re.search(r"\d\.\d|e", answer.text)
-        )
+        assert not re.search(r"\s", re.sub(r'"(?:[^"\\]|\\.)*"', "", answer.text))  # compact outside strings
         if name in FROM_PYDANTIC:
             FROM_PYDANTIC[name].model_validate_json(answer.text)
 
@@ -108,17 +105,15 @@ def _depth(value: Any) -> int:
         ({"type": "string"}, '"a\nb"'),
         ({"type": "array", "items": {"type": "null"}}, "[" + ",".join(["null"] * 40) + "]"),
         ({"type": "object", "additionalProperties": {"type": "null"}}, '{"' + "k" * 2000 + '":null}'),
-        ({"type": "object", "additionalProperties": {"type": "null"}}, json.dumps({str(i): None for i in range(99)})),
+        (
+            {"type": "object", "additionalProperties": {"type": "null"}},
+            json.dumps(dict.fromkeys("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"), separators=(",", ":")),
+        ),
         ({"type": "string", "format": "date-time"}, '"2024-01-01T00:00:00.' + "0" * 99 + 'Z"'),
     ],
 )
 def test_what_has_no_end_or_no_place_is_not_allowed(schema: dict[str, Any], text: str, dice: Dice) -> None:
-    assert not dice.accepts(
-        JsonSchema(schema),
-        text.replace(": ", ":").replace(", ", ",")
-        if text[0] == "{" and "99" not in text and "{ " not in text
-        else text,
-    )
+    assert not dice.accepts(JsonSchema(schema), text)
 
 
 @pytest.mark.parametrize(
@@ -218,12 +213,10 @@ def test_what_cannot_be_served_is_refused_by_its_keyword(schema: Any, keyword: s
         max_leaves=12,
     )
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_nonsense_is_a_schema_error_and_never_another(nonsense: Any) -> None:
-    try:
+    with contextlib.suppress(SchemaError):
         json.dumps(close_schema(nonsense, Limits()))
-    except SchemaError as error:
-        assert str(error)
 
 
 # -- two hundred random schemas ---------------------------------------------------------------------------------------
@@ -315,8 +308,7 @@ def test_a_random_schema_is_answered_validly_or_refused(schema: Any, seed: int) 
     constraint = JsonSchema(schema, Limits(max_string=30, max_items=4, max_properties=4, max_depth=3))
     try:
         watched = dice.watched(constraint)
-    except SchemaError as error:
-        assert str(error)
+    except SchemaError:
         _tally["refused"] += 1
         return
     _tally["answered"] += 1
