@@ -101,7 +101,9 @@ MATRIX = [
 
 
 @asynccontextmanager
-async def pair(**settings: Any) -> AsyncIterator[tuple[RoutedBackend, FakeOpenAI, FakeOpenAI]]:
+async def pair(
+    *, silence: float = SILENCE, **settings: Any
+) -> AsyncIterator[tuple[RoutedBackend, FakeOpenAI, FakeOpenAI]]:
     """Two endpoints on loopback behind a switcher that waits next to nothing between attempts."""
     async with AsyncExitStack() as stack:
         first = FakeOpenAI(name="first")
@@ -110,7 +112,7 @@ async def pair(**settings: Any) -> AsyncIterator[tuple[RoutedBackend, FakeOpenAI
         await stack.enter_async_context(second)
         first.text, second.text = "first answers", "second answers"
         routed = RoutedBackend(
-            [_target("first", first), _target("second", second)],
+            [_target("first", first, silence=silence), _target("second", second, silence=silence)],
             settings=SwitcherSettings(**settings),
             limits=ChainLimits(2, 30.0, jitter=lambda _state: 0.01),  # type: ignore[arg-type]  # as waits are called
         )
@@ -118,11 +120,11 @@ async def pair(**settings: Any) -> AsyncIterator[tuple[RoutedBackend, FakeOpenAI
         yield routed, first, second
 
 
-def _target(name: str, server: FakeOpenAI, *, remote: bool = False) -> Target:
+def _target(name: str, server: FakeOpenAI, *, silence: float = SILENCE) -> Target:
     def open_() -> OpenAIBackend:
-        return OpenAIBackend("m", base_url=server.base_url, name=name, timeout=SILENCE)
+        return OpenAIBackend("m", base_url=server.base_url, name=name, timeout=silence)
 
-    return Target(name, open_, remote=remote)
+    return Target(name, open_)
 
 
 async def ask(routed: RoutedBackend, *, stream: bool, **options: Any) -> str:
@@ -273,7 +275,11 @@ async def test_the_socket_guard_itself_notices(forbid_sockets: list[Any]) -> Non
 
 
 async def test_a_crowd_over_a_flaky_target_loses_no_call() -> None:
-    async with pair(breaker=BreakerSettings(failure_threshold=1000, min_calls=1000)) as (routed, first, second):
+    async with pair(silence=20.0, breaker=BreakerSettings(failure_threshold=1000, min_calls=1000)) as (
+        routed,
+        first,
+        second,
+    ):
         kinds = ["status", "reset", "empty", "cut", "bad_json"]
         first.faults.extend(Fault(kinds[number % 5], 500, after=0) for number in range(30))  # type: ignore[arg-type]  # literals
         answers = await asyncio.gather(*(ask(routed, stream=number % 2 == 0) for number in range(60)))
@@ -286,7 +292,7 @@ async def test_a_crowd_over_a_flaky_target_loses_no_call() -> None:
 def _nothing_is_left(routed: RoutedBackend) -> None:
     assert not any(routed._pool.in_use.values())
     assert all(target["in_flight"] == 0 for target in routed.stats()["targets"].values())
-    assert all(breaker.state != "half_open" for breaker in routed._breakers.values())
+    assert all(breaker.state != "half_open" for breaker in routed._attempts.breakers.values())
 
 
 def _all_idle(*servers: FaultServer) -> None:

@@ -568,7 +568,7 @@ async def test_statistics_tell_what_happened_by_target_and_schema(make: Make, fl
     failing(fleet, {"a": [TargetDownError("x"), None, None]})
     seen: list[CallRecord] = []
     routed = make("a", "b")
-    routed._observer = seen.append
+    routed._attempts._observer = seen.append
     await routed.chat("hello", prefix_group="Draft")
     await routed.chat("hello", prefix_group="Draft")
     [chunk async for chunk in routed.chat_stream("hello", prefix_group="Reply")]
@@ -619,4 +619,4 @@ def _nothing_leaks(routed: RoutedBackend, fleet: Fleet) -> None:
     assert all(target["in_flight"] == 0 for target in routed.stats()["targets"].values())
     assert routed.stats()["remote"]["reserved"] == 0
     assert all(backend.active == 0 for backends in fleet.opened.values() for backend in backends)
-    assert all(breaker.state != "half_open" for breaker in routed._breakers.values())
+    assert all(breaker.state != "half_open" for breaker in routed._attempts.breakers.values())

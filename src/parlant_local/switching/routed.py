@@ -5,43 +5,37 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Self, TypeVar, Unpack
 
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.errors import (
     BudgetExceededError,
     ConfigurationError,
-    DeadlineExceededError,
     EmbeddingIdentityError,
     InsufficientMemoryError,
     NoTargetError,
     ParlantLocalError,
     TargetDownError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, as_messages
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import SwitcherSettings
 from parlant_local.switching.attempts import (
-    Attempt,
+    Attempts,
     SkippedError,
     adjusted,
     after_commit,
     repairing,
     timed,
-    was_sent,
 )
-from parlant_local.switching.breaker import CircuitBreaker, Outcome
 from parlant_local.switching.budget import TokenBudget
 from parlant_local.switching.chain import Chain, ChainLimits, Step
 from parlant_local.switching.policy import POLICIES, Candidate, Policy
 from parlant_local.switching.pool import BackendPool
 from parlant_local.switching.privacy import PrivacyGate
 from parlant_local.switching.report import TargetReport
-from parlant_local.switching.stats import CallRecord, TargetStats
+from parlant_local.switching.stats import CallRecord
 from parlant_local.switching.targets import CallFacts, Requirements, Target, estimate_tokens
-from parlant_local.switching.taxonomy import outcome_of
 from parlant_local.switching.view import RoutedView
 
 __all__ = ["RoutedBackend"]
@@ -83,13 +77,18 @@ class RoutedBackend:
         self._policy = policy or POLICIES[self.settings.policy]
         self._budget = budget or TokenBudget(self.settings.budget)
         self._logger = logger or NullLogger()
-        self._observer = observer
         self._clock = clock
         self._sleep = sleep
         self._limits = limits or ChainLimits(self.settings.max_attempts, self.settings.deadline_seconds)
         self._pool = BackendPool(self._logger)
-        self._breakers: dict[str, CircuitBreaker] = {}
-        self._stats: dict[str, TargetStats] = {}
+        self._attempts = Attempts(
+            breaker=self.settings.breaker,
+            pool=self._pool,
+            budget=self._budget,
+            clock=clock,
+            logger=self._logger,
+            observer=observer,
+        )
         self._warned: set[str] = set()
         self._embeds_with: str | None = None
         self.set_targets(targets)
@@ -241,22 +240,11 @@ class RoutedBackend:
 
     def stats(self) -> dict[str, Any]:
         """Per target: calls, failures by kind, latencies, rates, fallbacks, breaker, cost, and the same by schema."""
-        targets = {}
-        for name, stats in self._stats.items():
-            breaker = self._breaker(name)
-            targets[name] = {
-                **stats.total.snapshot(),
-                "fallbacks": stats.fallbacks,
-                "in_flight": stats.in_flight,
-                "breaker": breaker.state,
-                "retry_in": breaker.retry_in,
-                "schemas": {schema: series.snapshot() for schema, series in stats.schemas.items()},
-            }
-        return {"primary": self.primary, "targets": targets, "remote": self._remote_stats()}
+        return {"primary": self.primary, "targets": self._attempts.snapshot(), "remote": self._remote_stats()}
 
     def _remote_stats(self) -> dict[str, Any]:
         remote = {name for name, target in self._targets.items() if target.remote}
-        calls = sum(stats.total.calls for name, stats in self._stats.items() if name in remote)
+        calls = sum(stats.total.calls for name, stats in self._attempts.stats.items() if name in remote)
         told: dict[str, Any] = {"allow_cloud": self.gate.allow_cloud, "calls": calls, "reserved": self._budget.reserved}
         try:
             spent = self._budget.spent()
@@ -267,7 +255,7 @@ class RoutedBackend:
     def _report(self, target: Target) -> TargetReport:
         opened = self._pool.peek(target.id)
         info = target.described(opened)
-        breaker = self._breaker(target.id)
+        breaker = self._attempts.breaker(target.id)
         return TargetReport(
             id=target.id,
             primary=target.id == self.primary,
@@ -304,8 +292,8 @@ class RoutedBackend:
         while True:
             step = await self._next(chain)
             try:
-                async with self._attempt(chain, step, facts, began) as attempt:
-                    result = await call(attempt.backend, step, self._left(facts, began))
+                async with self._attempts.run(self._target(step), chain, step, facts, began) as attempt:
+                    result = await call(attempt.backend, step, attempt.time_left())
                     attempt.reached = True
                     attempt.usage = getattr(result, "usage", attempt.usage)
             except SkippedError as skipped:
@@ -327,11 +315,12 @@ class RoutedBackend:
             step = await self._next(chain)
             committed = False
             try:
-                async with self._attempt(chain, step, facts, began, streaming=True) as attempt:
-                    left = self._left(facts, began)
-                    stream = attempt.backend.chat_stream(repairing(thread, step), **adjusted(options, step, left))
+                target = self._target(step)
+                async with self._attempts.run(target, chain, step, facts, began, streaming=True) as attempt:
+                    wanted = adjusted(options, step, attempt.time_left())
+                    stream = attempt.backend.chat_stream(repairing(thread, step), **wanted)
                     try:
-                        async for chunk in timed(stream, partial(self._time_for, chain, step, facts, began)):
+                        async for chunk in timed(stream, attempt.limit):
                             if not committed:
                                 committed = attempt.reached = True
                                 attempt.first_chunk = self._clock() - attempt.began
@@ -370,75 +359,6 @@ class RoutedBackend:
             await self._sleep(step.wait)
         return step
 
-    @asynccontextmanager
-    async def _attempt(
-        self, chain: Chain, step: Step, facts: CallFacts, began: float, *, streaming: bool = False
-    ) -> AsyncIterator[Attempt]:
-        """Everything that must be undone however an attempt ends: lease, permit, reservation, counts."""
-        target = self._targets.get(step.target)
-        if target is None:
-            raise SkippedError(TargetDownError(f"{step.target} was swapped out during the call."))
-        breaker = self._breaker(target.id)
-        permit = breaker.admit()
-        if permit is None:
-            raise SkippedError(self._left_alone(target.id))
-        stats = self._stats.setdefault(target.id, TargetStats())
-        outcome: Outcome = "neutral"
-        attempt: Attempt | None = None
-        failure: str | None = "cancelled"
-        reservation = None
-        stats.in_flight += 1
-        started = self._clock()
-        try:
-            if target.remote:
-                reservation = self._budget.reserve(facts.prompt_tokens + facts.answer_tokens)
-                chain.remote_begins()
-            with self._pool.lease(target) as backend:
-                attempt = Attempt(backend, started)
-                # Streams bound each of their own waits: a timeout may not outlive a yield.
-                async with asyncio.timeout(None if streaming else self._time_for(chain, step, facts, began)):
-                    yield attempt
-            outcome, failure = "success", None
-        except TimeoutError:
-            error = self._out_of_time(target, facts, began)
-            outcome, failure = outcome_of(error), type(error).__name__
-            raise error from None
-        except GeneratorExit:
-            # A reader that stops early: whatever came was fine.
-            failure = None
-            raise
-        except Exception as error:
-            outcome, failure = outcome_of(error), type(error).__name__
-            raise
-        finally:
-            breaker.settle(permit, outcome)
-            stats.in_flight -= 1
-            usage = attempt.usage if attempt is not None else Usage()
-            if reservation is not None:
-                tokens = usage.total_tokens or (facts.prompt_tokens if was_sent(attempt, failure) else 0)
-                self._budget.settle(reservation, tokens, target.id)
-                self._log_remote(target, step, tokens, usage, failure)
-            self._record(target, step, facts, stats, attempt, usage, failure, started)
-
-    def _record(
-        self, target: Target, step: Step, facts: CallFacts, stats: TargetStats, attempt: Attempt | None,
-        usage: Usage, failure: str | None, started: float,
-    ) -> None:  # fmt: skip
-        record = CallRecord(
-            target=target.id,
-            schema=facts.schema,
-            remote=target.remote,
-            reason=step.reason,
-            seconds=self._clock() - started,
-            first_chunk=attempt.first_chunk if attempt is not None else None,
-            usage=usage,
-            error=failure,
-            cost=usage.total_tokens * target.facts.cost_per_million_tokens / 1e6,
-        )
-        stats.add(record)
-        if self._observer is not None:
-            self._observer(record)
-
     # What a chain needs to know
 
     def _chain(self, facts: CallFacts, only: str | None) -> Chain:
@@ -458,15 +378,19 @@ class RoutedBackend:
             info = target.described(self._pool.peek(target.id))
             if (only is not None and target.id != only) or facts.requirements.missing_in(info):
                 continue
-            stats = self._stats.get(target.id)
-            seconds = stats.typical_seconds(facts.schema) if stats is not None else None
-            healthy = self._breaker(target.id).admits
+            seconds = self._attempts.typical_seconds(target.id, facts.schema)
+            healthy = self._attempts.breaker(target.id).admits
             found.append(Candidate(target.id, position, info, target.facts, healthy, seconds))
         ordered = self._policy(found)
         wishes = facts.requirements
         return sorted(ordered, key=lambda item: wishes.mismatches(item.facts))
 
     def _require_some(self, requirements: Requirements, only: str | None) -> None:
+        if only is not None and only not in self._targets:
+            raise EmbeddingIdentityError(
+                f"Texts are indexed with {only}, which is not among the targets any more ({', '.join(self._targets)}).",
+                hint="Bring it back, or start with a new index.",
+            )
         reasons = {}
         for target in self._targets.values():
             if only is None or target.id == only:
@@ -482,42 +406,7 @@ class RoutedBackend:
         still = [other for other in left if other.healthy]
         if (refusal := self.gate.refusal(item, still)) is not None:
             return refusal
-        return None if self._breaker(item.id).admits else self._left_alone(item.id)
-
-    def _left_alone(self, target: str) -> TargetDownError:
-        breaker = self._breaker(target)
-        stats = self._stats.get(target)
-        failures = ", ".join(f"{kind} {count}x" for kind, count in stats.total.failures.items()) if stats else ""
-        when = f"for {breaker.retry_in:.0f} s more" if breaker.retry_in else "while one call probes it"
-        return TargetDownError(
-            f"{target} failed repeatedly ({failures or 'unknown'}) and is left alone {when}.",
-            retry_after=breaker.retry_in or None,
-            hint="See switcher.breaker for the pause.",
-        )
-
-    def _left(self, facts: CallFacts, began: float) -> float | None:
-        """Seconds of the caller's own deadline that are left."""
-        if facts.deadline is None:
-            return None
-        left = facts.deadline - (self._clock() - began)
-        if left <= 0:
-            raise DeadlineExceededError(f"The call's own deadline of {facts.deadline:g} s has passed.")
-        return left
-
-    def _time_for(self, chain: Chain, step: Step, facts: CallFacts, began: float) -> float | None:
-        """Seconds that an attempt may take; ``None`` for local ones, which the engine's stall limit bounds."""
-        limits = [] if facts.deadline is None else [self._left(facts, began)]
-        if self._is_remote(step.target):
-            limits.append(max(0.0, chain.remote_time_left()))
-        return min((limit for limit in limits if limit is not None), default=None)
-
-    def _out_of_time(self, target: Target, facts: CallFacts, began: float) -> ParlantLocalError:
-        if facts.deadline is not None and self._clock() - began >= facts.deadline * 0.999:
-            return DeadlineExceededError(f"The call's own deadline of {facts.deadline:g} s has passed.")
-        return TargetDownError(
-            f"{target.id} did not answer within the {self._limits.remote_deadline:g} s that remote targets have together.",
-            hint="Raise switcher.deadline_seconds.",
-        )
+        return None if self._attempts.breaker(item.id).admits else self._attempts.left_alone(item.id)
 
     # Small things
 
@@ -536,15 +425,15 @@ class RoutedBackend:
                 return target.id
         raise NoTargetError("No configured model can embed.", hint="Set embedding.model.")
 
+    def _target(self, step: Step) -> Target:
+        target = self._targets.get(step.target)
+        if target is None:
+            raise SkippedError(TargetDownError(f"{step.target} was swapped out during the call."))
+        return target
+
     def _is_remote(self, target: str) -> bool:
         found = self._targets.get(target)
         return found is not None and found.remote
-
-    def _breaker(self, target: str) -> CircuitBreaker:
-        breaker = self._breakers.get(target)
-        if breaker is None:
-            breaker = self._breakers[target] = CircuitBreaker(self.settings.breaker, self._clock)
-        return breaker
 
     def _warn_if_blocked(self, target: Target) -> None:
         if target.remote and self.gate.shut and target.id not in self._warned:
@@ -559,13 +448,3 @@ class RoutedBackend:
         status = getattr(error, "status", None)
         shown = type(error).__name__ + (f" ({status})" if status else "")
         self._logger.warning(f"{step.target} failed (attempt {step.attempt}): {shown}.")
-
-    def _log_remote(self, target: Target, step: Step, tokens: int, usage: Usage, failure: str | None) -> None:
-        counted = (
-            f"{usage.prompt_tokens} + {usage.completion_tokens} tokens"
-            if usage.total_tokens
-            else f"about {tokens} tokens"
-        )
-        self._logger.info(
-            f"remote call: target={target.id} reason={step.reason!r} {counted} outcome={failure or 'answered'}"
-        )
