@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from parlant_local.engine.prefixes import RetainedPrefix, State, Tokens
 from parlant_local.observability import Logger
@@ -43,6 +44,9 @@ class PrefixDisk:
     def entries(self) -> list[RetainedPrefix]:
         """What is there and of this key: tokens now, states when asked for."""
         found = []
+        for left in self._folder.glob("*.part"):  # a writer was killed; one that lives has it open for seconds at most
+            if not _is_alive(left.suffixes[-2:-1]):
+                _unlink(left)
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             try:
                 header, tokens, _ = self._open(path)
@@ -86,7 +90,7 @@ class PrefixDisk:
         temporary = path.with_suffix(f".{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._make_room(state.nbytes)
+            self._make_room(state.nbytes + entry.tokens.nbytes + _MAX_HEADER)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(json.dumps(header).encode() + b"\n")
@@ -137,14 +141,33 @@ class PrefixDisk:
         """Header, tokens, and where the state begins. Raises ValueError for anything that does not add up."""
         with path.open("rb") as file:
             line = file.readline(_MAX_HEADER)
-            header = json.loads(line)
-            if header.get("format") != _FORMAT or header.get("key") != self._key:
+            header = _header(line)
+            if header["format"] != _FORMAT or header["key"] != self._key:
                 raise ValueError("it was made by another version or for other settings")
-            tokens = np.frombuffer(file.read(4 * int(header["tokens"])), dtype=np.int32)
+            tokens = np.frombuffer(file.read(4 * header["tokens"]), dtype=np.int32)
         offset = len(line) + tokens.nbytes
-        if tokens.size != header["tokens"] or path.stat().st_size != offset + int(header["state"]):
+        if tokens.size != header["tokens"] or path.stat().st_size != offset + header["state"]:
             raise ValueError("its size is wrong")
         return header, tokens, offset
+
+
+_FIELDS = {"format": int, "key": str, "group": str, "tokens": int, "state": int, "sha256": str}
+
+
+def _header(line: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(line)
+    except RecursionError:
+        raise ValueError("its header is nested absurdly") from None
+    if not isinstance(header, dict) or any(type(header.get(name)) is not kind for name, kind in _FIELDS.items()):
+        raise ValueError("its header is not one")
+    if header["tokens"] < 1 or header["state"] < 1:
+        raise ValueError("its sizes are absurd")
+    return header
+
+
+def _is_alive(process: list[str]) -> bool:
+    return bool(process) and process[0][1:].isdecimal() and psutil.pid_exists(int(process[0][1:]))
 
 
 def _unlink(path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Whoever stops waiting frees the engine at once: in mid-prefill within one micro-batch."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+
+import pytest
+
+from parlant_local.engine import LlamaEngine
+from parlant_local.engine.requests import GenerationRequest, JsonSchema
+
+from .conftest import MakeEngine, settled
+from .schemas import Batch
+
+_PROMPT = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
+
+
+async def _one_micro_batch(engine: LlamaEngine, tokens: int) -> float:
+    """Seconds that a prefill of one micro-batch takes here and now."""
+    times = []
+    for i in range(3):
+        started = time.monotonic()
+        await engine.generate(GenerationRequest([20 + i] * tokens, 1))
+        times.append(time.monotonic() - started)
+    return statistics.median(times)
+
+
+async def test_cancelling_in_mid_prefill_frees_the_engine_within_one_micro_batch(engine_of: MakeEngine) -> None:
+    """Compared with the time of a micro-batch on this machine, not with a constant."""
+    engine = engine_of("slow", n_seq_max=2, n_ctx=8192, n_ubatch=256, prefix_memory_mb=0)
+    await engine.load()
+    micro_batch = await _one_micro_batch(engine, 256)
+    waits, aborted = [], 0
+    for i in range(5):
+        steps = engine.stats().steps
+        task = asyncio.create_task(engine.generate(GenerationRequest([40 + i] * 6000, 5)))
+        await asyncio.sleep(micro_batch * (1.2 + 0.3 * i))
+        assert engine.stats().running == 1
+        started = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while engine.stats().running:
+            await asyncio.sleep(0.001)
+        waits.append(time.monotonic() - started)
+        aborted += engine.stats().steps - steps < 24
+    print(f"one micro-batch {micro_batch * 1e3:.0f} ms; freed after {[round(w * 1e3) for w in waits]} ms")
+    assert aborted == 5
+    assert statistics.median(waits) <= micro_batch
+    await settled(engine)
+    assert engine.stats().cancelled == 5
+
+
+async def test_a_cancelled_prefill_stays_as_prefix(engine_of: MakeEngine) -> None:
+    engine = engine_of("slow", n_seq_max=2, n_ctx=4096, n_ubatch=128, prefix_memory_mb=512)
+    prompt = [int(token) for token in range(100, 900)]
+    task = asyncio.create_task(engine.generate(GenerationRequest(prompt, 5)))
+    while engine.stats().steps < 3:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    answer = await engine.generate(GenerationRequest(prompt, 5))
+    assert answer.timings.reused_tokens >= 256
+    fresh = engine_of("slow", n_seq_max=2, n_ctx=4096, n_ubatch=128)
+    assert (await fresh.generate(GenerationRequest(prompt, 5))).tokens == answer.tokens
+
+
+@pytest.mark.parametrize("name", ["slow", "mamba"])
+async def test_others_in_an_aborted_step_get_the_answers_they_would_have_got(name: str, engine_of: MakeEngine) -> None:
+    """Also where the state cannot be cut back, and an abort leaves it halfway."""
+    engine = engine_of(name, n_seq_max=4, n_ctx=4096, n_ubatch=128, prefix_memory_mb=0)
+    others = [GenerationRequest(f"{_PROMPT}{'word ' * (30 * i)}", 12) for i in range(3)]
+    expected = [(await engine.generate(request)).tokens for request in others]
+    room = engine._room
+    assert room is not None
+    for _ in range(6):
+        tasks = [asyncio.create_task(engine.generate(request)) for request in others]
+        long = asyncio.create_task(engine.generate(GenerationRequest([9] * 1500, 5)))
+        for _ in range(4):
+            await asyncio.sleep(0.01)
+            if room._context is not None:
+                room._context.abort.set()  # as if somebody's share of this step had been cancelled
+        long.cancel()
+        answers = await asyncio.gather(*tasks)
+        await asyncio.gather(long, return_exceptions=True)
+        assert [answer.tokens for answer in answers] == expected
+    await settled(engine)
+
+
+async def test_closing_a_stream_ends_its_work(engine_of: MakeEngine) -> None:
+    engine = engine_of("llama")
+    stream = engine.stream(GenerationRequest(_PROMPT, 1500))
+    async for piece in stream:
+        assert piece.final is None
+        break
+    await stream.aclose()  # type: ignore[attr-defined]
+    await settled(engine)
+    assert engine.stats().cancelled == 1
+    assert engine.stats().finished == 0
+
+
+async def test_a_stream_that_nobody_finishes_reading_is_ended_when_it_is_forgotten(engine_of: MakeEngine) -> None:
+    engine = engine_of("llama")
+
+    async def peek() -> None:
+        async for piece in engine.stream(GenerationRequest(_PROMPT, 1500)):
+            assert piece.text is not None
+            return
+
+    await peek()
+    await asyncio.sleep(0.05)
+    await settled(engine)
+    assert engine.stats().cancelled == 1
+
+
+async def test_cancelling_before_during_and_after_leaves_nothing_behind(engine_of: MakeEngine) -> None:
+    """At every moment of a request's life, from its tokenisation on."""
+    engine = engine_of("llama", n_seq_max=2)
+    constraint = JsonSchema(Batch.model_json_schema())
+    for step in range(40):
+        tasks = [
+            asyncio.create_task(engine.generate(GenerationRequest(f"{_PROMPT}{i}", 60, constraint=constraint)))
+            for i in range(3)
+        ]
+        await asyncio.sleep(step * 0.0015)
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            assert not isinstance(outcome, BaseException) or isinstance(outcome, asyncio.CancelledError)
+    await settled(engine)
+    room = engine._room
+    assert room is not None
+    assert not room.finishers
+    assert engine._queued == 0

@@ -1,0 +1,203 @@
+"""Prefixes that last: kept in memory per schema and conversation, the static ones on disk, never trusted blindly."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from parlant_local.engine import LlamaEngine
+from parlant_local.engine.requests import Generation, GenerationRequest
+from parlant_local.observability import NullLogger
+
+from .conftest import MakeEngine
+
+_STATIC = "<|im_start|>system\n" + "customer agent guideline condition action applies rationale response. " * 6
+
+
+def _request(session: str | None, own: str, *, group: str | None = "schema") -> GenerationRequest:
+    prompt = f"{_STATIC}{own} {'message content ' * 4}<|im_end|>\n"
+    return GenerationRequest(prompt, 4, prefix_group=group, session=session)
+
+
+async def _ask(engine: LlamaEngine, session: str | None, own: str, *, group: str | None = "schema") -> Generation:
+    return await engine.generate(_request(session, own, group=group))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/*.prefix"))
+
+
+async def _two_sessions(engine: LlamaEngine) -> None:
+    await _ask(engine, "anna", "first")
+    await _ask(engine, "ben", "other")
+
+
+async def test_each_conversation_keeps_one_prefix_per_schema(engine_of: MakeEngine) -> None:
+    engine = engine_of("llama")
+    for turn in range(3):
+        for session in ("anna", "ben"):
+            answer = await _ask(engine, session, f"{session} {'message ' * 8 * turn}")
+            if turn:
+                assert answer.timings.reused_tokens > 0.5 * answer.usage.prompt_tokens
+    room = engine._room
+    assert room is not None
+    assert room._store is not None
+    owners = [(entry.group, entry.session) for entry in room._store if not entry.static]
+    assert len(owners) == len(set(owners)) <= 2
+    stats = engine.stats()
+    assert 0 < stats.retained_bytes <= 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize("name", ["llama", "mamba"])
+async def test_the_memory_for_prefixes_is_bounded_and_may_be_none(name: str, engine_of: MakeEngine) -> None:
+    small = engine_of(name, prefix_memory_mb=1)
+    for i in range(12):
+        await _ask(small, f"s{i}", "word " * (20 * i), group=f"g{i}")
+    assert small.stats().retained_bytes <= 1024 * 1024
+    none = engine_of(name, prefix_memory_mb=0)
+    first, second = [await _ask(none, "anna", "first") for _ in range(2)]
+    assert second.timings.reused_tokens == 0
+    assert first.tokens == second.tokens
+    assert none.stats().retained_bytes == 0
+
+
+@pytest.mark.parametrize("unified", [True, False], ids=["unified", "split"])
+@pytest.mark.parametrize("name", ["llama", "mamba"])
+async def test_what_two_sessions_share_is_there_after_a_restart(
+    name: str, unified: bool, engine_of: MakeEngine, tmp_path: Path
+) -> None:
+    """And only that: nothing of what one customer said reaches the disk."""
+    engine = engine_of(name, prefix_dir=tmp_path, unified_kv=unified)
+    await _ask(engine, "anna", "first")
+    await engine.close()
+    assert not _files(tmp_path)
+    engine = engine_of(name, prefix_dir=tmp_path, unified_kv=unified)
+    await _two_sessions(engine)
+    fresh = await _ask(engine, "carl", "third")
+    own_tokens = await engine.tokenize(_STATIC, parse_special=True)
+    await engine.close()
+    files = _files(tmp_path)
+    assert len(files) == 1
+    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+    assert stat.S_IMODE(files[0].parent.stat().st_mode) == 0o700
+    assert json.loads(files[0].read_bytes().split(b"\n", 1)[0])["tokens"] <= len(own_tokens) + 1
+    warm = engine_of(name, prefix_dir=tmp_path, unified_kv=unified)
+    answer = await _ask(warm, "carl", "third")
+    assert answer.timings.reused_tokens >= len(own_tokens) - 2
+    assert answer.usage.cached_tokens == answer.timings.reused_tokens
+    assert answer.tokens == fresh.tokens
+    assert warm.stats().prefixes_on_disk == 1
+
+
+async def test_without_sessions_nothing_counts_as_static(engine_of: MakeEngine, tmp_path: Path) -> None:
+    engine = engine_of("llama", prefix_dir=tmp_path)
+    for own in ("a", "b", "c"):
+        await _ask(engine, None, own)
+        await _ask(engine, "the same", own)
+    await engine.close()
+    assert not _files(tmp_path)
+
+
+async def test_the_switch_turns_the_disk_off(engine_of: MakeEngine, tmp_path: Path) -> None:
+    engine = engine_of("llama", prefix_dir=tmp_path, prefix_disk=False)
+    await _two_sessions(engine)
+    await engine.close()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "harm",
+    ["state", "tokens", "cut", "longer", "empty", "no header", "wrong kinds", "another key", "nested", "not utf-8"],
+)
+async def test_a_harmed_file_is_never_trusted(harm: str, engine_of: MakeEngine, tmp_path: Path) -> None:
+    engine = engine_of("llama", prefix_dir=tmp_path)
+    await _two_sessions(engine)
+    expected = await _ask(engine, "carl", "third")
+    await engine.close()
+    [path] = _files(tmp_path)
+    data = path.read_bytes()
+    line, rest = data.split(b"\n", 1)
+    header = json.loads(line)
+    path.write_bytes(
+        {
+            "state": data[:-100] + bytes(100),
+            "tokens": line + b"\n" + b"\1" + rest[1:],
+            "cut": data[:-7],
+            "longer": data + b"x",
+            "empty": b"",
+            "no header": b"[]\n" + rest,
+            "wrong kinds": json.dumps({**header, "tokens": "many", "state": None}).encode() + b"\n" + rest,
+            "another key": json.dumps({**header, "key": "another model"}).encode() + b"\n" + rest,
+            "nested": b"[" * 60_000 + b"\n" + rest,
+            "not utf-8": b"\xff\xfe\n" + rest,
+        }[harm]
+    )
+    again = engine_of("llama", prefix_dir=tmp_path)
+    answer = await _ask(again, "carl", "third")
+    assert answer.tokens == expected.tokens
+    assert answer.timings.reused_tokens == 0
+    await again.close()
+
+
+async def test_other_settings_or_another_model_do_not_meet_each_others_states(
+    engine_of: MakeEngine, tmp_path: Path
+) -> None:
+    engine = engine_of("llama", prefix_dir=tmp_path)
+    await _two_sessions(engine)
+    await engine.close()
+    for name, changes in (("llama", {"kv_type": "f32"}), ("llama", {"rope_freq_base": 12345.0}), ("qwen3", {})):
+        other = engine_of(name, prefix_dir=tmp_path, **changes)
+        assert (await _ask(other, "carl", "third")).timings.reused_tokens == 0
+        await other.close()
+    assert (await _ask(engine_of("llama", prefix_dir=tmp_path), "carl", "x")).timings.reused_tokens > 0
+
+
+async def test_the_disk_has_a_limit_and_what_was_used_longest_ago_goes(engine_of: MakeEngine, tmp_path: Path) -> None:
+    engine = engine_of("slow", n_ctx=1024, prefix_dir=tmp_path, prefix_disk_mb=2, prefix_memory_mb=512)
+    for group in ("one", "two", "three", "four"):
+        for session in ("anna", "ben"):
+            await _ask(engine, session, f"{group} {session}", group=group)
+    await engine.close()
+    files = _files(tmp_path)
+    assert files
+    assert sum(path.stat().st_size for path in files) <= 2 * 1024 * 1024
+
+
+async def test_a_disk_that_refuses_costs_a_warning_and_nothing_else(engine_of: MakeEngine, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Listening(NullLogger):
+        def warning(self, message: str) -> None:
+            said.append(message)
+
+    (tmp_path / "file").write_text("not a folder")
+    engine = engine_of("llama", prefix_dir=tmp_path / "file", logger=Listening())
+    await _two_sessions(engine)
+    assert (await _ask(engine, "carl", "third")).tokens
+    await engine.close()
+    assert any("prefix" in message for message in said)
+
+
+async def test_what_a_killed_writer_left_is_cleared_away(engine_of: MakeEngine, tmp_path: Path) -> None:
+    engine = engine_of("llama", prefix_dir=tmp_path)
+    await _two_sessions(engine)
+    await engine.close()
+    [path] = _files(tmp_path)
+    left = path.with_suffix(".999999999.part")
+    left.write_bytes(b"half")
+    again = engine_of("llama", prefix_dir=tmp_path)
+    await again.load()
+    assert not left.exists()
+    assert path.exists()
+    await again.close()
+
+
+async def test_a_recurrent_model_shares_by_whole_states(engine_of: MakeEngine) -> None:
+    engine = engine_of("mamba", n_seq_max=3)
+    answers = [await _ask(engine, f"s{i}", f"own {i}") for i in range(4)]
+    assert [answer.timings.reused_tokens > 0 for answer in answers] == [False, False, True, True]
+    static = len(await engine.tokenize(_STATIC, parse_special=True))
+    assert answers[3].timings.reused_tokens == pytest.approx(static, abs=3)

@@ -1,0 +1,86 @@
+"""Embeddings and relevance: the same in a batch as one by one, normalised, nothing cut in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parlant_local.engine.requests import GenerationRequest
+from parlant_local.errors import BadRequestError, ContextOverflowError, TextTooLongError
+
+from .conftest import MakeEngine
+
+_TEXTS = [" ".join("the quick brown fox jumps over lazy dog customer agent".split()[: 1 + i % 9]) for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("name", "pooling"), [("bert", "mean"), ("bert-cls", "cls"), ("llama", "mean"), ("mamba", "mean"), ("tiny", "mean")]
+)
+async def test_vectors_of_many_are_those_of_each(name: str, pooling: str, engine_of: MakeEngine) -> None:
+    engine = engine_of(name)
+    facts = await engine.embedding_facts()
+    assert facts[0] == pooling
+    many = await engine.embed(_TEXTS)
+    assert many.vectors.shape == (40, facts[1])
+    assert np.allclose(np.linalg.norm(many.vectors, axis=1), 1, atol=1e-5)
+    for index in (0, 7, 39):
+        one = await engine.embed([_TEXTS[index]])
+        assert float(one.vectors[0] @ many.vectors[index]) > 0.999
+        assert one.tokens[0] == many.tokens[index]
+    assert float(many.vectors[0] @ many.vectors[8]) < 0.9999
+    assert many.truncated == ()
+    assert (await engine.embed([])).vectors.shape == (0, facts[1])
+    assert np.isfinite((await engine.embed([""])).vectors).all()
+
+
+async def test_a_text_that_is_too_long_is_an_error_unless_it_may_be_cut_which_is_then_told(
+    engine_of: MakeEngine,
+) -> None:
+    engine = engine_of("bert")
+    _, _, most = await engine.embedding_facts()
+    long = "fox " * (most + 50)
+    with pytest.raises(TextTooLongError) as refused:
+        await engine.embed(["short", long])
+    assert refused.value.needed > refused.value.available == most
+    cut = await engine.embed(["short", long], truncate=True)
+    assert cut.truncated == (1,)
+    assert cut.tokens[1] == most
+    same = await engine.embed(["fox " * (most - 2)])
+    assert float(cut.vectors[1] @ same.vectors[0]) == pytest.approx(1, abs=1e-5)
+
+
+async def test_relevance_comes_from_a_cross_encoder_or_from_vectors(engine_of: MakeEngine) -> None:
+    documents = ["the lazy dog", "customer agent guideline", "fox"]
+    cross = engine_of("reranker")
+    together = await cross.rerank("quick brown fox", documents)
+    alone = [(await cross.rerank("quick brown fox", [document])).scores[0] for document in documents]
+    assert together.scores == pytest.approx(alone, abs=1e-4)
+    assert len(set(together.scores)) == 3
+    assert (await cross.rerank("other agent", documents)).scores != together.scores
+    with pytest.raises(ContextOverflowError, match="Document 1"):
+        await cross.rerank("fox", ["dog", "dog " * 400])
+    by_vectors = await engine_of("bert").rerank("fox", documents)
+    assert int(np.argmax(by_vectors.scores)) == 2
+    assert (await engine_of("bert").rerank("fox", [])).scores == ()
+
+
+async def test_a_model_that_only_embeds_says_so(engine_of: MakeEngine) -> None:
+    with pytest.raises(BadRequestError, match="does not generate"):
+        await engine_of("bert").generate(GenerationRequest("x", 3))
+
+
+async def test_generating_and_embedding_go_on_side_by_side(engine_of: MakeEngine, made: Callable[[str], Path]) -> None:
+    engine = engine_of("llama", n_seq_max=2)
+    expected = (await engine.generate(GenerationRequest("the quick", 20))).tokens
+    vectors = (await engine.embed(_TEXTS)).vectors
+    answers = await asyncio.gather(
+        *(engine.generate(GenerationRequest("the quick", 20)) for _ in range(4)),
+        *(engine.embed(_TEXTS) for _ in range(3)),
+    )
+    assert all(answer.tokens == expected for answer in answers[:4])  # type: ignore[union-attr]
+    assert all(np.allclose(answer.vectors, vectors, atol=1e-4) for answer in answers[4:])  # type: ignore[union-attr]
+    assert engine.stats().embedded_texts == 160
