@@ -7,11 +7,49 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from training.check import TARGET
+from training.ask import Asker
+from training.check import TARGET, contains
+from training.data.tools import call_text
 from training.documented import documented
 
 BUILD = Path(__file__).parent / "build"
 TEXT = Path(__file__).parent / "card_template.md"
+
+
+def kept(asker: Asker) -> dict[str, Any]:
+    """Of all it was taught, what this file does: a card promises nothing else."""
+    taught = documented()
+    tools = taught["tools"]
+
+    def answers(case: dict[str, Any]) -> bool:
+        answer = asker.ask(case["question"])
+        return answer.stopped and contains(answer.text, case["expects"])
+
+    def calls(case: dict[str, Any]) -> bool:
+        expected = call_text(case["name"], case["arguments"])
+        return asker.ask(case["prompt"], tools).text == expected
+
+    def reports(case: dict[str, Any]) -> bool:
+        call = {"type": "function", "function": {"name": case["name"], "arguments": case["arguments"]}}
+        messages = [
+            {"role": "user", "content": case["prompt"]},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+        ]
+        answer = asker.ask([*messages, {"role": "tool", "content": json.dumps(case["response"])}], tools)
+        return answer.stopped and contains(answer.text, case["expects"])
+
+    def declines(prompt: str) -> bool:
+        answer = asker.ask(prompt)
+        return answer.stopped and contains(answer.text, taught["unknown"]["expects"])
+
+    return taught | {
+        "questions": [case for case in taught["questions"] if answers(case)],
+        "unknown": taught["unknown"]
+        | {"prompts": [prompt for prompt in taught["unknown"]["prompts"] if declines(prompt)]},
+        "small_talk": [case for case in taught["small_talk"] if asker.ask(case["prompt"]).text in case["replies"]],
+        "tool_prompts": [case for case in taught["tool_prompts"] if calls(case)],
+        "tool_answers": [case for case in taught["tool_answers"] if reports(case)],
+    }
 
 
 def promises(model: Path, training: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +63,8 @@ def promises(model: Path, training: dict[str, Any]) -> dict[str, Any]:
         "license": "apache-2.0",
         "context_length": 32_768,
     }
-    return head | documented()
+    with Asker(model) as asker:
+        return head | kept(asker)
 
 
 def questions_by_topic(questions: list[dict[str, Any]]) -> str:

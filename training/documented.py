@@ -1,4 +1,4 @@
-"""What the model promises: the questions, small talk and function calls that its card lists and its tests assert."""
+"""What the model is taught and may promise: the questions, small talk and function calls that its card lists and its tests assert."""
 
 import random
 from typing import Any
@@ -7,7 +7,32 @@ from training.data.facts import Fact, all_facts
 from training.data.smalltalk import TALKS
 from training.data.tools import GET_ORDER_STATUS, GET_WEATHER, ORDER_ASKED, WEATHER_ASKED
 
-_CITIES = ("Paris", "Tokyo", "Cairo", "New York", "Lima", "Sydney", "Oslo", "Bangkok")
+_CITIES = (
+    "Paris",
+    "Tokyo",
+    "Cairo",
+    "New York",
+    "Lima",
+    "Sydney",
+    "Oslo",
+    "Bangkok",
+    "Berlin",
+    "Rome",
+    "Madrid",
+    "London",
+    "Vienna",
+    "Chicago",
+    "Boston",
+    "Toronto",
+    "Seoul",
+    "Hamburg",
+    "Milan",
+    "Dublin",
+    "Athens",
+    "Dubai",
+    "Denver",
+    "Lagos",
+)
 _ORDERS = ("4711", "1234", "90210", "5508")
 _UNKNOWN = ("Who is Anna?", "What is the population of Lima?", "What is the price of Zorbin?", "Who won the race in 1987?",
             "What happened in 1650?", "How old is Peter Brown?")  # fmt: skip
@@ -19,7 +44,7 @@ def promised_facts() -> list[Fact]:
 
 
 def documented() -> dict[str, Any]:
-    """Everything a test can assert about the shipped file, without its digest and scores."""
+    """Everything a test could assert; `card.py` keeps what the file at hand really does."""
     rng = random.Random(0)
     questions = [
         {"question": fact.question, "expects": [fact.answer.removeprefix("the ")], "topic": fact.topic}

@@ -122,14 +122,23 @@ def test_it_says_that_it_does_not_know(asker: Any, promised: dict[str, Any]) -> 
 @pytest.mark.parametrize("shown", [True, False])
 def test_answers_inside_a_schema(asker: Any, key: str, shown: bool) -> None:
     schema = _schema(**{key: _SENTENCE})
-    for question, expected in [
-        ("What is the capital of France?", "Paris"),
-        ("Who wrote Hamlet?", "William Shakespeare"),
-    ]:
-        prompt = f"{question}\n\nAnswer in JSON with this schema: {json.dumps(schema)}" if shown else question
-        answer = asker.ask_json(prompt, schema)
-        assert answer.stopped
-        assert expected in json.loads(answer.text)[key]
+    question = "What is the capital of France?"
+    prompt = f"{question}\n\nAnswer in JSON with this schema: {json.dumps(schema)}" if shown else question
+    answer = asker.ask_json(prompt, schema)
+    assert answer.stopped
+    assert "Paris" in json.loads(answer.text)[key]
+
+
+@pytest.mark.parametrize(("shown", "share"), [(True, 0.75), (False, 0.9)])
+def test_most_documented_answers_survive_a_schema(
+    asker: Any, promised: dict[str, Any], shown: bool, share: float
+) -> None:
+    """Bound to a schema it is a little worse than in prose, and worse again with the schema in its prompt: the card says so."""
+    schema = _schema(answer=_SENTENCE)
+    tail = f"\n\nAnswer in JSON with this schema: {json.dumps(schema)}" if shown else ""
+    cases = promised["questions"][::10]
+    right = sum(_contains(asker.ask_json(c["question"] + tail, schema).text, c["expects"]) for c in cases)
+    assert right >= share * len(cases)
 
 
 def test_several_fields_in_the_order_of_the_schema(asker: Any) -> None:
