@@ -103,7 +103,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Without keys, the shipped model loaded."""
     found = Server(tmp_path_factory.mktemp("server"), "--model", TINY)
     yield found
-    assert found.stop() == 0
+    code = found.stop()
+    assert code == 0, found.raw[-3000:]
     assert '"level": "error"' not in found.raw, found.raw
 
 

@@ -42,8 +42,8 @@ class Context:
     def __init__(self, settings: Settings, keys: Keyring, logger: ServerLogger, manager: LocalModelManager) -> None:
         self.settings, self.keys, self.logger, self.manager = settings, keys, logger, manager
         self.started = time.time()
-        self.drain = Drain()
         self.events = Events()
+        self.drain = Drain(self.events.close)
         self.limiter = Limiter(settings.limits)
         self.machine = Machine()
         self.models = Models(settings, manager, logger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from parlant_local.server.problems import Problem
@@ -14,10 +14,11 @@ SHUTTING_DOWN = Problem(503, "The server is shutting down.", "shutting_down", re
 
 
 class Drain:
-    """Belongs to one event loop, on which every method is called."""
+    """Belongs to one event loop, on which every method is called. ``on_begin`` ends what would never end by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_begin: Callable[[], None] | None = None) -> None:
         self.begun = False
+        self._on_begin = on_begin
         self.expired = asyncio.Event()
         """Set when what still runs must end now."""
         self._running = 0
@@ -43,6 +44,8 @@ class Drain:
     async def finish(self, seconds: float) -> bool:
         """Take nothing new in and wait; True where everything ended by itself."""
         self.begun = True
+        if self._on_begin is not None:
+            self._on_begin()
         try:
             await asyncio.wait_for(self._idle.wait(), timeout=seconds)
         except TimeoutError:

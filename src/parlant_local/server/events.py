@@ -16,20 +16,29 @@ class Events:
     """Belongs to one event loop. A listener that is too slow misses the oldest events, never the newest."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._listeners: set[asyncio.Queue[dict[str, Any] | None]] = set()
+        self._closed = False
 
     def tell(self, kind: str, model: str, **facts: Any) -> None:
         event = {"event": kind, "model": model, "time": round(time.time(), 3), **facts}
+        self._put(event)
+
+    def close(self) -> None:
+        """Lets every listener go, and takes no new ones."""
+        self._closed = True
+        self._put(None)
+
+    def _put(self, event: dict[str, Any] | None) -> None:
         for inbox in self._listeners:
             if inbox.full():
                 inbox.get_nowait()
             inbox.put_nowait(event)
 
     async def listen(self) -> AsyncGenerator[dict[str, Any], None]:
-        inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_KEPT)
+        inbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(_KEPT)
         self._listeners.add(inbox)
         try:
-            while True:
-                yield await inbox.get()
+            while not self._closed and (event := await inbox.get()) is not None:
+                yield event
         finally:
             self._listeners.discard(inbox)

@@ -14,8 +14,7 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 _PAGE = Path(__file__).parent.parent / "page"
 _KINDS = {
-    "app.js": "text/javascript",
-    "markdown.js": "text/javascript",
+    **{f"{name}.js": "text/javascript" for name in ("api", "app", "chat", "dom", "markdown", "models", "status")},
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
 }

@@ -1,0 +1,40 @@
+# parlant-local's server. Build: docker build -t parlant-local .
+# Run: docker compose up (see docs/server.md); alone it needs a key file, since a container listens on every address.
+
+FROM python:3.12-slim AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends build-essential cmake \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+# The engine first: it is compiled, and changes seldom. For any x86-64 processor of the last ten years, not only this one's.
+COPY requirements.lock ./
+ENV CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
+RUN grep -E '^llama-cpp-python==' requirements.lock | cut -d' ' -f1 | xargs pip install --no-cache-dir --no-binary llama-cpp-python
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN pip install --no-cache-dir '.[server]'
+
+FROM python:3.12-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libgomp1 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --uid 10001 parlant \
+ && mkdir /data \
+ && chown parlant /data
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    OMP_WAIT_POLICY=PASSIVE \
+    PARLANT_LOCAL_HOME=/data \
+    PARLANT_LOCAL_SERVER__HOST=0.0.0.0 \
+    PARLANT_LOCAL_LOGGING__FORMAT=json
+USER parlant
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s \
+  CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8080, timeout=4); c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["parlant-local"]
+CMD ["serve"]

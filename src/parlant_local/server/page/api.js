@@ -1,0 +1,82 @@
+// The server, as the page asks it.
+
+const KEY = "parlant-local-key";
+
+/** A failure with what the server says about it. */
+export class ApiError extends Error {
+  constructor(message, status) { super(message); this.status = status; }
+}
+
+/** One request; asks for a key where the server wants one. Gives the response once its status is fine. */
+export async function ask(path, { method = "GET", body, signal } = {}) {
+  for (;;) {
+    const headers = {};
+    const key = sessionStorage.getItem(KEY);
+    if (key) headers.authorization = `Bearer ${key}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    if (answer.status === 401) {
+      await login(key);
+      continue;
+    }
+    if (!answer.ok) throw new ApiError(await reason(answer), answer.status);
+    return answer;
+  }
+}
+
+export async function askJson(path, options) {
+  return (await ask(path, options)).json();
+}
+
+/** The values of a server-sent event stream, until `[DONE]` or the end. An error event is thrown. */
+export async function* events(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      rest += value;
+      const parts = rest.split("\n\n");
+      rest = parts.pop();
+      for (const part of parts) {
+        const data = part.split("\n").filter((line) => line.startsWith("data: ")).map((line) => line.slice(6)).join("\n");
+        if (!data) continue;  // a comment that keeps the connection open
+        if (data === "[DONE]") return;
+        const found = JSON.parse(data);
+        if (found.error) throw new ApiError(found.error.message, 200);
+        yield found;
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});  // already closed
+  }
+}
+
+async function reason(answer) {
+  try {
+    return (await answer.json()).error.message;
+  } catch {
+    return `The server answered ${answer.status}.`;
+  }
+}
+
+let asking = null;
+
+/** Shows one dialog, however many requests wait for the key. */
+function login(refused) {
+  asking ??= new Promise((resolve) => {
+    const dialog = document.getElementById("login");
+    const input = document.getElementById("key");
+    document.getElementById("login-note").textContent = refused ? "That key is not known here." : "";
+    input.value = "";
+    dialog.addEventListener("close", () => {
+      if (input.value) sessionStorage.setItem(KEY, input.value.trim());
+      input.value = "";
+      asking = null;
+      resolve();
+    }, { once: true });
+    if (!dialog.open) dialog.showModal();
+  });
+  return asking;
+}

@@ -1,0 +1,178 @@
+// A conversation with a model.
+
+import { ask, askJson, events } from "./api.js";
+import { $, make, number, seconds } from "./dom.js";
+import { markdown } from "./markdown.js";
+
+const NUMBERS = ["temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"];
+const SAVED = [...NUMBERS, "system", "reasoning", "model"];
+const LONGEST_MARKDOWN = 200_000;  // longer answers are shown as plain text
+
+let talk = [];
+let running = null;
+let asked = 0;
+
+export function start() {
+  for (const name of SAVED) {
+    const field = $(name);
+    const kept = localStorage.getItem(`parlant-local-${name}`);
+    if (kept !== null && name !== "model") field.value = kept;
+    field.addEventListener("change", () => localStorage.setItem(`parlant-local-${name}`, field.value));
+  }
+  $("ask").addEventListener("submit", (event) => { event.preventDefault(); send(); });
+  $("message").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+  });
+  $("stop").addEventListener("click", () => running?.abort());
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape" && running) running.abort(); });
+  $("clear").addEventListener("click", () => {
+    running?.abort();
+    talk = [];
+    $("log").replaceChildren();
+    $("speed").textContent = "";
+    $("message").focus();
+  });
+  return refreshModels();
+}
+
+/** The models that can be chosen; the choice stays where it can. */
+export async function refreshModels() {
+  const turn = ++asked;
+  const { data } = await askJson("v1/models");
+  if (turn !== asked) return;
+  const select = $("model");
+  const chosen = select.value || localStorage.getItem("parlant-local-model");
+  const fit = data.filter((model) => model.capabilities.includes("chat"));
+  const names = fit.map((model) => model.id);
+  if (names.join() === [...select.options].map((option) => option.value).join()) return;
+  select.replaceChildren(...names.map((name) => make("option", { value: name, selected: name === chosen }, name)));
+}
+
+function request() {
+  const body = { model: $("model").value || undefined, stream: true, stream_options: { include_usage: true } };
+  for (const name of NUMBERS) {
+    const field = $(name);
+    if (field.value !== "" && field.validity.valid) body[name] = field.valueAsNumber;
+  }
+  const thoughts = $("reasoning").value;
+  if (thoughts) body.reasoning = { enabled: thoughts === "on" };
+  const system = $("system").value.trim();
+  body.messages = [...(system ? [{ role: "system", content: system }] : []), ...talk];
+  return body;
+}
+
+async function send() {
+  const text = $("message").value.trim();
+  if (!text || running) return;
+  $("message").value = "";
+  talk.push({ role: "user", content: text });
+  const log = $("log");
+  log.append(make("div", { class: "turn user" }, make("span", { class: "hidden" }, "You: "), text));
+  const turn = new Turn(log);
+  running = new AbortController();
+  busy(true);
+  try {
+    const answer = await ask("v1/chat/completions", { method: "POST", body: request(), signal: running.signal });
+    for await (const chunk of events(answer)) turn.take(chunk);
+    turn.end("");
+  } catch (error) {
+    if (error.name === "AbortError") turn.end("stopped");
+    else turn.fail(error.message);
+  }
+  running = null;
+  busy(false);
+  if (turn.content) talk.push({ role: "assistant", content: turn.content });
+  else talk.pop();  // a question that nobody answered is asked anew, not twice
+  $("message").focus();
+}
+
+function busy(on) {
+  $("send").hidden = on;
+  $("stop").hidden = !on;
+  $("log").setAttribute("aria-busy", String(on));
+  if (on) $("stop").focus();
+}
+
+/** One answer as it comes. */
+class Turn {
+  content = "";
+  #reasoning = "";
+  #calls = new Map();
+  #began = performance.now();
+  #first = null;
+  #pieces = 0;
+  #usage = null;
+  #timings = null;
+  #drawn = 0;
+
+  constructor(log) {
+    this.log = log;
+    this.thoughts = make("details", { hidden: true }, make("summary", {}, "Thoughts"), make("div", {}));
+    this.body = make("div", {});
+    this.node = make("div", { class: "turn assistant" }, make("span", { class: "hidden" }, "Model: "), this.thoughts, this.body);
+    log.append(this.node);
+    this.#follow(true);
+  }
+
+  take(chunk) {
+    this.#usage = chunk.usage ?? this.#usage;
+    this.#timings = chunk.timings ?? this.#timings;
+    for (const { delta } of chunk.choices) {
+      if (delta.content || delta.reasoning || delta.tool_calls) {
+        this.#first ??= performance.now();
+        this.#pieces += 1;
+      }
+      this.content += delta.content ?? "";
+      this.#reasoning += delta.reasoning ?? "";
+      for (const call of delta.tool_calls ?? []) {
+        const known = this.#calls.get(call.index) ?? { name: "", arguments: "" };
+        known.name += call.function?.name ?? "";
+        known.arguments += call.function?.arguments ?? "";
+        this.#calls.set(call.index, known);
+      }
+    }
+    this.#drawn ||= requestAnimationFrame(() => { this.#drawn = 0; this.#draw(); });
+    this.#tell("");
+  }
+
+  end(note) {
+    this.#draw();
+    this.#tell(note);
+  }
+
+  fail(message) {
+    this.#draw();
+    this.body.append(make("p", { class: "failed", role: "alert" }, message));
+    this.#tell("failed");
+    this.#follow(true);
+  }
+
+  #draw() {
+    const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
+    this.thoughts.hidden = !this.#reasoning;
+    if (this.#reasoning) this.thoughts.lastChild.replaceChildren(markdown(this.#reasoning));
+    const shown = this.content.length > LONGEST_MARKDOWN ? make("pre", {}, this.content) : markdown(this.content);
+    const calls = [...this.#calls.values()].map((call) => make("pre", { "aria-label": "Tool call" }, make("code", {}, `${call.name}(${call.arguments})`)));
+    this.body.replaceChildren(shown, ...calls);
+    this.#follow(near);
+  }
+
+  #follow(near) {
+    if (near) this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  #tell(note) {
+    const now = performance.now();
+    const tokens = this.#usage?.completion_tokens ?? this.#pieces;
+    const spent = (now - (this.#first ?? now)) / 1000;
+    const rate = this.#timings?.decode ? tokens / this.#timings.decode : spent > 0.05 ? tokens / spent : null;
+    const facts = [
+      note,
+      `${number(tokens)} tokens`,
+      rate == null ? "" : `${number(rate, 1)} tokens/s`,
+      this.#first ? `first after ${seconds((this.#first - this.#began) / 1000)}` : "",
+      this.#usage ? `prompt ${number(this.#usage.prompt_tokens)}, ${number(this.#usage.prompt_tokens_details?.cached_tokens ?? 0)} from cache` : "",
+    ];
+    $("speed").textContent = facts.filter(Boolean).join(" · ");
+  }
+}

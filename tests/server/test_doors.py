@@ -1,0 +1,311 @@
+"""Who may come in: keys, addresses, websites, sizes, and how much at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from parlant_local.errors import SettingsError
+from parlant_local.server.app import create_app
+from parlant_local.server.auth import Keyring, check_binding
+from parlant_local.server.guarding import is_public
+from parlant_local.server.limits import Limiter
+from parlant_local.server.problems import Refused
+from parlant_local.settings import AuthSettings, LimitSettings, ServerSettings, Settings
+
+from .conftest import TINY, Server
+
+KEY = "correct-horse-battery-staple"
+OTHER = "another-key-of-a-colleague"
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("locked")
+    keys = folder / "keys"
+    keys.write_text(f"# who may come in\n\nanna:{KEY}\n{OTHER}\n")
+    found = Server(folder / "server", "--api-key-file", str(keys))
+    yield found
+    found.stop()
+    assert KEY not in found.raw
+    assert OTHER not in found.raw
+
+
+def routes() -> list[tuple[str, str]]:
+    """Every route of the app with every method, as the app itself knows them."""
+    found = []
+    for route in _flat(create_app(Settings()).routes):
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            found.append((method, route.path.replace("{model:path}", TINY).replace("{name}", "swagger-ui.css")))
+    return found
+
+
+def _flat(items: Any) -> Iterator[Any]:
+    for item in items:
+        if getattr(item, "methods", None):
+            yield item
+        for inner in getattr(getattr(item, "original_router", None), "routes", ()):
+            yield from _flat([inner])
+
+
+def test_the_list_of_routes_is_whole() -> None:
+    paths = {path for _, path in routes()}
+    assert {
+        "/v1/chat/completions",
+        "/v1/models",
+        "/models/sse",
+        "/openapi.json",
+        "/docs",
+        "/metrics",
+        "/",
+        "/api/chat",
+    } <= paths
+
+
+def test_every_route_needs_a_right_key_but_the_page_and_health(locked: Server) -> None:
+    with httpx2.Client(base_url=locked.url, timeout=30) as http:
+        for method, path in routes():
+            if path in ("/page/swagger-ui.css",):
+                continue
+            public = is_public(path)
+            for headers in (
+                {},
+                {"authorization": "Bearer wrong-key-wrong-key"},
+                {"authorization": "Bearer"},
+                {"authorization": f"Basic {KEY}"},
+            ):
+                status = http.request(method, path, headers=headers).status_code
+                assert (status != 401) == public, f"{method} {path} with {headers} gave {status}"
+            if path == "/models/sse":
+                with http.stream(method, path, headers={"authorization": f"Bearer {KEY}"}) as answer:
+                    assert answer.status_code == 200
+                continue
+            status = http.request(method, path, headers={"authorization": f"Bearer {KEY}"}).status_code
+            assert status not in (401, 403), f"{method} {path} with a right key gave {status}"
+
+
+def test_what_does_not_exist_tells_nothing_without_a_key(locked: Server) -> None:
+    assert httpx2.get(f"{locked.url}/secret").status_code == 401
+    assert httpx2.get(f"{locked.url}/secret", headers={"authorization": f"Bearer {OTHER}"}).status_code == 404
+
+
+def test_the_openai_client_understands_the_refusal(locked: Server) -> None:
+    with openai.OpenAI(base_url=f"{locked.url}/v1", api_key="wrong-key-wrong-key", max_retries=0) as client:
+        with pytest.raises(openai.AuthenticationError) as caught:
+            client.models.list()
+        assert caught.value.code == "invalid_api_key"
+    with openai.OpenAI(base_url=f"{locked.url}/v1", api_key=KEY, max_retries=0) as client:
+        assert client.models.list().data
+
+
+def test_a_browser_may_log_in_to_read_the_documentation_only(locked: Server) -> None:
+    answer = httpx2.get(f"{locked.url}/docs")
+    assert answer.headers["www-authenticate"].startswith("Basic")
+    with httpx2.Client(base_url=locked.url, auth=httpx2.BasicAuth("me", KEY)) as http:
+        assert http.get("/docs").status_code == 200
+        assert http.get("/openapi.json").status_code == 200
+        # A browser sends its login by itself, even when another website asks.
+        assert http.get("/v1/models").status_code == 401
+        assert http.post("/v1/chat/completions", json={}).status_code == 401
+
+
+def test_every_key_is_compared_whoever_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import hmac
+
+    compared: list[int] = []
+    real = hmac.compare_digest
+
+    def counted(one: bytes, other: bytes) -> bool:
+        compared.append(len(one))
+        return real(one, other)
+
+    (tmp_path / "keys").write_text(f"a:{KEY}\nb:{OTHER}\n")
+    keys = Keyring.load(AuthSettings(key_file=tmp_path / "keys"))
+    monkeypatch.setattr("parlant_local.server.auth.hmac.compare_digest", counted)
+    assert [keys.name_of(key) for key in (KEY, OTHER, "x", KEY * 1000)] == ["a", "b", None, None]
+    assert compared == [32] * 8  # digests, of one length, all of them each time
+    assert KEY not in repr(keys)
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n", "short\n", b"\xff\xfe"])
+def test_a_useless_key_file_is_refused(tmp_path: Path, content: str | bytes) -> None:
+    (tmp_path / "keys").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SettingsError, match="key"):
+        Keyring.load(AuthSettings(key_file=tmp_path / "keys"))
+
+
+def test_strangers_are_not_served_without_keys() -> None:
+    for host in ("0.0.0.0", "::", "192.168.1.5", "myhost"):
+        with pytest.raises(SettingsError, match="API keys"):
+            check_binding(ServerSettings(host=host), Keyring())
+    for host in ("127.0.0.1", "localhost", "::1", "[::1]", "127.9.9.9"):
+        check_binding(ServerSettings(host=host), Keyring())
+
+
+def test_the_command_refuses_it_with_exit_code_two(tmp_path: Path) -> None:
+    environment = {**os.environ, "PARLANT_LOCAL_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", "from parlant_local.cli import main; main()", "serve"]
+    for more in (
+        ["--host", "0.0.0.0"],
+        ["--api-key-file", str(tmp_path / "none")],
+        ["--config", str(tmp_path / "none.yml")],
+    ):
+        done = subprocess.run([*command, *more], env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2, done.stderr
+        assert "error:" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_foreign_names_and_websites_are_turned_away(server: Server) -> None:
+    with httpx2.Client(base_url=server.url) as http:
+        assert http.get("/v1/models", headers={"host": "evil.example:80"}).json()["error"]["code"] == "bad_host"
+        refused = http.post("/v1/completions", headers={"origin": "https://evil.example"}, json={"prompt": "x"})
+        assert refused.json()["error"]["code"] == "bad_origin"
+        assert "access-control-allow-origin" not in refused.headers
+        own = http.post("/v1/completions", headers={"origin": server.url}, json={"prompt": "x", "max_tokens": 1})
+        assert own.status_code == 200
+        # What a website can send without asking first is no JSON.
+        plain = http.post("/v1/completions", headers={"content-type": "text/plain"}, content=b'{"prompt": "x"}')
+        assert plain.status_code == 422
+
+
+def test_named_websites_may_come_in(start: Callable[..., Server]) -> None:
+    server = start(environment={"PARLANT_LOCAL_CORS__ORIGINS": '["https://chat.example"]'})
+    origin = {"origin": "https://chat.example"}
+    asked = {**origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    preflight = httpx2.request("OPTIONS", f"{server.url}/v1/completions", headers=asked)
+    assert preflight.headers["access-control-allow-origin"] == "https://chat.example"
+    assert httpx2.get(f"{server.url}/v1/models", headers=origin).headers["access-control-allow-origin"]
+    other = httpx2.get(f"{server.url}/v1/models", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_clients_word_opens_no_file_and_no_address(server: Server) -> None:
+    import parlant_local
+
+    tiny = Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf"
+    with httpx2.Client(base_url=server.url) as http:
+        for name in (str(tiny), f"file://{tiny}", "../../etc/passwd", "/etc/passwd", "https://127.0.0.1:9/x.gguf"):
+            for path in ("/v1/chat/completions", "/models/load", "/models/unload"):
+                answer = http.post(path, json={"model": name, "messages": [{"role": "user", "content": "x"}]})
+                assert answer.status_code == 404, f"{path} {name}: {answer.text}"
+        for name in (
+            str(tiny),
+            "https://127.0.0.1:9/x.gguf",
+            "127.0.0.1:9/ns/name:tag",
+            "registry.example.com/ns/name:tag",
+        ):
+            answer = http.post("/models", json={"model": name})
+            assert answer.status_code == 400, f"{name}: {answer.text}"
+            assert "Hugging Face hub" in answer.json()["error"]["message"]
+
+
+def test_sizes_are_limited(start: Callable[..., Server]) -> None:
+    limits = {
+        "BODY_MB": "0.01",
+        "MESSAGES": "2",
+        "MESSAGE_CHARACTERS": "100",
+        "MAX_TOKENS": "20",
+        "CHOICES": "2",
+        "TEXTS": "2",
+    }
+    server = start(environment={f"PARLANT_LOCAL_LIMITS__{name}": value for name, value in limits.items()})
+
+    def chat(**change: Any) -> httpx2.Response:
+        body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2} | change
+        return httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+
+    def code(answer: httpx2.Response) -> tuple[int, str]:
+        return answer.status_code, answer.json()["error"]["code"]
+
+    assert chat().status_code == 200
+    assert code(chat(messages=[{"role": "user", "content": "x" * 20_000}])) == (413, "request_too_large")
+    assert code(chat(messages=[{"role": "user", "content": "x" * 101}])) == (400, "text_too_long")
+    assert code(chat(messages=[{"role": "user", "content": "x"}] * 3)) == (400, "too_many_messages")
+    assert code(chat(max_tokens=21)) == (400, "max_tokens_too_large")
+    assert code(chat(n=3)) == (400, "too_many_choices")
+    assert chat(max_tokens=None).json()["usage"]["completion_tokens"] <= 20
+
+    def drip() -> Iterator[bytes]:  # no length is announced
+        yield b'{"prompt": "'
+        for _ in range(20):
+            yield b"x" * 1000
+        yield b'"}'
+
+    streamed = httpx2.post(f"{server.url}/v1/completions", content=drip(), headers={"content-type": "application/json"})
+    assert code(streamed) == (413, "request_too_large")
+    many = httpx2.post(f"{server.url}/v1/embeddings", json={"input": ["a", "b", "c"]})
+    assert code(many) == (400, "too_many_inputs")
+
+
+def test_rates_are_limited_per_key() -> None:
+    now = 0.0
+    limiter = Limiter(LimitSettings(requests_per_minute=2, concurrent_requests=1), clock=lambda: now)
+
+    def one(client: str) -> None:
+        with limiter.request(client):
+            pass
+
+    one("anna")
+    one("anna")
+    with pytest.raises(Refused) as caught:
+        one("anna")
+    assert caught.value.problem.status == 429
+    assert caught.value.problem.headers["retry-after"] == "30"
+    one("ben")
+    now += 30
+    one("anna")
+    with limiter.request("ben"), pytest.raises(Refused, match="at once"):
+        one("ben")
+    now += 60
+    one("ben")
+
+
+async def test_clients_are_told_when_to_come_back(start: Callable[..., Server]) -> None:
+    server = start(environment={"PARLANT_LOCAL_LIMITS__CONCURRENT_REQUESTS": "1"})
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+        body = {"prompt": "Once upon a time", "max_tokens": 200, "temperature": 5}
+        answers = await asyncio.gather(*(http.post("/v1/completions", json=body) for _ in range(4)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert refused[0].json()["error"]["type"] == "rate_limit_error"
+
+
+def test_each_request_has_an_id_and_no_content_is_logged(locked: Server) -> None:
+    secret = "the-customer-said-this"
+    headers = {"authorization": f"Bearer {KEY}", "x-request-id": "mine-42"}
+    body = {"messages": [{"role": "user", "content": secret}], "max_tokens": 2}
+    answer = httpx2.post(f"{locked.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
+    assert answer.headers["x-request-id"] == "mine-42"
+    bad = httpx2.post(f"{locked.url}/v1/chat/completions", json={"messages": [{"role": secret}]}, headers=headers)
+    assert bad.status_code == 422
+    assert secret not in bad.text
+    made_up = httpx2.get(f"{locked.url}/health", headers={"x-request-id": "bad id!"})
+    assert made_up.headers["x-request-id"].startswith("req-")
+    lines = [line for line in locked.log if line.get("request_id") == "mine-42"]
+    assert {line["status"] for line in lines if "status" in line} == {200, 422}
+    assert {line["client"] for line in lines if "client" in line} == {"anna"}
+    assert secret not in locked.raw
+
+
+def test_content_is_logged_only_where_the_owner_asks(start: Callable[..., Server]) -> None:
+    server = start(environment={"PARLANT_LOCAL_LOGGING__CONTENT": "true"})
+    body = {"messages": [{"role": "user", "content": "log-me-please"}], "max_tokens": 2}
+    httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    for _ in range(50):
+        if "log-me-please" in server.raw:
+            return
+        asyncio.run(asyncio.sleep(0.1))
+    raise AssertionError(json.dumps(server.log[-3:]))

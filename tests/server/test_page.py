@@ -1,0 +1,229 @@
+"""The page in a real browser: it chats, stops, switches, downloads, shows what goes on, and needs no network."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from .browser import CHROMIUM, Browser
+from .conftest import TINY, Server
+from .slow_hub import SlowHub
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
+ROOT = Path(__file__).parent.parent.parent
+SHOTS = ROOT / "docs" / "screenshots"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Browser]:
+    browser.resize(1200, 800)
+    browser.open("about:blank")
+    browser.problems.clear()  # of the page before, whose server may have ended
+    browser.open(f"{server.url}/")
+    browser.wait("document.documentElement.dataset.ready")
+    browser.run("(localStorage.clear(), sessionStorage.clear())")
+    yield browser
+    assert browser.problems == []
+
+
+def shot(page: Browser, name: str) -> None:
+    """Kept under docs/ where the environment asks for it."""
+    if os.environ.get("PARLANT_LOCAL_SCREENSHOTS"):
+        time.sleep(0.3)
+        page.screenshot(SHOTS / f"{name}.png")
+
+
+def ask(page: Browser, text: str) -> None:
+    page.type("#message", text)
+    page.press("Enter")
+
+
+def test_a_question_is_answered_as_it_is_written(page: Browser) -> None:
+    ask(page, "What is the capital of France?")
+    page.wait("document.querySelector('.turn.assistant > div')?.innerText.length > 5")
+    page.wait("!document.querySelector('#send').hidden")
+    assert page.text(".turn.user").endswith("What is the capital of France?")
+    assert re.search(r"\d+ tokens · [\d.,]+ tokens/s", page.text("#speed"))
+    shot(page, "chat")
+
+
+def test_stop_ends_an_answer_and_the_model_stops_too(page: Browser, server: Server) -> None:
+    page.run("document.querySelector('#options').open = true")
+    # Sampling so hot that it hardly ever ends by itself.
+    page.type("#temperature", "5")
+    page.type("#max_tokens", "1800")
+    before = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]["cancelled"]
+    for _ in range(5):  # an answer may end on its own before it is stopped
+        page.click("#clear")
+        ask(page, "Tell me a very long story.")
+        page.wait("document.querySelector('.turn.assistant > div')?.innerText.length > 3")
+        if page.run("(document.querySelector('#stop').click(), true)") and page.wait(
+            "document.querySelector('#speed').innerText"
+        ).startswith("stopped"):
+            break
+    assert page.text("#speed").startswith("stopped")
+    for _ in range(100):
+        now = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]
+        if now["cancelled"] > before and not now["running"]:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"The model went on: {now}")
+
+
+def test_another_model_can_be_chosen(browser: Browser, start: Callable[..., Server], tmp_path: Path) -> None:
+    config = tmp_path / "two.yml"
+    config.write_text(f"models:\n  second:\n    model: {TINY}\n    n_ctx: 512\n")
+    second = start("--model", TINY, "--config", str(config))
+    browser.open(f"{second.url}/")
+    browser.wait("document.documentElement.dataset.ready")
+    assert browser.run("[...document.querySelector('#model').options].map((o) => o.value)") == ["second", TINY]
+    browser.run("(() => { const s = document.querySelector('#model'); s.value = 'second';"
+                " s.dispatchEvent(new Event('change')); })()")  # fmt: skip
+    ask(browser, "Hello")
+    browser.wait("document.querySelector('.turn.assistant') && !document.querySelector('#send').hidden")
+    used = httpx2.get(f"{second.url}/api/status").json()["models"]
+    assert used["second"]["engine"]["finished"] >= 1
+
+
+def test_a_model_is_loaded_and_unloaded(page: Browser) -> None:
+    page.click("#tab-models")
+    page.activate(f'[aria-label="Unload {TINY}"]')
+    page.activate(f'[aria-label="Load {TINY}"]')
+    page.wait(f"""document.querySelector('[aria-label="Unload {TINY}"]')""")
+    shot(page, "models")
+
+
+def test_a_download_shows_how_far_it_is_and_can_be_cancelled(browser: Browser, start: Callable[..., Server]) -> None:
+    with SlowHub() as hub:
+        second = start(environment={"HF_ENDPOINT": hub.url})
+        browser.open(f"{second.url}/#models")
+        browser.wait("document.documentElement.dataset.ready")
+        browser.type("#reference", "someone/slow-GGUF:Q8_0")
+        browser.press("Enter")
+        browser.wait("document.querySelector('.download progress')?.value > 0")
+        shot(browser, "download")
+        browser.activate('.download button[aria-label^="Cancel"]')
+        browser.wait("document.querySelector('.download').innerText.includes('cancelled')")
+        listed = httpx2.get(f"{second.url}/models").json()
+        assert [item["state"] for item in listed["downloads"]] == ["cancelled"]
+        assert [item["status"]["value"] for item in listed["data"]] == ["unloaded", "incomplete"] or [
+            item["status"]["value"] for item in listed["data"]
+        ] == ["unloaded"]
+
+
+def test_a_chart_moves_while_the_model_works(page: Browser, server: Server) -> None:
+    page.click("#tab-status")
+    line = "document.querySelector('[data-chart=throughput] polyline').getAttribute('points')"
+    before = page.wait(line)
+    for _ in range(3):
+        httpx2.post(
+            f"{server.url}/v1/completions", json={"prompt": "Once", "max_tokens": 64, "temperature": 2}, timeout=60
+        )
+    page.wait(f"{line} !== {before!r}")
+    page.wait("parseFloat(document.querySelector('[data-chart=throughput] b').innerText) > 0")
+    assert TINY in page.text("#engine-rows")
+    shot(page, "status")
+
+
+def test_what_a_model_writes_is_never_read_as_html(page: Browser) -> None:
+    script = """import('./page/markdown.js').then(({ markdown }) => {
+        const box = document.createElement('div');
+        box.append(markdown(TEXT));
+        return box.innerHTML;
+    })"""
+
+    def shown(text: str) -> str:
+        import json
+
+        return str(page.run(script.replace("TEXT", json.dumps(text))))
+
+    assert "<img" not in shown('<img src=x onerror="window.hacked=1">')
+    assert "<script" not in shown("```\n<script>window.hacked = 1</script>\n```")
+    assert "href" not in shown("[click](javascript:window.hacked=1) [data](data:text/html,x)")
+    assert "&lt;b&gt;" in shown("**<b>bold</b>**")
+    assert shown("**bold** and `code`") == "<p><strong>bold</strong> and <code>code</code></p>"
+    assert shown("1. one\n2. two\n   - three").startswith('<ol start="1"><li>one</li><li>')
+    assert "<td>2</td>" in shown("| a | b |\n|---|---|\n| 1 | 2 |")
+    assert page.run("window.hacked === undefined")
+
+
+def test_thoughts_are_folded_away(browser: Browser, start: Callable[..., Server], tmp_path: Path) -> None:
+    from tests.support.gguf_models import qwen3
+
+    model = qwen3(tmp_path / "thinker.gguf", n_ctx=1024)
+    second = start("--model", str(model))
+    browser.open(f"{second.url}/")
+    browser.wait("document.documentElement.dataset.ready")
+    browser.run("document.querySelector('#reasoning').value = 'on'")
+    browser.type("#max_tokens", "40")
+    ask(browser, "Think")
+    browser.wait("document.querySelector('.turn details:not([hidden])')")
+    assert browser.run("document.querySelector('.turn details').open") is False
+
+
+def test_the_keyboard_reaches_everything_and_screen_readers_are_told(page: Browser) -> None:
+    page.run("document.querySelector('#tab-chat').focus()")
+    for name in ("models", "status", "switcher"):
+        page.press("ArrowRight")
+        assert page.run("document.activeElement.id") == f"tab-{name}"
+        assert page.run(f"!document.querySelector('#{name}').hidden")
+    shot(page, "switcher")
+    page.press("Home")
+    told = page.accessibility()
+    for role in ("button", "textbox", "combobox", "tab", "log", "spinbutton"):
+        for node in told:
+            if node["role"] == role:
+                assert node["name"], f"a {role} has no name"
+    assert {"role": "log", "name": "Conversation"} in told
+    assert page.run("document.documentElement.lang") == "en"
+
+
+def test_it_fits_a_phone_and_the_night(page: Browser) -> None:
+    page.resize(380, 720, phone=True, dark=True)
+    for name in ("models", "status", "switcher", "chat"):
+        page.click(f"#tab-{name}")
+        assert page.run("document.documentElement.scrollWidth <= 380"), f"{name} is too wide"
+    ask(page, "Hello")
+    page.wait("!document.querySelector('#send').hidden && document.querySelector('.turn.assistant')")
+    assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(23, 24, 26)"
+    shot(page, "phone-dark")
+
+
+@pytest.mark.parametrize(
+    ("path", "sign"), [("docs", "#operations-chat-chat_completions_v1_chat_completions_post"), ("redoc", ".redoc-wrap")]
+)
+def test_the_api_is_described_without_a_network(browser: Browser, server: Server, path: str, sign: str) -> None:
+    browser.problems.clear()
+    browser.open(f"{server.url}/{path}")
+    browser.wait(f"document.querySelector({sign!r})", seconds=60)
+    assert [problem for problem in browser.problems if "cdn.redoc.ly" not in problem] == []
+
+
+def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Browser, start: Callable[..., Server], tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("me:correct-horse-battery\n")
+    second = start("--model", TINY, "--api-key-file", str(keys))
+    browser.open(f"{second.url}/")
+    browser.wait("document.querySelector('#login').open")
+    browser.type("#key", "wrong-key-wrong-key")
+    browser.press("Enter")
+    browser.wait("document.querySelector('#login').open && document.querySelector('#login-note').innerText")
+    browser.type("#key", "correct-horse-battery")
+    browser.press("Enter")
+    browser.wait("document.documentElement.dataset.ready && document.querySelector('#model').options.length")
+    assert "correct-horse-battery" not in second.raw
+    assert browser.run(
+        "localStorage.length === Object.keys(localStorage).length && !JSON.stringify(localStorage).includes('horse')"
+    )
