@@ -53,6 +53,15 @@ async def test_a_text_that_is_too_long_is_an_error_unless_it_may_be_cut_which_is
     assert float(cut.vectors[1] @ same.vectors[0]) == pytest.approx(1, abs=1e-5)
 
 
+async def test_a_cut_text_of_a_model_without_a_closing_token_is_its_beginning(engine_of: MakeEngine) -> None:
+    engine = engine_of("llama", n_ctx=64)
+    text = await engine.detokenize((await engine.tokenize("fox " * 80))[:64])
+    cut = await engine.embed([text + " and more of it"], truncate=True)
+    whole = await engine.embed([text])
+    assert (cut.truncated, cut.tokens, whole.tokens) == ((0,), (64,), (64,))
+    assert float(cut.vectors[0] @ whole.vectors[0]) == pytest.approx(1, abs=1e-5)
+
+
 async def test_relevance_comes_from_a_cross_encoder_or_from_vectors(engine_of: MakeEngine) -> None:
     documents = ["the lazy dog", "customer agent guideline", "fox"]
     cross = engine_of("reranker")

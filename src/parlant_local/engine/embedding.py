@@ -91,6 +91,10 @@ class EmbeddingContext:
 
     def tokens_of(self, texts: Sequence[str], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
         """Token lists with the vocabulary's special tokens, and the indices of those that were cut."""
+        with self._model.held():
+            return self._tokens_of(texts, truncate=truncate)
+
+    def _tokens_of(self, texts: Sequence[str], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
         lists, cut = [], []
         for index, text in enumerate(texts):
             tokens = self._model.tokenize(text, add_special=True)
@@ -104,15 +108,19 @@ class EmbeddingContext:
                         available=self.max_tokens,
                         hint="Split it, or ask for truncation.",
                     )
-                # Keeps the closing token (SEP, EOS) that the model expects.
-                tokens = [*tokens[: self.max_tokens - 1], tokens[-1]]
+                # Keeps the closing token (SEP, EOS) where the model expects one.
+                closing = tokens[-1:] if self._model.is_control(tokens[-1]) else []
+                tokens = tokens[: self.max_tokens - len(closing)] + closing
                 cut.append(index)
             lists.append(tokens)
         return lists, cut
 
     def pair(self, query: str, document: str) -> list[int]:
         """Query and document as one sequence, the way cross-encoders are trained."""
-        model = self._model
+        with self._model.held() as model:
+            return self._pair(model, query, document)
+
+    def _pair(self, model: LoadedModel, query: str, document: str) -> list[int]:
         sep = int(self._lib.llama_vocab_sep(model.vocab))
         first = model.tokenize(query, add_special=False)
         second = model.tokenize(document, add_special=False)
