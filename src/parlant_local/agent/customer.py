@@ -68,7 +68,7 @@ class Customer:
         """Posts ``text`` and waits until the agent is done with it, however long an honest model takes."""
         started = time.monotonic()
         await self.post(text)
-        said: list[Mapping[str, Any]] = []
+        first = self._offset
         cancelled: set[str] = set()
         problem, done = "", False
         while not done:
@@ -76,19 +76,25 @@ class Customer:
                 self._offset = event.offset + 1
                 data = event.data if isinstance(event.data, Mapping) else {}
                 status = data.get("status") if event.kind == "status" else None
-                if event.kind == "message" and event.source == "ai_agent":
-                    said.append(data)
-                elif status == "cancelled":  # an older turn, which this message interrupted
+                if status == "cancelled":  # an older turn, which this message interrupted
                     cancelled.add(event.trace_id)
                 elif status == "error":
                     problem, done = _reason(data), True
                 elif status == "ready" and event.trace_id not in cancelled:
                     done = done or _completed(data)
+        said = await self._said_since(first)
         preambles = [_text(data) for data in said if _is_preamble(data)]
         replies = [text for data in said if not _is_preamble(data) and (text := _text(data))]
         if not replies and not problem:
             problem = "the agent fell silent"
         return Turn(text, tuple(preambles), tuple(replies), tuple(said), time.monotonic() - started, problem)
+
+    async def _said_since(self, offset: int) -> list[Mapping[str, Any]]:
+        """The agent's messages, read when they are complete: a streamed one is its first words when it first shows."""
+        events = await self._client.sessions.list_events(
+            self._session_id, min_offset=offset, kinds="message", source="ai_agent", wait_for_data=0
+        )
+        return [event.data for event in events if isinstance(event.data, Mapping)]
 
     async def _events(self) -> list[Any]:
         from parlant.client.core.api_error import ApiError
