@@ -11,8 +11,9 @@ from parlant.core.nlp.moderation import CustomerModerationContext, ModerationChe
 from parlant_local.backends.base import ModelInfo
 from parlant_local.errors import InvalidOutputError
 from parlant_local.messages import ChatReply, TokenLogprob
-from parlant_local.nlp import ModelSwitcher
+from parlant_local.nlp import LlamaService, LocalNLPService, ModelSwitcher
 from parlant_local.nlp.guards import GUARDS, guard_of, read_verdict
+from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.observability import NullLogger
 from tests.backends.fakes.http import Fault
 from tests.backends.fakes.ollama_server import FakeOllama
@@ -23,7 +24,7 @@ from .conftest import Configure
 LLAMA_GUARD = next(guard for guard in GUARDS if guard.name == "llama-guard")
 
 
-async def moderate(service: ModelSwitcher, message: str) -> ModerationCheck:
+async def moderate(service: LocalNLPService, message: str) -> ModerationCheck:
     moderation = await service.get_moderation_service()
     assert not isinstance(moderation, NoModeration)
     return await moderation.moderate_customer(CustomerModerationContext(session=None, message=message))  # type: ignore[arg-type]  # not looked at
@@ -127,6 +128,8 @@ def test_a_verdict_in_other_words_is_an_error() -> None:
 async def test_openais_endpoint_scores_by_category(configure: Configure, vllm: FakeOpenAI) -> None:
     endpoints = {"openai": {"base_url": vllm.base_url}}
     settings = configure(**{"moderation.mode": "openai", "endpoints": endpoints})
+    plain = LlamaService(model_id=SHIPPED_MODEL_ID, settings=settings, logger=NullLogger())
+    assert (await moderate(plain, "hello")).tags == ["violence"]
     service = ModelSwitcher(default_model_id="ollama/m", settings=settings, logger=NullLogger())
     check = await moderate(service, "hello")
     assert (check.flagged, check.tags) == (True, ["violence"])

@@ -182,7 +182,9 @@ async def test_a_model_in_this_process_is_swapped_out_and_its_memory_given_back(
     assert await _model(generator) == SHIPPED_MODEL_ID
     assert {item.id for item in service.list_available_models() if item.loaded} == {SHIPPED_MODEL_ID}
     slow = [asyncio.ensure_future(_model(generator)) for _ in range(4)]
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while service._routed._pool.in_use[SHIPPED_MODEL_ID] < len(slow):
+            await asyncio.sleep(0.001)
     engine: Any = service._routed._pool.peek(SHIPPED_MODEL_ID)
     service.set_model("ollama/m")
     assert await _model(generator) == "ollama/m"

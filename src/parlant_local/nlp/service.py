@@ -16,12 +16,13 @@ from parlant.core.tracer import Tracer
 from typing_extensions import override
 
 from parlant_local.backends.base import Backend
-from parlant_local.errors import ConfigurationError, ParlantLocalError
+from parlant_local.errors import ParlantLocalError
 from parlant_local.nlp.calls import Core
+from parlant_local.nlp.collaborators import openai_moderator
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
-from parlant_local.nlp.guards import GuardModeration, guard_of
+from parlant_local.nlp.guards import GuardModeration, OpenAIModeration, guard_of
 from parlant_local.nlp.host import Host, configuration_error
 from parlant_local.nlp.lifecycle import Loadable, Once, close_with
 from parlant_local.nlp.moderation import ModelModeration, NoVerdict
@@ -156,7 +157,7 @@ class LocalNLPService(NLPService):
         if settings.mode == "none":
             return NoVerdict(self._host, "moderation.mode is none.")
         if settings.mode == "openai":
-            return self._make_openai_moderation()
+            return OpenAIModeration(self._host, openai_moderator(self._core.settings, self.logger), settings)
         if settings.mode == "auto" and self._guard_backend is None and is_shipped_model(self._core.model_id):
             return NoVerdict(
                 self._host,
@@ -166,13 +167,6 @@ class LocalNLPService(NLPService):
             return GuardModeration(self._host, judge, guard, settings)
         self.logger.info(f"{judge.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
         return ModelModeration(self._host, judge, settings)
-
-    def _make_openai_moderation(self) -> ModerationService:
-        """Overridden where a service has an endpoint that moderates."""
-        raise ConfigurationError(
-            "moderation.mode=openai needs a service with an OpenAI endpoint.",
-            hint="Use moderation.mode=model with moderation.model, or OpenAIService.",
-        )
 
 
 def is_shipped_model(model_id: str) -> bool:

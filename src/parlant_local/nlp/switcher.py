@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from parlant.core.nlp.generation import SchematicGenerator, StreamingTextGenerator, T
-from parlant.core.nlp.moderation import ModerationService
 from parlant.core.nlp.service import ModelSize, SchematicGeneratorHints, StreamingTextGeneratorHints
 from pydantic import ValidationError
 from typing_extensions import override
@@ -19,10 +18,8 @@ from parlant_local.nlp.collaborators import (
     embedding_backend,
     guard_backend,
     host_logger,
-    openai_moderator,
     remote_budget,
 )
-from parlant_local.nlp.guards import OpenAIModeration
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
@@ -189,11 +186,6 @@ class ModelSwitcher(LocalNLPService):
     def stats(self) -> Mapping[str, Mapping[str, Any]]:
         """Per schema as :class:`LocalNLPService` has it, and what the switcher saw under ``switcher``."""
         return {**super().stats(), "switcher": self._routed.stats()}
-
-    @override
-    def _make_openai_moderation(self) -> ModerationService:
-        settings = self._core.settings
-        return OpenAIModeration(self._host, openai_moderator(settings, self.logger), settings.moderation)
 
     def _observe(self, record: CallRecord) -> None:
         """Every attempt on the host's trace: which model, why it, and how it went; never content."""
