@@ -150,7 +150,9 @@ async def test_hundreds_of_prompts_and_schemas_agree_with_a_plain_run(
     """The long version: every documented question, and every schema over thirty of them, in both layouts."""
     prompts = [f"<|im_start|>user\n{i['question']}<|im_end|>\n<|im_start|>assistant\n" for i in promised["questions"]]
     run = plain("tiny")
-    engine = engine_of("tiny", n_seq_max=8, unified_kv=unified, prefix_dir=tmp_path, prefix_min_tokens=8)
+    engine = engine_of(
+        "tiny", n_seq_max=8, unified_kv=unified, prefix_dir=tmp_path, prefix_min_tokens=8, max_queue=1000
+    )
     noise = _noise(run, _SYSTEM)
     differences = _differences(run, prompts, await _answers(engine, prompts, max_tokens=32), max_tokens=32)
     total = len(prompts)
