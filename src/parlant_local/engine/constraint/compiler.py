@@ -15,7 +15,6 @@ from parlant_local.engine.constraint.keywords import OWN
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.constraint.shortest import longest_way_home
 from parlant_local.engine.model import LoadedModel
-from parlant_local.engine.native import library
 from parlant_local.engine.requests import AnyJson, Choices, Constraint, Grammar, JsonSchema, Regex
 from parlant_local.errors import SchemaError
 
@@ -117,14 +116,7 @@ class ConstraintCompiler:
     def tokenizer(self) -> Any:
         """llguidance's view of the vocabulary; 0.2-0.9 s to make, once."""
         if self._tokenizer is None:
-            library()
-            from llguidance.llamacpp import lltokenizer_from_vocab
-
-            model = self._model
-            ends = sorted(model.end_tokens) or [model.eos]
-            # The first one is what a finished grammar asks for.
-            ends.sort(key=lambda token: (token != model.eot, token != model.eos))
-            self._tokenizer = lltokenizer_from_vocab(model.vocab, eos_token=ends)
+            self._tokenizer = grammar_tokenizer(self._model)
         return self._tokenizer
 
 
