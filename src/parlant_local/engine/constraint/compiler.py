@@ -14,6 +14,7 @@ from parlant_local.engine.constraint.closing import any_object, close_schema
 from parlant_local.engine.constraint.keywords import OWN
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.constraint.shortest import longest_way_home
+from parlant_local.engine.constraint.vocabulary import grammar_tokenizer
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.requests import AnyJson, Choices, Constraint, Grammar, JsonSchema, Regex
 from parlant_local.errors import SchemaError
