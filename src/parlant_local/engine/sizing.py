@@ -69,11 +69,16 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         )
     unified = settings.unified_kv
     if unified is None:
-        unified = on_gpu or per_token * n_ctx * n_seq > available * _SPLIT_SHARE
+        unified = on_gpu or settings.kv_tokens is not None or per_token * n_ctx * n_seq > available * _SPLIT_SHARE
     if unified:
         cells = max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL), int(fits)))
     else:
         cells = n_ctx * n_seq
+        if settings.kv_tokens is not None:
+            messages.append(
+                f"engine.kv_tokens is not used: a split cache gives each of {n_seq} sequences {n_ctx} cells; "
+                "set engine.n_ctx and engine.n_seq_max, or engine.unified_kv."
+            )
     needed = estimate(cells)
     if needed.total > available and not on_gpu:
         raise InsufficientMemoryError(
