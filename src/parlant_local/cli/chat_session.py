@@ -121,6 +121,9 @@ class ChatSession:
                         self._turn(text)
                 except ParlantLocalError as error:
                     click.echo(f"error: {redact(str(error))}", err=True)
+                except KeyboardInterrupt:  # between two steps, where nothing was under way to be stopped
+                    self._drop_unanswered()
+                    whisper("\n(stopped)")
         except _Quit:
             pass
         finally:
@@ -140,7 +143,7 @@ class ChatSession:
             interrupted = True
         except ParlantLocalError as error:
             if not answer.content:
-                self._turns.pop()
+                self._drop_unanswered()
             if isinstance(error, ContextOverflowError):
                 error.hint += " /clear forgets the conversation."
             raise
@@ -151,13 +154,17 @@ class ChatSession:
             if said := "".join(answer.content):
                 self._turns.append(Message("assistant", said, reasoning="".join(answer.reasoning) or None))
             elif interrupted:
-                self._turns.pop()
+                self._drop_unanswered()
         if interrupted:
             whisper("(stopped)")
         elif answer.finish_reason == "length":
             whisper("(cut by max_tokens or the context)")
         if self._manner.show_stats and answer.usage is not None:
             whisper(self._speed(answer))
+
+    def _drop_unanswered(self) -> None:
+        if self._turns and self._turns[-1].role == "user":
+            self._turns.pop()
 
     async def _stream(self, answer: _Answer) -> None:
         assert self._backend is not None

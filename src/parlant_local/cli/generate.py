@@ -133,17 +133,19 @@ async def _stream(backend: LlamaCppBackend, text: str, system: str | None, raw: 
         backend.complete_stream(text, **options) if raw else backend.chat_stream(_conversation(text, system), **options)
     )
     calls: dict[int, list[str]] = {}
-    reason = None
+    reason, said = None, False
     async for chunk in chunks:
         if chunk.delta.reasoning:
             whisper(chunk.delta.reasoning, nl=False, err=True)
         if chunk.delta.content:
             click.echo(chunk.delta.content, nl=False)
             sys.stdout.flush()
+            said = True
         for call in chunk.delta.tool_calls:
             calls.setdefault(call.index, []).append((f"{call.name} " if call.name else "") + call.arguments)
         reason = chunk.finish_reason or reason
-    click.echo()
+    if said or not calls:
+        click.echo()
     for pieces in calls.values():
         click.echo("".join(pieces))
     if reason == "length":
