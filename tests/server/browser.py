@@ -120,7 +120,8 @@ class Browser:
         return found["result"].get("value")
 
     def wait(self, condition: str, seconds: float = 30) -> Any:
-        """Until the expression is true; its value."""
+        """Until the expression is true; its value (true for an element)."""
+        condition = f"(found => found instanceof Node ? true : found)({condition})"
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if value := self.run(condition):

@@ -1,4 +1,4 @@
-"""The catalogue tests' stand-in for the hub, with one large model that comes slowly."""
+"""The catalogue tests' stand-in for the hub, with one model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any
 
 _FAKES = Path(__file__).parent.parent / "catalog" / "fakes"
-RATE = 300_000
-"""Bytes per second."""
+SLOWLY = {"PARLANT_LOCAL_DOWNLOADS__MAX_RATE_MB": "0.2"}
+"""Environment with which the model takes twenty seconds."""
 
 
 def _fakes() -> Any:
@@ -23,21 +23,19 @@ def _fakes() -> Any:
         package = importlib.util.module_from_spec(spec)
         sys.modules["catalog_fakes"] = package
         spec.loader.exec_module(package)
-    return importlib.import_module("catalog_fakes.hub"), importlib.import_module("catalog_fakes.loopback")
+    return importlib.import_module("catalog_fakes.hub")
 
 
 class SlowHub:
-    """``someone/slow-GGUF`` has the shipped model's bytes; at this rate they take twenty seconds."""
+    """``someone/slow-GGUF`` has the shipped model's bytes."""
 
-    def __init__(self, rate: float | None = RATE) -> None:
+    def __init__(self) -> None:
         import parlant_local
 
-        hub, loopback = _fakes()
+        hub = _fakes()
         tiny = Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf"
         self._server = hub.FakeHub(with_cdn=False)
         self._server.add("someone/slow-GGUF", {"slow.Q8_0.gguf": tiny})
-        if rate is not None:
-            self._server.faults.append(loopback.Fault(rate=rate))
         self.url: str = self._server.url
 
     def __enter__(self) -> SlowHub:

@@ -76,7 +76,7 @@ class Context:
                 self.logger.error(f"{name} can't be loaded: {error}")
             finally:
                 self.preloading.discard(name)
-                self.events.tell("status", name)
+                self.events.tell("status", model=name)
 
     async def close(self) -> None:
         if self._preloader is not None:

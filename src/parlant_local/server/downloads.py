@@ -111,7 +111,7 @@ class Downloads:
         def progress(now: DownloadProgress) -> None:
             download.done, download.total = now.done, now.total
             download.rate, download.seconds_left = now.rate, now.seconds_left
-            self._events.tell("download", download.reference, **download.as_dict())
+            self._events.tell("download", **download.as_dict())
 
         try:
             model = await self._manager.download_model(text, progress=progress)
@@ -126,4 +126,4 @@ class Downloads:
         else:
             download.state, download.model = "done", model.id
             download.done = download.total = model.size
-        self._events.tell("download", download.reference, **download.as_dict())
+        self._events.tell("download", **download.as_dict())

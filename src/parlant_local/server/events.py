@@ -19,8 +19,8 @@ class Events:
         self._listeners: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._closed = False
 
-    def tell(self, kind: str, model: str, **facts: Any) -> None:
-        event = {"event": kind, "model": model, "time": round(time.time(), 3), **facts}
+    def tell(self, kind: str, **facts: Any) -> None:
+        event = {"event": kind, "time": round(time.time(), 3), **facts}
         self._put(event)
 
     def close(self) -> None:

@@ -52,11 +52,11 @@ async def load(body: ModelRequest, request: Request) -> Response:
     """Load a model now; answers when it is ready."""
     context = context_of(request)
     served = await context.models.find(body.model)
-    context.events.tell("status", served.name, status="loading")
+    context.events.tell("status", model=served.name, status="loading")
     try:
         await context.answered(request, context.models.load(body.model))
     finally:
-        context.events.tell("status", served.name, status=_status(context, served.key))
+        context.events.tell("status", model=served.name, status=_status(context, served.key))
     return JSONResponse({"success": True})
 
 
@@ -66,7 +66,7 @@ async def unload(body: ModelRequest, request: Request) -> Response:
     context = context_of(request)
     served = await context.models.find(body.model)
     unloaded = await context.models.unload(body.model)
-    context.events.tell("status", served.name, status="unloaded")
+    context.events.tell("status", model=served.name, status="unloaded")
     return JSONResponse({"success": True, "was_loaded": unloaded})
 
 
@@ -81,13 +81,13 @@ async def delete(model: str, request: Request) -> Response:
             raise ModelInUseError(f"{record.id} is answering.", hint="Wait until its requests are done.")
         await context.models.pool.unload(record.id)
     freed = await context.manager.delete_model(record.id)
-    context.events.tell("status", record.id, status="deleted")
+    context.events.tell("status", model=record.id, status="deleted")
     return JSONResponse({"success": True, "freed": freed})
 
 
 @router.get(
     "/models/sse",
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {}}}},
     response_class=Response,
 )
 async def events(request: Request) -> Response:

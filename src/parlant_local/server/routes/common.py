@@ -33,6 +33,6 @@ def stream_or(kind: str, description: str, schema: dict[str, Any]) -> dict[int |
     return {
         200: {
             "description": description,
-            "content": {"application/json": {"schema": schema}, kind: {"schema": {"type": "string"}}},
+            "content": {"application/json": {"schema": schema}, kind: {}},
         }
     }
