@@ -24,7 +24,10 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "agent": ("parlant_local.cli.agent:agent", "Run a Parlant server with a demonstration agent and its chat page."),
     "demo": ("parlant_local.cli.agent:demo", "Hold one conversation with a real Parlant server, print it and stop."),
     "chat": ("parlant_local.cli.chat:chat", "Talk to a model in the terminal."),
-    "generate": ("parlant_local.cli.generate:generate", "Answer one prompt from an argument, a file or standard input."),
+    "generate": (
+        "parlant_local.cli.generate:generate",
+        "Answer one prompt from an argument, a file or standard input.",
+    ),
     "embed": ("parlant_local.cli.vectors:embed", "Turn texts into vectors."),
     "rerank": ("parlant_local.cli.vectors:rerank", "Order documents by relevance to a query."),
     "render": ("parlant_local.cli.render:render", "Show the exact prompt and tokens of a conversation."),
@@ -45,10 +48,10 @@ _VERBS: Mapping[str, tuple[str, str]] = {
 
 
 class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return [verb for verb, (home, _) in _VERBS.items() if _exists(home)]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
         if cmd_name not in _VERBS:
             return None
         module, _, attribute = _VERBS[cmd_name][0].partition(":")
