@@ -65,7 +65,7 @@ class EngineSettings(Section):
     flash_attention: Literal["auto", "on", "off"] = "auto"
 
     unified_kv: bool | None = None
-    """One pool of cells for all sequences, or an equal share for each. None: by hardware, or as `bench --save` found."""
+    """One pool of cells for all sequences, or an equal share for each. None: one pool, or as `bench --save` found."""
 
     use_mmap: bool = True
     use_mlock: bool = False
