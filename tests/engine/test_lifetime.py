@@ -198,6 +198,24 @@ async def test_a_file_that_is_no_model_is_an_error_of_its_kind(made: Callable[[s
     assert issubclass(UnsupportedModelError, ModelLoadError)
 
 
+async def test_the_reason_of_a_failed_load_is_its_own_while_others_load(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    strange = tmp_path / "strange.gguf"
+    strange.write_bytes(made("llama").read_bytes().replace(b"llama", b"lrama"))
+
+    async def fails() -> None:
+        with pytest.raises(UnsupportedModelError, match="lrama"):
+            await LlamaEngine(strange, settings=settings_of(), logger=NullLogger()).load()
+
+    async def loads() -> None:
+        async with LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger()) as engine:
+            await engine.load()
+
+    for _ in range(5):
+        await asyncio.gather(*(task() for _ in range(4) for task in (fails, loads)))
+
+
 async def test_a_failed_load_may_be_tried_again(made: Callable[[str], Path], tmp_path: Path) -> None:
     path = tmp_path / "later.gguf"
     engine = LlamaEngine(path, settings=settings_of(), logger=NullLogger())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from parlant_local.errors import SettingsError
+from parlant_local.paths import user_path
 from parlant_local.settings import EndpointSettings
 
 __all__ = ["read_key"]
@@ -25,7 +25,7 @@ def read_key(name: str, endpoint: EndpointSettings) -> str | None:
             hint=f"Set {endpoint.api_key_env}, or remove endpoints.{name}.api_key_env.",
         )
     if endpoint.api_key_file:
-        path = Path(endpoint.api_key_file).expanduser()
+        path = user_path(endpoint.api_key_file)
         try:
             if path.stat().st_size > _MAX_KEY_BYTES:
                 raise SettingsError(f"The key file {path} of the endpoint {name!r} is too large to hold a key.")

@@ -18,6 +18,7 @@ from parlant_local.catalog.references import HubReference, OllamaReference
 from parlant_local.errors import CatalogError
 from parlant_local.gguf_info import read_header, sha256_file
 from parlant_local.observability import Logger
+from parlant_local.paths import user_path
 
 __all__ = ["Found", "find_in_hub_cache", "find_in_ollama_stores", "ollama_stores", "verified"]
 
@@ -34,7 +35,7 @@ def ollama_stores() -> list[Path]:
     """Where Ollama keeps models on this machine: OLLAMA_MODELS, the user's, the system service's."""
     given = os.environ.get("OLLAMA_MODELS")
     places = [
-        *([Path(given).expanduser()] if given else []),
+        *([user_path(given)] if given else []),
         Path.home() / ".ollama" / "models",
         Path("/usr/share/ollama/.ollama/models"),
         Path("/var/lib/ollama/.ollama/models"),

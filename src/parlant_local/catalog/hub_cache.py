@@ -9,6 +9,7 @@ from pathlib import Path
 
 from parlant_local.catalog.names import check_component, check_relative, inside
 from parlant_local.errors import CatalogError
+from parlant_local.paths import user_path
 
 __all__ = ["HUB_MARK", "CachedFile", "HubRepository", "cached_files", "environment_cache"]
 
@@ -21,7 +22,7 @@ def environment_cache() -> tuple[Path, bool]:
     """Where the cache is by today's environment (huggingface_hub looks only once), and whether a variable says so."""
     for name, tail in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
         if value := os.environ.get(name):
-            return Path(os.path.expandvars(value)).expanduser() / tail, True
+            return user_path(os.path.expandvars(value)) / tail, True
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "huggingface" / "hub", False
 

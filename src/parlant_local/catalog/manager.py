@@ -28,6 +28,7 @@ from parlant_local.catalog.speed import prefill_operations
 from parlant_local.errors import CatalogError, ModelInUseError, ModelNotFoundError, ReferenceError_, VerificationError
 from parlant_local.gguf_info import available_memory
 from parlant_local.observability import ConsoleLogger, Logger, NullLogger
+from parlant_local.paths import user_path
 from parlant_local.settings import Settings, load_settings
 
 __all__ = ["LocalModelManager"]
@@ -53,7 +54,7 @@ class LocalModelManager:
         self.logger: Logger = logger or ConsoleLogger("warning")
         self.settings = settings or load_settings()
         explicit = models_dir or self.settings.models_dir
-        self.models_dir = Path(explicit or self.settings.models_path).expanduser().absolute()
+        self.models_dir = user_path(explicit or self.settings.models_path).absolute()
         self._offline = bool(offline or self.settings.offline)
         self._index = ModelIndex(self.models_dir / "index")
         cache, told = environment_cache()
@@ -313,7 +314,7 @@ class LocalModelManager:
         refreshes its record. Raises :class:`InvalidModelError`, :class:`DiskSpaceError` (copying).
         """
         family = None if model_type is None else ModelType(model_type)
-        location = Path(path).expanduser().absolute()
+        location = user_path(path).absolute()
         return await asyncio.to_thread(self._register, location, name, family, copy)
 
     def _register(self, path: Path, name: str | None, family: ModelType | None, copy: bool) -> LocalModel:

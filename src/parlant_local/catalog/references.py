@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from parlant_local.catalog.names import check_component, check_relative
 from parlant_local.catalog.records import ModelSource
 from parlant_local.errors import ReferenceError_
+from parlant_local.paths import user_path
 
 __all__ = [
     "DEFAULT_REGISTRY",
@@ -189,7 +190,7 @@ def _path(text: str) -> Path:
         text = unquote(text.removeprefix("file:"))
         text = text.removeprefix("//localhost") if text.startswith("//localhost/") else text
         text = text.removeprefix("//") if text.startswith("///") else text
-    return Path(text).expanduser().absolute()
+    return user_path(text).absolute()
 
 
 def _parse_bare(text: str) -> Reference:

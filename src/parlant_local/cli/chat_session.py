@@ -20,6 +20,7 @@ from parlant_local.cli.options import whisper
 from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError
 from parlant_local.messages import Message, Timings, Usage, as_messages
 from parlant_local.observability import redact
+from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp import LlamaCppBackend
@@ -293,4 +294,4 @@ class _Quit(Exception):
 def _file(text: str, command: str) -> Path:
     if not text:
         raise BadRequestError(f"{command} needs a file name.")
-    return Path(text).expanduser()
+    return user_path(text)

@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from parlant_local.errors import BadRequestError
+from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp import LlamaCppBackend
@@ -156,7 +157,7 @@ def whisper(text: str, *, nl: bool = True, err: bool = False) -> None:
 def read_text(file: str) -> str:
     """A file's text; ``-`` is standard input."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+        data = sys.stdin.buffer.read() if file == "-" else user_path(file).read_bytes()
     except OSError as error:
         raise BadRequestError(f"{file} can't be read: {error.strerror}.") from None
     try:

@@ -41,6 +41,7 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import in_use, read_header, shard_paths
 from parlant_local.observability import ConsoleLogger, Logger
+from parlant_local.paths import user_path
 from parlant_local.settings import EngineSettings
 
 __all__ = ["LlamaEngine"]
@@ -63,7 +64,7 @@ class LlamaEngine:
         prefix_dir: Path | None = None,
         logger: Logger | None = None,
     ) -> None:
-        self.path = Path(model_path).expanduser()
+        self.path = user_path(model_path)
         self.settings = settings or EngineSettings()
         self._prefix_dir = prefix_dir
         self._logger: Logger = logger or ConsoleLogger("warning")
@@ -530,7 +531,7 @@ async def _on(worker: Worker, function: Callable[[], T]) -> T:
 
 def fingerprint(path: Path) -> str:
     """Tells files apart without reading gigabytes: size, time of change, and samples of the content."""
-    path = path.expanduser()
+    path = user_path(path)
     status = path.stat()
     digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
     with path.open("rb") as file:

@@ -13,6 +13,7 @@ from typing import Any
 
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
 from parlant_local.errors import EngineClosedError, InvalidModelError, ModelLoadError, UnsupportedModelError
+from parlant_local.paths import user_path
 from parlant_local.settings import EngineSettings
 
 __all__ = ["LoadedModel"]
@@ -46,7 +47,7 @@ class LoadedModel:
         self.lora: dict[str, float] = dict(settings.lora)
         try:
             for adapter in settings.lora:
-                handle = lib.llama_adapter_lora_init(pointer, os.fsencode(Path(adapter).expanduser()))
+                handle = lib.llama_adapter_lora_init(pointer, os.fsencode(user_path(adapter)))
                 if not handle:
                     raise ModelLoadError(
                         f"The LoRA adapter {adapter} could not be applied to {path.name}: {recent_log() or 'no reason given'}.",

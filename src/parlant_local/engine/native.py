@@ -15,7 +15,17 @@ _lock = threading.Lock()
 _library: Any = None
 _verbose = False
 _log_callback: Any = None  # llama.cpp keeps the pointer: this reference must live as long as the process
-_recent: list[str] = []  # the last lines of llama.cpp's own log: the reason when a load fails
+
+
+class _Recent(threading.local):
+    """The last lines of llama.cpp's own log: the reason when a load fails. It logs in the thread that asked, and engines
+    load and decode side by side: one thread's lines must not become, or wipe, another's reason."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+
+_recent = _Recent()
 
 
 def library() -> Any:
@@ -51,19 +61,19 @@ def set_verbose(verbose: bool) -> None:
 def _on_log(level: int, text: bytes, _data: Any) -> None:
     line = text.decode("utf-8", "replace")
     if level >= 3 or _verbose:  # GGML_LOG_LEVEL_WARN = 3, ERROR = 4
-        _recent.append(line.strip())
-        del _recent[:-20]
+        _recent.lines.append(line.strip())
+        del _recent.lines[:-20]
     if _verbose:
         os.write(2, text)
 
 
 def recent_log() -> str:
-    """The last warnings and errors of llama.cpp, on one line."""
-    return "; ".join(line for line in _recent[-4:] if line)
+    """The last warnings and errors that llama.cpp wrote in this thread, on one line."""
+    return "; ".join(line for line in _recent.lines[-4:] if line)
 
 
 def clear_log() -> None:
-    _recent.clear()
+    _recent.lines.clear()
 
 
 def system_info() -> str:

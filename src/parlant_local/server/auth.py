@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from parlant_local.errors import SettingsError
+from parlant_local.paths import user_path
 from parlant_local.settings import AuthSettings, ServerSettings
 
 __all__ = ["Keyring", "check_binding", "is_loopback", "presented_key"]
@@ -35,7 +36,7 @@ class Keyring:
             found.append(("environment", settings.api_key.get_secret_value()))
         if (path := settings.key_file) is not None:
             try:
-                lines = path.expanduser().read_text("utf-8").splitlines()
+                lines = user_path(path).read_text("utf-8").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
                 raise SettingsError(f"The key file {path} (auth.key_file) can't be read: {reason}.") from None

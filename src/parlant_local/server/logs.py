@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from parlant_local.errors import SettingsError
 from parlant_local.observability import redact
+from parlant_local.paths import user_path
 from parlant_local.settings import LoggingSettings
 
 __all__ = ["ServerLogger", "request_id"]
@@ -95,9 +96,9 @@ def _handler(settings: LoggingSettings, stream: TextIO | None) -> logging.Handle
     if settings.file is None:
         return logging.StreamHandler(stream or sys.stderr)
     try:
-        settings.file.expanduser().parent.mkdir(parents=True, exist_ok=True)
+        user_path(settings.file).parent.mkdir(parents=True, exist_ok=True)
         return RotatingFileHandler(
-            settings.file.expanduser(),
+            user_path(settings.file),
             maxBytes=int(settings.max_mb * 1024 * 1024),
             backupCount=settings.backups,
             encoding="utf-8",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -21,7 +24,10 @@ __all__ = ["serve"]
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises :class:`SettingsError` where it may not or can't listen."""
+    """Serves until SIGTERM or SIGINT, and leaves both ignored: a last Ctrl-C must not break the interpreter's own end.
+
+    Raises :class:`SettingsError` where it may not or can't listen.
+    """
     logger = ServerLogger(settings.logging, settings.log_level)
     app = create_app(settings, logger=logger)
     listener = _listen(settings)
@@ -74,6 +80,20 @@ class _Server(uvicorn.Server):
         self._app, self._seconds, self._logger = app, seconds, logger
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Without uvicorn's hand-over to the earlier handlers, between which and the end a signal would be deadly."""
+        if threading.current_thread() is not threading.main_thread():  # where no signals arrive
+            yield
+            return
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, self.handle_exit)
+        try:
+            yield
+        finally:
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, signal.SIG_IGN)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()

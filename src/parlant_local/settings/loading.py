@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from parlant_local.errors import SettingsError
+from parlant_local.paths import user_path
 from parlant_local.settings.tree import Settings
 
 __all__ = ["ENV_PREFIX", "config_path", "load_settings"]
@@ -25,10 +26,10 @@ _MAX_FILE_BYTES = 1024 * 1024
 def config_path(argument: Path | str | None = None) -> tuple[Path, str] | None:
     """The settings file to read and who named it, or None."""
     if argument is not None:
-        return Path(argument).expanduser(), "--config"
+        return user_path(argument), "--config"
     for name in _CONFIG_VARIABLES:
         if value := os.environ.get(name):
-            return Path(value).expanduser(), name
+            return user_path(value), name
     return None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parlant_local.errors import ModelNotFoundError
+from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp.prompts import PromptEncoder
@@ -39,7 +39,7 @@ def open_vocabulary(
     from parlant_local.engine.templates import ChatTemplate
     from parlant_local.gguf_info import read_header
 
-    path = Path(reference).expanduser()
+    path = user_path(reference)
     if path.is_file():
         read_header(path)  # a broken file ends here, before native code sees it
     else:

@@ -255,6 +255,7 @@ class FileFetch:
             return hashing.result()
         except BaseException:
             self._end_try()
+            hashing.abandon()
             raise
 
     def _receive_ranges(self, session: HttpSession, journal: Journal, descriptor: int, hashing: TrailingHash) -> None:

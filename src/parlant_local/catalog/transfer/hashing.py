@@ -36,19 +36,24 @@ class TrailingHash:
             raise self._error
         return self._digest.hexdigest(), self._git.hexdigest() if self._git else None
 
+    def abandon(self) -> None:
+        """Ends the thread, so that nothing holds the file. The ``stop`` event must be set."""
+        self.advance()
+        self._thread.join()
+
     def _run(self) -> None:
         buffer = bytearray(_PIECE)
         view, at = memoryview(buffer), 0
         try:
             with self._path.open("rb", buffering=0) as file:
                 while at < self._size:
+                    if self._stop.is_set():
+                        raise InterruptedError("The download was stopped.")
                     ready = self._frontier()
                     if ready <= at:
                         with self._more:
-                            if self._frontier() <= at:
+                            if self._frontier() <= at and not self._stop.is_set():
                                 self._more.wait(0.1)
-                        if self._stop.is_set():
-                            raise InterruptedError("The download was stopped.")
                         continue
                     count = file.readinto(view[: min(_PIECE, ready - at)]) or 0
                     self._digest.update(view[:count])

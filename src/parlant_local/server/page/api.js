@@ -16,7 +16,8 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
     if (body !== undefined) headers["content-type"] = "application/json";
     const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
     if (answer.status === 401) {
-      await login(key);
+      // Another request's dialog may have brought a new key meanwhile.
+      if (sessionStorage.getItem(KEY) === key) await login(key);
       continue;
     }
     if (!answer.ok) throw new ApiError(await reason(answer), answer.status);
@@ -65,10 +66,11 @@ let asking = null;
 
 /** Shows one dialog, however many requests wait for the key. */
 function login(refused) {
+  if (refused) document.getElementById("login-note").textContent = "That key is not known here.";
   asking ??= new Promise((resolve) => {
     const dialog = document.getElementById("login");
     const input = document.getElementById("key");
-    document.getElementById("login-note").textContent = refused ? "That key is not known here." : "";
+    if (!refused) document.getElementById("login-note").textContent = "";
     input.value = "";
     dialog.addEventListener("close", () => {
       if (input.value) sessionStorage.setItem(KEY, input.value.trim());
