@@ -63,7 +63,7 @@ async def test_three_turns_get_three_replies_and_nothing_goes_wrong(server: Runn
     assert all(turn.replies for turn in turns)
     assert [line for line in log if "NLP" in line or "Attempt" in line or "error" in line] == []
     total = server.service.stats()["total"]
-    assert (total["failed"], total["asked_again"], total["refused"]) == (0, 0, 0)
+    assert (total["failed"], total["rejected"], total["refused"]) == (0, 0, 0)
 
 
 async def test_a_strict_agent_says_only_approved_words_and_finds_some_that_fit(server: RunningServer) -> None:

@@ -43,6 +43,23 @@ class AgentIntentionProposerSchema(BaseModel):
     is_agent_intention: bool
 
 
+class KeptLogger:
+    def __init__(self) -> None:
+        self.lines: dict[str, list[str]] = {"debug": [], "info": [], "warning": [], "error": []}
+
+    def debug(self, message: str) -> None:
+        self.lines["debug"].append(message)
+
+    def info(self, message: str) -> None:
+        self.lines["info"].append(message)
+
+    def warning(self, message: str) -> None:
+        self.lines["warning"].append(message)
+
+    def error(self, message: str) -> None:
+        self.lines["error"].append(message)
+
+
 def service(backend: ScriptedBackend, **settings: Any) -> LocalNLPService:
     return LocalNLPService(backend, settings=Settings.load(None, **settings), logger=NullLogger())
 
@@ -228,7 +245,34 @@ async def test_the_same_prompt_again_counts_as_the_hosts_rejection() -> None:
     for _ in range(3):
         await generator.generate("?")
     await generator.generate("another")
-    assert local.stats()["Capital"]["asked_again"] == 2
+    assert local.stats()["Capital"]["rejected"] == 2
+
+
+async def test_a_call_that_brought_no_answer_may_be_made_again_without_counting_as_rejected() -> None:
+    backend = ScriptedBackend(answers={"Capital": script(BadRequestError("no"), '{"capital":"Paris"}')})
+    local = service(backend)
+    generator = await local.get_schematic_generator(Capital)
+    with pytest.raises(BadRequestError):
+        await generator.generate("?")
+    await generator.generate("?")
+    assert local.stats()["Capital"]["rejected"] == 0
+
+
+async def test_statistics_and_log_tell_what_tightening_did_per_schema() -> None:
+    logger = KeptLogger()
+    local = LocalNLPService(ScriptedBackend(), settings=Settings(), logger=logger)
+    generator = await local.get_schematic_generator(AgentIntentionProposerSchema)
+    await generator.generate(intention_prompt())
+    await generator.generate(intention_prompt())
+    counted = local.stats()["AgentIntentionProposerSchema"]
+    words = len("they greet you".split())  # what the scripted backend calls tokens
+    assert (counted["tightened"], counted["fixed_tokens"], counted["rejected"]) == (2, 2 * words, 1)
+    assert sum("was tightened: 3 of its" in line for line in logger.lines["debug"]) == 2
+    assert [line for line in logger.lines["warning"] if "rejected the last answer" in line]
+    await local.close()
+    assert logger.lines["info"][-1] == (
+        "AgentIntentionProposerSchema: 2 of 2 calls tightened, 6 tokens fixed by that, 1 answers rejected by Parlant."
+    )
 
 
 async def test_cancelling_a_call_cancels_the_work() -> None:

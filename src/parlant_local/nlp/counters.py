@@ -24,9 +24,11 @@ class SchemaCounter:
     cancelled: int = 0
     retried: int = 0
     """Answers asked for again here: cut by the token limit, or not valid."""
-    asked_again: int = 0
-    """Calls whose very prompt was answered before in the same session: the host rejected that answer."""
+    rejected: int = 0
+    """Answers that the host rejected, which shows when it asks the very same again in the same session."""
     tightened: int = 0
+    fixed_tokens: int = 0
+    """Tokens of the texts that tightening had fixed in the answers."""
     plain: int = 0
     """Calls whose prompt had nothing to tighten with, or was not understood."""
     refused: int = 0
@@ -45,7 +47,7 @@ class Counters:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._schemas: dict[str, SchemaCounter] = {}
-        self._prompts: OrderedDict[bytes, None] = OrderedDict()
+        self._answered: OrderedDict[bytes, None] = OrderedDict()
 
     def add(self, schema: str, **amounts: float) -> None:
         with self._lock:
@@ -63,17 +65,21 @@ class Counters:
             sampled_tokens=timings.sampled_tokens,
         )
 
-    def note_prompt(self, schema: str, session: str | None, prompt: str) -> None:
-        """Counts a prompt that was answered before, which is how the host's rejections show."""
-        key = blake2b(f"{schema}\0{session}\0{prompt}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    def was_answered(self, schema: str, session: str | None, prompt: str) -> bool:
+        """Whether an answer to this very prompt was given before, and so rejected by the host; counts that."""
         with self._lock:
-            if key in self._prompts:
-                self._schemas.setdefault(schema, SchemaCounter()).asked_again += 1
-                self._prompts.move_to_end(key)
-                return
-            self._prompts[key] = None
-            if len(self._prompts) > _REMEMBERED_PROMPTS:
-                self._prompts.popitem(last=False)
+            known = _key(schema, session, prompt) in self._answered
+            if known:
+                self._schemas.setdefault(schema, SchemaCounter()).rejected += 1
+            return known
+
+    def note_answered(self, schema: str, session: str | None, prompt: str) -> None:
+        key = _key(schema, session, prompt)
+        with self._lock:
+            self._answered[key] = None
+            self._answered.move_to_end(key)
+            if len(self._answered) > _REMEMBERED_PROMPTS:
+                self._answered.popitem(last=False)
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Schema name to its totals, and ``total`` over all."""
@@ -84,3 +90,7 @@ class Counters:
             for name, value in row.items():
                 total[name] += value
         return {**rows, "total": total}
+
+
+def _key(schema: str, session: str | None, prompt: str) -> bytes:
+    return blake2b(f"{schema}\0{session}\0{prompt}".encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from parlant_local.messages import ChatReply, Message, ResponseFormat, Usage
 from parlant_local.nlp.calls import Core, as_text, usage_info
 from parlant_local.nlp.schemas import AnswerType, answer_type
 from parlant_local.nlp.tightening import tighten
+from parlant_local.nlp.tightening.fixed import fixed_texts
 from parlant_local.nlp.tokenizer import BackendTokenizer
 
 __all__ = ["LocalSchematicGenerator"]
@@ -91,7 +93,9 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         """The content, all that it cost, and which model answered (behind a switcher, not always the same)."""
         text = as_text(prompt)
         options = self._core.options(answer.name, prompt, hints)
-        self._core.counters.note_prompt(answer.name, options.get("session"), text)
+        session = options.get("session")
+        if self._core.counters.was_answered(answer.name, session, text):
+            self.logger.warning(f"Parlant asks the same {answer.name} again: it rejected the last answer.")
         schema, tightened = self._schema(answer, prompt)
         messages = [Message.user(text)]
         spent = Usage()
@@ -102,7 +106,11 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
                 spent, counted = spent + reply.usage, True
                 if reply.finish_reason == "length":
                     raise TruncatedOutputError("", used=reply.usage.completion_tokens, limit=limit)
-                return answer.parse(reply.content), spent, reply.model
+                content = answer.parse(reply.content)
+                self._core.counters.note_answered(answer.name, session, text)
+                if tightened:
+                    await self._count_fixed(answer.name, schema, reply)
+                return content, spent, reply.model
             except (SchemaError, BadRequestError) as error:
                 if not tightened:
                     raise
@@ -144,6 +152,22 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             self.logger.debug(f"{answer.name} is not tightened: {outcome.problem}")
         self._core.counters.add(answer.name, **({"tightened": 1} if outcome.tightened else {"plain": 1}))
         return outcome.schema, outcome.tightened
+
+    async def _count_fixed(self, name: str, schema: Mapping[str, Any], reply: ChatReply) -> None:
+        texts = fixed_texts(schema, json.loads(reply.content))
+        if not texts:
+            return
+        try:
+            count = await self._core.backend.count_tokens("\n".join(texts))
+        except ParlantLocalError as error:
+            # The answer is whole; only its statistics are not.
+            self.logger.debug(f"What tightening fixed in {name} can't be counted: {error}")
+            return
+        self._core.counters.add(name, fixed_tokens=count)
+        self.logger.debug(
+            f"{name} was tightened: {count} of its {reply.usage.completion_tokens} tokens were fixed by that, "
+            f"{reply.timings.sampled_tokens} were sampled."
+        )
 
     async def _ask(
         self, messages: list[Message], schema: Mapping[str, Any], name: str, options: ChatOptions

@@ -120,9 +120,18 @@ class LocalNLPService(NLPService):
 
     async def close(self) -> None:
         """Give the backends' memory and connections back. The host never calls this; interpreter exit does."""
+        self._log_tightening()
         for backend in (self._core.backend, self._embedding_backend, self._guard_backend):
             if backend is not None:
                 await backend.close()
+
+    def _log_tightening(self) -> None:
+        for name, row in self._core.counters.snapshot().items():
+            if name != "total" and (row["tightened"] or row["rejected"]):
+                self.logger.info(
+                    f"{name}: {row['tightened']} of {row['calls']} calls tightened, {row['fixed_tokens']} tokens fixed by "
+                    f"that, {row['rejected']} answers rejected by Parlant."
+                )
 
     async def _prepared(self) -> None:
         try:
