@@ -37,6 +37,7 @@ from parlant.core.guidelines import Guideline, GuidelineContent, GuidelineId
 from parlant.core.loggers import LogLevel, StdoutLogger
 from parlant.core.meter import LocalMeter
 from parlant.core.services.indexing import journey_reachable_nodes_evaluation, relative_action_proposer
+from parlant.core.sessions import EventKind, EventSource
 from parlant.core.tracer import LocalTracer
 
 from parlant_local.nlp.schemas import answer_type
@@ -224,9 +225,26 @@ def _relative_action_text(proposer: Any, shot: Any) -> str:
         relative_action_proposer.build_node_wrappers = original
 
 
+def draft_events(expected: Any) -> list[Any]:
+    """The customer's message and the preamble that an example restates, as the host's events."""
+    said = {"message": expected.last_message_of_user}
+    sent = {"message": expected.response_preamble_that_was_already_sent}
+    return [
+        SimpleNamespace(kind=EventKind.MESSAGE, source=EventSource.CUSTOMER, offset=0, data=said),
+        SimpleNamespace(kind=EventKind.MESSAGE, source=EventSource.AI_AGENT, offset=1, data=sent),
+    ]
+
+
 def draft_cases() -> Iterator[Any]:
     for index, shot in enumerate(canned._draft_generation_baseline_shots):
-        prompt = PromptBuilder().add_section("canned-response-generator-output-format", "", {})
+        events = draft_events(shot.expected_result)
+        matches = [
+            SimpleNamespace(guideline=guideline(number, GuidelineContent(condition="", action=text)))
+            for number, text in enumerate(shot.expected_result.guidelines, start=1)
+        ]
+        printed = object.__new__(canned.CannedResponseGenerator)._get_draft_output_format(events, matches)
+        props = {"formatted_output_format": printed, "interaction_history": events}
+        prompt = PromptBuilder().add_section("canned-response-generator-output-format", "", props)
         yield pytest.param(type(shot.expected_result), prompt, dump(shot.expected_result), id=f"Draft-{index}")
 
 
@@ -289,6 +307,31 @@ def test_checks_must_be_complete_and_in_order(schema: Any, prompt: PromptBuilder
     assert not validator.is_valid({"checks": [*expected["checks"], expected["checks"][-1]]})
     if len(expected["checks"]) > 1:
         assert not validator.is_valid({"checks": expected["checks"][::-1]})
+
+
+@pytest.mark.parametrize("texts", [[], ['say "no"'], ["two\nlines", 'a", "b', '[x], "insights": ']])
+def test_a_draft_restates_what_its_prompt_prints_and_nothing_else(texts: list[str]) -> None:
+    """Texts that the host prints without escaping them."""
+    expected = canned.CannedResponseDraftSchema(
+        last_message_of_user="Hi",
+        guidelines=texts,
+        response_preamble_that_was_already_sent='He said "hey", ok',
+        response_body="Hello.",
+    )
+    events = draft_events(expected)
+    matches = [SimpleNamespace(guideline=guideline(1, GuidelineContent(condition="", action=text))) for text in texts]
+    printed = object.__new__(canned.CannedResponseGenerator)._get_draft_output_format(events, matches)
+    prompt = PromptBuilder().add_section(
+        "canned-response-generator-output-format",
+        "",
+        {"formatted_output_format": printed, "interaction_history": events},
+    )
+    schema = answer_type(canned.CannedResponseDraftSchema).schema
+    bound = tighten("CannedResponseDraftSchema", schema, prompt).schema["properties"]
+    constants = [item["const"] for item in bound["guidelines"].get("prefixItems", ())]
+    assert bound["guidelines"]["maxItems"] == len(constants)
+    assert '", "'.join(constants) == '", "'.join(texts)
+    assert bound["response_preamble_that_was_already_sent"] == {"const": 'He said "hey", ok'}
 
 
 def test_every_schema_with_shots_is_covered() -> None:

@@ -4,8 +4,10 @@ A draft whose optional ``response_body`` is null or missing is silence: no reply
 The prompt allows null in two cases: the interaction has no message yet (section
 ``canned-response-generator-draft-initial-message-instructions``), where it stays allowed, and a customer or guideline
 that asks not to be answered, which the prompt calls the only exception; that one is given up for replies that come.
-Section ``canned-response-generator-output-format`` carries the interaction's events and the guidelines whose restatement
-it prints; the host reads neither back.
+Section ``canned-response-generator-output-format`` carries the interaction's events and prints, in
+``formatted_output_format``, the customer's message, the guidelines and the preamble that the answer has to restate ("only
+replace those in <angle brackets>"); the host reads none of them back. Guidelines are printed escaped or not, the
+preamble never, so both are taken from between their keys.
 
 A strict preamble must be one of ``preamble_choices`` in section ``canned-response-strict-preamble-instructions``, word for
 word, or it is dropped; an empty one is an empty message.
@@ -13,18 +15,23 @@ word, or it is dropped; an empty one is an empty message.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from parlant.core.engines.alpha.prompt_builder import PromptBuilder
 
-from parlant_local.nlp.tightening.surgery import NotUnderstood, Schema, const, demand, enum, filled, properties
+from parlant_local.nlp.tightening.surgery import NotUnderstood, Schema, const, demand, enum, exactly, filled, properties
 
 __all__ = ["TIGHTENERS"]
 
 _DRAFT_FORMAT = "canned-response-generator-output-format"
 _DRAFT_INITIAL = "canned-response-generator-draft-initial-message-instructions"
 _STRICT_PREAMBLE = "canned-response-strict-preamble-instructions"
-_MAX_INSIGHTS = 3
+_GUIDELINES = re.compile(r'^ *"guidelines": \[(|".*?")\],\n *"insights": ', re.MULTILINE | re.DOTALL)
+_SENT_PREAMBLE = re.compile(
+    r'^ *"response_preamble_that_was_already_sent": "(.*?)",\n *"response_body": ', re.MULTILINE | re.DOTALL
+)
 
 
 def _draft(schema: Schema, prompt: PromptBuilder) -> None:
@@ -33,9 +40,20 @@ def _draft(schema: Schema, prompt: PromptBuilder) -> None:
     if _DRAFT_INITIAL in prompt.sections:
         raise NotUnderstood("the interaction has no message yet, so silence is a fair answer")
     filled(schema, "response_body")
-    last = _last_customer_message(prompt.sections[_DRAFT_FORMAT].props.get("interaction_history"))
+    props = prompt.sections[_DRAFT_FORMAT].props
+    last = _last_customer_message(props.get("interaction_history"))
     if last is not None:
         const(schema, "last_message_of_user", last)
+    _restated(schema, str(props.get("formatted_output_format", "")))
+
+
+def _restated(schema: Schema, printed: str) -> None:
+    """Bind the guidelines and the preamble as printed."""
+    known = properties(schema)
+    if (found := _GUIDELINES.search(printed)) is not None and "guidelines" in known:
+        known["guidelines"] = exactly([{"const": text} for text in _listed(found.group(1))])
+    if (found := _SENT_PREAMBLE.search(printed)) is not None and "response_preamble_that_was_already_sent" in known:
+        const(schema, "response_preamble_that_was_already_sent", found.group(1))
 
 
 def _last_customer_message(events: Any) -> str | None:
@@ -47,6 +65,14 @@ def _last_customer_message(events: Any) -> str | None:
             message = event.data["message"]
             return message if isinstance(message, str) else None
     return None
+
+
+def _listed(printed: str) -> list[str]:
+    """The texts of a printed list. Where it is no JSON, a text with a ``", "`` of its own comes in two parts."""
+    try:
+        return [str(text) for text in json.loads(f"[{printed}]")]
+    except ValueError:
+        return printed.removeprefix('"').removesuffix('"').split('", "')
 
 
 def _message(schema: Schema, prompt: PromptBuilder) -> None:

@@ -163,6 +163,8 @@ def by_answer(schema: Schema, name: str, *, when_true: Sequence[str]) -> Schema:
 
 def exactly(items: Sequence[Schema]) -> Schema:
     """An array of these items in this order, no more and no fewer."""
+    if not items:
+        return {"type": "array", "maxItems": 0}
     return {
         "type": "array",
         "prefixItems": list(items),
