@@ -42,6 +42,9 @@ from parlant.core.tracer import LocalTracer
 
 from parlant_local.nlp.schemas import answer_type
 from parlant_local.nlp.tightening import tighten
+from parlant_local.nlp.tightening.surgery import inlined
+
+from .scripted import ScriptedBackend
 
 NOW = datetime.now(UTC)
 LOGGER = StdoutLogger(LocalTracer(), LogLevel.CRITICAL)
@@ -158,14 +161,29 @@ def disambiguation_cases() -> Iterator[Any]:
         yield pytest.param(type(shot.expected_result), prompt, dump(shot.expected_result), id=f"Disambiguation-{index}")
 
 
+JOURNEY = SimpleNamespace(title="Journey", description="", id="j")
+
+
+def node_selection(shot: Any) -> Any:
+    made = object.__new__(journey_backtrack_node_selection.JourneyBacktrackNodeSelection)
+    made.__dict__.update(
+        _logger=LOGGER,
+        _context=context(),
+        _examined_journey=JOURNEY,
+        _journey_conditions=[],
+        _node_wrappers=shot.journey_nodes,
+        _previous_path=shot.previous_path,
+    )
+    return made
+
+
 def journey_cases() -> Iterator[Any]:
-    journey = SimpleNamespace(title="Journey", description="", id="j")
     for index, shot in enumerate(journey_next_step_selection._baseline_shots):
         made = object.__new__(journey_next_step_selection.JourneyNextStepSelection)
         made.__dict__.update(
             _logger=LOGGER,
             _context=context(),
-            _examined_journey=journey,
+            _examined_journey=JOURNEY,
             _journey_conditions=[],
             _current_node=shot.current_node,
             _follow_up_conditions=shot.follow_up_conditions,
@@ -178,23 +196,11 @@ def journey_cases() -> Iterator[Any]:
             id=f"NextStep-{index}",
         )
     for index, shot in enumerate(journey_backtrack_node_selection._baseline_shots):
-        if not shot.journey_nodes:
-            continue  # this example shows an answer without its journey
-        made = object.__new__(journey_backtrack_node_selection.JourneyBacktrackNodeSelection)
-        made.__dict__.update(
-            _logger=LOGGER,
-            _context=context(),
-            _examined_journey=journey,
-            _journey_conditions=[],
-            _node_wrappers=shot.journey_nodes,
-            _previous_path=shot.previous_path,
-        )
-        yield pytest.param(
-            type(shot.expected_result),
-            made._build_prompt(shots=[]),
-            dump(shot.expected_result),
-            id=f"NodeSelection-{index}",
-        )
+        if shot.journey_nodes:  # one example shows an answer without its journey
+            prompt = node_selection(shot)._build_prompt(shots=[])
+            yield pytest.param(
+                type(shot.expected_result), prompt, dump(shot.expected_result), id=f"NodeSelection-{index}"
+            )
     for index, shot in enumerate(journey_backtrack_check._baseline_shots):
         yield pytest.param(
             type(shot.expected_result), PromptBuilder(), dump(shot.expected_result), id=f"BacktrackCheck-{index}"
@@ -307,6 +313,32 @@ def test_checks_must_be_complete_and_in_order(schema: Any, prompt: PromptBuilder
     assert not validator.is_valid({"checks": [*expected["checks"], expected["checks"][-1]]})
     if len(expected["checks"]) > 1:
         assert not validator.is_valid({"checks": expected["checks"][::-1]})
+
+
+class Complaints(StdoutLogger):
+    def __init__(self) -> None:
+        super().__init__(LocalTracer(), LogLevel.CRITICAL)
+        self.heard: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.heard.append(message)
+
+
+@pytest.mark.parametrize("tightened", [True, False])
+def test_the_host_complains_of_no_way_through_a_journey_that_the_tightened_schema_allows(tightened: bool) -> None:
+    """Random answers, judged by the host's own check."""
+    cls = journey_backtrack_node_selection.JourneyBacktrackNodeSelectionSchema
+    complaints, source = Complaints(), ScriptedBackend(seed=5)
+    plain = inlined(answer_type(cls).schema)
+    for shot in journey_backtrack_node_selection._baseline_shots:
+        if not shot.journey_nodes:
+            continue
+        selection = node_selection(shot)
+        selection._logger = complaints
+        schema = tighten(cls.__name__, plain, selection._build_prompt(shots=[])).schema if tightened else plain
+        for _ in range(200):
+            selection._get_verified_node_advancement(cls.model_validate(source.value(schema, {})))
+    assert bool(complaints.heard) is not tightened
 
 
 @pytest.mark.parametrize("texts", [[], ['say "no"'], ["two\nlines", 'a", "b', '[x], "insights": ']])
