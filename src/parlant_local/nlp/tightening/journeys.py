@@ -6,7 +6,7 @@
   with flags that say which were executed, and the steps that each may be followed by as "Go to step <id>". An advancement
   starts at the last executed step, or at the executed one that it goes back to, and follows transitions; the host
   complains of any other and repairs it by guessing. A step that is not printed may be followed by any. Where there are too
-  many ways to go, only ids are bound.
+  many ways to go, only ids are bound. A null ``next_step`` leaves the journey, for which the prompt's word is "None".
 - ``JourneyBacktrackCheckSchema``: with ``requires_backtracking``, a null ``backtrack_to_same_journey_process`` is a validation
   error in the host's own result, so the two go together.
 """
@@ -59,7 +59,7 @@ def _node_selection(schema: Schema, prompt: PromptBuilder) -> None:
     if not steps:
         raise NotUnderstood("no step is listed")
     enum(schema, "backtracking_target_step", steps, optional=True)
-    enum(schema, "next_step", [*steps, _EXIT], optional=True)
+    enum(schema, "next_step", [*steps, _EXIT])
     advancement = not_null(properties(schema)["step_advancement"])["items"]
     enum(advancement, "id", steps)
     after = not_null(properties(advancement)["follow_ups"])
