@@ -225,6 +225,7 @@ def test_a_prompt_too_long_is_told_as_clients_know_it(client: openai.OpenAI) -> 
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model=TINY, messages=[{"role": "user", "content": "word " * 4000}])
     assert caught.value.code == "context_length_exceeded"
+    assert "maximum context length is 2048 tokens" in caught.value.message  # how litellm and others know it
     with pytest.raises(openai.BadRequestError, match="context"):
         client.chat.completions.create(model=TINY, messages=[{"role": "user", "content": "word " * 4000}], stream=True)
 

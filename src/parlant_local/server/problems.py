@@ -103,6 +103,9 @@ def problem_of(error: BaseException) -> Problem:
         return error.problem
     if isinstance(error, e.ParlantLocalError):
         message = redact(str(error))
+        if isinstance(error, e.ContextOverflowError):
+            # The words by which clients tell this failure from others (litellm, LibreChat), before our own.
+            message = f"This model's maximum context length is {error.available} tokens. {message}"
         wait = getattr(error, "retry_after", None)
         for kind, status, code, param in _RULES:
             if isinstance(error, kind):

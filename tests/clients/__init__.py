@@ -1,0 +1,1 @@
+"""Clients that people use, each in its own packages, against a real server. Evidence: their environment is large."""
