@@ -122,19 +122,20 @@ class ChatParams:
 
 
 _INF = math.inf
+_NO_LIMIT = 1 << 31  # more than anything has
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 5.0),
     "top_p": (0.0, 1.0),
-    "top_k": (0, 1 << 31),
+    "top_k": (0, _NO_LIMIT),
     "min_p": (0.0, 1.0),
     "presence_penalty": (-2.0, 2.0),
     "frequency_penalty": (-2.0, 2.0),
     "repeat_penalty": (0.01, 10.0),
     "seed": (-(1 << 63), (1 << 64) - 1),
-    "max_tokens": (1, 1 << 31),
+    "max_tokens": (1, _NO_LIMIT),
     "logprobs": (0, 50),
     "n": (1, 32),
-    "reasoning_tokens": (0, 1 << 31),
+    "reasoning_tokens": (0, _NO_LIMIT),
     "deadline": (0.0, _INF),
 }
 _WHOLE = frozenset({"top_k", "seed", "max_tokens", "logprobs", "n", "reasoning_tokens"})
@@ -150,7 +151,8 @@ def _number(name: str, value: Any, low: float, high: float, *, whole: bool) -> f
     if whole and value != int(value):
         raise BadRequestError(f"{name} must be a whole number, not {value!r}.")
     if not low <= value <= high:
-        raise BadRequestError(f"{name} must be between {low:g} and {high:g}, not {value!r}.")
+        bounds = f"at least {low:g}" if high >= _NO_LIMIT else f"between {low:g} and {high:g}"
+        raise BadRequestError(f"{name} must be {bounds}, not {value!r}.")
     return int(value) if whole else float(value)
 
 

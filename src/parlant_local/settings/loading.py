@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,16 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         key = ".".join(str(part) for part in problem["loc"])
         where = origins.get(key) or next((o for k, o in origins.items() if k.startswith(key)), "argument")
         if problem["type"] == "extra_forbidden":
-            lines.append(f"unknown key {key!r} (from {where})")
+            near = get_close_matches(key, list(_keys(Settings)), 1, 0.7)
+            lines.append(f"unknown key {key!r} (from {where}){f'; did you mean {near[0]}?' if near else ''}")
         else:
             lines.append(f"{key} = {problem['input']!r} (from {where}): {problem['msg']}")
     more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
     return f"Bad settings: {'; '.join(lines)}{more}."
+
+
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        yield f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
