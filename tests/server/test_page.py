@@ -100,7 +100,7 @@ def test_another_model_can_be_chosen(browser: Browser, start: Callable[..., Serv
     second = start("--model", TINY, "--config", str(config))
     browser.open(f"{second.url}/")
     browser.wait("document.documentElement.dataset.ready")
-    assert browser.run("[...document.querySelector('#model').options].map((o) => o.value)") == ["second", TINY]
+    assert browser.run("[...document.querySelector('#model').options].map((o) => o.value)") == [TINY, "second"]
     browser.run("(() => { const s = document.querySelector('#model'); s.value = 'second';"
                 " s.dispatchEvent(new Event('change')); })()")  # fmt: skip
     ask(browser, "Hello")

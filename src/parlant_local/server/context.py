@@ -59,8 +59,10 @@ class Context:
     async def start(self) -> None:
         await self.manager.initialize()
         names = [name for name, served in self.settings.models.items() if served.preload]
-        if names or self.settings.model is not None:
-            self.preloading = {*names, *([self.settings.model] if self.settings.model else [])}
+        if (model := self.settings.model) is not None and not self.models.is_elsewhere(model):
+            names.append(model)
+        if names:
+            self.preloading = set(names)
             self._preloader = asyncio.ensure_future(self._preload())
 
     async def _preload(self) -> None:

@@ -67,13 +67,15 @@ class Models:
         if name is None or name == "":
             if self.switches:
                 return SWITCHED, self._chain()
+            if self.settings.model is not None and self.is_elsewhere(self.settings.model):
+                return self.settings.model, self._route(self.settings.model)
             served = await self._remember(await asyncio.to_thread(self.directory.default))
             return served.name, self._pooled(served)
         if name == SWITCHED and self.switches:
             return SWITCHED, self._chain()
         if (known := self._served.get(name)) is not None and known.key in self.pool.loaded():
             return known.name, self._pooled(known)
-        if self._is_elsewhere(name):
+        if self.is_elsewhere(name):
             return name, self._route(name)
         served = await self._remember(await self.directory.find(name))
         return served.name, self._pooled(served)
@@ -127,9 +129,10 @@ class Models:
     def elsewhere(self) -> list[str]:
         """Ids of configured models that are not in this process."""
         named = [self.settings.model or "", *self.settings.switcher.fallbacks, *self.settings.switcher.targets]
-        return sorted({name for name in named if self._is_elsewhere(name)})
+        return sorted({name for name in named if self.is_elsewhere(name)})
 
-    def _is_elsewhere(self, name: str) -> bool:
+    def is_elsewhere(self, name: str) -> bool:
+        """Whether a name is that of a model in another process: a daemon's, or a configured endpoint's."""
         place, slash, rest = name.partition("/")
         return bool(slash and rest) and (place in ("ollama", "openai") or place in self.settings.endpoints)
 
@@ -165,7 +168,7 @@ class Models:
             self._recent.append({**told, "time": round(time.time(), 1), "seconds": round(record.seconds, 3)})
 
     def _target(self, name: str) -> Target:
-        if self._is_elsewhere(name):
+        if self.is_elsewhere(name):
             return self._resolver.target(name)
         served = self._keep(self.directory.default() if name == self.settings.model else self.directory.look_up(name))
         info = describe_unloaded(served.record.id, served.record)

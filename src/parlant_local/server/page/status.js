@@ -107,7 +107,8 @@ function drawSwitcher(switcher) {
     const failures = Object.entries(stats.failures ?? {}).map(([kind, count]) => `${kind} ${count}×`).join(", ");
     const where = target.remote ? (target.blocked ? "elsewhere, blocked" : "elsewhere") : "here";
     const breaker = stats.retry_in ? `${target.breaker}, ${seconds(stats.retry_in)} left` : target.breaker;
-    return cells([target.id, where, breaker, number(stats.calls ?? 0), failures || "–", number(stats.fallbacks ?? 0), seconds(stats.latency_p50), number(stats.cost ?? 0, 4)]);
+    const name = Object.keys(switcher.targets).length > 1 && route !== target.id ? `${target.id} (in ${route})` : target.id;
+    return cells([name, where, breaker, number(stats.calls ?? 0), failures || "–", number(stats.fallbacks ?? 0), seconds(stats.latency_p50), number(stats.cost ?? 0, 4)]);
   }));
   refill($("target-rows"), rows.length ? rows : [none("No call has gone through the switcher yet.", 8)]);
   refill($("recent"), switcher.recent.length

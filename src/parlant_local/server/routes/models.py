@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from parlant_local.errors import ModelNotFoundError
+from parlant_local.errors import ModelNotFoundError, ParlantLocalError
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.naming import SWITCHED, Served
 from parlant_local.server.shapes.answers import ModelCard, ModelList
 
-__all__ = ["card_of", "router"]
+__all__ = ["card_of", "cards_of", "router"]
 
 router = APIRouter(tags=["models"])
 
@@ -22,14 +22,14 @@ router = APIRouter(tags=["models"])
 async def list_models(request: Request) -> Response:
     """Every model that can be asked: served names, catalogue ids, and configured models elsewhere."""
     context = context_of(request)
-    return JSONResponse({"object": "list", "data": await asyncio.to_thread(_cards, context)})
+    return JSONResponse({"object": "list", "data": await asyncio.to_thread(cards_of, context)})
 
 
 @router.get("/v1/models/{model:path}", response_model=ModelCard)
 async def get_model(model: str, request: Request) -> Response:
     """One model, by any name that a request may use for it."""
     context = context_of(request)
-    for card in await asyncio.to_thread(_cards, context):
+    for card in await asyncio.to_thread(cards_of, context):
         if card["id"] == model:
             return JSONResponse(card)
     if not model:
@@ -68,12 +68,20 @@ def card_of(context: Context, served: Served) -> dict[str, Any]:
     }
 
 
-def _cards(context: Context) -> list[dict[str, Any]]:
-    cards = [card_of(context, served) for served in context.models.directory.known()]
-    names = [SWITCHED] if context.models.switches else []
-    for name in [*names, *context.models.elsewhere()]:
-        cards.append(_card_elsewhere(name))
-    return cards
+def cards_of(context: Context) -> list[dict[str, Any]]:
+    """Everything that can be asked. First what answers where no model is named: clients offer the first one first."""
+    models = context.models
+    cards = [card_of(context, served) for served in models.directory.known()]
+    cards += [_card_elsewhere(name) for name in models.elsewhere()]
+    if models.switches:
+        return [_card_elsewhere(SWITCHED), *cards]
+    default = context.settings.model
+    if default is None or not models.is_elsewhere(default):
+        try:
+            default = models.directory.default().name
+        except ParlantLocalError:  # nothing is here yet; asking for it says so
+            return cards
+    return sorted(cards, key=lambda card: card["id"] != default)
 
 
 def _card_elsewhere(name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from parlant_local.server.options import messages_of, sampling_options
 from parlant_local.server.problems import Problem, Refused
 from parlant_local.server.replies import usage_of
 from parlant_local.server.routes.common import stream_or
-from parlant_local.server.routes.models import card_of
+from parlant_local.server.routes.models import cards_of
 from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names
 from parlant_local.server.shapes.chat import ChatMessage, Sampling
 from parlant_local.server.shapes.others import SimpleChatRequest
@@ -58,16 +58,14 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
 @router.get("/api/models", response_model=Names)
 async def models(request: Request) -> Response:
     """Names of the models that can be asked."""
-    known = await asyncio.to_thread(context_of(request).models.directory.known)
-    return JSONResponse({"models": [served.name for served in known]})
+    cards = await asyncio.to_thread(cards_of, context_of(request))
+    return JSONResponse({"models": [card["id"] for card in cards]})
 
 
 @router.get("/api/models/detailed", response_model=Detailed)
 async def models_detailed(request: Request) -> Response:
     """The same, with what is known of each."""
-    context = context_of(request)
-    known = await asyncio.to_thread(context.models.directory.known)
-    return JSONResponse({"models": [card_of(context, served) for served in known]})
+    return JSONResponse({"models": await asyncio.to_thread(cards_of, context_of(request))})
 
 
 async def _lines(
