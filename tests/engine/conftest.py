@@ -26,6 +26,8 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "qwen3": lambda path: gguf_models.qwen3(path, seed=3, tied=False),
     "deepseek2": lambda path: gguf_models.deepseek2(path, seed=4),
     "mamba": lambda path: gguf_models.mamba(path, seed=5, tied=False),
+    "gemma3": lambda path: gguf_models.gemma3(path, seed=9),
+    "lfm2": lambda path: gguf_models.lfm2(path, seed=10),
     "bert": lambda path: gguf_models.bert(path, seed=6),
     "bert-cls": lambda path: gguf_models.bert(path, seed=6, pooling=PoolingType.CLS),
     "reranker": lambda path: gguf_models.bert(path, seed=7, pooling=PoolingType.RANK),
@@ -35,7 +37,8 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     ),
 }
 
-GENERATING = ["llama", "qwen2", "qwen3", "deepseek2", "mamba"]
+GENERATING = ["llama", "qwen2", "qwen3", "deepseek2", "mamba", "gemma3", "lfm2"]
+"""Every kind of memory: plain attention, latent attention with experts, recurrent, sliding window, hybrid."""
 
 
 @pytest.fixture(scope="session")

@@ -254,6 +254,74 @@ def mamba(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 409
     return model.save()
 
 
+def gemma3(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096, window: int = 48) -> Path:
+    """Five layers see a sliding window only, the sixth sees everything."""
+    width, layers, heads, kv_heads, head, feed_forward = 64, 6, 4, 2, 16, 128
+    model = _Model(path, "gemma3", seed=seed, width=width, layers=layers, heads=heads, n_ctx=n_ctx)
+    writer = model.writer
+    writer.add_feed_forward_length(feed_forward)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(1_000_000.0)
+    writer.add_sliding_window(window)
+    model.vocabulary(vocabulary)
+    model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
+    model.tensor("output_norm.weight", width, ones=True)
+    model.tensor("output.weight", vocabulary, width)
+    for layer in range(layers):
+        name = f"blk.{layer}."
+        for part in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
+            model.tensor(f"{name}{part}.weight", width, ones=True)
+        for part, rows in (("q", heads * head), ("k", kv_heads * head), ("v", kv_heads * head)):
+            model.tensor(f"{name}attn_{part}.weight", rows, width)
+        model.tensor(name + "attn_q_norm.weight", head, ones=True)
+        model.tensor(name + "attn_k_norm.weight", head, ones=True)
+        model.tensor(name + "attn_output.weight", width, heads * head)
+        model.tensor(name + "ffn_gate.weight", feed_forward, width)
+        model.tensor(name + "ffn_up.weight", feed_forward, width)
+        model.tensor(name + "ffn_down.weight", width, feed_forward)
+    return model.save()
+
+
+def lfm2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096) -> Path:
+    """A hybrid: layers of short convolutions with a recurrent state, and layers of attention."""
+    width, heads, kv_heads, head, feed_forward, reach = 64, 4, 2, 16, 128, 3
+    attends = (False, True, False, True)
+    model = _Model(path, "lfm2", seed=seed, width=width, layers=len(attends), heads=heads, n_ctx=n_ctx)
+    writer = model.writer
+    writer.add_feed_forward_length(feed_forward)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv([kv_heads if attention else 0 for attention in attends])
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(1_000_000.0)
+    writer.add_shortconv_l_cache(reach)
+    model.vocabulary(vocabulary)
+    model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
+    model.tensor("token_embd_norm.weight", width, ones=True)
+    model.tensor("output.weight", vocabulary, width)
+    for layer, attention in enumerate(attends):
+        name = f"blk.{layer}."
+        model.tensor(name + "attn_norm.weight", width, ones=True)
+        model.tensor(name + "ffn_norm.weight", width, ones=True)
+        if attention:
+            for part, rows in (("q", heads * head), ("k", kv_heads * head), ("v", kv_heads * head)):
+                model.tensor(f"{name}attn_{part}.weight", rows, width)
+            model.tensor(name + "attn_q_norm.weight", head, ones=True)
+            model.tensor(name + "attn_k_norm.weight", head, ones=True)
+            model.tensor(name + "attn_output.weight", width, heads * head)
+        else:
+            model.tensor(name + "shortconv.conv.weight", width, reach)
+            model.tensor(name + "shortconv.in_proj.weight", 3 * width, width)
+            model.tensor(name + "shortconv.out_proj.weight", width, width)
+        model.tensor(name + "ffn_gate.weight", feed_forward, width)
+        model.tensor(name + "ffn_up.weight", feed_forward, width)
+        model.tensor(name + "ffn_down.weight", width, feed_forward)
+    return model.save()
+
+
 def bert(
     path: Path, *, seed: int = 0, pooling: PoolingType = PoolingType.MEAN, width: int = 64, n_ctx: int = 256
 ) -> Path:

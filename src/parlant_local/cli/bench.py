@@ -35,6 +35,7 @@ __all__ = ["bench"]
 @click.option("--depth", default=64, show_default=True, type=click.IntRange(1), help="Prompt tokens before an answer.")
 @click.option("--runs", default=3, show_default=True, type=click.IntRange(1), help="Runs of each; the median counts.")
 @click.option("--save", is_flag=True, help="Try cache layouts, attention and batch sizes, and keep what is fastest.")
+@click.option("--forget", is_flag=True, help="Measure nothing; drop what --save found for this model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @model_options
 def bench(
@@ -45,13 +46,14 @@ def bench(
     depth: int,
     runs: int,
     save: bool,
+    forget: bool,
     as_json: bool,
     **arguments: Any,
 ) -> None:
     """Measure how many tokens per second a model reads (prefill) and writes (decode) on this machine.
 
-    With --save, measure first which settings suit model and machine; they hold from then on, wherever nothing else is set.
-    MODEL is a catalogue id, a reference or a GGUF path.
+    With --save, measure first which settings suit model and machine; they hold from then on, wherever nothing else is set,
+    until --forget drops them. MODEL is a catalogue id, a reference or a GGUF path.
     """
     from parlant_local.catalog import LocalModelManager
 
@@ -59,6 +61,13 @@ def bench(
     chat_format(arguments)
     settings = make_settings(arguments)
     path = LocalModelManager(settings=settings).resolve(model)
+    if forget:
+        if save:
+            raise BadRequestError(
+                "--save and --forget exclude each other.", hint="--save replaces what was found before."
+            )
+        _forget(path, settings, as_json=as_json)
+        return
     report: dict[str, Any] = {"model": model, "file": path.name}
     if save:
         report["saved"] = _tune(path, settings, runs, quiet=as_json)
@@ -81,7 +90,7 @@ def _sizes(option: str, text: str) -> list[int]:
 
 
 def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str, Any]:
-    from parlant_local.engine.measuring.saved import save_settings, saved_file
+    from parlant_local.engine.measuring.saved import save_settings, saved_file, saved_folder
     from parlant_local.engine.measuring.tuning import tune
 
     def tell(trial: Trial) -> None:
@@ -89,7 +98,7 @@ def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str
         click.echo(f"{_listed(trial.settings):<60} {ran}", err=quiet)
 
     tuning = run(tune(path, settings.engine, runs=max(runs, 5), progress=tell))
-    file = saved_file(settings.home, path)
+    file = saved_file(saved_folder(settings.home), path)
     details = {
         "model": path.name,
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -98,6 +107,16 @@ def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str
     save_settings(file, tuning.settings, details)
     click.echo(f"Saved {_listed(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
     return {"settings": dict(tuning.settings), "file": str(file), "trials": details["trials"]}
+
+
+def _forget(path: Path, settings: Settings, *, as_json: bool) -> None:
+    from parlant_local.engine.measuring.saved import forget_settings, saved_folder
+
+    gone = [str(file) for file in forget_settings(saved_folder(settings.home), path)]
+    if as_json:
+        emit_json({"file": path.name, "forgotten": gone})
+    else:
+        click.echo(f"Forgot {', '.join(gone)}." if gone else f"Nothing was saved for {path.name}.")
 
 
 def _listed(settings: Any) -> str:
@@ -115,19 +134,20 @@ def _measure(
     report: dict[str, Any],
 ) -> list[Measurement]:
     from parlant_local.engine import LlamaEngine
-    from parlant_local.engine.measuring.saved import with_saved
+    from parlant_local.engine.measuring.saved import saved_folder
     from parlant_local.engine.measuring.speed import measure_decode, measure_prefill
     from parlant_local.observability import ConsoleLogger
+    from parlant_local.settings import EngineSettings
 
     logger = ConsoleLogger("warning")
-    chosen = with_saved(settings.engine, settings.home, path, logger)
-    if chosen.n_ctx is None:  # room for what is measured, no more: a large cache would only cost memory
-        needed = max(max(prompts) + 1, depth + 2 + tokens)
-        chosen = chosen.model_copy(update={"n_ctx": needed})
-    chosen = chosen.model_copy(update={"n_seq_max": max(chosen.n_seq_max or 1, *batches)})
+    asked: dict[str, Any] = settings.engine.model_dump(exclude_unset=True)
+    # Room for what is measured, no more: a large cache would only cost memory.
+    asked.setdefault("n_ctx", max(max(prompts) + 1, depth + 2 + tokens))
+    asked["n_seq_max"] = max(settings.engine.n_seq_max or 1, *batches)
+    chosen = EngineSettings.model_validate(asked)
 
     async def work() -> list[Measurement]:
-        engine = LlamaEngine(path, settings=chosen, logger=logger)
+        engine = LlamaEngine(path, settings=chosen, measured_dir=saved_folder(settings.home), logger=logger)
         try:
             rows = await measure_prefill(engine, prompts, runs)
             rows += await measure_decode(engine, batches, runs, depth=depth, answer=tokens)
@@ -135,7 +155,7 @@ def _measure(
             report["settings"] = {
                 "n_ctx": layout.n_ctx,
                 "unified_kv": layout.unified,
-                "flash_attention": chosen.flash_attention,
+                "flash_attention": engine.effective_settings.flash_attention,
                 "n_batch": layout.n_batch,
                 "n_ubatch": layout.n_ubatch,
                 "n_threads": layout.n_threads,

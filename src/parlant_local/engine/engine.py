@@ -39,7 +39,7 @@ from parlant_local.errors import (
     QueueFullError,
     StallError,
 )
-from parlant_local.gguf_info import in_use, read_header, shard_paths
+from parlant_local.gguf_info import GGUFHeader, in_use, read_header, shard_paths
 from parlant_local.observability import ConsoleLogger, Logger
 from parlant_local.paths import user_path
 from parlant_local.settings import EngineSettings
@@ -53,7 +53,9 @@ _MIB = 1024 * 1024
 class LlamaEngine:
     """Runs one GGUF. Every method may be called from any task; the model is loaded when the first one needs it.
 
-    ``prefix_dir``: where static prefixes are kept between runs; None keeps none on disk.
+    ``prefix_dir``: where static prefixes are kept between runs; None keeps none on disk. ``measured_dir``: where
+    `bench --save` keeps what it found; its findings hold where ``settings`` leave something open. None: ``settings`` alone
+    count, so that an engine never depends on a folder that nobody named.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class LlamaEngine:
         *,
         settings: EngineSettings | None = None,
         prefix_dir: Path | None = None,
+        measured_dir: Path | None = None,
         logger: Logger | None = None,
     ) -> None:
         self.path = user_path(model_path)
         self.settings = settings or EngineSettings()
         self._prefix_dir = prefix_dir
+        self._measured_dir = measured_dir
         self._logger: Logger = logger or ConsoleLogger("warning")
         self._recorder = StatsRecorder()
         self._loading: asyncio.Future[None] | None = None
@@ -143,6 +147,11 @@ class LlamaEngine:
     @property
     def sizing(self) -> Sizing:
         return self._open_room.sizing
+
+    @property
+    def effective_settings(self) -> EngineSettings:
+        """``settings`` with what `bench --save` found for this model here, once it is loaded."""
+        return self.settings if self._room is None else self._room.settings
 
     @property
     def n_ctx(self) -> int:
@@ -305,7 +314,7 @@ class _Room:
     def __init__(self, engine: LlamaEngine, worker: Worker) -> None:
         self.worker = worker
         self._engine = engine
-        self._settings = engine.settings
+        self.settings = engine.settings
         self._logger = engine._logger
         self._hold = contextlib.ExitStack()
         self._embedding: EmbeddingContext | None = None
@@ -313,10 +322,12 @@ class _Room:
         try:
             header = read_header(engine.path)  # a broken file ends here, before native code sees it
             self._hold.enter_context(in_use.hold(shard_paths(engine.path)))  # nobody deletes it while it is mapped
-            self.sizing = plan(header, engine.path.name, engine.settings)
+            if engine._measured_dir is not None:
+                self.settings = self._as_measured(header, engine._measured_dir)
+            self.sizing = plan(header, engine.path.name, self.settings)
             for message in self.sizing.messages:
                 self._logger.warning(f"{engine.path.name}: {message}")
-            self.model = LoadedModel(engine.path, engine.settings)
+            self.model = LoadedModel(engine.path, self.settings)
             self._hold.callback(self.model.release)
             self.compiler = ConstraintCompiler(self.model)
             self._strip = LandingStrip(self.model)
@@ -332,14 +343,14 @@ class _Room:
             raise
 
     def _generation_rooms(self) -> None:
-        settings = self._settings
+        settings = self.settings
         context = self._context = Context(self.model, settings, self.sizing.layout)
         self._hold.callback(context.close)
         self.context_size = min(self.sizing.layout.n_ctx, context.n_ctx_seq)
         prefixes = settings.prefixes
-        store = self._store = PrefixStore(
-            prefixes.memory_mb * _MIB, trims=context.trims, min_tokens=prefixes.min_tokens
-        )
+        # A saved state of a sliding window has its last window only: cut back, it would lack what came before the cut.
+        trims = context.trims and not self.model.sliding_window
+        store = self._store = PrefixStore(prefixes.memory_mb * _MIB, trims=trims, min_tokens=prefixes.min_tokens)
         if self._engine._prefix_dir is not None and prefixes.disk and prefixes.disk_mb:
             disk = self._disk = PrefixDisk(
                 self._engine._prefix_dir, self._prefix_key(), prefixes.disk_mb * _MIB, self._logger
@@ -351,7 +362,7 @@ class _Room:
         rules = AdmissionRules(
             unified=self.sizing.layout.unified,
             crowd_costs=self.sizing.layout.unified and not on_gpu,
-            trims=context.trims,
+            trims=trims,
             min_tokens=prefixes.min_tokens,
         )
         self._scheduler = Scheduler(
@@ -359,9 +370,16 @@ class _Room:
         )
         self.worker.attach(self._scheduler, context.abort)
 
+    def _as_measured(self, header: GGUFHeader, folder: Path) -> EngineSettings:
+        from parlant_local.engine.measuring.saved import that_fits, with_saved
+
+        asked, path = self.settings, self._engine.path
+        found = with_saved(asked, folder, path, self._logger)
+        return that_fits(found, asked, header, path.name)
+
     def _prefix_key(self) -> str:
         """Everything a saved state depends on."""
-        settings, lib = self._settings, library()
+        settings, lib = self.settings, library()
         parts = [
             fingerprint(self._engine.path),
             settings.kv_type,
@@ -389,8 +407,8 @@ class _Room:
 
             def make() -> EmbeddingContext:
                 if self._embedding is None:
-                    threads = self._settings.n_threads_batch or self._settings.n_threads or usable_cores()
-                    self._embedding = EmbeddingContext(self.model, self._settings, threads)
+                    threads = self.settings.n_threads_batch or self.settings.n_threads or usable_cores()
+                    self._embedding = EmbeddingContext(self.model, self.settings, threads)
                     self._hold.callback(self._embedding.close)
                 return self._embedding
 
@@ -443,7 +461,7 @@ class _Room:
             model,
             matcher=matcher,
             landing=landing,
-            seed=self._settings.seed,
+            seed=self.settings.seed,
             think_start=start,
             think_end=end,
             deliver=deliver,

@@ -60,15 +60,16 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     grows = per_token > 1
     room = max(0, int((available - header.weights_bytes) * _KV_SHARE))
     fits = room // per_token // _STEP * _STEP if grows and not on_gpu else 1 << 30
+    # A split cache was 10 % faster for strangers here, and had its first answer three times as late.
+    unified = settings.unified_kv is None or settings.unified_kv
+    if not unified and grows and not on_gpu:
+        fits = fits // n_seq // _STEP * _STEP  # every sequence gets the whole context
     if settings.n_ctx is None and n_ctx > fits:
         n_ctx = max(_MIN_CTX, fits)
         messages.append(
             f"its context is {n_ctx} tokens here instead of the {trained} it was trained for, to fit in memory; "
             "engine.n_ctx sets another one."
         )
-    unified = settings.unified_kv
-    if unified is None:
-        unified = True  # a split cache was 10 % faster for strangers here, and had its first answer three times as late
     if unified:
         cells = max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL), int(fits)))
     else:
@@ -85,7 +86,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
             f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}); {available // _MIB} MiB are available.",
             needed=needed.total,
             available=available,
-            hint=_what_to_lower(fits, header, available),
+            hint=_what_to_lower(fits, header, available, unified=unified),
         )
     layout = Layout(
         n_ctx=n_ctx,
@@ -100,9 +101,13 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     return Sizing(layout, needed, tuple(messages))
 
 
-def _what_to_lower(fits: int, header: GGUFHeader, available: int) -> str:
+def _what_to_lower(fits: int, header: GGUFHeader, available: int, *, unified: bool) -> str:
     if header.weights_bytes > available:
         return "Take a smaller model or quantization: `parlant-local recommend` names some that fit."
+    if not unified:
+        return (
+            f"Set engine.n_ctx to {max(_MIN_CTX, fits)} or less, engine.n_seq_max lower, or engine.unified_kv to true."
+        )
     return f"Set engine.n_ctx and engine.kv_tokens to {max(_MIN_CTX, fits)} or less, or engine.kv_type to q8_0."
 
 

@@ -282,12 +282,17 @@ class LlamaCppBackend:
 
     def _make_engine(self, record: LocalModel) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine
-        from parlant_local.engine.measuring.saved import with_saved
+        from parlant_local.engine.measuring.saved import saved_folder
 
         assert record.path is not None
         prefixes = self.settings.home / "prefixes" if self.settings.engine.prefixes.disk else None
-        engine = with_saved(self.settings.engine, self.settings.home, record.path, self._logger)
-        return LlamaEngine(record.path, settings=engine, prefix_dir=prefixes, logger=self._logger)
+        return LlamaEngine(
+            record.path,
+            settings=self.settings.engine,
+            prefix_dir=prefixes,
+            measured_dir=saved_folder(self.settings.home),
+            logger=self._logger,
+        )
 
 
 def _settings(settings: EngineSettings | Settings | None, given: Mapping[str, Any]) -> Settings:

@@ -11,19 +11,27 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from parlant_local.errors import InsufficientMemoryError
+from parlant_local.gguf_info import GGUFHeader
 from parlant_local.observability import Logger
 from parlant_local.settings import EngineSettings
 
-__all__ = ["save_settings", "saved_file", "with_saved"]
+__all__ = ["forget_settings", "save_settings", "saved_file", "saved_folder", "that_fits", "with_saved"]
 
 _KEYS = frozenset({"unified_kv", "flash_attention", "n_batch", "n_ubatch"})
 
 
-def saved_file(home: Path, model: Path) -> Path:
-    """Where the findings for ``model`` on this machine are, or would be."""
-    from parlant_local.engine.engine import fingerprint
+def saved_folder(home: Path) -> Path:
+    """Where the findings for all models are."""
+    return home / "bench"
 
-    return home / "bench" / f"{fingerprint(model)[:16]}-{_machine()[:16]}.json"
+
+def saved_file(folder: Path, model: Path) -> Path:
+    """Where the findings for ``model`` on this machine are, or would be.
+
+    The name holds all that they depend on, so that those of another file, machine or build are never met.
+    """
+    return folder / f"{_model(model)}-{_machine()}.json"
 
 
 def save_settings(file: Path, settings: Mapping[str, Any], details: Mapping[str, Any]) -> None:
@@ -34,12 +42,19 @@ def save_settings(file: Path, settings: Mapping[str, Any], details: Mapping[str,
     os.replace(part, file)  # noqa: PTH105  # what was there stays until the new one is whole
 
 
-def with_saved(settings: EngineSettings, home: Path, model: Path, logger: Logger) -> EngineSettings:
+def forget_settings(folder: Path, model: Path) -> list[Path]:
+    """Removes what was found for ``model``, also by other builds and on other machines that share the folder."""
+    found = sorted(folder.glob(f"{_model(model)}-*.json"))
+    for file in found:
+        file.unlink(missing_ok=True)
+    return found
+
+
+def with_saved(settings: EngineSettings, folder: Path, model: Path, logger: Logger) -> EngineSettings:
     """``settings`` with what was found for this model and machine, where nobody set otherwise."""
-    folder = home / "bench"
     if not folder.is_dir():
         return settings
-    file = saved_file(home, model)
+    file = saved_file(folder, model)
     if not file.is_file():
         return settings
     try:
@@ -51,9 +66,32 @@ def with_saved(settings: EngineSettings, home: Path, model: Path, logger: Logger
         return settings
 
 
+def that_fits(found: EngineSettings, asked: EngineSettings, header: GGUFHeader, name: str) -> EngineSettings:
+    """``found`` without its cache layout where that would cost context: ``asked`` leaves the layout open, and room is worth more.
+
+    A share for each sequence takes as many times the cells; it was measured with short prompts.
+    """
+    from parlant_local.engine.sizing import plan
+
+    if found.unified_kv is not False or asked.unified_kv is not None:
+        return found
+    pooled = found.model_copy(update={"unified_kv": asked.unified_kv})
+    try:
+        fits = plan(header, name, found).layout.n_ctx >= plan(header, name, pooled).layout.n_ctx
+    except InsufficientMemoryError:
+        fits = False
+    return found if fits else pooled
+
+
+def _model(path: Path) -> str:
+    from parlant_local.engine.engine import fingerprint
+
+    return fingerprint(path)[:16]
+
+
 def _machine() -> str:
     """What a measurement depends on besides the model: processor features, cores, and the build."""
     from parlant_local.engine.native import library, system_info
     from parlant_local.engine.sizing import usable_cores
 
-    return hashlib.sha256(f"{system_info()} {usable_cores()} {library().__version__}".encode()).hexdigest()
+    return hashlib.sha256(f"{system_info()} {usable_cores()} {library().__version__}".encode()).hexdigest()[:16]
