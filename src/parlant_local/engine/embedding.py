@@ -23,6 +23,10 @@ _MEAN = 1
 _RANK = 4
 _MAX_SEQ = 64
 _MAX_CTX = 8192
+_CPU_FILL = 256
+"""Tokens of a decode of several texts. An encoder's attention runs over the whole batch, masked or not, and a CPU pays for
+it: 2,048 tokens of short texts took 1.4 times as long as 256."""
+_GPU_FILL = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,9 @@ class EmbeddingContext:
         self._lib = lib
         self._model = model.hold()
         self.max_tokens = max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train))
-        self._batch_tokens = max(self.max_tokens, min(settings.n_batch, 2048))
+        on_gpu = settings.n_gpu_layers != 0 and bool(lib.llama_supports_gpu_offload())
+        self._fill = min(settings.n_batch, _GPU_FILL if on_gpu else _CPU_FILL)
+        self._batch_tokens = max(self.max_tokens, self._fill)
         params = lib.llama_context_default_params()
         params.n_ctx = self._batch_tokens
         params.n_batch = self._batch_tokens
@@ -138,7 +144,7 @@ class EmbeddingContext:
         group: list[int] = []
         tokens = 0
         for index in sorted(range(len(lists)), key=lambda i: len(lists[i])):
-            if group and (tokens + len(lists[index]) > self._batch_tokens or len(group) == _MAX_SEQ):
+            if group and (tokens + len(lists[index]) > self._fill or len(group) == _MAX_SEQ):
                 yield group
                 group, tokens = [], 0
             group.append(index)
