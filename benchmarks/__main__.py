@@ -1,74 +1,67 @@
-"""``python -m benchmarks [--full] [--model small] [W T C]``: one table, every figure a ratio to a peer in the same run."""
+"""``python -m benchmarks [--full] [--save] [--model small] [W T C E]``: one table each, every figure a ratio in the same run."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from benchmarks.models import CACHE, MODELS, model_path
+from benchmarks.driving import WORKLOADS, Figures
+from benchmarks.models import MODELS, model_path
 from benchmarks.peer import PEER_PYTHON, Peer
-from benchmarks.record import record
-from benchmarks.workloads import SCHEMA, Call, chat_stream, crowd
+from benchmarks.report import heading, save, table
 
-PEER_PACKAGES = ["xllamacpp==2026.10.11549", "llama-cpp-python==0.3.36", "jsonschema"]
-
-# Peers with the options that are tried for them; the best one of each is what we are compared with.
-SYSTEMS: list[tuple[str, str, dict[str, Any]]] = [
-    ("ours", "ours", {}),
-    ("llama behind a lock", "llama_lock", {}),
-    ("xllamacpp, split", "xllamacpp", {"unified": False}),
-    ("xllamacpp, unified", "xllamacpp", {"unified": True}),
-]
-
-
-@dataclass
-class Figures:
-    """Seconds per repetition, by what was measured."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    valid: int = 0
-    answers: int = 0
-
-    def note(self, what: str, value: float) -> None:
-        self.seconds.setdefault(what, []).append(value)
-
-    def median(self, what: str) -> float:
-        return statistics.median(self.seconds[what])
-
-
-Workload = Callable[[Peer, Figures, Callable[[], Peer]], None]
-"""Drives a started system, notes figures, and may start it again."""
+PEER_PACKAGES = ["xllamacpp==2026.10.11549", "llama-cpp-python[server]==0.3.36"]
+PAGE = Path(__file__).parent.parent / "docs/evidence/bench.md"
+_FULL = 5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("workloads", nargs="*", default=["W", "C"], choices=["W", "T", "C"], metavar="W|T|C")
-    parser.add_argument("--full", action="store_true", help="five interleaved repetitions instead of two")
+    parser.add_argument("workloads", nargs="*", metavar="W|T|C|E", help="which; W, C and E by themselves")
+    parser.add_argument(
+        "--full", action="store_true", help=f"{_FULL} interleaved repetitions, every option of every peer"
+    )
+    parser.add_argument("--repetitions", type=int, metavar="N", help="so many instead")
+    parser.add_argument("--only", action="append", metavar="LABEL", help="these systems and ours (may be repeated)")
     parser.add_argument("--model", choices=sorted(MODELS), default="small")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", action="store_true", help=f"keep the result in {PAGE.relative_to(PAGE.parents[2])}")
+    parser.add_argument("--json", action="store_true", help="print raw values instead of tables")
     arguments = parser.parse_args()
+    names = arguments.workloads or ["W", "C", "E"]
+    if unknown := set(names) - WORKLOADS.keys():
+        parser.error(f"unknown workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     prepare_peers()
-    results = {}
-    for name in arguments.workloads:
-        results[name] = measure(WORKLOADS[name], arguments.model, 5 if arguments.full else 2)
+    raw = {}
+    for name in names:
+        workload = WORKLOADS[name]
+        model = workload.model or arguments.model
+        repetitions = arguments.repetitions or (_FULL if arguments.full else workload.quick)
+        labels = [label for label, _, _ in workload.systems if arguments.full or label not in workload.slow]
+        if arguments.only:
+            labels = [label for label, _, _ in workload.systems if label in {"ours", *arguments.only}]
+        figures = measure(name, model, labels, repetitions)
+        raw[name] = {
+            label: {"values": {row.name: values for row, values in found.values.items()}, "notes": found.notes}
+            for label, found in figures.items()
+        }
+        title, body = heading(name, model), table(name, figures)
+        if not arguments.json:
+            print(f"\n## {title}\n\n{body}", flush=True)
+        if arguments.save:
+            save(PAGE, title, body, repetitions)
     if arguments.json:
-        plain = {name: {label: f.seconds for label, f in systems.items()} for name, systems in results.items()}
-        print(json.dumps(plain, indent=1))
-        return
-    for name, figures in results.items():
-        print_table(name, figures)
+        print(json.dumps(raw, indent=1))
 
 
 def prepare_peers() -> None:
-    if PEER_PYTHON.exists() and subprocess.run([PEER_PYTHON, "-c", "import xllamacpp, llama_cpp"]).returncode == 0:
+    wanted = "import xllamacpp, llama_cpp.server.app"
+    if PEER_PYTHON.exists() and subprocess.run([PEER_PYTHON, "-c", wanted], stderr=subprocess.DEVNULL).returncode == 0:
         return
     print("Making .venv-bench with the peers (llama.cpp is built once more) …", file=sys.stderr)
     venv.create(PEER_PYTHON.parent.parent, with_pip=True)
@@ -76,85 +69,25 @@ def prepare_peers() -> None:
     subprocess.run([*uv, "--no-binary", "llama-cpp-python", *PEER_PACKAGES], check=True)
 
 
-def measure(workload: Workload, model: str, repetitions: int) -> dict[str, Figures]:
+def measure(name: str, model: str, labels: list[str], repetitions: int) -> dict[str, Figures]:
     """Every repetition starts each system afresh, one after the other: slow minutes of the machine hit all alike."""
-    path = model_path(model)
-    figures = {label: Figures() for label, _, _ in SYSTEMS}
+    workload, path = WORKLOADS[name], model_path(model)
+    figures = {label: Figures() for label in labels}
     for repetition in range(repetitions):
-        for label, name, options in SYSTEMS:
-            print(f"{workload.__name__} {repetition + 1}/{repetitions}: {label}", file=sys.stderr)
+        for label, system, options in workload.systems:
+            if label not in figures:
+                continue
+            print(f"{name} {repetition + 1}/{repetitions}: {label}", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory() as kept:
 
-                def start(name: str = name, options: dict[str, Any] = options, kept: str = kept) -> Peer:
-                    peer = Peer(name)
-                    peer.start(path, {**options, "prefix_dir": kept} if name == "ours" else options)
+                def start(system: str = system, options: Any = options, kept: str = kept) -> Peer:
+                    peer = Peer(system)
+                    peer.start(path, {**options, "prefix_dir": kept} if system == "ours" else dict(options))
                     return peer
 
                 with start() as peer:
-                    workload(peer, figures[label], start)
+                    workload.drive(peer, figures[label], start)
     return figures
-
-
-def crowds(peer: Peer, figures: Figures, _: Callable[[], Peer]) -> None:
-    """W: eight schema-bound calls at once sharing 1,500 of 1,650 tokens; then a second round."""
-    for number, label in ((0, "cold"), (1, "next")):
-        answers = peer.run([call.as_dict() for call in crowd(number, shared=1050, own=100)])
-        figures.note(f"{label}", max(seconds for _, seconds in answers))
-        figures.note(f"{label}, first answer", min(seconds for _, seconds in answers))
-        figures.answers += len(answers)
-        figures.valid += sum(is_valid(text) for text, _ in answers)
-
-
-def turns(peer: Peer, figures: Figures, restart: Callable[[], Peer]) -> None:
-    """T: a recorded Parlant server's calls: a first turn, two more, another conversation, and one after a restart."""
-    phases: dict[str, list[dict[str, Any]]] = {}
-    for item in record(CACHE / "parlant.json"):
-        phases.setdefault(item["phase"], []).append({**item["call"], "after": item["after"]})
-    for label, names in (("turn 1", ["1.1"]), ("turns 2-3", ["1.2", "1.3"]), ("next conversation", ["2.1"])):
-        figures.note(label, sum(run_phase(peer, phases[name], figures) for name in names))
-    peer.stop()
-    with restart() as again:
-        figures.note("after a restart", run_phase(again, phases["3.1"], figures))
-
-
-def run_phase(peer: Peer, calls: list[dict[str, Any]], figures: Figures) -> float:
-    answers = peer.run(calls)
-    figures.answers += len(answers)
-    figures.valid += sum(is_valid(text, call["schema"]) for (text, _), call in zip(answers, calls, strict=True))
-    return max(seconds for _, seconds in answers)
-
-
-def stream(peer: Peer, figures: Figures, _: Callable[[], Peer]) -> None:
-    """C: one plain answer."""
-    peer.run([Call("warm up", 8).as_dict()])
-    figures.note("one answer", peer.run([chat_stream().as_dict()])[0][1])
-
-
-WORKLOADS: dict[str, Workload] = {"W": crowds, "T": turns, "C": stream}
-
-
-def is_valid(text: str, schema: dict[str, Any] = SCHEMA) -> bool:
-    import jsonschema
-
-    try:
-        jsonschema.validate(json.loads(text), schema)
-    except (ValueError, jsonschema.ValidationError):
-        return False
-    return True
-
-
-def print_table(name: str, figures: dict[str, Figures]) -> None:
-    rows = list(next(iter(figures.values())).seconds)
-    print(f"\n{name}: {(WORKLOADS[name].__doc__ or '').strip()}")
-    print(f"{'':24}" + "".join(f"{row:>24}" for row in rows) + f"{'valid':>10}")
-    ours = figures["ours"]
-    for label, theirs in figures.items():
-        cells = []
-        for row in rows:
-            ratio = "" if label == "ours" else f" ({theirs.median(row) / ours.median(row):.2f}x)"
-            cells.append(f"{theirs.median(row):.2f} s{ratio}")
-        share = f"{theirs.valid}/{theirs.answers}" if theirs.answers else ""
-        print(f"{label:24}" + "".join(f"{cell:>24}" for cell in cells) + f"{share:>10}")
 
 
 if __name__ == "__main__":

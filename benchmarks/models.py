@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, PoolingType
 
-__all__ = ["MODELS", "Size", "model_path"]
+__all__ = ["EMBEDDER", "MODELS", "Size", "model_path"]
 
 CACHE = Path(__file__).parent / ".cache"
 SHIPPED = Path(__file__).parent.parent / "src/parlant_local/models/parlant-local-tiny.gguf"
 _VOCABULARY = 32_768
+_Q8_0 = 7  # of llama_ftype, as the next one
 _Q4_K_M = 15
 
 
@@ -32,15 +33,25 @@ MODELS = {
     "larger": Size(layers=28, width=1024, heads=16, kv_heads=8, head=128, feed_forward=3072),
 }
 
+EMBEDDER = "embedder"
+"""A BERT of 33 million parameters, the size of the embedders that people run on a CPU."""
+_BERT = Size(layers=12, width=384, heads=12, kv_heads=12, head=32, feed_forward=1536)
+_BERT_VOCABULARY = 30_522
+_BERT_CTX = 512
+
 
 def model_path(name: str, vocabulary: Path = SHIPPED) -> Path:
-    """The GGUF of a size, made on first use: half a minute for the larger one."""
-    path = CACHE / f"{name}-q4_k_m.gguf"
+    """The GGUF of a size, or the embedder, made on first use: half a minute for the larger one."""
+    path = CACHE / (f"{name}-q8_0.gguf" if name == EMBEDDER else f"{name}-q4_k_m.gguf")
     if not path.exists():
         CACHE.mkdir(exist_ok=True)
         full = CACHE / f"{name}-f16.part"
-        _write(full, MODELS[name], vocabulary)
-        _quantize(full, path)
+        if name == EMBEDDER:
+            _write_bert(full, _BERT)
+            _quantize(full, path, _Q8_0)
+        else:
+            _write(full, MODELS[name], vocabulary)
+            _quantize(full, path, _Q4_K_M)
         full.unlink()
     return path
 
@@ -121,12 +132,74 @@ def _copy_vocabulary(writer: GGUFWriter, source: Path) -> int:
     return len(tokens) + fillers
 
 
-def _quantize(source: Path, target: Path) -> None:
+def _write_bert(path: Path, size: Size) -> None:
+    from benchmarks.workloads import vocabulary_words
+
+    random = np.random.default_rng(11)
+    writer = GGUFWriter(str(path), "bert")
+    writer.add_name("benchmark")
+    writer.add_context_length(_BERT_CTX)
+    writer.add_embedding_length(size.width)
+    writer.add_block_count(size.layers)
+    writer.add_feed_forward_length(size.feed_forward)
+    writer.add_head_count(size.heads)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(PoolingType.MEAN)
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens += ["\u2581" + word for word in vocabulary_words()]  # a word is a token: lengths are those of the texts
+    fillers = [f"[unused{index}]" for index in range(_BERT_VOCABULARY - len(tokens))]
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("jina-v2-en")
+    writer.add_token_list(tokens + fillers)
+    writer.add_token_types([3] * 5 + [1] * (len(tokens) - 5) + [5] * len(fillers))
+    writer.add_token_type_count(2)
+    writer.add_bos_token_id(2)
+    writer.add_eos_token_id(3)
+    writer.add_unk_token_id(1)
+    writer.add_sep_token_id(3)
+    writer.add_pad_token_id(0)
+    writer.add_mask_token_id(4)
+    writer.add_vocab_size(_BERT_VOCABULARY)
+
+    def matrix(name: str, *shape: int) -> None:
+        data = random.standard_normal(shape, dtype=np.float32) * (shape[-1] ** -0.5)
+        writer.add_tensor(name, data.astype(np.float16), raw_dtype=GGMLQuantizationType.F16)
+
+    def vector(name: str, length: int, value: float) -> None:
+        writer.add_tensor(name, np.full(length, value, dtype=np.float32))
+
+    matrix("token_embd.weight", _BERT_VOCABULARY, size.width)
+    writer.add_tensor("token_types.weight", np.zeros((2, size.width), dtype=np.float32))
+    writer.add_tensor(
+        "position_embd.weight", random.standard_normal((_BERT_CTX, size.width), dtype=np.float32) * np.float32(0.02)
+    )
+    vector("token_embd_norm.weight", size.width, 1)
+    vector("token_embd_norm.bias", size.width, 0)
+    for layer in range(size.layers):
+        name = f"blk.{layer}."
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            matrix(f"{name}{part}.weight", size.width, size.width)
+            vector(f"{name}{part}.bias", size.width, 0)
+        matrix(name + "ffn_up.weight", size.feed_forward, size.width)
+        vector(name + "ffn_up.bias", size.feed_forward, 0)
+        matrix(name + "ffn_down.weight", size.width, size.feed_forward)
+        vector(name + "ffn_down.bias", size.width, 0)
+        for part in ("attn_output_norm", "layer_output_norm"):
+            vector(f"{name}{part}.weight", size.width, 1)
+            vector(f"{name}{part}.bias", size.width, 0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _quantize(source: Path, target: Path, kind: int) -> None:
     from parlant_local.engine.native import library
 
     lib = library()
     params = lib.llama_model_quantize_default_params()
-    params.ftype = _Q4_K_M
+    params.ftype = kind
     params.nthread = 0
     partial = target.with_suffix(".part")
     if lib.llama_model_quantize(str(source).encode(), str(partial).encode(), ctypes.byref(params)) != 0:

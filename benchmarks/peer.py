@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,16 @@ class Peer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        python = sys.executable if name == "ours" else str(PEER_PYTHON)
-        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(ROOT)}
+        python = sys.executable if name.startswith("ours") else str(PEER_PYTHON)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the process
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.serve_peer", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._log,
             text=True,
             cwd=ROOT,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 
     def __enter__(self) -> Peer:
@@ -45,24 +46,42 @@ class Peer:
             except RuntimeError:
                 self._process.kill()
         self._process.wait()
+        self._log.close()
 
     def start(self, model: Path, options: dict[str, Any] | None = None) -> None:
         self._ask({"do": "start", "model": str(model), "options": options or {}})
 
-    def run(self, calls: list[dict[str, Any]]) -> list[tuple[str, float]]:
-        answer = self._ask({"do": "run", "calls": calls})
-        return [(text, seconds) for text, seconds in answer]
+    def run(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = self._ask({"do": "run", "calls": calls})
+        return answers
+
+    def embed(self, texts: list[str]) -> tuple[list[list[float]], float]:
+        vectors, seconds = self._ask({"do": "embed", "texts": texts})
+        return vectors, seconds
 
     def facts(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self._ask({"do": "facts"})
-        return answer
+        facts: dict[str, Any] = self._ask({"do": "facts"})
+        return facts
+
+    def count(self, calls: list[dict[str, Any]]) -> int:
+        return int(self._ask({"do": "count", "calls": calls}))
+
+    def rates(self, depth: int) -> dict[str, float]:
+        rates: dict[str, float] = self._ask({"do": "rates", "depth": depth})
+        return rates
 
     def _ask(self, command: dict[str, Any]) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
+        try:
+            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
-            raise RuntimeError(f"{self.name} died with {self._process.wait()} on {command['do']}.")
+            status = self._process.wait()
+            self._log.seek(0)
+            said = self._log.read()[-1500:].decode("utf-8", "replace")
+            raise RuntimeError(f"{self.name} died with {status} on {command['do']}: {said}")
         return json.loads(line)

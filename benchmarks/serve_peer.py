@@ -8,7 +8,18 @@ import os
 import sys
 from typing import Any
 
-from benchmarks.systems import SYSTEMS
+from benchmarks.embedders import LlamaEmbedder, OurEmbedder, XllamacppEmbedder
+from benchmarks.systems import LlamaBehindLock, LlamaServer, Ours, Xllamacpp
+
+SYSTEMS: dict[str, type[Any]] = {
+    "ours": Ours,
+    "llama_lock": LlamaBehindLock,
+    "llama_server": LlamaServer,
+    "xllamacpp": Xllamacpp,
+    "ours, embedding": OurEmbedder,
+    "llama, embedding": LlamaEmbedder,
+    "xllamacpp, embedding": XllamacppEmbedder,
+}
 
 # Native libraries print where they like: answers get a descriptor of their own.
 _OUT = os.fdopen(os.dup(1), "w")
@@ -31,8 +42,14 @@ async def main(name: str) -> None:
                 answer("started")
             case "run":
                 answer(await system.run(command["calls"]))
+            case "embed":
+                answer(await system.embed(command["texts"]))
             case "facts":
                 answer(system.facts())
+            case "count":
+                answer(await system.count(command["calls"]))
+            case "rates":
+                answer(await system.rates(command["depth"]))
             case "stop":
                 await system.stop()
                 answer("stopped")

@@ -6,7 +6,7 @@ import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Call", "chat_stream", "crowd", "texts"]
+__all__ = ["Call", "chat_stream", "crowd", "texts", "vocabulary_words"]
 
 _WORDS = (
     "time person year way day thing man world life hand part child eye woman place work week case point government company "
@@ -23,6 +23,7 @@ class Call:
     schema: dict[str, Any] | None = None
     group: str = ""
     session: str = ""
+    stream: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,6 +57,11 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+def vocabulary_words() -> list[str]:
+    """Every word that occurs in any text."""
+    return sorted(set(_WORDS))
+
+
 def words(seed: int, count: int) -> str:
     source = random.Random(seed)
     return " ".join(source.choice(_WORDS) for _ in range(count))
@@ -72,7 +78,7 @@ def crowd(round_number: int, *, shared: int, own: int, size: int = 8) -> list[Ca
 
 def chat_stream() -> Call:
     """C: one plain answer of 256 tokens."""
-    return Call(words(5, 200) + "\n", 256)
+    return Call(words(5, 200) + "\n", 256, stream=True)
 
 
 def texts(count: int = 256) -> list[str]:
