@@ -19,6 +19,7 @@ from parlant_local.settings import EngineSettings
 __all__ = ["EmbeddingContext", "Embeddings", "Reranking"]
 
 _POOLING = {-1: "unspecified", 0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
+_FLASH = {"auto": -1, "off": 0, "on": 1}
 _MEAN = 1
 _RANK = 4
 _MAX_SEQ = 64
@@ -66,6 +67,9 @@ class EmbeddingContext:
         params.n_seq_max = _MAX_SEQ
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
+        params.flash_attn_type = _FLASH[settings.flash_attention]
+        params.rope_freq_base = settings.rope_freq_base or 0.0
+        params.rope_freq_scale = settings.rope_freq_scale or 0.0
         params.embeddings = True
         params.no_perf = True
         self._params = params
@@ -78,6 +82,11 @@ class EmbeddingContext:
         if not self._pointer:
             self._model.release()
             raise ModelLoadError(f"{model.path.name}: llama.cpp refused an embedding context ({recent_log()}).")
+        try:
+            model.adapt(self._pointer)
+        except BaseException:
+            self.close()
+            raise
         self.pooling_type = int(lib.llama_pooling_type(self._pointer))
         self.dimensions = model.n_cls_out if self.pooling_type == _RANK else model.n_embd_out
         self._memory: Any = lib.llama_get_memory(self._pointer)

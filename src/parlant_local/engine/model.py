@@ -100,6 +100,19 @@ class LoadedModel:
     def adapters(self) -> Sequence[tuple[Any, float]]:
         return list(zip(self._adapters, self.lora.values(), strict=True))
 
+    def adapt(self, context: Any) -> None:
+        """Puts the adapters with their scales into a ``llama_context`` of this model."""
+        if not self._adapters:
+            return
+        count = len(self._adapters)
+        handles = (self._lib.llama_adapter_lora_p_ctypes * count)(*self._adapters)
+        scales = (ctypes.c_float * count)(*self.lora.values())
+        if self._lib.llama_set_adapters_lora(context, handles, count, scales) != 0:
+            raise ModelLoadError(
+                f"{self.path.name}: llama.cpp refused its LoRA adapters ({recent_log() or 'no reason given'}).",
+                hint="Check that they were made for this model, or leave engine.lora empty.",
+            )
+
     # -- facts --------------------------------------------------------------------------------------------------------
 
     @cached_property
