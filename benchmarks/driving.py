@@ -48,6 +48,8 @@ class Figures:
         return statistics.median(self.values[row])
 
 
+_SHARED = 1050  # words, some 1,500 tokens
+
 Drive = Callable[[Peer, Figures, Callable[[], Peer]], None]
 """Drives a started system, notes figures, and may start it again."""
 
@@ -70,7 +72,7 @@ def _crowds(peer: Peer, figures: Figures, _: Callable[[], Peer]) -> None:
     facts = _Facts(peer, figures)
     floors = []
     for number, label in ((0, "cold"), (1, "next")):
-        calls = [call.as_dict() for call in crowd(number, shared=1050, own=100)]
+        calls = [call.as_dict() for call in crowd(number, shared=_SHARED, own=100)]
         answers = peer.run(calls)
         seconds = max(answer["seconds"] for answer in answers)
         figures.note(Row(label), seconds)
@@ -99,7 +101,7 @@ def _crowds(peer: Peer, figures: Figures, _: Callable[[], Peer]) -> None:
 
 
 def _own_part(prompt: str) -> str:
-    return " ".join(prompt.split(" ")[1050:])
+    return " ".join(prompt.split(" ")[_SHARED:])
 
 
 def _turns(peer: Peer, figures: Figures, restart: Callable[[], Peer]) -> None:
