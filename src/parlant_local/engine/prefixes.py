@@ -101,13 +101,17 @@ class PrefixStore:
         return entry.state
 
     def add(self, entry: RetainedPrefix) -> bool:
-        """Keeps an entry, in place of the one of its group and session; False where it is too short or too large."""
+        """Keeps an entry, in place of the one of its group and session (static ones stay); False where it is too short or too large."""
         if entry.tokens.size < self._min_tokens or entry.size > self._budget:
             return False
         for other in list(self._entries):
-            same_owner = (other.group, other.session, other.static) == (entry.group, entry.session, entry.static)
+            same_owner = (other.group, other.session) == (entry.group, entry.session) and entry.group
             contained = common_length(other.tokens, entry.tokens) == other.tokens.size
-            replaced = (same_owner and entry.group) or (contained and not other.static and self._trims)
+            # A group may have several static beginnings, one for each agent, say; those from disk have no session at all.
+            if not other.static:
+                replaced = (same_owner and not entry.static) or (contained and self._trims)
+            else:
+                replaced = entry.static and contained and (self._trims or other.tokens.size == entry.tokens.size)
             if replaced:
                 self._entries.remove(other)
         self._entries.append(entry)
