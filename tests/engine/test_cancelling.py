@@ -11,7 +11,7 @@ import pytest
 from parlant_local.engine import LlamaEngine
 from parlant_local.engine.requests import GenerationRequest, JsonSchema
 
-from .conftest import MakeEngine, settled
+from .conftest import GENERATING, MakeEngine, settled
 from .schemas import Batch
 
 _PROMPT = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
@@ -68,7 +68,7 @@ async def test_a_cancelled_prefill_stays_as_prefix(engine_of: MakeEngine) -> Non
     assert (await fresh.generate(GenerationRequest(prompt, 5))).tokens == answer.tokens
 
 
-@pytest.mark.parametrize("name", ["slow", "mamba"])
+@pytest.mark.parametrize("name", ["slow", *GENERATING])
 async def test_others_in_an_aborted_step_get_the_answers_they_would_have_got(name: str, engine_of: MakeEngine) -> None:
     """Also where the state cannot be cut back, and an abort leaves it halfway."""
     engine = engine_of(name, n_seq_max=4, n_ctx=4096, n_ubatch=128, prefix_memory_mb=0)

@@ -14,7 +14,7 @@ from parlant_local.engine import LlamaEngine
 from parlant_local.engine.requests import AnyJson, Choices, Generation, GenerationRequest, JsonSchema, Limits, Sampling
 from parlant_local.errors import ParlantLocalError
 
-from .conftest import MakeEngine, settled
+from .conftest import GENERATING, MakeEngine, settled
 from .schemas import Batch
 
 _SHARED = "<|im_start|>system\n" + "customer agent guideline condition action applies rationale response. " * 5
@@ -78,9 +78,13 @@ async def _rude(engine: LlamaEngine, request: GenerationRequest, dice: random.Ra
         return type(error).__name__
 
 
-@pytest.mark.parametrize(("name", "unified"), [("llama", True), ("llama", False), ("mamba", True)])
+@pytest.mark.parametrize(
+    ("name", "unified", "total"),
+    [("llama", True, 1000), ("llama", False, 300), ("mamba", True, 300)]
+    + [(name, True, 150) for name in GENERATING if name not in ("llama", "mamba")],
+)
 async def test_a_thousand_rude_requests_leave_the_engine_as_it_was(
-    name: str, unified: bool, engine_of: MakeEngine
+    name: str, unified: bool, total: int, engine_of: MakeEngine
 ) -> None:
     # A unified cache so small that eight requests could never run together at their full length.
     engine = engine_of(
@@ -93,7 +97,6 @@ async def test_a_thousand_rude_requests_leave_the_engine_as_it_was(
         prefix_memory_mb=8,
     )
     await engine.load()
-    total = 1000 if name == "llama" and unified else 300
     todo = iter(range(total))
     outcomes: dict[str, int] = {}
     memory: list[int] = []

@@ -12,7 +12,7 @@ from parlant_local.engine import LlamaEngine
 from parlant_local.engine.requests import Generation, GenerationRequest
 from parlant_local.observability import NullLogger
 
-from .conftest import MakeEngine
+from .conftest import GENERATING, MakeEngine
 
 _STATIC = "<|im_start|>system\n" + "customer agent guideline condition action applies rationale response. " * 6
 
@@ -51,7 +51,7 @@ async def test_each_conversation_keeps_one_prefix_per_schema(engine_of: MakeEngi
     assert 0 < stats.retained_bytes <= 64 * 1024 * 1024
 
 
-@pytest.mark.parametrize("name", ["llama", "mamba"])
+@pytest.mark.parametrize("name", GENERATING)
 async def test_the_memory_for_prefixes_is_bounded_and_may_be_none(name: str, engine_of: MakeEngine) -> None:
     small = engine_of(name, prefix_memory_mb=1)
     for i in range(12):
@@ -65,7 +65,7 @@ async def test_the_memory_for_prefixes_is_bounded_and_may_be_none(name: str, eng
 
 
 @pytest.mark.parametrize("unified", [True, False], ids=["unified", "split"])
-@pytest.mark.parametrize("name", ["llama", "mamba"])
+@pytest.mark.parametrize("name", GENERATING)
 async def test_what_two_sessions_share_is_there_after_a_restart(
     name: str, unified: bool, engine_of: MakeEngine, tmp_path: Path
 ) -> None:

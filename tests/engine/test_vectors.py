@@ -12,13 +12,14 @@ import pytest
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.errors import BadRequestError, ContextOverflowError, TextTooLongError
 
-from .conftest import MakeEngine
+from .conftest import GENERATING, MakeEngine
 
 _TEXTS = [" ".join("the quick brown fox jumps over lazy dog customer agent".split()[: 1 + i % 9]) for i in range(40)]
 
 
 @pytest.mark.parametrize(
-    ("name", "pooling"), [("bert", "mean"), ("bert-cls", "cls"), ("llama", "mean"), ("mamba", "mean"), ("tiny", "mean")]
+    ("name", "pooling"),
+    [("bert", "mean"), ("bert-cls", "cls"), ("tiny", "mean"), *((name, "mean") for name in GENERATING)],
 )
 async def test_vectors_of_many_are_those_of_each(name: str, pooling: str, engine_of: MakeEngine) -> None:
     engine = engine_of(name)
