@@ -241,14 +241,18 @@ def draft_events(expected: Any) -> list[Any]:
     ]
 
 
+def draft_format(events: list[Any], texts: Sequence[str]) -> str:
+    """The host's own printing of guidelines that have an action only."""
+    guidelines = [guideline(number, GuidelineContent(condition="", action=text)) for number, text in enumerate(texts)]
+    matches = [SimpleNamespace(guideline=one) for one in guidelines]
+    printed: str = object.__new__(canned.CannedResponseGenerator)._get_draft_output_format(events, matches)
+    return printed.replace("When , then ", "")  # 3.2 prints the condition that there isn't
+
+
 def draft_cases() -> Iterator[Any]:
     for index, shot in enumerate(canned._draft_generation_baseline_shots):
         events = draft_events(shot.expected_result)
-        matches = [
-            SimpleNamespace(guideline=guideline(number, GuidelineContent(condition="", action=text)))
-            for number, text in enumerate(shot.expected_result.guidelines, start=1)
-        ]
-        printed = object.__new__(canned.CannedResponseGenerator)._get_draft_output_format(events, matches)
+        printed = draft_format(events, shot.expected_result.guidelines)
         props = {"formatted_output_format": printed, "interaction_history": events}
         prompt = PromptBuilder().add_section("canned-response-generator-output-format", "", props)
         yield pytest.param(type(shot.expected_result), prompt, dump(shot.expected_result), id=f"Draft-{index}")
@@ -351,8 +355,7 @@ def test_a_draft_restates_what_its_prompt_prints_and_nothing_else(texts: list[st
         response_body="Hello.",
     )
     events = draft_events(expected)
-    matches = [SimpleNamespace(guideline=guideline(1, GuidelineContent(condition="", action=text))) for text in texts]
-    printed = object.__new__(canned.CannedResponseGenerator)._get_draft_output_format(events, matches)
+    printed = draft_format(events, texts)
     prompt = PromptBuilder().add_section(
         "canned-response-generator-output-format",
         "",
