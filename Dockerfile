@@ -12,9 +12,11 @@ ENV PATH=/opt/venv/bin:$PATH
 COPY requirements.lock ./
 ENV CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
 RUN grep -E '^llama-cpp-python==' requirements.lock | cut -d' ' -f1 | xargs pip install --no-cache-dir --no-binary llama-cpp-python
+# The versions that were tested, without the hashes: those would have to name this package, too.
+RUN sed -nE 's/^([A-Za-z0-9_.-]+==.*[^ ]) *\\$/\1/p' requirements.lock > constraints.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir '.[server]'
+RUN pip install --no-cache-dir --constraint constraints.txt '.[server]'
 
 FROM python:3.12-slim
 RUN apt-get update \

@@ -90,6 +90,8 @@ def test_interrupting_twice_ends_at_once(start: Callable[..., Server]) -> None:
         time.sleep(0.2)
         server.signal(signal.SIGINT)
         assert server.process.wait(20) == 0
+    server.stop()
+    assert "Traceback" not in server.raw
 
 
 def test_who_only_listens_keeps_nobody_waiting(start: Callable[..., Server]) -> None:

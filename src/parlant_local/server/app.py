@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from parlant_local import __version__
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ParlantLocalError
-from parlant_local.server.auth import Keyring, check_binding
+from parlant_local.server.auth import Keyring, check_binding, check_key_origin
 from parlant_local.server.context import Context
 from parlant_local.server.guarding import Guard, Observer
 from parlant_local.server.logs import ServerLogger
@@ -57,6 +57,7 @@ def create_app(
     """
     settings = settings or load_settings()
     logger = logger or ServerLogger(settings.logging, settings.log_level)
+    check_key_origin(settings)
     keys = Keyring.load(settings.auth)
     check_binding(settings.server, keys)
 
@@ -137,10 +138,15 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     return _answer(Problem(422, message, "invalid_value", place or None))
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
-    problem = Problem(error.status_code, str(error.detail), codes.get(error.status_code, "bad_request"))
+    message = str(error.detail)
+    if error.status_code == 404:
+        message = f"There is nothing at {request.url.path}. OpenAI's API begins with /v1; GET /openapi.json tells of everything."
+    elif error.status_code == 405:
+        message = f"{request.url.path} does not take {request.method}."
+    problem = Problem(error.status_code, message, codes.get(error.status_code, "bad_request"))
     return JSONResponse(problem.body, problem.status, headers=dict(error.headers or {}))
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from parlant_local.errors import SettingsError
 from parlant_local.paths import user_path
-from parlant_local.settings import AuthSettings, ServerSettings
+from parlant_local.settings import AuthSettings, ServerSettings, Settings
+from parlant_local.settings.loading import ENV_PREFIX
 
-__all__ = ["Keyring", "check_binding", "is_loopback", "presented_key"]
+__all__ = ["Keyring", "check_binding", "check_key_origin", "is_loopback", "presented_key"]
 
 _MIN_LENGTH = 16
 
@@ -107,4 +108,16 @@ def check_binding(server: ServerSettings, keys: Keyring) -> None:
         raise SettingsError(
             f"Listening on {server.host} without API keys would let everybody in the network use this server.",
             hint="Give --api-key-file (auth.key_file), or listen on 127.0.0.1.",
+        )
+
+
+def check_key_origin(settings: Settings) -> None:
+    """Raises :class:`SettingsError` for a key that stands in a settings file, which is read and shared by many."""
+    if settings.auth.api_key is None:
+        return
+    origin = settings.origin("auth.api_key")
+    if origin not in ("default", "argument") and not origin.startswith(ENV_PREFIX):
+        raise SettingsError(
+            f"auth.api_key stands in {origin}; keys never stand in settings files.",
+            hint=f"Set {ENV_PREFIX}AUTH__API_KEY, or name a file of keys with auth.key_file.",
         )

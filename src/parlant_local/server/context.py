@@ -58,12 +58,23 @@ class Context:
 
     async def start(self) -> None:
         await self.manager.initialize()
+        self.models.prepare()
+        self._tell_if_only_shipped()
         names = [name for name, served in self.settings.models.items() if served.preload]
-        if (model := self.settings.model) is not None and not self.models.is_elsewhere(model):
+        if (model := self.settings.model) is not None and not self.models.directory.is_elsewhere(model):
             names.append(model)
         if names:
             self.preloading = set(names)
             self._preloader = asyncio.ensure_future(self._preload())
+
+    def _tell_if_only_shipped(self) -> None:
+        if self.models.switches or self.settings.model is not None:
+            return
+        if all(record.shipped for record in self.models.directory.records()):
+            self.logger.warning(
+                "Only the model that comes with parlant-local is here, a proof of life: `parlant-local recommend` names "
+                "real ones for this machine."
+            )
 
     async def _preload(self) -> None:
         """One after the other; a model that fails is told in the log and by ``/health``."""

@@ -53,10 +53,12 @@ class ServerLogger:
         self.event("error", message)
 
     def adopt(self, name: str) -> None:
-        """Has a library's own logger write here, too."""
+        """Has a library's own logger write here, too; its small talk only where everything is wanted."""
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [self._handler], False
-        logger.setLevel(self._logger.level)
+        logger.setLevel(
+            self._logger.level if self._logger.level <= logging.DEBUG else max(self._logger.level, logging.WARNING)
+        )
 
     def close(self) -> None:
         self._handler.close()

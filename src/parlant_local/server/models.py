@@ -67,7 +67,7 @@ class Models:
         if name is None or name == "":
             if self.switches:
                 return SWITCHED, self._chain()
-            if self.settings.model is not None and self.is_elsewhere(self.settings.model):
+            if self.settings.model is not None and self.directory.is_elsewhere(self.settings.model):
                 return self.settings.model, self._route(self.settings.model)
             served = await self._remember(await asyncio.to_thread(self.directory.default))
             return served.name, self._pooled(served)
@@ -75,7 +75,7 @@ class Models:
             return SWITCHED, self._chain()
         if (known := self._served.get(name)) is not None and known.key in self.pool.loaded():
             return known.name, self._pooled(known)
-        if self.is_elsewhere(name):
+        if self.directory.is_elsewhere(name):
             return name, self._route(name)
         served = await self._remember(await self.directory.find(name))
         return served.name, self._pooled(served)
@@ -89,6 +89,16 @@ class Models:
         served = self._served[listed]
         async with self.pool.use(served.key) as loaded:
             yield listed, loaded
+
+    def prepare(self) -> None:
+        """Puts together what answers requests that name no model, where that may be elsewhere: what forbids it is told now.
+
+        Raises what is wrong with the settings of those places.
+        """
+        if self.switches:
+            self._chain()
+        elif self.settings.model is not None and self.directory.is_elsewhere(self.settings.model):
+            self._route(self.settings.model)
 
     async def find(self, name: str) -> Served:
         return await self._remember(await self.directory.find(name))
@@ -129,12 +139,7 @@ class Models:
     def elsewhere(self) -> list[str]:
         """Ids of configured models that are not in this process."""
         named = [self.settings.model or "", *self.settings.switcher.fallbacks, *self.settings.switcher.targets]
-        return sorted({name for name in named if self.is_elsewhere(name)})
-
-    def is_elsewhere(self, name: str) -> bool:
-        """Whether a name is that of a model in another process: a daemon's, or a configured endpoint's."""
-        place, slash, rest = name.partition("/")
-        return bool(slash and rest) and (place in ("ollama", "openai") or place in self.settings.endpoints)
+        return sorted({name for name in named if self.directory.is_elsewhere(name)})
 
     def _chain(self) -> RoutedBackend:
         if (route := self._routes.get(SWITCHED)) is None:
@@ -168,7 +173,7 @@ class Models:
             self._recent.append({**told, "time": round(time.time(), 1), "seconds": round(record.seconds, 3)})
 
     def _target(self, name: str) -> Target:
-        if self.is_elsewhere(name):
+        if self.directory.is_elsewhere(name):
             return self._resolver.target(name)
         served = self._keep(self.directory.default() if name == self.settings.model else self.directory.look_up(name))
         info = describe_unloaded(served.record.id, served.record)

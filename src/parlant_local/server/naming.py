@@ -75,6 +75,24 @@ class Directory:
             return Served(record.id, record.id, record)
         return self.look_up(best_model(self._manager))
 
+    def is_elsewhere(self, name: str) -> bool:
+        """Whether a name is that of a model in another process: a daemon's, or a configured endpoint's."""
+        place, slash, rest = name.partition("/")
+        return bool(slash and rest) and (place in ("ollama", "openai") or place in self._settings.endpoints)
+
+    def check(self) -> None:
+        """Raises what is wrong with the models that the owner named as the default and as those that stand in.
+
+        Served names are left alone: a server may start before they are fetched.
+        """
+        if self._settings.model is not None and not self.is_elsewhere(self._settings.model):
+            self.default()
+        for name in self._settings.switcher.fallbacks:
+            if name in self._settings.models:
+                self.look_up(name)
+            elif not self.is_elsewhere(name):
+                self._manager.resolve(name)
+
     def _served(self, name: str, options: ServedModelSettings) -> Served:
         record = self._manager.find(options.model)
         self._manager.resolve(options.model)

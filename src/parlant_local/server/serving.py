@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import SettingsError
+from parlant_local.observability import NullLogger
 from parlant_local.server.app import create_app
 from parlant_local.server.auth import is_loopback
 from parlant_local.server.context import Context
 from parlant_local.server.logs import ServerLogger
+from parlant_local.server.models import Models
 from parlant_local.settings import Settings
 
 __all__ = ["serve"]
+
+_HINTS: Mapping[int | None, str] = {
+    errno.EADDRINUSE: "Choose another --port, or stop what uses this one.",
+    errno.EACCES: "Ports below 1024 belong to the system: choose another --port.",
+}
 
 
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, and leaves both ignored: a last Ctrl-C must not break the interpreter's own end.
 
-    Raises :class:`SettingsError` where it may not or can't listen.
+    Raises :class:`SettingsError` where it may not or can't listen, and :class:`ModelNotFoundError` or
+    :class:`InvalidModelError` for a model that the settings name and that is not here.
     """
     logger = ServerLogger(settings.logging, settings.log_level)
     app = create_app(settings, logger=logger)
+    asyncio.run(_check_models(settings))
     listener = _listen(settings)
     for name in ("uvicorn.error", "uvicorn"):
         logger.adopt(name)
@@ -55,18 +66,31 @@ def serve(settings: Settings) -> None:
         logger.close()
 
 
+async def _check_models(settings: Settings) -> None:
+    manager = LocalModelManager(settings=settings)
+    await manager.initialize()
+    models = Models(settings, manager, NullLogger())
+    models.directory.check()
+    models.prepare()
+    await models.close()
+
+
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.server.host.strip("[]"), settings.server.port
     try:
         info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(info[0], info[1])
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(info[4])
-        listener.listen(2048)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(info[4])
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         raise SettingsError(
             f"The server can't listen on {host}:{port}: {error.strerror or error}.",
-            hint="Choose another --port, or stop what uses this one.",
+            hint=_HINTS.get(error.errno, "--host (server.host) must be an address of this machine."),
         ) from None
     listener.setblocking(False)
     return listener
@@ -98,6 +122,11 @@ class _Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would drop the app where it is, models and all
+            await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's signature
         loop = self._loop

@@ -76,7 +76,7 @@ def cards_of(context: Context) -> list[dict[str, Any]]:
     if models.switches:
         return [_card_elsewhere(SWITCHED), *cards]
     default = context.settings.model
-    if default is None or not models.is_elsewhere(default):
+    if default is None or not models.directory.is_elsewhere(default):
         try:
             default = models.directory.default().name
         except ParlantLocalError:  # nothing is here yet; asking for it says so
