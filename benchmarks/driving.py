@@ -190,10 +190,11 @@ def is_valid(text: str, schema: dict[str, Any] = SCHEMA) -> bool:
 
 _OURS = ("ours", "ours", {})
 _LOCK = ("llama behind a lock", "llama_lock", {})
+_FLASH = ("llama behind a lock, flash", "llama_lock", {"flash_attn": True})
 _SERVER = ("llama_cpp.server", "llama_server", {})
 _SPLIT = ("xllamacpp, split", "xllamacpp", {"unified": False})
 _UNIFIED = ("xllamacpp, unified", "xllamacpp", {"unified": True})
-_GENERATING = (_OURS, _LOCK, _SERVER, _SPLIT, _UNIFIED)
+_GENERATING = (_OURS, _LOCK, _FLASH, _SERVER, _SPLIT, _UNIFIED)
 _EMBEDDING = (
     ("ours", "ours, embedding", {}),
     ("llama, one by one", "llama, embedding", {"together": False}),
@@ -203,8 +204,8 @@ _EMBEDDING = (
 )
 
 WORKLOADS: dict[str, Workload] = {
-    "W": Workload(_crowds, _GENERATING, frozenset({"llama_cpp.server", "xllamacpp, unified"}), quick=1),
-    "T": Workload(_turns, (_OURS, _LOCK, _SPLIT, _UNIFIED), frozenset({"xllamacpp, unified"}), quick=1),
-    "C": Workload(_stream, (_OURS, _LOCK, _SERVER, _SPLIT), quick=3),
+    "W": Workload(_crowds, _GENERATING, frozenset({_FLASH[0], _SERVER[0], _UNIFIED[0]}), quick=1),
+    "T": Workload(_turns, (_OURS, _LOCK, _FLASH, _SPLIT, _UNIFIED), frozenset({_FLASH[0], _UNIFIED[0]}), quick=1),
+    "C": Workload(_stream, (_OURS, _LOCK, _FLASH, _SERVER, _SPLIT), frozenset({_FLASH[0]}), quick=3),
     "E": Workload(_embed, _EMBEDDING, quick=3, model="embedder"),
 }
