@@ -144,6 +144,26 @@ async def test_the_chain_answers_as_auto_and_where_no_model_is_named(begin: Begi
     assert state["recent"] == []
 
 
+async def test_a_chain_may_begin_with_a_file(begin: Begin) -> None:
+    """The owner's word opens files; it is loaded at the start like any other."""
+    import parlant_local
+
+    path = str(Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf")
+    server = await begin(**{**CHAIN, "model": path, "switcher": {"fallbacks": ["house/m"]}})
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+        for _ in range(200):
+            if (health := (await http.get("/health")).json()) != {"status": "loading"}:
+                break
+            await asyncio.sleep(0.05)
+        assert health == {"status": "ok"}, server.raw
+        body = {"messages": PARIS, "temperature": 0, "max_tokens": 32}
+        assert (
+            "Paris" in (await http.post("/v1/chat/completions", json=body)).json()["choices"][0]["message"]["content"]
+        )
+        refused = await http.post("/v1/chat/completions", json={**body, "model": path})
+    assert refused.status_code == 404
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_another_model_answers_where_the_first_one_fails(
     begin: Begin, endpoint: FakeOpenAI, stream: bool

@@ -80,10 +80,7 @@ class Context:
         """One after the other; a model that fails is told in the log and by ``/health``."""
         for name in list(self.preloading):
             try:
-                # The setting ``model`` may be a path, which is the owner's word; names of clients never are.
-                asked = None if name == self.settings.model and not self.models.switches else name
-                _, backend = await self.models.backend(asked)
-                await backend.count_tokens("ready")
+                await self.models.preload(name)
             except ParlantLocalError as error:
                 self.failed_preloads[name] = problem_of(error).message
                 self.logger.error(f"{name} can't be loaded: {error}")

@@ -17,7 +17,13 @@ from parlant_local.backends.llama_cpp import LlamaCppBackend
 from parlant_local.backends.llama_cpp.info import describe_unloaded
 from parlant_local.catalog import LocalModelManager
 from parlant_local.engine.pool import ModelPool
-from parlant_local.errors import BadRequestError, InsufficientMemoryError, NoTargetError, ParlantLocalError
+from parlant_local.errors import (
+    BadRequestError,
+    InsufficientMemoryError,
+    NoTargetError,
+    ParlantLocalError,
+    TemplateError,
+)
 from parlant_local.gguf_info import GGUFHeader, available_memory, read_header
 from parlant_local.observability import Logger
 from parlant_local.server.naming import SWITCHED, Directory, Served
@@ -107,6 +113,19 @@ class Models:
         served = await self.find(name)
         await self.pool.load(served.key)
         return served
+
+    async def preload(self, name: str) -> None:
+        """Loads a model that the owner named, which may be by a path, and gets what renders its chats ready as well."""
+        if name == self.settings.model:
+            served = await self._remember(await asyncio.to_thread(self.directory.default))
+        else:
+            served = await self.find(name)
+        async with self.pool.use(served.key) as backend:
+            if not served.record.is_embedding:
+                try:
+                    await backend.render("ready")
+                except TemplateError as error:
+                    self._logger.warning(f"{served.name} can't chat, only complete: {error}")
 
     async def unload(self, name: str) -> bool:
         """False where it was not loaded. :class:`ModelInUseError` while it answers."""

@@ -102,7 +102,7 @@ def structured():
 
 
 def vectors():
-    packed = litellm.embedding(**PLACE, input=["a dog", "a cat"])
+    packed = litellm.embedding(**PLACE, input=["a dog", "a cat"])  # in whatever form it prefers
     plain = litellm.embedding(**PLACE, input=["a dog", "a cat"], encoding_format="float")
     return {
         "dimensions": [len(item["embedding"]) for item in packed.data],
