@@ -177,6 +177,8 @@ def test_foreign_names_and_websites_are_turned_away(server: Server) -> None:
         # What a website can send without asking first is no JSON.
         plain = http.post("/v1/completions", headers={"content-type": "text/plain"}, content=b'{"prompt": "x"}')
         assert plain.status_code == 422
+        assert "content-type: application/json" in plain.json()["error"]["message"]
+        assert "JSON object" in http.post("/v1/completions", json=["prompt"]).json()["error"]["message"]
 
 
 def test_named_websites_may_come_in(start: Callable[..., Server]) -> None:

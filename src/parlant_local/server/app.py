@@ -126,13 +126,20 @@ async def _on_known(_: Request, error: Exception) -> Response:
     return _answer(problem_of(error))
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
     if first["type"] == "json_invalid":
         return _answer(Problem(400, "The body is not JSON.", "invalid_json"))
+    if first["loc"] == ("body",) and first["type"] != "missing":
+        kind = request.headers.get("content-type", "")
+        # What browsers send without asking first is not read as JSON: websites could write here.
+        wish = (
+            "be a JSON object" if "json" in kind else "come as JSON, with the header `content-type: application/json`"
+        )
+        return _answer(Problem(422, f"The body must {wish}.", "invalid_value"))
     # Never the value: it may be what somebody wrote.
     message = f"{place}: {first['msg']}{more}." if place else f"{first['msg']}{more}."
     return _answer(Problem(422, message, "invalid_value", place or None))
