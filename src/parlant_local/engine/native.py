@@ -73,6 +73,8 @@ def recent_log() -> str:
 
 
 def clear_log() -> None:
+    """Before a load, whose reasons are wanted. Listens again, where other code of this process took the log over."""
+    library().llama_log_set(_log_callback, ctypes.c_void_p(0))
     _recent.lines.clear()
 
 
