@@ -33,6 +33,8 @@ def _rule(schema: dict[str, Any], name: str, rules: dict[str, str]) -> str:
         case "array":
             item = _named(schema["items"], f"{name}-item", rules)
             low, high = schema.get("minItems", 0), schema.get("maxItems", 8)
+            if high == 0:
+                return '"[]"'
             rest = f'("," {item}){{{max(low - 1, 0)},{high - 1}}}'
             body = f'"[" {item} {rest} "]"'
             return body if low else f'({body} | "[]")'

@@ -112,7 +112,7 @@ class Ours:
                 prefix_group=call["group"] or None,
                 session=call["session"] or None,
             )
-            if not call["stream"]:
+            if not call.get("stream"):
                 done = await self.engine.generate(request)
                 return watch.answer(done.text, cut=done.finish_reason == "length")
             async for piece in self.engine.stream(request):
@@ -186,9 +186,9 @@ class LlamaBehindLock:
                     max_tokens=call["max_tokens"],
                     temperature=0.0,
                     grammar=grammar,
-                    stream=call["stream"],
+                    stream=bool(call.get("stream")),
                 )
-                return collect(result if call["stream"] else [result], watch)
+                return collect(result if call.get("stream") else [result], watch)
 
         return await run_all(calls, in_threads(work))
 
@@ -259,7 +259,7 @@ class LlamaServer:
             }
             if call["schema"]:
                 body["grammar"] = compact_gbnf(call["schema"])
-            if call["stream"]:
+            if call.get("stream"):
                 return collect(sse.stream("127.0.0.1", self.port, "/v1/completions", body), watch)
             return collect([sse.post("127.0.0.1", self.port, "/v1/completions", body)], watch)
 
@@ -306,7 +306,7 @@ class Xllamacpp:
                 options = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
                 schema = {**call["schema"], "x-guidance": options}
                 body["grammar"] = "%llguidance {}\nstart: %json " + json.dumps(schema)
-            if call["stream"]:
+            if call.get("stream"):
                 return self._stream(body, watch)
             result = self.server.handle_completions(body)
             if isinstance(result, str):
