@@ -125,6 +125,19 @@ def test_health_waits_for_the_models_that_were_asked_for(start: Callable[..., Se
     assert TINY in httpx2.get(f"{server.url}/api/status").json()["models"]
 
 
+async def test_eight_streams_begin_at_once(start: Callable[..., Server]) -> None:
+    """Nobody waits for another one's whole answer to see the first word of his own."""
+    server = start("--model", TINY)
+    async with httpx2.AsyncClient(base_url=server.url, timeout=90) as http:
+        events = [asyncio.Event() for _ in range(8)]
+        streams = [asyncio.ensure_future(_read(http, event)) for event in events]
+        await asyncio.wait_for(asyncio.gather(*(event.wait() for event in events)), 60)
+        assert not any(stream.done() for stream in streams), "some had to end before the others began"
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
+
+
 def test_a_long_wait_is_filled_with_comments(start: Callable[..., Server]) -> None:
     server = start(environment={"PARLANT_LOCAL_SERVER__KEEP_ALIVE_SECONDS": "0.05"})
     with httpx2.Client(base_url=server.url, timeout=60) as http:

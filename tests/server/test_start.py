@@ -78,6 +78,13 @@ def test_a_place_whose_key_stands_in_the_file(refused: Callable[..., ParlantLoca
     assert "sk-secret" not in str(error)
 
 
+def test_options_for_a_model_that_runs_elsewhere(refused: Callable[..., ParlantLocalError]) -> None:
+    place = "endpoints: {house: {base_url: 'http://127.0.0.1:9/v1'}}"
+    error = refused(f"{place}\nmodels: {{fast: {{model: house/m, n_ctx: 4096}}}}")
+    assert isinstance(error, SettingsError)
+    assert "models.fast sets n_ctx" in str(error)
+
+
 def test_a_key_of_its_own_in_the_file(refused: Callable[..., ParlantLocalError]) -> None:
     error = refused("auth: {api_key: correct-horse-battery-staple}")
     assert isinstance(error, SettingsError)

@@ -103,6 +103,19 @@ async def test_a_tool_call_from_elsewhere_arrives_in_pieces(begin: Begin, endpoi
     assert json.loads("".join(delta.function.arguments or "" for delta in deltas)) == {"city": "Paris"}
 
 
+async def test_a_model_elsewhere_can_have_a_name_of_its_own(begin: Begin, endpoint: FakeOpenAI) -> None:
+    server = await begin(models={"fast": {"model": "house/m", "preload": True}}, model="fast")
+    async with client_of(server) as client:
+        assert [model.id async for model in client.models.list()] == ["fast", TINY]
+        reply = await client.chat.completions.create(model="fast", messages=PARIS)
+        assert (reply.choices[0].message.content, reply.model) == (ELSEWHERE, "fast")
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+        assert (await http.get("/health")).json() == {"status": "ok"}
+        unnamed = (await http.post("/v1/chat/completions", json={"messages": PARIS})).json()
+        assert unnamed["model"] == "fast"
+    assert {request.body["model"] for request in endpoint.requests} == {"m"}
+
+
 async def test_a_model_elsewhere_can_be_the_default(begin: Begin, endpoint: FakeOpenAI) -> None:
     server = await begin(model="house/m")
     async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
@@ -129,6 +142,8 @@ async def test_the_chain_answers_as_auto_and_where_no_model_is_named(begin: Begi
         listed = [model.id async for model in client.models.list()]
         assert listed[0] == "auto"
         assert set(listed) == {"auto", "house/m", TINY}
+        with pytest.raises(openai.NotFoundError, match="house/m"):  # a name without its place
+            await client.chat.completions.create(model="m", messages=PARIS)
         reply = await client.chat.completions.create(model="auto", messages=PARIS)
         assert (reply.choices[0].message.content, reply.model) == (ELSEWHERE, "house/m")
     async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:

@@ -61,8 +61,9 @@ class Context:
         self.models.prepare()
         self._tell_if_only_shipped()
         names = [name for name, served in self.settings.models.items() if served.preload]
-        if (model := self.settings.model) is not None and not self.models.directory.is_elsewhere(model):
-            names.append(model)
+        if self.settings.model is not None:
+            names.append(self.settings.model)
+        names = [name for name in names if self.models.directory.place_of(name) is None]
         if names:
             self.preloading = set(names)
             self._preloader = asyncio.ensure_future(self._preload())

@@ -28,7 +28,7 @@ from parlant_local.gguf_info import GGUFHeader, available_memory, read_header
 from parlant_local.observability import Logger
 from parlant_local.server.naming import SWITCHED, Directory, Served
 from parlant_local.server.pooled import PooledBackend
-from parlant_local.settings import Settings
+from parlant_local.settings import EngineSettings, Settings
 from parlant_local.switching import CallRecord, RoutedBackend, TokenBudget
 from parlant_local.switching.resolve import TargetResolver
 from parlant_local.switching.targets import Target
@@ -39,6 +39,7 @@ _MIB = 1024 * 1024
 _RESERVE = 0.9  # of the memory that is free at the start, where engine.memory_mb does not say
 _MOST_ROUTES = 32
 _RECENT = 50
+_STREAMS = 8  # at once on a CPU, where engine.n_seq_max does not say; the engine keeps one more for urgent calls
 
 
 class Models:
@@ -73,16 +74,16 @@ class Models:
         if name is None or name == "":
             if self.switches:
                 return SWITCHED, self._chain()
-            if self.settings.model is not None and self.directory.is_elsewhere(self.settings.model):
-                return self.settings.model, self._route(self.settings.model)
+            if self.settings.model is not None and self.directory.place_of(self.settings.model) is not None:
+                return await self.backend(self.settings.model)
             served = await self._remember(await asyncio.to_thread(self.directory.default))
             return served.name, self._pooled(served)
         if name == SWITCHED and self.switches:
             return SWITCHED, self._chain()
         if (known := self._served.get(name)) is not None and known.key in self.pool.loaded():
             return known.name, self._pooled(known)
-        if self.directory.is_elsewhere(name):
-            return name, self._route(name)
+        if (place := self.directory.place_of(name)) is not None:
+            return name, self._route(place)
         served = await self._remember(await self.directory.find(name))
         return served.name, self._pooled(served)
 
@@ -103,8 +104,8 @@ class Models:
         """
         if self.switches:
             self._chain()
-        elif self.settings.model is not None and self.directory.is_elsewhere(self.settings.model):
-            self._route(self.settings.model)
+        elif self.settings.model is not None and (place := self.directory.place_of(self.settings.model)) is not None:
+            self._route(place)
 
     async def find(self, name: str) -> Served:
         return await self._remember(await self.directory.find(name))
@@ -155,11 +156,6 @@ class Models:
         """The last failures and fallbacks, the newest first; no content."""
         return list(reversed(self._recent))
 
-    def elsewhere(self) -> list[str]:
-        """Ids of configured models that are not in this process."""
-        named = [self.settings.model or "", *self.settings.switcher.fallbacks, *self.settings.switcher.targets]
-        return sorted({name for name in named if self.directory.is_elsewhere(name)})
-
     def _chain(self) -> RoutedBackend:
         if (route := self._routes.get(SWITCHED)) is None:
             first = self.settings.model or self.directory.default().name
@@ -192,8 +188,8 @@ class Models:
             self._recent.append({**told, "time": round(time.time(), 1), "seconds": round(record.seconds, 3)})
 
     def _target(self, name: str) -> Target:
-        if self.directory.is_elsewhere(name):
-            return self._resolver.target(name)
+        if (place := self.directory.place_of(name)) is not None:
+            return self._resolver.target(place)
         served = self._keep(self.directory.default() if name == self.settings.model else self.directory.look_up(name))
         info = describe_unloaded(served.record.id, served.record)
         facts = self.settings.switcher.targets.get(name)
@@ -222,11 +218,8 @@ class Models:
         options = served.options
         backend = LlamaCppBackend(
             str(served.record.path),
-            n_ctx=options.n_ctx if options else None,
-            n_gpu_layers=options.n_gpu_layers if options else None,
-            n_threads=options.n_threads if options else None,
             chat_format=options.chat_format if options else None,
-            settings=self.settings,
+            settings=self.settings.model_copy(update={"engine": self._engine(served)}),
             manager=self.manager,
             logger=self._logger,
         )
@@ -238,18 +231,32 @@ class Models:
         self._logger.info(f"{served.name} is loaded.")
         return backend
 
+    def _engine(self, served: Served) -> EngineSettings:
+        """The engine's settings for one model: the owner's, and room for as many streams as people watch at a time.
+
+        By itself the engine answers fewer at once on a CPU, so that the first of a crowd of calls is done early; who watches
+        a stream cares for its beginning instead. In a cache that is split every sequence would cost a whole context.
+        """
+        from parlant_local.engine.native import library
+        from parlant_local.engine.sizing import usable_cores
+
+        engine = self.settings.engine
+        if served.options is not None:
+            own = served.options.model_dump(include={"n_ctx", "n_gpu_layers", "n_threads"}, exclude_none=True)
+            engine = engine.model_copy(update=own)
+        on_gpu = engine.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
+        if engine.n_seq_max is None and not on_gpu and engine.unified_kv is not False:
+            return engine.model_copy(update={"n_seq_max": max(_STREAMS, 2 * (engine.n_threads or usable_cores())) + 1})
+        return engine
+
     def _estimate(self, key: str) -> int:
         from parlant_local.engine.sizing import plan
 
         served = self._served[key]
         assert served.record.path is not None
-        engine = self.settings.engine
-        if served.options is not None:
-            own = served.options.model_dump(include={"n_ctx", "n_gpu_layers", "n_threads"}, exclude_none=True)
-            engine = engine.model_copy(update=own)
         header = _header(served.record.path, _stamp(served.record.path))
         try:
-            return plan(header, served.name, engine).estimate.total
+            return plan(header, served.name, self._engine(served)).estimate.total
         except InsufficientMemoryError as error:
             return error.needed  # others may be unloaded to make room; loading checks again
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.catalog import LocalModel, LocalModelManager, ModelState
-from parlant_local.errors import ModelNotFoundError
+from parlant_local.errors import ModelNotFoundError, SettingsError
 from parlant_local.settings import ServedModelSettings, Settings
 
 __all__ = ["SWITCHED", "Directory", "Served"]
@@ -42,6 +42,8 @@ class Directory:
         """Everything that can be loaded: served names first, then the catalogue."""
         found = []
         for name, options in self._settings.models.items():
+            if self.is_elsewhere(options.model):
+                continue
             try:
                 found.append(self._served(name, options))
             except ModelNotFoundError:
@@ -80,18 +82,39 @@ class Directory:
         place, slash, rest = name.partition("/")
         return bool(slash and rest) and (place in ("ollama", "openai") or place in self._settings.endpoints)
 
+    def place_of(self, name: str) -> str | None:
+        """The id of a model in another process that a name means: its own, or what a served name stands for."""
+        if (options := self._settings.models.get(name)) is not None:
+            name = options.model
+        return name if self.is_elsewhere(name) else None
+
+    def elsewhere(self) -> dict[str, str]:
+        """Names of configured models that are not in this process, each with its id."""
+        switcher = self._settings.switcher
+        named = [*self._settings.models, self._settings.model or "", *switcher.fallbacks, *switcher.targets]
+        return {name: place for name in dict.fromkeys(named) if (place := self.place_of(name)) is not None}
+
     def check(self) -> None:
         """Raises what is wrong with the models that the owner named as the default and as those that stand in.
 
         Served names are left alone: a server may start before they are fetched.
         """
-        if self._settings.model is not None and not self.is_elsewhere(self._settings.model):
+        if self._settings.model is not None and self.place_of(self._settings.model) is None:
             self.default()
         for name in self._settings.switcher.fallbacks:
+            if self.place_of(name) is not None:
+                continue
             if name in self._settings.models:
                 self.look_up(name)
-            elif not self.is_elsewhere(name):
+            else:
                 self._manager.resolve(name)
+        for name, options in self._settings.models.items():
+            own = options.model_dump(exclude={"model", "preload"}, exclude_none=True)
+            if own and self.is_elsewhere(options.model):
+                raise SettingsError(
+                    f"models.{name} sets {', '.join(own)} for {options.model}, which is not loaded here.",
+                    hint="Set it where that model runs.",
+                )
 
     def _served(self, name: str, options: ServedModelSettings) -> Served:
         record = self._manager.find(options.model)
@@ -103,7 +126,8 @@ class Directory:
         try:
             record = self._manager.get_model(name)
         except ModelNotFoundError as error:
-            near = difflib.get_close_matches(name, self._settings.models, n=2, cutoff=0.5)
+            near = [item for item in self.elsewhere() if item.rpartition("/")[2] == name]  # its name, but not its place
+            near += difflib.get_close_matches(name, self._settings.models, n=2, cutoff=0.5)
             near += [item for item in error.near if item not in near]
             if near:
                 raise ModelNotFoundError(f"The model {name!r} is not here.", near=near[:3]) from None

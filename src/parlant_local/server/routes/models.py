@@ -72,11 +72,11 @@ def cards_of(context: Context) -> list[dict[str, Any]]:
     """Everything that can be asked. First what answers where no model is named: clients offer the first one first."""
     models = context.models
     cards = [card_of(context, served) for served in models.directory.known()]
-    cards += [_card_elsewhere(name) for name in models.elsewhere()]
+    cards += [_card_elsewhere(name, place) for name, place in models.directory.elsewhere().items()]
     if models.switches:
-        return [_card_elsewhere(SWITCHED), *cards]
+        return [_card_elsewhere(SWITCHED, SWITCHED), *cards]
     default = context.settings.model
-    if default is None or not models.directory.is_elsewhere(default):
+    if default is None or models.directory.place_of(default) is None:
         try:
             default = models.directory.default().name
         except ParlantLocalError:  # nothing is here yet; asking for it says so
@@ -84,13 +84,13 @@ def cards_of(context: Context) -> list[dict[str, Any]]:
     return sorted(cards, key=lambda card: card["id"] != default)
 
 
-def _card_elsewhere(name: str) -> dict[str, Any]:
+def _card_elsewhere(name: str, place: str) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",
         "created": 0,
-        "owned_by": "parlant-local" if name == SWITCHED else name.partition("/")[0],
-        "root": name,
+        "owned_by": "parlant-local" if name == SWITCHED else place.partition("/")[0],
+        "root": place,
         "status": {"value": "switched" if name == SWITCHED else "elsewhere"},
         "capabilities": ["chat"],
         "meta": {},
