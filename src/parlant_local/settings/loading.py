@@ -155,7 +155,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         where = origins.get(key) or next((o for k, o in origins.items() if k.startswith(key)), "argument")
         if problem["type"] == "extra_forbidden":
             near = get_close_matches(key, list(_keys(Settings)), 1, 0.7)
-            lines.append(f"unknown key {key!r} (from {where}){f'; did you mean {near[0]}?' if near else ''}")
+            meant = f", did you mean {near[0]!r}?" if near else ""
+            lines.append(f"unknown key {key!r} (from {where}{meant})")
         else:
             lines.append(f"{key} = {problem['input']!r} (from {where}): {problem['msg']}")
     more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
