@@ -20,7 +20,6 @@ __all__ = ["Trial", "Tuning", "tune"]
 
 # Defaults are where it starts, so only other values are tried.
 _CHOICES: tuple[Mapping[str, Any], ...] = (
-    {"unified_kv": True},
     {"unified_kv": False},
     {"flash_attention": "off"},
     {"flash_attention": "on"},
