@@ -34,21 +34,26 @@ class Recorded:
     """``start-up``, or conversation and turn such as ``2.1``."""
     after: tuple[int, ...]
     """Calls of the same phase that had ended before this one began."""
+    answer: Any = None
+    """What the scripted service answered; None for text."""
+    tightened: Mapping[str, Any] | None = None
+    """The schema as it reached the backend, with what the prompt says built in."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"call": self.call.as_dict(), "phase": self.phase, "after": list(self.after)}
+        return {**vars(self), "call": self.call.as_dict(), "after": list(self.after)}
 
 
 def record(path: Path) -> list[dict[str, Any]]:
     """The recorded calls, made once and kept in ``path``."""
-    if not path.exists():
+    loaded: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    if not loaded or "tightened" not in loaded[0]:
         # A fresh home: evaluations are made anew.
         with tempfile.TemporaryDirectory() as home:
             os.environ["PARLANT_HOME"] = home
             calls = asyncio.run(_record())
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps([item.as_dict() for item in calls]))
-    loaded: list[dict[str, Any]] = json.loads(path.read_text())
+        loaded = json.loads(path.read_text())
     return loaded
 
 
@@ -98,9 +103,10 @@ def _with_order(log: list[tuple[str, float, float, str, Mapping[str, Any] | None
         earlier = phases.setdefault(phase, [])
         after = tuple(index for index, (_, end) in enumerate(earlier) if end <= begun)
         earlier.append((begun, ended))
-        exact = shaped(json.loads(answer)) if schema is not None else None
+        value = json.loads(answer) if schema is not None else None
+        exact = shaped(value) if schema is not None else None
         session = phase.partition(".")[0]
-        recorded.append(Recorded(Call(prompt, 1536, exact, group, session), phase, after))
+        recorded.append(Recorded(Call(prompt, 1536, exact, group, session), phase, after, value, schema))
     return recorded
 
 
