@@ -207,6 +207,14 @@ def test_the_keyboard_reaches_everything_and_screen_readers_are_told(page: Brows
     assert page.run("document.documentElement.lang") == "en"
 
 
+def test_pages_that_are_left_let_go_of_their_connections(page: Browser, server: Server) -> None:
+    """A browser opens six to one server at most, and keeps the pages that were left for its back button."""
+    for _ in range(8):
+        page.open("about:blank")
+        page.open(f"{server.url}/")
+        page.wait("document.documentElement.dataset.ready", seconds=10)
+
+
 def test_it_fits_a_phone_and_the_night(page: Browser) -> None:
     page.resize(380, 720, phone=True, dark=True)
     for name in ("models", "status", "switcher", "chat"):

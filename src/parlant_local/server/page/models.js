@@ -35,20 +35,30 @@ export async function refresh() {
   refill($("model-rows"), data.map(row));
 }
 
-/** Follows what happens; a connection that breaks is made anew. */
+/**
+ * Follows what happens while somebody looks; a connection that breaks is made anew. Hidden tabs and pages that a browser
+ * keeps for its back button let go of theirs: it opens six to one server at most, and every page needs one for its requests.
+ */
 async function watch() {
-  for (;;) {
+  for (let again = false; ; again = true) {
+    if (document.hidden) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+    const listening = new AbortController();
+    const letGo = (event) => { if (document.hidden || event.type === "pagehide") listening.abort(); };
+    document.addEventListener("visibilitychange", letGo);
+    addEventListener("pagehide", letGo);
     try {
-      for await (const event of events(await ask("models/sse"))) {
-        if (event.event === "download") {
-          note(event);
-          if (event.state !== "downloading") await Promise.all([refresh(), refreshModels()]);
-        } else if (event.event === "status") {
+      for await (const event of events(await ask("models/sse", { signal: listening.signal }))) {
+        if (event.event === "download") note(event);
+        // What happened while nobody listened is not told again.
+        const changed = event.event === "status" || (event.event === "hello" && again);
+        if (changed || (event.event === "download" && event.state !== "downloading")) {
           await Promise.all([refresh(), refreshModels()]);
         }
       }
-    } catch { /* the server is gone for now; the health line says so */ }
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    } catch { /* the server is gone for now, as the health line says, or nobody looks */ }
+    document.removeEventListener("visibilitychange", letGo);
+    removeEventListener("pagehide", letGo);
+    if (!document.hidden) await new Promise((resolve) => setTimeout(resolve, 2000));
   }
 }
 
