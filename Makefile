@@ -10,10 +10,10 @@ MODEL ?=
 # Spinning OpenMP threads starve everything else on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup demo run test lint types unit evidence bench lock train clean
+.PHONY: help setup demo run test lint types unit evidence parlant32 bench lock train clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make .venv with everything (builds llama.cpp once: 5-10 minutes on two cores)
 
@@ -45,6 +45,9 @@ unit: $(STAMP) ## The test suite
 
 evidence: $(STAMP) ## Proofs that take long; results are kept under docs/evidence
 	$(BIN)/pytest -q -m evidence
+
+parlant32: $(STAMP) ## The host's tests on the newest Parlant 3.2, in an environment of its own
+	$(BIN)/python .ci/parlant32.py
 
 bench: $(STAMP) ## Benchmarks against peers, in an environment of their own
 	$(BIN)/python -m benchmarks
