@@ -13,7 +13,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from pydantic import BaseModel, Field
-from watching import Engine
+from watching import Engine, several_tries
 
 URL, KEY, MODEL = sys.argv[1:]
 PLACE = {"base_url": f"{URL}/v1", "api_key": KEY, "model": MODEL, "max_retries": 0, "timeout": 60}
@@ -160,10 +160,6 @@ async def cancellation_of_a_task():
     return {"idle": await asyncio.to_thread(engine.becomes_idle), "cancelled": engine.cancelled() - before}
 
 
-async def all_async():
-    return {"stream async": await stream_async(), "cancellation of a task": await cancellation_of_a_task()}
-
-
 if __name__ == "__main__":
     found = {
         "version": version("langchain-openai"),
@@ -175,7 +171,8 @@ if __name__ == "__main__":
         "vectors": vectors(),
         "text": text(),
         "errors": errors(),
-        "cancellation": cancellation(),
-        **asyncio.run(all_async()),
+        "cancellation": several_tries(cancellation),
+        "stream async": asyncio.run(stream_async()),
+        "cancellation of a task": several_tries(lambda: asyncio.run(cancellation_of_a_task())),
     }
     print(json.dumps(found))

@@ -12,7 +12,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks the internet
 
 import litellm
 from pydantic import BaseModel
-from watching import Engine
+from watching import Engine, several_tries
 
 litellm.suppress_debug_info = True
 URL, KEY, MODEL = sys.argv[1:]
@@ -192,7 +192,7 @@ if __name__ == "__main__":
         "text": text(),
         "ranked": ranked(),
         "errors": errors(),
-        "cancellation": cancellation(),
-        "cancellation of a task": asyncio.run(cancellation_of_a_task()),
+        "cancellation": several_tries(cancellation),
+        "cancellation of a task": several_tries(lambda: asyncio.run(cancellation_of_a_task())),
     }
     print(json.dumps(found))
