@@ -104,7 +104,8 @@ def _bind_ways(schema: Schema, last: str, executed: list[str], follow_ups: dict[
 
 def _ways(start: str, follow_ups: dict[str, list[str]]) -> list[list[str]]:
     """The longest ways on from ``start``; a journey with a loop has them as long as it has steps, and one more."""
-    ends, open_ways = [], [[start]]
+    ends: list[list[str]] = []
+    open_ways = [[start]]
     while open_ways and len(ends) + len(open_ways) <= _MAX_WAYS:
         way = open_ways.pop()
         longer = [[*way, step] for step in follow_ups[way[-1]]] if len(way) <= len(follow_ups) else []
