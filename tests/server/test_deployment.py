@@ -188,9 +188,9 @@ def test_what_the_image_installs_is_enough_to_serve(tmp_path: Path) -> None:
         subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True
         )
-    asked = "import importlib.metadata as m; print(*sorted(d.metadata['Name'].lower() for d in m.distributions()))"
+    asked = "import importlib.metadata as m; print(*(d.metadata['Name'].lower().replace('_', '-') for d in m.distributions()))"
     found = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
-    assert {"parlant-local", "fastapi", "uvicorn", "prometheus-client", "llama_cpp_python"} <= set(found)
+    assert {"parlant-local", "fastapi", "uvicorn", "prometheus-client", "llama-cpp-python"} <= set(found)
     assert "parlant" not in found
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PARLANT_LOCAL_")}
     clean |= {"PATH": path, "PARLANT_LOCAL_HOME": str(tmp_path / "data"), "PARLANT_LOCAL_LOGGING__FORMAT": "json"}
