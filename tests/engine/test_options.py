@@ -218,12 +218,6 @@ def _merged(path: Path, base: Path, *adds: tuple[dict[str, Any], float]) -> Path
     return path
 
 
-generating_with_adapters = pytest.mark.xfail(
-    raises=ModelLoadError, strict=True, reason="context.py hands llama.cpp handles of a type that ctypes refuses"
-)
-
-
-@generating_with_adapters
 async def test_adapters_with_their_scales_are_as_if_merged_into_the_weights(
     engine_of: MakeEngine, made: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -261,7 +255,6 @@ async def test_vectors_know_their_adapters_too(
     assert adapted != pytest.approx(plain, abs=1e-2)
 
 
-@generating_with_adapters
 async def test_states_of_one_scale_are_not_met_by_another(
     engine_of: MakeEngine, made: Callable[[str], Path], tmp_path: Path
 ) -> None:

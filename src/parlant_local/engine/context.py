@@ -123,12 +123,11 @@ class Context:
                 f"{model.path.name}: llama.cpp refused the context ({reason or 'no reason given'}).",
                 hint="Check engine.kv_type and engine.flash_attention; a quantized V cache needs flash attention.",
             )
-        if adapters := model.adapters:
-            handles = (ctypes.c_void_p * len(adapters))(*(handle for handle, _ in adapters))
-            scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
-            if lib.llama_set_adapters_lora(self._pointer, handles, len(adapters), scales) != 0:
-                self.close()
-                raise ModelLoadError(f"{model.path.name}: llama.cpp refused its LoRA adapters ({recent_log()}).")
+        try:
+            model.adapt(self._pointer)
+        except ModelLoadError:
+            self.close()
+            raise
         self._memory: Any = lib.llama_get_memory(self._pointer)
         self.n_vocab = model.n_vocab
         self.n_ctx_seq = int(lib.llama_n_ctx_seq(self._pointer))

@@ -96,10 +96,6 @@ class LoadedModel:
             pointer, self._pointer, self._vocab = self._pointer, None, None
         self._lib.llama_model_free(pointer)  # frees its adapters too
 
-    @property
-    def adapters(self) -> Sequence[tuple[Any, float]]:
-        return list(zip(self._adapters, self.lora.values(), strict=True))
-
     def adapt(self, context: Any) -> None:
         """Puts the adapters with their scales into a ``llama_context`` of this model."""
         if not self._adapters:
