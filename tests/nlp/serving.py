@@ -24,16 +24,22 @@ async def serving(factory: Any, create: Any) -> AsyncIterator[RunningServer]:
         warnings.simplefilter("ignore")  # of Parlant's own dependencies
         async with running_server(factory, create) as server:
             yield server
-        _close_listeners(int(server.address.rpartition(":")[2]))
-        await asyncio.sleep(0)
+        _close_sockets(int(server.address.rpartition(":")[2]))
+        await asyncio.sleep(0.01)  # transports close in the loop's next rounds
         gc.collect()
 
 
-def _close_listeners(port: int) -> None:
-    """The host cancels uvicorn without its shutdown, which leaves its listening socket to the loop."""
+def _close_sockets(port: int) -> None:
+    """The host cancels uvicorn without its shutdown, which leaves its listening socket to the loop, and connections that
+    have not yet noticed that their client is gone."""
     for found in gc.get_objects():
-        if isinstance(found, asyncio.base_events.Server) and any(s.getsockname()[1] == port for s in found.sockets):
-            found.close()
+        if isinstance(found, asyncio.base_events.Server):
+            if any(each.getsockname()[1] == port for each in found.sockets):
+                found.close()
+        elif isinstance(found, asyncio.Transport) and not found.is_closing():
+            ends = (found.get_extra_info("sockname"), found.get_extra_info("peername"))
+            if any(isinstance(end, tuple) and end[1] == port for end in ends):
+                found.abort()
 
 
 @contextmanager

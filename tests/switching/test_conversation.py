@@ -100,6 +100,9 @@ async def test_a_conversation_survives_a_death_a_return_and_two_swaps(configure:
             assert len(dead) < 40  # a crowd in flight when it died, then one probe at a time
             stats = switcher.stats()["switcher"]
             assert all(target["in_flight"] == 0 for target in stats["targets"].values())
+            await (
+                switcher.close()
+            )  # the host never does, and this loop, which its connections belong to, is about to end
 
 
 def switcher_probes(records: list[CallRecord]) -> int:
