@@ -214,6 +214,7 @@ def test_what_cannot_be_served_is_refused_by_its_keyword(schema: Any, keyword: s
     )
 )
 @settings(max_examples=200, deadline=None)
+@example({"type": [[]]})
 def test_nonsense_is_a_schema_error_and_never_another(nonsense: Any) -> None:
     with contextlib.suppress(SchemaError):
         json.dumps(close_schema(nonsense, Limits()))

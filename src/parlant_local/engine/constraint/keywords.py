@@ -60,9 +60,9 @@ def _is_map_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _is_type(value: Any) -> bool:
-    return (
-        value in _TYPES if isinstance(value, str) else _is_list_of(lambda item: item in _TYPES)(value) and bool(value)
-    )
+    if isinstance(value, str):
+        return value in _TYPES
+    return bool(value) and _is_list_of(lambda item: isinstance(item, str) and item in _TYPES)(value)
 
 
 _BRANCHES = ("anyOf", "oneOf", "allOf")
