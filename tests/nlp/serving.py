@@ -24,22 +24,27 @@ async def serving(factory: Any, create: Any) -> AsyncIterator[RunningServer]:
         warnings.simplefilter("ignore")  # of Parlant's own dependencies
         async with running_server(factory, create) as server:
             yield server
-        _close_sockets(int(server.address.rpartition(":")[2]))
-        await asyncio.sleep(0.01)  # transports close in the loop's next rounds
-        gc.collect()
+        await close_sockets(*server.ports)
 
 
-def _close_sockets(port: int) -> None:
-    """The host cancels uvicorn without its shutdown, which leaves its listening socket to the loop, and connections that
-    have not yet noticed that their client is gone."""
+async def close_sockets(*ports: int) -> None:
+    """Those at ``ports``, or all of this loop. The host cancels uvicorn without its shutdown, which leaves its listening
+    socket to the loop, and connections that have not yet noticed that their other end is gone."""
+    loop = asyncio.get_running_loop()
+
+    def meant(*ends: Any) -> bool:
+        return not ports or any(isinstance(end, tuple) and end[1] in ports for end in ends)
+
     for found in gc.get_objects():
         if isinstance(found, asyncio.base_events.Server):
-            if any(each.getsockname()[1] == port for each in found.sockets):
+            if found.get_loop() is loop and meant(*(each.getsockname() for each in found.sockets)):
                 found.close()
-        elif isinstance(found, asyncio.Transport) and not found.is_closing():
+        elif isinstance(found, asyncio.Transport) and getattr(found, "_loop", None) is loop and not found.is_closing():
             ends = (found.get_extra_info("sockname"), found.get_extra_info("peername"))
-            if any(isinstance(end, tuple) and end[1] == port for end in ends):
+            if any(ends) and meant(*ends):
                 found.abort()
+    await asyncio.sleep(0.01)  # transports close in the loop's next rounds
+    gc.collect()
 
 
 @contextmanager

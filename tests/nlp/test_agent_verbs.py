@@ -23,6 +23,7 @@ from parlant_local.nlp import LocalNLPService
 from parlant_local.settings import Settings
 
 from .scripted import ScriptedBackend
+from .serving import close_sockets
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -68,6 +69,7 @@ async def test_a_turn_without_a_reply_ends_the_demo_with_the_reason(monkeypatch:
     said: list[str] = []
     with pytest.raises(ParlantLocalError, match=r"did not reply to 'Hello.*silent"):
         await hold_demo(Settings.load(), say=said.append, note=lambda _: None)
+    await close_sockets()
     assert not any(line.startswith("Agent:") for line in said)
 
 

@@ -30,6 +30,8 @@ class RunningServer:
     service: LocalNLPService
     serving: asyncio.Task[None]
     """Ends when the server does."""
+    ports: tuple[int, int]
+    """Parlant's API, and its service of tools."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -60,10 +62,11 @@ async def running_server(
     ``factory`` makes the NLP service, ``create`` the agents. Parlant's own banner and progress bars go to standard error.
     """
     port = port or free_port()
+    tool_port = free_port()
     server = p.Server(
         host=host,
         port=port,
-        tool_service_port=free_port(),
+        tool_service_port=tool_port,
         nlp_service=factory,
         log_level=p.LogLevel.WARNING,
     )
@@ -86,7 +89,7 @@ async def running_server(
     service = cast(LocalNLPService, server.container[NLPService])  # type: ignore[type-abstract]  # lagom resolves interfaces
     shown = f"[{host}]" if ":" in host else ("localhost" if host in ("127.0.0.1", "0.0.0.0") else host)
     try:
-        yield RunningServer(f"http://{shown}:{port}", service, serving)
+        yield RunningServer(f"http://{shown}:{port}", service, serving, (port, tool_port))
     finally:
         with contextlib.redirect_stdout(sys.stderr):
             await _stopped(serving)
