@@ -48,6 +48,11 @@ async def _run(engine: LlamaEngine, session: str, number: int = 0) -> list[Gener
     return list(await asyncio.gather(*(engine.generate(request) for request in _turn(session, number))))
 
 
+async def _run_in_turn(engine: LlamaEngine, session: str) -> list[Generation]:
+    """One after the other: what is shared does not depend on which sibling is still live when a call is admitted."""
+    return [await engine.generate(request) for request in _turn(session, 0)]
+
+
 def _share(answers: list[Generation]) -> float:
     """Of the prompt tokens, those that were not computed."""
     return sum(a.timings.reused_tokens for a in answers) / sum(a.usage.prompt_tokens for a in answers)
@@ -61,13 +66,13 @@ async def test_the_first_turn_after_a_restart_is_as_warm_as_a_new_conversation_b
     cold = _share(await _run(engine, "anna"))
     for session, number in (("ben", 0), ("anna", 1), ("carl", 0), ("ben", 1)):
         await _run(engine, session, number)
-    before = await _run(engine, "dora")
+    before = await _run_in_turn(engine, "dora")
     await engine.close()
 
     engine = engine_of(name, prefix_dir=tmp_path, n_seq_max=4)
     await engine.load()
     on_disk = engine.stats().prefixes_on_disk
-    after = await _run(engine, "erik")
+    after = await _run_in_turn(engine, "erik")
     static = sum([len(await engine.tokenize(_text(group, 120))) for group in range(_GROUPS)]) * _CALLS
     static_share = static / sum(answer.usage.prompt_tokens for answer in after)
     print(
@@ -75,8 +80,7 @@ async def test_the_first_turn_after_a_restart_is_as_warm_as_a_new_conversation_b
         f"{static_share:.0%} is static; {on_disk} prefixes on disk"
     )
     assert on_disk >= _GROUPS
-    # Which of the calls finds a sibling's cells still live depends on when it is admitted: a few hundredths either way.
-    assert _share(after) >= _share(before) - 0.05
+    assert _share(after) >= _share(before) - 0.02
     assert _share(after) >= 0.9 * static_share
     assert all(answer.timings.reused_tokens for answer in after)  # nobody starts from nothing
 
