@@ -159,7 +159,8 @@ async def test_it_runs_the_tools_that_a_model_asks_for(environment: None, tmp_pa
                     str(BIN / "llm"), "-m", "local", "How is the weather in Paris?", "--functions", WEATHER, *more,
                     env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 )  # fmt: skip
-                out, err = await asyncio.wait_for(process.communicate(), 60)
+                async with asyncio.timeout(60):
+                    out, err = await process.communicate()
                 assert process.returncode == 0, err.decode()
                 assert out.decode().strip() == "I hear that it rains in Paris."
         finally:

@@ -53,6 +53,44 @@ async def test_cancelling_in_mid_prefill_frees_the_engine_within_one_micro_batch
     assert engine.stats().cancelled == 5
 
 
+@pytest.mark.parametrize("rounds", range(5))
+async def test_a_cancellation_that_meets_a_piece_is_not_lost(
+    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    """The loop's rounds between a piece's arrival and its reader: asyncio.wait_for lost a cancellation in some of them."""
+    engine = engine_of("llama")
+    await engine.load()
+    loop = asyncio.get_running_loop()
+    arrived = 0
+
+    def cancel_after(rounds: int) -> None:
+        if rounds:
+            loop.call_soon(cancel_after, rounds - 1)
+        else:
+            reader.cancel()
+
+    class Inbox(asyncio.Queue[object]):
+        def put_nowait(self, item: object) -> None:
+            nonlocal arrived
+            super().put_nowait(item)
+            arrived += 1
+            if arrived == 5:
+                cancel_after(rounds)
+
+    monkeypatch.setattr(asyncio, "Queue", Inbox)
+
+    async def read() -> None:
+        async for _ in engine.stream(GenerationRequest(_PROMPT, 1500)):
+            pass
+
+    reader = asyncio.create_task(read())
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    await settled(engine)
+    assert arrived < 1500
+    assert engine.stats().cancelled == 1
+
+
 async def test_a_cancelled_prefill_stays_as_prefix(engine_of: MakeEngine) -> None:
     engine = engine_of("slow", n_seq_max=2, n_ctx=4096, n_ubatch=128, prefix_memory_mb=512)
     prompt = [int(token) for token in range(100, 900)]

@@ -36,10 +36,11 @@ async def close_sockets(*ports: int) -> None:
         return not ports or any(isinstance(end, tuple) and end[1] in ports for end in ends)
 
     for found in gc.get_objects():
-        if isinstance(found, asyncio.base_events.Server):
+        kind = type(found)  # isinstance would ask a weak proxy for the class of what may be gone
+        if issubclass(kind, asyncio.base_events.Server):
             if found.get_loop() is loop and meant(*(each.getsockname() for each in found.sockets)):
                 found.close()
-        elif isinstance(found, asyncio.Transport) and getattr(found, "_loop", None) is loop and not found.is_closing():
+        elif issubclass(kind, asyncio.Transport) and getattr(found, "_loop", None) is loop and not found.is_closing():
             ends = (found.get_extra_info("sockname"), found.get_extra_info("peername"))
             if any(ends) and meant(*ends):
                 found.abort()

@@ -85,7 +85,8 @@ async def test_a_model_in_use_is_never_evicted_and_the_newcomer_waits() -> None:
         assert not a.closed
         with pytest.raises(ModelInUseError):
             await pool.unload("a")
-    await asyncio.wait_for(waiting, 1)
+    async with asyncio.timeout(1):
+        await waiting
     assert "c" in pool.status()
     await pool.close()
 

@@ -21,7 +21,8 @@ async def test_a_model_is_downloaded_asked_and_deleted(start: Callable[..., Serv
             await asyncio.sleep(0.3)
             begun = await http.post("/models", json={"model": "someone/slow-GGUF:Q8_0"})
             assert begun.status_code == 202
-            last = await asyncio.wait_for(told, 60)
+            async with asyncio.timeout(60):
+                last = await told
             assert last["state"] == "done", last
             assert last["done"] == last["total"] > 0
             model = last["model"]

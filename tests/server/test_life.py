@@ -45,7 +45,8 @@ async def test_sigterm_in_mid_stream_never_cuts_an_answer(start: Callable[..., S
     async with httpx2.AsyncClient(base_url=server.url, timeout=90) as http:
         events = [asyncio.Event() for _ in range(3)]
         streams = [asyncio.ensure_future(_read(http, event)) for event in events]
-        await asyncio.wait_for(asyncio.gather(*(event.wait() for event in events)), 60)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(event.wait() for event in events))
         server.signal()
         await asyncio.sleep(0.3)
         refused = None
@@ -131,7 +132,8 @@ async def test_eight_streams_begin_at_once(start: Callable[..., Server]) -> None
     async with httpx2.AsyncClient(base_url=server.url, timeout=90) as http:
         events = [asyncio.Event() for _ in range(8)]
         streams = [asyncio.ensure_future(_read(http, event)) for event in events]
-        await asyncio.wait_for(asyncio.gather(*(event.wait() for event in events)), 60)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(event.wait() for event in events))
         assert not any(stream.done() for stream in streams), "some had to end before the others began"
         for stream in streams:
             stream.cancel()

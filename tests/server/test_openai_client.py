@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
@@ -269,11 +270,7 @@ def test_null_means_absent(server: Server) -> None:
 
 
 async def test_leaving_a_stream_cancels_the_answer(aclient: openai.AsyncOpenAI, server: Server) -> None:
-    def engine() -> dict[str, int]:
-        found: dict[str, int] = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]
-        return found
-
-    before = engine()["cancelled"]
+    before = _engine(server)["cancelled"]
     stream = await aclient.chat.completions.create(
         model=TINY, messages=PARIS, max_tokens=1500, stream=True, temperature=2, extra_body={"logit_bias": _ENDLESS}
     )
@@ -281,7 +278,7 @@ async def test_leaving_a_stream_cancels_the_answer(aclient: openai.AsyncOpenAI, 
         break
     await stream.close()
     for _ in range(100):
-        now = engine()
+        now = _engine(server)
         if now["cancelled"] > before and not now["running"]:
             return
         await asyncio.sleep(0.05)
@@ -291,16 +288,26 @@ async def test_leaving_a_stream_cancels_the_answer(aclient: openai.AsyncOpenAI, 
 async def test_leaving_before_a_whole_answer_cancels_it(server: Server) -> None:
     url = f"{server.url}/v1/chat/completions"
     body = {"messages": PARIS, "max_tokens": 1500, "logit_bias": _ENDLESS}
-    before = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]["cancelled"]
+    before = _engine(server)["cancelled"]
     async with httpx2.AsyncClient() as http:
         with pytest.raises(httpx2.TimeoutException):
             await http.post(url, json=body, timeout=0.4)
     for _ in range(100):
-        now = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]
+        now = _engine(server)
         if now["cancelled"] > before and not now["running"]:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"It was not cancelled: {now}")
+
+
+def _engine(server: Server) -> dict[str, int]:
+    """What the shipped model's engine counts, once it is loaded."""
+    for _ in range(600):
+        found: dict[str, int] | None = httpx2.get(f"{server.url}/api/status").json()["models"][TINY]["engine"]
+        if found is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("The shipped model was not loaded.")
 
 
 _ENDLESS = {str(token): -100 for token in range(8)}

@@ -224,7 +224,8 @@ class LlamaEngine:
         limit = self.settings.stall_seconds
         while True:
             try:
-                return await asyncio.wait_for(inbox.get(), timeout=min(limit, 5.0))
+                async with asyncio.timeout(min(limit, 5.0)):
+                    return await inbox.get()
             except TimeoutError:
                 admitted = sequence.clock.admitted
                 since = max(room.worker.last_progress, admitted)

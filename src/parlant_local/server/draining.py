@@ -47,12 +47,14 @@ class Drain:
         if self._on_begin is not None:
             self._on_begin()
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout=seconds)
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
         except TimeoutError:
             self.expired.set()
             # What is told to end does so within a step of its engine.
             try:
-                await asyncio.wait_for(self._idle.wait(), timeout=10)
+                async with asyncio.timeout(10):
+                    await self._idle.wait()
             except TimeoutError:
                 return False
             return False

@@ -61,7 +61,8 @@ async def _ask(smi: str) -> list[dict[str, Any]]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), timeout=5)
+        async with asyncio.timeout(5):
+            output, _ = await process.communicate()
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
