@@ -25,9 +25,13 @@ LLAMA_GUARD = next(guard for guard in GUARDS if guard.name == "llama-guard")
 
 
 async def moderate(service: LocalNLPService, message: str) -> ModerationCheck:
-    moderation = await service.get_moderation_service()
-    assert not isinstance(moderation, NoModeration)
-    return await moderation.moderate_customer(CustomerModerationContext(session=None, message=message))  # type: ignore[arg-type]  # not looked at
+    """What ``service`` thinks of ``message``, its last work."""
+    try:
+        moderation = await service.get_moderation_service()
+        assert not isinstance(moderation, NoModeration)
+        return await moderation.moderate_customer(CustomerModerationContext(session=None, message=message))  # type: ignore[arg-type]  # not looked at
+    finally:
+        await service.close()
 
 
 def guarded(configure: Configure, **more: Any) -> ModelSwitcher:
@@ -130,11 +134,14 @@ async def test_openais_endpoint_scores_by_category(configure: Configure, vllm: F
     settings = configure(**{"moderation.mode": "openai", "endpoints": endpoints})
     plain = LlamaService(model_id=SHIPPED_MODEL_ID, settings=settings, logger=NullLogger())
     assert (await moderate(plain, "hello")).tags == ["violence"]
-    service = ModelSwitcher(default_model_id="ollama/m", settings=settings, logger=NullLogger())
-    check = await moderate(service, "hello")
+
+    def service() -> ModelSwitcher:
+        return ModelSwitcher(default_model_id="ollama/m", settings=settings, logger=NullLogger())
+
+    check = await moderate(service(), "hello")
     assert (check.flagged, check.tags) == (True, ["violence"])
     vllm.always = Fault("status", 500)
-    assert (await moderate(service, "hello")).flagged
+    assert (await moderate(service(), "hello")).flagged
 
 
 async def test_openais_own_endpoint_needs_permission(configure: Configure) -> None:

@@ -60,6 +60,7 @@ class LocalNLPService(NLPService):
         self._core = Core(backend=backend, host=self._host, settings=settings or Settings.load(), counters=Counters())
         self._embedding_backend = embedding_backend
         self._guard_backend = guard_backend
+        self._remote_moderator: Backend | None = None
         self._embedder: Embedder | None = None
         self._moderation: ModerationService | None = None
         self._ready = Once(self._prepare)
@@ -121,7 +122,7 @@ class LocalNLPService(NLPService):
     async def close(self) -> None:
         """Give the backends' memory and connections back. The host never calls this; interpreter exit does."""
         self._log_tightening()
-        for backend in (self._core.backend, self._embedding_backend, self._guard_backend):
+        for backend in (self._core.backend, self._embedding_backend, self._guard_backend, self._remote_moderator):
             if backend is not None:
                 await backend.close()
 
@@ -166,7 +167,8 @@ class LocalNLPService(NLPService):
         if settings.mode == "none":
             return NoVerdict(self._host, "moderation.mode is none.")
         if settings.mode == "openai":
-            return OpenAIModeration(self._host, openai_moderator(self._core.settings, self.logger), settings)
+            moderator = self._remote_moderator = openai_moderator(self._core.settings, self.logger)
+            return OpenAIModeration(self._host, moderator, settings)
         if settings.mode == "auto" and self._guard_backend is None and is_shipped_model(self._core.model_id):
             return NoVerdict(
                 self._host,
