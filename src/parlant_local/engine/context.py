@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import AbortFlag, clear_log, library, recent_log
+from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
 from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoadError
 from parlant_local.settings import EngineSettings
 
@@ -36,6 +38,8 @@ class Layout:
     n_ubatch: int
     n_threads: int
     n_threads_batch: int
+    n_threads_vary: bool = False
+    """Small steps may take fewer threads, where that is faster."""
 
 
 class Batch:
@@ -131,6 +135,9 @@ class Context:
         self._memory: Any = lib.llama_get_memory(self._pointer)
         self.n_vocab = model.n_vocab
         self.n_ctx_seq = int(lib.llama_n_ctx_seq(self._pointer))
+        flash = settings.flash_attention != "off"  # "auto" is on wherever llama.cpp can
+        self._threads = ThreadChoice(layout.n_threads, flash_attention=flash) if layout.n_threads_vary else None
+        self._threads_set = (layout.n_threads, layout.n_threads_batch)
         self._probe_trimming()
 
     def _probe_trimming(self) -> None:
@@ -149,8 +156,11 @@ class Context:
     def decode(self, batch: Batch) -> DecodeStatus:
         """Runs a batch. ``no_room`` leaves the memory as it was; ``aborted`` may leave finished micro-batches in it."""
         batch.struct.n_tokens = batch.size
+        began = self._take_threads(batch.size)
         status = self._lib.llama_decode(self._pointer, batch.struct)
         if status == 0:
+            if self._threads is not None:
+                self._threads.note(batch.size, time.perf_counter() - began)
             return "ok"
         if status == 1:
             return "no_room"
@@ -159,6 +169,16 @@ class Context:
         raise EngineError(
             f"llama_decode failed with {status} on a batch of {batch.size}: {recent_log() or 'no reason given'}."
         )
+
+    def _take_threads(self, tokens: int) -> float:
+        """Sets how many threads compute a batch of so many tokens; returns when."""
+        if self._threads is not None:
+            small = self._threads.threads(tokens)
+            wanted = (small, self.layout.n_threads_batch if tokens >= SMALL_STEP else small)
+            if wanted != self._threads_set:
+                self._lib.llama_set_n_threads(self._pointer, *wanted)
+                self._threads_set = wanted
+        return time.perf_counter()
 
     def logits(self, index: int) -> npt.NDArray[np.float32]:
         """The logits of the batch token at ``index``, shape ``(n_vocab,)``: a view, valid until the next decode."""

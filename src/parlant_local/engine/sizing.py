@@ -97,6 +97,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         n_ubatch=min(settings.n_ubatch, settings.n_batch, cells),
         n_threads=n_threads,
         n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
+        n_threads_vary=settings.n_threads is None and not on_gpu,
     )
     return Sizing(layout, needed, tuple(messages))
 

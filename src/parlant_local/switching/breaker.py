@@ -53,7 +53,10 @@ class CircuitBreaker:
     @property
     def retry_in(self) -> float:
         """Seconds until a probe is admitted; 0 while closed or due."""
-        return max(0.0, self._reopens_at - self._clock()) if self._state == "open" else 0.0
+        left = self._reopens_at - self._clock() if self._state == "open" else 0.0
+        return min(
+            max(0.0, left), self._settings.max_cooldown_seconds
+        )  # a sum and a difference of floats may exceed it
 
     @property
     def admits(self) -> bool:

@@ -1,0 +1,75 @@
+"""Which number of threads small steps get, by times that a machine might show."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
+
+
+def serve(choice: ThreadChoice, seconds: Callable[[int], float], steps: int, tokens: int = 1) -> list[int]:
+    """What each step was computed with, on a machine that takes ``seconds`` with so many threads, give or take."""
+    noise = random.Random(1)
+    taken = []
+    for _ in range(steps):
+        threads = choice.threads(tokens)
+        taken.append(threads)
+        choice.note(tokens, seconds(threads) * noise.uniform(0.97, 1.03))
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("most", "best", "seconds"),
+    [
+        (2, 1, {1: 5.0, 2: 9.5}),
+        (2, 2, {1: 9.0, 2: 5.0}),
+        (8, 2, {1: 6.0, 2: 4.0, 4: 5.0, 8: 9.0}),
+        (6, 6, {1: 12.0, 3: 5.0, 6: 3.0}),
+        (6, 1, {1: 3.0, 3: 5.0, 6: 7.0}),
+        (1, 1, {1: 3.0}),
+    ],
+)
+def test_the_fastest_is_found_and_kept(most: int, best: int, seconds: dict[int, float]) -> None:
+    choice = ThreadChoice(most, flash_attention=False)
+    serve(choice, seconds.__getitem__, 100)
+    later = serve(choice, seconds.__getitem__, 2000)
+    assert later.count(best) >= 0.97 * len(later)
+
+
+def test_what_is_as_fast_with_fewer_takes_fewer() -> None:
+    choice = ThreadChoice(4, flash_attention=False)
+    serve(choice, lambda threads: 5.0 + 0.01 * threads, 200)
+    assert serve(choice, lambda threads: 5.0 + 0.01 * threads, 500).count(1) > 450
+
+
+def test_looking_costs_little_where_all_threads_are_right() -> None:
+    choice = ThreadChoice(16, flash_attention=False)
+    taken = serve(choice, lambda threads: 16.0 / threads, 2000)
+    assert sum(16.0 / threads for threads in taken) < 1.05 * 2000
+
+
+def test_a_machine_that_gets_busy_is_noticed() -> None:
+    choice = ThreadChoice(2, flash_attention=False)
+    serve(choice, {1: 8.0, 2: 5.0}.__getitem__, 3000)
+    busy = serve(choice, {1: 9.0, 2: 60.0}.__getitem__, 300)
+    assert busy.count(2) < 40
+    quiet = serve(choice, {1: 8.0, 2: 5.0}.__getitem__, 3000)
+    assert quiet[-500:].count(2) > 450
+
+
+def test_sizes_are_judged_apart_and_large_steps_take_every_thread() -> None:
+    choice = ThreadChoice(2, flash_attention=False)
+    serve(choice, {1: 5.0, 2: 9.0}.__getitem__, 200, tokens=1)
+    serve(choice, {1: 9.0, 2: 5.0}.__getitem__, 200, tokens=8)
+    assert choice.threads(1) == 1
+    assert choice.threads(8) == 2
+    assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 100, tokens=SMALL_STEP) == [2] * 100
+
+
+def test_single_tokens_keep_every_thread_where_their_logits_would_show_it() -> None:
+    choice = ThreadChoice(2, flash_attention=True)
+    assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 300, tokens=1) == [2] * 300
+    assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 300, tokens=2).count(1) > 250
