@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.records import LocalModel
 from parlant_local.errors import CatalogError
 
@@ -78,7 +79,7 @@ class ModelIndex:
         scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             scratch.write_text(json.dumps({"version": _VERSION, "model": model.as_dict()}, indent=1), "utf-8")
-            scratch.replace(path)
+            publish(scratch, path)
         except OSError as error:
             scratch.unlink(missing_ok=True)
             raise CatalogError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from parlant_local.catalog.disk import check_space
 from parlant_local.catalog.names import check_component, inside, model_stem, slug
+from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.records import LocalModel
 from parlant_local.errors import CatalogError, InvalidModelError
 from parlant_local.gguf_info import in_use, read_header, sha256_file, shard_paths
@@ -29,7 +30,7 @@ def copy_into(path: Path, folder: Path, name: str | None) -> Path:
         scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
             shutil.copyfile(source, scratch)
-            scratch.replace(target)
+            publish(scratch, target)
         except OSError as error:
             raise CatalogError(f"{source} can't be copied to {target}: {error.strerror}.") from None
         finally:

@@ -22,7 +22,9 @@ _KV_SHARE = 0.6  # of the memory that is left once the weights are in
 _MIN_CTX = 512
 _STEP = 256  # llama.cpp rounds cells up to this
 _GPU_SEQUENCES = 16
-_CPU_SEQUENCES = 4
+_CPU_SEQUENCES = (
+    2  # per thread, less two: on two threads a crowd of four took as long as two at a time, and ended later
+)
 _POOL = 65_536  # cells of a unified cache that nobody asked to be larger
 
 
@@ -47,7 +49,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     n_ctx = settings.n_ctx or trained
     cores = usable_cores()
     n_threads = settings.n_threads or cores
-    wide = _GPU_SEQUENCES if on_gpu else max(_CPU_SEQUENCES, 2 * n_threads) + 1
+    wide = _GPU_SEQUENCES if on_gpu else max(2, _CPU_SEQUENCES * n_threads - 2) + 1
     n_seq = min(settings.n_seq_max or wide, int(library().llama_max_parallel_sequences()) - 1)
     messages: list[str] = []
 

@@ -42,7 +42,8 @@ class EngineSettings(Section):
 
     n_seq_max: int | None = Field(default=None, ge=1, le=255)
     """Sequences running at once; more requests wait in the queue. None: 16 on a GPU; on a CPU, where a crowd gains little
-    and makes everybody's first answer late, twice the threads and one kept for interactive calls."""
+    and makes everybody's first answer late, two on two cores, two more per further core, at least eight for `serve`, whose
+    clients watch their answers being written; and one more that is kept for interactive calls."""
 
     n_batch: int = Field(default=2048, ge=1)
     """Tokens of one llama_decode call at most."""
@@ -51,7 +52,7 @@ class EngineSettings(Section):
     """Micro-batch: tokens computed at once; cancellation takes effect between two of them."""
 
     n_threads: int | None = Field(default=None, ge=1)
-    """Threads for decoding. None: the usable physical cores."""
+    """Threads for decoding. None: the usable physical cores, and fewer for small steps where those measure faster."""
 
     n_threads_batch: int | None = Field(default=None, ge=1)
     """Threads for prefill. None: all usable cores."""
@@ -63,6 +64,8 @@ class EngineSettings(Section):
     """Element type of the KV cache."""
 
     flash_attention: Literal["auto", "on", "off"] = "auto"
+    """"auto": wherever llama.cpp can. On a CPU it makes prefill faster and the decoding of single streams slower; `bench --save`
+    finds out which is better for a model."""
 
     unified_kv: bool | None = None
     """One pool of cells for all sequences, or an equal share for each. None: one pool, or as `bench --save` found."""

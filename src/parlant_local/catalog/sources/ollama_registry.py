@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from parlant_local.catalog.names import check_component, inside
 from parlant_local.catalog.ollama_manifest import Layer, OllamaManifest, parse_manifest, read_extras
+from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
@@ -81,7 +82,7 @@ def plan(reference: OllamaReference, context: SourceContext) -> Plan:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = target.with_name(f".{target.name}.new")
         scratch.write_bytes(data)
-        scratch.replace(target)
+        publish(scratch, target)
 
     return Plan(
         reference=str(reference),

@@ -14,6 +14,7 @@ from threading import Event, Lock
 from filelock import FileLock, Timeout
 
 from parlant_local.catalog.disk import human_bytes
+from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.transfer.hashing import TrailingHash
 from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
 from parlant_local.catalog.transfer.journal import Identity, Journal, bytes_done
@@ -392,7 +393,7 @@ class FileFetch:
             except CatalogError:
                 self._discard()
                 raise
-        task.part.replace(task.destination)
+        publish(task.part, task.destination)
         task.journal.unlink(missing_ok=True)
         return sha256
 
