@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 
 import pytest
 
+from parlant_local.engine import native
 from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
 
 
@@ -73,3 +75,21 @@ def test_single_tokens_keep_every_thread_where_their_logits_would_show_it() -> N
     choice = ThreadChoice(2, flash_attention=True)
     assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 300, tokens=1) == [2] * 300
     assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 300, tokens=2).count(1) > 250
+
+
+@pytest.mark.parametrize(
+    ("given", "policy", "spins"),
+    [
+        ({}, "PASSIVE", "300"),
+        ({"OMP_WAIT_POLICY": "passive"}, "passive", "300"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE", None),
+        ({"GOMP_SPINCOUNT": "0"}, "PASSIVE", "0"),
+    ],
+)
+def test_threads_spin_a_little_before_they_sleep_unless_the_owner_says_otherwise(
+    given: dict[str, str], policy: str, spins: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    native._wait_passively()
+    assert os.environ.get("OMP_WAIT_POLICY") == policy
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
