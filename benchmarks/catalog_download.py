@@ -1,6 +1,6 @@
 """How fast a model comes in over loopback: ours (ranges, journal, sha256) against huggingface_hub and single-stream clients.
 
-    python benchmarks/catalog_download.py [--mb 1024] [--rounds 5] [--per-connection MB/s]
+    python -m benchmarks.catalog_download [--mb 1024] [--rounds 5] [--per-connection MB/s]
 
 The server is a process of its own that speaks the hub's protocol and sends files with sendfile. Rounds alternate, files lie
 in memory (/dev/shm) where there is one, and every file that comes in is compared with what was sent. ``--per-connection``
@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import importlib.util
 import json
 import multiprocessing
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,22 +26,9 @@ from pathlib import Path
 REPO, FILE = "bench/Model-GGUF", "Model-Q8_0.gguf"
 
 
-def load_fakes() -> None:
-    folder = Path(__file__).resolve().parents[1] / "tests" / "catalog" / "fakes"
-    spec = importlib.util.spec_from_file_location(
-        "catalog_fakes", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["catalog_fakes"] = package
-    spec.loader.exec_module(package)
-
-
 def serve(path: str, rate: float | None, pipe: Connection) -> None:
-    load_fakes()
-    from catalog_fakes.hub import FakeHub
-    from catalog_fakes.loopback import Fault
+    from tests.catalog.fakes.hub import FakeHub
+    from tests.catalog.fakes.loopback import Fault
 
     with FakeHub() as hub:
         hub.add(REPO, {FILE: Path(path)})
@@ -118,8 +103,7 @@ def main() -> None:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         work = Path(folder)
-        load_fakes()
-        from catalog_fakes.models import write_gguf
+        from tests.catalog.fakes.models import write_gguf
 
         source = write_gguf(work / FILE, payload=options.mb << 20)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-_FAKES = Path(__file__).parent / "fakes"
-if "catalog_fakes" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "catalog_fakes", _FAKES / "__init__.py", submodule_search_locations=[str(_FAKES)]
-    )
-    assert _spec is not None
-    assert _spec.loader is not None
-    _package = importlib.util.module_from_spec(_spec)
-    sys.modules["catalog_fakes"] = _package
-    _spec.loader.exec_module(_package)
-
-from catalog_fakes.hub import FakeHub  # noqa: E402
-
-from parlant_local.catalog import LocalModelManager  # noqa: E402
-from parlant_local.observability import NullLogger  # noqa: E402
-from parlant_local.settings import Settings, load_settings  # noqa: E402
+from parlant_local.catalog import LocalModelManager
+from parlant_local.observability import NullLogger
+from parlant_local.settings import Settings, load_settings
+from tests.catalog.fakes.hub import FakeHub
 
 
 @pytest.fixture(autouse=True)

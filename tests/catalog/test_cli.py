@@ -13,11 +13,11 @@ from typing import Any
 
 import pexpect
 import pytest
-from catalog_fakes.hub import FakeHub
-from catalog_fakes.loopback import Fault
-from catalog_fakes.models import write_gguf, write_split
 
 from parlant_local.gguf_info import sha256_file
+from tests.catalog.fakes.hub import FakeHub
+from tests.catalog.fakes.loopback import Fault
+from tests.catalog.fakes.models import write_gguf, write_split
 
 MIB = 1 << 20
 PROGRAM = [sys.executable, "-c", "from parlant_local.cli import main; main()"]

@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalog_fakes.hub import FakeHub
-from catalog_fakes.loopback import Fault
-from catalog_fakes.models import write_gguf, write_split
 
 from parlant_local.catalog import DownloadProgress, LocalModelManager, ModelState
 from parlant_local.errors import (
@@ -27,6 +24,9 @@ from parlant_local.errors import (
 )
 from parlant_local.observability import ConsoleLogger, NullLogger
 from parlant_local.settings import Settings, load_settings
+from tests.catalog.fakes.hub import FakeHub
+from tests.catalog.fakes.loopback import Fault
+from tests.catalog.fakes.models import write_gguf, write_split
 
 MIB = 1 << 20
 REF = "maker/Tiny-Llama-GGUF:Q4_K_M"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from catalog_fakes.hub import FakeHub
-from catalog_fakes.models import write_gguf, write_split
 
 from parlant_local.catalog import LocalModelManager, ModelType
 from parlant_local.gguf_info import sha256_file
+from tests.catalog.fakes.hub import FakeHub
+from tests.catalog.fakes.models import write_gguf, write_split
 
 
 @pytest.fixture

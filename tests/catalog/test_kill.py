@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from catalog_fakes.hub import FakeHub
-from catalog_fakes.loopback import Fault
-from catalog_fakes.models import write_split
 
 from parlant_local.catalog import LocalModelManager
 from parlant_local.gguf_info import sha256_file
 from parlant_local.observability import NullLogger
+from tests.catalog.fakes.hub import FakeHub
+from tests.catalog.fakes.loopback import Fault
+from tests.catalog.fakes.models import write_split
 
 MIB = 1 << 20
 SHARD = 16 * MIB

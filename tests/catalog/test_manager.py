@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-from catalog_fakes.hub import FakeHub
-from catalog_fakes.models import write_gguf, write_split
 
 from parlant_local.catalog import LocalModelManager, ModelSource, ModelState, ModelType
 from parlant_local.catalog.recommend import recommend
@@ -27,6 +25,8 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import in_use
 from parlant_local.observability import NullLogger
+from tests.catalog.fakes.hub import FakeHub
+from tests.catalog.fakes.models import write_gguf, write_split
 
 SHIPPED = "local/llama/parlant-local-tiny"
 

@@ -10,10 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalog_fakes.daemon import FakeDaemon
-from catalog_fakes.loopback import Fault
-from catalog_fakes.models import write_gguf
-from catalog_fakes.registry import FakeRegistry
 
 from parlant_local.catalog import DownloadProgress, LocalModelManager, ModelSource, ModelState, ModelType
 from parlant_local.errors import (
@@ -25,6 +21,10 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
+from tests.catalog.fakes.daemon import FakeDaemon
+from tests.catalog.fakes.loopback import Fault
+from tests.catalog.fakes.models import write_gguf
+from tests.catalog.fakes.registry import FakeRegistry
 
 MIB = 1 << 20
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalog_fakes.loopback import Exchange, LoopbackServer
-from catalog_fakes.models import write_gguf, write_split
 
 from parlant_local.catalog import LocalModelManager, ModelSource
 from parlant_local.errors import HubError, ReferenceError_, TransferError
 from parlant_local.observability import NullLogger
 from parlant_local.settings import load_settings
+from tests.catalog.fakes.loopback import Exchange, LoopbackServer
+from tests.catalog.fakes.models import write_gguf, write_split
 
 MIB = 1 << 20
 

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-_FAKES = Path(__file__).parent.parent / "catalog" / "fakes"
+from tests.catalog.fakes.hub import FakeHub
+
 SLOWLY = {"PARLANT_LOCAL_DOWNLOADS__MAX_RATE_MB": "0.2"}
 """Environment with which the model takes twenty seconds."""
-
-
-def _fakes() -> Any:
-    if "catalog_fakes" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            "catalog_fakes", _FAKES / "__init__.py", submodule_search_locations=[str(_FAKES)]
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        package = importlib.util.module_from_spec(spec)
-        sys.modules["catalog_fakes"] = package
-        spec.loader.exec_module(package)
-    return importlib.import_module("catalog_fakes.hub")
 
 
 class SlowHub:
@@ -32,9 +17,8 @@ class SlowHub:
     def __init__(self) -> None:
         import parlant_local
 
-        hub = _fakes()
         tiny = Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf"
-        self._server = hub.FakeHub(with_cdn=False)
+        self._server = FakeHub(with_cdn=False)
         self._server.add("someone/slow-GGUF", {"slow.Q8_0.gguf": tiny})
         self.url: str = self._server.url
 

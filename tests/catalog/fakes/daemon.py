@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 
-from catalog_fakes.loopback import Exchange, LoopbackServer
+from tests.catalog.fakes.loopback import Exchange, LoopbackServer
 
 __all__ = ["FakeDaemon"]
 

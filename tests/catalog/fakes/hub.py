@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-from catalog_fakes.loopback import Exchange, Fault, LoopbackServer, sha256
+from tests.catalog.fakes.loopback import Exchange, Fault, LoopbackServer, sha256
 
 __all__ = ["FakeCdn", "FakeHub", "Repo"]
 

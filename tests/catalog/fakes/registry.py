@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from catalog_fakes.hub import FakeCdn
-from catalog_fakes.loopback import Exchange, LoopbackServer, sha256
+from tests.catalog.fakes.hub import FakeCdn
+from tests.catalog.fakes.loopback import Exchange, LoopbackServer, sha256
 
 __all__ = ["FakeRegistry"]
 
