@@ -70,7 +70,7 @@ async def test_findings_hold_where_nothing_else_is_set(home: Path, made: Callabl
     assert (chosen["unified_kv"], chosen["n_ubatch"], chosen["n_batch"]) == (True, 64, 256)
     bare = await _layout(model, None, n_seq_max=2)  # an engine depends on no folder that nobody named
     assert bare == await _layout(model, home / "nowhere", n_seq_max=2)
-    assert bare["n_ubatch"] == 512
+    assert bare["n_ubatch"] == 256
 
 
 async def test_backends_and_commands_take_the_findings_of_their_home(home: Path) -> None:
@@ -110,16 +110,16 @@ async def test_findings_of_another_build_machine_or_file_are_not_met(
     assert (await _layout(model, folder))["n_ubatch"] == 128
     with monkeypatch.context() as patch:
         patch.setattr(sizing, "usable_cores", lambda: 61)
-        assert (await _layout(model, folder, n_threads_batch=1))["n_ubatch"] == 512
+        assert (await _layout(model, folder, n_threads_batch=1))["n_ubatch"] == 256
     with monkeypatch.context() as patch:
         patch.setattr(native.library(), "__version__", "0.0.1")
-        assert (await _layout(model, folder))["n_ubatch"] == 512
+        assert (await _layout(model, folder))["n_ubatch"] == 256
     with monkeypatch.context() as patch:
         patch.setattr(native, "system_info", lambda: "CPU : NOTHING = 1")
-        assert (await _layout(model, folder))["n_ubatch"] == 512
+        assert (await _layout(model, folder))["n_ubatch"] == 256
     assert (await _layout(model, folder))["n_ubatch"] == 128
     os.utime(model, ns=(1, 1))  # somebody put another file there
-    assert (await _layout(model, folder))["n_ubatch"] == 512
+    assert (await _layout(model, folder))["n_ubatch"] == 256
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_findings_that_make_no_sense_cost_a_warning(text: str, home: Path,
     file = _save(home, made("llama"), n_ubatch=128)
     file.write_text(text, "utf-8")
     logger = _Listening()
-    assert (await _layout(made("llama"), saved_folder(home), logger))["n_ubatch"] == 512
+    assert (await _layout(made("llama"), saved_folder(home), logger))["n_ubatch"] == 256
     assert any(str(file) in message for message in logger.said)
 
 

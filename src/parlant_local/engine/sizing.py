@@ -15,16 +15,16 @@ from parlant_local.errors import InsufficientMemoryError
 from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory, estimate_memory
 from parlant_local.settings import EngineSettings
 
-__all__ = ["Sizing", "plan", "usable_cores"]
+__all__ = ["Sizing", "micro_batch", "plan", "usable_cores"]
 
 _MIB = 1024 * 1024
 _KV_SHARE = 0.6  # of the memory that is left once the weights are in
 _MIN_CTX = 512
 _STEP = 256  # llama.cpp rounds cells up to this
 _GPU_SEQUENCES = 16
-_CPU_SEQUENCES = (
-    2  # per thread, less two: on two threads a crowd of four took as long as two at a time, and ended later
-)
+_CPU_SEQUENCES = 2  # on two threads; a crowd of four took as long there, and its first answer came later
+_GPU_MICRO_BATCH = 512
+_CPU_MICRO_BATCH = 256  # 512 took a tenth longer for long prompts of a small model, and as long for a larger one's
 _POOL = 65_536  # cells of a unified cache that nobody asked to be larger
 
 
@@ -43,20 +43,19 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     The context is as trained, or shrunk to what fits (with a message). Raises :class:`InsufficientMemoryError`, with figures,
     where weights, KV cache and compute buffers together exceed the memory available.
     """
-    on_gpu = settings.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
+    on_gpu = _on_gpu(settings)
     available = available_memory()
     trained = header.context_length or 4096
     n_ctx = settings.n_ctx or trained
     cores = usable_cores()
     n_threads = settings.n_threads or cores
-    wide = _GPU_SEQUENCES if on_gpu else max(2, _CPU_SEQUENCES * n_threads - 2) + 1
+    wide = _GPU_SEQUENCES if on_gpu else max(_CPU_SEQUENCES, 2 * n_threads - 2) + 1
     n_seq = min(settings.n_seq_max or wide, int(library().llama_max_parallel_sequences()) - 1)
+    n_ubatch = micro_batch(settings)
     messages: list[str] = []
 
     def estimate(cells: int) -> MemoryEstimate:
-        return estimate_memory(
-            header, cells, kv_type=settings.kv_type, n_seq=n_seq, n_ubatch=settings.n_ubatch, swa_full=True
-        )
+        return estimate_memory(header, cells, kv_type=settings.kv_type, n_seq=n_seq, n_ubatch=n_ubatch, swa_full=True)
 
     per_token = max(1, (estimate(2 * _STEP).kv_cache - estimate(_STEP).kv_cache) // _STEP)
     grows = per_token > 1
@@ -96,12 +95,21 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         n_seq=n_seq,
         unified=unified,
         n_batch=min(settings.n_batch, cells),
-        n_ubatch=min(settings.n_ubatch, settings.n_batch, cells),
+        n_ubatch=min(n_ubatch, settings.n_batch, cells),
         n_threads=n_threads,
         n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
         n_threads_vary=settings.n_threads is None and not on_gpu,
     )
     return Sizing(layout, needed, tuple(messages))
+
+
+def micro_batch(settings: EngineSettings) -> int:
+    """Tokens computed at once."""
+    return settings.n_ubatch or (_GPU_MICRO_BATCH if _on_gpu(settings) else _CPU_MICRO_BATCH)
+
+
+def _on_gpu(settings: EngineSettings) -> bool:
+    return settings.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
 
 
 def _what_to_lower(fits: int, header: GGUFHeader, available: int, *, unified: bool) -> str:

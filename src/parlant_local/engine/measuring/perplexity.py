@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parlant_local.engine.context import Batch, Context, Layout
-from parlant_local.engine.sizing import usable_cores
+from parlant_local.engine.sizing import micro_batch, usable_cores
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def measure_perplexity(
     losses: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
     threads = settings.n_threads_batch or settings.n_threads or usable_cores()
     n_batch = min(settings.n_batch, n_ctx)
-    layout = Layout(n_ctx, n_ctx, 1, True, n_batch, min(settings.n_ubatch, n_batch), threads, threads)
+    layout = Layout(n_ctx, n_ctx, 1, True, n_batch, min(micro_batch(settings), n_batch), threads, threads)
     context = Context(model, settings, layout)
     try:
         batch = Batch(n_batch)

@@ -24,7 +24,7 @@ _CHOICES: tuple[Mapping[str, Any], ...] = (
     {"flash_attention": "off"},
     {"flash_attention": "on"},
     {"n_ubatch": 128},
-    {"n_ubatch": 256},
+    {"n_ubatch": 512},
     {"n_ubatch": 1024},
     {"n_batch": 1024},
 )
