@@ -156,7 +156,8 @@ class Context:
     def decode(self, batch: Batch) -> DecodeStatus:
         """Runs a batch. ``no_room`` leaves the memory as it was; ``aborted`` may leave finished micro-batches in it."""
         batch.struct.n_tokens = batch.size
-        began = self._take_threads(batch.size)
+        self._take_threads(batch.size)
+        began = time.perf_counter()
         status = self._lib.llama_decode(self._pointer, batch.struct)
         if status == 0:
             if self._threads is not None:
@@ -170,15 +171,14 @@ class Context:
             f"llama_decode failed with {status} on a batch of {batch.size}: {recent_log() or 'no reason given'}."
         )
 
-    def _take_threads(self, tokens: int) -> float:
-        """Sets how many threads compute a batch of so many tokens; returns when."""
+    def _take_threads(self, tokens: int) -> None:
+        """Sets how many threads compute a batch of so many tokens."""
         if self._threads is not None:
             small = self._threads.threads(tokens)
             wanted = (small, self.layout.n_threads_batch if tokens >= SMALL_STEP else small)
             if wanted != self._threads_set:
                 self._lib.llama_set_n_threads(self._pointer, *wanted)
                 self._threads_set = wanted
-        return time.perf_counter()
 
     def logits(self, index: int) -> npt.NDArray[np.float32]:
         """The logits of the batch token at ``index``, shape ``(n_vocab,)``: a view, valid until the next decode."""

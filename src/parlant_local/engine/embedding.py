@@ -13,6 +13,7 @@ import numpy.typing as npt
 from parlant_local.engine.context import Batch
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import clear_log, library, recent_log
+from parlant_local.engine.sizing import on_gpu
 from parlant_local.errors import EngineError, ModelLoadError, TextTooLongError
 from parlant_local.settings import EngineSettings
 
@@ -57,8 +58,7 @@ class EmbeddingContext:
         self._lib = lib
         self._model = model.hold()
         self.max_tokens = max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train))
-        on_gpu = settings.n_gpu_layers != 0 and bool(lib.llama_supports_gpu_offload())
-        self._fill = min(settings.n_batch, _GPU_FILL if on_gpu else _CPU_FILL)
+        self._fill = min(settings.n_batch, _GPU_FILL if on_gpu(settings) else _CPU_FILL)
         self._batch_tokens = max(self.max_tokens, self._fill)
         params = lib.llama_context_default_params()
         params.n_ctx = self._batch_tokens

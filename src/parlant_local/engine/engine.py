@@ -26,7 +26,7 @@ from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
-from parlant_local.engine.sizing import Sizing, plan, usable_cores
+from parlant_local.engine.sizing import Sizing, on_gpu, plan, usable_cores
 from parlant_local.engine.stats import EngineStats, StatsRecorder
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import (
@@ -359,10 +359,9 @@ class _Room:
             self._hold.callback(disk.close)
             for entry in disk.entries():
                 store.add(entry)
-        on_gpu = settings.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
         rules = AdmissionRules(
             unified=self.sizing.layout.unified,
-            crowd_costs=self.sizing.layout.unified and not on_gpu,
+            crowd_costs=self.sizing.layout.unified and not on_gpu(settings),
             trims=trims,
             min_tokens=prefixes.min_tokens,
         )

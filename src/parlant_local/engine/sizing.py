@@ -15,7 +15,7 @@ from parlant_local.errors import InsufficientMemoryError
 from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory, estimate_memory
 from parlant_local.settings import EngineSettings
 
-__all__ = ["Sizing", "micro_batch", "plan", "usable_cores"]
+__all__ = ["Sizing", "micro_batch", "on_gpu", "plan", "usable_cores"]
 
 _MIB = 1024 * 1024
 _KV_SHARE = 0.6  # of the memory that is left once the weights are in
@@ -43,13 +43,13 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     The context is as trained, or shrunk to what fits (with a message). Raises :class:`InsufficientMemoryError`, with figures,
     where weights, KV cache and compute buffers together exceed the memory available.
     """
-    on_gpu = _on_gpu(settings)
+    gpu = on_gpu(settings)
     available = available_memory()
     trained = header.context_length or 4096
     n_ctx = settings.n_ctx or trained
     cores = usable_cores()
     n_threads = settings.n_threads or cores
-    wide = _GPU_SEQUENCES if on_gpu else max(_CPU_SEQUENCES, 2 * n_threads - 2) + 1
+    wide = _GPU_SEQUENCES if gpu else max(_CPU_SEQUENCES, 2 * n_threads - 2) + 1
     n_seq = min(settings.n_seq_max or wide, int(library().llama_max_parallel_sequences()) - 1)
     n_ubatch = micro_batch(settings)
     messages: list[str] = []
@@ -60,10 +60,10 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     per_token = max(1, (estimate(2 * _STEP).kv_cache - estimate(_STEP).kv_cache) // _STEP)
     grows = per_token > 1
     room = max(0, int((available - header.weights_bytes) * _KV_SHARE))
-    fits = room // per_token // _STEP * _STEP if grows and not on_gpu else 1 << 30
+    fits = room // per_token // _STEP * _STEP if grows and not gpu else 1 << 30
     # A split cache was 10 % faster for strangers here, and had its first answer three times as late.
     unified = settings.unified_kv is None or settings.unified_kv
-    if not unified and grows and not on_gpu:
+    if not unified and grows and not gpu:
         fits = fits // n_seq // _STEP * _STEP  # every sequence gets the whole context
     if settings.n_ctx is None and n_ctx > fits:
         n_ctx = max(_MIN_CTX, fits)
@@ -81,7 +81,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
                 "set engine.n_ctx and engine.n_seq_max, or engine.unified_kv."
             )
     needed = estimate(cells)
-    if needed.total > available and not on_gpu:
+    if needed.total > available and not gpu:
         raise InsufficientMemoryError(
             f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of {cells} tokens "
             f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}); {available // _MIB} MiB are available.",
@@ -98,17 +98,18 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         n_ubatch=min(n_ubatch, settings.n_batch, cells),
         n_threads=n_threads,
         n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
-        n_threads_vary=settings.n_threads is None and not on_gpu,
+        n_threads_vary=settings.n_threads is None and settings.n_threads_batch is None and not gpu,
     )
     return Sizing(layout, needed, tuple(messages))
 
 
 def micro_batch(settings: EngineSettings) -> int:
     """Tokens computed at once."""
-    return settings.n_ubatch or (_GPU_MICRO_BATCH if _on_gpu(settings) else _CPU_MICRO_BATCH)
+    return settings.n_ubatch or (_GPU_MICRO_BATCH if on_gpu(settings) else _CPU_MICRO_BATCH)
 
 
-def _on_gpu(settings: EngineSettings) -> bool:
+def on_gpu(settings: EngineSettings) -> bool:
+    """Whether layers go to a GPU: some are meant to, and the build knows one."""
     return settings.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
 
 

@@ -44,7 +44,10 @@ class ThreadChoice:
         return self._most > 1 and self._fewest_tokens <= tokens < SMALL_STEP
 
     def _climb(self, tokens: int) -> _Climb:
-        return self._sizes.setdefault(tokens.bit_length(), _Climb(self._most))
+        size = tokens.bit_length()
+        if size not in self._sizes:
+            self._sizes[size] = _Climb(self._most)
+        return self._sizes[size]
 
 
 class _Climb:

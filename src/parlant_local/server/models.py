@@ -237,15 +237,13 @@ class Models:
         By itself the engine answers fewer at once on a CPU, so that the first of a crowd of calls is done early; who watches
         a stream cares for its beginning instead. In a cache that is split every sequence would cost a whole context.
         """
-        from parlant_local.engine.native import library
-        from parlant_local.engine.sizing import usable_cores
+        from parlant_local.engine.sizing import on_gpu, usable_cores
 
         engine = self.settings.engine
         if served.options is not None:
             own = served.options.model_dump(include={"n_ctx", "n_gpu_layers", "n_threads"}, exclude_none=True)
             engine = engine.model_copy(update=own)
-        on_gpu = engine.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
-        if engine.n_seq_max is None and not on_gpu and engine.unified_kv is not False:
+        if engine.n_seq_max is None and not on_gpu(engine) and engine.unified_kv is not False:
             return engine.model_copy(update={"n_seq_max": max(_STREAMS, 2 * (engine.n_threads or usable_cores())) + 1})
         return engine
 

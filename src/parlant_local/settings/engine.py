@@ -65,7 +65,7 @@ class EngineSettings(Section):
 
     flash_attention: Literal["auto", "on", "off"] = "auto"
     """"auto": wherever llama.cpp can. On a CPU it makes prefill faster and the decoding of single streams slower; `bench --save`
-    finds out which is better for a model."""
+    finds out which is better for a crowd of short prompts (long ones gain from it)."""
 
     unified_kv: bool | None = None
     """One pool of cells for all sequences, or an equal share for each. None: one pool, or as `bench --save` found."""

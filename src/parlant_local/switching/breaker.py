@@ -54,9 +54,8 @@ class CircuitBreaker:
     def retry_in(self) -> float:
         """Seconds until a probe is admitted; 0 while closed or due."""
         left = self._reopens_at - self._clock() if self._state == "open" else 0.0
-        return min(
-            max(0.0, left), self._settings.max_cooldown_seconds
-        )  # a sum and a difference of floats may exceed it
+        # Adding and subtracting the same float may leave a little more than there was.
+        return min(max(0.0, left), self._settings.max_cooldown_seconds)
 
     @property
     def admits(self) -> bool:
