@@ -168,8 +168,8 @@ class Scheduler:
         decoding = [s for s in self._live if s.stage == "decode"]
         for sequence in decoding:
             self._add(sequence, self._batch.capacity)
-        budget = _MIXED_CHUNK if decoding else self._context.layout.n_ubatch
-        budget = min(budget, self._batch.room)
+        # Up to the end of a micro-batch: what spills over into another one pays for the weights anew.
+        budget = min(-self._batch.size % self._context.layout.n_ubatch or self._context.layout.n_ubatch, self._batch.room)
         for sequence in sorted((s for s in self._live if s.stage == "prefill"), key=lambda s: s.rank):
             budget -= self._add(sequence, budget)
         while budget > 0 and (start := self._next()) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 __all__ = ["longest_way_home"]
@@ -41,12 +41,11 @@ class _Home:
             case "object":
                 return self._object(schema)
             case "array":
-                first = [self.shortest(part) for part in schema.get("prefixItems", ())]
-                least = int(schema.get("minItems", 0))
-                missing = max(0, least - len(first))
-                return "[" + ",".join(first[:least] + [self.shortest(schema.get("items"))] * missing) + "]"
+                return "[" + ",".join(self._items(schema)) + "]"
             case "string":
                 return _compact("x" * max(int(schema.get("minLength", 0)), _open_ended(schema)))
+            case "integer" if "minimum" in schema and "maximum" in schema:
+                return max((str(int(schema[bound])) for bound in ("minimum", "maximum")), key=len)
             case "integer" | "number":
                 return _NUMBER
             case "null":
@@ -65,21 +64,48 @@ class _Home:
             return max((self.way(branch) for branch in schema["anyOf"]), key=len)
         match schema.get("type"):
             case "object":
-                inner = [f"{_compact(name)}:{self.way(part)}" for name, part in schema.get("properties", {}).items()]
-                inner += [f'"{"k" * 8}":{self.way(part)}' for part in _open_values(schema)]
-                return max(inner, key=len, default="") + self._object(schema)
+                return self._way_of_object(schema)
             case "array":
-                parts = [*schema.get("prefixItems", ()), schema.get("items")]
-                return max((self.way(part) for part in parts), key=len) + self.shortest(schema)
+                return self._way_of_array(schema)
         return self.shortest(schema)
 
     def _object(self, schema: Mapping[str, Any]) -> str:
-        pairs = [f"{_compact(name)}:{self.shortest(schema['properties'][name])}" for name in schema.get("required", ())]
-        missing = max(0, int(schema.get("minProperties", 0)) - len(pairs))
+        return "{" + ",".join(self._pairs(schema, schema.get("required", ()))) + "}"
+
+    def _way_of_object(self, schema: Mapping[str, Any]) -> str:
+        """Keys come in the order of the schema: behind one that was begun, only later ones can be due."""
+        properties = schema.get("properties", {})
+        names, required = list(properties), set(schema.get("required", ()))
+        ways = [self._object(schema)]
+        for place, name in enumerate(names):
+            due = [later for later in names[place + 1 :] if later in required]
+            begun = f"{_compact(name)}:{self.way(properties[name])}"
+            ways.append(",".join([begun, *self._pairs(schema, due, least=len(due) + 1)]) + "}")
+        ways += [f'"{"k" * 8}":{self.way(part)}' + self._object(schema) for part in _open_values(schema)]
+        return max(ways, key=len)
+
+    def _pairs(self, schema: Mapping[str, Any], names: Iterable[str], least: int = 0) -> list[str]:
+        """The shortest keys and values of ``names``, and of others up to ``minProperties``."""
+        pairs = [f"{_compact(name)}:{self.shortest(schema['properties'][name])}" for name in names]
+        missing = max(0, int(schema.get("minProperties", 0)) - max(least, len(pairs)))
         others = [*_open_values(schema), *schema.get("properties", {}).values()]
         if missing and others:
             pairs += [f'"{"k" * 8}":' + max((self.shortest(part) for part in others), key=len)] * missing
-        return "{" + ",".join(pairs) + "}"
+        return pairs
+
+    def _items(self, schema: Mapping[str, Any]) -> list[str]:
+        """The shortest values that an array has to have."""
+        first = [self.shortest(part) for part in schema.get("prefixItems", ())]
+        least = int(schema.get("minItems", 0))
+        missing = max(0, least - len(first))
+        return first[:least] + ([self.shortest(schema.get("items"))] * missing if missing else [])
+
+    def _way_of_array(self, schema: Mapping[str, Any]) -> str:
+        items, first = self._items(schema), list(schema.get("prefixItems", ()))
+        ways = ["[" + ",".join(items) + "]"]
+        for place, part in enumerate([*first, schema.get("items")]):
+            ways.append(",".join([self.way(part), *items[place + 1 :]]) + "]")
+        return max(ways, key=len)
 
     def _of_reference(self, schema: Mapping[str, Any], known: dict[str, str], find: Any) -> str:
         name = str(schema["$ref"]).removeprefix("#/$defs/")
