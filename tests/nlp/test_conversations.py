@@ -95,12 +95,18 @@ async def test_a_customer_who_interrupts_is_not_kept_waiting(server: RunningServ
             started = time.monotonic()
             await customer.post(text)
             waits.append(time.monotonic() - started)
-            await asyncio.sleep(0.3)
+            await until_thinking(server)  # otherwise there might be nothing to interrupt
         turn = await customer.say("Are you still there?")
     assert turn.replies, turn.problem
     if not version("parlant").startswith("3.2."):
         assert max(waits) < 1.0, waits  # 250 ms on a quiet machine; tests share theirs
     assert server.service.stats()["total"]["cancelled"] > 0
+
+
+async def until_thinking(server: RunningServer) -> None:
+    async with asyncio.timeout(20):
+        while not server.service.backend.engine.stats().running:  # type: ignore[attr-defined]  # the engine behind LlamaService
+            await asyncio.sleep(0.005)
 
 
 async def test_moderation_is_asked_and_a_clean_message_gets_its_reply(server: RunningServer) -> None:

@@ -155,7 +155,7 @@ def _measure(
             report["settings"] = {
                 "n_ctx": layout.n_ctx,
                 "unified_kv": layout.unified,
-                "flash_attention": engine.effective_settings.flash_attention,
+                "flash_attention": layout.flash_attention,
                 "n_batch": layout.n_batch,
                 "n_ubatch": layout.n_ubatch,
                 "n_threads": layout.n_threads,

@@ -15,13 +15,14 @@ from parlant_local.engine.native import AbortFlag, clear_log, library, recent_lo
 from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
 from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoadError
 from parlant_local.settings import EngineSettings
+from parlant_local.settings.engine import FlashAttention
 
 __all__ = ["Batch", "Context", "DecodeStatus", "Layout"]
 
 DecodeStatus = Literal["ok", "no_room", "aborted"]
 
 _KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
-_FLASH = {"auto": -1, "off": 0, "on": 1}
+_FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Layout:
     n_threads_batch: int
     n_threads_vary: bool = False
     """Small steps may take fewer threads, where that is faster."""
+    flash_attention: FlashAttention = "auto"
 
 
 class Batch:
@@ -104,7 +106,7 @@ class Context:
         params.n_threads = layout.n_threads
         params.n_threads_batch = layout.n_threads_batch
         params.kv_unified = layout.unified
-        params.flash_attn_type = _FLASH[settings.flash_attention]
+        params.flash_attn_type = _FLASH[layout.flash_attention]
         params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
         params.rope_freq_base = settings.rope_freq_base or 0.0
         params.rope_freq_scale = settings.rope_freq_scale or 0.0
@@ -135,7 +137,7 @@ class Context:
         self._memory: Any = lib.llama_get_memory(self._pointer)
         self.n_vocab = model.n_vocab
         self.n_ctx_seq = int(lib.llama_n_ctx_seq(self._pointer))
-        flash = settings.flash_attention != "off"  # "auto" is on wherever llama.cpp can
+        flash = layout.flash_attention != "off"  # "auto" is on wherever llama.cpp can
         self._threads = ThreadChoice(layout.n_threads, flash_attention=flash) if layout.n_threads_vary else None
         self._threads_set = (layout.n_threads, layout.n_threads_batch)
         self._probe_trimming()

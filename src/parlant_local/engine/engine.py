@@ -383,7 +383,7 @@ class _Room:
         parts = [
             fingerprint(self._engine.path),
             settings.kv_type,
-            settings.flash_attention,
+            self.sizing.layout.flash_attention,
             settings.rope_freq_base,
             settings.rope_freq_scale,
             sorted(settings.lora.items()),

@@ -22,7 +22,7 @@ __all__ = ["Finished", "Scheduler"]
 Finished = Callable[[Sequence, Generation | ParlantLocalError | None], None]
 """Called once per sequence: with its result, its failure, or None where it was cancelled."""
 
-_MIXED_CHUNK = 192  # prefill tokens in a step that also decodes: long prompts must not stall short answers
+_MIXED_STEP = 64  # tokens of a step that decodes and prefills: long prompts must not stall short answers
 _HISTORY = 4  # prompts per group whose common beginnings are looked for
 _GROUPS = 128
 
@@ -168,13 +168,21 @@ class Scheduler:
         decoding = [s for s in self._live if s.stage == "decode"]
         for sequence in decoding:
             self._add(sequence, self._batch.capacity)
-        # Up to the end of a micro-batch: what spills over into another one pays for the weights anew.
-        budget = min(-self._batch.size % self._context.layout.n_ubatch or self._context.layout.n_ubatch, self._batch.room)
+        budget = min(self._prefill_budget(), self._batch.room)
         for sequence in sorted((s for s in self._live if s.stage == "prefill"), key=lambda s: s.rank):
             budget -= self._add(sequence, budget)
         while budget > 0 and (start := self._next()) is not None:
             if self._begin(start):
                 budget -= self._add(start.sequence, budget)
+
+    def _prefill_budget(self) -> int:
+        """Prompt tokens that may join the decoding ones in the batch; matrix kernels are fastest at multiples of 16 rows and more."""
+        n_ubatch = self._context.layout.n_ubatch
+        if not self._batch.size:
+            return n_ubatch
+        step = min(n_ubatch, max(_MIXED_STEP, n_ubatch // 4))
+        budget = -self._batch.size % step
+        return budget if budget >= step // 4 else budget + step
 
     def _add(self, sequence: Sequence, budget: int) -> int:
         """Puts up to ``budget`` pending tokens into the batch; returns how many."""

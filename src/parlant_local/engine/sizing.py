@@ -14,6 +14,7 @@ from parlant_local.engine.native import library
 from parlant_local.errors import InsufficientMemoryError
 from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory, estimate_memory
 from parlant_local.settings import EngineSettings
+from parlant_local.settings.engine import FlashAttention
 
 __all__ = ["Sizing", "micro_batch", "on_gpu", "plan", "usable_cores"]
 
@@ -25,6 +26,8 @@ _GPU_SEQUENCES = 16
 _CPU_SEQUENCES = 2  # on two threads; a crowd of four took as long there, and its first answer came later
 _GPU_MICRO_BATCH = 512
 _CPU_MICRO_BATCH = 256  # 512 took a tenth longer for long prompts of a small model, and as long for a larger one's
+_UNQUANTIZED = frozenset({"f32", "f16", "bf16"})
+_SCORES_SHARE = 1 / 8  # of the memory available, that whole rows of attention scores may take
 _POOL = 65_536  # cells of a unified cache that nobody asked to be larger
 
 
@@ -54,8 +57,16 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     n_ubatch = micro_batch(settings)
     messages: list[str] = []
 
-    def estimate(cells: int) -> MemoryEstimate:
-        return estimate_memory(header, cells, kv_type=settings.kv_type, n_seq=n_seq, n_ubatch=n_ubatch, swa_full=True)
+    def estimate(cells: int, flash: FlashAttention = "on") -> MemoryEstimate:
+        return estimate_memory(
+            header,
+            cells,
+            kv_type=settings.kv_type,
+            n_seq=n_seq,
+            n_ubatch=n_ubatch,
+            flash_attention=flash != "off",
+            swa_full=True,
+        )
 
     per_token = max(1, (estimate(2 * _STEP).kv_cache - estimate(_STEP).kv_cache) // _STEP)
     grows = per_token > 1
@@ -80,7 +91,13 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
                 f"engine.kv_tokens is not used: a split cache gives each of {n_seq} sequences {n_ctx} cells; "
                 "set engine.n_ctx and engine.n_seq_max, or engine.unified_kv."
             )
-    needed = estimate(cells)
+    flash = settings.flash_attention
+    if flash == "auto" and not gpu and settings.kv_type in _UNQUANTIZED:
+        # Steps of 2 to 63 tokens take up to twice the time with it here, and large ones as long or a tenth less.
+        without = estimate(cells, "off")
+        if without.compute <= available * _SCORES_SHARE and without.total <= available:
+            flash = "off"
+    needed = estimate(cells, flash)
     if needed.total > available and not gpu:
         raise InsufficientMemoryError(
             f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of {cells} tokens "
@@ -99,6 +116,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         n_threads=n_threads,
         n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
         n_threads_vary=settings.n_threads is None and settings.n_threads_batch is None and not gpu,
+        flash_attention=flash,
     )
     return Sizing(layout, needed, tuple(messages))
 

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from parlant_local.settings.section import Section
 
-__all__ = ["EngineSettings", "KvType", "PrefixSettings"]
+__all__ = ["EngineSettings", "FlashAttention", "KvType", "PrefixSettings"]
 
+FlashAttention = Literal["auto", "on", "off"]
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
 _MIB = 1024 * 1024
@@ -63,9 +64,9 @@ class EngineSettings(Section):
     kv_type: KvType = "f16"
     """Element type of the KV cache."""
 
-    flash_attention: Literal["auto", "on", "off"] = "auto"
-    """"auto": wherever llama.cpp can. On a CPU it makes prefill faster and the decoding of single streams slower; `bench --save`
-    finds out which is better for a crowd of short prompts (long ones gain from it)."""
+    flash_attention: FlashAttention = "auto"
+    """"auto": wherever llama.cpp can on a GPU. On a CPU, where it takes up to twice the time for steps of a few tokens, only for
+    quantized caches and where the memory for whole rows of attention scores is scarce."""
 
     unified_kv: bool | None = None
     """One pool of cells for all sequences, or an equal share for each. None: one pool, or as `bench --save` found."""

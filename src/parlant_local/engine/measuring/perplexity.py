@@ -62,7 +62,10 @@ def measure_perplexity(
     losses: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
     threads = settings.n_threads_batch or settings.n_threads or usable_cores()
     n_batch = min(settings.n_batch, n_ctx)
-    layout = Layout(n_ctx, n_ctx, 1, True, n_batch, min(micro_batch(settings), n_batch), threads, threads)
+    n_ubatch = min(micro_batch(settings), n_batch)
+    layout = Layout(
+        n_ctx, n_ctx, 1, True, n_batch, n_ubatch, threads, threads, flash_attention=settings.flash_attention
+    )
     context = Context(model, settings, layout)
     try:
         batch = Batch(n_batch)
