@@ -50,7 +50,7 @@ class EngineSettings(Section):
     """Tokens of one llama_decode call at most."""
 
     n_ubatch: int | None = Field(default=None, ge=1)
-    """Micro-batch: tokens computed at once; cancellation takes effect between two of them. None: 512 on a GPU, 256 on a CPU."""
+    """Micro-batch: tokens computed at once; cancellation takes effect between two of them. None: 512 on a GPU, 128 on a CPU."""
 
     n_threads: int | None = Field(default=None, ge=1)
     """Threads for decoding. None: the usable physical cores, and fewer for small steps where those measure faster."""
