@@ -24,7 +24,7 @@ from parlant_local.settings import EngineSettings, Settings
 
 from .conftest import TINY, settings_of
 
-_FOUND = {"unified_kv": False, "flash_attention": "off", "n_batch": 256, "n_ubatch": 128}
+_FOUND = {"unified_kv": False, "flash_attention": "on", "n_batch": 256, "n_ubatch": 192}
 
 
 class _Listening(NullLogger):
@@ -70,26 +70,26 @@ async def test_findings_hold_where_nothing_else_is_set(home: Path, made: Callabl
     assert (chosen["unified_kv"], chosen["n_ubatch"], chosen["n_batch"]) == (True, 64, 256)
     bare = await _layout(model, None, n_seq_max=2)  # an engine depends on no folder that nobody named
     assert bare == await _layout(model, home / "nowhere", n_seq_max=2)
-    assert bare["n_ubatch"] == 256
+    assert bare["n_ubatch"] == 128
 
 
 async def test_backends_and_commands_take_the_findings_of_their_home(home: Path) -> None:
-    _save(home, TINY, n_ubatch=128, n_batch=256)
+    _save(home, TINY, n_ubatch=192, n_batch=256)
     async with LlamaCppBackend(TINY, settings=Settings(home=home, engine=settings_of())) as backend:
         assert (await backend.chat("Hello", max_tokens=2)).usage.completion_tokens
-        assert backend.engine.sizing.layout.n_ubatch == 128
+        assert backend.engine.sizing.layout.n_ubatch == 192
 
 
 def test_commands_tell_the_findings_that_they_ran_with_and_forget_them(home: Path) -> None:
-    file = _save(home, TINY, n_ubatch=128)
+    file = _save(home, TINY, n_ubatch=192)
     other = saved_folder(home) / f"{file.name.partition('-')[0]}-{'0' * 16}.json"  # by another build
     other.write_text(file.read_text("utf-8"), "utf-8")
     quick = ["bench", str(TINY), "--prompts", "32", "--batches", "1", "--runs", "1", "--tokens", "4", "--json"]
-    assert json.loads(_run(quick))["settings"]["n_ubatch"] == 128
+    assert json.loads(_run(quick))["settings"]["n_ubatch"] == 192
     gone = json.loads(_run(["bench", str(TINY), "--forget", "--json"]))["forgotten"]
     assert sorted(gone) == sorted([str(file), str(other)])
     assert not list(saved_folder(home).iterdir())
-    assert json.loads(_run(quick))["settings"]["n_ubatch"] > 128
+    assert json.loads(_run(quick))["settings"]["n_ubatch"] != 192
     assert "Nothing was saved" in _run(["bench", str(TINY), "--forget"])
     both = CliRunner().invoke(cli, ["bench", str(TINY), "--forget", "--save"])
     assert isinstance(both.exception, BadRequestError)
@@ -105,21 +105,21 @@ async def test_findings_of_another_build_machine_or_file_are_not_met(
     home: Path, made: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = shutil.copy(made("llama"), tmp_path / "model.gguf")
-    _save(home, model, n_ubatch=128)
+    _save(home, model, n_ubatch=192)
     folder = saved_folder(home)
-    assert (await _layout(model, folder))["n_ubatch"] == 128
+    assert (await _layout(model, folder))["n_ubatch"] == 192
     with monkeypatch.context() as patch:
         patch.setattr(sizing, "usable_cores", lambda: 61)
-        assert (await _layout(model, folder, n_threads_batch=1))["n_ubatch"] == 256
+        assert (await _layout(model, folder, n_threads_batch=1))["n_ubatch"] == 128
     with monkeypatch.context() as patch:
         patch.setattr(native.library(), "__version__", "0.0.1")
-        assert (await _layout(model, folder))["n_ubatch"] == 256
+        assert (await _layout(model, folder))["n_ubatch"] == 128
     with monkeypatch.context() as patch:
         patch.setattr(native, "system_info", lambda: "CPU : NOTHING = 1")
-        assert (await _layout(model, folder))["n_ubatch"] == 256
-    assert (await _layout(model, folder))["n_ubatch"] == 128
+        assert (await _layout(model, folder))["n_ubatch"] == 128
+    assert (await _layout(model, folder))["n_ubatch"] == 192
     os.utime(model, ns=(1, 1))  # somebody put another file there
-    assert (await _layout(model, folder))["n_ubatch"] == 256
+    assert (await _layout(model, folder))["n_ubatch"] == 128
 
 
 @pytest.mark.parametrize(
@@ -127,15 +127,15 @@ async def test_findings_of_another_build_machine_or_file_are_not_met(
     ["{broken", "[]", '{"settings": []}', '{"settings": {"n_ubatch": "many"}}', '{"settings": {"n_ubatch": 0}}', "{}"],
 )
 async def test_findings_that_make_no_sense_cost_a_warning(text: str, home: Path, made: Callable[[str], Path]) -> None:
-    file = _save(home, made("llama"), n_ubatch=128)
+    file = _save(home, made("llama"), n_ubatch=192)
     file.write_text(text, "utf-8")
     logger = _Listening()
-    assert (await _layout(made("llama"), saved_folder(home), logger))["n_ubatch"] == 256
+    assert (await _layout(made("llama"), saved_folder(home), logger))["n_ubatch"] == 128
     assert any(str(file) in message for message in logger.said)
 
 
 async def test_only_what_was_measured_is_taken_from_a_file(home: Path, made: Callable[[str], Path]) -> None:
-    _save(home, made("llama"), n_ubatch=128, n_ctx=64, verbose=True)
+    _save(home, made("llama"), n_ubatch=192, n_ctx=64, verbose=True)
     found = await _layout(made("llama"), saved_folder(home))
     assert (found["n_ubatch"], found["n_ctx"]) == (128, 2048)
 
