@@ -137,7 +137,7 @@ async def test_findings_that_make_no_sense_cost_a_warning(text: str, home: Path,
 async def test_only_what_was_measured_is_taken_from_a_file(home: Path, made: Callable[[str], Path]) -> None:
     _save(home, made("llama"), n_ubatch=192, n_ctx=64, verbose=True)
     found = await _layout(made("llama"), saved_folder(home))
-    assert (found["n_ubatch"], found["n_ctx"]) == (128, 2048)
+    assert (found["n_ubatch"], found["n_ctx"]) == (192, 2048)
 
 
 async def test_a_layout_that_was_fast_does_not_cost_context(
