@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from parlant_local.engine import sizing
-from parlant_local.engine.sizing import on_gpu, plan
+from parlant_local.engine.sizing import plan
 from parlant_local.gguf_info import read_header
 from parlant_local.settings import EngineSettings
 
@@ -19,11 +19,11 @@ _MIB = 1024 * 1024
 @pytest.fixture
 def attention(made: Callable[[str], Path]) -> Callable[..., str]:
     path = made("llama")
-    if on_gpu(EngineSettings()):
-        pytest.skip("llama.cpp decides on a GPU")
 
     def choose(**values: Any) -> str:
-        return plan(read_header(path), path.name, EngineSettings.model_validate(values)).layout.flash_attention
+        return plan(
+            read_header(path), path.name, EngineSettings.model_validate({"n_gpu_layers": 0, **values})
+        ).layout.flash_attention
 
     return choose
 

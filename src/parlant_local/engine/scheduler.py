@@ -176,7 +176,10 @@ class Scheduler:
                 budget -= self._add(start.sequence, budget)
 
     def _prefill_budget(self) -> int:
-        """Prompt tokens that may join the decoding ones in the batch; matrix kernels are fastest at multiples of 16 rows and more."""
+        """Prompt tokens that may join the decoding ones: what fills the step up, or one step more where that would be little.
+
+        Matrix kernels are fastest at multiples of 16 rows, and a prefill in scraps pays for the weights again and again.
+        """
         n_ubatch = self._context.layout.n_ubatch
         if not self._batch.size:
             return n_ubatch
