@@ -33,6 +33,7 @@ class RawLoop:
         params.n_ctx, params.n_batch, params.n_ubatch = layout.cells, layout.n_batch, layout.n_ubatch
         params.n_seq_max, params.kv_unified = layout.n_seq, layout.unified
         params.n_threads, params.n_threads_batch = layout.n_threads, layout.n_threads_batch
+        params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.no_perf = True
         self.context = lib.llama_init_from_model(engine.model.pointer, params)
         self.memory = lib.llama_get_memory(self.context)
@@ -69,7 +70,10 @@ class RawLoop:
 @pytest.mark.evidence
 async def test_bench_reports_the_speed_of_the_raw_loop() -> None:
     """Medians of 15 pairs run by turns. One request through the engine costs little over the bare loop."""
-    settings = EngineSettings(n_ctx=1024, n_seq_max=1)
+    # What the engine would choose by itself is fixed, so that both compute the same in the same way.
+    settings = EngineSettings(
+        n_ctx=1024, n_seq_max=1, n_threads=1, flash_attention="off", kv_type="f16", n_gpu_layers=0
+    )
     async with LlamaEngine(TINY, settings=settings) as engine:
         raw = RawLoop(engine)
         prompt = [int(token) for token in np.random.default_rng(0).integers(10, engine.model.n_vocab, PROMPT)]

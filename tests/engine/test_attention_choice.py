@@ -28,8 +28,8 @@ def attention(made: Callable[[str], Path]) -> Callable[..., str]:
     return choose
 
 
-@pytest.mark.parametrize("kv_type", ["f16", "bf16", "f32"])
-def test_it_is_off_by_itself(attention: Callable[..., str], kv_type: str) -> None:
+@pytest.mark.parametrize("kv_type", [None, "f16", "bf16", "f32"])
+def test_it_is_off_by_itself(attention: Callable[..., str], kv_type: str | None) -> None:
     assert attention(kv_type=kv_type) == "off"
 
 

@@ -156,6 +156,7 @@ def _measure(
                 "n_ctx": layout.n_ctx,
                 "unified_kv": layout.unified,
                 "flash_attention": layout.flash_attention,
+                "kv_type": layout.kv_type,
                 "n_batch": layout.n_batch,
                 "n_ubatch": layout.n_ubatch,
                 "n_threads": layout.n_threads,

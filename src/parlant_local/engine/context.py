@@ -15,7 +15,7 @@ from parlant_local.engine.native import AbortFlag, clear_log, library, recent_lo
 from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
 from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoadError
 from parlant_local.settings import EngineSettings
-from parlant_local.settings.engine import FlashAttention
+from parlant_local.settings.engine import FlashAttention, KvType
 
 __all__ = ["Batch", "Context", "DecodeStatus", "Layout"]
 
@@ -42,6 +42,9 @@ class Layout:
     n_threads_vary: bool = False
     """Small steps may take fewer threads, where that is faster."""
     flash_attention: FlashAttention = "auto"
+    kv_type: KvType = "f16"
+    first_wave: int | None = None
+    """Sequences that run at once until one of them has answered. None: all."""
 
 
 class Batch:
@@ -107,7 +110,7 @@ class Context:
         params.n_threads_batch = layout.n_threads_batch
         params.kv_unified = layout.unified
         params.flash_attn_type = _FLASH[layout.flash_attention]
-        params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
+        params.type_k = params.type_v = _KV_TYPES[layout.kv_type]
         params.rope_freq_base = settings.rope_freq_base or 0.0
         params.rope_freq_scale = settings.rope_freq_scale or 0.0
         params.abort_callback = self.abort.callback

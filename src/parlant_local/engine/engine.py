@@ -382,7 +382,7 @@ class _Room:
         settings, lib = self.settings, library()
         parts = [
             fingerprint(self._engine.path),
-            settings.kv_type,
+            self.sizing.layout.kv_type,
             self.sizing.layout.flash_attention,
             settings.rope_freq_base,
             settings.rope_freq_scale,

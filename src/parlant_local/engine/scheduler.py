@@ -52,6 +52,7 @@ class Scheduler:
         self._free = list(range(context.layout.n_seq - 1, -1, -1))
         self._waiting: list[Sequence] = []
         self._live: list[Sequence] = []
+        self._answered = False  # whether anybody has been, since the engine was idle
         self._history: OrderedDict[str, deque[tuple[Tokens, str | None]]] = OrderedDict()
         self._in_batch: list[
             tuple[Sequence, int, int]
@@ -76,6 +77,8 @@ class Scheduler:
         return self._ledger.used
 
     def submit(self, sequence: Sequence) -> None:
+        if not self.busy:
+            self._answered = False
         if sequence.finished:  # a grammar with one answer: nothing is left to compute
             self._complete(sequence)
             return
@@ -204,14 +207,21 @@ class Scheduler:
     def _next(self) -> Start | None:
         if not self._waiting or not self._free:
             return None
-        urgent = any(s.request.priority == "interactive" for s in self._waiting)
-        if len(self._free) == 1 and not urgent and self._context.layout.n_seq > 1 and len(self._live) > 1:
-            return None  # the last slot is kept for interactive calls
+        most = self._most_at_once()
+        if len(self._live) > 1 and not any(s.request.priority == "interactive" for s in self._waiting):
+            most -= 1  # the last place is kept for interactive calls
+        if len(self._live) >= most:
+            return None
         room = 0
         if self._rules.unified:
             promised = sum(s.most - s.computed for s in self._live)
             room = self._context.layout.cells - self._ledger.used - promised
         return choose(self._waiting, self._live, self._store, self._rules, room)
+
+    def _most_at_once(self) -> int:
+        """Few until somebody has an answer, since each one more makes the first later; then all, which ends sooner for all."""
+        layout = self._context.layout
+        return layout.n_seq if self._answered or layout.first_wave is None else layout.first_wave
 
     def _begin(self, start: Start) -> bool:
         sequence = start.sequence
@@ -310,6 +320,7 @@ class Scheduler:
     # -- endings ------------------------------------------------------------------------------------------------------
 
     def _complete(self, sequence: Sequence) -> None:
+        self._answered = True
         result = sequence.result()
         self._stats.note(result.usage.prompt_tokens, result.timings)
         self._finished(sequence, result)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from parlant_local.engine.context import Layout
-from parlant_local.engine.native import library
+from parlant_local.engine.native import library, system_info
 from parlant_local.errors import InsufficientMemoryError
 from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory, estimate_memory
 from parlant_local.settings import EngineSettings
@@ -23,9 +23,11 @@ _KV_SHARE = 0.6  # of the memory that is left once the weights are in
 _MIN_CTX = 512
 _STEP = 256  # llama.cpp rounds cells up to this
 _GPU_SEQUENCES = 16
-_CPU_SEQUENCES = 2  # on two threads; a crowd of four took as long there, and its first answer came later
+_CPU_SEQUENCES = 8
+_CPU_FIRST_WAVE = 2  # on two threads; of three the first answer came a quarter later
 _GPU_MICRO_BATCH = 512
 _CPU_MICRO_BATCH = 128  # 64 took 3-6 % longer for prompts; 256 as long, with twice the attention scores in memory
+_EXACT = frozenset({"F32", "F16"})
 _UNQUANTIZED = frozenset({"f32", "f16", "bf16"})
 _SCORES_SHARE = 1 / 8  # of the memory available, that whole rows of attention scores may take
 _POOL = 65_536  # cells of a unified cache that nobody asked to be larger
@@ -52,8 +54,9 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     n_ctx = settings.n_ctx or trained
     cores = usable_cores()
     n_threads = settings.n_threads or cores
-    wide = _GPU_SEQUENCES if gpu else max(_CPU_SEQUENCES, 2 * n_threads - 2) + 1
-    n_seq = min(settings.n_seq_max or wide, int(library().llama_max_parallel_sequences()) - 1)
+    # A split cache was 10 % faster for strangers here, and had its first answer three times as late.
+    unified = settings.unified_kv is None or settings.unified_kv
+    n_seq, first_wave = _sequences(header, settings, n_threads, unified=unified)
     n_ubatch = micro_batch(settings)
     messages: list[str] = []
 
@@ -61,7 +64,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         return estimate_memory(
             header,
             cells,
-            kv_type=settings.kv_type,
+            kv_type=settings.kv_type or "f16",  # as large as bf16
             n_seq=n_seq,
             n_ubatch=n_ubatch,
             flash_attention=flash != "off",
@@ -72,8 +75,6 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     grows = per_token > 1
     room = max(0, int((available - header.weights_bytes) * _KV_SHARE))
     fits = room // per_token // _STEP * _STEP if grows and not gpu else 1 << 30
-    # A split cache was 10 % faster for strangers here, and had its first answer three times as late.
-    unified = settings.unified_kv is None or settings.unified_kv
     if not unified and grows and not gpu:
         fits = fits // n_seq // _STEP * _STEP  # every sequence gets the whole context
     if settings.n_ctx is None and n_ctx > fits:
@@ -92,7 +93,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
                 "set engine.n_ctx and engine.n_seq_max, or engine.unified_kv."
             )
     flash = settings.flash_attention
-    if flash == "auto" and not gpu and settings.kv_type in _UNQUANTIZED:
+    if flash == "auto" and not gpu and settings.kv_type in (None, *_UNQUANTIZED):
         # Steps of 2 to 63 tokens take up to twice the time with it here, and large ones as long or a tenth less.
         without = estimate(cells, "off")
         if without.compute <= available * _SCORES_SHARE and without.total <= available:
@@ -110,6 +111,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         n_ctx=n_ctx,
         cells=cells,
         n_seq=n_seq,
+        first_wave=first_wave,
         unified=unified,
         n_batch=min(settings.n_batch, cells),
         n_ubatch=min(n_ubatch, settings.n_batch, cells),
@@ -117,8 +119,26 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
         n_threads_vary=settings.n_threads is None and settings.n_threads_batch is None and not gpu,
         flash_attention=flash,
+        kv_type=settings.kv_type or ("bf16" if flash == "off" and not gpu and _rather_bf16(header) else "f16"),
     )
     return Sizing(layout, needed, tuple(messages))
+
+
+def _sequences(header: GGUFHeader, settings: EngineSettings, n_threads: int, *, unified: bool) -> tuple[int, int]:
+    """How many run at once, one place for interactive calls included, and how many of them until somebody has an answer."""
+    most = int(library().llama_max_parallel_sequences()) - 1
+    if settings.n_seq_max or on_gpu(settings):
+        n_seq = min(settings.n_seq_max or _GPU_SEQUENCES, most)
+        return n_seq, n_seq
+    first_wave = max(_CPU_FIRST_WAVE, 2 * n_threads - 2) + 1
+    costly = not unified or header.is_recurrent  # each further one takes a share of the cache, or a state of its own
+    n_seq = first_wave if costly else max(first_wave, _CPU_SEQUENCES + 1)
+    return min(n_seq, most), min(first_wave, most)
+
+
+def _rather_bf16(header: GGUFHeader) -> bool:
+    """Whether this processor multiplies bf16 natively, and the weights are coarser than it."""
+    return (header.quantization or "F32") not in _EXACT and "AVX512_BF16 = 1" in system_info()
 
 
 def micro_batch(settings: EngineSettings) -> int:

@@ -42,9 +42,10 @@ class EngineSettings(Section):
     """KV cache cells that all live requests share. None: room for several typical requests, as memory allows."""
 
     n_seq_max: int | None = Field(default=None, ge=1, le=255)
-    """Sequences running at once; more requests wait in the queue. None: 16 on a GPU; on a CPU, where a crowd gains little
-    and makes everybody's first answer late, two on two cores, two more per further core, at least eight for `serve`, whose
-    clients watch their answers being written; and one more that is kept for interactive calls."""
+    """Sequences running at once, one place kept for interactive calls; more requests wait in the queue. None: 16 on a GPU. On a
+    CPU nine or more; but until somebody has an answer only three on two cores, and two more per further core, since each one
+    makes the first answer later (for `serve`, whose clients watch their answers being written, nine or more from the start).
+    A number of your own holds from the start."""
 
     n_batch: int = Field(default=2048, ge=1)
     """Tokens of one llama_decode call at most."""
@@ -61,8 +62,9 @@ class EngineSettings(Section):
     n_gpu_layers: int = -1
     """Layers on the GPU; -1: all of them where the build has one."""
 
-    kv_type: KvType = "f16"
-    """Element type of the KV cache."""
+    kv_type: KvType | None = None
+    """Element type of the KV cache. None: f16; bf16 for quantized weights on a CPU that multiplies it natively (AVX512-BF16),
+    where flash attention is off."""
 
     flash_attention: FlashAttention = "auto"
     """"auto": wherever llama.cpp can on a GPU. On a CPU, where it takes up to twice the time for steps of a few tokens, only for

@@ -64,7 +64,16 @@ def measure_perplexity(
     n_batch = min(settings.n_batch, n_ctx)
     n_ubatch = min(micro_batch(settings), n_batch)
     layout = Layout(
-        n_ctx, n_ctx, 1, True, n_batch, n_ubatch, threads, threads, flash_attention=settings.flash_attention
+        n_ctx,
+        n_ctx,
+        1,
+        True,
+        n_batch,
+        n_ubatch,
+        threads,
+        threads,
+        flash_attention=settings.flash_attention,
+        kv_type=settings.kv_type or "f16",
     )
     context = Context(model, settings, layout)
     try:
