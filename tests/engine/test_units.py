@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def _sequence(tokens: list[int], **fields: object) -> Sequence:
     return Sequence(request, tokens, _Words(), matcher=None, landing=None)
 
 
-def _rules(**changes: bool) -> AdmissionRules:
+def _rules(**changes: Any) -> AdmissionRules:
     values = {"unified": True, "crowd_costs": False, "trims": True, **changes}
     return AdmissionRules(min_tokens=4, **values)
 
@@ -181,6 +182,34 @@ def test_strangers_wait_where_a_crowd_costs_but_not_for_ever_and_interactive_cal
     assert picked > 10  # relatives went first a while; then nobody does until the stranger had its turn
     alone = choose([stranger], [], store, rules, 1000)
     assert alone is not None
+
+
+def test_a_crowd_is_joined_by_those_who_bring_little() -> None:
+    prompt = [1] * 1000
+    store = PrefixStore(0, trims=True, min_tokens=4)
+    live = [_running(prompt, 1000) for _ in range(3)]
+    small, large = _sequence([*prompt, *[2] * 512]), _sequence([*prompt, *[2] * 513])
+    rules = _rules(crowd_costs=True, first_wave=4)
+    assert choose([small], live, store, rules, 10_000) is not None
+    assert choose([large], live, store, rules, 10_000) is None
+    assert choose([large], live[:2], store, rules, 10_000) is not None  # the first wave is not full
+    assert choose([large], live, store, _rules(crowd_costs=True), 10_000) is not None
+    urgent = _sequence([*prompt, *[2] * 513], priority="interactive")
+    assert choose([urgent], live, store, rules, 10_000) is not None
+
+
+def test_cells_are_shared_rather_than_copied_unless_the_copy_spares_much_more() -> None:
+    live, store = _running([1] * 80, 80), PrefixStore(1000, trims=True, min_tokens=4)
+    for kept, copied in ((89, False), (91, True)):
+        store.clear()
+        store.add(_entry([1] * 80 + [2] * (kept - 80)))
+        waiting = _sequence([1] * 80 + [2] * 40)
+        start = choose([waiting], [live], store, _rules(crowd_costs=True), 1000)
+        assert start is not None
+        assert (start.retained is not None, start.length) == (copied, kept if copied else 80)
+        start = choose([waiting], [live], store, _rules(), 1000)
+        assert start is not None
+        assert start.length == kept
 
 
 def test_a_request_without_room_waits_while_others_run() -> None:

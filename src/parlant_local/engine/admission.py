@@ -12,6 +12,10 @@ __all__ = ["AdmissionRules", "Start", "choose"]
 
 _WORTH_WAITING = 32
 _MAX_SKIPS = 64
+_OWN_CELLS = (
+    512  # of one that joins a crowd: more, and what it adds to everyone's attention costs more than company spares
+)
+_COPY_COSTS = 1 / 8  # of its tokens, that a copied prefix must be longer than a shared one
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class AdmissionRules:
     """Attention pays for other sequences' cells (a CPU with a unified cache), so strangers don't run side by side."""
     trims: bool
     min_tokens: int
+    first_wave: int = 1 << 30
+    """Sequences at once, the place kept for interactive calls included, beyond which only small ones join where crowds cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +50,21 @@ def choose(
     """The next one to start, or None. ``room``: cells that are neither used nor promised (unified only).
 
     Order is priority, then arrival. A request whose prefix is being computed right now waits for it; where strangers cost,
-    requests that share with a live sequence go before ones that don't, a bounded number of times.
+    requests that share with a live sequence go before ones that don't, and a crowd is joined by those that bring few cells of
+    their own, a bounded number of times.
     """
+    crowded = len(live) >= rules.first_wave - 1
     for sequence in sorted(waiting, key=lambda sequence: sequence.rank):
         start, sharing, promised = _best_start(sequence, live, store, rules)
         if promised > start.length + _WORTH_WAITING and 2 * (promised - start.length) > sequence.size - start.length:
             continue  # most of what is left to compute is on its way
-        if rules.unified and live:
-            own = sequence.most - (start.length if start.live else 0)
-            if own > room:
-                if sequence.skipped >= _MAX_SKIPS:
-                    return None  # nobody else starts until this one has room
-                sequence.skipped += 1
-                continue
+        shared = start.length if start.live else 0
+        no_room = rules.unified and sequence.most - shared > room
         patient = sequence.request.priority != "interactive"
-        if patient and rules.crowd_costs and live and 2 * sharing < sequence.size:
+        costly = 2 * sharing < sequence.size or (crowded and sequence.size - shared > _OWN_CELLS)
+        if live and (no_room or (patient and rules.crowd_costs and costly)):
             if sequence.skipped >= _MAX_SKIPS:
-                return None
+                return None  # nobody else starts until this one can
             sequence.skipped += 1
             continue
         return start
@@ -87,6 +91,7 @@ def _best_start(
     if (found := store.find(tokens)) is not None:
         entry, length = found
         # Live cells are shared in a unified cache; in a split one a fork is a copy like any other, and no cheaper.
-        if length > start.length or (length == start.length and not rules.unified):
+        least = start.length * (1 + _COPY_COSTS) if start.live and rules.crowd_costs else start.length
+        if length > least or (length == start.length and not rules.unified):
             start = Start(sequence, retained=entry, length=length)
     return start, sharing, promised if rules.trims else 0

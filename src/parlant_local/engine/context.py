@@ -43,8 +43,8 @@ class Layout:
     """Small steps may take fewer threads, where that is faster."""
     flash_attention: FlashAttention = "auto"
     kv_type: KvType = "f16"
-    first_wave: int | None = None
-    """Sequences that run at once until one of them has answered. None: all."""
+    first_wave: int = 1 << 30
+    """Sequences that run at once until one of them has answered."""
 
 
 class Batch:

@@ -364,6 +364,7 @@ class _Room:
             crowd_costs=self.sizing.layout.unified and not on_gpu(settings),
             trims=trims,
             min_tokens=prefixes.min_tokens,
+            first_wave=self.sizing.layout.first_wave,
         )
         self._scheduler = Scheduler(
             context, store, self._disk, rules, self._engine._recorder, self._logger, self._finished

@@ -221,7 +221,7 @@ class Scheduler:
     def _most_at_once(self) -> int:
         """Few until somebody has an answer, since each one more makes the first later; then all, which ends sooner for all."""
         layout = self._context.layout
-        return layout.n_seq if self._answered or layout.first_wave is None else layout.first_wave
+        return layout.n_seq if self._answered else min(layout.first_wave, layout.n_seq)
 
     def _begin(self, start: Start) -> bool:
         sequence = start.sequence
