@@ -53,6 +53,11 @@ def test_looking_costs_little_where_all_threads_are_right() -> None:
     assert sum(16.0 / threads for threads in taken) < 1.05 * 2000
 
 
+def test_looking_costs_little_from_the_first_answer_on() -> None:
+    choice = ThreadChoice(2, flash_attention=False)
+    assert serve(choice, {1: 7.5, 2: 5.0}.__getitem__, 255).count(1) < 12
+
+
 def test_a_machine_that_gets_busy_is_noticed() -> None:
     choice = ThreadChoice(2, flash_attention=False)
     serve(choice, {1: 8.0, 2: 5.0}.__getitem__, 3000)

@@ -11,6 +11,7 @@ SMALL_STEP = 32
 """Tokens from which on a step is long enough for every thread."""
 _TRIAL = 5  # steps, of which the first only warms up
 _EAGER, _PATIENT = 8, 512  # steps between two trials
+_HOPELESS = 1.2  # times as long: two steps of that end a trial, and the next one is far off
 _MORE, _FEWER = 0.95, 1.02  # share of the time that speaks for more threads, which somebody else may want, or for fewer
 
 
@@ -70,8 +71,10 @@ class _Climb:
     def note(self, seconds: float) -> None:
         if self._trial is not None:
             self._samples.append(seconds)
-            if len(self._samples) == _TRIAL:
-                self._decide(self._trial, median(self._samples[1:]))
+            counted = self._samples[1:]
+            hopeless = len(counted) >= 2 and min(counted) > _HOPELESS * median(self._recent)
+            if hopeless or len(self._samples) == _TRIAL:
+                self._decide(self._trial, median(counted), hopeless=hopeless)
             return
         self._recent.append(seconds)
         self._left -= 1
@@ -94,7 +97,7 @@ class _Climb:
                 return
             self._upwards = not self._upwards
 
-    def _decide(self, trial: int, seconds: float) -> None:
+    def _decide(self, trial: int, seconds: float, *, hopeless: bool) -> None:
         before = median(self._recent)
         if seconds < before * (_MORE if trial > self._place else _FEWER):
             self._place, self._known = trial, seconds
@@ -103,7 +106,7 @@ class _Climb:
         else:
             self._known = before
             self._upwards = not self._upwards
-            self._pause = min(_PATIENT, self._pause * 2)
+            self._pause = min(_PATIENT, self._pause * (4 if hopeless else 2))
         self._trial, self._left = None, self._pause
 
 
