@@ -194,6 +194,8 @@ def test_a_crowd_is_joined_by_those_who_bring_little() -> None:
     assert choose([large], live, store, rules, 10_000) is None
     assert choose([large], live[:2], store, rules, 10_000) is not None  # the first wave is not full
     assert choose([large], live, store, _rules(crowd_costs=True), 10_000) is not None
+    two = _rules(crowd_costs=True, first_wave=2)  # where somebody asked for two, two are no crowd
+    assert choose([large], live[:1], store, two, 10_000) is not None
     urgent = _sequence([*prompt, *[2] * 513], priority="interactive")
     assert choose([urgent], live, store, rules, 10_000) is not None
 

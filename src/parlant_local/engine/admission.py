@@ -12,9 +12,7 @@ __all__ = ["AdmissionRules", "Start", "choose"]
 
 _WORTH_WAITING = 32
 _MAX_SKIPS = 64
-_OWN_CELLS = (
-    512  # of one that joins a crowd: more, and what it adds to everyone's attention costs more than company spares
-)
+_OWN_CELLS = 512  # of one that joins a crowd: more cost everyone's attention more than company spares
 _COPY_COSTS = 1 / 8  # of its tokens, that a copied prefix must be longer than a shared one
 
 
@@ -53,7 +51,7 @@ def choose(
     requests that share with a live sequence go before ones that don't, and a crowd is joined by those that bring few cells of
     their own, a bounded number of times.
     """
-    crowded = len(live) >= rules.first_wave - 1
+    crowded = len(live) >= max(2, rules.first_wave - 1)
     for sequence in sorted(waiting, key=lambda sequence: sequence.rank):
         start, sharing, promised = _best_start(sequence, live, store, rules)
         if promised > start.length + _WORTH_WAITING and 2 * (promised - start.length) > sequence.size - start.length:
