@@ -8,7 +8,7 @@ from typing import Literal
 
 __all__ = ["Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
-ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "json"]
+ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "json"]
 """How a family writes tool calls; ``json`` is the plain object that any model can be asked for."""
 
 
@@ -40,6 +40,10 @@ class Profile:
     """None: the family does not think aloud."""
     answer_tags: ReasoningTags | None = None
     """Tags that some families put around the answer that follows their thoughts; they are not part of it."""
+    begun: str = ""
+    """Where thoughts, answers and calls are messages of their own: what each begins with, and the prompt has written."""
+    fixed_marks: bool = False
+    """Whether the tags here hold, whatever a template seems to show."""
     thinks_unasked: bool = False
     """Whether it thinks first unless told not to."""
     thinking_on: Mapping[str, bool] = field(default_factory=dict)

@@ -9,8 +9,11 @@ from parlant_local.profiles import (
     deepseek,
     gemma,
     generic,
+    gpt_oss,
     granite,
     hermes,
+    kimi,
+    lfm,
     llama,
     mistral,
     phi,
@@ -23,6 +26,9 @@ __all__ = ["PROFILES", "profile_of"]
 
 # Order matters where marks overlap: a family with marks of its own before the ones that share ChatML.
 PROFILES: tuple[Profile, ...] = (
+    *gpt_oss.PROFILES,
+    *kimi.PROFILES,
+    *lfm.PROFILES,
     *deepseek.PROFILES,
     *granite.PROFILES,
     *smollm.PROFILES,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 
-from parlant_local.engine.parsing.formats import BARE, Call, CallFormat, Reader, Section
+from parlant_local.engine.parsing.formats import BARE, CallFormat
 from parlant_local.engine.parsing.holdback import earliest, overlap
+from parlant_local.engine.parsing.sections import Call, Reader, Section
 from parlant_local.messages import Delta, ToolCallDelta
 
 __all__ = ["CallParser", "new_call_id"]
@@ -132,7 +133,7 @@ class CallParser:
                 self.warnings.append("A tool call was cut off by the token limit; what there was of it is content.")
         elif section.problem:
             self.warnings.append(f"A tool call could not be read ({section.problem}); it is content.")
-        self._say(deltas, raw)
+        self._say(deltas, raw if section.text is None else section.text)
         self._at_start = False
 
     def _call(self, deltas: list[Delta], call: Call) -> None:

@@ -26,10 +26,13 @@ _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def template_messages(messages: Iterable[Message], can: Capabilities, *, short_ids: bool) -> list[dict[str, Any]]:
+def template_messages(
+    messages: Iterable[Message], can: Capabilities, *, short_ids: bool, thoughts: str | None = None
+) -> list[dict[str, Any]]:
     """Dictionaries in the shape that Hugging Face's templates expect.
 
-    ``short_ids``: the template insists on ids of nine letters and digits; others are mapped to such.
+    ``short_ids``: the template insists on ids of nine letters and digits; others are mapped to such. ``thoughts``: where
+    the template looks for them.
     """
 
     def known_as(identifier: str) -> str:
@@ -52,9 +55,19 @@ def template_messages(messages: Iterable[Message], can: Capabilities, *, short_i
         elif message.name is not None:
             entry["name"] = message.name
         if message.reasoning is not None:
-            entry["reasoning_content"] = message.reasoning
+            _add_thoughts(entry, message.reasoning, thoughts)
         result.append(entry)
     return result
+
+
+def _add_thoughts(entry: dict[str, Any], reasoning: str, field: str | None) -> None:
+    if field == "parts":
+        said = entry["content"]
+        entry["content"] = [{"type": "thinking", "thinking": reasoning}]
+        if said:
+            entry["content"].append({"type": "text", "text": said})
+    else:
+        entry[field or "reasoning_content"] = reasoning
 
 
 def _call(call: ToolCall, identifier: str, can: Capabilities) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from parlant_local.engine.parsing.formats import CALL_FORMATS
-from parlant_local.engine.templates.capabilities import Capabilities, probe
+from parlant_local.engine.parsing.families import FAMILY_SYNTAX
+from parlant_local.engine.parsing.formats import CALL_FORMATS, CallFormat
+from parlant_local.engine.parsing.reading import syntax_reader
+from parlant_local.engine.parsing.sections import either
+from parlant_local.engine.parsing.syntax import CallSyntax
+from parlant_local.engine.parsing.writing import write_calls
 from parlant_local.engine.templates.conversation import (
     described_tools,
     fold_systems,
@@ -15,13 +20,30 @@ from parlant_local.engine.templates.conversation import (
     template_messages,
     without_tool_roles,
 )
+from parlant_local.engine.templates.dialect import Dialect, DialectCache, probe_dialect
 from parlant_local.engine.templates.named import DEFAULT_TEMPLATE, NAMED_TEMPLATES, template_source
+from parlant_local.engine.templates.probing import TOOL, Conversation
 from parlant_local.engine.templates.sandbox import Sandbox, shared_sandbox
+from parlant_local.engine.templates.thoughts import Marks
 from parlant_local.errors import TemplateError, TemplateLimitError
 from parlant_local.messages import Message, Tool
 from parlant_local.profiles import Profile, profile_of
 
-__all__ = ["ChatTemplate"]
+__all__ = ["ChatTemplate", "Speech"]
+
+_DIALECTS = DialectCache()
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How one model speaks: its family's profile with what its template shows, and its calls."""
+
+    profile: Profile
+    calls: CallFormat
+    syntax: CallSyntax | None
+    """The template's own syntax of calls, or its family's; None: neither is known."""
+    turn_end: str = ""
+    """What the template writes behind an answer."""
 
 
 class ChatTemplate:
@@ -48,8 +70,6 @@ class ChatTemplate:
         self.profile: Profile = profile_of(tool_source or source, metadata)
         self._specials = {name: text for name, text in (("bos_token", bos), ("eos_token", eos)) if text}
         self._sandbox = sandbox or shared_sandbox()
-        self._probing = threading.Lock()
-        self._found: dict[tuple[str, bool], Capabilities] = {}
 
     @classmethod
     def of_model(
@@ -94,9 +114,9 @@ class ChatTemplate:
 
         Raises :class:`TemplateError` with the template's own complaint, or with the limit that it exceeded.
         """
-        source = self.tool_source if tools and self.tool_source else self.source
-        can = self._capabilities(source, bool(tools))
-        form = CALL_FORMATS[self.profile.tools]
+        source = self._source(bool(tools))
+        dialect = self.dialect(with_tools=bool(tools))
+        can, form = dialect.can, self.speech(tools).calls
         conversation = tuple(messages)
         listed: Sequence[Mapping[str, Any]] | None = [tool.to_openai() for tool in tools] or None
         if listed and not can.tools:
@@ -108,39 +128,74 @@ class ChatTemplate:
             conversation = fold_systems(conversation, keep_first=can.system)
 
         def attempt(version: Sequence[Message]) -> str:
-            entries = template_messages(version, can, short_ids=self.profile.tools == "mistral")
-            return self._raw(source, entries, listed, add_generation_prompt, arguments or {})
+            entries = template_messages(version, can, short_ids=self.profile.tools == "mistral", thoughts=dialect.marks.field)
+            return self._sandbox.render(
+                source, self._variables(entries, listed, add_generation_prompt, arguments or {})
+            )
 
         return _first_that_renders(attempt, conversation)
 
-    def _raw(
+    def speech(self, tools: Sequence[Tool] = ()) -> Speech:
+        """How the model's answers are to be read, and calls of ``tools`` to be bound."""
+        dialect = self.dialect(with_tools=bool(tools))
+        own = self.profile
+        marks, syntax = dialect.marks, dialect.syntax
+        family = CALL_FORMATS[own.tools]
+        if own.fixed_marks:
+            marks = Marks(field=marks.field, turn_end=marks.turn_end)
+        profile = own
+        if marks.thoughts is not None:
+            profile = replace(profile, reasoning=marks.thoughts)
+        if marks.answer is not None:
+            profile = replace(profile, answer_tags=marks.answer, begun=marks.begun)
+        if own.tools == "harmony" or syntax is None:
+            syntax = FAMILY_SYNTAX.get(own.tools)
+        if syntax is None:
+            return Speech(profile, family, None, marks.turn_end)
+        openers = dict(family.openers) if own.tools != "json" else {}
+        if syntax.opener:
+            parameters = {tool.name: tool.parameters for tool in tools}
+            reader = syntax_reader(syntax, parameters)
+            openers[syntax.opener] = either(reader, family.openers[syntax.opener]) if syntax.opener in openers else reader
+        return Speech(profile, CallFormat(own.tools, openers, partial(write_calls, syntax)), syntax, marks.turn_end)
+
+    def dialect(self, *, with_tools: bool) -> Dialect:
+        """What the template can express, found by rendering on the first call (some 60 ms)."""
+        source = self._source(with_tools)
+
+        def render_all(conversations: Sequence[Conversation]) -> list[str | None]:
+            found = self._sandbox.render_all(
+                source,
+                [
+                    self._variables(
+                        conversation.messages, [TOOL] if conversation.tools else None, conversation.prompt, conversation.arguments
+                    )
+                    for conversation in conversations
+                ],
+            )
+            return [None if isinstance(text, TemplateError) else text for text in found]
+
+        key = (source, *self._specials.values(), str(with_tools))
+        return _DIALECTS.get(key, lambda: probe_dialect(render_all, with_tools=with_tools))
+
+    def _source(self, with_tools: bool) -> str:
+        return self.tool_source if with_tools and self.tool_source else self.source
+
+    def _variables(
         self,
-        source: str,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None,
         add_generation_prompt: bool,
         arguments: Mapping[str, Any],
-    ) -> str:
-        return self._sandbox.render(
-            source,
-            {
-                **self._specials,
-                **arguments,
-                "messages": messages,
-                "tools": tools,
-                "documents": None,
-                "add_generation_prompt": add_generation_prompt,
-            },
-        )
-
-    def _capabilities(self, source: str, with_tools: bool) -> Capabilities:
-        with self._probing:
-            key = (source, with_tools)
-            if key not in self._found:
-                self._found[key] = probe(
-                    lambda messages, tools: self._raw(source, messages, tools, True, {}), with_tools=with_tools
-                )
-            return self._found[key]
+    ) -> dict[str, Any]:
+        return {
+            **self._specials,
+            **arguments,
+            "messages": messages,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
 
 
 def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: Sequence[Message]) -> str:

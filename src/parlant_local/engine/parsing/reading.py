@@ -1,0 +1,144 @@
+"""Calls read by a template's own syntax."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from parlant_local.engine.parsing.formats import json_calls
+from parlant_local.engine.parsing.json_text import decode_lenient, dump, value_end
+from parlant_local.engine.parsing.literals import Found, Literal, MoreNeeded, skip_space
+from parlant_local.engine.parsing.sections import Call, Reader, Section
+from parlant_local.engine.parsing.syntax import CallSyntax, JsonCalls, TaggedBody
+from parlant_local.engine.parsing.tagged import TaggedArguments, TaggedReader
+
+__all__ = ["SyntaxReader", "syntax_reader"]
+
+Parameters = Mapping[str, Mapping[str, Any]]
+"""The JSON schema of each tool's arguments, by name."""
+
+
+class SyntaxReader:
+    """Reads a section of calls whose names are not JSON."""
+
+    def __init__(self, syntax: CallSyntax, parameters: Parameters) -> None:
+        self.syntax = syntax
+        self.parameters = parameters
+        self.first = Literal(syntax.first)
+        self.again = Literal(syntax.again or "")
+        self.last = Literal(syntax.last)
+        # A section that ends as whole as it begins: the next call is found by its opener.
+        self._reopens = self.again.parts == (*self.last.parts, *self.first.parts)
+        following = tuple(literal for literal in (self.last, self.again) if literal)
+        self.tagged = TaggedReader(syntax.body, following) if isinstance(syntax.body, TaggedBody) else None
+
+    def __call__(self, text: str, final: bool, names: Collection[str]) -> Section | None:
+        calls: list[Call] = []
+        try:
+            found = self.first.match(text, 0, names)
+            if found is None:
+                return Section(max(len(self.syntax.opener), 1), problem="its name is missing")
+            if self.syntax.weak and found.name not in names:
+                return Section(max(len(self.syntax.opener), 1))
+            while found is not None:
+                end, arguments = self._arguments(text, found, final)
+                calls.append((found.name, arguments))
+                index = end
+                found = None if self._reopens else self._next(text, index, names, final)
+            return Section(self.last.loosely(text, index, final=final), tuple(calls))
+        except MoreNeeded:
+            if not final:
+                return None
+            return Section(len(text), tuple(calls), "" if calls else "it has no end")
+        except ValueError as error:
+            return Section(max(len(self.syntax.opener), 1), tuple(calls), str(error)) if not calls else self._kept(calls, index)
+
+    @staticmethod
+    def _kept(calls: list[Call], index: int) -> Section:
+        return Section(index, tuple(calls))
+
+    def _next(self, text: str, index: int, names: Collection[str], final: bool) -> Found | None:
+        if not self.again:
+            return None
+        try:
+            return self.again.match(text, index, names)
+        except MoreNeeded:
+            if final or self._closed(text, index):
+                return None
+            raise
+
+    def _closed(self, text: str, index: int) -> bool:
+        """Whether the calls end here for certain: no mark of another one can still come out of the text."""
+        shared = 0
+        for one, other in zip(self.again.parts, self.last.parts, strict=False):
+            if one != other:
+                break
+            shared += 1
+        if shared == len(self.last.parts):
+            return False
+        try:
+            return self.last.match(text, index) is not None
+        except MoreNeeded:
+            return False
+
+    def _arguments(self, text: str, found: Found, final: bool) -> tuple[int, str]:
+        if self.tagged is None:
+            return json_arguments(text, found.end)
+        state = TaggedArguments(found.end)
+        try:
+            self.tagged.advance(text, state, self.parameters.get(found.name, {}), final=final)
+        except MoreNeeded:
+            if not final or skip_space(text, state.index) < len(text):
+                raise
+        if not state.found and self.last:
+            # Nothing but a name: a call only where its end stands, too.
+            after = self.last.loosely(text, state.index, final=final)
+            if after == state.index and self.last.head and not text.startswith(self.last.head, skip_space(text, after)):
+                raise ValueError("neither arguments nor its end follow")
+        return state.index, dump(state.found)
+
+
+def json_arguments(text: str, start: int) -> tuple[int, str]:
+    """The object that begins at ``start`` as JSON text, and the index after it."""
+    start = skip_space(text, start)
+    if start >= len(text):
+        raise MoreNeeded
+    if text[start] != "{":
+        raise ValueError("its arguments are missing")
+    end = value_end(text, start)
+    if end is None:
+        raise MoreNeeded
+    arguments = decode_lenient(text[start:end])
+    if not isinstance(arguments, Mapping):
+        raise ValueError("its arguments are no JSON object")
+    return end, dump(arguments)
+
+
+def syntax_reader(syntax: CallSyntax, parameters: Parameters) -> Reader:
+    """What reads a section that begins with the syntax's opener."""
+    return _json_reader(syntax, syntax.body) if isinstance(syntax.body, JsonCalls) else SyntaxReader(syntax, parameters)
+
+
+def _json_reader(syntax: CallSyntax, body: JsonCalls) -> Reader:
+    first = syntax.first.rstrip()
+    opening = Literal(first.removesuffix("[") if body.listed else first)
+    closer = syntax.last.strip()
+    closer = closer.removeprefix("]").lstrip() if body.listed else closer
+    inner = json_calls("", closer.split()[0] if closer else "", by_name=body.by_name)
+
+    def read(text: str, final: bool, names: Collection[str]) -> Section | None:
+        try:
+            found = opening.match(text, 0)
+        except MoreNeeded:
+            return Section(len(text), problem="it holds no call") if final else None
+        if found is None:
+            return Section(max(len(syntax.opener), 1))
+        section = inner(text[found.end :], final, names)
+        if section is None:
+            return None
+        if syntax.weak and any(name not in names for name, _ in section.calls):
+            return Section(max(len(syntax.opener), 1))
+        return replace(section, length=found.end + section.length)
+
+    return read

@@ -1,0 +1,425 @@
+"""A template's syntax of calls, taken from what it makes of probes.
+
+Calls that differ in one thing are rendered and compared: what changes is what was put in, what stays is the template's.
+Where the comparison leaves a doubt there is no syntax, and the caller falls back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from parlant_local.engine.parsing.syntax import (
+    ARGUMENTS,
+    HOLES,
+    ID,
+    INDEX,
+    KEY,
+    NAME,
+    CallSyntax,
+    JsonBody,
+    JsonCalls,
+    Kind,
+    TaggedBody,
+)
+from parlant_local.engine.templates.differences import find_json, shared_end, shared_start, tidy_end, tidy_start
+from parlant_local.engine.templates.notation import element_marks, nested_notation, spelt_words
+from parlant_local.engine.templates.probing import (
+    IDS,
+    KEYS,
+    NAMES,
+    VALUES,
+    Conversation,
+    RenderAll,
+    answer,
+    ASK,
+    calling,
+    turn,
+)
+
+__all__ = ["PROBED", "derive_calls", "probe_calls"]
+
+A, B = {KEYS[0]: VALUES[0]}, {KEYS[1]: VALUES[1]}
+PROBED: dict[str, tuple[Mapping[str, Any], ...]] = {
+    "one": (A,),
+    "two": (A, B),
+    "three": (A, B, A),
+    "none": ({},),
+    "both": ({**A, **B},),
+    "number": ({KEYS[0]: 31337},),
+    "boolean": ({KEYS[0]: True},),
+    "false": ({KEYS[0]: False},),
+    "null": ({KEYS[0]: None},),
+    "array": ({KEYS[0]: [71, "needle-item"]},),
+    "object": ({KEYS[0]: {"needle_inner": "needle-text", "needle_number": 71}},),
+    "marks": ({KEYS[0]: "a<b>&c"},),
+}
+"""The arguments of each call that is probed."""
+
+Texts = Mapping[str, str | None]
+
+
+def probe_calls(render_all: RenderAll, *, as_object: bool, content: Any, tools: bool) -> Texts:
+    """What the template makes of each probe behind the user's words, and of a plain ``answer``."""
+
+    def form(arguments: Mapping[str, Any]) -> Any:
+        return arguments if as_object else json.dumps(arguments)
+
+    conversations = [
+        Conversation([ASK, calling(*map(form, arguments), content=content)], tools=tools) for arguments in PROBED.values()
+    ]
+    conversations.append(Conversation([ASK, answer("needle-answer")], tools=tools))
+    conversations.append(Conversation([ASK], prompt=True, tools=tools))
+    texts = [turn(text) for text in render_all(conversations)]
+    return dict(zip([*PROBED, "answer", "prompt"], texts, strict=True))
+
+
+def derive_calls(texts: Texts, marks: Sequence[str] = ()) -> CallSyntax | None:
+    """The syntax; None where it can't be told for certain. ``marks``: what stands around thoughts and answers."""
+    one, plain = texts["one"], texts["answer"]
+    if one is None or plain is None or any(hole in one for hole in HOLES) or NAMES[0] not in one:
+        return None
+    derived = _Calls(texts, one, plain).syntax()
+    if derived is None:
+        return None
+    derived = replace(derived, first=_without(derived.first, marks))
+    return derived if _sound(derived) else None
+
+
+def _without(first: str, marks: Sequence[str]) -> str:
+    """``first`` without marks at its beginning that don't belong to calls, but to thoughts that are empty."""
+    while mark := next((mark for mark in marks if mark and first.lstrip().startswith(mark)), None):
+        first = first.lstrip().removeprefix(mark)
+    return first
+
+
+def _sound(syntax: CallSyntax) -> bool:
+    """Whether what was derived can be read without taking ordinary text for a call."""
+    if isinstance(syntax.body, JsonCalls):
+        return True
+    behind = syntax.first.rpartition(NAME)[2]
+    opened = syntax.body.open.strip() if isinstance(syntax.body, TaggedBody) else "{"
+    return bool(syntax.opener) and bool(behind.strip() or opened)
+
+
+class _Calls:
+    def __init__(self, texts: Texts, one: str, plain: str) -> None:
+        self._texts = texts
+        self._one = one
+        self._plain = plain
+        prompt = texts["prompt"] or ""
+        length = shared_start(one, plain)
+        header = tidy_end(one[:length], one[length : length + 1])
+        # An answer may be wrapped in marks, too: the header ends where the prompt does, if the answer's marks begin there.
+        if prompt and header.startswith(prompt):
+            header = prompt
+        self._header = len(header)
+        tail = one[len(one) - shared_end(one, plain) :]
+        self._end = len(one) - len(tidy_start(tail, one[: len(one) - len(tail)]))
+
+    def syntax(self) -> CallSyntax | None:
+        arguments = find_json(self._one, A, self._header)
+        if arguments is None:
+            return self._tagged()
+        holder = self._holder(arguments)
+        return self._json_calls(*holder) if holder is not None else self._json_body(*arguments)
+
+    # -- calls that are JSON ------------------------------------------------------------------------------------------
+
+    def _holder(self, arguments: tuple[int, int]) -> tuple[int, int, Any] | None:
+        """The JSON object that holds name and arguments."""
+        decoder = json.JSONDecoder()
+        best: tuple[int, int, Any] | None = None
+        at = self._one.rfind("{", 0, arguments[0])
+        while at >= self._header:
+            try:
+                value, end = decoder.raw_decode(self._one, at)
+            except (ValueError, RecursionError):
+                value, end = None, 0
+            if end >= arguments[1] and isinstance(value, dict) and NAMES[0] in self._one[at:end]:
+                best = at, end, value
+            at = self._one.rfind("{", 0, at)
+        return best
+
+    def _json_calls(self, start: int, end: int, value: Any) -> CallSyntax:
+        before, after = self._one[self._header : start], self._one[end : self._end]
+        listed = before.rstrip().endswith("[") and after.lstrip().startswith("]")
+        again: str | None = None
+        two = self._texts["two"]
+        if two is not None and NAMES[1] in two:
+            second = two.find(NAMES[1])
+            head = self._one[start:end].find(NAMES[0])
+            again = two[end : max(second - head, end)]
+            first = self._extended(self._one[:start], again)
+            before = self._one[len(self._one[:start]) - max(len(before), first) : start]
+        shape = json.dumps(_shaped(value), ensure_ascii=False)
+        return CallSyntax(before, again, after, JsonCalls(shape, listed))
+
+    # -- a name, and arguments in JSON --------------------------------------------------------------------------------
+
+    def _json_body(self, start: int, end: int) -> CallSyntax | None:
+        return self._finished(start, end, JsonBody())
+
+    def _finished(self, start: int, end: int, body: Any, *, tail: str = "", empty: str | None = None) -> CallSyntax | None:
+        """The syntax around arguments that stand from ``start`` to ``end``."""
+        one = self._one
+        first, last = one[self._header : start], one[end : self._end]
+        again: str | None = None
+        base = 0
+        two = self._texts["two"]
+        if two is not None and NAMES[1] in two and two.startswith(one[:end]):
+            again = self._again(two, end, body)
+            if again is None:
+                return None
+            ended = two[: len(two) - (len(one) - self._end)]
+            behind = self._behind(ended, 1, body, whole=True)
+            last = behind if behind.startswith(last) else last  # some templates end one call otherwise than several
+            three = self._texts["three"]
+            longer = max(len(first), self._extended(one[:start], again))
+            first = one[start - longer : start]
+            if three is not None and NAMES[2] in three:
+                again, first, base = _indexed(again, first, self._behind(three, 2, body))
+        if NAMES[0] not in first and NAME not in first:
+            return None
+        return CallSyntax(
+            first.replace(NAMES[0], NAME).replace(IDS[0], ID),
+            None if again is None else again.replace(NAMES[1], NAME).replace(IDS[1], ID),
+            last.replace(IDS[0], ID),
+            body,
+            empty=empty,
+            tail=tail,
+            index_base=base,
+        )
+
+    def _again(self, two: str, end: int, body: Any) -> str | None:
+        """From the end of the first arguments to the beginning of the second ones."""
+        if isinstance(body, JsonBody):
+            second = find_json(two, B, end)
+            return two[end : second[0]] if second else None
+        key = two.find(KEYS[1], two.find(NAMES[1], end))
+        return two[end : key - len(body.open)] if key >= 0 else None
+
+    def _behind(self, three: str, number: int, body: Any, *, whole: bool = False) -> str:
+        """The same between the second and the third call; ``whole``: all that follows the second one."""
+        if isinstance(body, JsonBody):
+            second = find_json(three, B)
+            if whole:
+                return three[second[1] :] if second else ""
+            third = find_json(three, A, second[1]) if second else None
+            return three[second[1] : third[0]] if second and third else ""
+        name = three.find(NAMES[number])
+        key = -1 if whole else three.find(KEYS[0], name)
+        value = three.find(VALUES[1])
+        quote = body.quote
+        start = value + len(VALUES[1]) + len(quote) + len(body.close.replace(KEY, KEYS[1]))
+        if whole:
+            return three[start:]
+        return three[start : key - len(body.open)]
+
+    @staticmethod
+    def _extended(before: str, again: str) -> int:
+        """How far the beginning of a call reaches back from the end of ``before``, by what precedes the next one."""
+        plain = before.replace(NAMES[0], NAME).replace(IDS[0], ID)
+        other = again.replace(NAMES[1], NAME).replace(IDS[1], ID)
+        length = shared_end(plain, other)
+        shared = plain[len(plain) - length :]
+        shared = tidy_start(shared, plain[: len(plain) - length])
+        return len(shared.replace(NAME, NAMES[0]).replace(ID, IDS[0]))
+
+    # -- arguments between marks --------------------------------------------------------------------------------------
+
+    def _tagged(self) -> CallSyntax | None:
+        one, both, none = self._one, self._texts["both"], self._texts["none"]
+        name = one.find(NAMES[0], self._header)
+        key, value = one.find(KEYS[0], name), one.find(VALUES[0], name)
+        if both is None or not 0 <= name < key < value:
+            return None
+        name_end = _last_name(one, name, key)
+        head = one[name_end:key]
+        assign_text = one[key + len(KEYS[0]) : value]
+        ended = one[value + len(VALUES[0]) : self._end]
+        gap = self._gap(both)
+        if gap is None:
+            return None
+        empty = self._empty(none)
+        tail = _common_tail(head, empty)
+        opened = head[len(tail) :]
+        keyed = ended.replace(KEYS[0], KEY)
+        close = _common_close(gap, keyed)
+        number = self._around(self._texts["number"], "31337", close)
+        if number is None:
+            return None
+        assign: dict[Kind, str] = {"string": assign_text, "number": number[0]}
+        quote = _quote(assign_text, number[0])
+        if quote:
+            close = close.removeprefix(quote)
+        between = gap[len(quote) + len(close) : len(gap) - len(opened)] if gap.endswith(opened) else None
+        if between is None or (not quote and not close.strip()):
+            return None
+        body = self._body(opened, assign, close, between, quote)
+        if body is None:
+            return None
+        if body.nested == "elements":
+            body, tail = _led(body, tail)
+            opened, close = body.open, body.close
+        end = value + len(VALUES[0]) + len(quote) + len(close.replace(KEY, KEYS[0]))
+        return self._finished(key - len(opened), end, body, tail=tail, empty=empty)
+
+    def _gap(self, both: str) -> str | None:
+        """Between the first value and the second key."""
+        first, key = both.find(VALUES[0]), both.find(KEYS[1])
+        if not 0 <= first < key:
+            return None
+        return both[first + len(VALUES[0]) : key].replace(KEYS[0], KEY)
+
+    def _empty(self, none: str | None) -> str | None:
+        """Between the name and the end of the turn of a call that has no arguments."""
+        if none is None or NAMES[0] not in none:
+            return None
+        end = len(none) - (len(self._one) - self._end)
+        name = none.find(NAMES[0], self._header)
+        return none[_last_name(none, name, end) : end]
+
+    def _around(self, text: str | None, value: str, close: str) -> tuple[str, str] | None:
+        """What stands between the key and a value, and behind it."""
+        if text is None:
+            return None
+        key = text.find(KEYS[0], text.find(NAMES[0], self._header))
+        at = text.find(value, key)
+        if not 0 <= key < at:
+            return None
+        return text[key + len(KEYS[0]) : at], text[at + len(value) :]
+
+    def _body(self, opened: str, assign: dict[Kind, str], close: str, between: str, quote: str) -> TaggedBody | None:
+        found: dict[str, str] = {}
+        rest = self._one[self._one.find(VALUES[0]) + len(VALUES[0]) + len(quote) :]
+        for kind in ("boolean", "false", "null", "array", "object"):
+            text = self._texts[kind]
+            if text is None or KEYS[0] not in text or not text.endswith(rest):
+                continue
+            key = text.find(KEYS[0], text.find(NAMES[0], self._header))
+            if key < 0:
+                continue
+            inside = text[key + len(KEYS[0]) : len(text) - len(rest)]
+            mark = _mark_of(inside, assign)
+            if mark is None:
+                continue
+            assign["boolean" if kind == "false" else kind] = mark  # type: ignore[index]  # the loop's names are kinds
+            found[kind] = inside[len(mark) :]
+        for kind in ("boolean", "null", "array", "object"):
+            assign.setdefault(kind, assign["number"])
+        nested = nested_notation(found.get("array"), found.get("object"), quote)
+        element = element_marks(found.get("object", "")) if nested == "elements" else None
+        if nested is None or (nested == "elements" and element is None):
+            nested, element = "json", None
+        marked = self._around(self._texts["marks"], "a<b>&c", close)
+        wrap = ("", "")
+        if marked and marked[0].startswith(assign["string"]) and not quote:
+            before = marked[0][len(assign["string"]) :]
+            after = marked[1].partition(close.replace(KEY, KEYS[0]).strip())[0].rstrip() if before else ""
+            wrap = (before, after) if before and after else ("", "")
+        return TaggedBody(
+            opened,
+            assign,
+            close,
+            between,
+            quote,
+            wrap,
+            spelt_words(found),
+            nested,
+            *((element,) if element else ()),
+        )
+
+
+def _shaped(value: Any) -> Any:
+    """The object of a call with holes in the place of what differs."""
+    if isinstance(value, dict):
+        if value == A:
+            return ARGUMENTS
+        return {NAME if key == NAMES[0] else key: _shaped(item) for key, item in value.items()}
+    if value == NAMES[0]:
+        return NAME
+    if value == IDS[0]:
+        return ID
+    if isinstance(value, str):
+        try:
+            if json.loads(value) == A:
+                return ARGUMENTS
+        except ValueError:
+            pass
+        return INDEX if value == "0" else value
+    return value
+
+
+def _last_name(text: str, name: int, limit: int) -> int:
+    """The end of the last time the name stands before ``limit``: some templates write it twice."""
+    end = name
+    while 0 <= name < limit:
+        end = name + len(NAMES[0])
+        name = text.find(NAMES[0], end)
+    return end
+
+
+def _common_tail(head: str, empty: str | None) -> str:
+    """What stands between a name and its arguments, whether there are any or not."""
+    if empty is None:
+        return ""
+    length = shared_start(head, empty)
+    return tidy_end(head[:length], head[length : length + 1])
+
+
+def _common_close(gap: str, ended: str) -> str:
+    """What ends a value, whatever comes next."""
+    length = shared_start(gap, ended)
+    return tidy_end(gap[:length], gap[length : length + 1])
+
+
+def _led(body: TaggedBody, tail: str) -> tuple[TaggedBody, str]:
+    """Elements whose marks all begin alike: the beginning belongs to the mark behind it."""
+    lead = body.element[0].removesuffix(body.open)
+    if lead == body.element[0] or not lead or not (body.close.endswith(lead) and tail.endswith(lead)):
+        return body, tail
+    return replace(body, open=lead + body.open, close=body.close.removesuffix(lead)), tail.removesuffix(lead)
+
+
+def _quote(string: str, number: str) -> str:
+    extra = string.removeprefix(number) if string.startswith(number) else ""
+    return extra if extra and len(extra) <= 8 and not any(character.isalnum() or character.isspace() for character in extra) else ""
+
+
+def _mark_of(inside: str, assign: Mapping[Kind, str]) -> str | None:
+    """The mark before a value that is neither a string nor a number."""
+    string, number = assign["string"], assign["number"]
+    if inside.startswith(number):
+        return number
+    start = shared_start(string, number)
+    end = shared_end(string[start:], number[start:])
+    before, after = number[:start], number[len(number) - end :]
+    if string != number and inside.startswith(before) and after and (at := inside.find(after, len(before))) >= 0:
+        return inside[: at + len(after)]
+    return string if inside.startswith(string) else None
+
+
+def _indexed(again: str, first: str, later: str) -> tuple[str, str, int]:
+    """``INDEX`` in the place of a number that grows from call to call."""
+    plain = again.replace(NAMES[1], NAME).replace(IDS[1], ID)
+    other = later.replace(NAMES[2], NAME).replace(IDS[2], ID)
+    if plain == other or not other:
+        return again, first, 0
+    start = shared_start(plain, other)
+    end = shared_end(plain[start:], other[start:])
+    number, following = plain[start : len(plain) - end], other[start : len(other) - end]
+    if not (number.isdigit() and following.isdigit() and int(following) == int(number) + 1):
+        return again, first, 0
+    behind = plain[len(plain) - end :]
+    base = int(number) - 1
+    written = first.replace(NAMES[0], NAME).replace(IDS[0], ID)
+    if not written.endswith(f"{base}{behind}"):
+        return again, first, 0
+    return (
+        plain[:start] + INDEX + behind,
+        written[: len(written) - len(behind) - len(str(base))] + INDEX + behind,
+        base,
+    )
