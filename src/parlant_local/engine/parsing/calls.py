@@ -20,8 +20,17 @@ def new_call_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(9))
 
 
+class AnyName(frozenset[str]):
+    """Every name, of which none can be listed."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+
 class CallParser:
     """Reads an answer in which calls may stand; gives content and calls, the same whatever pieces it comes in.
+
+    ``tools``: the names that were offered; None: any name will do.
 
     A call is delivered when it is whole and readable. One that is not becomes content, with a warning. White space around
     calls belongs to neither.
@@ -30,13 +39,13 @@ class CallParser:
     def __init__(
         self,
         form: CallFormat,
-        tools: Iterable[str],
+        tools: Iterable[str] | None,
         *,
         parallel: bool = True,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         self._form = form
-        self._tools = frozenset(tools)
+        self._tools = AnyName() if tools is None else frozenset(tools)
         self._parallel = parallel
         self._new_id = new_id
         self._buffer = ""

@@ -47,7 +47,7 @@ class _Elements:
                 return self._joined(children, kinds), index + len(end_mark)
             if not self._final and end_mark.startswith(text[index : index + len(end_mark)]):
                 raise MoreNeeded
-            if not self._final and self._before.startswith(text[index:]):
+            if not self._final and self._begins(index):
                 raise MoreNeeded
             raise ValueError(f"the element {key!r} has no end")
         end = text.find(end_mark, index)
@@ -60,6 +60,11 @@ class _Elements:
             empty: Any = {} if kinds == {"object"} else [] if kinds == {"array"} else None
             return empty, end + len(end_mark)
         return typed_value(raw, schema, self._root), end + len(end_mark)
+
+    def _begins(self, index: int) -> bool:
+        """Whether a tag begins at ``index`` that is not whole yet."""
+        rest = self._text[index : index + len(self._before) + 300]
+        return self._before.startswith(rest) or (rest.startswith(self._before) and self._after not in rest[len(self._before) :])
 
     def _child(self, schema: Any, key: str) -> Any:
         if not isinstance(schema, Mapping):

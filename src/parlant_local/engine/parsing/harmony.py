@@ -22,6 +22,8 @@ _ENDS = ("<|call|>", "<|end|>")
 
 
 def _read(text: str, final: bool, _names: Collection[str]) -> Section | None:
+    if text.startswith("<|call|>"):
+        return Section(len("<|call|>"), text="")
     head = _HEAD.match(text)
     if head is None:
         return _headless(text, final)
@@ -63,4 +65,4 @@ def _call(text: str, start: int, name: str, final: bool) -> Section | None:
     return Section(after, ((name, dump(arguments)),))
 
 
-HARMONY_OPENERS: dict[str, Reader] = {"<|start|>assistant": _read, "<|channel|>": _read, "<|end|>": _read}
+HARMONY_OPENERS: dict[str, Reader] = dict.fromkeys(("<|start|>assistant", "<|channel|>", "<|end|>", "<|call|>"), _read)

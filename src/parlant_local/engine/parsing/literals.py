@@ -10,7 +10,9 @@ from parlant_local.engine.parsing.syntax import ID, INDEX, KEY, NAME
 
 __all__ = ["Literal", "MoreNeeded", "skip_space"]
 
-_PARTS = re.compile(rf"[{NAME}{KEY}{ID}{INDEX}]|[^\s{NAME}{KEY}{ID}{INDEX}]+")
+_HOLES = NAME + KEY + ID + INDEX
+# A hole, a whole mark, or a run of anything else up to the next mark.
+_PARTS = re.compile(rf"[{_HOLES}]|<[^<>\s{_HOLES}]*>|[^\s<{_HOLES}]+|<[^<>\s{_HOLES}]*")
 # What a name may be where it is none that was offered.
 _ANY_NAME = re.compile(r"[^\s<>\[\]{}()\"'`=,|｜]{1,256}")
 _INDEX = re.compile(r"[\w.\-]{0,64}")

@@ -58,11 +58,17 @@ class OutputParser:
     """One answer, read as it comes. Feeding it whole or in any pieces gives the same result.
 
     ``thoughts_apart``: the engine tells thoughts from the answer (it was given a prelude). ``opened``: the prompt ends
-    within thoughts, and they come with the text.
+    within thoughts, and they come with the text. ``begun``: what each part begins with stands in the text.
     """
 
     def __init__(
-        self, profile: Profile, content: ContentReader, *, thoughts_apart: bool = False, opened: bool = False
+        self,
+        profile: Profile,
+        content: ContentReader,
+        *,
+        thoughts_apart: bool = False,
+        opened: bool = False,
+        begun: bool = False,
     ) -> None:
         self._content = content
         self._thoughts = Trimmed()
@@ -70,7 +76,7 @@ class OutputParser:
         """Whether white space at the beginning of the answer still belongs to the thoughts before it."""
         self._splitter = ThoughtSplitter(profile.reasoning, opened=opened) if profile.reasoning else None
         self._answer = AnswerTags(profile.answer_tags) if profile.answer_tags else None
-        self._begun = "" if thoughts_apart or opened else profile.begun
+        self._begun = "" if thoughts_apart or opened or begun else profile.begun
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -82,6 +82,20 @@ class SyntaxReader:
         except MoreNeeded:
             return False
 
+    def _ends(self, text: str, index: int, *, final: bool) -> bool:
+        """Whether a mark of the end stands here, without which a mere name is no call."""
+        ends = [literal for literal in (self.last, self.again) if literal]
+        waiting = False
+        for literal in ends:
+            try:
+                if literal.match(text, index) is not None:
+                    return True
+            except MoreNeeded:
+                waiting = True
+        if waiting and not final:
+            raise MoreNeeded
+        return not ends or (waiting and index < len(text))
+
     def _arguments(self, text: str, found: Found, final: bool) -> tuple[int, str]:
         if self.tagged is None:
             return json_arguments(text, found.end)
@@ -91,11 +105,8 @@ class SyntaxReader:
         except MoreNeeded:
             if not final or skip_space(text, state.index) < len(text):
                 raise
-        if not state.found and self.last:
-            # Nothing but a name: a call only where its end stands, too.
-            after = self.last.loosely(text, state.index, final=final)
-            if after == state.index and self.last.head and not text.startswith(self.last.head, skip_space(text, after)):
-                raise ValueError("neither arguments nor its end follow")
+        if not state.found and not self._ends(text, skip_space(text, state.index), final=final):
+            raise ValueError("neither arguments nor its end follow")
         return state.index, dump(state.found)
 
 
@@ -123,9 +134,10 @@ def syntax_reader(syntax: CallSyntax, parameters: Parameters) -> Reader:
 def _json_reader(syntax: CallSyntax, body: JsonCalls) -> Reader:
     first = syntax.first.rstrip()
     opening = Literal(first.removesuffix("[") if body.listed else first)
-    closer = syntax.last.strip()
-    closer = closer.removeprefix("]").lstrip() if body.listed else closer
-    inner = json_calls("", closer.split()[0] if closer else "", by_name=body.by_name)
+    last = syntax.last.strip()
+    parts = Literal(last.removeprefix("]") if body.listed else last).parts
+    inner = json_calls("", parts[0] if parts else "", by_name=body.by_name)
+    rest = Literal(" ".join(parts[1:]))
 
     def read(text: str, final: bool, names: Collection[str]) -> Section | None:
         try:
@@ -139,6 +151,7 @@ def _json_reader(syntax: CallSyntax, body: JsonCalls) -> Reader:
             return None
         if syntax.weak and any(name not in names for name, _ in section.calls):
             return Section(max(len(syntax.opener), 1))
-        return replace(section, length=found.end + section.length)
+        end = found.end + section.length
+        return replace(section, length=rest.loosely(text, end, final=True) if section.calls else end)
 
     return read

@@ -116,6 +116,8 @@ class CallSyntax:
     """What stands between the last name and the arguments: the end of ``first`` and of ``again``."""
     index_base: int = 0
     """The first ``INDEX``."""
+    ending: str = ""
+    """What the template writes behind calls at the end of a turn."""
     begun: str = ""
     """How much of ``first`` the prompt has already written."""
 

@@ -54,13 +54,7 @@ class TaggedReader:
             index = skip_space(text, state.index)
             if state.found and self._between:
                 index = self._after(self._between, text, index)
-            try:
-                at = self._key(text, index)
-            except MoreNeeded:
-                # The mark of a first argument may also be the beginning of the end.
-                if final or not self._ends(text, index):
-                    raise
-                at = None
+            at = self._key(text, index)
             if at is None:
                 state.ended = True
                 return
@@ -69,15 +63,6 @@ class TaggedReader:
             value, index = self._value(text, index, key, kind, parameters, final=final)
             state.found[key] = value
             state.index = index
-
-    def _ends(self, text: str, index: int) -> bool:
-        for literal in self._following:
-            try:
-                if literal and literal.head and partial(text, index, iter((literal.head,))):
-                    return True
-            except MoreNeeded:
-                continue
-        return False
 
     @staticmethod
     def _after(literal: Literal, text: str, index: int) -> int:
@@ -91,7 +76,7 @@ class TaggedReader:
         opened = self._open.match(text, index)
         if opened is None:
             return None
-        if self._body.open and self._ends_longer(text, index):
+        if self._body.open and self._ended(text, index):
             return None
         index = opened.end
         heads = [Literal(assign).head for assign in self._assigns]
@@ -106,13 +91,19 @@ class TaggedReader:
         if end >= len(text):
             raise MoreNeeded
         key = text[index:end].strip()
-        return (key, end) if key and end < limit and "\n" not in key else None
+        return (key, end) if key and end < limit and "\n" not in key and not key.startswith("/") else None
 
-    def _ends_longer(self, text: str, index: int) -> bool:
-        """Whether a mark of the end stands here, of which the one of an argument is the beginning (``<`` and ``</``)."""
+    def _ended(self, text: str, index: int) -> bool:
+        """Whether the end stands here, of whose marks the one of an argument is the beginning."""
+        waiting = False
         for literal in self._following:
-            if len(literal.head) > len(self._body.open.strip()) and text.startswith(literal.head, index):
-                return True
+            try:
+                if literal and literal.match(text, index) is not None:
+                    return True
+            except MoreNeeded:
+                waiting = True
+        if waiting:
+            raise MoreNeeded
         return False
 
     def _assigned(self, text: str, index: int) -> tuple[Kind | None, int]:

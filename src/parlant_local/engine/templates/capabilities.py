@@ -37,6 +37,8 @@ class Capabilities:
     """Call arguments are wanted as an object; else as JSON text."""
     null_content: bool
     """A message that is only calls has null content; else an empty text."""
+    calls_beside_text: bool = True
+    """Calls of a message that has text, too."""
 
 
 EVERYTHING = Capabilities(
@@ -69,6 +71,7 @@ def probe(render_all: RenderAll, *, with_tools: bool) -> Capabilities:
         # Some templates want user and assistant to alternate strictly, and some no message behind a result.
         conversations[f"result {as_object} {as_null}"] = [ASK, call, _RESULT]
         conversations[f"call {as_object} {as_null}"] = [ASK, call]
+        conversations[f"beside {as_object} {as_null}"] = [ASK, {**call, "content": "needle-beside"}]
     texts = dict(
         zip(
             conversations,
@@ -92,6 +95,7 @@ def probe(render_all: RenderAll, *, with_tools: bool) -> Capabilities:
         tool_results=shows(result, "needle-result"),
         object_arguments=as_object,
         null_content=as_null,
+        calls_beside_text=form is None or shows(f"beside {as_object} {as_null}", NAMES[0]),
     )
 
 

@@ -15,6 +15,7 @@ from parlant_local.engine.templates.capabilities import Capabilities
 from parlant_local.messages import Message, Tool, ToolCall
 
 __all__ = [
+    "calls_apart",
     "described_tools",
     "fold_systems",
     "merge_turns",
@@ -120,6 +121,17 @@ def without_tool_roles(
             message = Message.user(f"Result of {name}:\n{message.content or ''}")
         told.append(message)
     return tuple(told)
+
+
+def calls_apart(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Text and calls of one message in two, for templates that lose the calls beside text."""
+    result: list[Message] = []
+    for message in messages:
+        if message.tool_calls and message.content:
+            result += [replace(message, tool_calls=()), replace(message, content=None, reasoning=None)]
+        else:
+            result.append(message)
+    return tuple(result)
 
 
 def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Message, ...]:

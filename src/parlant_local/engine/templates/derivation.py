@@ -39,7 +39,7 @@ from parlant_local.engine.templates.probing import (
     turn,
 )
 
-__all__ = ["PROBED", "derive_calls", "probe_calls"]
+__all__ = ["PROBED", "derive_calls", "probe_calls", "settled"]
 
 A, B = {KEYS[0]: VALUES[0]}, {KEYS[1]: VALUES[1]}
 PROBED: dict[str, tuple[Mapping[str, Any], ...]] = {
@@ -76,23 +76,32 @@ def probe_calls(render_all: RenderAll, *, as_object: bool, content: Any, tools: 
     return dict(zip([*PROBED, "answer", "prompt"], texts, strict=True))
 
 
-def derive_calls(texts: Texts, marks: Sequence[str] = ()) -> CallSyntax | None:
-    """The syntax; None where it can't be told for certain. ``marks``: what stands around thoughts and answers."""
+def derive_calls(texts: Texts) -> CallSyntax | None:
+    """The syntax; None where it can't be told for certain."""
     one, plain = texts["one"], texts["answer"]
     if one is None or plain is None or any(hole in one for hole in HOLES) or NAMES[0] not in one:
         return None
     derived = _Calls(texts, one, plain).syntax()
-    if derived is None:
-        return None
-    derived = replace(derived, first=_without(derived.first, marks))
-    return derived if _sound(derived) else None
+    derived = None if derived is None else replace(derived, ending=_Calls(texts, one, plain).ending)
+    return derived if derived is not None and _sound(derived) else None
 
 
-def _without(first: str, marks: Sequence[str]) -> str:
-    """``first`` without marks at its beginning that don't belong to calls, but to thoughts that are empty."""
+def settled(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str) -> CallSyntax:
+    """``syntax`` in the light of the other marks.
+
+    Without ``marks`` of empty thoughts and answers before it, with all that the prompt has ``begun``, and up to the
+    ``turn_end`` where an answer's own mark ends like the calls'.
+    """
+    first = syntax.first
     while mark := next((mark for mark in marks if mark and first.lstrip().startswith(mark)), None):
         first = first.lstrip().removeprefix(mark)
-    return first
+    if begun and not first.startswith(begun):
+        shared = next(length for length in range(len(begun), -1, -1) if first.startswith(begun[len(begun) - length :]))
+        first = begun + first[shared:]
+    last, ending = syntax.last, syntax.ending
+    if turn_end and len(ending) > len(turn_end) and ending.endswith(turn_end):
+        last, ending = last + ending.removesuffix(turn_end), turn_end
+    return replace(syntax, first=first, last=last, ending=ending, begun=begun)
 
 
 def _sound(syntax: CallSyntax) -> bool:
@@ -118,6 +127,10 @@ class _Calls:
         self._header = len(header)
         tail = one[len(one) - shared_end(one, plain) :]
         self._end = len(one) - len(tidy_start(tail, one[: len(one) - len(tail)]))
+
+    @property
+    def ending(self) -> str:
+        return self._one[self._end :].strip()
 
     def syntax(self) -> CallSyntax | None:
         arguments = find_json(self._one, A, self._header)

@@ -47,8 +47,7 @@ def probe_dialect(render_all: RenderAll, *, with_tools: bool) -> Dialect:
             return Dialect(can, marks=marks)
         content = None if can.null_content else ""
         texts = probe_calls(render_all, as_object=can.object_arguments, content=content, tools=with_tools)
-        around = [text for tags in (marks.thoughts, marks.answer) if tags for text in (tags.start, tags.end)]
-        return Dialect(can, derive_calls(texts, around), marks)
+        return Dialect(can, derive_calls(texts), marks)
     except TemplateError:
         return Dialect(can)
 
@@ -59,6 +58,7 @@ class DialectCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: OrderedDict[str, Dialect] = OrderedDict()
+        self._failed: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: tuple[str, ...], find: Callable[[], Dialect]) -> Dialect:
         digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
@@ -66,7 +66,14 @@ class DialectCache:
             if digest in self._found:
                 self._found.move_to_end(digest)
                 return self._found[digest]
-            dialect = self._found[digest] = find()
+            dialect = find()
+            if dialect is UNPROBED and digest not in self._failed:
+                # A limit can be broken by a machine that is short of breath: once more at the next call.
+                self._failed[digest] = None
+                while len(self._failed) > _KEPT:
+                    self._failed.popitem(last=False)
+                return dialect
+            self._found[digest] = dialect
             while len(self._found) > _KEPT:
                 self._found.popitem(last=False)
             return dialect

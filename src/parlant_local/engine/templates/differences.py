@@ -32,7 +32,7 @@ def tidy_end(text: str, following: str = "") -> str:
     """``text`` without a mark or word at its end that goes on in ``following``."""
     cut = _OPEN_MARK.search(text)
     if cut is not None and not (cut[0].startswith("[") and not following[:1].isalpha() and following[:1] not in "_]"):
-        text = text[: cut.start()]
+        return text[: cut.start()]
     if text and following and _word(text[-1]) and _word(following[0]):
         text = re.sub(r"\w+$", "", text)
     return text

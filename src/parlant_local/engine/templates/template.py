@@ -14,12 +14,14 @@ from parlant_local.engine.parsing.sections import either
 from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.engine.parsing.writing import write_calls
 from parlant_local.engine.templates.conversation import (
+    calls_apart,
     described_tools,
     fold_systems,
     merge_turns,
     template_messages,
     without_tool_roles,
 )
+from parlant_local.engine.templates.derivation import settled
 from parlant_local.engine.templates.dialect import Dialect, DialectCache, probe_dialect
 from parlant_local.engine.templates.named import DEFAULT_TEMPLATE, NAMED_TEMPLATES, template_source
 from parlant_local.engine.templates.probing import TOOL, Conversation
@@ -124,40 +126,49 @@ class ChatTemplate:
         # A template that passes every role through shows results of tools, too, to a model that never saw such a role.
         results = can.tool_results and (can.tool_calls or self.profile.tools != "json")
         conversation = without_tool_roles(conversation, form, calls=not can.tool_calls, results=not results)
+        if not can.calls_beside_text:
+            conversation = calls_apart(conversation)
         if not (can.system and can.late_systems):
             conversation = fold_systems(conversation, keep_first=can.system)
 
-        def attempt(version: Sequence[Message]) -> str:
+        def attempt(version: Sequence[Message], listed: Sequence[Mapping[str, Any]] | None = listed) -> str:
             entries = template_messages(version, can, short_ids=self.profile.tools == "mistral", thoughts=dialect.marks.field)
             return self._sandbox.render(
                 source, self._variables(entries, listed, add_generation_prompt, arguments or {})
             )
 
-        return _first_that_renders(attempt, conversation)
+        try:
+            return _first_that_renders(attempt, conversation)
+        except TemplateLimitError:
+            raise
+        except TemplateError:
+            if not listed:
+                raise
+            # Templates trip over schemas that they did not foresee: what they would say of the tools is said in words.
+            described = described_tools(conversation, tools, form)
+            return _first_that_renders(lambda version: attempt(version, None), described)
 
     def speech(self, tools: Sequence[Tool] = ()) -> Speech:
         """How the model's answers are to be read, and calls of ``tools`` to be bound."""
         dialect = self.dialect(with_tools=bool(tools))
-        own = self.profile
         marks, syntax = dialect.marks, dialect.syntax
-        family = CALL_FORMATS[own.tools]
-        if own.fixed_marks:
-            marks = Marks(field=marks.field, turn_end=marks.turn_end)
-        profile = own
-        if marks.thoughts is not None:
-            profile = replace(profile, reasoning=marks.thoughts)
-        if marks.answer is not None:
-            profile = replace(profile, answer_tags=marks.answer, begun=marks.begun)
-        if own.tools == "harmony" or syntax is None:
-            syntax = FAMILY_SYNTAX.get(own.tools)
+        profile = _told(self.profile, marks)
+        family = CALL_FORMATS[profile.tools]
+        turn_end = marks.behind.strip()
+        if profile.answer_tags is not None and profile.answer_tags.end in turn_end:
+            turn_end = turn_end.partition(profile.answer_tags.end)[2].strip() if profile.answer_tags.end else turn_end
+        if profile.tools == "harmony" or syntax is None:
+            syntax = FAMILY_SYNTAX.get(profile.tools)
         if syntax is None:
-            return Speech(profile, family, None, marks.turn_end)
-        openers = dict(family.openers) if own.tools != "json" else {}
+            return Speech(profile, family, None, turn_end)
+        around = [text for tags in (profile.reasoning, profile.answer_tags) if tags for text in (tags.start, tags.end)]
+        syntax = settled(syntax, around, profile.begun, turn_end)
+        openers = dict(family.openers) if profile.tools != "json" else {}
         if syntax.opener:
             parameters = {tool.name: tool.parameters for tool in tools}
             reader = syntax_reader(syntax, parameters)
             openers[syntax.opener] = either(reader, family.openers[syntax.opener]) if syntax.opener in openers else reader
-        return Speech(profile, CallFormat(own.tools, openers, partial(write_calls, syntax)), syntax, marks.turn_end)
+        return Speech(profile, CallFormat(profile.tools, openers, partial(write_calls, syntax)), syntax, turn_end)
 
     def dialect(self, *, with_tools: bool) -> Dialect:
         """What the template can express, found by rendering on the first call (some 60 ms)."""
@@ -198,6 +209,17 @@ class ChatTemplate:
         }
 
 
+def _told(profile: Profile, marks: Marks) -> Profile:
+    """The family's profile with what the template shows of its marks."""
+    if profile.fixed_marks:
+        return profile
+    if marks.thoughts is not None:
+        profile = replace(profile, reasoning=marks.thoughts)
+    if marks.answer is not None:
+        profile = replace(profile, answer_tags=marks.answer, begun=marks.begun)
+    return profile
+
+
 def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: Sequence[Message]) -> str:
     """As it stands; else with neighbours of one role merged; else with no system role anywhere."""
     try:
@@ -208,6 +230,7 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
         folded = fold_systems(messages, keep_first=False)
         tried = {tuple(messages)}
         for version in (
+            _thoughts_beside_calls_dropped(messages),
             merge_turns(messages),
             merge_turns(fold_systems(messages, keep_first=True)),
             merge_turns(folded),
@@ -220,3 +243,11 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
             except TemplateError:
                 continue
         raise error from None
+
+
+def _thoughts_beside_calls_dropped(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Without thoughts where a message has text and calls, too; some templates have room for two of the three."""
+    return tuple(
+        replace(message, reasoning=None) if message.tool_calls and message.content and message.reasoning else message
+        for message in messages
+    )

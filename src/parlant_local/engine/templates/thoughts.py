@@ -34,8 +34,8 @@ class Marks:
     """What every part begins with, and the prompt has already written."""
     field: str | None = None
     """Where the template looks for thoughts; None: it shows none."""
-    turn_end: str = ""
-    """What stands behind an answer."""
+    behind: str = ""
+    """All that stands behind an answer."""
 
 
 def thinking_answer(field: str, thought: str, content: Any) -> dict[str, Any]:
@@ -72,9 +72,7 @@ def derive_marks(texts: Mapping[str, str | None]) -> Marks:
     behind = plain[plain.rindex(_ANSWER) + len(_ANSWER) :]
     if marks.answer is None and prompt is not None and (wrapped := _wrapped(plain, prompt, behind, marks.thoughts)):
         marks = replace(marks, answer=wrapped)
-    if marks.answer is not None and marks.answer.end:
-        behind = behind.partition(marks.answer.end)[2] or behind
-    return replace(marks, turn_end=behind.strip())
+    return replace(marks, behind=behind)
 
 
 def _wrapped(plain: str, prompt: str, behind: str, thoughts: ReasoningTags | None) -> ReasoningTags | None:

@@ -70,10 +70,10 @@ def _environment() -> Any:
         return datetime.now().astimezone().strftime(pattern)
 
     class Environment(ImmutableSandboxedEnvironment):
-        """Immutable, but for lists: templates fill ones of their own, and what we hand in is made anew for each rendering."""
+        """Immutable, but for lists that a template has made itself: some keep count of calls in them."""
 
         def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-            if isinstance(obj, list) and attr in ("append", "extend", "insert", "pop"):
+            if type(obj) is list and attr in ("append", "extend", "insert", "pop"):
                 return True
             return super().is_safe_attribute(obj, attr, value)
 
@@ -85,6 +85,16 @@ def _environment() -> Any:
         raise_exception=raise_exception, strftime_now=strftime_now, dict=PlainDict(), namespace=SafeNamespace
     )
     return environment
+
+
+class _Given(list[Any]):
+    """A list that was handed in."""
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items()}
+    return _Given(_given(item) for item in value) if isinstance(value, list) else value
 
 
 class _Renderer:
@@ -100,7 +110,7 @@ class _Renderer:
             template = self._compiled[source] = self._environment.from_string(source)
         pieces: list[str] = []
         size = 0
-        for piece in template.generate(**variables):
+        for piece in template.generate(**_given(variables)):
             size += len(piece)
             if size > room:
                 raise _TooLongError
