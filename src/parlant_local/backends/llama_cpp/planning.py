@@ -11,17 +11,19 @@ from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedProm
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
     BoundCalls,
+    BoundSyntaxCalls,
     CallParser,
     ContentReader,
     OutputParser,
     PlainContent,
     call_schema,
     closes_thoughts,
-    lead_in,
     opens_thoughts,
 )
+from parlant_local.engine.parsing.bound import object_schema
 from parlant_local.engine.requests import (
     AnyJson,
+    CallOf,
     Constraint,
     GenerationRequest,
     Grammar,
@@ -30,6 +32,7 @@ from parlant_local.engine.requests import (
     ReasoningPrelude,
     Sampling,
 )
+from parlant_local.engine.templates import Speech
 from parlant_local.errors import BadRequestError, ContextOverflowError
 from parlant_local.messages import Message, Tool
 from parlant_local.profiles import Profile, SamplingAdvice
@@ -55,8 +58,9 @@ class _Binding:
 
     constraint: Constraint | None
     reader: Callable[[], ContentReader]
-    lead_in: str = ""
     structured: bool = False
+    answers: bool = False
+    """Whether what is bound is an answer, not a call."""
 
 
 async def plan_chat(
@@ -72,15 +76,16 @@ async def plan_chat(
     Raises :class:`ContextOverflowError` where the prompt leaves no room for an answer, :class:`BadRequestError` for options
     that exclude each other, :class:`TemplateError` where the template fails.
     """
-    profile = encoder.template.profile
     tools = () if params.tool_choice == "none" else params.tools
-    binding = _binding(params, tools, profile, settings)
+    speech = await encoder.speech(tools)
+    profile = speech.profile
+    binding = _binding(params, tools, speech, settings)
     thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
     arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
     text = await encoder.chat(messages, tools, arguments=arguments)
     text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
-    if prelude is None:
-        text += binding.lead_in
+    if binding.answers:
+        text, prelude = _answer_begun(text, prelude, profile)
     prompt = await encoder.encode(text)
     sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
     request = GenerationRequest(
@@ -92,7 +97,7 @@ async def plan_chat(
         stop=params.stop,
         add_bos=False,
         # Some families write calls and thoughts with control tokens; elsewhere these mean nothing to a reader.
-        control_text=binding.constraint is None and (bool(tools) or profile.reasoning is not None),
+        control_text=not binding.answers and (bool(tools) or profile.reasoning is not None),
         logprobs=params.logprobs,
         prefix_group=params.prefix_group,
         session=params.session,
@@ -116,7 +121,7 @@ async def plan_completion(
     """Text that continues a text: no template, no thoughts, no tools."""
     if params.tools:
         raise BadRequestError("complete takes no tools: it continues a text.", hint="Use chat.")
-    binding = _binding(params, (), profile, settings)
+    binding = _binding(params, (), Speech(profile, CALL_FORMATS["json"], None), settings)
     request = GenerationRequest(
         prompt=prompt.tokens,
         max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
@@ -147,7 +152,7 @@ def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[Generatio
     )
 
 
-def _binding(params: ChatParams, tools: Sequence[Tool], profile: Profile, settings: GenerationSettings) -> _Binding:
+def _binding(params: ChatParams, tools: Sequence[Tool], speech: Speech, settings: GenerationSettings) -> _Binding:
     limits = Limits(**settings.limits.model_dump())
     form = params.response_format
     schema: Mapping[str, Any] | None = None
@@ -158,28 +163,46 @@ def _binding(params: ChatParams, tools: Sequence[Tool], profile: Profile, settin
     if tools and params.tool_choice not in ("auto", "none"):
         if params.grammar:
             raise BadRequestError("A grammar and a required tool call exclude each other.", hint="Give one of them.")
-        chosen = [tool for tool in tools if params.tool_choice in ("required", tool.name)]
-        schema = call_schema(chosen, profile.tools)
-        return _Binding(JsonSchema(schema, limits, spaced=True), BoundCalls, lead_in(profile.tools))
+        return _bound_call([tool for tool in tools if params.tool_choice in ("required", tool.name)], speech, limits)
     if tools and params.grammar:
         raise BadRequestError(
             "A grammar binds the whole answer, so no tool could be called.", hint='Send tool_choice="none" with it.'
         )
     if tools and schema is not None:
         return _Binding(
-            JsonSchema(call_schema(tools, profile.tools, answer=schema), limits), BoundCalls, structured=True
+            JsonSchema(call_schema(tools, answer=schema), limits), BoundCalls, structured=True, answers=True
         )
     if tools:
         names = [tool.name for tool in tools]
-        call_format = CALL_FORMATS[profile.tools]
-        return _Binding(None, lambda: CallParser(call_format, names, parallel=params.parallel_tool_calls))
+        return _Binding(None, lambda: CallParser(speech.calls, names, parallel=params.parallel_tool_calls))
     if params.grammar:
-        return _Binding(Grammar(params.grammar), PlainContent)
+        return _Binding(Grammar(params.grammar), PlainContent, answers=True)
     if form.type == "json_object":
-        return _Binding(AnyJson(limits), PlainContent, structured=True)
+        return _Binding(AnyJson(limits), PlainContent, structured=True, answers=True)
     if schema is not None:
-        return _Binding(JsonSchema(schema, limits), PlainContent, structured=True)
+        return _Binding(JsonSchema(schema, limits), PlainContent, structured=True, answers=True)
     return _Binding(None, PlainContent)
+
+
+def _bound_call(tools: Sequence[Tool], speech: Speech, limits: Limits) -> _Binding:
+    """One call in the template's own syntax, or in plain JSON where none is known."""
+    syntax = speech.syntax
+    if syntax is None:
+        return _Binding(JsonSchema(call_schema(tools), limits, spaced=True), BoundCalls)
+    schemas = {tool.name: object_schema(tool.parameters) for tool in tools}
+    constraint = CallOf(syntax, tuple(schemas.items()), limits)
+    return _Binding(constraint, lambda: BoundSyntaxCalls(syntax, schemas))
+
+
+def _answer_begun(
+    prompt: str, prelude: ReasoningPrelude | None, profile: Profile
+) -> tuple[str, ReasoningPrelude | None]:
+    """Where answers are messages of their own, a bound one is begun for the model: its marks are no part of the schema."""
+    if not profile.begun or profile.answer_tags is None:
+        return prompt, prelude
+    if prelude is None:
+        return prompt + profile.answer_tags.start.removeprefix(profile.begun), None
+    return prompt, replace(prelude, end=prelude.end + profile.answer_tags.start)
 
 
 def _thinking(params: ChatParams, settings: GenerationSettings, profile: Profile, *, bound: bool) -> str:
@@ -201,6 +224,7 @@ def _settle_thoughts(
     tags = profile.reasoning
     if tags is None:
         return prompt, None
+    tags = replace(tags, start=tags.start.removeprefix(profile.begun))
     opened, closed = opens_thoughts(prompt, tags), closes_thoughts(prompt, tags)
     if thinking == "off":
         if opened:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from parlant_local.engine.templates import ChatTemplate
+from parlant_local.engine.templates import ChatTemplate, Speech
 from parlant_local.engine.templates.control import ControlTexts
 from parlant_local.messages import Message, Tool
 
@@ -61,6 +61,10 @@ class PromptEncoder:
             return self.template.render(marked, tools, add_generation_prompt=add_generation_prompt, arguments=arguments)
 
         return await asyncio.to_thread(work)
+
+    async def speech(self, tools: Sequence[Tool] = ()) -> Speech:
+        """How answers to such a conversation are to be read; the first call takes some 60 ms."""
+        return await asyncio.to_thread(self.template.speech, tools)
 
     async def encode(self, prompt: str) -> RenderedPrompt:
         """Tokens of a rendered prompt; control tokens count as such, except between marks. BOS is never doubled."""

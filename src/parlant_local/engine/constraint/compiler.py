@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from parlant_local.engine.constraint.calls import call_grammar
 from parlant_local.engine.constraint.closing import any_object, close_schema
 from parlant_local.engine.constraint.keywords import OWN
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.constraint.shortest import longest_way_home
 from parlant_local.engine.constraint.vocabulary import grammar_tokenizer
 from parlant_local.engine.model import LoadedModel
-from parlant_local.engine.requests import AnyJson, Choices, Constraint, Grammar, JsonSchema, Regex
+from parlant_local.engine.requests import AnyJson, CallOf, Choices, Constraint, Grammar, JsonSchema, Regex
 from parlant_local.errors import SchemaError
 
 __all__ = ["CompiledConstraint", "ConstraintCompiler"]
@@ -83,6 +84,8 @@ class ConstraintCompiler:
                 return self._checked(LLMatcher.grammar_from_regex(pattern), "pattern")
             case Grammar(text):
                 return self._checked(_lark(text), "grammar")
+            case CallOf():
+                return self._compile_call(constraint)
             case Choices(texts):
                 if not texts:
                     raise SchemaError("A list of choices needs at least one.", keyword="choices")
@@ -100,6 +103,16 @@ class ConstraintCompiler:
         compiled = self._checked(grammar, "")
         home = len(self._model.tokenize(longest_way_home(closed)))
         return CompiledConstraint(compiled.pristine, True, home + home // 4 + _MARGIN, _has_open_keys(closed))
+
+    def _compile_call(self, constraint: CallOf) -> CompiledConstraint:
+        from llguidance import LLMatcher
+
+        text, way = call_grammar(constraint, self._model)
+        compiled = self._checked(LLMatcher.grammar_from_lark(text), "")
+        if way is None:
+            return compiled
+        home = len(self._model.tokenize(way))
+        return CompiledConstraint(compiled.pristine, True, home + home // 4 + _MARGIN)
 
     def _checked(self, grammar: str, keyword: str) -> CompiledConstraint:
         from llguidance import LLMatcher

@@ -64,7 +64,9 @@ class _Elements:
     def _begins(self, index: int) -> bool:
         """Whether a tag begins at ``index`` that is not whole yet."""
         rest = self._text[index : index + len(self._before) + 300]
-        return self._before.startswith(rest) or (rest.startswith(self._before) and self._after not in rest[len(self._before) :])
+        return self._before.startswith(rest) or (
+            rest.startswith(self._before) and self._after not in rest[len(self._before) :]
+        )
 
     def _child(self, schema: Any, key: str) -> Any:
         if not isinstance(schema, Mapping):
@@ -72,7 +74,9 @@ class _Elements:
         if key == self._item and "items" in schema:
             return schema["items"]
         holder = dict(schema)
-        return property_schema({**holder, **{k: v for k, v in self._root.items() if k in ("$defs", "definitions")}}, key)
+        return property_schema(
+            {**holder, **{k: v for k, v in self._root.items() if k in ("$defs", "definitions")}}, key
+        )
 
     def _joined(self, children: list[tuple[str, Any]], kinds: frozenset[str]) -> Any:
         names = {name for name, _ in children}

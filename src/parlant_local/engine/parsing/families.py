@@ -40,6 +40,9 @@ FAMILY_SYNTAX: Mapping[ToolFormat, CallSyntax] = {
     "granite": CallSyntax("<|tool_call|>[", ", ", "]", JsonCalls(listed=True)),
     "lfm": LFM,
     "harmony": CallSyntax(
-        f"<|start|>assistant<|channel|>commentary to=functions.{NAME} <|constrain|>json<|message|>", None, "", JsonBody()
+        f"<|start|>assistant<|channel|>commentary to=functions.{NAME} <|constrain|>json<|message|>",
+        None,
+        "",
+        JsonBody(),
     ),
 }

@@ -15,6 +15,7 @@ from parlant_local.profiles import ToolFormat
 
 __all__ = ["BARE", "CALL_FORMATS", "CallFormat", "calls_in", "json_calls"]
 
+
 @dataclass(frozen=True, slots=True)
 class CallFormat:
     """One family's syntax."""

@@ -52,7 +52,11 @@ class SyntaxReader:
                 return None
             return Section(len(text), tuple(calls), "" if calls else "it has no end")
         except ValueError as error:
-            return Section(max(len(self.syntax.opener), 1), tuple(calls), str(error)) if not calls else self._kept(calls, index)
+            return (
+                Section(max(len(self.syntax.opener), 1), tuple(calls), str(error))
+                if not calls
+                else self._kept(calls, index)
+            )
 
     @staticmethod
     def _kept(calls: list[Call], index: int) -> Section:

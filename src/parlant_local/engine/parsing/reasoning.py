@@ -73,7 +73,9 @@ class ThoughtSplitter:
         elif not self._thought and text.startswith(self._tags.end):
             self._buffer = text[len(self._tags.end) :]  # closed before they were opened: there are none
             self._thought = True
-        elif (self._tags.start.startswith(text) or (not self._thought and self._tags.end.startswith(text))) and not final:
+        elif (
+            self._tags.start.startswith(text) or (not self._thought and self._tags.end.startswith(text))
+        ) and not final:
             pass  # may become a tag yet
         else:
             if self._thought:

@@ -21,7 +21,7 @@ from parlant_local.engine.parsing.syntax import (
     kind_of,
 )
 
-__all__ = ["fill", "write_calls"]
+__all__ = ["fill", "write_calls", "written_value"]
 
 _ID = "abcdefghi"
 
@@ -59,7 +59,11 @@ def _arguments(syntax: CallSyntax, name: str, arguments: str, index: int) -> str
 def _filled(shape: Any, name: str, arguments: Any, index: int) -> Any:
     if isinstance(shape, dict):
         return {(name if key == NAME else key): _filled(item, name, arguments, index) for key, item in shape.items()}
-    return {NAME: name, ARGUMENTS: arguments, ID: _ID, INDEX: str(index)}.get(shape, shape) if isinstance(shape, str) else shape
+    return (
+        {NAME: name, ARGUMENTS: arguments, ID: _ID, INDEX: str(index)}.get(shape, shape)
+        if isinstance(shape, str)
+        else shape
+    )
 
 
 def _tagged(body: TaggedBody, key: str, value: Any) -> str:
@@ -70,10 +74,11 @@ def _tagged(body: TaggedBody, key: str, value: Any) -> str:
         if body.wrap[0] and any(mark in value for mark in "<&]"):
             text = body.wrap[0] + value + body.wrap[1]
         return f"{body.open}{key}{assign}{text}{body.quote}{close}"
-    return f"{body.open}{key}{assign}{_plain(body, value)}{close}"
+    return f"{body.open}{key}{assign}{written_value(value, body)}{close}"
 
 
-def _plain(body: TaggedBody, value: Any) -> str:
+def written_value(value: Any, body: TaggedBody) -> str:
+    """A value that is no string of its own, in the notation of ``body``."""
     if body.nested == "braces":
         return _braces(value, body)
     if body.nested == "elements" and isinstance(value, dict | list):
@@ -98,6 +103,12 @@ def _elements(value: Any, body: TaggedBody) -> str:
     pairs = value.items() if isinstance(value, dict) else ((body.item, item) for item in value)
     written = []
     for key, item in pairs:
-        inner = _elements(item, body) if isinstance(item, dict | list) else item if isinstance(item, str) else _plain(body, item)
+        inner = (
+            _elements(item, body)
+            if isinstance(item, dict | list)
+            else item
+            if isinstance(item, str)
+            else written_value(item, body)
+        )
         written.append(f"{before}{key}{after}{inner}{closing}{key}{after}")
     return "".join(written)

@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parlant_local.engine.templates.probing import ASK, KEYS, NAMES, VALUES, Conversation, RenderAll, answer, calling, turn
+from parlant_local.engine.templates.probing import (
+    ASK,
+    KEYS,
+    NAMES,
+    VALUES,
+    Conversation,
+    RenderAll,
+    answer,
+    calling,
+    turn,
+)
 
 __all__ = ["EVERYTHING", "Capabilities", "probe"]
 

@@ -68,7 +68,8 @@ def probe_calls(render_all: RenderAll, *, as_object: bool, content: Any, tools: 
         return arguments if as_object else json.dumps(arguments)
 
     conversations = [
-        Conversation([ASK, calling(*map(form, arguments), content=content)], tools=tools) for arguments in PROBED.values()
+        Conversation([ASK, calling(*map(form, arguments), content=content)], tools=tools)
+        for arguments in PROBED.values()
     ]
     conversations.append(Conversation([ASK, answer("needle-answer")], tools=tools))
     conversations.append(Conversation([ASK], prompt=True, tools=tools))
@@ -175,7 +176,9 @@ class _Calls:
     def _json_body(self, start: int, end: int) -> CallSyntax | None:
         return self._finished(start, end, JsonBody())
 
-    def _finished(self, start: int, end: int, body: Any, *, tail: str = "", empty: str | None = None) -> CallSyntax | None:
+    def _finished(
+        self, start: int, end: int, body: Any, *, tail: str = "", empty: str | None = None
+    ) -> CallSyntax | None:
         """The syntax around arguments that stand from ``start`` to ``end``."""
         one = self._one
         first, last = one[self._header : start], one[end : self._end]
@@ -399,7 +402,11 @@ def _led(body: TaggedBody, tail: str) -> tuple[TaggedBody, str]:
 
 def _quote(string: str, number: str) -> str:
     extra = string.removeprefix(number) if string.startswith(number) else ""
-    return extra if extra and len(extra) <= 8 and not any(character.isalnum() or character.isspace() for character in extra) else ""
+    return (
+        extra
+        if extra and len(extra) <= 8 and not any(character.isalnum() or character.isspace() for character in extra)
+        else ""
+    )
 
 
 def _mark_of(inside: str, assign: Mapping[Kind, str]) -> str | None:

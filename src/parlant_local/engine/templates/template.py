@@ -132,7 +132,9 @@ class ChatTemplate:
             conversation = fold_systems(conversation, keep_first=can.system)
 
         def attempt(version: Sequence[Message], listed: Sequence[Mapping[str, Any]] | None = listed) -> str:
-            entries = template_messages(version, can, short_ids=self.profile.tools == "mistral", thoughts=dialect.marks.field)
+            entries = template_messages(
+                version, can, short_ids=self.profile.tools == "mistral", thoughts=dialect.marks.field
+            )
             return self._sandbox.render(
                 source, self._variables(entries, listed, add_generation_prompt, arguments or {})
             )
@@ -167,7 +169,9 @@ class ChatTemplate:
         if syntax.opener:
             parameters = {tool.name: tool.parameters for tool in tools}
             reader = syntax_reader(syntax, parameters)
-            openers[syntax.opener] = either(reader, family.openers[syntax.opener]) if syntax.opener in openers else reader
+            openers[syntax.opener] = (
+                either(reader, family.openers[syntax.opener]) if syntax.opener in openers else reader
+            )
         return Speech(profile, CallFormat(profile.tools, openers, partial(write_calls, syntax)), syntax, turn_end)
 
     def dialect(self, *, with_tools: bool) -> Dialect:
@@ -179,7 +183,10 @@ class ChatTemplate:
                 source,
                 [
                     self._variables(
-                        conversation.messages, [TOOL] if conversation.tools else None, conversation.prompt, conversation.arguments
+                        conversation.messages,
+                        [TOOL] if conversation.tools else None,
+                        conversation.prompt,
+                        conversation.arguments,
                     )
                     for conversation in conversations
                 ],

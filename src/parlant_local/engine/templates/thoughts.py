@@ -55,7 +55,9 @@ def probe_thoughts(render_all: RenderAll, *, tools: bool, called: Any) -> Mappin
         "call": Conversation([ASK, calling(called, content="")], tools=tools, arguments=_ON),
     }
     for field in FIELDS:
-        conversations[field] = Conversation([ASK, thinking_answer(field, _THOUGHT, _ANSWER)], tools=tools, arguments=_ON)
+        conversations[field] = Conversation(
+            [ASK, thinking_answer(field, _THOUGHT, _ANSWER)], tools=tools, arguments=_ON
+        )
         if field != "parts":
             message = calling(called, content="", **{field: _THOUGHT})
             conversations[f"{field} call"] = Conversation([ASK, message], tools=tools, arguments=_ON)
