@@ -16,6 +16,7 @@ from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, Mod
 from parlant_local.backends.llama_cpp.answering import answer_chunks, read_reply, run_all
 from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.backends.llama_cpp.info import describe_loaded, describe_unloaded
+from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
 from parlant_local.backends.llama_cpp.sync import SyncBackend
@@ -196,6 +197,18 @@ class LlamaCppBackend:
         encoder = await self._ready()
         text = await encoder.chat(as_messages(messages), as_tools(tools), add_generation_prompt=add_generation_prompt)
         return await encoder.encode(text)
+
+    async def parse(
+        self, text: str, tools: Iterable[Tool | Mapping[str, Any]] | None = None, *, step: int | None = None
+    ) -> ParsedText:
+        """What ``text`` says as an answer of this model, the mirror of :meth:`render`: thoughts, content and calls.
+
+        ``tools``: what was offered; without them calls of any name are read. ``step`` feeds so many characters at a time,
+        with the same result.
+        """
+        encoder = await self._ready()
+        known = None if tools is None else as_tools(tools)
+        return await asyncio.to_thread(parse_text, encoder.template, text, known, step=step)
 
     async def _plan_chat(self, messages: str | MessageLike | Iterable[MessageLike], params: ChatParams) -> ChatPlan:
         conversation = as_messages(messages)
