@@ -149,7 +149,7 @@ def _state(record: LocalModel) -> str:
         state += f" {record.done / record.total:.0%}"
     if record.reason and record.state != "available":
         state += f": {record.reason}"
-    return state
+    return f"{state}, base" if record.is_base else state
 
 
 def _size(record: LocalModel) -> str:
@@ -217,6 +217,8 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     for item in record.files:
         say("file", f"{item.path} ({human_bytes(item.size)})")
         say("sha256", item.sha256)
+    if record.is_base:
+        say("kind", "base: it continues texts and was not taught to chat; nothing picks it unless it is named")
     say("architecture", record.architecture)
     say("parameters", _count(record.parameters))
     if record.active_parameters != record.parameters:

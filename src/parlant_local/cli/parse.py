@@ -23,9 +23,13 @@ __all__ = ["parse"]
 
 @click.command()
 @model_argument
-@click.option("--file", "-f", required=True, metavar="FILE", help="The text as the model wrote it; - is standard input.")
+@click.option(
+    "--file", "-f", required=True, metavar="FILE", help="The text as the model wrote it; - is standard input."
+)
 @click.option("--tools", metavar="FILE", help="JSON: the list of tools that it was offered.")
-@click.option("--stream", type=click.IntRange(1), metavar="N", help="Feed N characters at a time; the result is the same.")
+@click.option(
+    "--stream", type=click.IntRange(1), metavar="N", help="Feed N characters at a time; the result is the same."
+)
 @click.option("--json", "as_json", is_flag=True, help='Print {"content": …, "reasoning": …, "tool_calls": […]}.')
 @model_options
 def parse(model: str, file: str, tools: str | None, stream: int | None, as_json: bool, **arguments: Any) -> None:

@@ -245,6 +245,11 @@ class LoadedModel:
         with self.held():
             return b"".join(self.piece(token, special=special) for token in tokens).decode("utf-8", "replace")
 
+    def knows(self, text: str) -> bool:
+        """Whether ``text`` is one token that stands for itself."""
+        tokens = self.tokenize(text, parse_special=True)
+        return len(tokens) == 1 and self.piece(tokens[0], special=True) == text.encode()
+
     def is_control(self, token: int) -> bool:
         return bool(self._lib.llama_vocab_is_control(self.vocab, token))
 

@@ -109,8 +109,14 @@ class LlamaCppBackend:
                 bos=engine.model.bos_text,
                 eos=engine.model.eos_text,
                 chat_format=self._chat_format,
+                knows=engine.model.knows,
             )
             if engine.model.generates:
+                if self._record.is_base:
+                    self._logger.warning(
+                        f"{self._reference} is a base model: it continues texts and was not taught to chat. "
+                        "`parlant-local recommend` names models that were."
+                    )
                 for warning in template.warnings:
                     self._logger.warning(f"{self._reference}: {warning}")
             else:

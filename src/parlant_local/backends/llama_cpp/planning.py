@@ -87,6 +87,7 @@ async def plan_chat(
     if binding.answers:
         text, prelude = _answer_begun(text, prelude, profile)
     prompt = await encoder.encode(text)
+    stops = encoder.stops(speech) if binding.constraint is None else ()
     sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
     request = GenerationRequest(
         prompt=prompt.tokens,
@@ -94,10 +95,10 @@ async def plan_chat(
         sampling=sampling,
         constraint=binding.constraint,
         reasoning=prelude,
-        stop=params.stop,
+        stop=(*params.stop, *stops),
         add_bos=False,
         # Some families write calls and thoughts with control tokens; elsewhere these mean nothing to a reader.
-        control_text=not binding.answers and (bool(tools) or profile.reasoning is not None),
+        control_text=not binding.answers and (bool(tools) or profile.reasoning is not None or bool(stops)),
         logprobs=params.logprobs,
         prefix_group=params.prefix_group,
         session=params.session,

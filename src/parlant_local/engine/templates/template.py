@@ -23,7 +23,8 @@ from parlant_local.engine.templates.conversation import (
 )
 from parlant_local.engine.templates.derivation import settled
 from parlant_local.engine.templates.dialect import Dialect, DialectCache, probe_dialect
-from parlant_local.engine.templates.named import DEFAULT_TEMPLATE, NAMED_TEMPLATES, template_source
+from parlant_local.engine.templates.fallback import MARKS, family_template
+from parlant_local.engine.templates.named import NAMED_TEMPLATES, template_name, template_source
 from parlant_local.engine.templates.probing import TOOL, Conversation
 from parlant_local.engine.templates.sandbox import Sandbox, shared_sandbox
 from parlant_local.engine.templates.thoughts import Marks
@@ -69,6 +70,8 @@ class ChatTemplate:
         self.tool_source = tool_source
         """A second template that some models bring for conversations with tools."""
         self.warnings: tuple[str, ...] = ()
+        self.ends: tuple[str, ...] = ()
+        """Texts that end an answer where the template is none of the model's own: to such a model they may be no tokens."""
         self.profile: Profile = profile_of(tool_source or source, metadata)
         self._specials = {name: text for name, text in (("bos_token", bos), ("eos_token", eos)) if text}
         self._sandbox = sandbox or shared_sandbox()
@@ -81,27 +84,32 @@ class ChatTemplate:
         bos: str = "",
         eos: str = "",
         chat_format: str | None = None,
+        knows: Callable[[str], bool] = lambda _: False,
         sandbox: Sandbox | None = None,
     ) -> ChatTemplate:
-        """The template of a GGUF, or the one that ``chat_format`` names; the default one where there is none.
+        """The template of a GGUF, or the one that ``chat_format`` names; its family's or the default one where there is none.
 
-        Raises :class:`ConfigurationError` for an unknown ``chat_format``.
+        ``knows``: whether a text is one token of the vocabulary, by which the family is told. Raises :class:`ConfigurationError` for an unknown ``chat_format``.
         """
         warnings: tuple[str, ...] = ()
         tool_source: str | None = None
+        ends: tuple[str, ...] = ()
         if chat_format:
             source = template_source(chat_format)
+            ends = MARKS.get(template_name(chat_format) or "", ())
         elif own := metadata.get("tokenizer.chat_template"):
             source = own
             tool_source = metadata.get("tokenizer.chat_template.tool_use")
         else:
-            source = NAMED_TEMPLATES[DEFAULT_TEMPLATE]
+            name = family_template(metadata, knows)
+            source, ends = NAMED_TEMPLATES[name], MARKS[name]
             warnings = (
-                f"This model has no chat template; {DEFAULT_TEMPLATE} is used. "
+                f"This model has no chat template; {name} is used. "
                 "If its answers make no sense, name another one with chat_format.",
             )
         template = cls(source, bos=bos, eos=eos, metadata=metadata, tool_source=tool_source, sandbox=sandbox)
         template.warnings = warnings
+        template.ends = ends
         return template
 
     def render(
