@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
@@ -44,11 +44,13 @@ class Profile:
     """Where thoughts, answers and calls are messages of their own: what each begins with, and the prompt has written."""
     fixed_marks: bool = False
     """Whether the tags here hold, whatever a template seems to show."""
+    variables: frozenset[str] = frozenset()
+    """Variables that its template wants beside Hugging Face's: ``functions`` (the tools as JSON text), ``datetime``."""
     thinks_unasked: bool = False
     """Whether it thinks first unless told not to."""
-    thinking_on: Mapping[str, bool] = field(default_factory=dict)
+    thinking_on: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts on."""
-    thinking_off: Mapping[str, bool] = field(default_factory=dict)
+    thinking_off: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts off."""
     sampling: SamplingAdvice = SamplingAdvice()
     sampling_thinking: SamplingAdvice | None = None

@@ -13,7 +13,6 @@ KIMI_K3 = Profile(
     thinks_unasked=True,
     thinking_on={"thinking": True, "enable_thinking": True},
     thinking_off={"thinking": False, "enable_thinking": False},
-    sampling=SamplingAdvice(temperature=1.0, top_p=0.95),
     template_marks=(("<|open|>", "<|close|>", "<|sep|>", "think"),),
 )
 

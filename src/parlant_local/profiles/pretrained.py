@@ -8,7 +8,9 @@ from collections.abc import Iterable
 __all__ = ["is_base"]
 
 # As makers name them: Qwen3-8B-Base, gemma-3-4b-pt, Llama-3.2-1B (no word at all, and no template).
-_BASE = re.compile(r"(?:^|[\W_])(?:base|pt|pretrain(?:ed)?|foundation)(?:$|[\W_])", re.IGNORECASE)
+_BASE = re.compile(
+    r"(?:^|[\W_])(?:base|pretrain(?:ed)?|foundation)(?:$|[\W_])|gemma.*[\W_]pt(?:$|[\W_])", re.IGNORECASE
+)
 _TUNED = re.compile(
     r"instruct|chat|assistant|(?:^|[\W_])(?:it|sft|dpo|rlhf|orpo|rl|tuned|finetuned?|thinking|reasoning|reasoner|think)(?:$|[\W_])"
     r"|hermes|vicuna|alpaca|wizard|zephyr|dolphin|openhermes|guanaco|tulu|orca|distill|coder-v2|magistral|devstral|"

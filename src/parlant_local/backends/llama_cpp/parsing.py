@@ -43,6 +43,7 @@ def parse_text(
     writes behind an answer is no part of it.
     """
     speech = template.speech(tools or ())
+    text = _as_one_turn(text, speech)
     for ending in (speech.turn_end, speech.syntax.ending if speech.syntax else ""):
         text = _without_end(text, ending)
     tags, mark = speech.profile.reasoning, speech.profile.begun
@@ -60,6 +61,13 @@ def _reader(speech: Speech, tools: Sequence[Tool] | None) -> ContentReader:
     if tools is not None and not tools:
         return PlainContent()
     return CallParser(speech.calls, None if tools is None else [tool.name for tool in tools])
+
+
+def _as_one_turn(text: str, speech: Speech) -> str:
+    """Some templates write text and calls of one message as two turns of the assistant."""
+    if not speech.turn_end or not speech.header or speech.profile.begun:
+        return text
+    return re.sub(rf"\s*{re.escape(speech.turn_end)}\s*{re.escape(speech.header)}", "\n", text)
 
 
 def _without_end(text: str, ending: str) -> str:

@@ -21,6 +21,7 @@ from parlant_local.engine.parsing import (
     opens_thoughts,
 )
 from parlant_local.engine.parsing.bound import object_schema
+from parlant_local.engine.parsing.syntax import JsonCalls
 from parlant_local.engine.requests import (
     AnyJson,
     CallOf,
@@ -171,7 +172,10 @@ def _binding(params: ChatParams, tools: Sequence[Tool], speech: Speech, settings
         )
     if tools and schema is not None:
         return _Binding(
-            JsonSchema(call_schema(tools, answer=schema), limits), BoundCalls, structured=True, answers=True
+            JsonSchema(call_schema(tools, key=_arguments_key(speech), answer=schema), limits),
+            BoundCalls,
+            structured=True,
+            answers=True,
         )
     if tools:
         names = [tool.name for tool in tools]
@@ -183,6 +187,12 @@ def _binding(params: ChatParams, tools: Sequence[Tool], speech: Speech, settings
     if schema is not None:
         return _Binding(JsonSchema(schema, limits), PlainContent, structured=True, answers=True)
     return _Binding(None, PlainContent)
+
+
+def _arguments_key(speech: Speech) -> str:
+    """Under which key the model was taught to write arguments, where calls are plain objects."""
+    body = speech.syntax.body if speech.syntax is not None else None
+    return "parameters" if isinstance(body, JsonCalls) and '"parameters"' in body.shape else "arguments"
 
 
 def _bound_call(tools: Sequence[Tool], speech: Speech, limits: Limits) -> _Binding:

@@ -15,7 +15,9 @@ from parlant_local.messages import Delta, Tool, ToolCallDelta
 __all__ = ["BoundCalls", "call_schema", "hoisted", "object_schema"]
 
 
-def call_schema(tools: Sequence[Tool], *, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def call_schema(
+    tools: Sequence[Tool], *, key: str = "arguments", answer: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The JSON schema of one call of any of ``tools``; with ``answer``, of a call or an answer of that schema."""
     definitions: dict[str, Any] = {}
     options: list[Any] = []
@@ -25,9 +27,9 @@ def call_schema(tools: Sequence[Tool], *, answer: Mapping[str, Any] | None = Non
                 "type": "object",
                 "properties": {
                     "name": {"const": tool.name},
-                    "arguments": hoisted(object_schema(tool.parameters), f"tool{index}", definitions),
+                    key: hoisted(object_schema(tool.parameters), f"tool{index}", definitions),
                 },
-                "required": ["name", "arguments"],
+                "required": ["name", key],
                 "additionalProperties": False,
             }
         )

@@ -95,6 +95,8 @@ class CallParser:
     def _text(self, deltas: list[Delta], *, final: bool) -> bool:
         """Delivers text up to the next opener; whether there is more to do."""
         found = earliest(self._buffer, self._form.openers)
+        if self._at_start and self._form.weak and self._weak_here(final=final):
+            return self._reader is not None
         if self._at_start and self._bare_here(found[0] if found else None, final=final):
             return self._reader is not None
         if found is not None:
@@ -107,6 +109,17 @@ class CallParser:
         cut = len(self._buffer) - keep
         self._say(deltas, self._buffer[:cut])
         self._buffer = self._buffer[cut:]
+        return False
+
+    def _weak_here(self, *, final: bool) -> bool:
+        """Whether the text begins with an opener that counts here only, or may do so yet."""
+        stripped = self._buffer.lstrip()
+        for opener, reader in self._form.weak.items():
+            if stripped.startswith(opener):
+                self._buffer, self._reader = stripped, reader
+                return True
+            if not final and opener.startswith(stripped):
+                return True
         return False
 
     def _bare_here(self, opener_at: int | None, *, final: bool) -> bool:

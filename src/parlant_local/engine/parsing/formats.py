@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parlant_local.engine.parsing.harmony import HARMONY_OPENERS
@@ -24,6 +24,8 @@ class CallFormat:
     openers: Mapping[str, Reader]
     write: Callable[[Sequence[Call]], str]
     """Calls as the family writes them; arguments are JSON text."""
+    weak: Mapping[str, Reader] = field(default_factory=dict)
+    """Openers that prose may hold, too: they count at the beginning of an answer only."""
 
 
 def calls_in(value: Any) -> tuple[Call, ...] | None:

@@ -30,6 +30,10 @@ class SyntaxReader:
         self.last = Literal(syntax.last)
         # A section that ends as whole as it begins: the next call is found by its opener.
         self._reopens = self.again.parts == (*self.last.parts, *self.first.parts)
+        shared = [one for one, other in zip(self.last.parts, self.again.parts, strict=False) if one == other]
+        same = self.last.parts[: len(shared)] == self.again.parts[: len(shared)]
+        # What ends a call, whatever comes next.
+        self._closing = Literal(" ".join(shared)) if same else Literal("")
         following = tuple(literal for literal in (self.last, self.again) if literal)
         self.tagged = TaggedReader(syntax.body, following) if isinstance(syntax.body, TaggedBody) else None
 
@@ -88,7 +92,7 @@ class SyntaxReader:
 
     def _ends(self, text: str, index: int, *, final: bool) -> bool:
         """Whether a mark of the end stands here, without which a mere name is no call."""
-        ends = [literal for literal in (self.last, self.again) if literal]
+        ends = [self._closing] if self._closing else [literal for literal in (self.last, self.again) if literal]
         waiting = False
         for literal in ends:
             try:

@@ -128,8 +128,8 @@ class CallSyntax:
         for hole in (NAME, ID, INDEX):
             literal = literal.partition(hole)[0]
         literal = literal.strip()
-        if isinstance(self.body, JsonCalls):
-            literal = literal.removesuffix("[").rstrip()
+        if isinstance(self.body, JsonCalls) and distinctive(bare := literal.removesuffix("[").rstrip()):
+            literal = bare
         closed = _MARK.match(literal)
         if closed is not None and distinctive(closed[0]):
             return closed[0]

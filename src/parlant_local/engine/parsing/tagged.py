@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -201,11 +202,11 @@ class TaggedReader:
         quote = self._body.quote
         if self._body.nested == "braces" and text[index] in "{[":
             return read_braces(text, index, quote)
+        if text[index] == '"' and (quote == '"' or not text.startswith(quote, index)):
+            end = _string_end(text, index)
+            return unescaped(text[index:end]), end
         if text.startswith(quote, index):
             return self._quoted_string(text, index + len(quote), final=final)
-        if text[index] == '"':
-            end = _string_end(text, index)
-            return ast_string(text[index:end]), end
         if text[index] in "{[":
             found = value_end(text, index)
             if found is None:
@@ -273,8 +274,11 @@ def _string_end(text: str, index: int) -> int:
     raise MoreNeeded
 
 
-def ast_string(text: str) -> str:
-    try:
-        return str(ast.literal_eval(text))
-    except (ValueError, SyntaxError):
-        return text[1:-1]
+def unescaped(text: str) -> str:
+    """A string between double quotes, as JSON or Python writes it."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return str(read(text))
+        except (ValueError, SyntaxError):
+            continue
+    return text[1:-1]

@@ -114,16 +114,20 @@ def _call(as_object: bool, as_null: bool) -> dict[str, Any]:
 
 
 def _form(texts: Mapping[str, str | None], forms: Sequence[tuple[bool, bool]]) -> tuple[bool, bool] | None:
-    """The first form of arguments and content in which calls are rendered, as they were meant."""
-    for as_object, as_null in forms:
-        for kind in ("more", "result", "call"):
-            text = turn(texts[f"{kind} {as_object} {as_null}"])
-            if text is None or NAMES[0] not in text or KEYS[0] not in text or VALUES[0] not in text:
-                continue
-            if _PRINTED.search(text) or (as_null and _prints_none(text, turn(texts[f"{kind} {as_object} False"]))):
-                break
-            return as_object, as_null
-    return None
+    """The form of arguments and content in which most conversations with calls are rendered, as they were meant."""
+
+    def rendered(form: tuple[bool, bool]) -> int:
+        return sum(_as_meant(texts, kind, *form) for kind in ("more", "result", "call"))
+
+    best = max(forms, key=rendered)  # of several the first one
+    return best if rendered(best) else None
+
+
+def _as_meant(texts: Mapping[str, str | None], kind: str, as_object: bool, as_null: bool) -> bool:
+    text = turn(texts[f"{kind} {as_object} {as_null}"])
+    if text is None or not all(needle in text for needle in (NAMES[0], KEYS[0], VALUES[0])):
+        return False
+    return not _PRINTED.search(text) and not (as_null and _prints_none(text, turn(texts[f"{kind} {as_object} False"])))
 
 
 def _prints_none(text: str, other: str | None) -> bool:

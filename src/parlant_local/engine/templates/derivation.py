@@ -264,23 +264,28 @@ class _Calls:
         opened = head[len(tail) :]
         keyed = ended.replace(KEYS[0], KEY)
         close = _common_close(gap, keyed)
-        number = self._around(self._texts["number"], "31337", close)
+        number = self._around(self._texts["number"], "31337")
         if number is None:
             return None
-        assign: dict[Kind, str] = {"string": assign_text, "number": number[0]}
-        quote = _quote(assign_text, number[0])
+        before, behind = number[0], number[1][: len(number[1]) - (len(one) - self._end)]
+        quote, closing = _around_text(assign_text, ended, before, behind)
+        wrap = ("", "")
+        if closing and quote != closing:  # text always stands between marks of its own
+            quote, wrap = "", (assign_text.removeprefix(before), closing)
+            assign_text, close, gap = before, close.removeprefix(closing), gap.removeprefix(closing)
+        assign: dict[Kind, str] = {"string": assign_text, "number": before}
         if quote:
             close = close.removeprefix(quote)
         between = gap[len(quote) + len(close) : len(gap) - len(opened)] if gap.endswith(opened) else None
         if between is None or (not quote and not close.strip()):
             return None
-        body = self._body(opened, assign, close, between, quote)
+        body = self._body(opened, assign, close, between, quote, wrap)
         if body is None:
             return None
         if body.nested == "elements":
             body, tail = _led(body, tail)
             opened, close = body.open, body.close
-        end = value + len(VALUES[0]) + len(quote) + len(close.replace(KEY, KEYS[0]))
+        end = value + len(VALUES[0]) + len(quote + wrap[1]) + len(close.replace(KEY, KEYS[0]))
         return self._finished(key - len(opened), end, body, tail=tail, empty=empty)
 
     def _gap(self, both: str) -> str | None:
@@ -298,7 +303,7 @@ class _Calls:
         name = none.find(NAMES[0], self._header)
         return none[_last_name(none, name, end) : end]
 
-    def _around(self, text: str | None, value: str, close: str) -> tuple[str, str] | None:
+    def _around(self, text: str | None, value: str) -> tuple[str, str] | None:
         """What stands between the key and a value, and behind it."""
         if text is None:
             return None
@@ -308,9 +313,11 @@ class _Calls:
             return None
         return text[key + len(KEYS[0]) : at], text[at + len(value) :]
 
-    def _body(self, opened: str, assign: dict[Kind, str], close: str, between: str, quote: str) -> TaggedBody | None:
+    def _body(
+        self, opened: str, assign: dict[Kind, str], close: str, between: str, quote: str, wrap: tuple[str, str]
+    ) -> TaggedBody | None:
         found: dict[str, str] = {}
-        rest = self._one[self._one.find(VALUES[0]) + len(VALUES[0]) + len(quote) :]
+        rest = self._one[self._one.find(VALUES[0]) + len(VALUES[0]) + len(quote + wrap[1]) :]
         for kind in ("boolean", "false", "null", "array", "object"):
             text = self._texts[kind]
             if text is None or KEYS[0] not in text or not text.endswith(rest):
@@ -330,9 +337,8 @@ class _Calls:
         element = element_marks(found.get("object", "")) if nested == "elements" else None
         if nested is None or (nested == "elements" and element is None):
             nested, element = "json", None
-        marked = self._around(self._texts["marks"], "a<b>&c", close)
-        wrap = ("", "")
-        if marked and marked[0].startswith(assign["string"]) and not quote:
+        marked = self._around(self._texts["marks"], "a<b>&c")
+        if marked and marked[0].startswith(assign["string"]) and not quote and not wrap[0]:
             before = marked[0][len(assign["string"]) :]
             after = marked[1].partition(close.replace(KEY, KEYS[0]).strip())[0].rstrip() if before else ""
             wrap = (before, after) if before and after else ("", "")
@@ -400,13 +406,11 @@ def _led(body: TaggedBody, tail: str) -> tuple[TaggedBody, str]:
     return replace(body, open=lead + body.open, close=body.close.removesuffix(lead)), tail.removesuffix(lead)
 
 
-def _quote(string: str, number: str) -> str:
-    extra = string.removeprefix(number) if string.startswith(number) else ""
-    return (
-        extra
-        if extra and len(extra) <= 8 and not any(character.isalnum() or character.isspace() for character in extra)
-        else ""
-    )
+def _around_text(assign: str, ended: str, before: str, behind: str) -> tuple[str, str]:
+    """What stands around text and not around a number: the same sign twice (a quote), or two."""
+    opening = assign.removeprefix(before) if assign.startswith(before) else ""
+    closing = ended.removesuffix(behind) if behind and ended.endswith(behind) else ""
+    return (opening, closing) if opening.strip() and closing.strip() else ("", "")
 
 
 def _mark_of(inside: str, assign: Mapping[Kind, str]) -> str | None:

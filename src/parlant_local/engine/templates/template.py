@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +12,7 @@ from typing import Any
 from parlant_local.engine.parsing.families import FAMILY_SYNTAX
 from parlant_local.engine.parsing.formats import CALL_FORMATS, CallFormat
 from parlant_local.engine.parsing.reading import syntax_reader
-from parlant_local.engine.parsing.sections import either
+from parlant_local.engine.parsing.sections import Reader, either
 from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.engine.parsing.writing import write_calls
 from parlant_local.engine.templates.conversation import (
@@ -47,6 +49,8 @@ class Speech:
     """The template's own syntax of calls, or its family's; None: neither is known."""
     turn_end: str = ""
     """What the template writes behind an answer."""
+    header: str = ""
+    """What it writes before one."""
 
 
 class ChatTemplate:
@@ -156,7 +160,10 @@ class ChatTemplate:
                 raise
             # Templates trip over schemas that they did not foresee: what they would say of the tools is said in words.
             described = described_tools(conversation, tools, form)
-            return _first_that_renders(lambda version: attempt(version, None), described)
+            try:
+                return _first_that_renders(lambda version: attempt(version, None), described)
+            except TemplateError:  # some can do without a tool, but not without a list of them
+                return _first_that_renders(lambda version: attempt(version, []), described)
 
     def speech(self, tools: Sequence[Tool] = ()) -> Speech:
         """How the model's answers are to be read, and calls of ``tools`` to be bound."""
@@ -170,17 +177,19 @@ class ChatTemplate:
         if profile.tools == "harmony" or syntax is None:
             syntax = FAMILY_SYNTAX.get(profile.tools)
         if syntax is None:
-            return Speech(profile, family, None, turn_end)
+            return Speech(profile, family, None, turn_end, marks.header)
         around = [text for tags in (profile.reasoning, profile.answer_tags) if tags for text in (tags.start, tags.end)]
         syntax = settled(syntax, around, profile.begun, turn_end)
         openers = dict(family.openers) if profile.tools != "json" else {}
+        weak: dict[str, Reader] = {}
         if syntax.opener:
             parameters = {tool.name: tool.parameters for tool in tools}
             reader = syntax_reader(syntax, parameters)
-            openers[syntax.opener] = (
-                either(reader, family.openers[syntax.opener]) if syntax.opener in openers else reader
-            )
-        return Speech(profile, CallFormat(profile.tools, openers, partial(write_calls, syntax)), syntax, turn_end)
+            if syntax.opener in openers:
+                reader = either(reader, family.openers[syntax.opener])
+            (weak if syntax.weak else openers)[syntax.opener] = reader
+        calls = CallFormat(profile.tools, openers, partial(write_calls, syntax), weak)
+        return Speech(profile, calls, syntax, turn_end, marks.header)
 
     def dialect(self, *, with_tools: bool) -> Dialect:
         """What the template can express, found by rendering on the first call (some 60 ms)."""
@@ -204,6 +213,15 @@ class ChatTemplate:
         key = (source, *self._specials.values(), str(with_tools))
         return _DIALECTS.get(key, lambda: probe_dialect(render_all, with_tools=with_tools))
 
+    def _family_variables(self, tools: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
+        wanted = self.profile.variables
+        found = {}
+        if "functions" in wanted:
+            found["functions"] = json.dumps([tool["function"] for tool in tools or ()], indent=4, ensure_ascii=False)
+        if "datetime" in wanted:
+            found["datetime"] = time.strftime("%Y-%m-%d")
+        return found
+
     def _source(self, with_tools: bool) -> str:
         return self.tool_source if with_tools and self.tool_source else self.source
 
@@ -216,6 +234,7 @@ class ChatTemplate:
     ) -> dict[str, Any]:
         return {
             **self._specials,
+            **self._family_variables(tools),
             **arguments,
             "messages": messages,
             "tools": tools,

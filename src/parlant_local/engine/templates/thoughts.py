@@ -36,6 +36,8 @@ class Marks:
     """Where the template looks for thoughts; None: it shows none."""
     behind: str = ""
     """All that stands behind an answer."""
+    header: str = ""
+    """What opens the assistant's turn."""
 
 
 def thinking_answer(field: str, thought: str, content: Any) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def probe_thoughts(render_all: RenderAll, *, tools: bool, called: Any) -> Mappin
     """Answers and calls with thoughts in each field, and the prompts with thoughts on and off."""
     conversations: dict[str, Conversation] = {
         "prompt": Conversation([ASK], prompt=True, tools=tools),
+        "closed": Conversation([ASK], tools=tools),
         "prompt on": Conversation([ASK], prompt=True, tools=tools, arguments=_ON),
         "answer": Conversation([ASK, answer(_ANSWER)], tools=tools),
         "call": Conversation([ASK, calling(called, content="")], tools=tools, arguments=_ON),
@@ -72,9 +75,16 @@ def derive_marks(texts: Mapping[str, str | None]) -> Marks:
     if plain is None or _ANSWER not in plain:
         return marks
     behind = plain[plain.rindex(_ANSWER) + len(_ANSWER) :]
+    if prompt is not None and prompt == texts["closed"]:  # it opens the next turn, asked or not
+        behind = behind[: len(behind) - shared_end(behind, prompt)]
     if marks.answer is None and prompt is not None and (wrapped := _wrapped(plain, prompt, behind, marks.thoughts)):
         marks = replace(marks, answer=wrapped)
-    return replace(marks, behind=behind)
+    header = ""
+    if prompt is not None:
+        length = shared_start(prompt, plain)
+        opened = tidy_end(plain[:length], plain[length : length + 1])
+        header = opened.strip().removeprefix(behind.strip())  # the user's turn ends alike
+    return replace(marks, behind=behind, header=header.strip())
 
 
 def _wrapped(plain: str, prompt: str, behind: str, thoughts: ReasoningTags | None) -> ReasoningTags | None:
