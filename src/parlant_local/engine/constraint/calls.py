@@ -161,7 +161,6 @@ class _Grammar:
         self, kind: Kind, schema: Mapping[str, Any], opened: str, close: str, definitions: Mapping[str, Any]
     ) -> str:
         """Mark, value and mark."""
-        body = self._body
         if kind == "string":
             return self._string(schema, opened, close)
         value = self._nested(kind, schema, definitions)

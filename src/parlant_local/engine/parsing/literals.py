@@ -18,7 +18,7 @@ _ANY_NAME = re.compile(r"[^\s<>\[\]{}()\"'`=,|｜]{1,256}")
 _INDEX = re.compile(r"[\w.\-]{0,64}")
 
 
-class MoreNeeded(Exception):  # noqa: N818  # a signal, not a failure
+class MoreNeeded(Exception):  # a signal, not a failure
     """The text ends where it can't be told yet."""
 
 

@@ -259,7 +259,7 @@ class TaggedReader:
         return False
 
 
-class Unterminated(ValueError):  # noqa: N818  # told to the reader of the call, who tells it to the user
+class Unterminated(ValueError):  # told to the reader of the call, who tells it to the user
     """A value without an end."""
 
 

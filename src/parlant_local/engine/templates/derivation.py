@@ -27,6 +27,7 @@ from parlant_local.engine.parsing.syntax import (
 from parlant_local.engine.templates.differences import find_json, shared_end, shared_start, tidy_end, tidy_start
 from parlant_local.engine.templates.notation import element_marks, nested_notation, spelt_words
 from parlant_local.engine.templates.probing import (
+    ASK,
     IDS,
     KEYS,
     NAMES,
@@ -34,7 +35,6 @@ from parlant_local.engine.templates.probing import (
     Conversation,
     RenderAll,
     answer,
-    ASK,
     calling,
     turn,
 )

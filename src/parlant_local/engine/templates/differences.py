@@ -40,9 +40,9 @@ def tidy_end(text: str, following: str = "") -> str:
 
 def tidy_start(text: str, before: str = "") -> str:
     """``text`` without the rest of a mark or word at its beginning that began in ``before``."""
-    if re.search(r"<[^<>\s]*$", before) and (rest := re.match(r"[^<>\s]*>", text)):
-        text = text[rest.end() :]
-    elif re.search(r"\[/?[A-Za-z_]*$", before) and (rest := re.match(r"[A-Za-z_]+\]", text)):
+    if (re.search(r"<[^<>\s]*$", before) and (rest := re.match(r"[^<>\s]*>", text))) or (
+        re.search(r"\[/?[A-Za-z_]*$", before) and (rest := re.match(r"[A-Za-z_]+\]", text))
+    ):
         text = text[rest.end() :]
     elif before and text and _word(before[-1]) and _word(text[0]):
         text = re.sub(r"^\w+", "", text)

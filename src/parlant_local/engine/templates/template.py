@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from parlant_local.engine.parsing.families import FAMILY_SYNTAX
 from parlant_local.engine.parsing.formats import CALL_FORMATS, CallFormat
@@ -32,7 +32,7 @@ from parlant_local.engine.templates.sandbox import Sandbox, shared_sandbox
 from parlant_local.engine.templates.thoughts import Marks
 from parlant_local.errors import TemplateError, TemplateLimitError
 from parlant_local.messages import Message, Tool
-from parlant_local.profiles import Profile, profile_of
+from parlant_local.profiles import Profile, ToolFormat, profile_of
 
 __all__ = ["ChatTemplate", "Speech"]
 
@@ -47,10 +47,17 @@ class Speech:
     calls: CallFormat
     syntax: CallSyntax | None
     """The template's own syntax of calls, or its family's; None: neither is known."""
+    derived: bool = False
+    """Whether it is the template's own."""
     turn_end: str = ""
     """What the template writes behind an answer."""
     header: str = ""
     """What it writes before one."""
+
+    @property
+    def calls_are(self) -> Literal["template", "family", "generic"]:
+        """Where the form of calls comes from."""
+        return "generic" if self.syntax is None else "template" if self.derived else "family"
 
 
 class ChatTemplate:
@@ -174,22 +181,14 @@ class ChatTemplate:
         turn_end = marks.behind.strip()
         if profile.answer_tags is not None and profile.answer_tags.end in turn_end:
             turn_end = turn_end.partition(profile.answer_tags.end)[2].strip() if profile.answer_tags.end else turn_end
-        if profile.tools == "harmony" or syntax is None:
-            syntax = FAMILY_SYNTAX.get(profile.tools)
+        shown = syntax is not None and profile.tools != "harmony"
+        syntax = syntax if shown else FAMILY_SYNTAX.get(profile.tools)
         if syntax is None:
-            return Speech(profile, family, None, turn_end, marks.header)
+            return Speech(profile, family, None, turn_end=turn_end, header=marks.header)
         around = [text for tags in (profile.reasoning, profile.answer_tags) if tags for text in (tags.start, tags.end)]
         syntax = settled(syntax, around, profile.begun, turn_end)
-        openers = dict(family.openers) if profile.tools != "json" else {}
-        weak: dict[str, Reader] = {}
-        if syntax.opener:
-            parameters = {tool.name: tool.parameters for tool in tools}
-            reader = syntax_reader(syntax, parameters)
-            if syntax.opener in openers:
-                reader = either(reader, family.openers[syntax.opener])
-            (weak if syntax.weak else openers)[syntax.opener] = reader
-        calls = CallFormat(profile.tools, openers, partial(write_calls, syntax), weak)
-        return Speech(profile, calls, syntax, turn_end, marks.header)
+        calls = _call_format(profile.tools, syntax, tools)
+        return Speech(profile, calls, syntax, shown, turn_end, marks.header)
 
     def dialect(self, *, with_tools: bool) -> Dialect:
         """What the template can express, found by rendering on the first call (some 60 ms)."""
@@ -241,6 +240,19 @@ class ChatTemplate:
             "documents": None,
             "add_generation_prompt": add_generation_prompt,
         }
+
+
+def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool]) -> CallFormat:
+    """Calls by ``syntax``, and as the family is known to write them."""
+    family = CALL_FORMATS[tools]
+    openers = dict(family.openers) if tools != "json" else {}
+    weak: dict[str, Reader] = {}
+    if syntax.opener and tools != "harmony":
+        reader = syntax_reader(syntax, {tool.name: tool.parameters for tool in offered})
+        if syntax.opener in openers:
+            reader = either(reader, family.openers[syntax.opener])
+        (weak if syntax.weak else openers)[syntax.opener] = reader
+    return CallFormat(tools, openers, partial(write_calls, syntax), weak)
 
 
 def _told(profile: Profile, marks: Marks) -> Profile:

@@ -158,16 +158,14 @@ def _between(
     if after < at:
         return Marks(field=field)
     before, gap = shown[:at], shown[at + len(_THOUGHT) : after]
-    if channel := _channels(field, before, gap, called, prompt, plain):
+    if channel := _channels(field, before, gap, prompt, plain):
         return channel
     end = _ending(gap, called)
     start = _beginning(before, prompt_on or prompt or "", plain or "", end)
     return _marked(field, start, end)
 
 
-def _channels(
-    field: str, before: str, gap: str, called: str | None, prompt: str | None, plain: str | None
-) -> Marks | None:
+def _channels(field: str, before: str, gap: str, prompt: str | None, plain: str | None) -> Marks | None:
     """Where thoughts and answer are messages of their own, and the prompt has begun the first one."""
     if not prompt or not plain or not plain.startswith(prompt) or not before.startswith(prompt):
         return None
