@@ -331,8 +331,9 @@ class _Calls:
                 continue
             assign["boolean" if kind == "false" else kind] = mark  # type: ignore[index]  # the loop's names are kinds
             found[kind] = inside[len(mark) :]
-        for kind in ("boolean", "null", "array", "object"):
-            assign.setdefault(kind, assign["number"])
+        others: tuple[Kind, ...] = ("boolean", "null", "array", "object")
+        for other in others:
+            assign.setdefault(other, assign["number"])
         nested = nested_notation(found.get("array"), found.get("object"), quote)
         element = element_marks(found.get("object", "")) if nested == "elements" else None
         if nested is None or (nested == "elements" and element is None):
