@@ -30,7 +30,8 @@ The tree (catch at the level you can act on)::
     │   ├── QueueFullError              too many requests are waiting
     │   ├── StallError                  no progress for too long
     │   ├── DeadlineExceededError       the caller's own deadline passed
-    │   ├── EngineClosedError           used after close, or the engine died
+    │   ├── EngineClosedError           used after close, or its loading was given up
+    │   │   └── EngineFailedError       a native failure ended it; the next request loads it anew
     │   └── TextTooLongError            an input text exceeds what the embedding model takes
     ├── OutputError                     a model answered, but not usably
     │   ├── TruncatedOutputError        cut by the token limit before it was whole
@@ -71,6 +72,7 @@ __all__ = [
     "EmbeddingIdentityError",
     "EngineClosedError",
     "EngineError",
+    "EngineFailedError",
     "HubError",
     "InsufficientMemoryError",
     "InvalidModelError",
@@ -265,7 +267,11 @@ class DeadlineExceededError(EngineError):
 
 
 class EngineClosedError(EngineError):
-    """The engine was closed, or its thread died."""
+    """The engine was closed, or loading it was given up."""
+
+
+class EngineFailedError(EngineClosedError):
+    """A failure inside the engine ended it with all its requests; the next one loads it anew, within limits."""
 
 
 class TextTooLongError(EngineError):

@@ -42,7 +42,7 @@ async def test_each_conversation_keeps_one_prefix_per_schema(engine_of: MakeEngi
             answer = await _ask(engine, session, f"{session} {'message ' * 8 * turn}")
             if turn:
                 assert answer.timings.reused_tokens > 0.5 * answer.usage.prompt_tokens
-    room = engine._room
+    room = engine._engine
     assert room is not None
     assert room._store is not None
     owners = [(entry.group, entry.session) for entry in room._store if not entry.static]

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
 from parlant_local.errors import EngineClosedError, InvalidModelError, ModelLoadError, UnsupportedModelError
 from parlant_local.paths import user_path
@@ -22,11 +23,20 @@ __all__ = ["LoadedModel"]
 class LoadedModel:
     """Weights and vocabulary. Vocabulary calls are safe from any thread while a reference is held."""
 
-    def __init__(self, path: Path, settings: EngineSettings, *, vocabulary_only: bool = False) -> None:
-        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin.
+    def __init__(
+        self,
+        path: Path,
+        settings: EngineSettings,
+        *,
+        vocabulary_only: bool = False,
+        control: LoadControl | None = None,
+    ) -> None:
+        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin, or
+        :class:`EngineClosedError` where ``control`` gave the load up.
 
         ``vocabulary_only`` leaves the weights where they are: milliseconds, enough to tokenise and to read metadata.
         """
+        control = control or LoadControl(path.name)
         lib = library()
         set_verbose(settings.verbose)
         clear_log()
@@ -34,8 +44,11 @@ class LoadedModel:
         params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
         params.load_mode = _load_mode(lib, settings)
         params.vocab_only = vocabulary_only
+        progress = lib.llama_progress_callback(lambda share, _: control.goes_on(share))
+        params.progress_callback = progress
         pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not pointer:
+            control.check()
             raise _load_error(path, recent_log())
         self.path = path
         self._lib = lib

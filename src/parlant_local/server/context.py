@@ -139,12 +139,14 @@ class Context:
 
     @property
     def health(self) -> str:
-        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a model that the owner named can't be loaded."""
+        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a model that the owner named can't be loaded, or where
+        an engine failed so often that it is left alone for a while."""
         if self.drain.begun:
             return "shutting down"
         if self.preloading:
             return "loading"
-        return "failed" if self.failed_preloads else "ok"
+        blocked = any(stats.blocked_seconds for stats in self.engine_stats().values())
+        return "failed" if self.failed_preloads or blocked else "ok"
 
 
 class Talk:

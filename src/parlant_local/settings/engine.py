@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -98,6 +99,12 @@ class EngineSettings(Section):
     """Memory that loaded models may take together, in MiB. None: what is available, less a reserve."""
 
     keep_alive_seconds: float = Field(default=1800.0, ge=0)
-    """An idle model is unloaded after this long, or sooner when another one needs its place. 0: never by itself."""
+    """An idle model is unloaded after this long, or sooner when another one needs its place; one whose last service is gone, too.
+    0: never by itself."""
 
     prefixes: PrefixSettings = PrefixSettings()
+
+    @property
+    def linger_seconds(self) -> float:
+        """How long a model stays after its last service is gone."""
+        return self.keep_alive_seconds or math.inf

@@ -225,6 +225,10 @@ class RoutedBackend:
     async def close(self) -> None:
         await self._pool.close()
 
+    def let_go(self) -> None:
+        """For an owner that is gone; see :func:`~parlant_local.backends.letting_go.let_go`."""
+        self._pool.let_go()
+
     async def drained(self) -> None:
         """Waits until models that were swapped out and are idle have given their memory back."""
         await self._pool.drained()

@@ -38,7 +38,9 @@ class LlamaCppBackend:
     ``model_path`` or ``model``: a GGUF path, a catalogue id or a reference (either argument takes any of them).
     ``chat_format``: a template's name or text instead of the model's own. The other arguments win over ``settings``,
     which default to the environment and the settings file. With no model named, the setting ``model`` counts, else the
-    largest chat model of the catalogue. Nothing is loaded before the first call, or :meth:`load`.
+    largest chat model of the catalogue. Nothing is loaded before the first call, or :meth:`load`; backends of one file and
+    the same settings share one loaded model. ``linger``: seconds that it stays when the last of them was collected without
+    being closed.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class LlamaCppBackend:
         logger: Logger | None = None,
         engine: LlamaEngine | None = None,
         manager: LocalModelManager | None = None,
+        linger: float = 0.0,
     ) -> None:
         if model_path is not None and model is not None:
             raise ConfigurationError("Give model_path or model, not both.")
@@ -73,7 +76,7 @@ class LlamaCppBackend:
         self._record: LocalModel | None = None
         self._encoder: PromptEncoder | None = None
         self._pooling: str | None = None
-        self._loading = asyncio.Lock()
+        self._linger = linger
         self._closed = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -92,46 +95,68 @@ class LlamaCppBackend:
         Raises :class:`ModelNotFoundError`, :class:`InvalidModelError`, :class:`InsufficientMemoryError` or another
         :class:`ModelLoadError`.
         """
-        if self._encoder is not None and not self._closed:
-            return
-        async with self._loading:
-            if self._closed:
-                raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
-            if self._encoder is not None:
-                return
-            self._record = await asyncio.to_thread(self._find)
-            engine = self._given_engine or self._make_engine(self._record)
-            self._engine = engine
-            await engine.load()
-            template = ChatTemplate.of_model(
-                _with_template(engine.model.metadata, engine.model.chat_template),
-                bos=engine.model.bos_text,
-                eos=engine.model.eos_text,
-                chat_format=self._chat_format,
-            )
-            if engine.model.generates:
-                for warning in template.warnings:
-                    self._logger.warning(f"{self._reference}: {warning}")
-            else:
-                self._pooling = (await engine.embedding_facts())[0]
-            self._encoder = PromptEncoder(template, engine.model)
+        await self._ready()
+
+    async def _ready(self) -> PromptEncoder:
+        """What encodes prompts for the loaded model: a new one, where the engine has been loaded anew since."""
+        self._check_open()
+        engine, encoder = self._engine, self._encoder
+        if engine is not None and encoder is not None and engine.loaded and encoder.encodes_for(engine.model):
+            return encoder
+        if engine is None:
+            record = await asyncio.to_thread(self._find)
+            self._check_open()
+            if self._engine is None:  # nobody was quicker
+                self._record, self._engine = record, self._given_engine or self._make_engine(record)
+            engine = self._engine
+        await engine.load()
+        self._check_open()
+        return await self._encoder_of(engine)
+
+    async def _encoder_of(self, engine: LlamaEngine) -> PromptEncoder:
+        model = engine.model
+        if self._encoder is not None and self._encoder.encodes_for(model):  # somebody was quicker
+            return self._encoder
+        template = ChatTemplate.of_model(
+            _with_template(model.metadata, model.chat_template),
+            bos=model.bos_text,
+            eos=model.eos_text,
+            chat_format=self._chat_format,
+        )
+        if not model.generates:
+            self._pooling = (await engine.embedding_facts())[0]
+        elif self._encoder is None:
+            for warning in template.warnings:
+                self._logger.warning(f"{self._reference}: {warning}")
+        self._encoder = PromptEncoder(template, model)
+        return self._encoder
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
 
     async def close(self) -> None:
-        """Unloads the model and gives its memory back; an engine that was passed in stays. Idempotent."""
-        self._closed = True
-        async with self._loading:
-            engine, self._engine = self._engine, None
-            self._encoder = None
-            if engine is not None and engine is not self._given_engine:
-                await engine.close()
+        """Ends its calls, and gives the memory back where no other backend has the model; an engine that was passed in stays.
+        Idempotent."""
+        engine = self._give_back()
+        if engine is not None:
+            await engine.close()
 
     def close_now(self) -> None:
-        """Like :meth:`close`, from synchronous code (interpreter shutdown); blocks until the memory is back."""
+        """Like :meth:`close`, from synchronous code; blocks until the memory is back."""
+        engine = self._give_back()
+        if engine is not None:
+            engine.close_now()
+
+    def let_go(self) -> None:
+        """For an owner that is gone: the model stays for ``linger`` seconds, in case that somebody asks for it again."""
+        self._give_back()
+
+    def _give_back(self) -> LlamaEngine | None:
         self._closed = True
         engine, self._engine = self._engine, None
         self._encoder = None
-        if engine is not None and engine is not self._given_engine:
-            engine.close_now()
+        return None if engine is self._given_engine else engine
 
     @cached_property
     def sync(self) -> SyncBackend:
@@ -265,12 +290,6 @@ class LlamaCppBackend:
     def _name(self) -> str:
         return self._record.id if self._record is not None else self._reference
 
-    async def _ready(self) -> PromptEncoder:
-        await self.load()
-        if self._encoder is None:
-            raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
-        return self._encoder
-
     def _find(self) -> LocalModel:
         if self._manager is None:
             from parlant_local.catalog import LocalModelManager
@@ -291,6 +310,7 @@ class LlamaCppBackend:
             settings=self.settings.engine,
             prefix_dir=prefixes,
             measured_dir=saved_folder(self.settings.home),
+            linger=self._linger,
             logger=self._logger,
         )
 

@@ -46,6 +46,9 @@ class PromptEncoder:
         self._vocabulary = vocabulary
         self._control: ControlTexts | None = None
 
+    def encodes_for(self, vocabulary: Vocabulary) -> bool:
+        return self._vocabulary is vocabulary
+
     async def chat(
         self,
         messages: Sequence[Message],

@@ -84,7 +84,7 @@ def that_fits(found: EngineSettings, asked: EngineSettings, header: GGUFHeader, 
 
 
 def _model(path: Path) -> str:
-    from parlant_local.engine.engine import fingerprint
+    from parlant_local.gguf_info.fingerprint import fingerprint
 
     return fingerprint(path)[:16]
 
