@@ -104,10 +104,11 @@ class LlamaCppBackend:
         if engine is not None and encoder is not None and engine.loaded and encoder.encodes_for(engine.model):
             return encoder
         if engine is None:
-            record = await asyncio.to_thread(self._find)
+            # Off the loop: besides reading files it imports what is native, half a second of it.
+            record, made = await asyncio.to_thread(self._found)
             self._check_open()
             if self._engine is None:  # nobody was quicker
-                self._record, self._engine = record, self._given_engine or self._make_engine(record)
+                self._record, self._engine = record, made
             engine = self._engine
         await engine.load()
         self._check_open()
@@ -289,6 +290,10 @@ class LlamaCppBackend:
     @property
     def _name(self) -> str:
         return self._record.id if self._record is not None else self._reference
+
+    def _found(self) -> tuple[LocalModel, LlamaEngine]:
+        record = self._find()
+        return record, self._given_engine or self._make_engine(record)
 
     def _find(self) -> LocalModel:
         if self._manager is None:
