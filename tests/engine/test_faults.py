@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from parlant_local.engine.requests import Generation, GenerationRequest, JsonSch
 from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import EngineClosedError, EngineError, EngineFailedError, ParlantLocalError
+from tests.support.evidence import table, write_section
 
 from .conftest import MakeEngine, settled
 from .schemas import Batch as BatchSchema
 
+_PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "lifetimes.md"
 _SHARED = "the quick brown fox jumps over the lazy dog. " * 8
 
 
@@ -153,6 +156,51 @@ async def test_no_memory_anywhere_is_told_to_those_concerned_and_the_next_is_ans
     assert isinstance(await engine.generate(GenerationRequest(f"{_SHARED}again", 4)), Generation)
     assert len((await engine.embed(["a text"])).vectors) == 1
     await settled(engine)
+
+
+@pytest.mark.evidence
+async def test_the_table_of_faults(engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rows = []
+    for point, (owner, name) in _POINTS.items():
+        engine = engine_of("llama", n_seq_max=4, prefix_dir=tmp_path / point)
+        await crowd(engine)
+        with monkeypatch.context() as patch:
+            failing = Once(getattr(owner, name), no_memory, at=1)
+            patch.setattr(owner, name, failing)
+            outcomes = [*await crowd(engine), *await asyncio.gather(engine.embed(["x"]), return_exceptions=True)]
+            outcomes += await asyncio.gather(
+                engine.generate(GenerationRequest("something else " * 20, 4, prefix_group="h", session="1")),
+                engine.generate(GenerationRequest("something else " * 20 + "!", 4, prefix_group="h", session="2")),
+                return_exceptions=True,
+            )
+        rows.append((f"MemoryError at {point}", *_told(outcomes, failing.calls), await _next(engine)))
+        await engine.close()
+    for status in (-3, -2, -1, 1, 2, 3):
+        engine = engine_of("llama", n_seq_max=4)
+        await engine.load()
+        with monkeypatch.context() as patch:
+            failing = Once(library().llama_decode, lambda status=status: status, at=4)
+            patch.setattr(library(), "llama_decode", failing)
+            outcomes = await crowd(engine)
+        rows.append((f"llama_decode gives {status}", *_told(outcomes, failing.calls), await _next(engine)))
+        await engine.close()
+    text = table(("fault, once", "answered", "told", "the next request"), rows)
+    write_section(_PAGE, "Faults in the engine", text, command="pytest -m evidence tests/engine/test_faults.py")
+
+
+def _told(outcomes: list[Any], calls: int) -> tuple[str, str]:
+    assert calls
+    assert untyped(outcomes) == []
+    failed = Counter(type(outcome).__name__ for outcome in outcomes if isinstance(outcome, BaseException))
+    told = ", ".join(f"{count} × {name}" for name, count in failed.items())
+    return f"{len(outcomes) - failed.total()} of {len(outcomes)}", told or "nobody"
+
+
+async def _next(engine: LlamaEngine) -> str:
+    failures = engine.stats().engine_failures
+    assert (await engine.generate(GenerationRequest("hello", 3))).tokens
+    await settled(engine)
+    return "answered, by a new engine" if failures else "answered"
 
 
 @pytest.mark.parametrize("point", ["saving a state", "keeping a state", "restoring a state", "writing a state"])
