@@ -113,6 +113,16 @@ async def test_who_comes_back_within_the_time_finds_it_loaded(made: Callable[[st
     await until(lambda: not engine_threads())
 
 
+async def test_one_that_only_lingers_makes_room_for_another_model(made: Callable[[str], Path]) -> None:
+    lingering = LlamaEngine(made("llama"), settings=settings_of(), linger=60, logger=NullLogger())
+    await lingering.load()
+    del lingering
+    gc.collect()
+    assert len(engine_threads()) == 1
+    async with LlamaEngine(made("qwen2"), settings=settings_of(), logger=NullLogger()):
+        await until(lambda: not engine_threads())
+
+
 async def test_one_that_is_collected_unclosed_gives_its_memory_back(made: Callable[[str], Path]) -> None:
     engine = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
     await engine.generate(GenerationRequest("hello", 2))

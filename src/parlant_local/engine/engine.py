@@ -173,6 +173,8 @@ class LlamaEngine:
             )
             self._finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss; the process's end sees to every engine
             self._resident = resident
+        if self._closed:  # by another thread, meanwhile
+            resident.let_go(self._holder)
         return resident
 
     # -- generating ---------------------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ class Resident:
         self._load, self._leaving = None, load.worker.gone
 
     def _start(self) -> Load:
-        before = self._leaving
+        before = [gone for gone in (self._leaving, *_free_unheld()) if gone is not None]
         logger = _OfHolders(self._holders)
         try:
             worker = Worker(self._name, logger, self.recorder, self._failed)
@@ -184,11 +184,12 @@ class Resident:
         load = Load(LoadControl(self._name), worker)
 
         def work() -> LoadedEngine:
-            if before is not None:
-                before.result()  # the memory of the one before comes back first
+            wait_for_all(before)  # the memory of those before comes back first
             load.control.check()
             return LoadedEngine(self._spec, worker, self.recorder, logger, load.control)
 
+        _alive.add(worker.gone)
+        worker.gone.add_done_callback(_alive.discard)
         worker.call(work, lambda engine, error: self._ended(load, engine, error))
         return load
 
@@ -276,6 +277,8 @@ class _OfHolders:
 _lock = threading.Lock()
 _table: dict[_Key, Resident] = {}
 _collected: deque[tuple[Resident, Holder, float]] = deque()
+_alive: set[Gone] = set()
+"""Of every engine's thread that has not ended."""
 _ending = False
 
 
@@ -286,6 +289,14 @@ def hold(spec: EngineSpec, holder: Holder) -> Resident:
         resident = _table.setdefault(key, Resident(key, spec))
         resident._hold(holder)
         return resident
+
+
+def _free_unheld() -> list[Gone]:
+    """Frees engines that only linger: another model needs their place, or may make more of it."""
+    unheld = [resident for resident in _table.values() if resident.engine is not None and not resident._holders]
+    for resident in unheld:
+        resident._free()
+    return [resident._leaving for resident in unheld if resident._leaving is not None]
 
 
 def let_go_when_collected(resident: Resident, holder: Holder, linger: float) -> None:
@@ -344,21 +355,17 @@ def _at_exit() -> None:
     global _ending
     with _table_lock():
         _ending = True
-        workers = []
         for resident in list(_table.values()):
             if resident._load is not None:
-                workers.append(resident._load.worker)
                 resident._give_up(resident._load)
-            if resident.engine is not None:
-                workers.append(resident.engine.worker)
-                resident._free()
-    wait_for_all([worker.gone for worker in workers], timeout=_EXIT_SECONDS)
+            resident._free()
+    wait_for_all(list(_alive), timeout=_EXIT_SECONDS)
 
 
 def _after_fork() -> None:
     """The child has none of the parent's threads: what they hold stays as it is, and is nobody's here."""
-    global _lock, _table, _collected
-    _lock, _table, _collected = threading.Lock(), {}, deque()
+    global _lock, _table, _collected, _alive
+    _lock, _table, _collected, _alive = threading.Lock(), {}, deque(), set()
 
 
 atexit.register(_at_exit)
