@@ -98,4 +98,4 @@ def verified(found: Found) -> LocalModel:
                 state=ModelState.BROKEN, reason=f"{item.path} has the sha256 {digest[:12]}… instead of {promised[:12]}…"
             )
         files.append(type(item)(item.path, item.size, digest, item.mtime_ns))
-    return found.model.having(files=tuple(files))
+    return found.model.having(files=tuple(files), vouched=all(found.digests))

@@ -170,6 +170,7 @@ class Downloads:
         model = model.having(
             references=tuple(dict.fromkeys((plan.reference, *plan.aliases))),
             revision=plan.revision,
+            vouched=all(task.published for task in plan.tasks if task.is_gguf),
             owned=True,
             **extras,
         )

@@ -333,7 +333,11 @@ class LocalModelManager:
             chosen = self._free_id(model, known)
             if (before := known.get(chosen.id)) is not None and before.state is not ModelState.BROKEN:
                 merged = dict.fromkeys((*chosen.references, *before.references))
-                chosen = chosen.having(references=tuple(merged), owned=chosen.owned or before.owned)
+                chosen = chosen.having(
+                    references=tuple(merged),
+                    vouched=chosen.vouched or (before.vouched and _digests(before) == _digests(chosen)),
+                    owned=chosen.owned or before.owned,
+                )
             self._index.write(chosen)
         return chosen
 
@@ -410,3 +414,7 @@ class LocalModelManager:
         if model.id not in models or models[model.id].paths != model.paths:
             raise ModelNotFoundError(f"{model_id} is not in the catalogue.", near=near_misses(model_id, models))
         return model
+
+
+def _digests(model: LocalModel) -> list[str | None]:
+    return [item.sha256 for item in model.files]

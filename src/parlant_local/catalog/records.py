@@ -92,6 +92,8 @@ class LocalModel:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that came with an Ollama model (stop, temperature …)."""
     license: str | None = None
+    vouched: bool = False
+    """Whether somebody published the digests that its files have: a hub, a registry, or this package."""
     owned: bool = False
     """Whether deleting the model may delete its files: true for what this catalogue downloaded or copied."""
     reason: str = ""

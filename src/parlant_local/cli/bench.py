@@ -22,6 +22,7 @@ from parlant_local.errors import BadRequestError
 if TYPE_CHECKING:
     from parlant_local.engine.measuring.speed import Measurement
     from parlant_local.engine.measuring.tuning import Trial
+    from parlant_local.engine.vetting import Vetting
     from parlant_local.settings import Settings
 
 __all__ = ["bench"]
@@ -56,11 +57,14 @@ def bench(
     until --forget drops them. MODEL is a catalogue id, a reference or a GGUF path.
     """
     from parlant_local.catalog import LocalModelManager
+    from parlant_local.engine.vetting import Vetting, verdicts_file
 
     prompt_sizes, batch_sizes = _sizes("--prompts", prompts), _sizes("--batches", batches)
     chat_format(arguments)
     settings = make_settings(arguments)
-    path = LocalModelManager(settings=settings).resolve(model)
+    manager = LocalModelManager(settings=settings)
+    path = manager.resolve(model)
+    vetting = Vetting(manager.find(model).vouched, verdicts_file(settings.home))
     if forget:
         if save:
             raise BadRequestError(
@@ -70,8 +74,8 @@ def bench(
         return
     report: dict[str, Any] = {"model": model, "file": path.name}
     if save:
-        report["saved"] = _tune(path, settings, runs, quiet=as_json)
-    rows = _measure(path, settings, prompt_sizes, batch_sizes, runs, tokens, depth, report)
+        report["saved"] = _tune(path, settings, vetting, runs, quiet=as_json)
+    rows = _measure(path, settings, vetting, prompt_sizes, batch_sizes, runs, tokens, depth, report)
     report["measurements"] = [dataclasses.asdict(row) for row in rows]
     if as_json:
         emit_json(report)
@@ -89,7 +93,7 @@ def _sizes(option: str, text: str) -> list[int]:
     return sizes
 
 
-def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str, Any]:
+def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet: bool) -> dict[str, Any]:
     from parlant_local.engine.measuring.saved import save_settings, saved_file, saved_folder
     from parlant_local.engine.measuring.tuning import tune
 
@@ -97,7 +101,7 @@ def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str
         ran = f"{trial.ratio:.2f} of the best so far" if trial.ratio is not None else f"did not run ({trial.reason})"
         click.echo(f"{_listed(trial.settings):<60} {ran}", err=quiet)
 
-    tuning = run(tune(path, settings.engine, runs=max(runs, 5), progress=tell))
+    tuning = run(tune(path, settings.engine, runs=max(runs, 5), vetting=vetting, progress=tell))
     file = saved_file(saved_folder(settings.home), path)
     details = {
         "model": path.name,
@@ -126,6 +130,7 @@ def _listed(settings: Any) -> str:
 def _measure(
     path: Path,
     settings: Settings,
+    vetting: Vetting,
     prompts: list[int],
     batches: list[int],
     runs: int,
@@ -147,7 +152,8 @@ def _measure(
     chosen = EngineSettings.model_validate(asked)
 
     async def work() -> list[Measurement]:
-        engine = LlamaEngine(path, settings=chosen, measured_dir=saved_folder(settings.home), logger=logger)
+        measured = saved_folder(settings.home)
+        engine = LlamaEngine(path, settings=chosen, measured_dir=measured, vetting=vetting, logger=logger)
         try:
             rows = await measure_prefill(engine, prompts, runs)
             rows += await measure_decode(engine, batches, runs, depth=depth, answer=tokens)

@@ -36,12 +36,15 @@ def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
     from parlant_local.catalog import LocalModelManager
     from parlant_local.engine import LoadedModel
     from parlant_local.engine.measuring.perplexity import measure_perplexity
+    from parlant_local.engine.vetting import Vetting, verdicts_file
 
     chat_format(arguments)
     text = read_text(file)
     settings = make_settings(arguments)
-    record = LocalModelManager(settings=settings)
-    loaded = LoadedModel(record.resolve(model), settings.engine)
+    manager = LocalModelManager(settings=settings)
+    path = manager.resolve(model)
+    vetting = Vetting(manager.find(model).vouched, verdicts_file(settings.home))
+    loaded = LoadedModel(path, settings.engine, vetting=vetting)
     try:
         n_ctx = min(settings.engine.n_ctx or _WINDOW, loaded.n_ctx_train)
         result = measure_perplexity(

@@ -59,7 +59,8 @@ class EmbeddingContext:
         self._model = model.hold()
         self.max_tokens = max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train))
         self._fill = min(settings.n_batch, _GPU_FILL if on_gpu(settings) else _CPU_FILL)
-        self._batch_tokens = max(self.max_tokens, self._fill)
+        # In a batch that sequences don't divide evenly, llama.cpp pools matrices that don't fit, and ends the process.
+        self._batch_tokens = -(-max(self.max_tokens, self._fill) // _MAX_SEQ) * _MAX_SEQ
         params = lib.llama_context_default_params()
         params.n_ctx = self._batch_tokens
         params.n_batch = self._batch_tokens

@@ -23,6 +23,7 @@ from parlant_local.engine.requests import Generation, GenerationPiece, Generatio
 from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.sizing import Sizing
 from parlant_local.engine.stats import EngineStats
+from parlant_local.engine.vetting import Vetting
 from parlant_local.errors import (
     BadRequestError,
     ContextOverflowError,
@@ -46,7 +47,8 @@ class LlamaEngine:
     anew after a failure inside. ``prefix_dir``: where static prefixes are kept between runs; None keeps none on disk.
     ``measured_dir``: where `bench --save` keeps what it found; its findings hold where ``settings`` leave something open.
     None: ``settings`` alone count, so that an engine never depends on a folder that nobody named. ``linger``: seconds that
-    the model stays loaded after the last holder was collected without being closed.
+    the model stays loaded after the last holder was collected without being closed. ``vetting``: what is known of the file,
+    which is first loaded in a process of its own where nobody vouched for it.
     """
 
     def __init__(
@@ -57,11 +59,12 @@ class LlamaEngine:
         prefix_dir: Path | None = None,
         measured_dir: Path | None = None,
         linger: float = 0.0,
+        vetting: Vetting | None = None,
         logger: Logger | None = None,
     ) -> None:
         self.path = user_path(model_path)
         self.settings = settings or EngineSettings()
-        self._spec = EngineSpec(self.path, self.settings, prefix_dir, measured_dir)
+        self._spec = EngineSpec(self.path, self.settings, prefix_dir, measured_dir, vetting or Vetting())
         self._holder = residency.Holder(logger or ConsoleLogger("warning"))
         self._linger = linger
         self._resident: residency.Resident | None = None

@@ -25,6 +25,7 @@ from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.sizing import on_gpu, plan, usable_cores
 from parlant_local.engine.stats import StatsRecorder
+from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import BadRequestError, ContextOverflowError, EngineError, ParlantLocalError
 from parlant_local.gguf_info import GGUFHeader, in_use, read_header, shard_paths
@@ -48,6 +49,7 @@ class EngineSpec:
     settings: EngineSettings
     prefix_dir: Path | None = None
     measured_dir: Path | None = None
+    vetting: Vetting = Vetting()
 
 
 class LoadedEngine:
@@ -84,7 +86,14 @@ class LoadedEngine:
         self.sizing = plan(header, path.name, self.settings)
         for message in self.sizing.messages:
             self._logger.warning(f"{path.name}: {message}")
-        self.model = LoadedModel(path, self.settings, control=control)
+        self.model = LoadedModel(
+            path,
+            self.settings,
+            vetting=self._spec.vetting,
+            layout=self.sizing.layout,
+            control=control,
+            logger=self._logger,
+        )
         self._hold.callback(self.model.release)
         self._hold.callback(self._close_embedding_context)
         control.check()

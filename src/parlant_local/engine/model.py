@@ -9,15 +9,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
+from parlant_local.engine.vetting import Vetting, ensure_loadable
 from parlant_local.errors import EngineClosedError, InvalidModelError, ModelLoadError, UnsupportedModelError
+from parlant_local.gguf_info import check_is_adapter, check_is_model, read_header
+from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
-from parlant_local.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from parlant_local.engine.context import Layout
+    from parlant_local.settings import EngineSettings
 
 __all__ = ["LoadedModel"]
+
+
+_NOBODY_VOUCHED = Vetting()
 
 
 class LoadedModel:
@@ -29,14 +38,29 @@ class LoadedModel:
         settings: EngineSettings,
         *,
         vocabulary_only: bool = False,
+        vetting: Vetting | None = _NOBODY_VOUCHED,
+        layout: Layout | None = None,
         control: LoadControl | None = None,
+        logger: Logger | None = None,
     ) -> None:
         """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin, or
         :class:`EngineClosedError` where ``control`` gave the load up.
 
         ``vocabulary_only`` leaves the weights where they are: milliseconds, enough to tokenise and to read metadata.
+        ``vetting`` says what is known of the file (None: this is the process that vets it), ``layout`` how it will be used.
         """
         control = control or LoadControl(path.name)
+        if vetting is not None:
+            _check_files(path, settings, vocabulary_only=vocabulary_only)
+            ensure_loadable(
+                path,
+                settings,
+                vetting,
+                layout=layout,
+                vocabulary_only=vocabulary_only,
+                control=control,
+                logger=logger or NullLogger(),
+            )
         lib = library()
         set_verbose(settings.verbose)
         clear_log()
@@ -260,6 +284,18 @@ class LoadedModel:
 
     def is_control(self, token: int) -> bool:
         return bool(self._lib.llama_vocab_is_control(self.vocab, token))
+
+
+def _check_files(path: Path, settings: EngineSettings, *, vocabulary_only: bool) -> None:
+    """A broken file ends here, before native code sees it."""
+    check_is_model(read_header(path), vocabulary_only=vocabulary_only)
+    for adapter in settings.lora:
+        try:
+            check_is_adapter(read_header(user_path(adapter)))
+        except InvalidModelError as error:
+            raise ModelLoadError(
+                f"The LoRA adapter {adapter} can't be used: {error.message}", hint=error.hint
+            ) from None
 
 
 def _string(function: Any, *arguments: Any) -> str:

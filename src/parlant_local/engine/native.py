@@ -77,8 +77,9 @@ def set_verbose(verbose: bool) -> None:
 
 def _on_log(level: int, text: bytes, _data: Any) -> None:
     line = text.decode("utf-8", "replace")
-    if level >= 3 or _verbose:  # GGML_LOG_LEVEL_WARN = 3, ERROR = 4
-        _recent.lines.append(line.strip())
+    if level in (3, 4):  # GGML_LOG_LEVEL_WARN, ERROR
+        # It quotes the file that it reads: nothing in there may move a cursor once it stands in an error.
+        _recent.lines.append("".join(letter if letter.isprintable() else "\ufffd" for letter in line.strip()))
         del _recent.lines[:-20]
     if _verbose:
         os.write(2, text)

@@ -32,7 +32,7 @@ _WINDOW_SECONDS = 600.0
 _EXIT_SECONDS = 1.5
 
 # Settings of whoever asks, not of the engine: two that differ only here share one.
-_OF_CALLERS = frozenset({"max_queue", "stall_seconds", "memory_mb", "keep_alive_seconds"})
+_OF_CALLERS = frozenset({"max_queue", "stall_seconds", "memory_mb", "keep_alive_seconds", "vetting", "vetting_seconds"})
 
 _Key = tuple[Any, ...]
 

@@ -20,6 +20,7 @@ from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import (
     BadRequestError,
     InsufficientMemoryError,
+    InvalidModelError,
     NoTargetError,
     ParlantLocalError,
     TemplateError,
@@ -259,9 +260,20 @@ class Models:
             return error.needed  # others may be unloaded to make room; loading checks again
 
 
+def _header(path: Path, stamp: int) -> GGUFHeader:
+    found = _read(path, stamp)
+    if isinstance(found, InvalidModelError):
+        raise InvalidModelError(found.message, hint=found.hint)
+    return found
+
+
 @lru_cache(maxsize=64)
-def _header(path: Path, _stamp: int) -> GGUFHeader:
-    return read_header(path)
+def _read(path: Path, _stamp: int) -> GGUFHeader | InvalidModelError:
+    """What a file says, or what is wrong with it: that is remembered too, so that the loop never reads a bad file again."""
+    try:
+        return read_header(path)
+    except InvalidModelError as error:
+        return error
 
 
 def _stamp(path: Path) -> int:

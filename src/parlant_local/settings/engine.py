@@ -86,6 +86,13 @@ class EngineSettings(Section):
     lora: dict[str, float] = Field(default_factory=dict)
     """LoRA adapters: GGUF path to scale."""
 
+    vetting: Literal["auto", "always", "never"] = "auto"
+    """Whether a model is first loaded in a process of its own, which a bad file may end: "auto", once for each file that no
+    hub or registry vouched for; "always", before each load of any file; "never"."""
+
+    vetting_seconds: float = Field(default=60.0, gt=0)
+    """Time that may take, and a second more for each 20 MB of the file."""
+
     verbose: bool = False
     """Show llama.cpp's own log."""
 

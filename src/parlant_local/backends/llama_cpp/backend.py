@@ -307,6 +307,7 @@ class LlamaCppBackend:
     def _make_engine(self, record: LocalModel) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine
         from parlant_local.engine.measuring.saved import saved_folder
+        from parlant_local.engine.vetting import Vetting, verdicts_file
 
         assert record.path is not None
         prefixes = self.settings.home / "prefixes" if self.settings.engine.prefixes.disk else None
@@ -316,6 +317,7 @@ class LlamaCppBackend:
             prefix_dir=prefixes,
             measured_dir=saved_folder(self.settings.home),
             linger=self._linger,
+            vetting=Vetting(record.vouched, verdicts_file(self.settings.home)),
             logger=self._logger,
         )
 
