@@ -16,7 +16,6 @@ from urllib.parse import urlencode, urlsplit
 
 from parlant_local.catalog.names import check_component, inside
 from parlant_local.catalog.ollama_manifest import Layer, OllamaManifest, parse_manifest, read_extras
-from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
@@ -32,6 +31,7 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
+from parlant_local.storage import write_whole
 
 __all__ = ["plan"]
 
@@ -79,10 +79,7 @@ def plan(reference: OllamaReference, context: SourceContext) -> Plan:
 
     def place() -> None:
         inside(context.models_dir, target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.new")
-        scratch.write_bytes(data)
-        publish(scratch, target)
+        write_whole(target, data)
 
     return Plan(
         reference=str(reference),

@@ -11,10 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Event, Lock
 
-from filelock import FileLock, Timeout
-
 from parlant_local.catalog.disk import human_bytes
-from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.transfer.hashing import TrailingHash
 from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
 from parlant_local.catalog.transfer.journal import Identity, Journal, bytes_done
@@ -33,6 +30,7 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import git_blob_sha1, read_file_header, sha256_file
 from parlant_local.settings import DownloadSettings
+from parlant_local.storage import locked, publish
 
 __all__ = ["FileFetch"]
 
@@ -96,21 +94,18 @@ class FileFetch:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the file's lock; while another process fetches it, show its progress."""
-        lock = FileLock(self._task.lock_path, timeout=0)
-        while True:
-            if self._stop.is_set():
-                raise InterruptedError
-            try:
-                lock.acquire()
-                break
-            except Timeout:
-                self._item.phase = "waiting"
-                self._item.done = bytes_done(self._task.journal) or self._item.done
-                self._stop.wait(0.2)
-        try:
+        with contextlib.ExitStack() as stack:
+            while True:
+                if self._stop.is_set():
+                    raise InterruptedError
+                try:
+                    stack.enter_context(locked(self._task.lock_path, 0))
+                    break
+                except TimeoutError:
+                    self._item.phase = "waiting"
+                    self._item.done = bytes_done(self._task.journal) or self._item.done
+                    self._stop.wait(0.2)
             yield
-        finally:
-            lock.release()
 
     # -- what is there already -------------------------------------------------------------------------------------
 
