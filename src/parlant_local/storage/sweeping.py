@@ -18,7 +18,7 @@ import psutil
 __all__ = ["scratch_for", "sweep"]
 
 # .NAME.MACHINE-PROCESS-RANDOM.tmp
-_SCRATCH = re.compile(r"^\..*\.([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{8}\.tmp$", re.DOTALL)
+_SCRATCH = re.compile(r"^\..*\.([0-9a-f]{8})-(\d{1,9})-[0-9a-f]{8}\.tmp$", re.DOTALL)
 _NOBODY_WRITES_FOR_SECONDS = 86_400.0
 _LONGEST_NAME = 200
 
