@@ -37,7 +37,7 @@ def ollama_stores() -> list[Path]:
     given = os.environ.get("OLLAMA_MODELS")
     places = [
         *([user_path(given)] if given else []),
-        Path.home() / ".ollama" / "models",
+        user_path("~/.ollama/models"),
         Path("/usr/share/ollama/.ollama/models"),
         Path("/var/lib/ollama/.ollama/models"),
     ]

@@ -25,7 +25,7 @@ def environment_cache() -> tuple[Path, bool]:
         if value := os.environ.get(name):
             return user_path(os.path.expandvars(value)) / tail, True
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "huggingface" / "hub", False
+    return (Path(base) if base else user_path("~/.cache")) / "huggingface" / "hub", False
 
 
 @dataclass(frozen=True, slots=True)
