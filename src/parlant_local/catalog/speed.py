@@ -60,7 +60,7 @@ def prefill_operations(
 @dataclass(frozen=True, slots=True)
 class _Saved:
     key: str
-    prefill_operations_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    prefill_operations_per_second: Annotated[float, Field(ge=1e6, le=1e18)]
 
 
 def _saved(path: Path, logger: Logger) -> _Saved | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from parlant_local.errors import StateFileError
+from parlant_local.paths import real_path
 from parlant_local.storage.sweeping import scratch_for
 
 __all__ = ["publish", "sync_folder", "whole_file", "write_whole"]
@@ -30,7 +31,8 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     A link is followed and stays; permissions stay too. ``private``: its owner's alone. Raises :class:`StateFileError`.
     """
     try:
-        target = Path(os.path.realpath(path))
+        target = real_path(path)
+        mode = _mode_of_file(target)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
         scratch = scratch_for(target)
         descriptor = os.open(scratch, _FLAGS, 0o600 if private else 0o666)
@@ -39,8 +41,8 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(descriptor)
-            if not private:
-                _keep_mode(target, scratch)
+            if mode is not None and not private:
+                scratch.chmod(mode)
             scratch.replace(target)
         except BaseException:
             scratch.unlink(missing_ok=True)
@@ -51,13 +53,15 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         raise StateFileError(path, reason, doing="written") from None
 
 
-def _keep_mode(target: Path, scratch: Path) -> None:
+def _mode_of_file(target: Path) -> int | None:
+    """Permissions of the file there, None where there is none. What is no file is never replaced: it may be a device."""
     try:
-        status = target.stat()
+        mode = target.stat().st_mode
     except FileNotFoundError:
-        return
-    if stat.S_ISREG(status.st_mode):
-        scratch.chmod(stat.S_IMODE(status.st_mode))
+        return None
+    if not stat.S_ISREG(mode):
+        raise StateFileError(target, "it is no regular file", doing="written")
+    return stat.S_IMODE(mode)
 
 
 def publish(scratch: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, is_loopback, shown
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
 from parlant_local.errors import (
     AccessError,
     HubError,
@@ -31,6 +31,7 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
+from parlant_local.retry_after import retry_after
 from parlant_local.storage import write_whole
 
 __all__ = ["plan"]
@@ -181,7 +182,7 @@ class _Registry:
             return Busy(
                 f"The registry {self._reference.host} answered {response.status}.",
                 status=response.status,
-                retry_after=parse_retry_after(response.headers),
+                retry_after=retry_after(response.headers),
                 hint="It is busy: try again later.",
             )
         return self.explain(response)

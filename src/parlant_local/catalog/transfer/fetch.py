@@ -18,7 +18,7 @@ from parlant_local.catalog.transfer.journal import Identity, Journal, bytes_done
 from parlant_local.catalog.transfer.location import Location
 from parlant_local.catalog.transfer.meter import FileMeter, Meter
 from parlant_local.catalog.transfer.rate import RateLimit
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
 from parlant_local.catalog.transfer.segments import Segment, content_start, content_total, split, write_all
 from parlant_local.catalog.transfer.task import FileTask
 from parlant_local.errors import (
@@ -29,6 +29,7 @@ from parlant_local.errors import (
     VerificationError,
 )
 from parlant_local.gguf_info import git_blob_sha1, read_file_header, sha256_file
+from parlant_local.retry_after import retry_after
 from parlant_local.settings import DownloadSettings
 from parlant_local.storage import locked, publish
 
@@ -217,7 +218,7 @@ class FileFetch:
                 raise Busy(
                     f"{shown(response.url)} answered {response.status}.",
                     status=response.status,
-                    retry_after=parse_retry_after(response.headers),
+                    retry_after=retry_after(response.headers),
                     hint="The server is busy; what was fetched is kept: pull again later.",
                 )
             if response.status in (400, 401, 403, 404, 410) and self._location.forget(response.url):
