@@ -276,3 +276,10 @@ def test_a_damaged_record_is_looked_at_again_when_it_was_repaired(tmp_path: Path
     (tmp_path / "copy.json").write_text(json.dumps(ENTRY))
     assert list(index.read()) == [RECORD.id]
     assert "local/llama/one" in index.unreadable["copy.json"]
+
+
+def test_what_a_file_says_of_itself_is_cut_to_a_line(tmp_path: Path) -> None:
+    index = ModelIndex(tmp_path)
+    index.write(RECORD.having(license="MIT\nand so on", architecture="ll\x1bama", quantization="x" * 9000))
+    read = index.read()[RECORD.id]
+    assert (read.license, read.architecture, len(read.quantization or "")) == ("MIT", "ll ama", 200)

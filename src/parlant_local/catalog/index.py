@@ -108,8 +108,7 @@ class ModelIndex:
 
     def write(self, model: LocalModel) -> None:
         try:
-            data = model.as_dict()
-            LocalModel.from_dict(data)
+            data = LocalModel.from_dict(model.as_dict()).as_dict()
         except ValueError as error:
             raise CatalogError(f"The model {model.id!a} can't be catalogued: {error}.") from None
         path = self.folder / _file_name(model.id)

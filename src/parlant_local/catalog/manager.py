@@ -226,7 +226,7 @@ class LocalModelManager:
         try:
             return await self._downloads.fetch(reference, family, progress)
         except NoGGUFError as error:
-            self._note_not_runnable(error, family)
+            await asyncio.to_thread(self._note_not_runnable, error, family)
             raise
 
     def _adopt(self, reference: Reference, family: ModelType | None) -> LocalModel | None:
@@ -261,7 +261,7 @@ class LocalModelManager:
             raise ReferenceError_(f"{reference} is no Ollama reference.", hint="Example: llama3.2:3b.")
         check_online(self._offline, f"Pulling {reference.short} through Ollama")
         model = await pull_into_daemon(reference, self.settings, progress or (lambda _: None))
-        self._index.write(model)
+        await asyncio.to_thread(self._index.write, model)
         return model
 
     def _note_not_runnable(self, error: NoGGUFError, family: ModelType | None) -> None:
@@ -292,10 +292,10 @@ class LocalModelManager:
 
             if await is_reachable(self.settings):
                 in_daemon = await daemon_models(self.settings)
-                known = self._index.read()
+                known = await asyncio.to_thread(self._index.read)
                 for model in in_daemon:
                     if register and model.id not in known:
-                        self._index.write(model)
+                        await asyncio.to_thread(self._index.write, model)
                 found += [model for model in in_daemon if model.id not in known]
         return found
 

@@ -18,6 +18,7 @@ __all__ = ["LocalModel", "ModelFile", "ModelSource", "ModelState", "ModelType"]
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_MOST_SHOWN = 200
 
 # What a record may say; annotations of the fields below, checked when one is read and before one is written.
 
@@ -28,6 +29,10 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _first_line(text: str) -> str:
+    return _CONTROL.sub(" ", text.strip().partition("\n")[0])[:_MOST_SHOWN]
+
+
 def _possible_path(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("no path has a NUL in it")
@@ -36,6 +41,8 @@ def _possible_path(path: Path) -> Path:
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Line = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
+Shown = Annotated[str, AfterValidator(_first_line)]
+"""What a file says of itself, and people read: cut to a line."""
 Place = Annotated[Path, AfterValidator(_possible_path)]
 
 
@@ -102,24 +109,24 @@ class LocalModel:
     """In order; several for a split model."""
     references: tuple[Line, ...] = ()
     """Canonical references that led to it; each resolves to it again, offline too."""
-    revision: Line | None = None
+    revision: Shown | None = None
     """Commit of the repository, or digest of the manifest."""
-    quantization: Line | None = None
-    architecture: Line | None = None
+    quantization: Shown | None = None
+    architecture: Shown | None = None
     parameters: Count | None = None
     active_parameters: Count | None = None
     """Parameters that one token passes through (fewer than ``parameters`` in a mixture of experts)."""
     context_length: Count | None = None
     """Tokens, as trained."""
     embedding_length: Count | None = None
-    pooling: Line | None = None
+    pooling: Shown | None = None
     has_chat_template: bool = False
     template: str | None = None
     """Ollama's own template (Go syntax), where the model came with one; llama.cpp uses the GGUF's."""
     system: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that came with an Ollama model (stop, temperature …)."""
-    license: Line | None = None
+    license: Shown | None = None
     owned: bool = False
     """Whether deleting the model may delete its files: true for what this catalogue downloaded or copied."""
     reason: str = ""
