@@ -112,10 +112,10 @@ def test_only_what_dead_writers_left_is_swept(tmp_path: Path) -> None:
     foreign = tmp_path / ".state.00000000-999999999-00000000.tmp"  # of a container, where processes have other numbers
     for path in (dead, below, foreign, *others):
         path.touch()
-    with whole_file(tmp_path / "living") as file:
+    with whole_file(tmp_path / "living") as file:  # who writes sweeps
         file.write(b"x")
-        assert sweep(tmp_path) == 1
-    assert not dead.exists()
+        assert not dead.exists()
+        assert sweep(tmp_path) == 0
     assert below.exists()
     assert sweep(tmp_path, below=True) == 1
     assert all(path.exists() for path in (foreign, *others, tmp_path / "living"))

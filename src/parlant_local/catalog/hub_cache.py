@@ -72,7 +72,6 @@ class HubRepository:
         if revision == commit:
             return
         path = inside(self.cache, self.folder / "refs" / check_relative(revision, "revision"))
-        sweep(path.parent)
         write_whole(path, commit)
 
     def mark(self) -> None:

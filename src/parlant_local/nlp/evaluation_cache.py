@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from parlant_local.errors import StateFileError
 from parlant_local.paths import is_file
-from parlant_local.storage import read_as, read_json, set_aside, sweep, write_whole
+from parlant_local.storage import read_as, read_json, set_aside, write_whole
 
 __all__ = ["check_evaluation_cache", "parlant_home"]
 
@@ -81,7 +81,6 @@ def _read(marker: Path) -> list[str]:
 def _write(marker: Path, models: list[str]) -> None:
     # A home that can't be written is the host's problem to report; a missing marker only costs a warning later.
     with contextlib.suppress(StateFileError):
-        sweep(marker.parent)
         write_whole(marker, json.dumps({"models": models}))
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from parlant_local.errors import StateFileError
 from parlant_local.paths import real_path
-from parlant_local.storage.sweeping import scratch_for
+from parlant_local.storage.sweeping import scratch_for, sweep
 
 __all__ = ["publish", "sync_folder", "whole_file", "write_whole"]
 
@@ -34,6 +34,7 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
         target = real_path(path)
         mode = _mode_of_file(target)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
+        sweep(target.parent)  # what was killed here before
         scratch = scratch_for(target)
         descriptor = os.open(scratch, _FLAGS, 0o600 if private else 0o666)
         try:

@@ -26,7 +26,7 @@ from pydantic import Field, TypeAdapter
 
 from parlant_local.errors import StateFileError
 from parlant_local.observability import Logger
-from parlant_local.storage import locked, read_json, sweep, validated, write_whole
+from parlant_local.storage import locked, read_json, validated, write_whole
 
 __all__ = ["Ledger", "Spent"]
 
@@ -161,7 +161,6 @@ class Ledger:
                 )
 
     def _write(self, path: Path) -> None:
-        sweep(path.parent)
         self._read(path)
         with self._mutex:
             tokens, calls = self._waiting.copy(), self._waiting_calls

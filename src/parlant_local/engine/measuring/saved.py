@@ -16,7 +16,7 @@ from parlant_local.gguf_info import GGUFHeader
 from parlant_local.observability import Logger
 from parlant_local.paths import is_dir
 from parlant_local.settings import EngineSettings
-from parlant_local.storage import read_as, sweep, validated, write_whole
+from parlant_local.storage import read_as, validated, write_whole
 
 __all__ = ["forget_settings", "save_settings", "saved_file", "saved_folder", "that_fits", "with_saved"]
 
@@ -48,7 +48,6 @@ def saved_file(folder: Path, model: Path) -> Path:
 
 def save_settings(file: Path, settings: Mapping[str, Any], details: Mapping[str, Any]) -> None:
     """Writes ``settings`` (keys of :class:`EngineSettings`) with ``details`` for people to read."""
-    sweep(file.parent)
     write_whole(file, json.dumps({"settings": dict(settings), **details}, indent=2) + "\n")
 
 
