@@ -103,7 +103,8 @@ def validated(kind: TypeAdapter[T], value: Any) -> T:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"])[:80]
-        raise ValueError(f"{where or 'it'}: {problem['msg']}") from None
+        shown = where if where.isprintable() else ascii(where)
+        raise ValueError(f"{shown or 'it'}: {problem['msg']}") from None
 
 
 def parse_json(text: str | bytes) -> Any:
