@@ -33,6 +33,7 @@ The tree (catch at the level you can act on)::
     │   ├── EngineClosedError           used after close, or its loading was given up
     │   │   └── EngineFailedError       a native failure ended it; the next request loads it anew
     │   └── TextTooLongError            an input text exceeds what the embedding model takes
+    ├── StateFileError                  a file of ours that can't be read or written
     ├── OutputError                     a model answered, but not usably
     │   ├── TruncatedOutputError        cut by the token limit before it was whole
     │   └── InvalidOutputError          does not validate against its schema
@@ -53,6 +54,7 @@ Messages say what happened and to what; ``hint`` says what to do next.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "SchemaError",
     "SettingsError",
     "StallError",
+    "StateFileError",
     "StreamInterruptedError",
     "SwitchingError",
     "TargetDownError",
@@ -133,6 +136,16 @@ class CloudNotAllowedError(ConfigurationError):
 
 class EmbeddingIdentityError(ConfigurationError):
     """Another embedding model than the pinned one: vectors of two models don't mix."""
+
+
+class StateFileError(ParlantLocalError):
+    """A file that holds state can't be read, written or locked. ``reason`` is what is wrong with it."""
+
+    def __init__(self, path: os.PathLike[str] | str, reason: str, *, doing: str = "read", hint: str = "") -> None:
+        self.path = os.fspath(path)
+        shown = self.path if self.path.isprintable() else self.path.encode("unicode_escape").decode()
+        super().__init__(f"{shown} can't be {doing}: {reason}.", hint=hint)
+        self.reason = reason
 
 
 class CatalogError(ParlantLocalError):

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from time import time
 
 from parlant_local.errors import (
     AuthenticationError,
@@ -24,6 +22,7 @@ from parlant_local.errors import (
     TransientError,
 )
 from parlant_local.observability import redact
+from parlant_local.retry_after import retry_after
 
 __all__ = ["from_status", "from_transport", "retry_after"]
 
@@ -107,21 +106,6 @@ def from_transport(target: str, error: BaseException, *, address: str = "") -> B
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) or "ValidationError" in names:
         return TransientError(f"{where} answered with something that is not its API.")
     return None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date), if there."""
-    lowered = {name.lower(): value for name, value in headers.items()}
-    try:
-        if (milliseconds := lowered.get("retry-after-ms")) is not None:
-            return max(0.0, float(milliseconds) / 1000)
-        if (value := lowered.get("retry-after")) is None:
-            return None
-        if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except ValueError:
-        return None
 
 
 _SHORTER = "Shorten the prompt, or use a model with a larger context."

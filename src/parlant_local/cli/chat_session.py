@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,16 +16,19 @@ import click
 
 from parlant_local.cli.chat_input import Input
 from parlant_local.cli.options import whisper
-from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError
+from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError, StateFileError
 from parlant_local.messages import Message, Timings, Usage, as_messages
 from parlant_local.observability import redact
 from parlant_local.paths import user_path
+from parlant_local.storage import read_json, write_whole
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp import LlamaCppBackend
     from parlant_local.settings import Settings
 
 __all__ = ["ChatSession", "Manner"]
+
+_MAX_CONVERSATION = 64 << 20  # bytes of a file that /load takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,21 +248,20 @@ class ChatSession:
     def _save(self, rest: str) -> None:
         path = _file(rest, "/save")
         data = json.dumps([message.to_openai() for message in self._messages], ensure_ascii=False, indent=2)
-        part = path.with_name(path.name + ".part")
         try:
-            part.write_text(data + "\n", "utf-8")
-            os.replace(part, path)  # noqa: PTH105  # what was there stays until the new one is whole
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise BadRequestError(f"{path} can't be written: {error.strerror}.") from None
+            write_whole(path, data + "\n")
+        except StateFileError as error:
+            raise BadRequestError(str(error)) from None
         whisper(f"{len(self._turns)} messages saved to {path}.")
 
     def _load(self, rest: str) -> None:
         path = _file(rest, "/load")
         try:
-            messages = as_messages(json.loads(path.read_text("utf-8")))
-        except OSError as error:
-            raise BadRequestError(f"{path} can't be read: {error.strerror}.") from None
+            messages = as_messages(read_json(path, _MAX_CONVERSATION))
+        except FileNotFoundError:
+            raise BadRequestError(f"There is no file {path}.") from None
+        except StateFileError as error:
+            raise BadRequestError(f"{path} holds no conversation: {error.reason}.") from None
         except (ValueError, TypeError) as error:
             raise BadRequestError(f"{path} holds no conversation: {error}.") from None
         turns = list(messages)

@@ -279,7 +279,11 @@ def verify(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
     async def work() -> list[dict[str, Any]]:
         await manager.initialize()
         named = [manager.find(model) for model in models]
-        every = [record for record in manager.list_models(states=("available", "broken")) if record.files]
+        every = [
+            record
+            for record in manager.list_models(states=("available", "broken"))
+            if record.files or record.state == "broken"
+        ]
         results = []
         for record in named or every:
             result: dict[str, Any] = {"id": record.id, "ok": True, "reason": ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -149,8 +150,10 @@ class LocalNLPService(NLPService):
                 f"{info.id} shows that everything works; its words in a long agent prompt make no sense. "
                 "`parlant-local recommend` names models for this machine."
             )
-        if (home := parlant_home()) is not None and (warning := check_evaluation_cache(home, info.id)):
-            self.logger.warning(warning)
+        if (home := parlant_home()) is not None:
+            warning = await asyncio.to_thread(check_evaluation_cache, home, info.id)  # a cache may have many megabytes
+            if warning:
+                self.logger.warning(warning)
 
     async def _make_embedder(self) -> None:
         embedding = self._core.settings.embedding

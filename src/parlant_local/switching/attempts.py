@@ -174,7 +174,7 @@ class Attempts:
         started = self._clock()
         try:
             if target.remote:
-                reservation = self._budget.reserve(facts.prompt_tokens + facts.answer_tokens)
+                reservation = await self._budget.reserve(facts.prompt_tokens + facts.answer_tokens)
                 chain.remote_begins()
             with self._pool.lease(target) as backend:
                 limit = partial(self._time_for, target, chain, facts, began)

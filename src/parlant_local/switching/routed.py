@@ -9,7 +9,6 @@ from typing import Any, Self, TypeVar, Unpack
 
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.errors import (
-    BudgetExceededError,
     ConfigurationError,
     EmbeddingIdentityError,
     InsufficientMemoryError,
@@ -224,6 +223,8 @@ class RoutedBackend:
 
     async def close(self) -> None:
         await self._pool.close()
+        if self._budget.unwritten:
+            await asyncio.to_thread(self._budget.flush)
 
     def let_go(self) -> None:
         """For an owner that is gone; see :func:`~parlant_local.backends.letting_go.let_go`."""
@@ -250,10 +251,9 @@ class RoutedBackend:
         remote = {name for name, target in self._targets.items() if target.remote}
         calls = sum(stats.total.calls for name, stats in self._attempts.stats.items() if name in remote)
         told: dict[str, Any] = {"allow_cloud": self.gate.allow_cloud, "calls": calls, "reserved": self._budget.reserved}
-        try:
-            spent = self._budget.spent()
-        except BudgetExceededError as error:
-            return told | {"error": str(error)}
+        spent = self._budget.known()
+        if trouble := self._budget.trouble:
+            return told | {"error": trouble}
         return told | {"tokens_today": spent.today, "tokens_total": spent.total}
 
     def _report(self, target: Target) -> TargetReport:

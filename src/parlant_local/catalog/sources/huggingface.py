@@ -20,7 +20,7 @@ from parlant_local.catalog.sources.hub_errors import explain_hub_status
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse, is_loopback
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
 from parlant_local.errors import (
     AccessError,
     CatalogError,
@@ -31,6 +31,7 @@ from parlant_local.errors import (
     TransferError,
 )
 from parlant_local.gguf_info import available_memory
+from parlant_local.retry_after import retry_after
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -285,7 +286,7 @@ class _Hub:
             return Busy(
                 f"The hub at {self.endpoint} answered {response.status_code}.",
                 status=response.status_code,
-                retry_after=parse_retry_after(response.headers),
+                retry_after=retry_after(response.headers),
                 hint="It is busy: try again later. A token (HF_TOKEN) raises rate limits.",
             )
         return explain_hub_status(
