@@ -14,7 +14,7 @@ from parlant_local.errors import InvalidModelError
 __all__ = ["MAX_TEXT_LAYER", "Layer", "OllamaManifest", "parse_manifest", "read_extras", "store_manifests"]
 
 _PREFIX = "application/vnd.ollama.image."
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
 _MAX_LAYERS = 64
 MAX_TEXT_LAYER = 4 << 20
 _MAX_MANIFEST = 1 << 20

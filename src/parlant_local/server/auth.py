@@ -6,16 +6,16 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from parlant_local.errors import SettingsError
+from parlant_local.loopback import is_loopback
 from parlant_local.paths import user_path
 from parlant_local.settings import AuthSettings, ServerSettings, Settings
 from parlant_local.settings.loading import ENV_PREFIX
 
-__all__ = ["Keyring", "check_binding", "check_key_origin", "is_loopback", "presented_key"]
+__all__ = ["Keyring", "check_binding", "check_key_origin", "presented_key"]
 
 _MIN_LENGTH = 16
 
@@ -90,16 +90,6 @@ def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:
         except (binascii.Error, UnicodeDecodeError):
             return None
     return None
-
-
-def is_loopback(host: str) -> bool:
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def check_binding(server: ServerSettings, keys: Keyring) -> None:

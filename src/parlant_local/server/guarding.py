@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from parlant_local.server.auth import is_loopback, presented_key
+from parlant_local.loopback import is_loopback
+from parlant_local.server.auth import presented_key
 from parlant_local.server.draining import SHUTTING_DOWN
 from parlant_local.server.logs import request_id
 from parlant_local.server.problems import Problem, Refused, problem_of

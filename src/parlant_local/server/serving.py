@@ -16,9 +16,9 @@ from fastapi import FastAPI
 
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import SettingsError
+from parlant_local.loopback import is_loopback
 from parlant_local.observability import NullLogger
 from parlant_local.server.app import create_app
-from parlant_local.server.auth import is_loopback
 from parlant_local.server.context import Context
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.models import Models

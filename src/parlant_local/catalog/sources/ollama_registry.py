@@ -21,7 +21,7 @@ from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
-from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, is_loopback, shown
+from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
 from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
 from parlant_local.errors import (
     AccessError,
@@ -32,6 +32,7 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
+from parlant_local.loopback import is_loopback
 
 __all__ = ["plan"]
 
