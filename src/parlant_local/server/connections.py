@@ -123,20 +123,20 @@ class Connection(H11Protocol):
         """Since when it has been open without a request; ``None`` while there is one."""
         return self._since if self._phase in (_Phase.HEAD, _Phase.IDLE) else None
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: float, write_seconds: float) -> None:
         """Ends it where its client takes too long."""
         limits = self.crowd.limits
         if self.transport.is_closing():
             self._enter(_Phase.CLOSING)  # what was written is still to be read
         spent = now - self._since
-        if self._stalled is not None and now - self._stalled > limits.write_seconds:
+        if self._stalled is not None and now - self._stalled > write_seconds:
             self.transport.abort()
         elif self._phase is _Phase.HEAD and spent > limits.header_seconds:
             self._time_out(f"The head of a request may take {limits.header_seconds:g} s (server.header_seconds).")
         elif self._phase is _Phase.BODY and spent > limits.body_seconds:
             self._time_out(f"The body of a request may take {limits.body_seconds:g} s (server.body_seconds).")
         elif (self._phase is _Phase.LINGER and spent > _LINGER_SECONDS) or (
-            self._phase is _Phase.CLOSING and spent > limits.write_seconds
+            self._phase is _Phase.CLOSING and spent > write_seconds
         ):
             self.transport.abort()
 

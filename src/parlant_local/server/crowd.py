@@ -45,11 +45,12 @@ class Crowd:
     def leave(self, connection: Connection) -> None:
         self._here.discard(connection)
 
-    def sweep(self) -> None:
-        """Ends what takes too long, and makes room where it gets narrow."""
+    def sweep(self, *, patient: bool = True) -> None:
+        """Ends what takes too long, and makes room where it gets narrow. Without patience who does not read
+        is not waited for."""
         now = time.monotonic()
         for connection in tuple(self._here):
-            connection.expire(now)
+            connection.expire(now, self.limits.write_seconds if patient else min(1.0, self.limits.write_seconds))
         surplus = len(self._here) - int(self._most * _CROWDED)
         if surplus > 0:
             idle = [(since, one) for one in self._here if (since := one.waiting_since) is not None]

@@ -148,7 +148,8 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 5 == 0:
-            self._crowd.sweep()
+            context = getattr(self._app.state, "context", None)
+            self._crowd.sweep(patient=not (isinstance(context, Context) and context.drain.expired.is_set()))
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
