@@ -63,10 +63,11 @@ class Quota:
         if ticket.fetched > ticket.promised:
             self._check_day()
 
-    @staticmethod
-    def settle(ticket: Ticket) -> None:
+    def settle(self, ticket: Ticket) -> None:
         """What did not come is not counted."""
         ticket.promised = 0
+        if not ticket.fetched and ticket in self._tickets:
+            self._tickets.remove(ticket)
 
     def _check_model(self, size: int) -> None:
         most = self._limits.download_gb
