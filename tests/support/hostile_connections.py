@@ -64,6 +64,8 @@ def _told(sock: socket.socket, most: int = 4_000_000) -> str:
     sock.settimeout(30)
     try:
         while len(found) < most:
+            if found.startswith(b"HTTP/1.1 100"):  # what it is asked to go on with; the answer follows
+                del found[: found.find(b"\r\n\r\n") + 4]
             if found.startswith(b"HTTP/1.1 ") and _whole(bytes(found)):
                 break
             piece = sock.recv(65536)
@@ -82,6 +84,8 @@ def _whole(answer: bytes) -> bool:
     head, end, body = answer.partition(b"\r\n\r\n")
     if not end:
         return False
+    if b"text/event-stream" in head:
+        return True  # the others may never end
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return len(body) >= int(line[15:])

@@ -34,7 +34,7 @@ __all__ = ["serve"]
 # asyncio accepts as many at a time, and where descriptors are short tries each of them in vain.
 _BACKLOG = 256
 _GRACE_SECONDS = 2.0  # to tell clients, and to let go of models, once the time is up
-_HURRY_SECONDS = 1.0  # the same after a second signal
+_HURRY_SECONDS = 1.5  # the same after a second signal
 _TELL_AGAIN_SECONDS = 30.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _HINTS: Mapping[int | None, str] = {
