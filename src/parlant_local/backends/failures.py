@@ -113,7 +113,8 @@ _SHORTER = "Shorten the prompt, or use a model with a larger context."
 
 def _overflow(target: str, text: str, n_ctx: int | None) -> ContextOverflowError:
     # "maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens": the two largest figures.
-    figures = sorted({int(found.replace(",", "")) for found in _NUMBERS.findall(text)} - {400}, reverse=True)
+    found = (number.replace(",", "") for number in _NUMBERS.findall(text) if len(number) < 16)
+    figures = sorted({int(number) for number in found} - {400}, reverse=True)
     plausible = [figure for figure in figures if 16 <= figure <= 100_000_000]
     needed, available = 0, n_ctx or 0
     if len(plausible) >= 2:

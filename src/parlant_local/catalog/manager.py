@@ -9,7 +9,7 @@ from typing import Literal
 
 from parlant_local.catalog.describe import describe, file_record, matches_disk
 from parlant_local.catalog.discovery import Found, find_in_hub_cache, find_in_ollama_stores, ollama_stores, verified
-from parlant_local.catalog.downloads import Downloads, Progress
+from parlant_local.catalog.downloads import Accept, Downloads, Progress
 from parlant_local.catalog.families import type_by_name
 from parlant_local.catalog.hub_cache import environment_cache
 from parlant_local.catalog.index import ModelIndex
@@ -198,12 +198,14 @@ class LocalModelManager:
         *,
         progress: Progress | None = None,
         via: Literal["registry", "daemon"] = "registry",
+        accept: Accept | None = None,
     ) -> LocalModel:
         """Fetch what a reference names, verify it and catalogue it; what is here already costs no network.
 
         ``model_type`` None: read from the GGUF header. ``source`` None: told by the name. ``via="daemon"`` has an Ollama
         daemon pull instead. ``progress`` is called on the event loop, a few times a second. Callers that ask for the same
-        model share one download. Cancelling leaves it resumable.
+        model share one download. Cancelling leaves it resumable. ``accept`` is told, in a thread and before the first byte
+        is fetched, how large the model is and how much of it is missing; it refuses by raising.
 
         Raises :class:`ReferenceError_`, :class:`OfflineError`, :class:`ModelNotFoundError`, :class:`InvalidModelError`
         and the kinds of :class:`DownloadError`.
@@ -224,7 +226,7 @@ class LocalModelManager:
             return adopted
         check_online(self._offline, f"Fetching {reference}")
         try:
-            return await self._downloads.fetch(reference, family, progress)
+            return await self._downloads.fetch(reference, family, progress, accept)
         except NoGGUFError as error:
             await asyncio.to_thread(self._note_not_runnable, error, family)
             raise

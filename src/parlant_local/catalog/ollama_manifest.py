@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _PREFIX = "application/vnd.ollama.image."
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
 _MAX_LAYERS = 64
 MAX_TEXT_LAYER = 4 << 20
 MAX_MANIFEST = 1 << 20

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parlant_local.cli.options import (
-    chat_format,
-    emit_json,
-    make_settings,
-    model_argument,
-    model_options,
-    run,
-)
+from parlant_local.cli.options import chat_format, make_settings, model_argument, model_options, run
+from parlant_local.cli.printing import emit_json, say
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -99,7 +93,7 @@ def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet:
 
     def tell(trial: Trial) -> None:
         ran = f"{trial.ratio:.2f} of the best so far" if trial.ratio is not None else f"did not run ({trial.reason})"
-        click.echo(f"{_listed(trial.settings):<60} {ran}", err=quiet)
+        say(f"{_listed(trial.settings):<60} {ran}", err=quiet)
 
     tuning = run(tune(path, settings.engine, runs=max(runs, 5), vetting=vetting, progress=tell))
     file = saved_file(saved_folder(settings.home), path)
@@ -109,7 +103,7 @@ def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet:
         "trials": [dataclasses.asdict(trial) for trial in tuning.trials],
     }
     save_settings(file, tuning.settings, details)
-    click.echo(f"Saved {_listed(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
+    say(f"Saved {_listed(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
     return {"settings": dict(tuning.settings), "file": str(file), "trials": details["trials"]}
 
 
@@ -120,7 +114,7 @@ def _forget(path: Path, settings: Settings, *, as_json: bool) -> None:
     if as_json:
         emit_json({"file": path.name, "forgotten": gone})
     else:
-        click.echo(f"Forgot {', '.join(gone)}." if gone else f"Nothing was saved for {path.name}.")
+        say(f"Forgot {', '.join(gone)}." if gone else f"Nothing was saved for {path.name}.")
 
 
 def _listed(settings: Any) -> str:
@@ -176,8 +170,8 @@ def _measure(
 
 
 def _table(rows: list[Measurement], report: dict[str, Any]) -> None:
-    click.echo(f"{report['file']}: {_listed(report['settings'])}")
-    click.echo(f"{'':<8} {'size':>12} {'tokens/s':>10}")
+    say(f"{report['file']}: {_listed(report['settings'])}")
+    say(f"{'':<8} {'size':>12} {'tokens/s':>10}")
     for row in rows:
         unit = "tokens" if row.kind == "prefill" else "at once"
-        click.echo(f"{row.kind:<8} {row.size:>4} {unit:<7} {row.tokens_per_second:>10.1f}")
+        say(f"{row.kind:<8} {row.size:>4} {unit:<7} {row.tokens_per_second:>10.1f}")

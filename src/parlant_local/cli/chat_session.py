@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.chat_input import Input
-from parlant_local.cli.options import whisper
+from parlant_local.cli.printing import say, show_text, whisper
 from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError, StateFileError
 from parlant_local.messages import Message, Timings, Usage, as_messages
 from parlant_local.observability import redact
@@ -123,7 +123,7 @@ class ChatSession:
                     else:
                         self._turn(text)
                 except ParlantLocalError as error:
-                    click.echo(f"error: {redact(str(error))}", err=True)
+                    say(f"error: {redact(str(error))}", err=True)
                 except KeyboardInterrupt:  # between two steps, where nothing was under way to be stopped
                     self._drop_unanswered()
                     whisper("\n(stopped)")
@@ -179,7 +179,7 @@ class ChatSession:
                 if answer.reasoning and not answer.content:
                     click.echo("\n")
                 answer.content.append(chunk.delta.content)
-                click.echo(chunk.delta.content, nl=False)
+                show_text(chunk.delta.content, nl=False)
             sys.stdout.flush()
             if chunk.finish_reason is not None:
                 answer.finish_reason = chunk.finish_reason
@@ -221,13 +221,13 @@ class ChatSession:
             self._system = rest
             whisper("System message set.")
         else:
-            click.echo(self._system or "(none)")
+            show_text(self._system or "(none)")
 
     def _set_model(self, rest: str) -> None:
         assert self._backend is not None
         if not rest:
             info = self._backend.model_info()
-            click.echo(f"{info.id}: {info.architecture}, {info.quantization}, context of {info.n_ctx} tokens")
+            say(f"{info.id}: {info.architecture}, {info.quantization}, context of {info.n_ctx} tokens")
             return
         # Loaded before the other is closed: a name that is wrong must not end the conversation.
         other = self._make_backend(rest, None)

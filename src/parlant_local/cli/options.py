@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from parlant_local.settings import Settings
 
 __all__ = [
-    "emit_json",
     "make_backend",
     "make_settings",
     "model_argument",
@@ -31,7 +28,6 @@ __all__ = [
     "run",
     "sampling_options",
     "sampling_values",
-    "whisper",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -141,15 +137,6 @@ def make_backend(model: str | None, arguments: dict[str, Any]) -> LlamaCppBacken
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
-
-
-def emit_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
-
-
-def whisper(text: str, *, nl: bool = True, err: bool = False) -> None:
-    """Prints what is not the answer itself, dimmed in a terminal that has colours."""
-    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, dim=True), nl=nl, err=err)
 
 
 def read_text(file: str) -> str:

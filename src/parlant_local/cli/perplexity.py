@@ -8,14 +8,8 @@ from typing import Any
 
 import click
 
-from parlant_local.cli.options import (
-    chat_format,
-    emit_json,
-    make_settings,
-    model_argument,
-    model_options,
-    read_text,
-)
+from parlant_local.cli.options import chat_format, make_settings, model_argument, model_options, read_text
+from parlant_local.cli.printing import emit_json, say
 
 __all__ = ["perplexity"]
 
@@ -61,7 +55,7 @@ def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
     if as_json:
         emit_json({"model": model, **dataclasses.asdict(result)})
     else:
-        click.echo(
+        say(
             f"perplexity {result.perplexity:.4f} ± {result.error:.4f} over {result.scored} of {result.tokens} tokens "
             f"({result.windows} window{'s' if result.windows > 1 else ''} of {result.n_ctx}), {result.seconds:.1f} s"
         )

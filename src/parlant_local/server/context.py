@@ -47,7 +47,7 @@ class Context:
         self.limiter = Limiter(settings.limits)
         self.machine = Machine()
         self.models = Models(settings, manager, logger)
-        self.downloads = Downloads(manager, self.events, logger, at_once=settings.limits.downloads)
+        self.downloads = Downloads(manager, self.events, logger, settings.limits)
         self.metrics = Metrics(self.engine_stats)
         self.preloading: set[str] = set()
         """Models without which the server is not ready yet."""
@@ -60,6 +60,7 @@ class Context:
         await self.manager.initialize()
         self.models.prepare()
         self._tell_if_only_shipped()
+        self._tell_of_keys()
         names = [name for name, served in self.settings.models.items() if served.preload]
         if self.settings.model is not None:
             names.append(self.settings.model)
@@ -76,6 +77,12 @@ class Context:
                 "Only the model that comes with parlant-local is here, a proof of life: `parlant-local recommend` names "
                 "real ones for this machine."
             )
+
+    def _tell_of_keys(self) -> None:
+        for path in self.keys.exposed:
+            self.logger.warning(f"Other users of this machine can read the key file {path}: chmod 600.")
+        if self.keys and not self.keys.administered:
+            self.logger.info("No key may administer models over HTTP; auth.admin_key_file names some.")
 
     async def _preload(self) -> None:
         """One after the other; a model that fails is told in the log and by ``/health``."""

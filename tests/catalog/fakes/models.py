@@ -20,7 +20,7 @@ def write_gguf(
     shard: tuple[int, int] | None = None,
     pooling: int | None = None,
     seed: int = 0,
-    extra: dict[str, int] | None = None,
+    extra: dict[str, int | str] | None = None,
     template: str | None = TEMPLATE,
 ) -> Path:
     """A model that reads well but says nothing: one tensor of ``payload`` random bytes. ``shard`` counts from 0."""
@@ -39,7 +39,7 @@ def write_gguf(
         if pooling is not None:
             writer.add_uint32(f"{architecture}.pooling_type", pooling)
         for key, value in (extra or {}).items():
-            writer.add_uint32(key, value)
+            (writer.add_string if isinstance(value, str) else writer.add_uint32)(key, value)
         if template:
             writer.add_chat_template(template)
         writer.add_tokenizer_model("gpt2")

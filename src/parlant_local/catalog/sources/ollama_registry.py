@@ -20,7 +20,7 @@ from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
-from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, is_loopback, shown
+from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
 from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
 from parlant_local.errors import (
     AccessError,
@@ -31,6 +31,7 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
+from parlant_local.loopback import is_loopback
 from parlant_local.retry_after import retry_after
 from parlant_local.storage import write_whole
 
