@@ -8,19 +8,22 @@ answers: no extra keys, every string, key, array, dictionary and number bounded,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
-from parlant_local.engine.constraint.keywords import OWN, Schema, vetted
+from parlant_local.engine.constraint.bounds import check_json, exceeded, shown
+from parlant_local.engine.constraint.budget import Budget
+from parlant_local.engine.constraint.choices import exclusive
+from parlant_local.engine.constraint.keywords import OWN, Schema
 from parlant_local.engine.constraint.merging import merged
 from parlant_local.engine.constraint.references import References
-from parlant_local.engine.constraint.values import admits, kinds_of
+from parlant_local.engine.constraint.syntax import Translated, translated
+from parlant_local.engine.constraint.values import admits, exact, identity
 from parlant_local.engine.requests import Limits
 from parlant_local.errors import SchemaError
+from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSettings
 
 __all__ = ["any_object", "close_schema"]
 
-_MAX_NODES = 20_000
 _MAX_KEY = 128  # characters of a dictionary's key
 _DECIMALS = 9  # llguidance counts multiples exactly up to here
 
@@ -39,11 +42,17 @@ class _Impossible(Exception):
         self.keyword = keyword
 
 
-def close_schema(schema: Mapping[str, Any] | bool, limits: Limits) -> Schema:
-    """A closed and bounded copy. Raises :class:`SchemaError` for what can't be resolved, is no schema, or never ends."""
+def close_schema(
+    schema: Mapping[str, Any] | bool, limits: Limits, bounds: ConstraintSettings = DEFAULT_BOUNDS
+) -> Schema:
+    """A closed and bounded copy.
+
+    Raises :class:`SchemaError` for what can't be resolved, is no schema, never ends, or exceeds ``bounds``.
+    """
     if not isinstance(schema, Mapping | bool):
         raise SchemaError(f"A JSON schema must be an object, not {type(schema).__name__}.")
-    return _Closer(schema, limits).close()
+    check_json(schema, bounds)
+    return _Closer(schema, limits, Budget(bounds)).close()
 
 
 def any_object(limits: Limits) -> Schema:
@@ -52,14 +61,14 @@ def any_object(limits: Limits) -> Schema:
 
 
 class _Closer:
-    def __init__(self, root: Mapping[str, Any] | bool, limits: Limits) -> None:
+    def __init__(self, root: Mapping[str, Any] | bool, limits: Limits, budget: Budget) -> None:
         self._root = root
         self._limits = limits
-        self._references = References(root if isinstance(root, Mapping) else {})
+        self._budget = budget
+        self._references = References(root if isinstance(root, Mapping) else {}, budget)
         self._definitions: dict[str, Schema] = {}
         self._names: dict[tuple[str, int], str] = {}
         self._impossible: dict[str, _Impossible] = {}
-        self._nodes = 0
 
     def close(self) -> Schema:
         try:
@@ -67,7 +76,12 @@ class _Closer:
         except _Impossible as impossible:
             raise SchemaError(f"No answer can satisfy the schema: {impossible}", keyword=impossible.keyword) from None
         except RecursionError:
-            raise SchemaError("The schema is nested too deeply.", keyword="$ref") from None
+            raise exceeded(
+                "The schema's references lead down more than {} levels",
+                "max_depth",
+                self._budget.bounds.max_depth,
+                keyword="$ref",
+            ) from None
         if self._definitions:
             closed = {**closed, "$defs": self._definitions}
         return closed
@@ -75,14 +89,12 @@ class _Closer:
     # -- one value ----------------------------------------------------------------------------------------------------
 
     def _value(self, schema: Mapping[str, Any] | bool, depth: int) -> Schema:
-        self._nodes += 1
-        if self._nodes > _MAX_NODES:
-            raise SchemaError(f"The schema has more than {_MAX_NODES} parts.", hint="Split it up.")
+        self._budget.part()
         if isinstance(schema, bool):
             if not schema:
                 raise _Impossible("false", "a part of it is false, which allows nothing.")
             return self._any(depth)
-        schema = vetted(schema)
+        schema = self._references.vetted(schema)
         if not schema:
             return self._any(depth)
         if "$ref" in schema:
@@ -117,10 +129,14 @@ class _Closer:
         """An enumeration, less what the keywords beside it forbid."""
         values = [schema["const"]] if "const" in schema else list(schema["enum"])
         if "const" in schema and "enum" in schema:
-            values = [value for value in values if value in schema["enum"]]
-        kept = [value for value in values if admits(schema, value)]
+            listed = {identity(value) for value in schema["enum"]}
+            values = [value for value in values if identity(value) in listed]
+        kept = [value for value in values if admits(schema, value, self._budget)]
+        keyword = "const" if "const" in schema else "enum"
+        longest = self._budget.bounds.max_text
+        if any(len(identity(value)) > longest for value in kept):
+            raise exceeded("A value of the schema has more than {} characters", "max_text", longest, keyword=keyword)
         if not kept:
-            keyword = "const" if "const" in schema else "enum"
             raise _Impossible(keyword, f"its {keyword} leaves no value.")
         return {"enum": kept}
 
@@ -135,6 +151,11 @@ class _Closer:
             extra = {}  # an object of which nothing is known: any keys, any values
         closed = {key: value for key, value in schema.items() if key != "propertyNames"}
         closed |= {"type": "object", "additionalProperties": False}
+        longest = self._budget.bounds.max_text
+        if any(len(name) > longest for name in (*properties, *required)):
+            raise exceeded(
+                "A name in the schema has more than {} characters", "max_text", longest, keyword="properties"
+            )
         fixed: dict[str, Schema] = {}
         for name, part in properties.items():
             try:
@@ -146,10 +167,12 @@ class _Closer:
         for name in required:
             if name not in properties:
                 if extra is False and not patterns:
-                    raise _Impossible("required", f"it requires {name!r}, which additionalProperties forbids.")
+                    raise _Impossible("required", f"it requires {shown(name)}, which additionalProperties forbids.")
                 fixed[name] = self._value(extra if isinstance(extra, Mapping) else True, depth - 1)
         if patterns:
-            closed["patternProperties"] = {key: self._value(part, depth - 1) for key, part in patterns.items()}
+            closed["patternProperties"] = {
+                self._pattern(key).pattern: self._value(part, depth - 1) for key, part in patterns.items()
+            }
         if isinstance(extra, Mapping):
             try:
                 self._open_keys(closed, fixed, schema.get("propertyNames", True), self._value(extra or True, depth - 1))
@@ -162,7 +185,7 @@ class _Closer:
         closed["required"] = [name for name in fixed if name in required]
         if closed["additionalProperties"] or "patternProperties" in closed:
             bound = max(len(fixed) + self._limits.max_properties, int(schema.get("minProperties", 0)))
-            closed["maxProperties"] = min(int(schema.get("maxProperties", bound)), bound)
+            closed["maxProperties"] = min(self._most(schema, "maxProperties", bound), bound)
         return closed
 
     def _open_keys(self, closed: Schema, fixed: dict[str, Schema], names: Any, value: Schema) -> None:
@@ -189,7 +212,7 @@ class _Closer:
         if first:
             closed["prefixItems"] = first
         items = schema.get("items", True)
-        most = int(schema.get("maxItems", max(self._limits.max_items, least, len(first))))
+        most = self._most(schema, "maxItems", max(self._limits.max_items, least, len(first)))
         if items is False:
             most = min(most, len(first))
             closed["items"] = False
@@ -213,13 +236,29 @@ class _Closer:
             del closed["format"]
         elif label.startswith("uuid"):  # Pydantic's uuid1 to uuid8
             closed["format"] = "uuid"
-        if "maxLength" not in schema:
-            most = _FORMAT_LENGTHS.get(label, self._limits.max_string)
-            closed["maxLength"] = max(int(schema.get("minLength", 0)), most)
+        if "pattern" in schema:
+            rule = self._pattern(schema["pattern"])
+            closed["pattern"] = rule.pattern
+            if rule.also:
+                closed["allOf"] = [{"type": "string", "pattern": pattern} for pattern in rule.also]
+        most = _FORMAT_LENGTHS.get(label, self._limits.max_string)
+        closed["maxLength"] = self._most(schema, "maxLength", max(schema.get("minLength", 0), most))
         return closed
+
+    def _pattern(self, pattern: str) -> Translated:
+        rule = translated(pattern, self._budget.bounds)
+        if rule.never:
+            raise SchemaError("The schema's pattern has a negative lookahead.", keyword="pattern")
+        return rule
+
+    def _most(self, schema: Schema, key: str, default: int) -> int:
+        """An upper bound; no answer gets beyond what a schema may ask for at least."""
+        return min(int(schema.get(key, default)), self._budget.bounds.max_count)
 
     def _number(self, schema: Schema) -> Schema:
         closed = dict(schema)
+        if "multipleOf" in schema:
+            self._budget.multiple(exact(schema["multipleOf"]).numerator)
         bound = 10**self._limits.max_digits - 1
         lows = [schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema]
         highs = [schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema]
@@ -242,7 +281,7 @@ class _Closer:
             merged({"allOf": [shared, branch]}, self._references) if shared and branch is not False else branch
             for branch in schema[key]
         ]
-        if key == "oneOf" and any(not self._disjoint(one, other) for one, other in combinations(branches, 2)):
+        if key == "oneOf" and not exclusive(branches, self._references):
             raise SchemaError(
                 "The schema's oneOf has branches that one answer may satisfy together.",
                 keyword="oneOf",
@@ -253,38 +292,19 @@ class _Closer:
     def _branches(self, branches: Sequence[Any], depth: int) -> Schema:
         possible: list[Schema] = []
         reason = _Impossible("anyOf", "none of its alternatives can be satisfied.")
+        known: set[str] = set()
         for branch in branches:
             try:
                 closed = self._value(branch, depth)
             except _Impossible as impossible:
                 reason = impossible
                 continue
-            if closed not in possible:
+            if (key := identity(closed)) not in known:
+                known.add(key)
                 possible.append(closed)
         if not possible:
             raise reason
         return possible[0] if len(possible) == 1 else {"anyOf": possible}
-
-    def _disjoint(self, one: Any, other: Any) -> bool:
-        """Whether no value can satisfy both, as far as types, listed values and tags of objects tell."""
-        if one is False or other is False:
-            return True
-        if one is True or other is True:
-            return False
-        one, other = (vetted(self._references.followed(schema)) for schema in (one, other))
-        values, others = _listed_values(one), _listed_values(other)
-        if values is not None and others is not None:
-            return not any(value in others for value in values)
-        kinds, other_kinds = _kinds(one), _kinds(other)
-        if kinds is not None and other_kinds is not None and not kinds & other_kinds:
-            return True
-        tags = set(one.get("required", ())) & set(other.get("required", ()))
-        return any(
-            name in one.get("properties", {})
-            and name in other.get("properties", {})
-            and self._disjoint(one["properties"][name], other["properties"][name])
-            for name in tags
-        )
 
     # -- anything, and references -------------------------------------------------------------------------------------
 
@@ -342,19 +362,3 @@ def _only(schema: Mapping[str, Any], kind: str) -> Schema:
     mine = OWN.get("number" if kind == "integer" else kind, frozenset())
     others = frozenset().union(*OWN.values()) - mine
     return {**{key: value for key, value in schema.items() if key not in others}, "type": kind}
-
-
-def _listed_values(schema: Mapping[str, Any]) -> list[Any] | None:
-    if "const" in schema:
-        return [schema["const"]]
-    return list(schema["enum"]) if "enum" in schema else None
-
-
-def _kinds(schema: Mapping[str, Any]) -> frozenset[str] | None:
-    """The types a value may have; None where the schema does not say."""
-    if (values := _listed_values(schema)) is not None:
-        return frozenset().union(*(kinds_of(value) for value in values))
-    if "type" not in schema:
-        return None
-    kinds = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
-    return frozenset(kinds) | ({"integer"} if "number" in kinds else frozenset())
