@@ -144,7 +144,7 @@ def test_finding_cycles_in_many_references_looks_at_each_once(count: int) -> Non
 
 def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10_000))
-    monkeypatch.setattr("parlant_local.engine.constraint.budget.time.thread_time", lambda: float(next(clock)))
+    monkeypatch.setattr("parlant_local.engine.constraint.reading.time.thread_time", lambda: float(next(clock)))
     schema = {"properties": {str(n): {"enum": [n]} for n in range(900)}}
     with pytest.raises(SchemaError, match=r"2 s \(engine\.constraints\.compile_seconds\)"):
         close_schema(schema, Limits(), ConstraintSettings(compile_seconds=2))

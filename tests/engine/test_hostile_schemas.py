@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
-from parlant_local.engine.constraint.closing import close_schema
+from parlant_local.engine.constraint.closing import closed_schema
 from parlant_local.engine.requests import Choices, Constraint, GenerationRequest, Grammar, JsonSchema, Regex
 from parlant_local.errors import SchemaError
 from tests.support.evidence import table, write_section
@@ -144,9 +144,9 @@ class _Gate:
                 self.calls += 1
                 self.entered.set()
                 assert self.open.wait(60)
-            return close_schema(schema, *rest)
+            return closed_schema(schema, *rest)
 
-        monkeypatch.setattr("parlant_local.engine.constraint.compiler.close_schema", slow)
+        monkeypatch.setattr("parlant_local.engine.constraint.compiler.closed_schema", slow)
 
 
 def test_a_slow_schema_keeps_no_other_waiting_and_is_compiled_once(dice: Dice, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from parlant_local.engine.constraint.impossible import Impossible
 from parlant_local.engine.constraint.keywords import Schema
 from parlant_local.engine.constraint.references import References
 from parlant_local.engine.constraint.values import identity, kinds_of
@@ -23,7 +24,10 @@ def exclusive(branches: Sequence[Any], references: References) -> bool:
         return True
     if True in possible:
         return False
-    seen = [references.vetted(references.followed(branch)) for branch in possible]
+    try:
+        seen = [references.read(references.followed(branch)) for branch in possible]
+    except Impossible:
+        return False
     if _tagged(seen, references):
         return True
     return len(seen) <= _PAIRS and all(
@@ -51,12 +55,15 @@ def _tagged(branches: list[Schema], references: References) -> bool:
 
 
 def _disjoint(one: Any, other: Any, references: References, depth: int) -> bool:
-    references.budget.step()
+    references.reading.step()
     if one is False or other is False:
         return True
     if one is True or other is True or depth == 0:
         return False
-    one, other = (references.vetted(references.followed(schema)) for schema in (one, other))
+    try:
+        one, other = (references.read(references.followed(schema)) for schema in (one, other))
+    except Impossible:
+        return True
     values, others = _listed(one, references), _listed(other, references)
     if values is not None and others is not None:
         return values.isdisjoint(others)

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from parlant_local.engine.constraint.bounds import check_json, exceeded
-from parlant_local.engine.constraint.closing import any_object, close_schema
+from parlant_local.engine.constraint.closing import ClosedSchema, closed_schema
 from parlant_local.engine.constraint.grammars import grammar_of
 from parlant_local.engine.constraint.kept import Kept
 from parlant_local.engine.constraint.keywords import OWN
@@ -50,6 +50,8 @@ class CompiledConstraint:
     """About what it takes at most to end an answer from anywhere within."""
     open_keys: bool = False
     """Whether it has dictionaries, whose keys could repeat."""
+    unbound: frozenset[str] = frozenset()
+    """Keywords of its schema that an answer may still break, and has to be checked for."""
 
 
 class ConstraintCompiler:
@@ -69,6 +71,7 @@ class ConstraintCompiler:
             compiled.pristine.deep_copy(),
             compiled.landing_tokens if compiled.json else None,
             open_keys=compiled.open_keys,
+            unbound=compiled.unbound,
         )
 
     def compile(self, constraint: Constraint) -> CompiledConstraint:
@@ -104,26 +107,27 @@ class ConstraintCompiler:
         try:
             match constraint:
                 case JsonSchema(schema, limits, spaced):
-                    return self._compile_json(close_schema(schema, limits, self._bounds), key, spaced=spaced)
+                    return self._compile_json(closed_schema(schema, limits, self._bounds), key, spaced=spaced)
                 case AnyJson(limits):
-                    return self._compile_json(any_object(limits), key)
+                    return self._compile_json(closed_schema({"type": "object"}, limits, self._bounds), key)
         except RecursionError:
             raise exceeded("The schema nests more than {} levels", "max_depth", self._bounds.max_depth) from None
         grammar = grammar_of(constraint, self._bounds)
         keyword = {"Regex": "pattern", "Choices": "choices"}.get(type(constraint).__name__, "grammar")
         return CompiledConstraint(self._matcher(grammar, key, keyword, _GRAMMAR_LIMITS), False, 0)
 
-    def _compile_json(self, closed: dict[str, Any], key: str, *, spaced: bool = False) -> CompiledConstraint:
+    def _compile_json(self, closed: ClosedSchema, key: str, *, spaced: bool = False) -> CompiledConstraint:
         from llguidance import LLMatcher
 
+        schema = closed.schema
         try:
-            text = json.dumps(closed, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
             grammar = LLMatcher.grammar_from_json_schema(text, overrides=_SPACED if spaced else _COMPACT)
         except (TypeError, ValueError) as error:
             raise SchemaError(f"The schema is not JSON: {error}.", keyword="enum") from None
         matcher = self._matcher(grammar, key, "", _JSON_LIMITS)
-        home = tokens_home(closed, lambda text: len(self._model.tokenize(text)))
-        return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, _has_open_keys(closed))
+        home = tokens_home(schema, lambda text: len(self._model.tokenize(text)))
+        return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, _has_open_keys(schema), closed.unbound)
 
     def _matcher(self, grammar: str, key: str, keyword: str, limits: Any) -> Any:
         from llguidance import LLMatcher, LLParserLimits

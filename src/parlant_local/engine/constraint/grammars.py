@@ -6,7 +6,7 @@ import json
 import re
 
 from parlant_local.engine.constraint.bounds import check_text, exceeded
-from parlant_local.engine.constraint.closing import close_schema
+from parlant_local.engine.constraint.closing import closed_schema
 from parlant_local.engine.constraint.syntax import translated
 from parlant_local.engine.requests import Choices, Grammar, Limits, Regex
 from parlant_local.errors import SchemaError
@@ -71,7 +71,11 @@ def _within_bounds(text: str, bounds: ConstraintSettings) -> str:
                 schema, place = json.JSONDecoder().raw_decode(text, _JSON.match(text, place).end())  # type: ignore[union-attr]  # matches always
             except (ValueError, RecursionError):
                 raise SchemaError("The grammar's %json is followed by no JSON.", keyword="grammar") from None
-            written.append(" " + json.dumps(close_schema(schema, Limits(), bounds), ensure_ascii=False))
+            closed = closed_schema(schema, Limits(), bounds)
+            if closed.unbound:  # nobody could check a part of an answer
+                keyword = min(closed.unbound)
+                raise SchemaError(f"The grammar's %json has {keyword!r}, which can't be bound.", keyword=keyword)
+            written.append(" " + json.dumps(closed.schema, ensure_ascii=False))
         elif literal[0] == "/" and literal[:2] != "//":
             translated(literal[1:-1].replace("\\/", "/"), bounds)
         elif literal[0] in "{," and int(literal.strip("{,}")[:10]) > bounds.max_repeat:

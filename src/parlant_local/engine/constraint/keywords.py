@@ -9,7 +9,7 @@ from parlant_local.engine.constraint.bounds import exceeded, shown
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["OWN", "Schema", "subschemas", "vetted"]
+__all__ = ["OWN", "TYPES", "Schema", "every_subschema", "placed_subschemas", "subschemas", "vetted"]
 
 Schema = dict[str, Any]
 
@@ -23,9 +23,24 @@ OWN: Mapping[str, frozenset[str]] = {
             "propertyNames",
             "minProperties",
             "maxProperties",
+            "dependentRequired",
+            "dependentSchemas",
+            "unevaluatedProperties",
         }
     ),
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"}),
+    "array": frozenset(
+        {
+            "items",
+            "prefixItems",
+            "minItems",
+            "maxItems",
+            "uniqueItems",
+            "contains",
+            "minContains",
+            "maxContains",
+            "unevaluatedItems",
+        }
+    ),
     "string": frozenset({"pattern", "minLength", "maxLength", "format"}),
     "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
 }
@@ -33,7 +48,7 @@ OWN: Mapping[str, frozenset[str]] = {
 
 _LARGEST = 10**300  # numbers beyond mean nothing to anybody who reads JSON as floats
 
-_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 
 
 def _is_schema(value: Any) -> bool:
@@ -64,8 +79,8 @@ def _is_map_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 def _is_type(value: Any) -> bool:
     if isinstance(value, str):
-        return value in _TYPES
-    return bool(value) and _is_list_of(lambda item: isinstance(item, str) and item in _TYPES)(value)
+        return value in TYPES
+    return bool(value) and _is_list_of(lambda item: isinstance(item, str) and item in TYPES)(value)
 
 
 _BRANCHES = ("anyOf", "oneOf", "allOf")
@@ -77,7 +92,7 @@ _SCHEMA_MAPS = ("properties", "patternProperties", "dependentSchemas", "dependen
 _DEFINITIONS = ("$defs", "definitions")
 
 _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "type": (f"one of {', '.join(sorted(_TYPES))}, or a list of them", _is_type),
+    "type": (f"one of {', '.join(sorted(TYPES))}, or a list of them", _is_type),
     "enum": ("a list", lambda value: isinstance(value, list | tuple)),
     "const": ("a value", lambda _: True),
     "$ref": ("a text", _is_text),
@@ -110,6 +125,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         ("a number", lambda value: isinstance(value, bool) or _is_number(value)),
     ),
     **dict.fromkeys(("$dynamicRef", "$recursiveRef"), ("a text", _is_text)),
+    "discriminator": ("a property's name", lambda value: True),
     "dependentRequired": ("names with lists of names", _is_map_of(_is_list_of(_is_text))),
     "dependencies": (
         "names with lists of names or schemas",
@@ -151,6 +167,9 @@ def vetted(schema: Mapping[str, Any], bounds: ConstraintSettings) -> Schema:
     _modernise(result)
     if result.get("uniqueItems") is False:
         del result["uniqueItems"]
+    tag = result.get("discriminator")  # OpenAPI's word, an annotation to others: never a reason to refuse
+    if tag is not None and not (isinstance(tag, Mapping) and isinstance(tag.get("propertyName"), str)):
+        del result["discriminator"]
     return result
 
 
@@ -176,10 +195,7 @@ def every_subschema(schema: Any) -> Iterator[Mapping[str, Any]]:
         part = waiting.pop()
         if isinstance(part, Mapping):
             yield part
-            waiting.extend(subschemas(part))
-            for key in _DEFINITIONS:
-                if isinstance(part.get(key), Mapping):
-                    waiting.extend(part[key].values())
+            waiting.extend(inner for _, inner in placed_subschemas(part))
 
 
 def _bounded(key: str, value: Any, bounds: ConstraintSettings) -> Any:
@@ -196,15 +212,19 @@ def _bounded(key: str, value: Any, bounds: ConstraintSettings) -> Any:
     return int(value) if key in _COUNTS else value
 
 
+def placed_subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """The schemas that stand directly in ``schema``, its definitions too, each with the way there."""
+    for key in (*_SCHEMA_MAPS, *_DEFINITIONS):
+        if isinstance(inner := schema.get(key), Mapping):
+            yield from (((key, name), part) for name, part in inner.items())
+    for key in (*_BRANCHES, "prefixItems", "items"):
+        if isinstance(inner := schema.get(key), list | tuple):
+            yield from (((key, place), part) for place, part in enumerate(inner))
+    for key in ("items", *_ONE_SCHEMA):
+        if isinstance(inner := schema.get(key), Mapping):
+            yield (key,), inner
+
+
 def subschemas(schema: Mapping[str, Any]) -> Iterator[Any]:
-    """The schemas that stand directly in ``schema``, definitions left out."""
-    for key in _SCHEMA_MAPS:
-        if isinstance(schema.get(key), Mapping):
-            yield from schema[key].values()
-    for key in (*_BRANCHES, "prefixItems"):
-        if isinstance(schema.get(key), list | tuple):
-            yield from schema[key]
-    items = schema.get("items")
-    yield from items if isinstance(items, list | tuple) else [items]
-    for key in _ONE_SCHEMA:
-        yield schema.get(key)
+    """Those that stand in it, definitions left out."""
+    return (part for path, part in placed_subschemas(schema) if path[0] not in _DEFINITIONS)

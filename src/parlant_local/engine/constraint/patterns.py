@@ -7,6 +7,7 @@ automata never backtrack, and its limits bound time and memory; where one is met
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from parlant_local.engine.constraint.syntax import translated
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["matches"]
+__all__ = ["AllPatterns", "matches", "problem_of"]
 
 _KEPT = 512
 _CHUNK = 4096  # bytes taken at once: the GIL is held meanwhile
@@ -23,8 +24,29 @@ _END = 256
 _EMPTY = "Regex is empty"
 
 
+class AllPatterns(str):
+    """Several patterns in the place of one; a text has to match them all."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, *patterns: str) -> AllPatterns:
+        parts = dict.fromkeys(
+            part for pattern in patterns for part in (pattern.parts if isinstance(pattern, AllPatterns) else (pattern,))
+        )
+        made = cls(" and ".join(parts))
+        made.parts = tuple(parts)
+        return made
+
+    @staticmethod
+    def within(pattern: str) -> tuple[str, ...]:
+        return pattern.parts if isinstance(pattern, AllPatterns) else (pattern,)
+
+
 def matches(pattern: str, text: str, bounds: ConstraintSettings) -> bool:
     """Whether ``text`` holds what ``pattern`` looks for, as JSON Schema means it. Raises :class:`SchemaError`."""
+    if isinstance(pattern, AllPatterns):
+        return all(matches(part, text, bounds) for part in pattern.parts)
     rule = translated(pattern, bounds)
     if any(not _found(one, text) for one in (rule.pattern, *rule.also)):
         return False
@@ -51,15 +73,24 @@ def _found(pattern: str, text: str) -> bool:
 @lru_cache(maxsize=_KEPT)
 def _compiled(pattern: str) -> Any:
     """A matcher in its initial state; None for a pattern that matches nothing."""
-    from llguidance import LLMatcher, LLParserLimits
-
-    grammar = LLMatcher.grammar_from_json_schema(json.dumps({"type": "string", "pattern": pattern}))
-    matcher = LLMatcher(_tokenizer(), grammar, log_level=0, limits=LLParserLimits(verbose_errors=False, **_LIMITS))
+    matcher = _matcher({"type": "string", "pattern": pattern})
     if not matcher.is_error():
         return matcher
     if _EMPTY in matcher.get_error():
         return None
     raise _refused(pattern, matcher.get_error())
+
+
+def problem_of(schema: Mapping[str, Any]) -> str:
+    """What llguidance has against a small schema; empty where it takes it."""
+    return str(_matcher(schema).get_error())
+
+
+def _matcher(schema: Mapping[str, Any]) -> Any:
+    from llguidance import LLMatcher, LLParserLimits
+
+    limits = LLParserLimits(verbose_errors=False, **_LIMITS)
+    return LLMatcher(_tokenizer(), LLMatcher.grammar_from_json_schema(json.dumps(schema)), log_level=0, limits=limits)
 
 
 def _refused(pattern: str, problem: str) -> SchemaError:

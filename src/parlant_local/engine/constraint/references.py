@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from parlant_local.engine.constraint.bounds import shown
-from parlant_local.engine.constraint.budget import Budget
 from parlant_local.engine.constraint.keywords import Schema, subschemas, vetted
+from parlant_local.engine.constraint.reading import Reading
+from parlant_local.engine.constraint.rewriting import plainer
 from parlant_local.errors import SchemaError
 
 __all__ = ["References"]
@@ -19,16 +20,16 @@ _DIGITS = 9  # of a place in a list
 class References:
     """Follows ``$ref`` within one schema; nothing is fetched."""
 
-    def __init__(self, root: Mapping[str, Any], budget: Budget) -> None:
+    def __init__(self, root: Mapping[str, Any], reading: Reading) -> None:
         self._root = root
-        self.budget = budget
+        self.reading = reading
         self._places: dict[str, int] = {}
         self._recursive: set[str] = set()
 
-    def vetted(self, schema: Mapping[str, Any]) -> Schema:
-        """The keywords that bind, within bounds."""
-        self.budget.step()
-        return vetted(schema, self.budget.bounds)
+    def read(self, schema: Mapping[str, Any]) -> Schema:
+        """The keywords that bind, within bounds, those that no grammar says put into others."""
+        self.reading.step()
+        return plainer(vetted(schema, self.reading.bounds), self.reading)
 
     def resolve(self, target: str) -> Mapping[str, Any]:
         """The schema that ``target`` names; chains of bare references are for the caller to follow."""
@@ -62,7 +63,7 @@ class References:
             if target in seen:
                 raise SchemaError(f"The schema's {shown(target)} refers to nothing but itself.", keyword="$ref")
             seen.add(target)
-            self.budget.step()
+            self.reading.step()
             schema = {**self.resolve(target), **{key: value for key, value in schema.items() if key != "$ref"}}
         return schema
 
@@ -85,7 +86,7 @@ class References:
         enter(start)
         while ways:
             target, inner = ways[-1]
-            self.budget.step()
+            self.reading.step()
             following = next(inner, None)
             if following is None:
                 ways.pop()

@@ -16,7 +16,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, UnknownDialect, specification_with
 
 from parlant_local.engine.constraint.bounds import check_json, shown
-from parlant_local.engine.constraint.budget import Budget
+from parlant_local.engine.constraint.reading import Reading
 from parlant_local.engine.constraint.keywords import Schema, every_subschema, vetted
 from parlant_local.engine.constraint.patterns import matches
 from parlant_local.engine.constraint.values import ASSERTIONS, holds, identity, kinds_of
@@ -71,7 +71,7 @@ class Validator:
     def violation(self, value: Any) -> str | None:
         """Where ``value`` breaks which rule; ``None`` where it fits. Quotes nothing of it."""
         try:
-            _Run(self, Budget(self._bounds)).check(self._schema, value, (), self._root)
+            _Run(self, Reading(self._bounds)).check(self._schema, value, (), self._root)
         except _Broken as broken:
             path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in broken.at)
             return f"at ${path} the rule {broken.rule!r} is broken"
@@ -82,6 +82,16 @@ class Validator:
                 f"The schema refers to {shown(missing.ref)}, which it does not hold.", keyword="$ref"
             ) from None
         return None
+
+    def fits(self, schema: Mapping[str, Any] | bool, value: Any) -> bool:
+        """Whether ``value`` fits a part of the schema, whose references are pointers from its root."""
+        try:
+            _Run(self, Reading(self._bounds)).check(schema, value, (), self._root)
+        except _Broken:
+            return False
+        except (RecursionError, Unresolvable):
+            raise SchemaError("The schema refers to nothing but itself.", keyword="$ref") from None
+        return True
 
     def vetted(self, schema: Mapping[str, Any]) -> Schema:
         known = self._vetted.get(id(schema))
@@ -108,13 +118,13 @@ def _specification(schema: Any) -> Any:
 class _Run:
     """One value being checked."""
 
-    def __init__(self, validator: Validator, budget: Budget) -> None:
+    def __init__(self, validator: Validator, reading: Reading) -> None:
         self._validator = validator
-        self._budget = budget
+        self._reading = reading
 
     def check(self, schema: Any, value: Any, at: tuple[str | int, ...], resolver: Any) -> _Seen:
         """What was looked at; :class:`_Broken` for the first rule that doesn't hold."""
-        self._budget.step()
+        self._reading.step()
         seen = _Seen()
         if schema is True:
             return seen
@@ -127,11 +137,11 @@ class _Run:
         kinds = kinds_of(value)
         for key in ASSERTIONS.keys() & rules.keys():
             concerned = not ASSERTIONS[key] or kinds & ASSERTIONS[key]
-            if concerned and not holds(key, rules[key], value, kinds, self._budget):
+            if concerned and not holds(key, rules[key], value, kinds, self._reading):
                 raise _Broken(key, at)
         for key in ("$ref", "$dynamicRef", "$recursiveRef"):
             if key in rules:
-                self._budget.step()
+                self._reading.step()
                 found = resolver.lookup(rules[key])
                 seen.add(self.check(found.contents, value, at, found.resolver))
         self._in_place(rules, value, at, resolver, seen)
@@ -196,8 +206,8 @@ class _Run:
         if name in rules.get("properties", {}):
             yield rules["properties"][name]
         for pattern, part in rules.get("patternProperties", {}).items():
-            self._budget.step()
-            if matches(pattern, name, self._budget.bounds):
+            self._reading.step()
+            if matches(pattern, name, self._reading.bounds):
                 yield part
 
     def _array(self, rules: Schema, value: Any, at: tuple[str | int, ...], resolver: Any, seen: _Seen) -> None:

@@ -1,4 +1,4 @@
-"""Single values against a schema: which entries of an ``enum`` its other keywords leave."""
+"""Single values: their types, when two are one, and the keywords that say something of a value as it stands."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from parlant_local.engine.constraint.budget import Budget
-from parlant_local.engine.constraint.keywords import OWN
+from parlant_local.engine.constraint.reading import Reading
 from parlant_local.engine.constraint.patterns import matches
 from parlant_local.errors import SchemaError
 
-__all__ = ["admits", "exact", "identity", "is_multiple", "kinds_of"]
+__all__ = ["ASSERTIONS", "exact", "holds", "identity", "kinds_of"]
 
 
 def kinds_of(value: Any) -> frozenset[str]:
@@ -53,7 +52,7 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
 
 
-def is_multiple(value: float, of: float) -> bool:
+def _is_multiple(value: float, of: float) -> bool:
     return (exact(value) / exact(of)).denominator == 1
 
 
@@ -72,28 +71,7 @@ ASSERTIONS: Mapping[str, frozenset[str]] = {
 """Keywords that say something of a value as it stands, and of which types; empty: of all."""
 
 
-def admits(schema: Mapping[str, Any], value: Any, budget: Budget) -> bool:
-    """Whether the keywords beside an ``enum`` or ``const`` allow ``value``; :class:`SchemaError` for one nobody checks."""
-    budget.step()
-    kinds = kinds_of(value)
-    for key, bound in schema.items():
-        owner = next((kind for kind, words in OWN.items() if key in words), None)
-        if owner is not None and owner not in kinds:
-            continue  # speaks of another type
-        if key in ("enum", "const"):
-            continue
-        if key not in ASSERTIONS:
-            raise SchemaError(
-                f"The schema has {key!r} beside an enum or const.",
-                keyword=key,
-                hint="List only the values that are meant.",
-            )
-        if not holds(key, bound, value, kinds, budget):
-            return False
-    return True
-
-
-def holds(key: str, bound: Any, value: Any, kinds: frozenset[str], budget: Budget) -> bool:
+def holds(key: str, bound: Any, value: Any, kinds: frozenset[str], reading: Reading) -> bool:
     """Whether ``value``, which is of ``kinds``, keeps one of the :data:`ASSERTIONS`."""
     match key:
         case "type":
@@ -111,13 +89,13 @@ def holds(key: str, bound: Any, value: Any, kinds: frozenset[str], budget: Budge
         case "exclusiveMaximum":
             return bool(value < bound)
         case "multipleOf":
-            return is_multiple(value, bound)
+            return _is_multiple(value, bound)
         case "minLength" | "minItems" | "minProperties":
             return bool(len(value) >= bound)
         case "maxLength" | "maxItems" | "maxProperties":
             return bool(len(value) <= bound)
         case "pattern":
-            return matches(bound, value, budget.bounds)
+            return matches(bound, value, reading.bounds)
         case "required":
             return all(name in value for name in bound)
     raise AssertionError(key)

@@ -1,4 +1,4 @@
-"""What reading one schema may cost: its bounds, and what was spent of them."""
+"""One schema being read: what that may cost, what was spent, and which of its rules are left to be checked afterwards."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import time
 from parlant_local.engine.constraint.bounds import exceeded
 from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["Budget"]
+__all__ = ["Reading"]
 
 _OFTEN = 64  # steps between two looks at the clock
 
 
-class Budget:
-    """Spent by everything that walks a schema. The clock is this thread's own: a busy machine refuses nobody."""
+class Reading:
+    """Shared by everything that walks the schema. The clock is this thread's own: a busy machine refuses nobody."""
 
     def __init__(self, bounds: ConstraintSettings) -> None:
         self.bounds = bounds
+        self.unbound: set[str] = set()
+        """Keywords that the decoder isn't bound to, or not wholly: an answer has to be checked for them."""
         self._started = time.thread_time()
         self._parts = 0
         self._steps = 0
@@ -39,13 +41,10 @@ class Budget:
                 "Reading the schema takes more than {} s", "compile_seconds", float(self.bounds.compile_seconds)
             )
 
-    def multiple(self, number: int) -> None:
-        """One more ``multipleOf``; equal ones share their automaton."""
-        self._multiples.add(number)
-        if sum(self._multiples) > self.bounds.max_multiple:
-            raise exceeded(
-                "The schema's multipleOf are more than {} together",
-                "max_multiple",
-                self.bounds.max_multiple,
-                keyword="multipleOf",
-            )
+    def takes_multiple(self, number: int) -> bool:
+        """Whether an automaton of one more ``multipleOf`` is within bounds; equal ones share theirs."""
+        wanted = self._multiples | {number}
+        if sum(wanted) > self.bounds.max_multiple:
+            return False
+        self._multiples = wanted
+        return True
