@@ -16,7 +16,7 @@ from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
 from parlant_local.backends.sharing import SharedCall
-from parlant_local.backends.structured import checked
+from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     BadRequestError,
@@ -120,7 +120,7 @@ class OllamaBackend:
             assembler = DaemonAssembler(self.id)
             async for _piece in self._chat(thread, params, assembler):
                 pass
-            replies.append(checked(assembler.whole(), params.response_format, limit=params.max_tokens))
+            replies.append(await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens))
         return replace(replies[0], alternatives=tuple(replies[1:]))
 
     async def chat_stream(
@@ -136,7 +136,7 @@ class OllamaBackend:
             async for chunk in pieces:
                 started = True
                 yield chunk
-            checked(assembler.whole(), params.response_format, limit=params.max_tokens, delivered=True)
+            await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens, delivered=True)
         except OutputError:
             raise
         except ParlantLocalError as error:
@@ -173,7 +173,7 @@ class OllamaBackend:
                 async for data in stream:
                     assembler.feed(data)
         self._finish(assembler, watch, sent)
-        return checked(assembler.whole(), params.response_format, limit=params.max_tokens)
+        return await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens)
 
     async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
         if not texts:

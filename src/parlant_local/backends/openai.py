@@ -22,7 +22,7 @@ from parlant_local.backends.openai_wire import (
     request_body,
     usage_of,
 )
-from parlant_local.backends.structured import checked
+from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     AuthenticationError,
@@ -146,7 +146,7 @@ class OpenAIBackend:
 
         async def attempt(dialect: Dialect) -> ChatReply:
             data = await self._create(self._body(thread, params, dialect))
-            return checked(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
+            return await checked_apart(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
 
         return await self._in_dialect(params.response_format, attempt)
 
@@ -171,7 +171,7 @@ class OpenAIBackend:
                         yield chunk
             if not assembler.finished:
                 raise TargetDownError(f"{self.id} ended its stream before the answer was whole.")
-            self._judge(assembler, params, used)
+            await self._judge(assembler, params, used)
         except OutputError:
             raise
         except ParlantLocalError as error:
@@ -380,10 +380,10 @@ class OpenAIBackend:
                 self._logger.info(f"{self.id} takes schemas as {dialect}.")
             return result
 
-    def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
+    async def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
         wanted = params.response_format
         try:
-            checked(assembler.whole(), wanted, limit=params.max_tokens, delivered=True)
+            await checked_apart(assembler.whole(), wanted, limit=params.max_tokens, delivered=True)
         except InvalidOutputError:
             self._dialect.refute(used)
             raise

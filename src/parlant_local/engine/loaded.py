@@ -97,7 +97,7 @@ class LoadedEngine:
         self._hold.callback(self.model.release)
         self._hold.callback(self._close_embedding_context)
         control.check()
-        self.compiler = ConstraintCompiler(self.model)
+        self.compiler = ConstraintCompiler(self.model, self.settings.constraints)
         self._strip = LandingStrip(self.model)
         self._context: Context | None = None
         self._scheduler: Scheduler | None = None

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from parlant_local.settings.constraints import ConstraintSettings
 from parlant_local.settings.section import Section
 
 __all__ = ["EngineSettings", "FlashAttention", "KvType", "PrefixSettings"]
@@ -110,6 +111,7 @@ class EngineSettings(Section):
     0: never by itself."""
 
     prefixes: PrefixSettings = PrefixSettings()
+    constraints: ConstraintSettings = ConstraintSettings()
 
     @property
     def linger_seconds(self) -> float:

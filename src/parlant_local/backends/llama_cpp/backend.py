@@ -232,6 +232,7 @@ class LlamaCppBackend:
             encoder=encoder,
             settings=self.settings.generation,
             n_ctx=self.engine.n_ctx,
+            bounds=self.settings.engine.constraints,
         )
 
     async def _plan_completion(self, prompt: str, params: ChatParams) -> ChatPlan:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
+from parlant_local.engine.constraint.bounds import check_json
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
     BoundCalls,
@@ -33,7 +35,8 @@ from parlant_local.engine.requests import (
 from parlant_local.errors import BadRequestError, ContextOverflowError
 from parlant_local.messages import Message, Tool
 from parlant_local.profiles import Profile, SamplingAdvice
-from parlant_local.settings import GenerationSettings
+from parlant_local.settings import ConstraintSettings, GenerationSettings
+from parlant_local.settings.constraints import DEFAULT_BOUNDS
 
 __all__ = ["ChatPlan", "plan_chat", "plan_completion"]
 
@@ -66,6 +69,7 @@ async def plan_chat(
     encoder: PromptEncoder,
     settings: GenerationSettings,
     n_ctx: int,
+    bounds: ConstraintSettings = DEFAULT_BOUNDS,
 ) -> ChatPlan:
     """Renders the prompt, settles thoughts, constraint, sampling and room.
 
@@ -74,7 +78,10 @@ async def plan_chat(
     """
     profile = encoder.template.profile
     tools = () if params.tool_choice == "none" else params.tools
-    binding = _binding(params, tools, profile, settings)
+    if tools:  # their schemas are a client's, and joined to one: not work for the event loop
+        binding = await asyncio.to_thread(_binding, params, tools, profile, settings, bounds)
+    else:
+        binding = _binding(params, tools, profile, settings, bounds)
     thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
     arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
     text = await encoder.chat(messages, tools, arguments=arguments)
@@ -116,7 +123,7 @@ async def plan_completion(
     """Text that continues a text: no template, no thoughts, no tools."""
     if params.tools:
         raise BadRequestError("complete takes no tools: it continues a text.", hint="Use chat.")
-    binding = _binding(params, (), profile, settings)
+    binding = _binding(params, (), profile, settings, DEFAULT_BOUNDS)
     request = GenerationRequest(
         prompt=prompt.tokens,
         max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
@@ -147,7 +154,14 @@ def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[Generatio
     )
 
 
-def _binding(params: ChatParams, tools: Sequence[Tool], profile: Profile, settings: GenerationSettings) -> _Binding:
+def _binding(
+    params: ChatParams,
+    tools: Sequence[Tool],
+    profile: Profile,
+    settings: GenerationSettings,
+    bounds: ConstraintSettings,
+) -> _Binding:
+    check_json([tool.parameters for tool in tools], bounds)
     limits = Limits(**settings.limits.model_dump())
     form = params.response_format
     schema: Mapping[str, Any] | None = None
