@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast, get_args
@@ -27,6 +28,8 @@ __all__ = [
     "Usage",
     "as_messages",
     "as_tools",
+    "shown",
+    "whole_text",
 ]
 
 Role = Literal["system", "user", "assistant", "tool", "function"]
@@ -35,6 +38,26 @@ ToolChoice: TypeAlias = str
 """``"auto"``, ``"none"``, ``"required"``, or the name of a tool."""
 
 _ROLES = frozenset(get_args(Role))
+_MOST_SHOWN = 200
+
+
+def shown(value: Any) -> str:
+    """A value that somebody gave, for a message about it: cut, and nothing in it that moves a terminal's cursor."""
+    if not isinstance(value, str):
+        return reprlib.repr(value)
+    text = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
+    return text if text.isprintable() else repr(text)
+
+
+def whole_text(text: str) -> str:
+    """``text`` with unpaired surrogates, which are no characters, replaced: nothing that is sent or stored can hold them."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

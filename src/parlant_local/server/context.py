@@ -124,7 +124,7 @@ class Context:
     @contextmanager
     def talk(self, model: str) -> Iterator[Talk]:
         """Counts what one answer costs."""
-        talk = Talk()
+        talk, model = Talk(), self.models.label(model)
         try:
             yield talk
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from parlant_local.backends.base import ChatOptions
@@ -21,14 +22,7 @@ _EFFORTS = {"minimal": 128, "low": 512, "medium": 2048, "high": 8192, "xhigh": 1
 
 
 def messages_of(given: list[ChatMessage], limits: LimitSettings) -> tuple[Message, ...]:
-    """Raises :class:`BadRequestError`, and :class:`Refused` where there are too many, or one is too long."""
-    if len(given) > limits.messages:
-        raise Refused(
-            400,
-            f"The conversation has {len(given)} messages; {limits.messages} are allowed (limits.messages).",
-            code="too_many_messages",
-            param="messages",
-        )
+    """Raises :class:`BadRequestError`, and :class:`Refused` where one is too long."""
     messages = tuple(Message.from_openai(item.model_dump(exclude_none=True)) for item in given)
     check_texts([message.content or "" for message in messages], limits, "messages")
     return messages
@@ -48,7 +42,8 @@ def check_texts(texts: list[str], limits: LimitSettings, param: str) -> None:
 
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     found: dict[str, Any] = {name: getattr(request, name) for name in _SAMPLING}
-    found["session"] = request.user
+    if request.user:  # whose it is matters, not how long the name is
+        found["session"] = hashlib.blake2b(request.user.encode(), digest_size=16).hexdigest()
     found["max_tokens"] = _max_tokens(request, limits)
     if request.n is not None and request.n > limits.choices:
         raise Refused(400, f"n may be {limits.choices} at most (limits.choices).", code="too_many_choices", param="n")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from parlant_local import __version__
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Timings, TokenLogprob, Usage
 
-__all__ = ["ChatAnswer", "CompletionAnswer", "usage_of"]
+__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "usage_of"]
 
 _FINGERPRINT = f"parlant-local-{__version__}"
 
@@ -27,6 +27,7 @@ class ChatAnswer:
         self._opened: set[int] = set()
 
     def whole(self, reply: ChatReply) -> dict[str, Any]:
+        """For :func:`json_answer`: log-probabilities, of which there may be very many, are made as they are written."""
         return {
             **self._head("chat.completion", reply.model),
             "choices": [_choice(index, choice) for index, choice in enumerate(reply.choices)],
@@ -123,6 +124,11 @@ class CompletionAnswer:
         }
 
 
+def logged_values(replies: Iterable[ChatReply]) -> int:
+    """Values that the log-probabilities of answers take in JSON, which are by far the most."""
+    return sum(6 * (len(item.top) + 1) for reply in replies for item in reply.logprobs or ())
+
+
 def usage_of(reply: ChatReply) -> Usage:
     """Of all choices together; the prompt counts once."""
     choices = reply.choices
@@ -147,7 +153,7 @@ def _choice(index: int, reply: ChatReply) -> dict[str, Any]:
     return {
         "index": index,
         "message": message,
-        "logprobs": _logprobs(reply.logprobs),
+        "logprobs": None if reply.logprobs is None else {"content": map(_logprob, reply.logprobs), "refusal": None},
         "finish_reason": reply.finish_reason,
     }
 
@@ -174,21 +180,17 @@ def _delta(delta: Delta) -> dict[str, Any]:
 
 
 def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:
-    if tokens is None:
-        return None
+    return None if tokens is None else {"content": [_logprob(item) for item in tokens], "refusal": None}
+
+
+def _logprob(item: TokenLogprob) -> dict[str, Any]:
     return {
-        "content": [
-            {
-                "token": item.token,
-                "logprob": item.logprob,
-                "bytes": list(item.bytes or item.token.encode()),
-                "top_logprobs": [
-                    {"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in item.top
-                ],
-            }
-            for item in tokens
+        "token": item.token,
+        "logprob": item.logprob,
+        "bytes": list(item.bytes or item.token.encode()),
+        "top_logprobs": [
+            {"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in item.top
         ],
-        "refusal": None,
     }
 
 

@@ -20,6 +20,7 @@ from parlant_local.settings import BudgetSettings
 __all__ = ["Reservation", "Spent", "TokenBudget"]
 
 _LOCK_SECONDS = 1.0
+_MOST_TARGETS = 256  # counted by name: an endpoint may answer to any
 
 
 @dataclass(eq=False)
@@ -110,7 +111,8 @@ class TokenBudget:
                 spent.today += tokens
                 spent.total += tokens
                 spent.calls += 1
-                spent.by_target[target] = spent.by_target.get(target, 0) + tokens
+                name = target if target in spent.by_target or len(spent.by_target) < _MOST_TARGETS else "others"
+                spent.by_target[name] = spent.by_target.get(name, 0) + tokens
                 self._write()
         except (OSError, Timeout, BudgetExceededError) as error:
             # The answer is there and paid for: losing it would help nobody. What was spent stays counted in memory.

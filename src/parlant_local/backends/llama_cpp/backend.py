@@ -198,12 +198,14 @@ class LlamaCppBackend:
             async for chunk in chunks:
                 yield chunk
 
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
-        """Text that continues ``prompt``; no template, but special tokens in it count as such."""
+    async def complete(self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]) -> ChatReply:
+        """Text that continues ``prompt``; no template, but special tokens in it count as such. Token ids mean those ids."""
         params = ChatParams.of(options)
         return await self._answer(await self._plan_completion(prompt, params), params)
 
-    async def complete_stream(self, prompt: str, **options: Unpack[ChatOptions]) -> AsyncGenerator[ChatChunk, None]:
+    async def complete_stream(
+        self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]
+    ) -> AsyncGenerator[ChatChunk, None]:
         """:meth:`complete` in pieces."""
         params = ChatParams.of(options)
         plan = await self._plan_completion(prompt, params)
@@ -234,10 +236,12 @@ class LlamaCppBackend:
             n_ctx=self.engine.n_ctx,
         )
 
-    async def _plan_completion(self, prompt: str, params: ChatParams) -> ChatPlan:
+    async def _plan_completion(self, prompt: str | Sequence[int], params: ChatParams) -> ChatPlan:
         encoder = await self._ready()
+        if not isinstance(prompt, str):
+            self.engine.model.check_tokens(prompt)
         return await plan_completion(
-            await encoder.encode(prompt),
+            await encoder.encode(prompt) if isinstance(prompt, str) else RenderedPrompt("", tuple(prompt)),
             params,
             profile=encoder.template.profile,
             settings=self.settings.generation,
@@ -257,11 +261,12 @@ class LlamaCppBackend:
 
     # -- vectors and vocabulary ---------------------------------------------------------------------------------------
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[str | Sequence[int]], *, truncate: bool = False) -> EmbedReply:
+        """Vectors of texts, or of lists of token ids, which are taken as they are."""
         await self._ready()
         found = await self.engine.embed(list(texts), truncate=truncate)
         return EmbedReply(
-            vectors=tuple(tuple(row) for row in found.vectors.tolist()),
+            vectors=await asyncio.to_thread(lambda: tuple(tuple(row.tolist()) for row in found.vectors)),
             dimensions=int(found.vectors.shape[1]) if len(texts) else self.engine.model.n_embd,
             model=self._name,
             usage=Usage(prompt_tokens=sum(found.tokens)),

@@ -7,22 +7,24 @@ from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.messages import Message, Usage
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.naming import SWITCHED
 from parlant_local.server.options import chat_options, messages_of
-from parlant_local.server.replies import ChatAnswer, usage_of
+from parlant_local.server.replies import ChatAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import CHAT_COMPLETION
 from parlant_local.server.shapes.chat import ChatRequest
 from parlant_local.server.streams import DONE, sse
+from parlant_local.server.writing import json_answer
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(route_class=BodyRoute, tags=["chat"])
 
 
 @router.post(
@@ -46,7 +48,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
         talk.usage = usage_of(reply)
     if context.settings.logging.content:
         context.logger.event("info", "answer", content=reply.content)
-    return JSONResponse(answer.whole(reply))
+    return await json_answer(lambda: answer.whole(reply), logged_values(reply.choices))
 
 
 async def _events(

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from parlant_local.backends.base import Backend
 from parlant_local.errors import ModelNotFoundError
 from parlant_local.nlp.verdicts import MODERATION_TAGS, tag_probabilities, verdict_options, verdict_prompt
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import check_texts
 from parlant_local.server.problems import Refused
@@ -19,7 +20,7 @@ from parlant_local.server.shapes.others import ModerationRequest
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["moderation"])
+router = APIRouter(route_class=BodyRoute, tags=["moderation"])
 # Finer categories of OpenAI's that nobody judges here: they are null, so that no client takes silence for innocence.
 _NOT_JUDGED = (
     "harassment/threatening", "hate/threatening", "illicit/violent", "self-harm/intent", "self-harm/instructions",

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.messages import Message
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import messages_of, sampling_options
 from parlant_local.server.problems import Problem, Refused
@@ -26,7 +27,7 @@ from parlant_local.server.shapes.others import SimpleChatRequest
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["short API"])
+router = APIRouter(route_class=BodyRoute, tags=["short API"])
 
 
 @router.post("/api/chat", responses=stream_or("application/x-ndjson", "Lines of `{response, done}`.", SIMPLE_ANSWER))

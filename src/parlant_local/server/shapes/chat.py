@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from parlant_local.server.shapes.common import Request, Whole
+from parlant_local.server.shapes.common import Listed, Request, Whole
+from parlant_local.server.shapes.inputs import Inputs
 
 __all__ = ["ChatMessage", "ChatRequest", "CompletionRequest", "Sampling", "StreamOptions"]
 
@@ -33,9 +34,9 @@ class Call(Request):
 
 class ChatMessage(Request):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: str | Listed[Part] | None = None
     name: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: Listed[Call] | None = None
     tool_call_id: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
@@ -100,7 +101,7 @@ class Sampling(Request):
     logit_bias: dict[str, float] | None = None
     """Token id to a bias, -100 to 100."""
     seed: Whole | None = Field(default=None, ge=-(1 << 63), le=(1 << 63) - 1)
-    stop: str | list[str] | None = Field(default=None)
+    stop: str | Listed[str] | None = Field(default=None)
     """A text that ends the answer, or up to 16."""
     max_tokens: Whole | None = Field(default=None, ge=1, le=1 << 31)
     n: Whole | None = Field(default=None, ge=1, le=32)
@@ -114,12 +115,12 @@ class Sampling(Request):
 
 
 class ChatRequest(Sampling):
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: Listed[ChatMessage] = Field(min_length=1)
     max_completion_tokens: Whole | None = Field(default=None, ge=1, le=1 << 31)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
     response_format: FormatShape | None = None
-    tools: list[ToolShape] | None = Field(default=None, max_length=256)
+    tools: Listed[ToolShape] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: Effort | None = None
@@ -129,7 +130,7 @@ class ChatRequest(Sampling):
 
 
 class CompletionRequest(Sampling):
-    prompt: str | list[str] | list[Whole] | list[list[Whole]]
+    prompt: Inputs
     """Text or token ids; several give several choices."""
     logprobs: Whole | None = Field(default=None, ge=0, le=20)
     echo: bool | None = None
