@@ -149,6 +149,8 @@ def _multiplying() -> Iterator[HostileRequest]:
     )
     yield _chat("100,000 biases", logit_bias=lambda: {str(i): 1 for i in range(few)})
     yield _chat("100,000 wrong biases", logit_bias=lambda: {f"x{i}": "y" for i in range(few)})
+    yield _post("100,000 wrong biases among options", "/api/chat", lambda: {
+        "message": "x", "stream": False, "options": {"logit_bias": {f"x{i}": "y" for i in range(few)}, "stop": [1] * few}})  # fmt: skip
     yield _chat("100,000 stops", stop=lambda: ["x"] * few)
     yield _chat("a stop of a million letters", stop=lambda: ["a" * million])
     yield _chat("100,000 unknown fields", **{f"field{i}": 1 for i in range(few)})

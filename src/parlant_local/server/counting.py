@@ -22,7 +22,7 @@ _FIELDS: Mapping[str, tuple[str, str, str]] = {
 }
 _WITHIN_MESSAGES: Mapping[str, tuple[str, str, str]] = {
     "content": ("parts", "parts", "too_many_parts"),
-    "tool_calls": ("calls", "tools", "too_many_tool_calls"),
+    "tool_calls": ("calls", "tool_calls", "too_many_tool_calls"),
 }
 
 
@@ -31,29 +31,20 @@ def check_counts(body: Any, limits: LimitSettings) -> None:
     if not isinstance(body, dict):
         return
     for field, facts in _FIELDS.items():
-        _check(body, field, facts, limits, field)
+        refuse_excess(_length(body.get(field)), field, *facts, limits)
     messages = body.get("messages")
-    if not isinstance(messages, list):
-        return
-    for index, message in enumerate(messages):
-        if isinstance(message, dict):
-            for field, facts in _WITHIN_MESSAGES.items():
-                _check(message, field, facts, limits, f"messages[{index}].{field}")
+    if isinstance(messages, list):
+        within = [message for message in messages if isinstance(message, dict)]
+        for field, facts in _WITHIN_MESSAGES.items():
+            refuse_excess(sum(_length(message.get(field)) for message in within), "messages", *facts, limits)
 
 
-def _check(owner: dict[str, Any], field: str, facts: tuple[str, str, str], limits: LimitSettings, place: str) -> None:
-    value = owner.get(field)
-    if isinstance(value, list | dict):
-        what, limit, code = facts
-        refuse_excess(len(value), place, what, limit, code, limits)
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list | dict) else 0
 
 
-def refuse_excess(count: int, place: str, what: str, limit: str, code: str, limits: LimitSettings) -> None:
+def refuse_excess(count: int, field: str, what: str, limit: str, code: str, limits: LimitSettings) -> None:
+    """Raises :class:`Refused` where ``count`` is more than the setting ``limit`` allows."""
     most: int = getattr(limits, limit)
     if count > most:
-        raise Refused(
-            400,
-            f"{place} has {count} {what}; {most} are allowed (limits.{limit}).",
-            code=code,
-            param=place.split("[")[0],
-        )
+        raise Refused(400, f"{field} has {count} {what}; {most} are allowed (limits.{limit}).", code=code, param=field)

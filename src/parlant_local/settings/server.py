@@ -88,11 +88,14 @@ class LimitSettings(Section):
     token_ids: int = Field(default=300_000, ge=1)
     """Token ids in one request, of all prompts or inputs together."""
 
-    parts: int = Field(default=1024, ge=1)
-    """Parts of one message."""
+    parts: int = Field(default=4096, ge=1)
+    """Parts of all messages of a conversation together."""
 
     tools: int = Field(default=256, ge=1)
-    """Tools of one request, and calls of one message."""
+    """Tools of one request."""
+
+    tool_calls: int = Field(default=4096, ge=1)
+    """Calls in all messages of a conversation together."""
 
     stops: int = Field(default=16, ge=1, le=16)
     """Texts that end an answer."""

@@ -16,6 +16,7 @@ from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.messages import Message
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
+from parlant_local.server.counting import check_counts
 from parlant_local.server.options import messages_of, sampling_options
 from parlant_local.server.problems import Problem, Refused
 from parlant_local.server.replies import usage_of
@@ -36,6 +37,7 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
     context = context_of(request)
     given = [ChatMessage(role="system", content=body.system)] if body.system else []
     messages = messages_of([*given, ChatMessage(role="user", content=body.message)], context.settings.limits)
+    check_counts(body.options, context.settings.limits)
     try:
         options = sampling_options(Sampling.model_validate(body.options or {}), context.settings.limits)
     except ValidationError as error:
