@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from parlant_local.messages import whole_text
+from parlant_local.messages import whole_value
 from parlant_local.server.counting import check_counts
 from parlant_local.server.problems import Problem, Refused
 from parlant_local.settings import LimitSettings
@@ -88,7 +88,7 @@ def read_json(data: bytes, limits: LimitSettings) -> Any:
     except ValueError:  # Python's own limit for turning digits into a number
         raise Refused(400, "A number in the body has too many digits.", code="invalid_json") from None
     if _SURROGATE.search(text):
-        value = _repaired(value)
+        value = whole_value(value)
     check_counts(value, limits)
     return value
 
@@ -133,13 +133,3 @@ def _no_number(word: str) -> float:
 
 
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_number)
-
-
-def _repaired(value: Any) -> Any:
-    if isinstance(value, str):
-        return whole_text(value)
-    if isinstance(value, list):
-        return [_repaired(item) for item in value]
-    if isinstance(value, dict):
-        return {whole_text(key): _repaired(item) for key, item in value.items()}
-    return value

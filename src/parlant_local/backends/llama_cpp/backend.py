@@ -219,10 +219,19 @@ class LlamaCppBackend:
         tools: Iterable[Tool | Mapping[str, Any]] | None = None,
         *,
         add_generation_prompt: bool = True,
+        continue_final: bool = False,
     ) -> RenderedPrompt:
-        """The exact prompt that :meth:`chat` sends for these messages by default, and its tokens."""
+        """The exact prompt that :meth:`chat` sends for these messages by default, and its tokens.
+
+        ``continue_final``: as for a last message of the assistant that is continued.
+        """
         encoder = await self._ready()
-        text = await encoder.chat(as_messages(messages), as_tools(tools), add_generation_prompt=add_generation_prompt)
+        text = await encoder.chat(
+            as_messages(messages),
+            as_tools(tools),
+            add_generation_prompt=add_generation_prompt,
+            continued=continue_final,
+        )
         return await encoder.encode(text)
 
     async def _plan_chat(self, messages: str | MessageLike | Iterable[MessageLike], params: ChatParams) -> ChatPlan:
