@@ -54,6 +54,7 @@ Messages say what happened and to what; ``hint`` says what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "AccessError",
@@ -291,6 +292,9 @@ class OutputError(ParlantLocalError):
 
 class TruncatedOutputError(OutputError):
     """The answer was cut by the token limit before it was whole."""
+
+    answer: Any = None
+    """What there is of it, as a :class:`ChatReply`, where it is known."""
 
     def __init__(self, message: str, *, used: int, limit: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -24,7 +24,6 @@ from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.sizing import Sizing
 from parlant_local.engine.stats import EngineStats
 from parlant_local.errors import (
-    BadRequestError,
     ContextOverflowError,
     EngineClosedError,
     EngineFailedError,
@@ -261,7 +260,9 @@ class LlamaEngine:
 
     # -- vectors ------------------------------------------------------------------------------------------------------
 
-    async def embed(self, texts: AbstractSequence[str | AbstractSequence[int]], *, truncate: bool = False) -> Embeddings:
+    async def embed(
+        self, texts: AbstractSequence[str | AbstractSequence[int]], *, truncate: bool = False
+    ) -> Embeddings:
         """Vectors of ``texts``, each of them a text or its token ids, to which nothing is added.
 
         One that is too long is :class:`TextTooLongError` unless ``truncate``.

@@ -22,6 +22,7 @@ from parlant_local.server.auth import Keyring, check_binding, check_key_origin
 from parlant_local.server.bodies import UnreadableBody
 from parlant_local.server.context import Context
 from parlant_local.server.guarding import Guard, Observer
+from parlant_local.server.ignored import HEADER
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.problems import Problem, problem_of
 from parlant_local.server.routes import (
@@ -102,7 +103,7 @@ def create_app(
             allow_origins=list(settings.cors.origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=["x-request-id", "retry-after", HEADER],
         )
     app.add_middleware(_Late, make=Observer)
     return app

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from parlant_local.messages import whole_value
 from parlant_local.server.counting import check_counts
+from parlant_local.server.ignored import HEADER
 from parlant_local.server.problems import Problem, Refused
 from parlant_local.settings import LimitSettings
 
@@ -44,7 +45,11 @@ class BodyRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            return await handle(_BoundedRequest(request.scope, request.receive))
+            bounded = _BoundedRequest(request.scope, request.receive)
+            response = await handle(bounded)
+            if ignored := getattr(bounded.state, "ignored", None):
+                response.headers[HEADER] = ", ".join(ignored)
+            return response
 
         return handler
 

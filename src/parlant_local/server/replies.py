@@ -19,9 +19,10 @@ _FINGERPRINT = f"parlant-local-{__version__}"
 class ChatAnswer:
     """One chat completion, whole or in chunks: they share an id and a time."""
 
-    def __init__(self, model: str, *, switched: bool = False) -> None:
+    def __init__(self, model: str, *, switched: bool = False, legacy: bool = False) -> None:
+        """``legacy``: the client knows ``function_call``, and no tools."""
         self.model = model
-        self._switched = switched
+        self._switched, self._legacy = switched, legacy
         self.id = f"chatcmpl-{secrets.token_hex(12)}"
         self._created = int(time.time())
         self._opened: set[int] = set()
@@ -30,7 +31,7 @@ class ChatAnswer:
         """For :func:`json_answer`: log-probabilities, of which there may be very many, are made as they are written."""
         return {
             **self._head("chat.completion", reply.model),
-            "choices": [_choice(index, choice) for index, choice in enumerate(reply.choices)],
+            "choices": [self._choice(index, choice) for index, choice in enumerate(reply.choices)],
             "usage": usage_of(reply).to_openai(),
             "timings": _timings(reply.timings),
         }
@@ -38,6 +39,8 @@ class ChatAnswer:
     def chunk(self, chunk: ChatChunk, *, with_usage: bool) -> dict[str, Any]:
         """``with_usage``: every chunk says that usage comes later, as OpenAI has it."""
         delta = _delta(chunk.delta)
+        if self._legacy and (calls := delta.pop("tool_calls", None)):
+            delta["function_call"] = calls[0]["function"]
         if chunk.index not in self._opened:
             self._opened.add(chunk.index)
             delta = {"role": "assistant", "content": "", **delta}
@@ -45,7 +48,7 @@ class ChatAnswer:
             "index": chunk.index,
             "delta": delta,
             "logprobs": _logprobs(chunk.logprobs),
-            "finish_reason": chunk.finish_reason,
+            "finish_reason": self._finish(chunk.finish_reason),
         }
         data = {**self._head("chat.completion.chunk", chunk.model), "choices": [choice]}
         if with_usage:
@@ -56,6 +59,15 @@ class ChatAnswer:
 
     def usage(self, usage: Usage) -> dict[str, Any]:
         return {**self._head("chat.completion.chunk", ""), "choices": [], "usage": usage.to_openai()}
+
+    def _choice(self, index: int, reply: ChatReply) -> dict[str, Any]:
+        choice = _choice(index, reply)
+        if self._legacy and (calls := choice["message"].pop("tool_calls", None)):
+            choice["message"]["function_call"] = calls[0]["function"]
+        return choice | {"finish_reason": self._finish(reply.finish_reason)}
+
+    def _finish(self, reason: str | None) -> str | None:
+        return "function_call" if self._legacy and reason == "tool_calls" else reason
 
     def _head(self, kind: str, model: str) -> dict[str, Any]:
         return {

@@ -261,12 +261,17 @@ class LlamaCppBackend:
         engine = self.engine
         generations = await run_all(engine.generate(request) for request in plan.requests)
         replies = [await read_reply(engine, plan, generation, self._name) for generation in generations]
+        answer = replace(replies[0], alternatives=tuple(replies[1:]))
         for reply in replies:
             for warning in reply.warnings:
                 self._logger.warning(f"{self._name}: {warning}")
             if plan.structured and not reply.tool_calls and not params.stop:
-                _check_structured(reply)
-        return replace(replies[0], alternatives=tuple(replies[1:]))
+                try:
+                    _check_structured(reply)
+                except TruncatedOutputError as cut:
+                    cut.answer = answer
+                    raise
+        return answer
 
     # -- vectors and vocabulary ---------------------------------------------------------------------------------------
 

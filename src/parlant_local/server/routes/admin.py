@@ -35,7 +35,7 @@ async def list_models(request: Request) -> Response:
 @router.post("/models", response_model=DownloadAnswer, status_code=202)
 async def download(body: ModelRequest, request: Request) -> Response:
     """Begin to download a model; ``GET /models/sse`` tells how far it is."""
-    context = context_of(request)
+    context = context_of(request, body)
     context.models.directory.check_name(body.model)
     started = context.downloads.start(body.model)
     await asyncio.sleep(0)
@@ -45,7 +45,7 @@ async def download(body: ModelRequest, request: Request) -> Response:
 @router.post("/models/cancel", response_model=Done)
 async def cancel(body: ModelRequest, request: Request) -> Response:
     """Stop a download; what was fetched is kept for the next try."""
-    if not await context_of(request).downloads.cancel(body.model):
+    if not await context_of(request, body).downloads.cancel(body.model):
         raise Refused(404, f"No download of {shown(body.model)} is under way.", code="no_such_download", param="model")
     return JSONResponse({"success": True})
 
@@ -53,7 +53,7 @@ async def cancel(body: ModelRequest, request: Request) -> Response:
 @router.post("/models/load", response_model=Done)
 async def load(body: ModelRequest, request: Request) -> Response:
     """Load a model now; answers when it is ready."""
-    context = context_of(request)
+    context = context_of(request, body)
     served = await context.models.find(body.model)
     context.events.tell("status", model=served.name, status="loading")
     try:
@@ -66,7 +66,7 @@ async def load(body: ModelRequest, request: Request) -> Response:
 @router.post("/models/unload", response_model=Done)
 async def unload(body: ModelRequest, request: Request) -> Response:
     """Unload an idle model and give its memory back."""
-    context = context_of(request)
+    context = context_of(request, body)
     served = await context.models.find(body.model)
     unloaded = await context.models.unload(body.model)
     context.events.tell("status", model=served.name, status="unloaded")

@@ -37,7 +37,7 @@ router = APIRouter(route_class=BodyRoute, tags=["completions"])
 )
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continue one prompt or several; no chat template is applied."""
-    context = context_of(request)
+    context = context_of(request, body)
     limits = context.settings.limits
     if body.suffix:
         raise Refused(400, "suffix is not supported.", code="unsupported", param="suffix")

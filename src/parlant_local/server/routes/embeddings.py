@@ -31,12 +31,18 @@ router = APIRouter(route_class=BodyRoute, tags=["vectors"])
 @router.post("/v1/embeddings", response_model=EmbeddingList)
 async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
     """Vectors of texts, each of length one."""
-    context = context_of(request)
+    context = context_of(request, body)
     limits = context.settings.limits
     name, backend = await context.models.backend(body.model)
     texts = body.input
     check_inputs(texts, backend, limits, "input", "texts")
-    truncate = context.settings.embedding.truncate
+    if body.truncate_prompt_tokens not in (None, -1):
+        raise Refused(
+            400, "truncate_prompt_tokens may be -1: as many as the model takes.", code="unsupported",
+            param="truncate_prompt_tokens",
+        )  # fmt: skip
+    truncate = context.settings.embedding.truncate if body.truncate is None else body.truncate
+    truncate = truncate or body.truncate_prompt_tokens == -1
     with context.talk(name) as talk:
         found = await context.answered(request, _vectors(backend, texts, truncate=truncate))
         talk.usage = found.usage
@@ -59,6 +65,7 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
             ),
             "model": name,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            **({"truncated": list(found.truncated)} if found.truncated else {}),
         }
 
     return await json_answer(answer, len(texts) * dimensions)
@@ -74,7 +81,7 @@ async def _vectors(backend: Backend, given: list[str | list[int]], *, truncate: 
 @router.post("/rerank", response_model=RerankList, include_in_schema=False)
 async def rerank(body: RerankRequest, request: Request) -> Response:
     """Documents by relevance to a query, the most relevant first."""
-    context = context_of(request)
+    context = context_of(request, body)
     limits = context.settings.limits
     documents = [item if isinstance(item, str) else item.text for item in body.documents]
     check_texts([body.query, *documents], limits, "documents")

@@ -22,7 +22,7 @@ router = APIRouter(route_class=BodyRoute, tags=["tokens"])
 @router.post("/tokenize", response_model=Tokenized)
 async def tokenize(body: TokenizeRequest, request: Request) -> Response:
     """Token ids of a text; control tokens in it are plain text unless ``parse_special``."""
-    context = context_of(request)
+    context = context_of(request, body)
     check_texts([body.content], context.settings.limits, "content")
     async with context.models.engine(body.model) as (name, backend):
         tokens = await backend.engine.tokenize(
@@ -42,7 +42,7 @@ async def tokenize(body: TokenizeRequest, request: Request) -> Response:
 @router.post("/detokenize", response_model=Detokenized)
 async def detokenize(body: DetokenizeRequest, request: Request) -> Response:
     """The text of token ids."""
-    async with context_of(request).models.engine(body.model) as (name, backend):
+    async with context_of(request, body).models.engine(body.model) as (name, backend):
         text = await backend.engine.detokenize(body.tokens)
     return JSONResponse({"content": text, "model": name})
 
@@ -50,12 +50,13 @@ async def detokenize(body: DetokenizeRequest, request: Request) -> Response:
 @router.post("/apply-template", response_model=Rendered)
 async def apply_template(body: ApplyTemplateRequest, request: Request) -> Response:
     """The exact prompt that a chat with these messages would send."""
-    context = context_of(request)
+    context = context_of(request, body)
     messages = messages_of(body.messages, context.settings.limits)
     tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]
     opened = body.add_generation_prompt is not False
     async with context.models.engine(body.model) as (name, backend):
-        rendered = await backend.render(messages, tools, add_generation_prompt=opened)
+        continued = bool(body.continue_final_message)
+        rendered = await backend.render(messages, tools, add_generation_prompt=opened, continue_final=continued)
 
     def answer() -> dict[str, Any]:
         return {"prompt": rendered.prompt, "tokens": rendered.tokens, "model": name}

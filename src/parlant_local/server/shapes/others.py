@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from parlant_local.server.shapes.chat import ChatMessage, ToolShape
+from parlant_local.server.shapes.chat import ChatMessage, Part, ToolShape
 from parlant_local.server.shapes.common import Listed, Request, Whole
 from parlant_local.server.shapes.inputs import Inputs, TokenIds
 
@@ -29,6 +29,11 @@ class EmbeddingRequest(Request):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Whole | None = Field(default=None, ge=1, le=1 << 20)
     """Fewer dimensions than the model's: the vectors are cut and normalised again."""
+    truncate: bool | None = None
+    """Whether a text that is too long is cut instead of refused; ``truncated`` in the answer tells which were.
+    Absent: as the setting ``embedding.truncate`` says."""
+    truncate_prompt_tokens: Whole | None = Field(default=None, ge=-1)
+    """-1: the same, as vLLM calls it. Other numbers are refused."""
     user: str | None = None
 
 
@@ -45,7 +50,8 @@ class RerankRequest(Request):
 
 
 class ModerationRequest(Request):
-    input: str | Listed[str]
+    input: str | Listed[str | Part]
+    """Texts, or OpenAI's parts of type text, which together are one input."""
     model: str | None = None
 
 
@@ -69,6 +75,8 @@ class ApplyTemplateRequest(Request):
     tools: Listed[ToolShape] | None = None
     model: str | None = None
     add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    """End with the text of the last message, which must be the assistant's."""
 
 
 class ModelRequest(Request):
