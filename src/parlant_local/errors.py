@@ -56,6 +56,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "AccessError",
@@ -304,6 +305,9 @@ class OutputError(ParlantLocalError):
 
 class TruncatedOutputError(OutputError):
     """The answer was cut by the token limit before it was whole."""
+
+    answer: Any = None
+    """What there is of it, as a :class:`ChatReply`, where it is known."""
 
     def __init__(self, message: str, *, used: int, limit: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)

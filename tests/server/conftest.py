@@ -88,6 +88,16 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(f"The server does not answer: {self.raw}")
 
+    def wait_loaded(self) -> None:
+        """Until everything that was asked for at the start is there."""
+        import httpx2
+
+        for _ in range(600):
+            if httpx2.get(self.url + "/health", timeout=30).status_code == 200:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"The server does not get ready: {self.raw}")
+
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.support.evidence import machine, table
+from tests.support.health_watch import Seen, Watch
 from tests.support.hostile_connections import Address, HostileConnection, connections, mutated
 from tests.support.hostile_requests import CHAT, HostileRequest, generated, kinds
 from tests.support.hostile_schemas import HOSTILE_GRAMMARS, HOSTILE_KINDS
-from tests.support.watching import Seen, Watch
 
 from .conftest import TINY, Server
 

@@ -24,11 +24,21 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, deli
     """``reply`` with its content reduced to the JSON that was asked for, or a typed error.
 
     Answers that call tools instead are left alone. Alternatives are judged too. What was ``delivered`` already, piece by
-    piece, must be JSON as it stands.
+    piece, must be JSON as it stands, unless it was cut: its end said so.
     """
+    try:
+        return _checked(reply, wanted, limit=limit, delivered=delivered)
+    except TruncatedOutputError as cut:
+        cut.answer = reply
+        raise
+
+
+def _checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, delivered: bool) -> ChatReply:
     if wanted.type == "text" or (reply.tool_calls and not reply.content):
         return reply
     if reply.finish_reason == "length":
+        if delivered:
+            return reply
         used = reply.usage.completion_tokens
         raise TruncatedOutputError(
             f"{reply.model or 'The model'} was cut at {used} tokens before its JSON was whole.",
@@ -36,7 +46,7 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, deli
             limit=limit or used,
             hint="Raise max_tokens, or ask for less.",
         )
-    alternatives = tuple(checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
+    alternatives = tuple(_checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
     content = parse_structured(reply.content, wanted)
     if delivered and content != reply.content.strip():
         raise InvalidOutputError(f"The answer does not fit the schema {wanted.name!r}: there is more in it than JSON.")

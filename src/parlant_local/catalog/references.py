@@ -226,7 +226,11 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) ->
         return _parse_ollama(rest, text)
     if scheme not in ("http", "https"):
         raise ReferenceError_(f"{text!r} has the scheme {scheme!r}.", hint="Known: https, http, hf, ollama and file.")
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # read by its own rules, and not before it is asked for
+    except ValueError:  # brackets that hold no address, a port that is no number
+        raise _unreadable(text) from None
     host = (parts.hostname or "").lower()
     if not host:
         raise _unreadable(text)

@@ -25,7 +25,6 @@ from parlant_local.engine.sizing import Sizing
 from parlant_local.engine.stats import EngineStats
 from parlant_local.engine.vetting import Vetting
 from parlant_local.errors import (
-    BadRequestError,
     ContextOverflowError,
     EngineClosedError,
     EngineFailedError,
@@ -268,8 +267,13 @@ class LlamaEngine:
 
     # -- vectors ------------------------------------------------------------------------------------------------------
 
-    async def embed(self, texts: AbstractSequence[str], *, truncate: bool = False) -> Embeddings:
-        """Vectors of ``texts``. A text that is too long is :class:`TextTooLongError` unless ``truncate``."""
+    async def embed(
+        self, texts: AbstractSequence[str | AbstractSequence[int]], *, truncate: bool = False
+    ) -> Embeddings:
+        """Vectors of ``texts``, each of them a text or its token ids, to which nothing is added.
+
+        One that is too long is :class:`TextTooLongError` unless ``truncate``.
+        """
         engine = await self._ready()
         context = await engine.embedding()
         lists, cut = await asyncio.to_thread(context.tokens_of, texts, truncate=truncate)
@@ -313,17 +317,26 @@ class LlamaEngine:
 
     # -- vocabulary ---------------------------------------------------------------------------------------------------
 
-    async def tokenize(self, text: str, *, add_bos: bool = False, parse_special: bool = False) -> list[int]:
-        """Token ids of ``text``; by default as typed: no BOS, special tokens as text."""
+    async def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
+        """Token ids of ``text``; by default as typed: special tokens as text, none added.
+
+        ``add_special`` adds what the vocabulary says (BOS, CLS and SEP), as embedding does.
+        """
         engine = await self._ready()
-        tokens = await asyncio.to_thread(engine.model.tokenize, text, parse_special=parse_special)
-        return [engine.model.bos, *tokens] if add_bos and engine.model.bos >= 0 else tokens
+        return await asyncio.to_thread(
+            engine.model.tokenize, text, add_special=add_special, parse_special=parse_special
+        )
 
     async def detokenize(self, tokens: AbstractSequence[int], *, special: bool = True) -> str:
         engine = await self._ready()
-        if any(not 0 <= token < engine.model.n_vocab for token in tokens):
-            raise BadRequestError(f"Token ids must be between 0 and {engine.model.n_vocab - 1}.")
-        return engine.model.detokenize(tokens, special=special)
+        engine.model.check_tokens(tokens)
+        return await asyncio.to_thread(engine.model.detokenize, tokens, special=special)
+
+    async def pieces(self, tokens: AbstractSequence[int]) -> list[str]:
+        """The text of each token by itself."""
+        engine = await self._ready()
+        engine.model.check_tokens(tokens)
+        return await asyncio.to_thread(lambda: [engine.model.detokenize([token], special=True) for token in tokens])
 
     async def count_tokens(self, text: str) -> int:
         return len(await self.tokenize(text))

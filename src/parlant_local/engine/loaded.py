@@ -256,8 +256,7 @@ class LoadedEngine:
             tokens = model.tokenize(request.prompt, parse_special=True)
         else:
             tokens = list(request.prompt)
-            if any(not 0 <= token < model.n_vocab for token in tokens):
-                raise BadRequestError(f"Token ids must be between 0 and {model.n_vocab - 1}.")
+            model.check_tokens(tokens)
         add_bos = model.add_bos if request.add_bos is None else request.add_bos
         if add_bos and model.bos >= 0 and (not tokens or tokens[0] != model.bos):
             tokens.insert(0, model.bos)

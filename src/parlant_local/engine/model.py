@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
 from parlant_local.engine.vetting import Vetting, ensure_loadable
-from parlant_local.errors import EngineClosedError, InvalidModelError, ModelLoadError, UnsupportedModelError
+from parlant_local.errors import (
+    BadRequestError,
+    EngineClosedError,
+    InvalidModelError,
+    ModelLoadError,
+    UnsupportedModelError,
+)
 from parlant_local.gguf_info import check_is_adapter, check_is_model, read_header
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
@@ -281,6 +287,11 @@ class LoadedModel:
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> str:
         with self.held():
             return b"".join(self.piece(token, special=special) for token in tokens).decode("utf-8", "replace")
+
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Raises :class:`BadRequestError` for ids that native code must not see."""
+        if tokens and not (min(tokens) >= 0 and max(tokens) < self.n_vocab):
+            raise BadRequestError(f"Token ids of {self.path.name} are between 0 and {self.n_vocab - 1}.")
 
     def is_control(self, token: int) -> bool:
         return bool(self._lib.llama_vocab_is_control(self.vocab, token))

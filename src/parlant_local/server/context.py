@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from parlant_local.catalog import LocalModelManager
@@ -20,6 +21,7 @@ from parlant_local.server.auth import Keyring
 from parlant_local.server.downloads import Downloads
 from parlant_local.server.draining import Drain
 from parlant_local.server.events import Events
+from parlant_local.server.ignored import ignored_in
 from parlant_local.server.limits import Limiter
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.machine import Machine
@@ -128,10 +130,16 @@ class Context:
 
         return PieceStream(started, self.drain, keep_alive=keep_alive, on_end=on_end, **form)
 
+    def note_ignored(self, request: Request, names: list[str]) -> None:
+        """Tells the client, and the log, what of a request nobody here understands."""
+        if names:
+            request.state.ignored = [*getattr(request.state, "ignored", ()), *names]
+            self.logger.event("info", "Fields that nobody here understands were ignored.", fields=names)
+
     @contextmanager
     def talk(self, model: str) -> Iterator[Talk]:
         """Counts what one answer costs."""
-        talk = Talk()
+        talk, model = Talk(), self.models.label(model)
         try:
             yield talk
         finally:
@@ -170,7 +178,10 @@ class Talk:
             self.first = time.monotonic() - self._began
 
 
-def context_of(request: Request) -> Context:
+def context_of(request: Request, body: BaseModel | None = None) -> Context:
+    """What the routes share. What nobody understands of ``body`` is noted, for the log and for the answer's header."""
     context = request.app.state.context
     assert isinstance(context, Context)
+    if body is not None:
+        context.note_ignored(request, ignored_in(body))
     return context

@@ -102,6 +102,16 @@ class LimitSettings(Section):
     body_mb: float = Field(default=8.0, gt=0, le=1024)
     """Size of a request, in MiB."""
 
+    body_values: int = Field(default=400_000, ge=1000, le=5_000_000)
+    """Numbers and texts in the JSON of one request, where a list or an object counts as four: small ones take far more memory
+    and time than they are long."""
+
+    body_depth: int = Field(default=128, ge=16, le=500)
+    """Lists and objects within each other in the JSON of one request."""
+
+    name_characters: int = Field(default=512, ge=64, le=4096)
+    """Characters of a name that a client gives: of a model, a tool, a user."""
+
     messages: int = Field(default=1024, ge=1)
     """Messages of one conversation."""
 
@@ -110,6 +120,27 @@ class LimitSettings(Section):
 
     texts: int = Field(default=2048, ge=1)
     """Texts to embed, or documents to rank, in one request."""
+
+    token_ids: int = Field(default=300_000, ge=1)
+    """Token ids in one request, of all prompts or inputs together."""
+
+    parts: int = Field(default=4096, ge=1)
+    """Parts of all messages of a conversation together."""
+
+    tools: int = Field(default=256, ge=1)
+    """Tools of one request."""
+
+    tool_calls: int = Field(default=4096, ge=1)
+    """Calls in all messages of a conversation together."""
+
+    stops: int = Field(default=16, ge=1, le=16)
+    """Texts that end an answer."""
+
+    stop_characters: int = Field(default=1024, ge=1)
+    """Characters of one of them."""
+
+    logit_biases: int = Field(default=4096, ge=1)
+    """Tokens in ``logit_bias``."""
 
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens of one answer; a request that asks for more is refused, one that does not say gets this many at most."""

@@ -198,12 +198,14 @@ class LlamaCppBackend:
             async for chunk in chunks:
                 yield chunk
 
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
-        """Text that continues ``prompt``; no template, but special tokens in it count as such."""
+    async def complete(self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]) -> ChatReply:
+        """Text that continues ``prompt``; no template, but special tokens in it count as such. Token ids mean those ids."""
         params = ChatParams.of(options)
         return await self._answer(await self._plan_completion(prompt, params), params)
 
-    async def complete_stream(self, prompt: str, **options: Unpack[ChatOptions]) -> AsyncGenerator[ChatChunk, None]:
+    async def complete_stream(
+        self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]
+    ) -> AsyncGenerator[ChatChunk, None]:
         """:meth:`complete` in pieces."""
         params = ChatParams.of(options)
         plan = await self._plan_completion(prompt, params)
@@ -217,10 +219,19 @@ class LlamaCppBackend:
         tools: Iterable[Tool | Mapping[str, Any]] | None = None,
         *,
         add_generation_prompt: bool = True,
+        continue_final: bool = False,
     ) -> RenderedPrompt:
-        """The exact prompt that :meth:`chat` sends for these messages by default, and its tokens."""
+        """The exact prompt that :meth:`chat` sends for these messages by default, and its tokens.
+
+        ``continue_final``: as for a last message of the assistant that is continued.
+        """
         encoder = await self._ready()
-        text = await encoder.chat(as_messages(messages), as_tools(tools), add_generation_prompt=add_generation_prompt)
+        text = await encoder.chat(
+            as_messages(messages),
+            as_tools(tools),
+            add_generation_prompt=add_generation_prompt,
+            continued=continue_final,
+        )
         return await encoder.encode(text)
 
     async def _plan_chat(self, messages: str | MessageLike | Iterable[MessageLike], params: ChatParams) -> ChatPlan:
@@ -235,10 +246,12 @@ class LlamaCppBackend:
             bounds=self.settings.engine.constraints,
         )
 
-    async def _plan_completion(self, prompt: str, params: ChatParams) -> ChatPlan:
+    async def _plan_completion(self, prompt: str | Sequence[int], params: ChatParams) -> ChatPlan:
         encoder = await self._ready()
+        if not isinstance(prompt, str):
+            self.engine.model.check_tokens(prompt)
         return await plan_completion(
-            await encoder.encode(prompt),
+            await encoder.encode(prompt) if isinstance(prompt, str) else RenderedPrompt("", tuple(prompt)),
             params,
             profile=encoder.template.profile,
             settings=self.settings.generation,
@@ -249,20 +262,26 @@ class LlamaCppBackend:
         engine = self.engine
         generations = await run_all(engine.generate(request) for request in plan.requests)
         replies = [await read_reply(engine, plan, generation, self._name) for generation in generations]
+        answer = replace(replies[0], alternatives=tuple(replies[1:]))
         for reply in replies:
             for warning in reply.warnings:
                 self._logger.warning(f"{self._name}: {warning}")
             if plan.structured and not reply.tool_calls and not params.stop:
-                _check_structured(reply)
-        return replace(replies[0], alternatives=tuple(replies[1:]))
+                try:
+                    _check_structured(reply)
+                except TruncatedOutputError as cut:
+                    cut.answer = answer
+                    raise
+        return answer
 
     # -- vectors and vocabulary ---------------------------------------------------------------------------------------
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[str | Sequence[int]], *, truncate: bool = False) -> EmbedReply:
+        """Vectors of texts, or of lists of token ids, which are taken as they are."""
         await self._ready()
         found = await self.engine.embed(list(texts), truncate=truncate)
         return EmbedReply(
-            vectors=tuple(tuple(row) for row in found.vectors.tolist()),
+            vectors=await asyncio.to_thread(lambda: tuple(tuple(row.tolist()) for row in found.vectors)),
             dimensions=int(found.vectors.shape[1]) if len(texts) else self.engine.model.n_embd,
             model=self._name,
             usage=Usage(prompt_tokens=sum(found.tokens)),

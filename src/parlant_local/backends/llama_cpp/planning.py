@@ -84,10 +84,13 @@ async def plan_chat(
         binding = _binding(params, tools, profile, settings, bounds)
     thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
     arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
-    text = await encoder.chat(messages, tools, arguments=arguments)
-    text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
-    if prelude is None:
-        text += binding.lead_in
+    messages, continued = _continuation(messages, params, bound=binding.constraint is not None)
+    text = await encoder.chat(messages, tools, arguments=arguments, continued=continued)
+    prelude: ReasoningPrelude | None = None
+    if not continued:
+        text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
+        if prelude is None:
+            text += binding.lead_in
     prompt = await encoder.encode(text)
     sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
     request = GenerationRequest(
@@ -115,6 +118,25 @@ async def plan_chat(
         return OutputParser(profile, reader, thoughts_apart=prelude is not None)
 
     return ChatPlan(_repeated(request, params), parser, binding.structured, encoder.template.warnings)
+
+
+def _continuation(messages: Sequence[Message], params: ChatParams, *, bound: bool) -> tuple[Sequence[Message], bool]:
+    """The conversation, and whether its last message is the beginning of the answer.
+
+    An empty one of the assistant, which some clients send to say whose turn it is, says nothing.
+    """
+    last = messages[-1]
+    if last.role != "assistant" or last.tool_calls or not last.content:
+        if params.continue_final:
+            raise BadRequestError("Only a last message of the assistant with text in it can be continued.")
+        empty = last.role == "assistant" and not (last.tool_calls or last.content or last.reasoning)
+        return (messages[:-1] if empty and len(messages) > 1 else messages), False
+    if params.continue_final and bound:
+        raise BadRequestError(
+            "An answer bound to a schema, a grammar or a tool begins anew: it can't continue the last message.",
+            hint="Leave one of the two out.",
+        )
+    return messages, params.continue_final is not False and not bound
 
 
 async def plan_completion(
@@ -258,7 +280,7 @@ def _max_tokens(params: ChatParams, settings: GenerationSettings, prompt_tokens:
             hint="Shorten it, raise engine.n_ctx where memory allows, or take a model with a longer context.",
         )
     if params.max_tokens is None:
-        return min(settings.max_tokens, room)
+        return room if params.unlimited else min(settings.max_tokens, room)
     if params.max_tokens > room:
         raise ContextOverflowError(
             f"The prompt has {prompt_tokens} tokens and max_tokens asks for {params.max_tokens} more; "

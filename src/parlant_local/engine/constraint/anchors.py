@@ -45,7 +45,7 @@ def _needed(part: Mapping[str, Any]) -> bool:
     if any(key in part for key in ("$dynamicRef", "$recursiveRef")):
         return True
     target = part.get("$ref")
-    return isinstance(target, str) and not (target == "#" or target.startswith("#/")) or (
+    return (isinstance(target, str) and not (target == "#" or target.startswith("#/"))) or (
         isinstance(part.get("$id"), str) and "$ref" not in part
     )
 

@@ -60,7 +60,7 @@ def _keep_distinct(closed: Schema, rest: Schema | None) -> None:
     """No more items than there are different ones, where they are listed."""
     if closed.get("prefixItems") or rest is None:
         return
-    count = len(rest["enum"]) if "enum" in rest else {"boolean": 2, "null": 1}.get(rest.get("type", ""), None)
+    count = len(rest["enum"]) if "enum" in rest else {"boolean": 2, "null": 1}.get(rest.get("type", ""))
     if count is not None:
         if closed.get("minItems", 0) > count:
             raise Impossible("uniqueItems", f"it needs {closed['minItems']} different items, and there are {count}.")

@@ -9,11 +9,14 @@ from itertools import groupby, takewhile
 
 from parlant_local.messages import Message, ToolCall
 
-__all__ = ["ControlTexts"]
+__all__ = ["HERE", "ControlTexts"]
 
 # Private-use characters; taken out of what users send, so that nobody can forge a mark.
 _START, _END = "\U000f0000", "\U000f0001"
 _MARKS = re.compile(f"[{_START}{_END}]")
+HERE = "\U000f0002"
+"""Put after the message that the model is to continue: the prompt ends there."""
+_FORGED = re.compile(f"[{_START}{_END}{HERE}]")
 # No known vocabulary has a control token without one of these; most texts have none and need no further look.
 _SUSPICIOUS = re.compile(r"[<\[]")
 
@@ -29,7 +32,7 @@ class ControlTexts:
     def suspected(messages: Iterable[Message]) -> bool:
         """Whether any message may hold a control token; cheap."""
         return any(
-            _SUSPICIOUS.search(text) is not None or _MARKS.search(text) is not None
+            _SUSPICIOUS.search(text) is not None or _FORGED.search(text) is not None
             for message in messages
             for text in _texts(message)
         )
@@ -51,7 +54,7 @@ class ControlTexts:
         )
 
     def _marked(self, text: str) -> str:
-        return self._pattern.sub(lambda found: f"{_START}{found[0]}{_END}", _MARKS.sub("", text))
+        return self._pattern.sub(lambda found: f"{_START}{found[0]}{_END}", _FORGED.sub("", text))
 
     @staticmethod
     def pieces(prompt: str) -> Sequence[tuple[str, bool]]:
