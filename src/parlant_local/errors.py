@@ -53,6 +53,7 @@ Messages say what happened and to what; ``hint`` says what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "AccessError",
@@ -282,6 +283,9 @@ class TextTooLongError(EngineError):
 class OutputError(ParlantLocalError):
     """A model answered, but not usably."""
 
+    usage: Any = None
+    """:class:`Usage` of the unusable answer, where it was told."""
+
 
 class TruncatedOutputError(OutputError):
     """The answer was cut by the token limit before it was whole."""
@@ -307,12 +311,15 @@ class BackendError(ParlantLocalError):
         *,
         status: int | None = None,
         retry_after: float | None = None,
+        sent: bool = True,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.retry_after = retry_after
         """Seconds, as the other side asked."""
+        self.sent = sent
+        """Whether the request may have reached the other side."""
 
 
 class TransientError(BackendError):

@@ -66,7 +66,7 @@ class Row:
 
 MATRIX = [
     Row("refused", None, "second", 0, 1.0),
-    Row("reset", Fault("reset"), "second", 1, 1.0),
+    Row("reset", Fault("reset"), "second", 2, 1.0),
     Row("hang", Fault("hang"), "second", 1, 1.5),
     Row("slow drip", Fault("drip", delay=0.02), "first", 1, 2.0),
     Row("400", Fault("status", 400), BadRequestError, 1, 1.0),

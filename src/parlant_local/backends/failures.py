@@ -93,11 +93,12 @@ def from_transport(target: str, error: BaseException, *, address: str = "") -> B
     names = {kind.__name__ for kind in type(error).__mro__}
     where = f"{target} at {address}" if address else target
     if "ConnectTimeout" in names or "PoolTimeout" in names:
-        return TargetDownError(f"{where} took no connection in time.", hint="Is it running, and reachable?")
+        return TargetDownError(f"{where} took no connection in time.", sent=False, hint="Is it running, and reachable?")
     if "TimeoutException" in names or isinstance(error, TimeoutError):
         return TargetDownError(f"{where} sent nothing in time.")
     if "ConnectError" in names or isinstance(error, ConnectionError):
-        return TargetDownError(f"{where} can't be reached.", hint="Is it running, and is the address right?")
+        hint = "Is it running, and is the address right?"
+        return TargetDownError(f"{where} can't be reached.", sent=False, hint=hint)
     if "UnsupportedProtocol" in names or "InvalidURL" in names:
         return BadRequestError(f"{where} has an address that can't be used.")
     if "DecodingError" in names:

@@ -15,6 +15,7 @@ from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, Mod
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
+from parlant_local.backends.reconnecting import ollama_transport
 from parlant_local.backends.sharing import SharedCall
 from parlant_local.backends.structured import checked
 from parlant_local.backends.vectors import normalised
@@ -288,6 +289,7 @@ class OllamaBackend:
                 self.base_url,
                 follow_redirects=False,
                 trust_env=self.remote,
+                transport=ollama_transport(self.base_url, trust_env=self.remote),
                 timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0)),
             )
         return self._client

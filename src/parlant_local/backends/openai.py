@@ -6,10 +6,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
+from parlant_local.backends.allowance import may_send_another
 from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.backends.dialect import Dialect, DialectMemory, apply, blames_format
 from parlant_local.backends.failures import from_status, from_transport
@@ -22,11 +24,11 @@ from parlant_local.backends.openai_wire import (
     request_body,
     usage_of,
 )
+from parlant_local.backends.reconnecting import openai_transport
 from parlant_local.backends.structured import checked
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     AuthenticationError,
-    BackendError,
     BadRequestError,
     ContextOverflowError,
     InvalidOutputError,
@@ -37,7 +39,7 @@ from parlant_local.errors import (
     TextTooLongError,
     TransientError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, ResponseFormat, as_messages
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, ResponseFormat, Usage, as_messages
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import EndpointSettings
 
@@ -60,7 +62,8 @@ class OpenAIBackend:
     address that is not loopback needs ``allow_remote``: without it every call is a :class:`CloudNotAllowedError`, raised
     before a socket is opened. Redirects are not followed, and a proxy never stands between this machine and itself.
     ``timeout`` bounds the silence of the other side, in seconds (default: 60 remote, 300 on this machine, where a slow
-    CPU works honestly for minutes). Nothing is retried here: that is the switcher's business.
+    CPU works honestly for minutes). Only a request whose connection was cut before any byte of an answer is sent again, once;
+    every other retry is the switcher's business.
     """
 
     def __init__(
@@ -143,10 +146,17 @@ class OpenAIBackend:
     ) -> ChatReply:
         params = self._params(options)
         thread = as_messages(messages)
+        refuted = Usage()
 
         async def attempt(dialect: Dialect) -> ChatReply:
+            nonlocal refuted
             data = await self._create(self._body(thread, params, dialect))
-            return checked(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
+            try:
+                reply = checked(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
+            except OutputError as error:
+                error.usage = refuted = refuted + (error.usage or Usage())
+                raise
+            return replace(reply, usage=reply.usage + refuted)
 
         return await self._in_dialect(params.response_format, attempt)
 
@@ -252,7 +262,7 @@ class OpenAIBackend:
             return
         try:
             await self.check()
-        except BackendError as error:
+        except ParlantLocalError as error:
             self._logger.debug(f"{self.id} does not tell about its models: {error}")
 
     async def check(self) -> ModelInfo:
@@ -347,8 +357,9 @@ class OpenAIBackend:
             return await attempt(memory.candidate)
         if wanted.type == "json_object":
             try:
-                return await attempt("json_object")
+                return await attempt(memory.any_object)
             except _FormatRefusedError:
+                memory.refute("json_object", refused=True)
                 return await attempt("prompt")
         if memory.exploring is not None:
             # Once only: where the explorer failed, its endpoint may be down, and waiting in line would cost a timeout each.
@@ -372,7 +383,8 @@ class OpenAIBackend:
                 result = await attempt(dialect)
             except (_FormatRefusedError, InvalidOutputError) as error:
                 self._logger.debug(f"{self.id} does not take schemas as {dialect}: {type(error).__name__}")
-                if not memory.refute(dialect):
+                refused = isinstance(error, _FormatRefusedError)
+                if not memory.refute(dialect, refused=refused) or not (refused or may_send_another()):
                     raise
                 continue
             if confirm and not memory.settled():
@@ -450,7 +462,10 @@ def _client(base_url: str, api_key: str | None, timeout: float, name: str, *, re
         base_url=base_url,
         max_retries=0,
         http_client=openai.DefaultAsyncHttpxClient(
-            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)), follow_redirects=False, trust_env=remote
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
+            follow_redirects=False,
+            trust_env=remote,
+            transport=openai_transport(base_url, trust_env=remote),
         ),
     )
     if name != "openai":

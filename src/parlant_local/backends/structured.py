@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from parlant_local.errors import InvalidOutputError, SchemaError, TruncatedOutputError
+from parlant_local.errors import InvalidOutputError, OutputError, SchemaError, TruncatedOutputError
 from parlant_local.messages import ChatReply, Message, ResponseFormat
 
 __all__ = ["checked", "instruct", "parse_structured", "strict_schema"]
@@ -22,6 +22,14 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, deli
     Answers that call tools instead are left alone. Alternatives are judged too. What was ``delivered`` already, piece by
     piece, must be JSON as it stands.
     """
+    try:
+        return _checked(reply, wanted, limit=limit, delivered=delivered)
+    except OutputError as error:
+        error.usage = reply.usage
+        raise
+
+
+def _checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, delivered: bool) -> ChatReply:
     if wanted.type == "text" or (reply.tool_calls and not reply.content):
         return reply
     if reply.finish_reason == "length":
@@ -32,7 +40,7 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, deli
             limit=limit or used,
             hint="Raise max_tokens, or ask for less.",
         )
-    alternatives = tuple(checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
+    alternatives = tuple(_checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
     content = parse_structured(reply.content, wanted)
     if delivered and content != reply.content.strip():
         raise InvalidOutputError(f"The answer does not fit the schema {wanted.name!r}: there is more in it than JSON.")

@@ -12,7 +12,6 @@ from parlant.core.engines.alpha.prompt_builder import PromptBuilder, PromptSecti
 from parlant.core.nlp.generation_info import UsageInfo
 
 from parlant_local.backends.base import Backend, ChatOptions, Priority
-from parlant_local.errors import ContextOverflowError
 from parlant_local.messages import Usage
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.host import Host
@@ -50,7 +49,6 @@ _PATIENT = frozenset(
         "ReachableNodesEvaluationSchema",
     }
 )
-_LEAST_ROOM = 128
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,6 @@ class Core:
         }
         taken = inspect.signature(record_llm_metrics).parameters
         await record_llm_metrics(**{name: value for name, value in given.items() if name in taken})  # type: ignore[arg-type]  # chosen by name
-
-    def fitted(self, error: ContextOverflowError, limit: int) -> int | None:
-        """The largest answer that fits beside a prompt that fits alone, or None: then the overflow is real."""
-        room = error.available - (error.needed - limit)
-        return room if _LEAST_ROOM <= room < limit else None
 
 
 def as_text(prompt: str | PromptBuilder) -> str:
