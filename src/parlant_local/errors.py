@@ -225,12 +225,14 @@ class InsufficientMemoryError(ModelLoadError):
 class ContextOverflowError(EngineError):
     """The prompt with its answer can never fit in the context."""
 
-    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, needed: int, available: int, prompt: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.needed = needed
-        """Tokens."""
+        """Tokens of the prompt and the answer's allowance; 0 where the other side does not tell."""
         self.available = available
         """Tokens."""
+        self.prompt = prompt
+        """Tokens of the prompt alone, where they are told."""
 
 
 class SchemaError(EngineError):

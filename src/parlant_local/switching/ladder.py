@@ -147,6 +147,8 @@ class Ladder:
 
     def _prompt_of(self, error: ContextOverflowError, limit: int) -> int:
         """Tokens of the prompt, 0 where the figures don't tell: some count the prompt alone, others the answer too."""
+        if error.prompt:
+            return error.prompt
         prompt = error.needed - limit
         return prompt if prompt >= self.prompt_tokens / 2 else 0
 
