@@ -240,12 +240,14 @@ class InsufficientMemoryError(ModelLoadError):
 class ContextOverflowError(EngineError):
     """The prompt with its answer can never fit in the context."""
 
-    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, needed: int, available: int, prompt: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.needed = needed
-        """Tokens."""
+        """Tokens of the prompt and the answer's allowance; 0 where the other side does not tell."""
         self.available = available
         """Tokens."""
+        self.prompt = prompt
+        """Tokens of the prompt alone, where they are told."""
 
 
 class SchemaError(EngineError):
@@ -302,6 +304,9 @@ class TextTooLongError(EngineError):
 class OutputError(ParlantLocalError):
     """A model answered, but not usably."""
 
+    usage: Any = None
+    """:class:`Usage` of the unusable answer, where it was told."""
+
 
 class TruncatedOutputError(OutputError):
     """The answer was cut by the token limit before it was whole."""
@@ -330,12 +335,15 @@ class BackendError(ParlantLocalError):
         *,
         status: int | None = None,
         retry_after: float | None = None,
+        sent: bool = True,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.retry_after = retry_after
         """Seconds, as the other side asked."""
+        self.sent = sent
+        """Whether the request may have reached the other side."""
 
 
 class TransientError(BackendError):

@@ -18,7 +18,7 @@ _ORDER: dict[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3, "none
 
 # Shapes of secrets that people paste into URLs and headers: hub tokens, API keys, bearer headers, credentials in URLs.
 _SECRETS = re.compile(
-    r"(hf_[A-Za-z0-9]{6,}|sk-[A-Za-z0-9_\-]{6,}|(?i:bearer)\s+[A-Za-z0-9._\-~+/]{6,}=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@))"
+    r"(hf_[A-Za-z0-9]{6,}|sk-[A-Za-z0-9_\-]{6,}|\b(?:gsk_|xai-|nvapi-|pplx-|r8_|csk-|fw_|AIza)[A-Za-z0-9_\-]{12,}|(?i:bearer)\s+[A-Za-z0-9._\-~+/]{6,}=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@))"
 )
 
 

@@ -23,7 +23,7 @@ def retry_after(headers: Message | Mapping[str, str]) -> float | None:
         elif (value := lowered.get("retry-after")) is None:
             return None
         elif value[:1].isdigit() or value[:1] in "+-.":
-            seconds = float(value)
+            seconds = float(value.rstrip("s "))  # some add the unit
         else:
             sent = lowered.get("date")
             seconds = _timestamp(value) - (_timestamp(sent) if sent else time.time())

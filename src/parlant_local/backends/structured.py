@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from parlant_local.errors import InvalidOutputError, TruncatedOutputError
+from parlant_local.errors import InvalidOutputError, OutputError, TruncatedOutputError
 from parlant_local.messages import ChatReply, Message, ResponseFormat
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, deli
     """
     try:
         return _checked(reply, wanted, limit=limit, delivered=delivered)
-    except TruncatedOutputError as cut:
-        cut.answer = reply
+    except OutputError as error:
+        error.usage = reply.usage
+        if isinstance(error, TruncatedOutputError):
+            error.answer = reply
         raise
 
 

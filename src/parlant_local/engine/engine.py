@@ -233,7 +233,9 @@ class LlamaEngine:
 
     async def _sequence(self, engine: LoadedEngine, request: GenerationRequest, deliver: Put | None) -> Sequence:
         try:
-            if request.constraint is not None:  # compiled in threads of its own: a slow one holds up nobody's tokenising
+            if (
+                request.constraint is not None
+            ):  # compiled in threads of its own: a slow one holds up nobody's tokenising
                 await asyncio.wrap_future(await asyncio.to_thread(engine.compiler.begin, request.constraint))
             sequence: Sequence = await asyncio.to_thread(engine.sequence, request, deliver)
         except Exception as error:
