@@ -29,6 +29,7 @@ from parlant_local.server.routes import (
     admin,
     chat,
     completions,
+    description,
     documentation,
     embeddings,
     health,
@@ -81,12 +82,12 @@ def create_app(
         lifespan=life,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         responses=FAILURES,
         redirect_slashes=False,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="An API key, where the server has keys."))],
     )
-    for module in (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple):
+    for module in (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple, description):
         app.include_router(module.router)
     if settings.server.docs:
         app.include_router(documentation.router)

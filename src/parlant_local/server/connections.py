@@ -23,7 +23,7 @@ from parlant_local.server.problems import Problem
 __all__ = ["Connection", "connections_of"]
 
 # What one turn of the event loop reads: a thousand chunks of one byte cost as much time as a megabyte in one.
-_READ_BYTES = 32 * 1024
+_READ_BYTES = 16 * 1024
 _SEND_BUFFER = 64 * 1024  # the system's own would grow to megabytes for a client that reads nothing
 _LINGER_SECONDS = 5.0  # for a client that still sends what nobody wants, so that it reads why
 _HEALTH = ("/health", "/v1/health", "/api/health")

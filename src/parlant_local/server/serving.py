@@ -31,8 +31,9 @@ from parlant_local.settings import Settings
 
 __all__ = ["serve"]
 
-# asyncio accepts as many at a time, and where descriptors are short tries each of them in vain.
-_BACKLOG = 256
+# asyncio accepts as many in one turn of the loop, and where descriptors are short tries each of them in vain.
+_AT_A_TIME = 64
+_QUEUE = 1024  # of connections that wait in the system
 _GRACE_SECONDS = 2.0  # to tell clients, and to let go of models, once the time is up
 _HURRY_SECONDS = 1.5  # the same after a second signal
 _TELL_AGAIN_SECONDS = 30.0
@@ -66,7 +67,7 @@ def serve(settings: Settings) -> None:
         log_config=None,
         server_header=False,
         proxy_headers=False,  # the door reads them, where there is a proxy
-        backlog=_BACKLOG,
+        backlog=_AT_A_TIME,
         timeout_keep_alive=math.ceil(settings.server.idle_seconds),
         timeout_graceful_shutdown=10,
         lifespan="on",
@@ -101,7 +102,7 @@ def _listen(settings: Settings) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(info[4])
-            listener.listen(_BACKLOG)
+            listener.listen(_QUEUE)
         except OSError:
             listener.close()
             raise
@@ -145,6 +146,11 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_trouble)
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(_QUEUE)  # asyncio takes its number for both
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 5 == 0:

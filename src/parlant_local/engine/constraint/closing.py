@@ -183,7 +183,10 @@ class _Closer:
             return branch
         others = [other for index, other in enumerate(branches) if index != place]
         values = branch["enum"] if "enum" in branch else [branch["const"]]
-        return {**branch, "enum": [value for value in values if not any(self._judge.fits(part, value) for part in others)]}
+        return {
+            **branch,
+            "enum": [value for value in values if not any(self._judge.fits(part, value) for part in others)],
+        }
 
     def _branches(self, branches: Sequence[Any], depth: int) -> Schema:
         possible: list[Schema] = []

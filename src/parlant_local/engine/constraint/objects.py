@@ -60,7 +60,9 @@ class ObjectCloser:
     def _check_lengths(self, names: tuple[str, ...]) -> None:
         longest = self.reading.bounds.max_text
         if any(len(name) > longest for name in names):
-            raise exceeded("A name in the schema has more than {} characters", "max_text", longest, keyword="properties")
+            raise exceeded(
+                "A name in the schema has more than {} characters", "max_text", longest, keyword="properties"
+            )
 
     def _described(
         self, properties: Mapping[str, Any], patterns: Mapping[str, Any], names: Any, required: list[str], depth: int

@@ -25,7 +25,9 @@ def plainer(schema: Schema, reading: Reading) -> Schema:
     condition, then, other = (plain.pop(key, None) for key in ("if", "then", "else"))
     if condition is not None and (then is not None or other is not None):
         reading.unbound.add("if")
-        parts.append({"anyOf": [{"allOf": [condition, True if then is None else then]}, True if other is None else other]})
+        parts.append(
+            {"anyOf": [{"allOf": [condition, True if then is None else then]}, True if other is None else other]}
+        )
     dependent: dict[str, list[Any]] = {}
     for key in ("dependentRequired", "dependentSchemas"):
         for name, wanted in plain.pop(key, {}).items():
@@ -62,5 +64,3 @@ def _without(plain: Schema, forbidden: Any, reading: Reading) -> None:
 
 def _types(value: Any) -> set[str]:
     return {value} if isinstance(value, str) else set(value)
-
-

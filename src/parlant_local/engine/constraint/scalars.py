@@ -89,7 +89,9 @@ def _step(schema: Schema, closed: Schema, limits: Limits, reading: Reading) -> f
         if not reading.takes_multiple(wanted.numerator):
             reading.unbound.add("multipleOf")
             return None if closed["type"] == "integer" else 10.0**-finest
-        if isinstance(schema["multipleOf"], int) or not problem_of({"type": "number", "multipleOf": schema["multipleOf"]}):
+        if isinstance(schema["multipleOf"], int) or not problem_of(
+            {"type": "number", "multipleOf": schema["multipleOf"]}
+        ):
             return float(schema["multipleOf"]) if wanted.denominator > 1 else wanted.numerator
         reading.unbound.add("multipleOf")
         if closed["type"] == "integer":
@@ -101,5 +103,3 @@ def _step(schema: Schema, closed: Schema, limits: Limits, reading: Reading) -> f
     lows = [closed[key] for key in ("minimum", "exclusiveMinimum") if key in closed]
     highs = [closed[key] for key in ("maximum", "exclusiveMaximum") if key in closed]
     return 10.0**-finest if min(highs) - max(lows) >= 10.0 ** (1 - finest) else None
-
-
