@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
+from parlant_local.engine.runs import pieces
 from parlant_local.engine.vetting import Vetting, ensure_loadable
 from parlant_local.errors import (
     BadRequestError,
@@ -264,16 +267,41 @@ class LoadedModel:
     def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
         """Token ids of ``text``. ``add_special`` adds what the vocabulary says (BOS, CLS/SEP); ``parse_special`` lets control tokens be written as text."""
         with self.held():
-            data = text.encode("utf-8", "replace")  # lone surrogates are no text
-            capacity = len(data) + 8
-            while True:
-                buffer = (ctypes.c_int32 * capacity)()
-                n = self._lib.llama_tokenize(self.vocab, data, len(data), buffer, capacity, add_special, parse_special)
-                if n >= 0:
-                    return buffer[:n]
-                if n == -(1 << 31) or capacity >= -n:
-                    raise InvalidModelError(f"The vocabulary of {self.path.name} could not tokenise the text.")
-                capacity = -n
+            parts = pieces(text, self._pre_tokenizer, lambda: self._special_texts)
+            if len(parts) == 1:
+                return self._tokenize(text, add_special=add_special, parse_special=parse_special)
+            first = [self.bos] if add_special and self.add_bos else []
+            last = [self.eos] if add_special and self._lib.llama_vocab_get_add_eos(self.vocab) else []
+            inner = [self._tokenize(part, add_special=False, parse_special=parse_special) for part in parts]
+            return [*first, *chain.from_iterable(inner), *last]
+
+    def _tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")  # lone surrogates are no text
+        capacity = len(data) + 8
+        while True:
+            buffer = (ctypes.c_int32 * capacity)()
+            n = self._lib.llama_tokenize(self.vocab, data, len(data), buffer, capacity, add_special, parse_special)
+            if n >= 0:
+                return buffer[:n]
+            if n == -(1 << 31) or capacity >= -n:
+                raise InvalidModelError(f"The vocabulary of {self.path.name} could not tokenise the text.")
+            capacity = -n
+
+    @cached_property
+    def _pre_tokenizer(self) -> str:
+        """What cuts texts into words before they are tokenised; kinds of vocabulary that need none are as safe as the safest."""
+        if int(self._lib.llama_vocab_type(self.vocab)) != self._lib.LLAMA_VOCAB_TYPE_BPE:
+            return "gpt-2"
+        return self.metadata.get("tokenizer.ggml.pre", "default")
+
+    @cached_property
+    def _special_texts(self) -> re.Pattern[str]:
+        """Tokens that are found in a text before it is cut into words."""
+        lib = self._lib
+        wanted = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED | lib.LLAMA_TOKEN_ATTR_UNKNOWN
+        tokens = [token for token in range(self.n_vocab) if lib.llama_vocab_get_attr(self.vocab, token) & wanted]
+        texts = {self.piece(token, special=True).decode("utf-8", "replace") for token in tokens} - {""}
+        return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of one token; empty for control tokens unless ``special``."""
