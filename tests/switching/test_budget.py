@@ -102,6 +102,20 @@ async def test_a_clock_that_was_far_ahead_freezes_the_budget_for_a_day_at_most(t
     assert await clock.spend("2026-11-28", 100)
 
 
+async def test_what_waits_counts_for_the_day_it_was_spent_on(tmp_path: Path) -> None:
+    path, day = tmp_path / "l.json", ["2026-11-26"]
+    budget = TokenBudget(BudgetSettings(daily_tokens=100), path, today=lambda: day[0])
+    with FileLock(f"{path}.lock"):
+        budget.settle(await budget.reserve(100), 100, "x")
+        day[0] = "2026-11-27"
+        budget.settle(await budget.reserve(60), 60, "x")
+        assert (budget.spent().today, budget.spent().total) == (60, 160)
+    while budget.unwritten:
+        budget.flush()
+    spent = TokenBudget(BudgetSettings(), path, today=lambda: day[0]).spent()
+    assert (spent.today, spent.total, spent.calls) == (60, 160, 2)
+
+
 async def test_the_loop_goes_on_while_another_process_keeps_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "l.json"
     told: list[str] = []

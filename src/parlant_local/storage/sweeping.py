@@ -32,20 +32,21 @@ def scratch_for(target: Path) -> Path:
 def sweep(folder: Path, *, below: bool = False) -> int:
     """Remove scratch files whose writers are gone, in ``folder`` and, if asked, in all folders below; how many there were."""
     swept = 0
-    for path in _files(folder, below):
-        if (match := _SCRATCH.match(path.name)) and _is_abandoned(path, match[1], int(match[2])):
+    for path, match in _scratch_files(folder, below):
+        if _is_abandoned(path, match[1], int(match[2])):
             with contextlib.suppress(OSError):  # another process sweeps too, or the folder is not ours to change
                 path.unlink()
                 swept += 1
     return swept
 
 
-def _files(folder: Path, below: bool) -> Iterator[Path]:
+def _scratch_files(folder: Path, below: bool) -> Iterator[tuple[Path, re.Match[str]]]:
     for where, folders, names in os.walk(folder):
         if not below:
             folders.clear()
         for name in names:
-            yield Path(where, name)
+            if name.endswith(".tmp") and (match := _SCRATCH.match(name)):
+                yield Path(where, name), match
 
 
 def _is_abandoned(path: Path, machine: str, process: int) -> bool:

@@ -41,6 +41,10 @@ LOCK_SECONDS = 1.0
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 
 
+Waiting = Counter[tuple[str, str]]
+"""Tokens by the day that they count for and by target."""
+
+
 @dataclass(frozen=True)
 class Spent:
     """The ledger. ``day`` is the one that ``today`` counts for; ``seen``, the date that the clock showed last."""
@@ -65,16 +69,17 @@ class Spent:
             return replace(self, day=date_now, seen=date_now, today=0)
         return self if self.seen == date_now else replace(self, seen=date_now)
 
-    def plus(self, tokens: Counter[str], calls: int) -> Spent:
-        more = sum(tokens.values())
+    def plus(self, tokens: Waiting, calls: int) -> Spent:
+        """With these tokens; those of a day that is over count for the total only."""
+        today = sum(count for (day, _), count in tokens.items() if day >= self.day)
         by_target = dict(self.by_target)
-        for name, count in tokens.items():
+        for (_, name), count in tokens.items():
             key = name if name in by_target or len(by_target) < _MAX_TARGETS else _OTHERS
             by_target[key] = min(by_target.get(key, 0) + count, _MOST)
         return replace(
             self,
-            today=min(self.today + more, _MOST),
-            total=min(self.total + more, _MOST),
+            today=min(self.today + today, _MOST),
+            total=min(self.total + tokens.total(), _MOST),
             calls=min(self.calls + calls, _MOST),
             by_target=by_target,
         )
@@ -100,7 +105,7 @@ class Ledger:
         """What belongs to one process. A forked one starts anew: its parent books what waits, and the thread is not here."""
         self._mutex = threading.Lock()  # held for assignments only
         self._disk = threading.Lock()
-        self._waiting: Counter[str] = Counter()
+        self._waiting: Waiting = Counter()
         self._waiting_calls = 0
         self._writer: ThreadPoolExecutor | None = None
         self._queued: Future[None] | None = None
@@ -135,12 +140,13 @@ class Ledger:
         """Count what a call cost; it gets to the disk in the background."""
         name = target.encode("utf-8", "replace").decode()[:_MAX_NAME]
         with self._mutex:
-            self._waiting[name] += min(max(tokens, 0), _MOST)
-            self._waiting_calls += 1
+            self._spent = self._spent.on(self._today())
+            cost: Waiting = Counter({(self._spent.day, name): min(max(tokens, 0), _MOST)})
             if self.path is None:
-                self._spent = self._spent.on(self._today()).plus(self._waiting, self._waiting_calls)
-                self._waiting, self._waiting_calls = Counter(), 0
+                self._spent = self._spent.plus(cost, 1)
                 return
+            self._waiting += cost
+            self._waiting_calls += 1
         _UNWRITTEN.add(self)
         self._queue()
 
