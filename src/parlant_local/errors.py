@@ -30,8 +30,10 @@ The tree (catch at the level you can act on)::
     │   ├── QueueFullError              too many requests are waiting
     │   ├── StallError                  no progress for too long
     │   ├── DeadlineExceededError       the caller's own deadline passed
-    │   ├── EngineClosedError           used after close, or the engine died
+    │   ├── EngineClosedError           used after close, or its loading was given up
+    │   │   └── EngineFailedError       a native failure ended it; the next request loads it anew
     │   └── TextTooLongError            an input text exceeds what the embedding model takes
+    ├── StateFileError                  a file of ours that can't be read or written
     ├── OutputError                     a model answered, but not usably
     │   ├── TruncatedOutputError        cut by the token limit before it was whole
     │   └── InvalidOutputError          does not validate against its schema
@@ -52,7 +54,9 @@ Messages say what happened and to what; ``hint`` says what to do next.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "AccessError",
@@ -71,6 +75,7 @@ __all__ = [
     "EmbeddingIdentityError",
     "EngineClosedError",
     "EngineError",
+    "EngineFailedError",
     "HubError",
     "InsufficientMemoryError",
     "InvalidModelError",
@@ -88,6 +93,7 @@ __all__ = [
     "SchemaError",
     "SettingsError",
     "StallError",
+    "StateFileError",
     "StreamInterruptedError",
     "SwitchingError",
     "TargetDownError",
@@ -131,6 +137,16 @@ class CloudNotAllowedError(ConfigurationError):
 
 class EmbeddingIdentityError(ConfigurationError):
     """Another embedding model than the pinned one: vectors of two models don't mix."""
+
+
+class StateFileError(ParlantLocalError):
+    """A file that holds state can't be read, written or locked. ``reason`` is what is wrong with it."""
+
+    def __init__(self, path: os.PathLike[str] | str, reason: str, *, doing: str = "read", hint: str = "") -> None:
+        self.path = os.fspath(path)
+        shown = self.path if self.path.isprintable() else self.path.encode("unicode_escape").decode()
+        super().__init__(f"{shown} can't be {doing}: {reason}.", hint=hint)
+        self.reason = reason
 
 
 class CatalogError(ParlantLocalError):
@@ -224,12 +240,14 @@ class InsufficientMemoryError(ModelLoadError):
 class ContextOverflowError(EngineError):
     """The prompt with its answer can never fit in the context."""
 
-    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, needed: int, available: int, prompt: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.needed = needed
-        """Tokens."""
+        """Tokens of the prompt and the answer's allowance; 0 where the other side does not tell."""
         self.available = available
         """Tokens."""
+        self.prompt = prompt
+        """Tokens of the prompt alone, where they are told."""
 
 
 class SchemaError(EngineError):
@@ -265,7 +283,11 @@ class DeadlineExceededError(EngineError):
 
 
 class EngineClosedError(EngineError):
-    """The engine was closed, or its thread died."""
+    """The engine was closed, or loading it was given up."""
+
+
+class EngineFailedError(EngineClosedError):
+    """A failure inside the engine ended it with all its requests; the next one loads it anew, within limits."""
 
 
 class TextTooLongError(EngineError):
@@ -282,9 +304,15 @@ class TextTooLongError(EngineError):
 class OutputError(ParlantLocalError):
     """A model answered, but not usably."""
 
+    usage: Any = None
+    """:class:`Usage` of the unusable answer, where it was told."""
+
 
 class TruncatedOutputError(OutputError):
     """The answer was cut by the token limit before it was whole."""
+
+    answer: Any = None
+    """What there is of it, as a :class:`ChatReply`, where it is known."""
 
     def __init__(self, message: str, *, used: int, limit: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -307,12 +335,15 @@ class BackendError(ParlantLocalError):
         *,
         status: int | None = None,
         retry_after: float | None = None,
+        sent: bool = True,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.retry_after = retry_after
         """Seconds, as the other side asked."""
+        self.sent = sent
+        """Whether the request may have reached the other side."""
 
 
 class TransientError(BackendError):

@@ -5,8 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
+from parlant_local.contents import (
+    CALLS,
+    RESULTS,
+    THOUGHTS,
+    Content,
+    call_of,
+    content_of,
+    outcome_of,
+    shown,
+    thoughts_of,
+)
 from parlant_local.errors import BadRequestError
 
 __all__ = [
@@ -27,6 +38,9 @@ __all__ = [
     "Usage",
     "as_messages",
     "as_tools",
+    "shown",
+    "whole_text",
+    "whole_value",
 ]
 
 Role = Literal["system", "user", "assistant", "tool", "function"]
@@ -35,6 +49,26 @@ ToolChoice: TypeAlias = str
 """``"auto"``, ``"none"``, ``"required"``, or the name of a tool."""
 
 _ROLES = frozenset(get_args(Role))
+_ROLE_NAMES: Mapping[str, Role] = {
+    **{role: role for role in get_args(Role)},
+    "developer": "system",  # OpenAI's newer name
+    "human": "user",
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "model": "assistant",
+}
+_MEDIA = ("images", "audio")
+
+
+def whole_text(text: str) -> str:
+    """``text`` with unpaired surrogates, which are no characters, replaced: nothing that is sent or stored can hold them."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +83,16 @@ class ToolCall:
         """The arguments as a Python value; raises ``json.JSONDecodeError`` where the model wrote no JSON."""
         return json.loads(self.arguments or "{}")
 
+    def __post_init__(self) -> None:
+        _repair(self, "id", "name", "arguments")
+
     def to_openai(self) -> dict[str, Any]:
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
 
     @classmethod
     def from_openai(cls, data: Any) -> ToolCall:
-        function = data.get("function") if isinstance(data, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise BadRequestError(f"A tool call needs a function with a name; got {data!r}.")
-        arguments = function.get("arguments")
-        if arguments is None:
-            arguments = "{}"
-        elif not isinstance(arguments, str):
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        return cls(id=str(data.get("id") or ""), name=function["name"], arguments=arguments)
+        call = call_of(data)
+        return cls(call.id, call.name, call.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +105,9 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     reasoning: str | None = None
+
+    def __post_init__(self) -> None:
+        _repair(self, "content", "name", "tool_call_id", "reasoning")
 
     @classmethod
     def system(cls, content: str) -> Message:
@@ -90,30 +123,52 @@ class Message:
 
     @classmethod
     def from_openai(cls, data: Any) -> Message:
+        """One message; :class:`BadRequestError` where ``data`` says several at once (see :meth:`all_from`)."""
+        found = cls.all_from(data)
+        if len(found) != 1:
+            raise BadRequestError("A message with results of tools stands for several.", hint="Use as_messages.")
+        return found[0]
+
+    @classmethod
+    def all_from(cls, data: Any) -> tuple[Message, ...]:
+        """What one entry of a conversation says, in the shape of any client: results of tools that stand among a user's or an
+        assistant's parts become messages of their own.
+
+        Raises :class:`BadRequestError` naming what is not understood.
+        """
+        if not isinstance(data, Mapping) and hasattr(data, "model_dump"):  # openai's and LangChain's own objects
+            data = data.model_dump(exclude_none=True)
         if not isinstance(data, Mapping):
-            raise BadRequestError(f"A message must be an object with role and content, not {data!r}.")
-        role = data.get("role")
-        if role == "developer":  # OpenAI's newer name for the system role
-            role = "system"
-        if not isinstance(role, str) or role not in _ROLES:
-            raise BadRequestError(
-                f"Unknown message role {role!r}.", hint=f"Use one of {', '.join(sorted(_ROLES))}, developer."
-            )
-        listed = data.get("tool_calls") or ()
-        if not isinstance(listed, Sequence) or isinstance(listed, str):
-            raise BadRequestError(f"tool_calls must be a list, not {listed!r}.")
-        calls = [ToolCall.from_openai(call) for call in listed]
-        legacy = data.get("function_call")
-        if legacy and not calls:
-            calls = [ToolCall.from_openai({"id": "", "function": legacy})]
-        return cls(
-            role=cast(Role, role),
-            content=_text(data.get("content")),
+            raise BadRequestError(f"A message must be an object with role and content, not {shown(data)}.")
+        if isinstance(inner := data.get("data"), Mapping) and "role" not in data:  # LangChain's stored form
+            data = {**inner, "type": data.get("type")}
+        for name in _MEDIA:
+            if data.get(name):
+                raise BadRequestError(f"Messages with {name} are not supported.", hint="Send text only.")
+        kind = data.get("type")
+        if "role" not in data and isinstance(kind, str) and kind in CALLS | RESULTS | THOUGHTS:
+            role: Role = "assistant"  # an item of a response
+            content = content_of([data])
+        else:
+            role = _role(data)
+            given = data.get("content", data.get("parts"))
+            content = Content(outcome_of(given)) if role in ("tool", "function") else content_of(given)
+        calls = _calls(data, content)
+        said = content.text or _optional(data, "refusal") or content.text
+        thoughts = thoughts_of(data) if kind not in THOUGHTS else None
+        results = [cls("tool", result.text, name=result.name, tool_call_id=result.id) for result in content.results]
+        if results and not said and not calls and role != "tool":
+            return tuple(results)
+        message = cls(
+            role=role,
+            content=said,
             name=_optional(data, "name"),
-            tool_calls=tuple(calls),
+            tool_calls=calls,
             tool_call_id=_optional(data, "tool_call_id"),
-            reasoning=_optional(data, "reasoning") or _optional(data, "reasoning_content"),
+            reasoning=thoughts or content.thoughts,
         )
+        # An assistant calls first; a user's results answer what was called before.
+        return (message, *results) if role == "assistant" else (*results, message)
 
     def to_openai(self) -> dict[str, Any]:
         data: dict[str, Any] = {"role": self.role, "content": self.content}
@@ -128,33 +183,55 @@ class Message:
         return data
 
 
-def _optional(data: Mapping[str, Any], key: str) -> str | None:
-    value = data.get(key)
-    if value is not None and not isinstance(value, str):
-        raise BadRequestError(f"{key} must be text, not {value!r}.")
+def whole_value(value: Any) -> Any:
+    """JSON with unpaired surrogates replaced."""
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, Mapping):
+        return {whole_value(key): whole_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [whole_value(item) for item in value]
     return value
 
 
+def _role(data: Mapping[str, Any]) -> Role:
+    given = data.get("role", data.get("type"))
+    found = _ROLE_NAMES.get(given) if isinstance(given, str) else None
+    if found is None:
+        known = ", ".join(sorted([*_ROLES, "developer"]))
+        raise BadRequestError(f"Unknown message role {shown(given)!r}.", hint=f"Use one of {known}.")
+    return found
+
+
+def _calls(data: Mapping[str, Any], content: Content) -> tuple[ToolCall, ...]:
+    """Every call once: some clients say them among the parts and beside them."""
+    listed = data.get("tool_calls") or ()
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise BadRequestError(f"tool_calls must be a list, not {shown(listed)}.")
+    legacy = data.get("function_call")
+    given = listed or ([{"function": legacy}] if legacy and "role" in data else [])
+    found = [call_of(call) for call in given]
+    known = {call.id for call in found if call.id}
+    found += [call for call in content.calls if call.id not in known]
+    return tuple(ToolCall(call.id, call.name, call.arguments) for call in found)
+
+
+def _optional(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadRequestError(f"{key} must be text, not {shown(value)}.")
+    return value
+
+
+def _repair(owner: Any, *fields: str) -> None:
+    """Replaces unpaired surrogates in a frozen object's texts."""
+    for name in fields:
+        value = getattr(owner, name)
+        if isinstance(value, str) and not value.isascii():
+            object.__setattr__(owner, name, whole_text(value))
+
+
 MessageLike: TypeAlias = "Message | Mapping[str, Any]"
-
-
-def _text(content: Any) -> str | None:
-    if content is None or isinstance(content, str):
-        return content
-    if isinstance(content, Sequence):
-        parts: list[str] = []
-        for part in content:
-            if isinstance(part, str):
-                parts.append(part)
-            elif isinstance(part, Mapping) and part.get("type") in ("text", "input_text", "output_text", None):
-                parts.append(str(part.get("text", "")))
-            else:
-                kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
-                raise BadRequestError(
-                    f"Message parts of type {kind!r} are not supported.", hint="Send text parts only."
-                )
-        return "".join(parts)
-    raise BadRequestError(f"Message content must be text or a list of parts, not {type(content).__name__}.")
 
 
 def as_messages(value: str | MessageLike | Iterable[MessageLike]) -> tuple[Message, ...]:
@@ -164,8 +241,10 @@ def as_messages(value: str | MessageLike | Iterable[MessageLike]) -> tuple[Messa
     if isinstance(value, Message):
         return (value,)
     if isinstance(value, Mapping):
-        return (Message.from_openai(value),)
-    messages = tuple(item if isinstance(item, Message) else Message.from_openai(item) for item in value)
+        return Message.all_from(value)
+    messages = tuple(
+        message for item in value for message in ((item,) if isinstance(item, Message) else Message.all_from(item))
+    )
     if not messages:
         raise BadRequestError("A chat needs at least one message.")
     return messages
@@ -181,18 +260,23 @@ class Tool:
 
     @classmethod
     def from_openai(cls, data: Any) -> Tool:
+        """From OpenAI's shape, flat or not, or Anthropic's (``input_schema``)."""
         if not isinstance(data, Mapping):
-            raise BadRequestError(f"A tool must be an object, not {data!r}.")
+            raise BadRequestError(f"A tool must be an object, not {shown(data)}.")
         function = data.get("function", data)
-        if data.get("type", "function") != "function" or not isinstance(function, Mapping):
-            raise BadRequestError(f"Only tools of type 'function' are supported, not {data.get('type')!r}.")
+        ours = data.get("type") in (None, "function") or "input_schema" in data
+        if not ours or not isinstance(function, Mapping):
+            raise BadRequestError(f"Only tools of type 'function' are supported, not {shown(data.get('type'))!r}.")
         name = function.get("name")
         if not isinstance(name, str) or not name:
             raise BadRequestError("A tool needs a name.")
-        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        parameters = function.get("parameters") or function.get("input_schema") or {"type": "object", "properties": {}}
         if not isinstance(parameters, Mapping):
-            raise BadRequestError(f"The parameters of the tool {name!r} must be a JSON schema, not {parameters!r}.")
-        return cls(name=name, description=_optional(function, "description") or "", parameters=parameters)
+            raise BadRequestError(
+                f"The parameters of the tool {shown(name)!r} must be a JSON schema, not {shown(parameters)}."
+            )
+        description = _optional(function, "description") or ""
+        return cls(whole_text(name), whole_text(description), whole_value(parameters))
 
     def to_openai(self) -> dict[str, Any]:
         return {
@@ -239,6 +323,7 @@ class ResponseFormat:
         if isinstance(value, type) and hasattr(value, "model_json_schema"):
             return cls("json_schema", value.model_json_schema(), value.__name__)
         if isinstance(value, Mapping):
+            value = whole_value(value)
             kind = value.get("type")
             if kind == "text":
                 return cls()
@@ -253,7 +338,7 @@ class ResponseFormat:
                     raise BadRequestError("response_format of type json_schema needs json_schema.schema.")
                 return cls("json_schema", schema, str(inner.get("name") or "response"))
         raise BadRequestError(
-            f"Unknown response_format {value!r}.", hint="Use text, json_object, json_schema or a Pydantic model."
+            f"Unknown response_format {shown(value)}.", hint="Use text, json_object, json_schema or a Pydantic model."
         )
 
     def to_openai(self) -> dict[str, Any]:

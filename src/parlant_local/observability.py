@@ -1,14 +1,16 @@
-"""How the package speaks: a logger anything can stand in for, and the redaction every log line goes through."""
+"""How the package speaks: a logger anything can stand in for, and what every line goes through: secrets are redacted,
+and what a terminal would act on is written out."""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import threading
 import time
-from typing import Literal, Protocol, TextIO, runtime_checkable
+from typing import Any, Literal, Protocol, TextIO, runtime_checkable
 
-__all__ = ["ConsoleLogger", "LogLevel", "Logger", "NullLogger", "redact"]
+__all__ = ["ConsoleLogger", "LogLevel", "Logger", "NullLogger", "printable", "printable_json", "redact"]
 
 LogLevel = Literal["debug", "info", "warning", "error", "none"]
 
@@ -16,13 +18,32 @@ _ORDER: dict[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3, "none
 
 # Shapes of secrets that people paste into URLs and headers: hub tokens, API keys, bearer headers, credentials in URLs.
 _SECRETS = re.compile(
-    r"(hf_[A-Za-z0-9]{6,}|sk-[A-Za-z0-9_\-]{6,}|(?i:bearer)\s+[A-Za-z0-9._\-~+/]{6,}=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@))"
+    r"(hf_[A-Za-z0-9]{6,}|sk-[A-Za-z0-9_\-]{6,}|\b(?:gsk_|xai-|nvapi-|pplx-|r8_|csk-|fw_|AIza)[A-Za-z0-9_\-]{12,}|(?i:bearer)\s+[A-Za-z0-9._\-~+/]{6,}=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@))"
 )
 
 
 def redact(text: str) -> str:
     """``text`` with everything that looks like a secret replaced by ``***``."""
     return _SECRETS.sub("***", text)
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, with everything that a terminal acts on or that hides other text (control and escape codes,
+    direction marks, odd spaces, halves of characters) written out as Python would."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode("ascii") for each in text
+    )
+
+
+def printable_json(value: Any) -> str:
+    """``value`` as JSON on one line that is as harmless; reading it gives back every character."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if text.isprintable():
+        return text
+    # Only strings can hold such characters, and there JSON has its own way to write them out.
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 @runtime_checkable
@@ -39,7 +60,7 @@ class Logger(Protocol):
 
 
 class ConsoleLogger:
-    """Writes one line per message to ``stream`` (standard error by default), secrets redacted."""
+    """Writes one line per message to ``stream`` (standard error by default), secrets redacted, codes written out."""
 
     def __init__(self, level: LogLevel = "info", stream: TextIO | None = None) -> None:
         self._threshold = _ORDER[level]
@@ -53,7 +74,7 @@ class ConsoleLogger:
         # Looked up late, so that redirected standard error (tests, daemons) is honoured.
         stream = self._stream or sys.stderr
         with self._lock:
-            stream.write(f"{stamp} {level:<7} {redact(message)}\n")
+            stream.write(f"{stamp} {level:<7} {printable(redact(message))}\n")
             stream.flush()
 
     def debug(self, message: str) -> None:

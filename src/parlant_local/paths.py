@@ -1,11 +1,15 @@
-"""A path as people write it."""
+"""Paths as people write them, and questions about paths that are answered whatever stands there.
+
+``pathlib`` raises for names that are too long, folders that can't be entered and links that go in circles; the functions
+here say no instead.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["user_path"]
+__all__ = ["exists", "is_dir", "is_file", "real_path", "user_path"]
 
 
 def user_path(text: str | os.PathLike[str]) -> Path:
@@ -14,3 +18,20 @@ def user_path(text: str | os.PathLike[str]) -> Path:
     (``Path.expanduser`` raises a bare ``RuntimeError`` for it.)
     """
     return Path(os.path.expanduser(text))  # noqa: PTH111  # see above
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  # see above
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  # see above
+
+
+def is_dir(path: str | os.PathLike[str]) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112  # see above
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """``path`` with all links followed, as far as they lead."""
+    return Path(os.path.realpath(path))

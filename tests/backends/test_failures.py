@@ -52,6 +52,11 @@ EARLY: list[tuple[str, Fault, type[ParlantLocalError]]] = [
 ]
 
 
+def _requests(name: str) -> int:
+    """Nothing is retried at this level, save what was cut before any byte came."""
+    return 2 if name == "reset" else 1
+
+
 def _fault(name: str) -> Fault:
     return next(fault for known, fault, _ in EARLY if known == name)
 
@@ -69,7 +74,7 @@ async def test_openai_failures_before_the_answer(
         await _ask(openai_backend, stream=stream)
     assert time.perf_counter() - started < 1.5
     assert type(caught.value) is expected
-    assert openai_fake.calls("/v1/chat/completions") == 1  # nothing is retried at this level
+    assert openai_fake.calls("/v1/chat/completions") == _requests(name)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -84,7 +89,7 @@ async def test_ollama_failures_before_the_answer(
         await _ask(ollama_backend, stream=stream)
     assert time.perf_counter() - started < 1.5
     assert type(caught.value) is expected
-    assert ollama_fake.calls("/api/chat") == 1
+    assert ollama_fake.calls("/api/chat") == _requests(name)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -182,9 +187,9 @@ def test_both_families_of_http_exceptions_are_understood() -> None:
 
 
 def test_what_the_other_side_says_is_shortened_and_keys_are_hidden() -> None:
-    error = from_status("x", 400, "Bad key sk-abcdefghijklmnop in " + "word " * 200)
+    error = from_status("x", 400, "Bad key sk-abcdefghijklmnop in " + "word " * 2000)
     assert "sk-abc" not in str(error)
-    assert len(str(error)) < 300
+    assert len(str(error)) < 1100
     echoed = from_status("x", 400, "Invalid message: 'my order number is 4711 and my name is Jane Doe, please help me'")
     assert "Jane" not in str(echoed)
 

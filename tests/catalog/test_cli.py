@@ -167,3 +167,35 @@ def test_recommend_measures_once_and_remembers(tmp_path: Path) -> None:
     assert data("recommend")["models"] == first["models"]
     assert time.monotonic() - start < 5
     assert all(item["cold_turn_seconds"] > 0 for item in first["models"])
+
+
+HOSTILE = "a\nb\rc\x1b[31md\x9b31me\u202ef\u2066g[bold red]h"
+
+
+def test_what_a_file_calls_itself_moves_no_cursor(tmp_path: Path, hub: FakeHub) -> None:
+    path = write_gguf(
+        tmp_path / f"evil{HOSTILE}.gguf", architecture="lla\x1b[31mma", name=HOSTILE, extra={"general.license": HOSTILE}
+    )
+    for arguments in (
+        ["add", path],
+        ["list", "--all"],
+        ["show", path],
+        ["doctor"],
+        ["add", path, "--json"],
+        ["list", "--json"],
+    ):
+        result = run(*arguments)
+        assert all(line.isprintable() for line in (result.stdout + result.stderr).split("\n")), arguments
+    assert any(item["license"] == HOSTILE for item in data("list", "--all"))
+    for arguments in (
+        ["show", f"no{HOSTILE}"],
+        ["rm", f"no{HOSTILE}"],
+        ["pull", f"no/{HOSTILE}"],
+        ["serve", "--model", HOSTILE],
+    ):
+        result = subprocess.run(
+            [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert result.returncode in (1, 2), arguments
+        assert all(line.isprintable() for line in result.stderr.split("\n")), arguments
+        assert len(result.stderr.splitlines()) <= 2, result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -18,9 +19,13 @@ from parlant_local.observability import NullLogger
 from tests.catalog.fakes.hub import FakeHub
 from tests.catalog.fakes.loopback import Fault
 from tests.catalog.fakes.models import write_split
+from tests.storage.writers import scratch_files
+from tests.support.evidence import table, write_section
 
 MIB = 1 << 20
 SHARD = 16 * MIB
+MANY = 100
+PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "kills.md"
 REF = "maker/Big-GGUF:Q8_0"
 CHILD = (
     "import asyncio, sys; from parlant_local import LocalModelManager\n"
@@ -32,7 +37,7 @@ CHILD = (
     "kills",
     [
         pytest.param(10, id="ten"),
-        pytest.param(100, id="hundred", marks=[pytest.mark.evidence, pytest.mark.timeout(1800)]),
+        pytest.param(MANY, id="hundred", marks=[pytest.mark.evidence, pytest.mark.timeout(1800)]),
     ],
 )
 def test_a_download_survives_being_killed_again_and_again(
@@ -68,8 +73,6 @@ def test_a_download_survives_being_killed_again_and_again(
             assert [sha256_file(path) for path in model.paths] == digests
             completed += 1
             if killed < kills:
-                import asyncio
-
                 asyncio.run(manager.delete_model(model.id))
     time.sleep(0.3)  # what the server still pushes into closed sockets
     twice = hub.file_bytes - completed * size
@@ -77,3 +80,10 @@ def test_a_download_survives_being_killed_again_and_again(
     record_property("fetched_twice_bytes", twice)
     print(f"{killed} kills, {completed} whole downloads, {twice / killed / 1e6:.2f} MB fetched twice per kill")
     assert twice < kills * 2 * MIB
+    asyncio.run(LocalModelManager(NullLogger(), models).initialize())
+    assert scratch_files(models) == []
+    if kills == MANY:
+        head = ["kills", "whole downloads between", "fetched twice per kill", "lost, half there, or of wrong bytes"]
+        text = table(head, [[killed, completed, f"{twice / killed / 1e6:.2f} MB", "none"]])
+        command = "pytest -m evidence tests/catalog/test_kill.py"
+        write_section(PAGE, "Downloads (three shards of 16 MiB from a slow hub)", text, command=command)

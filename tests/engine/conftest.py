@@ -93,9 +93,14 @@ async def engine_of(made: Callable[[str], Path]) -> AsyncIterator[MakeEngine]:
     """Makes engines, and sees at the end that each gave everything back."""
     engines: list[LlamaEngine] = []
 
-    def make(name: str = "llama", *, prefix_dir: Path | None = None, logger: Any = None, **values: Any) -> LlamaEngine:
+    def make(
+        name: str | Path = "llama", *, prefix_dir: Path | None = None, logger: Any = None, **values: Any
+    ) -> LlamaEngine:
         engine = LlamaEngine(
-            made(name), settings=settings_of(**values), prefix_dir=prefix_dir, logger=logger or NullLogger()
+            made(name) if isinstance(name, str) else name,
+            settings=settings_of(**values),
+            prefix_dir=prefix_dir,
+            logger=logger or NullLogger(),
         )
         engines.append(engine)
         return engine

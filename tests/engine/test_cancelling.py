@@ -112,7 +112,7 @@ async def test_others_in_an_aborted_step_get_the_answers_they_would_have_got(nam
     engine = engine_of(name, n_seq_max=4, n_ctx=4096, n_ubatch=128, prefix_memory_mb=0)
     others = [GenerationRequest(f"{_PROMPT}{'word ' * (30 * i)}", 12) for i in range(3)]
     expected = [(await engine.generate(request)).tokens for request in others]
-    room = engine._room
+    room = engine._engine
     assert room is not None
     for _ in range(6):
         tasks = [asyncio.create_task(engine.generate(request)) for request in others]
@@ -169,7 +169,7 @@ async def test_cancelling_before_during_and_after_leaves_nothing_behind(engine_o
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             assert not isinstance(outcome, BaseException) or isinstance(outcome, asyncio.CancelledError)
     await settled(engine)
-    room = engine._room
+    room = engine._engine
     assert room is not None
     assert not room.finishers
-    assert engine._queued == 0
+    assert not engine._own

@@ -123,10 +123,10 @@ async def test_a_thousand_rude_requests_leave_the_engine_as_it_was(
     assert outcomes.keys() == {"result", "cancelled", "left"} | _TYPED
     assert grown < 8 * 2**20
     assert (stats.running, stats.waiting, stats.cells_used) == (0, 0, 0)
-    room = engine._room
+    room = engine._engine
     assert room is not None
     assert not room.finishers
-    assert engine._queued == 0
+    assert not engine._own
     assert stats.retained_bytes <= 8 * 2**20
 
 

@@ -26,6 +26,7 @@ from parlant_local.engine.sequence import Sequence
 from parlant_local.errors import (
     EngineClosedError,
     EngineError,
+    EngineFailedError,
     InsufficientMemoryError,
     InvalidModelError,
     ModelLoadError,
@@ -94,7 +95,7 @@ def test_loading_and_closing_ten_times_gives_the_memory_back(made: Callable[[str
 async def test_nothing_refers_to_a_closed_room_even_before_garbage_is_collected(engine_of: MakeEngine) -> None:
     engine = engine_of("llama")
     await engine.generate(GenerationRequest([7] * 200, 4))
-    room = engine._room
+    room = engine._engine
     assert room is not None
     traces = [weakref.ref(room), weakref.ref(room.model), weakref.ref(room._context), weakref.ref(room._scheduler)]
     del room
@@ -135,7 +136,11 @@ async def test_closing_while_it_loads_leaves_nothing_loaded(made: Callable[[str]
     with pytest.raises(EngineClosedError):
         await loading
     assert not engine.loaded
-    assert not [t for t in threading.enumerate() if t.name.startswith("parlant-local-slow")], threads
+    for _ in range(100):  # its memory is back; the thread itself has a few instructions left
+        if threading.active_count() <= threads:
+            break
+        await asyncio.sleep(0.02)
+    assert not [t for t in threading.enumerate() if t.name.startswith("parlant-local-slow")]
 
 
 def test_a_load_that_loses_its_event_loop_can_be_tried_again_on_another(made: Callable[[str], Path]) -> None:
@@ -333,9 +338,10 @@ async def test_when_the_engine_breaks_everybody_hears_of_it(
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         outcomes += await asyncio.gather(*late, return_exceptions=True)
         assert len(outcomes) == 4
-        assert all(isinstance(outcome, EngineClosedError) for outcome in outcomes), outcomes
-        with pytest.raises(EngineClosedError, match="failed"):
-            await engine.generate(GenerationRequest("x", 5))
+        assert all(isinstance(outcome, EngineFailedError) for outcome in outcomes), outcomes
+        assert (await engine.generate(GenerationRequest("x", 5))).tokens  # by an engine that was loaded anew
+        assert engine.stats().engine_failures == 1
+        await settled(engine)
         await engine.close()
 
 
@@ -367,7 +373,7 @@ async def test_books_that_are_wrong_are_told(engine_of: MakeEngine, monkeypatch:
         await engine.generate(GenerationRequest(_PROMPT, 3))
         with pytest.raises(EngineError, match="books are wrong"):
             await engine.check_integrity()
-    room = engine._room
+    room = engine._engine
     assert room is not None
     assert room._context is not None
     for slot in range(2):

@@ -42,7 +42,7 @@ def _logprobs(answer: Generation) -> list[float]:
 
 
 def _native(engine: LlamaEngine) -> Any:
-    room = engine._room
+    room = engine._engine
     assert room is not None
     assert room._context is not None
     return room._context._pointer
@@ -81,7 +81,7 @@ async def test_no_more_sequences_run_than_were_allowed(engine_of: MakeEngine) ->
 async def test_the_caches_element_type_is_what_states_are_made_of(kind: str, wide: Path, engine_of: MakeEngine) -> None:
     sizes = {}
     for one in ("f16", kind):
-        engine = _engine_at(wide, engine_of, kv_type=one, n_seq_max=2)
+        engine = engine_of(wide, kv_type=one, n_seq_max=2)
         answer = await _say(engine)
         assert len(answer.tokens) == 12
         sizes[one] = engine.stats().retained_bytes
@@ -90,20 +90,11 @@ async def test_the_caches_element_type_is_what_states_are_made_of(kind: str, wid
     assert sizes[kind] / sizes["f16"] == pytest.approx(bits[kind] / 16, rel=0.15)
 
 
-def _engine_at(path: Path, engine_of: MakeEngine, **values: Any) -> LlamaEngine:
-    """An engine of a file that is not among the made ones, checked on closing like the others."""
-    engine = engine_of("llama", **values)
-    engine.path = path
-    return engine
-
-
 async def test_flash_attention_may_be_forced_and_forbidden(wide: Path, engine_of: MakeEngine) -> None:
-    answers = [
-        await _say(_engine_at(wide, engine_of, flash_attention=mode, n_seq_max=2)) for mode in ("auto", "on", "off")
-    ]
+    answers = [await _say(engine_of(wide, flash_attention=mode, n_seq_max=2)) for mode in ("auto", "on", "off")]
     for answer in answers[1:]:
         assert _logprobs(answer)[0] == pytest.approx(_logprobs(answers[0])[0], abs=0.05)
-    impossible = _engine_at(wide, engine_of, flash_attention="off", kv_type="q8_0")
+    impossible = engine_of(wide, flash_attention="off", kv_type="q8_0")
     with pytest.raises(ModelLoadError, match="flash"):
         await impossible.load()
 
@@ -127,7 +118,7 @@ def _locked_kb() -> int:
 async def test_weights_are_mapped_or_read(wide: Path, engine_of: MakeEngine) -> None:
     answers = []
     for mapped in (True, False):
-        engine = _engine_at(wide, engine_of, use_mmap=mapped)
+        engine = engine_of(wide, use_mmap=mapped)
         answers.append((await _say(engine)).tokens)
         assert _mapped(wide) is mapped
         await engine.close()
@@ -143,7 +134,7 @@ async def test_weights_may_be_locked_in_memory(mapped: bool, wide: Path, engine_
     if limit != resource.RLIM_INFINITY and limit < 2 * size:
         pytest.skip(f"this user may lock {limit} bytes")
     before = _locked_kb()
-    engine = _engine_at(wide, engine_of, use_mlock=True, use_mmap=mapped)
+    engine = engine_of(wide, use_mlock=True, use_mmap=mapped)
     await _say(engine)
     assert _locked_kb() - before >= 0.8 * size / 1024
     await engine.close()
@@ -230,7 +221,7 @@ async def test_adapters_with_their_scales_are_as_if_merged_into_the_weights(
     for number, scales in enumerate(({str(one): 1.0}, {str(one): 0.4}, {str(one): 0.7, str(two): -0.5})):
         adds = [(first if path == str(one) else second, scale) for path, scale in scales.items()]
         merged = _merged(tmp_path / f"merged{number}.gguf", base, *adds)
-        expected = await _say(_engine_at(merged, engine_of))
+        expected = await _say(engine_of(merged))
         adapted = await _say(engine_of("llama", lora=scales))
         assert adapted.tokens == expected.tokens
         assert _logprobs(adapted) == pytest.approx(_logprobs(expected), abs=0.02)
@@ -247,7 +238,7 @@ async def test_vectors_know_their_adapters_too(
         (await engine.embed(["the quick brown fox"])).vectors
         for engine in (
             engine_of("bert"),
-            _engine_at(merged, engine_of),
+            engine_of(merged),
             engine_of("bert", lora={str(adapter): 0.8}),
         )
     ]

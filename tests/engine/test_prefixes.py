@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from parlant_local.engine import LlamaEngine
+from parlant_local.engine.prefix_disk import PrefixDisk
+from parlant_local.engine.prefixes import RetainedPrefix
 from parlant_local.engine.requests import Generation, GenerationRequest
 from parlant_local.observability import NullLogger
+from tests.support.damage import scratch_of_a_dead_process
 
 from .conftest import GENERATING, MakeEngine
 
@@ -42,7 +49,7 @@ async def test_each_conversation_keeps_one_prefix_per_schema(engine_of: MakeEngi
             answer = await _ask(engine, session, f"{session} {'message ' * 8 * turn}")
             if turn:
                 assert answer.timings.reused_tokens > 0.5 * answer.usage.prompt_tokens
-    room = engine._room
+    room = engine._engine
     assert room is not None
     assert room._store is not None
     owners = [(entry.group, entry.session) for entry in room._store if not entry.static]
@@ -110,7 +117,25 @@ async def test_the_switch_turns_the_disk_off(engine_of: MakeEngine, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "harm",
-    ["state", "tokens", "cut", "longer", "empty", "no header", "wrong kinds", "another key", "nested", "not utf-8"],
+    [
+        "state",
+        "tokens",
+        "cut",
+        "longer",
+        "empty",
+        "no header",
+        "wrong kinds",
+        "another key",
+        "nested",
+        "not utf-8",
+        "absurd count",
+        "count beyond any file",
+        "negative count",
+        "a state of terabytes",
+        "a number of many digits",
+        "half a character",
+        "no end of header",
+    ],
 )
 async def test_a_harmed_file_is_never_trusted(harm: str, engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of("llama", prefix_dir=tmp_path)
@@ -133,6 +158,13 @@ async def test_a_harmed_file_is_never_trusted(harm: str, engine_of: MakeEngine, 
             "another key": json.dumps({**header, "key": "another model"}).encode() + b"\n" + rest,
             "nested": b"[" * 60_000 + b"\n" + rest,
             "not utf-8": b"\xff\xfe\n" + rest,
+            "absurd count": json.dumps({**header, "tokens": 2**40}).encode() + b"\n" + rest,
+            "count beyond any file": json.dumps({**header, "tokens": 10**30}).encode() + b"\n" + rest,
+            "negative count": json.dumps({**header, "tokens": -1}).encode() + b"\n" + rest,
+            "a state of terabytes": json.dumps({**header, "state": 2**42}).encode() + b"\n" + rest,
+            "a number of many digits": line.replace(b'"tokens": ', b'"tokens": ' + b"9" * 5000) + b"\n" + rest,
+            "half a character": json.dumps({**header, "group": "\ud800"}).encode() + b"\n" + rest,
+            "no end of header": line + b" " * (1 << 17) + b"\n" + rest,
         }[harm]
     )
     again = engine_of("llama", prefix_dir=tmp_path)
@@ -181,16 +213,54 @@ async def test_a_disk_that_refuses_costs_a_warning_and_nothing_else(engine_of: M
     assert any("prefix" in message for message in said)
 
 
+async def test_a_full_disk_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Listening(NullLogger):
+        def warning(self, message: str) -> None:
+            said.append(message)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    disk = PrefixDisk(tmp_path, "key", 1 << 20, Listening())
+    for number in range(3):
+        tokens = np.arange(number + 1, dtype=np.int32)
+        disk.write(RetainedPrefix(tokens, "group", None, np.zeros(64, np.uint8), static=True))
+    disk.close()
+    assert len(said) == 1
+    assert "No space left" in said[0]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_no_prefix(make: Callable[[Path], object], tmp_path: Path) -> None:
+    disk = PrefixDisk(tmp_path, "key", 1 << 20, NullLogger())
+    disk.write(RetainedPrefix(np.arange(9, dtype=np.int32), "group", None, np.zeros(64, np.uint8), static=True))
+    disk.close()
+    [path] = _files(tmp_path)
+    make(path.with_name("0.prefix"))
+    [entry] = PrefixDisk(tmp_path, "key", 1 << 20, NullLogger()).entries()
+    assert entry.read is not None
+    assert (state := entry.read()) is not None
+    assert state.nbytes == 64
+    path.unlink()
+    make(path)
+    assert entry.read() is None
+
+
 async def test_what_a_killed_writer_left_is_cleared_away(engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of("llama", prefix_dir=tmp_path)
     await _two_sessions(engine)
     await engine.close()
     [path] = _files(tmp_path)
-    left = path.with_suffix(".999999999.part")
-    left.write_bytes(b"half")
+    lefts = [path.with_suffix(".999999999.part"), scratch_of_a_dead_process(path)]
+    for left in lefts:
+        left.write_bytes(b"half")
     again = engine_of("llama", prefix_dir=tmp_path)
     await again.load()
-    assert not left.exists()
+    assert not any(left.exists() for left in lefts)
     assert path.exists()
     await again.close()
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parlant_local.engine.pool import ModelPool
-from parlant_local.errors import InsufficientMemoryError, ModelInUseError, ModelLoadError
+from parlant_local.errors import EngineClosedError, InsufficientMemoryError, ModelInUseError, ModelLoadError
 
 SIZES = {"a": 40, "b": 40, "c": 40, "huge": 200, "broken": 10}
 
@@ -128,6 +128,69 @@ async def test_a_cancelled_caller_leaves_no_user_behind() -> None:
         await task
     await pool.load("a")
     assert pool.status()["a"].users == 0
+    await pool.close()
+
+
+class SlowLoader(Loader):
+    """Loads until it is told to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given_up = 0
+        self.go = asyncio.Event()
+
+    async def __call__(self, name: str) -> Model:
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        return await super().__call__(name)
+
+
+def patient(loader: Loader, patience: float) -> ModelPool[Model]:
+    return ModelPool(loader, SIZES.__getitem__, budget=loader.budget, patience=patience)
+
+
+async def test_who_times_out_and_asks_again_joins_the_load() -> None:
+    loader = SlowLoader()
+    pool = patient(loader, 5)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await pool.load("a")
+    loader.go.set()
+    await pool.load("a")
+    assert (loader.loads, loader.given_up) == (["a"], 0)
+    await pool.close()
+
+
+async def test_a_load_that_nobody_waits_for_is_given_up() -> None:
+    loader = SlowLoader()
+    pool = patient(loader, 0.02)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await pool.load("a")
+    async with asyncio.timeout(5):
+        while pool.status():
+            await asyncio.sleep(0.01)
+    assert loader.given_up == 1
+    loader.go.set()
+    await pool.load("a")
+    await pool.close()
+
+
+@pytest.mark.parametrize("how", ["unload", "close"])
+async def test_unloading_what_loads_ends_the_load_and_tells_who_waits(how: str) -> None:
+    loader = SlowLoader()
+    pool = patient(loader, 5)
+    waiting = [asyncio.create_task(pool.load("a")) for _ in range(2)]
+    while pool.status().get("a") is None:
+        await asyncio.sleep(0)
+    await (pool.close() if how == "close" else pool.unload("a"))
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(outcome, EngineClosedError)
+    assert not pool.status()
     await pool.close()
 
 

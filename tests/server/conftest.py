@@ -20,9 +20,11 @@ _MARKS = ("PARLANT_LOCAL_", "HF_", "OLLAMA_", "OPENAI_")
 
 
 class Server:
-    """One ``parlant-local serve``."""
+    """One ``parlant-local serve``. ``fault`` is code that runs first, to break something in it."""
 
-    def __init__(self, folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, environment: dict[str, str] | None = None, fault: str = ""
+    ) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(_MARKS)}
         folder.mkdir(parents=True, exist_ok=True)
         self.home = folder / "home"
@@ -38,7 +40,15 @@ class Server:
             "OMP_WAIT_POLICY": "PASSIVE",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from parlant_local.cli import main; main()", "serve", "--port", "0", *arguments],
+            [
+                sys.executable,
+                "-c",
+                f"{fault}\nfrom parlant_local.cli import main; main()",
+                "serve",
+                "--port",
+                "0",
+                *arguments,
+            ],
             env=clean | (environment or {}),
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,6 +88,16 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(f"The server does not answer: {self.raw}")
 
+    def wait_loaded(self) -> None:
+        """Until everything that was asked for at the start is there."""
+        import httpx2
+
+        for _ in range(600):
+            if httpx2.get(self.url + "/health", timeout=30).status_code == 200:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"The server does not get ready: {self.raw}")
+
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
@@ -113,8 +133,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers with arguments and environment of the test's own."""
     running: list[Server] = []
 
-    def begin(*arguments: str, environment: dict[str, str] | None = None) -> Server:
-        running.append(Server(tmp_path / f"server{len(running)}", *arguments, environment=environment))
+    def begin(*arguments: str, environment: dict[str, str] | None = None, fault: str = "") -> Server:
+        folder = tmp_path / f"server{len(running)}"
+        running.append(Server(folder, *arguments, environment=environment, fault=fault))
         return running[-1]
 
     yield begin

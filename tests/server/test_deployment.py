@@ -123,9 +123,10 @@ def test_the_services_fit_together() -> None:
     mounted = {volume.split(":")[1] for volume in ours["volumes"]}
     assert ours["environment"]["CONFIG_PATH"] in mounted
     assert environment_of_the_image()["PARLANT_LOCAL_HOME"] in mounted
-    (secret,) = ours["secrets"]
-    assert ours["environment"]["PARLANT_LOCAL_AUTH__KEY_FILE"] == f"/run/secrets/{secret}"
-    assert secret in COMPOSE["secrets"]
+    named = {value for key, value in ours["environment"].items() if key.endswith("KEY_FILE")}
+    assert named == {f"/run/secrets/{secret}" for secret in ours["secrets"]}
+    assert len(named) == 2
+    assert set(ours["secrets"]) == set(COMPOSE["secrets"])
     # Published on loopback only, both.
     for service in (ours, chat):
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
@@ -157,7 +158,7 @@ def test_librechat_finds_the_server(server: Server) -> None:
 
 def test_the_commands_on_top_make_every_secret(tmp_path: Path) -> None:
     made = [line for line in PREPARATION if "docker" not in line]
-    assert len(made) == 4
+    assert len(made) == 5
     subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(made)], cwd=tmp_path, check=True)
     values = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
     assert set(re.findall(r"\$\{(\w+):\?", COMPOSE_TEXT)) == set(values)
@@ -166,6 +167,9 @@ def test_the_commands_on_top_make_every_secret(tmp_path: Path) -> None:
     assert len(bytes.fromhex(values["CREDS_IV"])) == 16
     keys = tmp_path / COMPOSE["secrets"]["keys"]["file"]
     assert keys.read_text() == f"librechat:{values['PARLANT_LOCAL_KEY']}\n"
+    admins = (tmp_path / COMPOSE["secrets"]["admin-keys"]["file"]).read_text()
+    assert admins.startswith("admin:")
+    assert admins.strip().partition(":")[2] != values["PARLANT_LOCAL_KEY"]
     ignored = (ROOT / ".gitignore").read_text().split()
     assert {"/secrets/", ".env"} <= set(ignored)
 

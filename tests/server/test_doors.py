@@ -8,17 +8,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import openai
 import pytest
+from pydantic import SecretStr
+from starlette.datastructures import Headers
 
 from parlant_local.errors import SettingsError
 from parlant_local.server.app import create_app
-from parlant_local.server.auth import Keyring, check_binding
-from parlant_local.server.guarding import is_public
+from parlant_local.server.auth import Keyring, Owner, check_binding
+from parlant_local.server.clients import Clients
+from parlant_local.server.guarding import is_administration, is_public
 from parlant_local.server.limits import Limiter
 from parlant_local.server.problems import Refused
 from parlant_local.settings import AuthSettings, LimitSettings, ServerSettings, Settings
@@ -27,6 +31,7 @@ from .conftest import TINY, Server
 
 KEY = "correct-horse-battery-staple"
 OTHER = "another-key-of-a-colleague"
+ADMIN = "the-key-of-who-runs-the-place"
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +39,13 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("locked")
     keys = folder / "keys"
     keys.write_text(f"# who may come in\n\nanna:{KEY}\n{OTHER}\n")
-    found = Server(folder / "server", "--api-key-file", str(keys))
+    admins = folder / "admins"
+    admins.write_text(f"boss:{ADMIN}\n")
+    admins.chmod(0o600)
+    found = Server(folder / "server", "--api-key-file", str(keys), "--admin-key-file", str(admins))
     yield found
     found.stop()
-    assert KEY not in found.raw
-    assert OTHER not in found.raw
+    assert not any(key in found.raw for key in (KEY, OTHER, ADMIN))
 
 
 def routes() -> list[tuple[str, str]]:
@@ -87,11 +94,35 @@ def test_every_route_needs_a_right_key_but_the_page_and_health(locked: Server) -
                 status = http.request(method, path, headers=headers).status_code
                 assert (status != 401) == public, f"{method} {path} with {headers} gave {status}"
             if path == "/models/sse":
-                with http.stream(method, path, headers={"authorization": f"Bearer {KEY}"}) as answer:
+                with http.stream(method, path, headers={"authorization": f"Bearer {ADMIN}"}) as answer:
                     assert answer.status_code == 200
                 continue
-            status = http.request(method, path, headers={"authorization": f"Bearer {KEY}"}).status_code
+            status = http.request(method, path, headers={"authorization": f"Bearer {ADMIN}"}).status_code
             assert status not in (401, 403), f"{method} {path} with a right key gave {status}"
+
+
+def test_a_key_for_asking_administers_nothing(locked: Server) -> None:
+    administration = {path for _, path in routes() if is_administration(path)}
+    assert administration == {
+        "/models", "/models/cancel", "/models/load", "/models/unload", "/models/sse", "/api/status", "/metrics"
+    }  # fmt: skip
+    with httpx2.Client(base_url=locked.url, timeout=30, headers={"authorization": f"Bearer {KEY}"}) as http:
+        for method, path in routes():
+            answer = http.request(method, path)
+            refused = answer.status_code == 403
+            assert refused == (path in administration), f"{method} {path} gave {answer.status_code}"
+            if refused:
+                assert answer.json()["error"]["code"] == "admin_key_needed"
+                assert "auth.admin_key_file" in answer.json()["error"]["message"]
+        assert http.get("/metrics", auth=httpx2.BasicAuth("me", KEY)).status_code == 403
+        assert http.get("/metrics", auth=httpx2.BasicAuth("me", ADMIN)).status_code == 200
+
+
+def test_a_key_file_that_others_can_read_is_told_once(locked: Server) -> None:
+    told = [line["message"] for line in locked.log if "can read the key file" in line["message"]]
+    assert len(told) == 1
+    assert "/keys" in told[0]
+    assert "chmod 600" in told[0]
 
 
 def test_what_does_not_exist_tells_nothing_without_a_key(locked: Server) -> None:
@@ -132,16 +163,32 @@ def test_every_key_is_compared_whoever_asks(monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / "keys").write_text(f"a:{KEY}\nb:{OTHER}\n")
     keys = Keyring.load(AuthSettings(key_file=tmp_path / "keys"))
     monkeypatch.setattr("parlant_local.server.auth.hmac.compare_digest", counted)
-    assert [keys.name_of(key) for key in (KEY, OTHER, "x", KEY * 1000)] == ["a", "b", None, None]
+    owners = [keys.owner_of(key) for key in (KEY, OTHER, "x", KEY * 1000)]
+    assert owners == [Owner("a", admin=False), Owner("b", admin=False), None, None]
     assert compared == [32] * 8  # digests, of one length, all of them each time
     assert KEY not in repr(keys)
 
 
-@pytest.mark.parametrize("content", ["", "# nothing\n", "short\n", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "# nothing\n", "short\n", "name:\n", b"\xff\xfe", f"{KEY}ä\n", f"{KEY} {OTHER}\n", f"{KEY}\x1b[0m\n"],
+)
 def test_a_useless_key_file_is_refused(tmp_path: Path, content: str | bytes) -> None:
     (tmp_path / "keys").write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(SettingsError, match="key"):
-        Keyring.load(AuthSettings(key_file=tmp_path / "keys"))
+    for setting in ("key_file", "admin_key_file"):
+        with pytest.raises(SettingsError, match="key"):
+            Keyring.load(AuthSettings.model_validate({setting: tmp_path / "keys"}))
+
+
+def test_a_key_of_both_tiers_is_an_admins(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"anna:{KEY}\nben:{OTHER}\n")
+    (tmp_path / "admins").write_text(f"chief:{KEY}\n")
+    keys = Keyring.load(AuthSettings(key_file=tmp_path / "keys", admin_key_file=tmp_path / "admins"))
+    assert keys.owner_of(KEY) == Owner("chief", admin=True)
+    assert keys.owner_of(OTHER) == Owner("ben", admin=False)
+    alone = Keyring.load(AuthSettings(api_key=SecretStr(KEY)))
+    assert alone.owner_of(KEY) == Owner("environment", admin=False)
+    assert not alone.administered
 
 
 def test_strangers_are_not_served_without_keys() -> None:
@@ -271,6 +318,82 @@ def test_rates_are_limited_per_key() -> None:
         one("ben")
     now += 60
     one("ben")
+
+
+def test_the_limiter_remembers_no_more_than_it_may() -> None:
+    limiter = Limiter(LimitSettings(requests_per_minute=2, concurrent_requests=1))
+    with ExitStack() as busy:
+        for number in range(3):
+            busy.enter_context(limiter.request(f"busy{number}"))
+        for number in range(10_000):
+            with limiter.request(f"client{number}"):
+                pass
+        assert len(limiter._clients) <= 4096
+        with pytest.raises(Refused):  # the busy ones are not forgotten
+            busy.enter_context(limiter.request("busy0"))
+
+
+def test_who_asks_is_told_by_the_connection() -> None:
+    def name(peer: str, *forwarded: str, trusted: tuple[str, ...] = ()) -> str:
+        headers = Headers(raw=[(b"x-forwarded-for", value.encode()) for value in forwarded])
+        return Clients(trusted).name({"type": "http", "client": (peer, 1)}, headers)
+
+    assert name("127.0.0.1", "9.9.9.9") == "127.0.0.1"
+    assert name("10.0.0.1", "9.9.9.9", trusted=("127.0.0.1",)) == "10.0.0.1"
+    proxies = ("127.0.0.0/8", "10.0.0.0/8", "::1")
+    assert name("127.0.0.1", "9.9.9.9", trusted=proxies) == "9.9.9.9"
+    # What a client wrote itself stands further left than what the nearest proxy saw.
+    assert name("127.0.0.1", "1.1.1.1, 9.9.9.9", trusted=proxies) == "9.9.9.9"
+    assert name("127.0.0.1", "1.1.1.1, 9.9.9.9, 10.1.1.1", trusted=proxies) == "9.9.9.9"
+    assert name("127.0.0.1", "1.1.1.1", "9.9.9.9,10.1.1.1", trusted=proxies) == "9.9.9.9"
+    assert name("::1", "9.9.9.9:4711", trusted=proxies) == "9.9.9.9"
+    assert name("127.0.0.1", "9.9.9.9, evil", trusted=proxies) == "127.0.0.1"
+    assert name("127.0.0.1", "10.1.1.1", trusted=proxies) == "10.1.1.1"
+    assert name("127.0.0.1", trusted=proxies) == "127.0.0.1"
+    # One household, one name; one address, one name.
+    assert name("2001:db8::1") == name("2001:db8::ffff:1:2:3") == "2001:db8::/64"
+    assert name("2001:db8:0:1::1") != name("2001:db8::1")
+    assert (
+        name("::ffff:9.9.9.9") == name("9.9.9.9") == name("127.0.0.1", "::ffff:9.9.9.9", trusted=proxies) == "9.9.9.9"
+    )
+    assert name("127.0.0.1", "[2001:db8::7]:443", trusted=proxies) == "2001:db8::/64"
+
+
+def test_a_header_does_not_buy_more_requests(start: Callable[..., Server]) -> None:
+    server = start(environment={"PARLANT_LOCAL_LIMITS__REQUESTS_PER_MINUTE": "2"})
+    statuses = [
+        httpx2.post(
+            f"{server.url}/detokenize",
+            json={"tokens": []},
+            headers={
+                "x-forwarded-for": f"9.9.9.{number}",
+                "forwarded": f"for=9.9.9.{number}",
+                "x-real-ip": f"9.9.9.{number}",
+            },
+        ).status_code
+        for number in range(4)
+    ]
+    assert statuses[2:] == [429, 429], statuses
+    assert {line["client"] for line in server.log if "client" in line} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("value", ["name", "10.0.0.0/33", "10.0.0.1/8/8"])
+def test_a_proxy_that_is_no_address_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="trusted_proxies"):
+        ServerSettings(trusted_proxies=(value,))
+
+
+@pytest.mark.parametrize("name", ["", "[", "[::1", "evil@localhost", "localhost@evil", "127.evil.example", "localhost evil",
+                                  "127.1", "0x7f.1", "localhost/../evil", "\x1b[31mlocalhost", "a" * 8000])  # fmt: skip
+def test_names_that_only_look_like_this_machine(server: Server, name: str) -> None:
+    answer = httpx2.get(f"{server.url}/v1/models", headers={"host": name})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "bad_host")
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "", "http://", "//", "http://127.0.0.1:1@evil", "x" * 8000])
+def test_origins_that_are_none(server: Server, origin: str) -> None:
+    answer = httpx2.post(f"{server.url}/tokenize", json={"content": "x"}, headers={"origin": origin})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "bad_origin")
 
 
 async def test_clients_are_told_when_to_come_back(start: Callable[..., Server]) -> None:

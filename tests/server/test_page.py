@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -156,18 +157,80 @@ def test_what_a_model_writes_is_never_read_as_html(page: Browser) -> None:
     })"""
 
     def shown(text: str) -> str:
-        import json
-
         return str(page.run(script.replace("TEXT", json.dumps(text))))
 
     assert "<img" not in shown('<img src=x onerror="window.hacked=1">')
     assert "<script" not in shown("```\n<script>window.hacked = 1</script>\n```")
     assert "href" not in shown("[click](javascript:window.hacked=1) [data](data:text/html,x)")
+    assert "href" not in shown("![x](data:image/svg+xml,x) ![y](file:///etc/passwd) <javascript:alert(1)> <ftp://x>")
+    assert "<img" not in shown("![x](https://example.org/x.png)")
+    assert 'rel="noopener noreferrer"' in shown("https://example.org/a_b_c")
+    assert shown("[**bold** https://b.example](https://a.example)").count("<a ") == 1
+    assert "on" + "error" not in shown("<svg/on" + "error=alert(1)>").replace("&lt;svg/onerror", "")
     assert "&lt;b&gt;" in shown("**<b>bold</b>**")
     assert shown("**bold** and `code`") == "<p><strong>bold</strong> and <code>code</code></p>"
     assert shown("1. one\n2. two\n   - three").startswith('<ol start="1"><li>one</li><li>')
     assert "<td>2</td>" in shown("| a | b |\n|---|---|\n| 1 | 2 |")
     assert page.run("window.hacked === undefined")
+
+
+KINDS = {
+    "links": "[a](b", "brackets": "[", "closed brackets": "[a]", "pictures": "![", "emphasis": "*a ", "strong": "a**b c* ",
+    "underscores": "a_ ", "struck": "~~a ", "backticks": "`a", "items": "- a\n", "quoted items": "> - ", "quotes": "> a\n\n",
+    "headings": "# a #", "tables": "|a|b|\n|-|-|\n", "rows": "|a|b|\n", "fences": "```\na\n", "addresses": "https://a", "html": "<!-- <a ",
+    "entities": "&amp; &", "escapes": "\\*", "lines": "a\n",
+}  # fmt: skip
+MEASURED = """import('./page/markdown.js').then(({ markdown }) => {
+    const box = document.createElement('div');
+    const began = performance.now();
+    box.append(markdown(TEXT));
+    document.body.append(box);
+    box.getBoundingClientRect();
+    const spent = performance.now() - began;
+    const said = box.textContent.length;
+    box.remove();
+    return [spent, said];
+})"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_text_holds_the_page(page: Browser, kind: str) -> None:
+    """100 kB of what takes backtracking readers minutes; the bound is far off what it takes, and far below that."""
+    text = KINDS[kind] * (100_000 // len(KINDS[kind]))
+    spent, said = page.run(MEASURED.replace("TEXT", json.dumps(text)))
+    assert spent < 10_000, f"{kind}: {spent:.0f} ms"
+    assert said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["> " * 50_000 + "a", "[" * 50_000 + "a" + "]" * 50_000, "*" * 50_000 + "a" + "*" * 50_000,
+     "".join(" " * depth + "- a\n" for depth in range(400)), "|" * 50_000 + "\n" + "|-" * 25_000, " " * 100_000 + "a"],
+    ids=["quotes", "brackets", "stars", "lists", "columns", "spaces"],
+)  # fmt: skip
+def test_no_depth_breaks_the_page(page: Browser, text: str) -> None:
+    spent, said = page.run(MEASURED.replace("TEXT", json.dumps(text)))
+    assert spent < 10_000, f"{spent:.0f} ms"
+    assert said
+
+
+def test_what_is_written_so_far_is_not_drawn_again(page: Browser) -> None:
+    text = "# Title\n\nFirst *words*.\n\n- one\n- two\n\n```js\nlet a;\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nLast."
+    found = page.run(
+        """import('./page/markdown.js').then(({ markdown, Growing }) => {
+            const text = TEXT, box = document.createElement('div'), growing = new Growing(box);
+            let first = null, changes = 0;
+            for (let end = 1; end <= text.length; end += 1) {
+                growing.update(text.slice(0, end));
+                if (end === 40) first = box.firstChild;
+                if (end > 40 && box.firstChild !== first) changes += 1;
+            }
+            const whole = document.createElement('div');
+            whole.append(markdown(text));
+            return [changes, box.innerHTML === whole.innerHTML, box.children.length, (growing.finish(text), box.innerHTML === whole.innerHTML)];
+        })""".replace("TEXT", json.dumps(text))
+    )
+    assert found == [0, True, 6, True]
 
 
 def test_thoughts_are_folded_away(browser: Browser, start: Callable[..., Server], tmp_path: Path) -> None:
@@ -253,3 +316,33 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Browser, start: Callabl
     assert browser.run(
         "localStorage.length === Object.keys(localStorage).length && !JSON.stringify(localStorage).includes('horse')"
     )
+
+
+def test_a_key_for_asking_sees_the_conversation_only(
+    browser: Browser, start: Callable[..., Server], tmp_path: Path
+) -> None:
+    (tmp_path / "keys").write_text("me:correct-horse-battery\n")
+    (tmp_path / "admins").write_text("chief:battery-staple-horse\n")
+    second = start(
+        "--model", TINY, "--api-key-file", str(tmp_path / "keys"), "--admin-key-file", str(tmp_path / "admins")
+    )
+
+    def enter(key: str) -> None:
+        browser.open("about:blank")
+        browser.open(f"{second.url}/")
+        browser.wait("document.querySelector('#login').open")
+        browser.type("#key", key)
+        browser.press("Enter")
+        browser.wait("document.documentElement.dataset.ready && document.querySelector('#model').options.length")
+
+    enter("correct-horse-battery")
+    browser.wait("document.querySelector('#tab-models').getClientRects().length === 0")
+    browser.wait("document.querySelector('#health').innerText === 'ready'")
+    ask(browser, "Hello")
+    browser.wait("!document.querySelector('#send').hidden && document.querySelector('.turn.assistant > div').innerText")
+    browser.run("sessionStorage.clear()")
+    enter("battery-staple-horse")
+    browser.click("#tab-models")
+    browser.wait(f"""document.querySelector('[aria-label="Unload {TINY}"]')""")
+    asked = [line for line in second.log if line.get("status") == 403]
+    assert len(asked) < 12, "it asks again and again for what it may not have"

@@ -92,6 +92,25 @@ class _Model:
             writer.add_chat_template(template)
         writer.add_vocab_size(len(tokens))
 
+    def sentence_pieces(self, size: int) -> None:
+        """A vocabulary of pieces with scores, as SentencePiece has it, and a token for each byte."""
+        words = ["\u2581" + word for word in dict.fromkeys(_WORDS.split())]
+        tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *words]
+        tokens += [letter for letter in map(chr, range(33, 127)) if letter not in tokens]
+        tokens += [f"<filler{number}>" for number in range(size - len(tokens))]
+        kinds = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL, *[TokenType.BYTE] * 256]
+        writer = self.writer
+        writer.add_tokenizer_model("llama")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_list(tokens)
+        writer.add_token_scores([-float(number) for number in range(len(tokens))])
+        writer.add_token_types([int(kind) for kind in kinds] + [int(TokenType.NORMAL)] * (len(tokens) - len(kinds)))
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        writer.add_unk_token_id(0)
+        writer.add_chat_template(CHAT_TEMPLATE)
+        writer.add_vocab_size(len(tokens))
+
     def save(self) -> Path:
         self.writer.write_header_to_file()
         self.writer.write_kv_data_to_file()
@@ -115,8 +134,9 @@ def _attention_model(
     head: int | None = None,
     tied: bool = True,
     template: str | None = CHAT_TEMPLATE,
+    pieces: bool = False,
 ) -> Path:
-    """``tied``: the output shares the embedding's weights; a random model then mostly repeats its last token."""
+    """``pieces``: a SentencePiece vocabulary. ``tied``: the output shares the embedding's weights; a random model then mostly repeats its last token."""
     model = _Model(path, arch, seed=seed, width=width, layers=layers, heads=heads, n_ctx=n_ctx)
     head = head or width // heads
     writer = model.writer
@@ -128,7 +148,10 @@ def _attention_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(500_000.0)
     writer.add_rope_dimension_count(head)
-    model.vocabulary(vocabulary, template)
+    if pieces:
+        model.sentence_pieces(vocabulary)
+    else:
+        model.vocabulary(vocabulary, template)
     model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
     model.tensor("output_norm.weight", width, ones=True)
     if not tied:

@@ -66,7 +66,7 @@ class Row:
 
 MATRIX = [
     Row("refused", None, "second", 0, 1.0),
-    Row("reset", Fault("reset"), "second", 1, 1.0),
+    Row("reset", Fault("reset"), "second", 2, 1.0),
     Row("hang", Fault("hang"), "second", 1, 1.5),
     Row("slow drip", Fault("drip", delay=0.02), "first", 1, 2.0),
     Row("400", Fault("status", 400), BadRequestError, 1, 1.0),
@@ -234,7 +234,9 @@ async def test_a_dead_primary_costs_its_timeout_three_times_in_a_hundred_calls_a
         assert probes <= spent / 0.4  # one per pause, none beside
         assert spent < (3 + probes) * SILENCE + 100 * 0.03
         first.always = None
-        await asyncio.sleep(0.8)
+        async with asyncio.timeout(60):  # the pause doubled with each probe that failed
+            while not routed._attempts.breaker("first").admits:
+                await asyncio.sleep(0.05)
         before = len(first.requests)
         assert await ask(routed, stream=False) == "first answers"
         assert len(first.requests) == before + 1

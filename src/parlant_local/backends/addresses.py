@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from parlant_local.errors import CloudNotAllowedError, SettingsError
+from parlant_local.loopback import address_of, is_loopback
 
 __all__ = ["check_url", "is_remote", "refuse_remote"]
 
@@ -17,17 +17,11 @@ def is_remote(url: str) -> bool:
     address, which servers bind to and clients reach this machine by, is local too.
     """
     try:
-        host = (urlsplit(url).hostname or "").rstrip(".").lower()
+        host = urlsplit(url).hostname or ""
     except ValueError:
         return True
-    if host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return True
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return not (mapped.is_loopback or mapped.is_unspecified)
+    address = address_of(host)
+    return not (is_loopback(host) or (address is not None and address.is_unspecified))
 
 
 def check_url(url: str, owner: str) -> str:

@@ -17,6 +17,8 @@ from parlant_local.messages import (
     ToolChoice,
     Usage,
     as_tools,
+    shown,
+    whole_text,
 )
 
 __all__ = ["Backend", "ChatOptions", "ChatParams", "EmbedReply", "ModelInfo", "RerankReply"]
@@ -31,6 +33,7 @@ class ChatOptions(TypedDict, total=False):
     temperature: float | None
     top_p: float | None
     top_k: int | None
+    """-1 or 0: off."""
     min_p: float | None
     presence_penalty: float | None
     frequency_penalty: float | None
@@ -38,8 +41,10 @@ class ChatOptions(TypedDict, total=False):
     logit_bias: Mapping[int, float] | None
     """Token id to a bias added to its logit, -100 to 100."""
     seed: int | None
+    """-1: another one each time."""
     stop: str | Sequence[str] | None
     max_tokens: int | None
+    """-1: no limit but the context's."""
     logprobs: int | None
     """Alternatives reported per token; 0 reports the chosen token alone."""
     n: int | None
@@ -52,7 +57,9 @@ class ChatOptions(TypedDict, total=False):
     parallel_tool_calls: bool | None
     reasoning: ReasoningChoice | None
     reasoning_tokens: int | None
-    """Budget of thoughts, in tokens."""
+    """Budget of thoughts, in tokens; -1: no limit."""
+    continue_final: bool | None
+    """Whether a last message of the assistant is continued instead of answered; None: where nothing speaks against it."""
     prefix_group: str | None
     """Calls of one group share long prefixes (a schema's name): one prefix is retained per group and session."""
     session: str | None
@@ -86,21 +93,25 @@ class ChatParams:
     parallel_tool_calls: bool = True
     reasoning: ReasoningChoice = "auto"
     reasoning_tokens: int | None = None
+    continue_final: bool | None = None
     prefix_group: str | None = None
     session: str | None = None
     priority: Priority = "normal"
     deadline: float | None = None
+    unlimited: bool = field(default=False, kw_only=True)
+    """``max_tokens`` was -1: the context is the only limit."""
 
     @classmethod
     def of(cls, options: ChatOptions | Mapping[str, Any]) -> ChatParams:
         """Raises :class:`BadRequestError` naming an option that is unknown or out of its range."""
-        known = {item.name for item in fields(cls)}
+        known = {item.name for item in fields(cls)} - {"unlimited"}
         if unknown := set(options) - known:
             raise BadRequestError(
                 f"Unknown option{'s' if len(unknown) > 1 else ''} {', '.join(sorted(unknown))}.",
                 hint=f"Known: {', '.join(sorted(known))}.",
             )
         given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+        _settle_conventions(given)
         for name, (low, high) in _RANGES.items():
             if name in given:
                 given[name] = _number(name, given[name], low, high, whole=name in _WHOLE)
@@ -108,16 +119,16 @@ class ChatParams:
             stop = (given["stop"],) if isinstance(given["stop"], str) else tuple(given["stop"])
             if not all(isinstance(item, str) for item in stop) or len(stop) > 16:
                 raise BadRequestError("stop must be a string or up to 16 strings.")
-            given["stop"] = tuple(item for item in stop if item)
+            given["stop"] = tuple(whole_text(item) for item in stop if item)
         if "response_format" in given:
             given["response_format"] = ResponseFormat.coerce(given["response_format"])
             if given["response_format"].type != "text" and given.get("grammar"):
                 raise BadRequestError("Give response_format or grammar, not both.")
         given["tools"] = as_tools(given.get("tools"))
-        given["tool_choice"] = _tool_choice(given.get("tool_choice", "auto"), given["tools"])
+        given |= chosen_tools(given.get("tool_choice", "auto"), given["tools"])
         for name, allowed in _CHOICES.items():
             if name in given and given[name] not in allowed:
-                raise BadRequestError(f"{name} must be one of {', '.join(allowed)}, not {given[name]!r}.")
+                raise BadRequestError(f"{name} must be one of {', '.join(allowed)}, not {shown(given[name])}.")
         return cls(**given)
 
 
@@ -147,7 +158,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 def _number(name: str, value: Any, low: float, high: float, *, whole: bool) -> float | int:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise BadRequestError(f"{name} must be a number, not {value!r}.")
+        raise BadRequestError(f"{name} must be a number, not {shown(value)}.")
     if whole and value != int(value):
         raise BadRequestError(f"{name} must be a whole number, not {value!r}.")
     if not low <= value <= high:
@@ -156,20 +167,58 @@ def _number(name: str, value: Any, low: float, high: float, *, whole: bool) -> f
     return int(value) if whole else float(value)
 
 
-def _tool_choice(value: Any, tools: Sequence[Tool]) -> ToolChoice:
-    if isinstance(value, Mapping):  # OpenAI's {"type": "function", "function": {"name": …}}
+def _settle_conventions(given: dict[str, Any]) -> None:
+    """-1 is how many clients say "no limit", "off" or "random"."""
+    for name in ("max_tokens", "seed"):
+        if _is_minus_one(given.get(name)):
+            del given[name]
+            given["unlimited"] = given.get("unlimited", False) or name == "max_tokens"
+    if _is_minus_one(given.get("top_k")):
+        given["top_k"] = 0
+    if _is_minus_one(given.get("reasoning_tokens")):
+        given["reasoning_tokens"] = _NO_LIMIT
+    seed = given.get("seed")
+    if isinstance(seed, int) and -(1 << 63) <= seed < 0:
+        given["seed"] = seed + (1 << 64)  # the same bits, without a sign
+
+
+def _is_minus_one(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and value == -1
+
+
+def chosen_tools(value: Any, tools: tuple[Tool, ...]) -> dict[str, Any]:
+    """``tool_choice`` and ``tools`` out of a choice in OpenAI's words (``allowed_tools`` too), Anthropic's or Mistral's.
+
+    Raises :class:`BadRequestError` for a choice that fits no tool.
+    """
+    given, more = value, {}
+    if isinstance(value, Mapping):
+        if value.get("disable_parallel_tool_use"):
+            more["parallel_tool_calls"] = False
+        if value.get("type") == "allowed_tools":
+            return chosen_tools(*_allowed(value, tools)) | more
         function = value.get("function")
-        value = function.get("name") if isinstance(function, Mapping) else None
-    if value in ("auto", "none"):
-        return str(value)
-    if value == "required" and tools:
-        return "required"
-    if isinstance(value, str) and any(tool.name == value for tool in tools):
-        return value
+        value = (function if isinstance(function, Mapping) else value).get("name") or value.get("type")
+    choice = "required" if value == "any" and not any(tool.name == "any" for tool in tools) else value
+    if choice in ("auto", "none") or (choice == "required" and tools) or any(tool.name == choice for tool in tools):
+        return {"tool_choice": choice, "tools": tools, **more}
     names = ", ".join(tool.name for tool in tools) or "none given"
     raise BadRequestError(
-        f"tool_choice {value!r} fits no tool.", hint=f"Use auto, none, required, or a tool's name ({names})."
+        f"tool_choice {shown(given)!r} fits no tool.",
+        hint=f"Use auto, none, required, or a tool's name ({shown(names)}).",
     )
+
+
+def _allowed(value: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[Any, tuple[Tool, ...]]:
+    """OpenAI's list of tools that may be called, and whether one must be."""
+    inner = value.get("allowed_tools", value)
+    listed = inner.get("tools") if isinstance(inner, Mapping) else None
+    if not isinstance(listed, Sequence) or not listed:
+        raise BadRequestError("tool_choice of type allowed_tools needs a list of tools.")
+    names = [Tool.from_openai(item).name for item in listed]
+    if unknown := set(names) - {tool.name for tool in tools}:
+        raise BadRequestError(f"tool_choice allows {shown(', '.join(sorted(unknown)))}, which is no tool of this call.")
+    return inner.get("mode") or "auto", tuple(tool for tool in tools if tool.name in names)
 
 
 @dataclass(frozen=True, slots=True)

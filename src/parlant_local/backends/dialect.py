@@ -8,6 +8,7 @@ Endpoints that speak OpenAI's API differ most in ``response_format``. The ladder
     prompt              everything else                   the schema is spelled out, nothing binds
 
 A rung is left when the endpoint refuses it or answers what does not fit; the first one that brings a fitting answer stays.
+Refusals are remembered for good and cost no answer; answers that don't fit count among the attempts of their call.
 """
 
 from __future__ import annotations
@@ -32,11 +33,17 @@ class DialectMemory:
     def __init__(self, chosen: Dialect | None = None) -> None:
         self.chosen = chosen
         self.exploring: asyncio.Event | None = None
+        self._refused: set[Dialect] = set()
         self._rung = 0
 
     @property
     def candidate(self) -> Dialect:
         return self.chosen or LADDER[self._rung]
+
+    @property
+    def any_object(self) -> Dialect:
+        """For any JSON object, which no schema describes."""
+        return "prompt" if "json_object" in self._refused else "json_object"
 
     def settled(self) -> bool:
         return self.chosen is not None
@@ -45,16 +52,24 @@ class DialectMemory:
         if self.chosen is None:
             self.chosen = dialect
 
-    def refute(self, dialect: Dialect) -> bool:
-        """Leaves ``dialect`` for the next rung; false when it is certain, or the last one."""
+    def refute(self, dialect: Dialect, *, refused: bool = False) -> bool:
+        """Leaves ``dialect`` for the next rung; false when it is certain, or the last one.
+
+        ``refused``: the endpoint does not take it at all, which no later call needs to find out again.
+        """
+        if refused and dialect != LADDER[-1]:
+            self._refused.add(dialect)
         if self.chosen is not None:
             return False
-        if LADDER[self._rung] == dialect:
-            if self._rung + 1 == len(LADDER):
-                self._rung = 0  # nothing fitted: the next call may start over
-                return False
-            self._rung += 1
-        return True
+        if LADDER[self._rung] != dialect:
+            return True
+        later = [rung for rung in range(self._rung + 1, len(LADDER)) if LADDER[rung] not in self._refused]
+        # Nothing fitted: the next call may start over.
+        self._rung = later[0] if later else self._first()
+        return bool(later)
+
+    def _first(self) -> int:
+        return next(rung for rung, dialect in enumerate(LADDER) if dialect not in self._refused)
 
 
 def apply(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from parlant_local.errors import SettingsError
+from parlant_local.errors import SettingsError, StateFileError
 from parlant_local.paths import user_path
 from parlant_local.settings import EndpointSettings
+from parlant_local.storage import read_text
 
 __all__ = ["read_key"]
 
@@ -27,11 +28,9 @@ def read_key(name: str, endpoint: EndpointSettings) -> str | None:
     if endpoint.api_key_file:
         path = user_path(endpoint.api_key_file)
         try:
-            if path.stat().st_size > _MAX_KEY_BYTES:
-                raise SettingsError(f"The key file {path} of the endpoint {name!r} is too large to hold a key.")
-            value = path.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            value = read_text(path, _MAX_KEY_BYTES).strip()
+        except (FileNotFoundError, StateFileError) as error:
+            reason = error.reason if isinstance(error, StateFileError) else error.strerror
             raise SettingsError(f"The key file {path} of the endpoint {name!r} can't be read: {reason}.") from None
         if not value:
             raise SettingsError(f"The key file {path} of the endpoint {name!r} is empty.")

@@ -15,8 +15,10 @@ from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, Mod
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
+from parlant_local.backends.reconnecting import ollama_transport
+from parlant_local.backends.sendable import sendable, sendable_text
 from parlant_local.backends.sharing import SharedCall
-from parlant_local.backends.structured import checked
+from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     BadRequestError,
@@ -120,7 +122,7 @@ class OllamaBackend:
             assembler = DaemonAssembler(self.id)
             async for _piece in self._chat(thread, params, assembler):
                 pass
-            replies.append(checked(assembler.whole(), params.response_format, limit=params.max_tokens))
+            replies.append(await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens))
         return replace(replies[0], alternatives=tuple(replies[1:]))
 
     async def chat_stream(
@@ -136,7 +138,7 @@ class OllamaBackend:
             async for chunk in pieces:
                 started = True
                 yield chunk
-            checked(assembler.whole(), params.response_format, limit=params.max_tokens, delivered=True)
+            await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens, delivered=True)
         except OutputError:
             raise
         except ParlantLocalError as error:
@@ -155,6 +157,7 @@ class OllamaBackend:
         """By ``/api/generate`` in raw mode: no template of the model's is applied."""
         params = self._params(options)
         watch = await self._ready()
+        prompt = sendable_text(prompt)
         sent = len(prompt.encode())
         watch.before(sent)
         assembler = DaemonAssembler(self.id)
@@ -165,21 +168,22 @@ class OllamaBackend:
                 prompt=prompt,
                 raw=True,
                 stream=True,
-                format=format_of(params.response_format),
-                options=options_of(params, watch.num_ctx),
+                format=sendable(format_of(params.response_format)),
+                options=sendable(options_of(params, watch.num_ctx)),
                 keep_alive=self._keep_alive,
             )
             async with _closing(stream):
                 async for data in stream:
                     assembler.feed(data)
         self._finish(assembler, watch, sent)
-        return checked(assembler.whole(), params.response_format, limit=params.max_tokens)
+        return await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens)
 
     async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
         if not texts:
             return EmbedReply((), 0, self.id)
         try:
-            vectors, used = await self._embed(list(texts), truncate=False)
+            texts = [sendable_text(text) for text in texts]
+            vectors, used = await self._embed(texts, truncate=False)
             cut: tuple[int, ...] = ()
         except TextTooLongError:
             if not truncate:
@@ -288,6 +292,7 @@ class OllamaBackend:
                 self.base_url,
                 follow_redirects=False,
                 trust_env=self.remote,
+                transport=ollama_transport(self.base_url, trust_env=self.remote),
                 timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0)),
             )
         return self._client
@@ -332,8 +337,8 @@ class OllamaBackend:
         self, messages: tuple[Message, ...], params: ChatParams, assembler: DaemonAssembler
     ) -> AsyncGenerator[ChatChunk, None]:
         watch = await self._ready()
-        thread = messages_of(messages)
-        tools = tools_of(params)
+        thread: list[dict[str, Any]] = sendable(messages_of(messages))
+        tools = sendable(tools_of(params))
         sent = sum(len(item["content"].encode()) for item in thread) + (len(json.dumps(tools)) if tools else 0)
         watch.before(sent)
         client = self._connected()
@@ -344,8 +349,8 @@ class OllamaBackend:
                 tools=tools,
                 stream=True,
                 think=self._think(params),
-                format=format_of(params.response_format),
-                options=options_of(params, watch.num_ctx),
+                format=sendable(format_of(params.response_format)),
+                options=sendable(options_of(params, watch.num_ctx)),
                 keep_alive=self._keep_alive,
                 logprobs=True if params.logprobs is not None else None,
                 top_logprobs=params.logprobs or None,

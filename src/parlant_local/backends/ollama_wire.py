@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from parlant_local.backends.base import ChatParams
+from parlant_local.backends.openai_reading import finish_of
+from parlant_local.backends.thoughts import TaggedThoughts
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import (
     ChatChunk,
@@ -89,6 +91,9 @@ class DaemonAssembler:
         self.calls: list[ToolCall] = []
         self.logprobs: list[TokenLogprob] = []
         self.done: Any = None
+        self._thoughts = TaggedThoughts()
+        self._told_apart = False
+        """Whether the daemon itself tells thoughts from text."""
 
     def feed(self, data: Any) -> ChatChunk | None:
         """One piece; ``None`` where there is nothing to deliver."""
@@ -102,21 +107,33 @@ class DaemonAssembler:
             made = ToolCall(f"call_{index}", call.function.name, arguments)
             self.calls.append(made)
             calls.append(ToolCallDelta(index, made.id, made.name, made.arguments))
+        if getattr(data, "done", False):
+            self.done = data
+        text, thinking = self._tell_apart(text, thinking)
         logprobs = tuple(_logprob(item) for item in getattr(data, "logprobs", None) or ())
         self.logprobs.extend(logprobs)
         self.content.append(text)
         self.reasoning.append(thinking)
-        if getattr(data, "done", False):
-            self.done = data
         if not (text or thinking or calls):
             return None
         return ChatChunk(delta=Delta(text, thinking, tuple(calls)), model=self.model, logprobs=logprobs or None)
+
+    def _tell_apart(self, text: str, thinking: str) -> tuple[str, str]:
+        """Older daemons, and models unknown to it, leave thoughts in the text."""
+        deltas = []
+        if thinking and not self._told_apart:
+            self._told_apart = True
+            deltas += self._thoughts.finish()
+        deltas += [Delta(content=text)] if self._told_apart else self._thoughts.feed(text)
+        if self.done is not None and not self._told_apart:
+            deltas += self._thoughts.finish()
+        return "".join(delta.content for delta in deltas), thinking + "".join(delta.reasoning for delta in deltas)
 
     @property
     def finish_reason(self) -> FinishReason:
         if self.calls:
             return "tool_calls"
-        return "length" if getattr(self.done, "done_reason", None) == "length" else "stop"
+        return finish_of(getattr(self.done, "done_reason", None)) or "stop"
 
     @property
     def usage(self) -> Usage:

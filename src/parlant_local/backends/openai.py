@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
+from parlant_local.backends.allowance import may_send_another
 from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.backends.dialect import Dialect, DialectMemory, apply, blames_format
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.keys import read_key
-from parlant_local.backends.openai_wire import (
-    Quirks,
-    StreamAssembler,
-    completion_reply,
+from parlant_local.backends.openai_lists import categories_of, models_of, scores_of, vectors_of, window_of
+from parlant_local.backends.openai_reading import (
+    broken_off,
+    choices_of,
+    completion_of,
+    error_of,
     reply_of,
-    request_body,
     usage_of,
 )
-from parlant_local.backends.structured import checked
+from parlant_local.backends.openai_stream import StreamAssembler
+from parlant_local.backends.openai_wire import Quirks, request_body
+from parlant_local.backends.reconnecting import openai_transport
+from parlant_local.backends.sendable import sendable, sendable_text
+from parlant_local.backends.sse import EventReader
+from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     AuthenticationError,
-    BackendError,
     BadRequestError,
     ContextOverflowError,
     InvalidOutputError,
@@ -37,11 +45,12 @@ from parlant_local.errors import (
     TextTooLongError,
     TransientError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, ResponseFormat, as_messages
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, ResponseFormat, Usage, as_messages
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import EndpointSettings
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
 
 __all__ = ["OpenAIBackend"]
@@ -49,6 +58,7 @@ __all__ = ["OpenAIBackend"]
 T = TypeVar("T")
 
 _OPENAI = "https://api.openai.com/v1"
+_DRAIN_SECONDS = 0.25
 _MAX_REFUSALS = 6
 """Refused options that one call may learn from."""
 
@@ -60,7 +70,8 @@ class OpenAIBackend:
     address that is not loopback needs ``allow_remote``: without it every call is a :class:`CloudNotAllowedError`, raised
     before a socket is opened. Redirects are not followed, and a proxy never stands between this machine and itself.
     ``timeout`` bounds the silence of the other side, in seconds (default: 60 remote, 300 on this machine, where a slow
-    CPU works honestly for minutes). Nothing is retried here: that is the switcher's business.
+    CPU works honestly for minutes). Only a request whose connection was cut before any byte of an answer is sent again, once;
+    every other retry is the switcher's business.
     """
 
     def __init__(
@@ -143,10 +154,18 @@ class OpenAIBackend:
     ) -> ChatReply:
         params = self._params(options)
         thread = as_messages(messages)
+        refuted = Usage()
 
         async def attempt(dialect: Dialect) -> ChatReply:
-            data = await self._create(self._body(thread, params, dialect))
-            return checked(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
+            nonlocal refuted
+            response = await self._create(self._body(thread, params, dialect))
+            data = await self._whole(response)
+            try:
+                reply = await checked_apart(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
+            except OutputError as error:
+                error.usage = refuted = refuted + (error.usage or Usage())
+                raise
+            return replace(reply, usage=reply.usage + refuted)
 
         return await self._in_dialect(params.response_format, attempt)
 
@@ -160,18 +179,22 @@ class OpenAIBackend:
             body = self._body(thread, params, dialect)
             return dialect, await self._create(body | {"stream": True, "stream_options": {"include_usage": True}})
 
-        used, stream = await self._in_dialect(params.response_format, attempt, confirm=False)
-        assembler = StreamAssembler(self.id)
+        used, response = await self._in_dialect(params.response_format, attempt, confirm=False)
+        assembler, reader = StreamAssembler(self.id), EventReader(self.id)
         started = False
         try:
             async with self._errors():
-                async for data in stream:
-                    for chunk in assembler.feed(data):
+                async for event in _events(response, reader):
+                    self._check(event)
+                    for chunk in assembler.feed(event):
                         started = True
                         yield chunk
+            for chunk in assembler.end(said=reader.done):
+                started = True
+                yield chunk
             if not assembler.finished:
                 raise TargetDownError(f"{self.id} ended its stream before the answer was whole.")
-            self._judge(assembler, params, used)
+            await self._judge(assembler, params, used)
         except OutputError:
             raise
         except ParlantLocalError as error:
@@ -179,7 +202,7 @@ class OpenAIBackend:
                 raise
             raise _interrupted(self.id, error) from error
         finally:
-            await stream.close()
+            await response.aclose()
         for chunk in assembler.last():
             yield chunk
 
@@ -187,11 +210,11 @@ class OpenAIBackend:
         params = self._params(options)
         if params.response_format.type != "text":
             raise BadRequestError(f"{self.id} takes a response_format in chats only.", hint="Use chat().")
-        body = request_body(self.model, (), params)
+        body = request_body(self.model, (), params) | {"prompt": prompt}
         del body["messages"]
-        client = self._connected()
-        data = await self._send(lambda fitted: client.completions.create(prompt=prompt, **fitted), body)
-        return self._read(completion_reply, data)
+        raw = self._connected().completions.with_raw_response
+        response = await self._send(lambda fitted: raw.create(**fitted), body)
+        return self._read(completion_of, await self._whole(response))
 
     async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
         """Vectors of ``texts``. No endpoint says which texts it cut, so ``truncate`` is refused rather than guessed."""
@@ -200,41 +223,38 @@ class OpenAIBackend:
         if not texts:
             return EmbedReply((), 0, self.id)
         client = self._connected()
+        body: Any = sendable({"model": self.model, "input": list(texts), "encoding_format": "base64"})
         try:
             async with self._errors():
-                # The client asks for base64 unless told otherwise, and takes lists of floats where that is ignored.
-                data = await client.embeddings.create(model=self.model, input=list(texts))
+                response = await client.embeddings.with_raw_response.create(**body)
+            data = await self._whole(response.http_response)
         except ContextOverflowError as error:
             raise TextTooLongError(
                 f"A text is too long for {self.id}.", needed=error.needed, available=error.available, hint="Split it."
             ) from None
-        ordered = sorted(data.data or (), key=lambda item: item.index)
-        vectors = normalised(self.id, [item.embedding for item in ordered], expected=len(texts))
+        vectors = normalised(self.id, self._read(vectors_of, data), expected=len(texts))
         self._answered = True
-        return EmbedReply(vectors, len(vectors[0]), self.id, usage_of(data.usage))
+        return EmbedReply(vectors, len(vectors[0]), self.id, usage_of(data))
 
     async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
         """By ``/rerank``, as vLLM, llama-server and Jina have it; OpenAI's own cloud has none."""
         client = self._connected()
-        body = {"model": self.model, "query": query, "documents": list(documents)}
+        body = sendable({"model": self.model, "query": query, "documents": list(documents)})
         async with self._errors():
             data: Any = await client.post("/rerank", cast_to=object, body=body)
-        try:
-            scores = {int(item["index"]): float(item["relevance_score"]) for item in data["results"]}
-            return RerankReply(tuple(scores[index] for index in range(len(documents))), self.id)
-        except (KeyError, TypeError, ValueError):
-            raise InvalidOutputError(f"{self.id} returned no usable scores for {len(documents)} documents.") from None
+        self._check(data)
+        if (scores := scores_of(data, len(documents))) is None:
+            raise InvalidOutputError(f"{self.id} returned no usable scores for {len(documents)} documents.")
+        return RerankReply(scores, self.id)
 
     async def moderate(self, text: str) -> dict[str, float]:
         """Category to score, by ``/moderations``."""
         client = self._connected()
         async with self._errors():
-            data = await client.moderations.create(model=self.model, input=text)
-        try:
-            scores = data.results[0].category_scores.model_dump(by_alias=True)
-        except (AttributeError, IndexError, TypeError):
-            raise InvalidOutputError(f"{self.id} returned no moderation result.") from None
-        return {name: float(score) for name, score in scores.items() if score is not None}
+            response = await client.moderations.with_raw_response.create(model=self.model, input=sendable_text(text))
+        if not (categories := categories_of(await self._whole(response.http_response))):
+            raise InvalidOutputError(f"{self.id} returned no moderation result.")
+        return categories
 
     async def tokenize(self, text: str) -> list[int]:  # noqa: ARG002  # the protocol has it
         raise BadRequestError(
@@ -252,27 +272,24 @@ class OpenAIBackend:
             return
         try:
             await self.check()
-        except BackendError as error:
+        except ParlantLocalError as error:
             self._logger.debug(f"{self.id} does not tell about its models: {error}")
 
     async def check(self) -> ModelInfo:
         """Asks the endpoint for its models, learns the context window where it tells, and returns :meth:`model_info`."""
         client = self._connected()
         async with self._errors():
-            page = await client.models.list()
-        known = {item.id: item for item in page.data or ()}
-        if known and self.model not in known:
+            response = await client.models.with_raw_response.list()
+        known = models_of(await self._whole(response.http_response))
+        entry = next((known[name] for name in known if name == self.model or name.endswith(f"/{self.model}")), None)
+        if known and entry is None:
             raise TargetDownError(
                 f"{self.name} serves no model {self.model!r}.",
                 status=404,
                 hint=f"It serves {', '.join(sorted(known)[:8])}.",
             )
-        if (entry := known.get(self.model)) is not None and self._n_ctx is None:
-            meta = getattr(entry, "meta", None)
-            told = getattr(entry, "max_model_len", None) or (
-                meta.get("n_ctx_train") if isinstance(meta, dict) else None
-            )
-            self._n_ctx = told if isinstance(told, int) and told > 0 else None
+        if entry is not None and self._n_ctx is None:
+            self._n_ctx = window_of(entry)
         self._answered = True
         return self.model_info()
 
@@ -318,24 +335,25 @@ class OpenAIBackend:
         return body
 
     async def _create(self, body: dict[str, Any]) -> Any:
-        client = self._connected()
-        return await self._send(lambda fitted: client.chat.completions.create(**fitted), body)
+        raw = self._connected().chat.completions.with_raw_response
+        return await self._send(lambda fitted: raw.create(**fitted), body)
 
-    async def _send(self, call: Callable[[dict[str, Any]], Any], body: dict[str, Any]) -> Any:
+    async def _send(self, call: Callable[[dict[str, Any]], Any], body: dict[str, Any]) -> httpx2.Response:
         """Sends ``body``; an option that the endpoint does not know is left out from then on."""
         import openai
 
+        body = sendable(body)
         for _ in range(_MAX_REFUSALS):
             async with self._errors():
                 try:
-                    data = await call(self._quirks.fit(body))
+                    response: httpx2.Response = (await call(self._quirks.fit(body))).http_response
                 except openai.APIStatusError as error:
                     if not self._quirks.learn(error.status_code, error.param, str(error.message)):
                         raise
                     self._logger.debug(f"{self.id} refuses an option; left out from now on: {self._quirks}")
                     continue
             self._answered = True
-            return data
+            return response
         raise BadRequestError(f"{self.id} refused {_MAX_REFUSALS} options of one request.")
 
     async def _in_dialect(
@@ -347,8 +365,9 @@ class OpenAIBackend:
             return await attempt(memory.candidate)
         if wanted.type == "json_object":
             try:
-                return await attempt("json_object")
+                return await attempt(memory.any_object)
             except _FormatRefusedError:
+                memory.refute("json_object", refused=True)
                 return await attempt("prompt")
         if memory.exploring is not None:
             # Once only: where the explorer failed, its endpoint may be down, and waiting in line would cost a timeout each.
@@ -372,7 +391,8 @@ class OpenAIBackend:
                 result = await attempt(dialect)
             except (_FormatRefusedError, InvalidOutputError) as error:
                 self._logger.debug(f"{self.id} does not take schemas as {dialect}: {type(error).__name__}")
-                if not memory.refute(dialect):
+                refused = isinstance(error, _FormatRefusedError)
+                if not memory.refute(dialect, refused=refused) or not (refused or may_send_another()):
                     raise
                 continue
             if confirm and not memory.settled():
@@ -380,20 +400,40 @@ class OpenAIBackend:
                 self._logger.info(f"{self.id} takes schemas as {dialect}.")
             return result
 
-    def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
+    async def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
         wanted = params.response_format
         try:
-            checked(assembler.whole(), wanted, limit=params.max_tokens, delivered=True)
+            await checked_apart(assembler.whole(), wanted, limit=params.max_tokens, delivered=True)
         except InvalidOutputError:
             self._dialect.refute(used)
             raise
         if wanted.type == "json_schema":
             self._dialect.confirm(used)
 
+    async def _whole(self, response: httpx2.Response) -> Any:
+        """The JSON of a body, which may be an error whatever its status says."""
+        async with self._errors():
+            data = json.loads(await response.aread())
+            self._check(data)
+            return data
+
+    def _check(self, data: Any) -> None:
+        """Raises what a body or an event of status 200 says went wrong."""
+        for part in (data, *choices_of(data)):
+            if (error := error_of(part)) is not None:
+                status, text = error
+                raise from_status(self.id, status, self._masked(text), n_ctx=self._n_ctx)
+        if (reason := broken_off(data)) is not None:
+            raise TransientError(f"{self.id} broke its answer off ({reason}).")
+
+    def _masked(self, text: str) -> str:
+        """``text`` without this endpoint's key, whatever its shape."""
+        return text.replace(self._api_key, "***") if self._api_key and len(self._api_key) >= 6 else text
+
     def _read(self, reader: Callable[[Any, str], T], data: Any) -> T:
         try:
             return reader(data, self.id)
-        except (AttributeError, IndexError, TypeError, ValueError):
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             raise TransientError(f"{self.id} answered with something that is not OpenAI's API.") from None
 
     @asynccontextmanager
@@ -404,7 +444,7 @@ class OpenAIBackend:
         try:
             yield
         except openai.APIStatusError as error:
-            text = error.response.text
+            text = self._masked(error.response.text)
             mapped = from_status(
                 self.id,
                 error.status_code,
@@ -431,6 +471,36 @@ class OpenAIBackend:
             raise mapped_transport from None
 
 
+async def _events(response: httpx2.Response, reader: EventReader) -> AsyncIterator[Any]:
+    """The values of a stream; one alone where the endpoint answered whole although it was asked to stream."""
+    if "json" in response.headers.get("content-type", "") and "ndjson" not in response.headers["content-type"]:
+        for value in reader.whole(await response.aread()):
+            yield value
+        return
+    chunks = response.aiter_bytes()
+    async for data in chunks:
+        for value in reader.feed(data):
+            yield value
+        if reader.done:
+            await _drained(chunks)
+            return
+    for value in reader.finish():
+        yield value
+
+
+async def _drained(chunks: AsyncIterator[bytes]) -> None:
+    """Reads what little may follow the end, so that the connection serves again; one that does not end is given up.
+
+    The answer is whole, so that nothing which happens to its connection now is its failure.
+    """
+    import httpx2
+
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in chunks:
+                pass
+
+
 class _FormatRefusedError(BadRequestError):
     """The endpoint did not understand ``response_format``."""
 
@@ -450,7 +520,10 @@ def _client(base_url: str, api_key: str | None, timeout: float, name: str, *, re
         base_url=base_url,
         max_retries=0,
         http_client=openai.DefaultAsyncHttpxClient(
-            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)), follow_redirects=False, trust_env=remote
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
+            follow_redirects=False,
+            trust_env=remote,
+            transport=openai_transport(base_url, trust_env=remote),
         ),
     )
     if name != "openai":

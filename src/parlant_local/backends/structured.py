@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parlant_local.errors import InvalidOutputError, SchemaError, TruncatedOutputError
+from parlant_local.errors import InvalidOutputError, OutputError, TruncatedOutputError
 from parlant_local.messages import ChatReply, Message, ResponseFormat
 
-__all__ = ["checked", "instruct", "parse_structured", "strict_schema"]
+if TYPE_CHECKING:
+    from parlant_local.engine.constraint.validation import Validator
+
+__all__ = ["checked", "checked_apart", "instruct", "parse_structured", "strict_schema"]
 
 _MAX_STARTS = 64
 
@@ -20,11 +24,23 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, deli
     """``reply`` with its content reduced to the JSON that was asked for, or a typed error.
 
     Answers that call tools instead are left alone. Alternatives are judged too. What was ``delivered`` already, piece by
-    piece, must be JSON as it stands.
+    piece, must be JSON as it stands, unless it was cut: its end said so.
     """
+    try:
+        return _checked(reply, wanted, limit=limit, delivered=delivered)
+    except OutputError as error:
+        error.usage = reply.usage
+        if isinstance(error, TruncatedOutputError):
+            error.answer = reply
+        raise
+
+
+def _checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, delivered: bool) -> ChatReply:
     if wanted.type == "text" or (reply.tool_calls and not reply.content):
         return reply
     if reply.finish_reason == "length":
+        if delivered:
+            return reply
         used = reply.usage.completion_tokens
         raise TruncatedOutputError(
             f"{reply.model or 'The model'} was cut at {used} tokens before its JSON was whole.",
@@ -32,11 +48,20 @@ def checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, deli
             limit=limit or used,
             hint="Raise max_tokens, or ask for less.",
         )
-    alternatives = tuple(checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
+    alternatives = tuple(_checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
     content = parse_structured(reply.content, wanted)
     if delivered and content != reply.content.strip():
         raise InvalidOutputError(f"The answer does not fit the schema {wanted.name!r}: there is more in it than JSON.")
     return replace(reply, content=content, alternatives=alternatives)
+
+
+async def checked_apart(
+    reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, delivered: bool = False
+) -> ChatReply:
+    """:func:`checked` off the event loop: how long it takes is up to schema and answer."""
+    if wanted.type == "text":
+        return reply
+    return await asyncio.to_thread(checked, reply, wanted, limit=limit, delivered=delivered)
 
 
 def parse_structured(text: str, wanted: ResponseFormat) -> str:
@@ -101,28 +126,14 @@ _LENIENT = json.JSONDecoder(parse_constant=_no_constant, strict=False)
 def _violation(value: Any, wanted: ResponseFormat) -> str | None:
     if wanted.type != "json_schema":
         return None
-    from referencing.exceptions import Unresolvable
-
-    try:
-        error = next(_validator(json.dumps(wanted.schema, sort_keys=True)).iter_errors(value), None)
-    except Unresolvable as missing:
-        raise SchemaError(f"The schema {wanted.name!r} refers to what it does not hold: {missing}.") from None
-    return None if error is None else f"at {error.json_path} the rule {error.validator!r} is broken"
+    return _validator(json.dumps(wanted.schema)).violation(value)
 
 
-@lru_cache(maxsize=128)
-def _validator(schema: str) -> Any:
-    import jsonschema
-    from referencing import Registry
+@lru_cache(maxsize=64)
+def _validator(schema: str) -> Validator:
+    from parlant_local.engine.constraint.validation import Validator
 
-    parsed = json.loads(schema)
-    kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
-    try:
-        kind.check_schema(parsed)
-    except jsonschema.SchemaError as error:
-        raise SchemaError(f"The schema is not valid JSON Schema at {error.json_path}: {error.message}.") from None
-    # An empty registry fetches nothing, so a hostile $ref can't open a socket.
-    return kind(parsed, registry=Registry())
+    return Validator(json.loads(schema))
 
 
 def instruct(messages: Sequence[Message], wanted: ResponseFormat) -> tuple[Message, ...]:

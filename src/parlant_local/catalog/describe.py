@@ -8,19 +8,10 @@ from threading import Event
 from parlant_local.catalog.families import model_type
 from parlant_local.catalog.names import local_id, model_stem
 from parlant_local.catalog.records import LocalModel, ModelFile, ModelSource, ModelType
-from parlant_local.errors import InvalidModelError
-from parlant_local.gguf_info import GGUFHeader, read_header, sha256_file
+from parlant_local.gguf_info import GGUFHeader, check_is_model, read_header, sha256_file
 from parlant_local.profiles.pretrained import is_base
 
 __all__ = ["describe", "file_record", "matches_disk"]
-
-_NOT_MODELS = {
-    "vocab": "holds a vocabulary only, no weights",
-    "mmproj": "is a vision projector, which belongs to another model",
-    "imatrix": "is an importance matrix for quantizing",
-    "adapter": "is a LoRA adapter; give it to a model as engine.lora",
-    "controlvector": "is a control vector",
-}
 
 
 def describe(
@@ -38,8 +29,7 @@ def describe(
     Files get the given ``digests``, or are hashed. Raises :class:`InvalidModelError`.
     """
     header = read_header(path)
-    if (why := _NOT_MODELS.get(header.kind)) is not None:
-        raise InvalidModelError(f"{path} {why}.")
+    check_is_model(header)
     files = tuple(
         file_record(item, digests[at] if digests else sha256_file(item, stop=stop) if hash_files else None)
         for at, item in enumerate(header.paths)
@@ -66,7 +56,7 @@ def from_header(
         pooling=header.pooling,
         has_chat_template=header.chat_template is not None,
         base=chosen is not ModelType.EMBEDDING and _is_base(header, name),
-        license=header.text("general.license"),
+        license=header.line("general.license"),
     )
 
 

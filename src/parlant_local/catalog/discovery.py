@@ -11,14 +11,15 @@ from parlant_local.catalog.describe import describe
 from parlant_local.catalog.families import model_type
 from parlant_local.catalog.hub_cache import cached_files
 from parlant_local.catalog.names import local_id
-from parlant_local.catalog.ollama_manifest import parse_manifest, read_extras, store_manifests
+from parlant_local.catalog.ollama_manifest import MAX_MANIFEST, parse_manifest, read_extras, store_manifests
 from parlant_local.catalog.quantizations import candidates
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState
 from parlant_local.catalog.references import HubReference, OllamaReference
-from parlant_local.errors import CatalogError
+from parlant_local.errors import CatalogError, StateFileError
 from parlant_local.gguf_info import read_header, sha256_file
 from parlant_local.observability import Logger
 from parlant_local.paths import user_path
+from parlant_local.storage import read_bytes
 
 __all__ = ["Found", "find_in_hub_cache", "find_in_ollama_stores", "ollama_stores", "verified"]
 
@@ -36,7 +37,7 @@ def ollama_stores() -> list[Path]:
     given = os.environ.get("OLLAMA_MODELS")
     places = [
         *([user_path(given)] if given else []),
-        Path.home() / ".ollama" / "models",
+        user_path("~/.ollama/models"),
         Path("/usr/share/ollama/.ollama/models"),
         Path("/var/lib/ollama/.ollama/models"),
     ]
@@ -76,11 +77,11 @@ def find_in_ollama_stores(stores: Iterable[Path], logger: Logger) -> Iterator[Fo
         for (host, namespace, name, tag), path in store_manifests(store):
             reference = OllamaReference(host.replace("+", ":"), namespace, name, tag)
             try:
-                manifest = parse_manifest(path.read_bytes(), f"The manifest {path}")
+                manifest = parse_manifest(read_bytes(path, MAX_MANIFEST), f"The manifest {path}")
                 blob = store / "blobs" / manifest.model.file_name
                 model = describe(blob, source=ModelSource.OLLAMA, name=name if tag == "latest" else f"{name}-{tag}")
                 told = model_type(read_header(blob), f"{namespace}/{name}")
-            except (CatalogError, OSError) as error:
+            except (CatalogError, StateFileError, OSError) as error:
                 logger.warning(f"{reference.short} in {store}: {error}")
                 continue
             extras = read_extras(manifest, store / "blobs")
@@ -98,4 +99,4 @@ def verified(found: Found) -> LocalModel:
                 state=ModelState.BROKEN, reason=f"{item.path} has the sha256 {digest[:12]}… instead of {promised[:12]}…"
             )
         files.append(type(item)(item.path, item.size, digest, item.mtime_ns))
-    return found.model.having(files=tuple(files))
+    return found.model.having(files=tuple(files), vouched=all(found.digests))

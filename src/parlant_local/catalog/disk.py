@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from parlant_local.errors import DiskSpaceError
+from parlant_local.paths import exists
 
 __all__ = ["check_space", "human_bytes"]
 
@@ -16,7 +17,7 @@ _SMALL_DISK_SHARE = 0.02
 def check_space(folder: Path, needed: int, purpose: str) -> None:
     """Raise :class:`DiskSpaceError` with figures if ``needed`` bytes don't fit below ``folder`` (which may not exist yet)."""
     place = folder
-    while not place.exists():
+    while not exists(place) and place.parent != place:
         place = place.parent
     usage = shutil.disk_usage(place)
     reserve = min(_RESERVE, int(usage.total * _SMALL_DISK_SHARE))

@@ -23,9 +23,10 @@ from parlant_local.errors import CatalogError, InvalidModelError, ParlantLocalEr
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
 
-__all__ = ["Downloads", "Progress"]
+__all__ = ["Accept", "Downloads", "Progress"]
 
 Progress = Callable[[DownloadProgress], None]
+Accept = Callable[[int, int], None]
 T = TypeVar("T")
 
 _TICK_SECONDS = 0.2
@@ -58,13 +59,15 @@ class Downloads:
         self._settings, self._logger = settings, logger
         self._running: dict[tuple[int, str], _Shared] = {}
 
-    async def fetch(self, reference: Reference, family: ModelType | None, progress: Progress | None) -> LocalModel:
+    async def fetch(
+        self, reference: Reference, family: ModelType | None, progress: Progress | None, accept: Accept | None = None
+    ) -> LocalModel:
         """The verified model. Cancelling leaves the download resumable, unless another caller still wants it."""
         key = (id(asyncio.get_running_loop()), f"{reference} {family}")
         shared = self._running.get(key)
         if shared is None or shared.task is None or shared.task.done():
             shared = self._running[key] = _Shared()
-            shared.task = asyncio.create_task(self._run(reference, family, shared.listeners))
+            shared.task = asyncio.create_task(self._run(reference, family, shared.listeners, accept))
         task = shared.task
         assert task is not None
         if progress is not None:
@@ -85,13 +88,19 @@ class Downloads:
                     if not task.cancelled():
                         task.exception()  # looked at, so that asyncio does not complain that nobody did
 
-    async def _run(self, reference: Reference, family: ModelType | None, listeners: list[Progress]) -> LocalModel:
+    async def _run(
+        self, reference: Reference, family: ModelType | None, listeners: list[Progress], accept: Accept | None
+    ) -> LocalModel:
         stop = Event()
         context = SourceContext(self._models_dir, self._hub_cache, self._settings, self._logger, stop)
         meter = Meter(str(reference))
         with ThreadPoolExecutor(1, thread_name_prefix="parlant-local-download") as pool:
             planner = PLANNERS.get(reference.source.value)
             plan = await _in_thread(pool, lambda: planner(reference, context), stop.set)
+            if accept is not None:
+                size = sum(task.size or 0 for task in plan.tasks)
+                missing = sum(map(missing_bytes, plan.tasks))
+                await _in_thread(pool, lambda: accept(size, missing), stop.set)
             self._logger.info(f"Fetching {plan.reference} ({len(plan.tasks)} files).")
             ticker = asyncio.create_task(self._tick(meter, listeners))
             try:
@@ -170,6 +179,7 @@ class Downloads:
         model = model.having(
             references=tuple(dict.fromkeys((plan.reference, *plan.aliases))),
             revision=plan.revision,
+            vouched=all(task.published for task in plan.tasks if task.is_gguf),
             owned=True,
             **extras,
         )

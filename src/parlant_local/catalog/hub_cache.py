@@ -9,7 +9,8 @@ from pathlib import Path
 
 from parlant_local.catalog.names import check_component, check_relative, inside
 from parlant_local.errors import CatalogError
-from parlant_local.paths import user_path
+from parlant_local.paths import is_file, real_path, user_path
+from parlant_local.storage import scratch_for, sweep, write_whole
 
 __all__ = ["HUB_MARK", "CachedFile", "HubRepository", "cached_files", "environment_cache"]
 
@@ -24,7 +25,7 @@ def environment_cache() -> tuple[Path, bool]:
         if value := os.environ.get(name):
             return user_path(os.path.expandvars(value)) / tail, True
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "huggingface" / "hub", False
+    return (Path(base) if base else user_path("~/.cache")) / "huggingface" / "hub", False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class HubRepository:
         target = os.path.relpath(blob, pointer.parent)
         if pointer.is_symlink() and pointer.readlink() == Path(target):
             return
-        scratch = pointer.with_name(f".{pointer.name}.{os.getpid()}")
+        sweep(pointer.parent)
+        scratch = scratch_for(pointer)
         try:
-            scratch.unlink(missing_ok=True)
             scratch.symlink_to(target)
             scratch.replace(pointer)
         except OSError as error:
@@ -71,10 +72,7 @@ class HubRepository:
         if revision == commit:
             return
         path = inside(self.cache, self.folder / "refs" / check_relative(revision, "revision"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        scratch.write_text(commit, "ascii")
-        scratch.replace(path)
+        write_whole(path, commit)
 
     def mark(self) -> None:
         """Note that this catalogue has fetched something here."""
@@ -96,8 +94,8 @@ def cached_files(cache: Path) -> Iterator[CachedFile]:
     for snapshot in sorted(cache.glob("models--*/snapshots/*")):
         repo = snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
         for path in sorted(snapshot.rglob("*")):
-            if path.suffix.lower() != ".gguf" or not path.is_file():
+            if path.suffix.lower() != ".gguf" or not is_file(path):
                 continue
-            name = path.resolve().name
+            name = real_path(path).name
             digest = name if len(name) == 64 and all(char in "0123456789abcdef" for char in name) else None
             yield CachedFile(repo, snapshot.name, path.relative_to(snapshot).as_posix(), path, digest)

@@ -1,27 +1,29 @@
 """The catalogue on disk: one small JSON file per model, replaced atomically, so that processes never see half a record.
 
-Reading takes no lock. Writers of several records at once (a new id must be free) hold the folder's lock.
+Reading takes no lock. Writers of several records at once (a new id must be free) hold the folder's lock. A record that
+can't be read is shown as such, and set aside (never overwritten) by what takes its place.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from parlant_local.catalog.publishing import publish
-from parlant_local.catalog.records import LocalModel
-from parlant_local.errors import CatalogError
+from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
+from parlant_local.errors import CatalogError, StateFileError
+from parlant_local.paths import is_dir
+from parlant_local.storage import locked, read_json, set_aside, sweep, write_whole
 
 __all__ = ["ModelIndex"]
 
 _VERSION = 1
 _LOCK_SECONDS = 30.0
+_MAX_RECORD = 16 << 20  # a template of Ollama's may have 4 MiB
+
+Stamp = tuple[int, int, int, int]
 
 
 class ModelIndex:
@@ -31,31 +33,51 @@ class ModelIndex:
         self.folder = folder
         self.unreadable: dict[str, str] = {}
         """File name to reason, of records that could not be read at the last look."""
-        self._seen: dict[str, tuple[tuple[int, int, int], LocalModel]] = {}
+        self._seen: dict[str, tuple[Stamp, LocalModel | str]] = {}
 
     def exists(self) -> bool:
-        return self.folder.is_dir()
+        return is_dir(self.folder)
 
     def read(self) -> dict[str, LocalModel]:
-        """Every record, by id, in the order of ids."""
+        """Every record that can be read, by id, in the order of ids."""
         records: dict[str, LocalModel] = {}
-        seen: dict[str, tuple[tuple[int, int, int], LocalModel]] = {}
-        self.unreadable = {}
+        seen: dict[str, tuple[Stamp, LocalModel | str]] = {}
+        unreadable: dict[str, str] = {}
         for entry in self._entries():
             try:
                 status = entry.stat()
-                stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+                stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
                 known = self._seen.get(entry.name)
                 record = known[1] if known and known[0] == stamp else self._load(Path(entry.path))
             except FileNotFoundError:
-                continue  # deleted by another process since the folder was listed
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                self.unreadable[entry.name] = str(error)
+                if entry.is_symlink():
+                    unreadable[entry.name] = "it is a link that leads nowhere"
+                continue  # else deleted by another process since the folder was listed
+            except OSError as error:
+                unreadable[entry.name] = error.strerror or str(error)
                 continue
             seen[entry.name] = (stamp, record)
-            records[record.id] = record
-        self._seen = seen
+            if isinstance(record, LocalModel):
+                records[record.id] = record
+            else:
+                unreadable[entry.name] = record
+        self._seen, self.unreadable = seen, unreadable
         return dict(sorted(records.items()))
+
+    def damaged(self) -> list[LocalModel]:
+        """What stands for the records that could not be read at the last look, so that they are seen, and can be removed."""
+        return [
+            LocalModel(
+                id=(model_id := _id_of(name)),
+                name=model_id.rpartition("/")[2],
+                type=ModelType.OTHER,
+                source=ModelSource.CUSTOM,
+                state=ModelState.BROKEN,
+                reason=f"its record {self.folder / name} can't be read ({reason}); `parlant-local rm {model_id}` takes "
+                "it away, pulling or adding the model again makes a new one",
+            )
+            for name, reason in self.unreadable.items()
+        ]
 
     def _entries(self) -> list[os.DirEntry[str]]:
         try:
@@ -66,41 +88,79 @@ class ModelIndex:
         except OSError as error:
             raise CatalogError(f"The model index {self.folder} can't be read: {error.strerror}.") from None
 
-    @staticmethod
-    def _load(path: Path) -> LocalModel:
-        data = json.loads(path.read_text("utf-8"))
+    def _load(self, path: Path) -> LocalModel | str:
+        """The record, or why there is none."""
+        try:
+            data = read_json(path, _MAX_RECORD)
+        except StateFileError as error:
+            return error.reason
+        if not isinstance(data, dict):
+            return "it is no record"
         if data.get("version") != _VERSION:
-            raise ValueError(f"it is of version {data.get('version')!r}")
-        return LocalModel.from_dict(data["model"])
+            return f"it is of version {str(data.get('version'))[:20]!r}"
+        try:
+            record = LocalModel.from_dict(data.get("model"))
+        except ValueError as error:
+            return str(error)
+        if _file_name(record.id) != path.name:
+            return f"it is the record of {record.id}"
+        return record
 
     def write(self, model: LocalModel) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(model.id)
-        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            scratch.write_text(json.dumps({"version": _VERSION, "model": model.as_dict()}, indent=1), "utf-8")
-            publish(scratch, path)
-        except OSError as error:
-            scratch.unlink(missing_ok=True)
-            raise CatalogError(
-                f"The record of {model.id} can't be written to {self.folder}: {error.strerror}."
-            ) from None
+            data = LocalModel.from_dict(model.as_dict()).as_dict()
+        except ValueError as error:
+            raise CatalogError(f"The model {model.id!a} can't be catalogued: {error}.") from None
+        path = self.folder / _file_name(model.id)
+        try:
+            self._set_damaged_aside(path)
+            write_whole(path, json.dumps({"version": _VERSION, "model": data}, indent=1))
+        except StateFileError as error:
+            raise CatalogError(f"The record of {model.id} can't be written to {self.folder}: {error.reason}.") from None
+
+    def _set_damaged_aside(self, path: Path) -> None:
+        try:
+            damaged = isinstance(self._load(path), str)
+        except FileNotFoundError:
+            return
+        if damaged:
+            set_aside(path)
 
     def remove(self, model_id: str) -> None:
-        self._path(model_id).unlink(missing_ok=True)
+        """Forget a model; what stands in the place of its record and is no file is set aside."""
+        for name in {_file_name(model_id), *(name for name in self.unreadable if _id_of(name) == model_id)}:
+            path = self.folder / name
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                if not path.is_dir():
+                    raise CatalogError(f"The record {path} can't be removed: {error.strerror}.") from None
+                set_aside(path)
 
-    def _path(self, model_id: str) -> Path:
-        return self.folder / (model_id.replace("/", "--").replace(":", "+") + ".json")
+    def sweep(self) -> None:
+        """Remove what killed writers left."""
+        sweep(self.folder)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among all processes that use this folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.folder / ".lock", timeout=_LOCK_SECONDS):
+            with locked(self.folder / ".lock", _LOCK_SECONDS):
                 yield
-        except Timeout:
+        except TimeoutError:
             raise CatalogError(
                 f"Another process has held the model index {self.folder} for {_LOCK_SECONDS:.0f} s.",
                 hint="Wait for it, or end it.",
             ) from None
+        except StateFileError as error:
+            raise CatalogError(f"The model index {self.folder} can't be used: {error}") from None
+
+
+def _file_name(model_id: str) -> str:
+    return model_id.replace("/", "--").replace(":", "+") + ".json"
+
+
+def _id_of(name: str) -> str:
+    """The inverse, as far as there is one."""
+    model_id = name.removesuffix(".json").replace("--", "/").replace("+", ":")
+    return model_id if model_id.isprintable() else model_id.encode("unicode_escape").decode()

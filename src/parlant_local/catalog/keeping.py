@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from parlant_local.catalog.disk import check_space
+from parlant_local.catalog.hub_cache import HUB_MARK
 from parlant_local.catalog.names import check_component, inside, model_stem, slug
-from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.records import LocalModel
 from parlant_local.errors import CatalogError, InvalidModelError
 from parlant_local.gguf_info import in_use, read_header, sha256_file, shard_paths
+from parlant_local.paths import exists, is_dir, real_path
+from parlant_local.storage import publish, scratch_for
 
-__all__ = ["copy_into", "delete_files", "verify_files"]
+__all__ = ["copy_into", "delete_files", "strays", "verify_files"]
 
 
 def copy_into(path: Path, folder: Path, name: str | None) -> Path:
@@ -24,10 +25,13 @@ def copy_into(path: Path, folder: Path, name: str | None) -> Path:
     read_header(sources[0])
     target_folder = folder / slug(name or model_stem(sources[0].name))
     check_space(folder, sum(item.stat().st_size for item in sources), f"Copying {path.name}")
-    target_folder.mkdir(parents=True, exist_ok=True)
+    try:
+        target_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CatalogError(f"{target_folder} can't be made: {error.strerror}.") from None
     targets = [inside(folder, target_folder / check_component(item.name)) for item in sources]
     for source, target in zip(sources, targets, strict=True):
-        scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        scratch = scratch_for(target)
         try:
             shutil.copyfile(source, scratch)
             publish(scratch, target)
@@ -57,31 +61,48 @@ def verify_files(model: LocalModel) -> str:
     return ""
 
 
-def delete_files(model: LocalModel, others: Iterable[LocalModel], models_dir: Path) -> int:
-    """Remove the files of ``model`` that no other record needs, links and what they point to; returns bytes freed."""
-    needed = {path.resolve() for other in others for path in other.paths}
-    present = [item.path for item in model.files if item.path.exists()]
-    dangling = [item.path for item in model.files if item.path.is_symlink() and not item.path.exists()]
+def strays(model: LocalModel, homes: Sequence[Path]) -> list[Path]:
+    """Files of a record, there or expected, that don't lie below any of ``homes``. Whatever it says, they are not ours."""
+    return [path for path in (*model.paths, *model.pending) if not _is_ours(path, homes)]
+
+
+def _is_ours(path: Path, homes: Sequence[Path]) -> bool:
+    place = real_path(path.parent) / path.name
+    if any(place.is_relative_to(real_path(home)) for home in homes):
+        return True
+    # A hub cache that the environment named once, and no longer does.
+    return any(exists(folder / HUB_MARK) for folder in place.parents if folder.name.startswith("models--"))
+
+
+def delete_files(model: LocalModel, others: Iterable[LocalModel], homes: Sequence[Path]) -> int:
+    """Remove the files of ``model`` that lie below ``homes`` and that no other record needs; returns bytes freed.
+
+    Links go with what they point to, if that lies there too.
+    """
+    needed = {real_path(path) for other in others for path in other.paths}
+    ours = [item.path for item in model.files if _is_ours(item.path, homes)]
+    present = [path for path in ours if exists(path)]
+    dangling = [path for path in ours if not exists(path) and os.path.lexists(path)]
     freed = 0
-    with in_use.claim([path for path in present if path.resolve() not in needed]):
+    with in_use.claim([path for path in present if real_path(path) not in needed]):
         for path in present:
-            freed += _free(path, needed)
+            freed += _free(path, needed, homes)
     for path in dangling:
         path.unlink()
     for path in (*present, *dangling):
-        _remove_empty(path.parent, models_dir)
+        _remove_empty(path.parent, homes)
     return freed
 
 
-def _free(path: Path, needed: set[Path]) -> int:
-    target = path.resolve()
+def _free(path: Path, needed: set[Path], homes: Sequence[Path]) -> int:
+    target = real_path(path)
     if path.is_symlink():
         path.unlink()
-        if target in needed or _linked_elsewhere(path, target):
+        if target in needed or _linked_elsewhere(path, target) or not _is_ours(target, homes):
             return 0
     elif target in needed:
         return 0
-    size = target.stat().st_size if target.exists() else 0
+    size = target.stat().st_size if exists(target) else 0
     target.unlink(missing_ok=True)
     return size
 
@@ -90,19 +111,19 @@ def _linked_elsewhere(link: Path, target: Path) -> bool:
     """Whether another snapshot of a hub cache still points to a blob."""
     repository = target.parent.parent
     snapshots = repository / "snapshots"
-    if target.parent.name != "blobs" or not snapshots.is_dir():
+    if target.parent.name != "blobs" or not is_dir(snapshots):
         return False
     for folder, _, names in os.walk(snapshots):
         for name in names:
             other = Path(folder) / name
-            if other != link and other.is_symlink() and other.resolve() == target:
+            if other != link and other.is_symlink() and real_path(other) == target:
                 return True
     return False
 
 
-def _remove_empty(folder: Path, models_dir: Path) -> None:
+def _remove_empty(folder: Path, homes: Sequence[Path]) -> None:
     """Remove folders that a model left empty, up to the models folder or a hub cache's repository."""
-    while folder != models_dir and not folder.name.startswith("models--") and folder.parent != folder:
+    while folder not in homes and not folder.name.startswith("models--") and folder.parent != folder:
         try:
             folder.rmdir()
         except OSError:

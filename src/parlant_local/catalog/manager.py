@@ -9,11 +9,11 @@ from typing import Literal
 
 from parlant_local.catalog.describe import describe, file_record, matches_disk
 from parlant_local.catalog.discovery import Found, find_in_hub_cache, find_in_ollama_stores, ollama_stores, verified
-from parlant_local.catalog.downloads import Downloads, Progress
+from parlant_local.catalog.downloads import Accept, Downloads, Progress
 from parlant_local.catalog.families import type_by_name
 from parlant_local.catalog.hub_cache import environment_cache
 from parlant_local.catalog.index import ModelIndex
-from parlant_local.catalog.keeping import copy_into, delete_files, verify_files
+from parlant_local.catalog.keeping import copy_into, delete_files, strays, verify_files
 from parlant_local.catalog.lookup import by_reference, find, near_misses, unusable
 from parlant_local.catalog.names import local_id
 from parlant_local.catalog.offline import check_online, offline_by_environment
@@ -28,8 +28,9 @@ from parlant_local.catalog.speed import prefill_operations
 from parlant_local.errors import CatalogError, ModelInUseError, ModelNotFoundError, ReferenceError_, VerificationError
 from parlant_local.gguf_info import available_memory
 from parlant_local.observability import ConsoleLogger, Logger, NullLogger
-from parlant_local.paths import user_path
+from parlant_local.paths import is_dir, is_file, real_path, user_path
 from parlant_local.settings import Settings, load_settings
+from parlant_local.storage import sweep
 
 __all__ = ["LocalModelManager"]
 
@@ -80,15 +81,22 @@ class LocalModelManager:
 
     def _initialize(self) -> None:
         shipped_model()
-        if self.models_dir.is_dir():
+        if is_dir(self.models_dir):
+            self._sweep()
             if not self._index.exists():
                 rebuilt = rebuild(self.models_dir, self.hub_cache, self._add, self.logger)
                 self.logger.info(f"The model index was rebuilt from disk: {len(rebuilt)} models.")
             for path in loose_files(self.models_dir, self._index.read()):
                 add_loose(path, self._add, self.logger)
         self._records()
-        for name, reason in self._index.unreadable.items():
-            self.logger.warning(f"The record {self._index.folder / name} can't be read ({reason}); it is left out.")
+        for model in self._index.damaged():
+            self.logger.warning(f"{model.id}: {model.reason}.")
+
+    def _sweep(self) -> None:
+        """Remove what writers left that were killed."""
+        self._index.sweep()
+        for name in ("files", "ollama"):
+            sweep(self.models_dir / name, below=True)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -159,12 +167,14 @@ class LocalModelManager:
         The first call measures how fast the machine reads prompts (a few seconds, remembered); ``measure=False`` leaves
         the seconds out where it has not been measured, ``again`` measures anew. No network; the model that comes with the package is never named.
         """
-        operations = prefill_operations(self.settings.home, measure=measure, again=again)
+        operations = prefill_operations(self.settings.home, measure=measure, again=again, logger=self.logger)
         return recommend(available_memory(), operations, limit)
 
     def _records(self) -> dict[str, LocalModel]:
         """Everything that is known, each record's state checked against the disk."""
         records = {key: self._current(model) for key, model in self._index.read().items()}
+        for model in self._index.damaged():
+            records.setdefault(model.id, model)
         if (tiny := shipped_model()) is not None:
             records[SHIPPED_ID] = tiny
         return dict(sorted(records.items()))
@@ -188,12 +198,14 @@ class LocalModelManager:
         *,
         progress: Progress | None = None,
         via: Literal["registry", "daemon"] = "registry",
+        accept: Accept | None = None,
     ) -> LocalModel:
         """Fetch what a reference names, verify it and catalogue it; what is here already costs no network.
 
         ``model_type`` None: read from the GGUF header. ``source`` None: told by the name. ``via="daemon"`` has an Ollama
         daemon pull instead. ``progress`` is called on the event loop, a few times a second. Callers that ask for the same
-        model share one download. Cancelling leaves it resumable.
+        model share one download. Cancelling leaves it resumable. ``accept`` is told, in a thread and before the first byte
+        is fetched, how large the model is and how much of it is missing; it refuses by raising.
 
         Raises :class:`ReferenceError_`, :class:`OfflineError`, :class:`ModelNotFoundError`, :class:`InvalidModelError`
         and the kinds of :class:`DownloadError`.
@@ -214,9 +226,9 @@ class LocalModelManager:
             return adopted
         check_online(self._offline, f"Fetching {reference}")
         try:
-            return await self._downloads.fetch(reference, family, progress)
+            return await self._downloads.fetch(reference, family, progress, accept)
         except NoGGUFError as error:
-            self._note_not_runnable(error, family)
+            await asyncio.to_thread(self._note_not_runnable, error, family)
             raise
 
     def _adopt(self, reference: Reference, family: ModelType | None) -> LocalModel | None:
@@ -251,7 +263,7 @@ class LocalModelManager:
             raise ReferenceError_(f"{reference} is no Ollama reference.", hint="Example: llama3.2:3b.")
         check_online(self._offline, f"Pulling {reference.short} through Ollama")
         model = await pull_into_daemon(reference, self.settings, progress or (lambda _: None))
-        self._index.write(model)
+        await asyncio.to_thread(self._index.write, model)
         return model
 
     def _note_not_runnable(self, error: NoGGUFError, family: ModelType | None) -> None:
@@ -282,20 +294,20 @@ class LocalModelManager:
 
             if await is_reachable(self.settings):
                 in_daemon = await daemon_models(self.settings)
-                known = self._index.read()
+                known = await asyncio.to_thread(self._index.read)
                 for model in in_daemon:
                     if register and model.id not in known:
-                        self._index.write(model)
+                        await asyncio.to_thread(self._index.write, model)
                 found += [model for model in in_daemon if model.id not in known]
         return found
 
     def _discover(self, register: bool) -> list[LocalModel]:
-        known = {path.resolve() for model in self._records().values() for path in model.paths}
+        known = {real_path(path) for model in self._records().values() for path in model.paths}
         found = [
             *find_in_hub_cache(self.hub_cache, self.logger),
             *find_in_ollama_stores(ollama_stores(), self.logger),
         ]
-        new = [item for item in found if not any(path.resolve() in known for path in item.model.paths)]
+        new = [item for item in found if not any(real_path(path) in known for path in item.model.paths)]
         return [self._add(verified(item)) if register else item.model for item in new]
 
     # -- keeping ---------------------------------------------------------------------------------------------------
@@ -318,7 +330,7 @@ class LocalModelManager:
         return await asyncio.to_thread(self._register, location, name, family, copy)
 
     def _register(self, path: Path, name: str | None, family: ModelType | None, copy: bool) -> LocalModel:
-        if not path.is_file():
+        if not is_file(path):
             raise ModelNotFoundError(f"There is no file {path}.", hint="Give the path of a .gguf file.")
         original = path
         if copy:
@@ -333,7 +345,11 @@ class LocalModelManager:
             chosen = self._free_id(model, known)
             if (before := known.get(chosen.id)) is not None and before.state is not ModelState.BROKEN:
                 merged = dict.fromkeys((*chosen.references, *before.references))
-                chosen = chosen.having(references=tuple(merged), owned=chosen.owned or before.owned)
+                chosen = chosen.having(
+                    references=tuple(merged),
+                    vouched=chosen.vouched or (before.vouched and _digests(before) == _digests(chosen)),
+                    owned=chosen.owned or before.owned,
+                )
             self._index.write(chosen)
         return chosen
 
@@ -358,7 +374,7 @@ class LocalModelManager:
 
     def _verify(self, model: LocalModel) -> LocalModel:
         if not model.files:
-            raise CatalogError(f"{model.id} has no file here to verify.")
+            raise CatalogError(f"{model.id} has no file here to verify{f': {model.reason}' if model.reason else ''}.")
         if why := verify_files(model):
             if not model.shipped:
                 self._index.write(model.having(state=ModelState.BROKEN, reason=why))
@@ -398,8 +414,11 @@ class LocalModelManager:
     def _delete(self, model: LocalModel) -> int:
         with self._index.locked():
             others = [other for other in self._index.read().values() if other.id != model.id]
-            freed = delete_files(model, others, self.models_dir) if model.owned else 0
-            freed += discard(model)
+            homes = (self.models_dir, self.hub_cache)
+            if outside := strays(model, homes) if model.owned or model.pending else ():
+                self.logger.warning(f"{outside[0]} lies outside {self.models_dir} and {self.hub_cache}; it stays.")
+            freed = delete_files(model, others, homes) if model.owned else 0
+            freed += discard(model.having(pending=tuple(path for path in model.pending if path not in outside)))
             self._index.remove(model.id)
         return freed
 
@@ -410,3 +429,7 @@ class LocalModelManager:
         if model.id not in models or models[model.id].paths != model.paths:
             raise ModelNotFoundError(f"{model_id} is not in the catalogue.", near=near_misses(model_id, models))
         return model
+
+
+def _digests(model: LocalModel) -> list[str | None]:
+    return [item.sha256 for item in model.files]

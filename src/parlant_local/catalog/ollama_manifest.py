@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parlant_local.errors import InvalidModelError
+from parlant_local.errors import InvalidModelError, StateFileError
+from parlant_local.paths import is_file
+from parlant_local.storage import parse_json, read_bytes
 
-__all__ = ["MAX_TEXT_LAYER", "Layer", "OllamaManifest", "parse_manifest", "read_extras", "store_manifests"]
+__all__ = [
+    "MAX_MANIFEST",
+    "MAX_TEXT_LAYER",
+    "Layer",
+    "OllamaManifest",
+    "parse_manifest",
+    "read_extras",
+    "store_manifests",
+]
 
 _PREFIX = "application/vnd.ollama.image."
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
 _MAX_LAYERS = 64
 MAX_TEXT_LAYER = 4 << 20
-_MAX_MANIFEST = 1 << 20
+MAX_MANIFEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +75,10 @@ class OllamaManifest:
 def parse_manifest(data: bytes, what: str) -> OllamaManifest:
     """Raises :class:`InvalidModelError` for anything that is no manifest, digests that are no digests included."""
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         layers = tuple(_layer(item) for item in document["layers"])
         config = _layer(document["config"]) if document.get("config") else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidModelError(f"{what} is not a manifest: {str(error)[:200]}") from None
     if len(layers) > _MAX_LAYERS:
         raise InvalidModelError(f"{what} has {len(layers)} layers; {_MAX_LAYERS} are allowed.")
@@ -91,17 +100,17 @@ def read_extras(manifest: OllamaManifest, blobs: Path) -> dict[str, Any]:
     """Template, system prompt, parameters and licence that came with a model, as fields of a record."""
     extras: dict[str, Any] = {}
     for layer in manifest.texts:
-        path = blobs / layer.file_name
-        if not path.is_file() or path.stat().st_size > MAX_TEXT_LAYER:
-            continue
-        text = path.read_text("utf-8", "replace")
+        try:
+            text = read_bytes(blobs / layer.file_name, MAX_TEXT_LAYER).decode("utf-8", "replace")
+        except (FileNotFoundError, StateFileError):
+            continue  # the model is whole without it
         if layer.kind in ("template", "system"):
             extras[layer.kind] = text
         elif layer.kind == "license":
             extras.setdefault("license", text.strip().splitlines()[0][:120] if text.strip() else None)
         elif layer.kind == "params":
             try:
-                parameters = json.loads(text)
+                parameters = parse_json(text)
             except ValueError:
                 continue  # a model without defaults
             if isinstance(parameters, Mapping):
@@ -112,14 +121,7 @@ def read_extras(manifest: OllamaManifest, blobs: Path) -> dict[str, Any]:
 def store_manifests(root: Path) -> Iterator[tuple[tuple[str, str, str, str], Path]]:
     """Every manifest in a store: (host, namespace, model, tag) and its file."""
     manifests = root / "manifests"
-    if not manifests.is_dir():
-        return
     for path in sorted(manifests.rglob("*")):
         parts = path.relative_to(manifests).parts
-        if (
-            len(parts) >= 4
-            and path.is_file()
-            and not parts[-1].startswith(".")
-            and path.stat().st_size <= _MAX_MANIFEST
-        ):
+        if len(parts) >= 4 and is_file(path) and not parts[-1].startswith("."):
             yield (parts[0], "/".join(parts[1:-2]), parts[-2], parts[-1]), path

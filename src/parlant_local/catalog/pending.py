@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from parlant_local.catalog.families import type_by_name
 from parlant_local.catalog.names import local_id
@@ -14,6 +12,9 @@ from parlant_local.catalog.records import LocalModel, ModelFile, ModelState, Mod
 from parlant_local.catalog.sources.plan import Plan
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.journal import bytes_done
+from parlant_local.errors import CatalogError, StateFileError
+from parlant_local.paths import exists
+from parlant_local.storage import locked
 
 __all__ = ["current", "discard", "fetched_bytes", "missing_bytes", "pending_record", "working"]
 
@@ -42,18 +43,14 @@ def pending_record(plan: Plan, family: ModelType | None) -> LocalModel:
 @contextmanager
 def working(folder: Path, model_id: str) -> Iterator[None]:
     """Show other processes that this one is at it. Whoever comes second finds it shown already."""
-    path = _lock_path(folder, model_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(_lock_path(folder, model_id), 0))
+        except TimeoutError:
+            pass
+        except StateFileError as error:
+            raise CatalogError(f"The download of {model_id} can't be shown to others: {error}") from None
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _lock_path(folder: Path, model_id: str) -> Path:
@@ -65,22 +62,25 @@ def current(model: LocalModel, folder: Path) -> LocalModel:
     done = sum(_done(path) for path in model.pending)
     if model.state is not ModelState.DOWNLOADING:
         return model.having(done=done)
-    path = _lock_path(folder, model.id)
-    if path.exists():
-        try:
-            with FileLock(path, timeout=0):
-                alive = False
-        except Timeout:
-            alive = True
-    else:
-        alive = False
-    if alive:
+    if _is_at_work(_lock_path(folder, model.id)):
         return model.having(done=done)
     return model.having(state=ModelState.INCOMPLETE, done=done, reason=model.reason or "the download was interrupted")
 
 
+def _is_at_work(lock: Path) -> bool:
+    if not exists(lock):
+        return False
+    try:
+        with locked(lock, 0):
+            return False
+    except TimeoutError:
+        return True
+    except StateFileError:  # a folder that is not ours to write: its owner may be at it, we can't tell
+        return True
+
+
 def _done(destination: Path) -> int:
-    if destination.exists():
+    with suppress(OSError):  # not there yet
         return destination.stat().st_size
     return bytes_done(destination.with_name(f".{destination.name}.journal"))
 
@@ -100,6 +100,7 @@ def discard(model: LocalModel) -> int:
     for destination in model.pending:
         journal = destination.with_name(f".{destination.name}.journal")
         freed += bytes_done(journal)
-        journal.unlink(missing_ok=True)
-        destination.with_name(f".{destination.name}.part").unlink(missing_ok=True)
+        for left in (journal, destination.with_name(f".{destination.name}.part")):
+            with suppress(OSError):  # it stays; so does what it belongs to
+                left.unlink(missing_ok=True)
     return freed

@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from parlant_local.storage import validated
 
 from parlant_local.profiles.pretrained import is_base
 
 __all__ = ["LocalModel", "ModelFile", "ModelSource", "ModelState", "ModelType"]
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_MOST_SHOWN = 200
+
+# What a record may say; annotations of the fields below, checked when one is read and before one is written.
+
+
+def _one_line(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("it holds control characters")
+    return text
+
+
+def _first_line(text: str) -> str:
+    return _CONTROL.sub(" ", text.strip().partition("\n")[0])[:_MOST_SHOWN]
+
+
+def _possible_path(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no path has a NUL in it")
+    return path
+
+
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Line = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
+Shown = Annotated[str, AfterValidator(_first_line)]
+"""What a file says of itself, and people read: cut to a line."""
+Place = Annotated[Path, AfterValidator(_possible_path)]
 
 
 class ModelType(StrEnum):
@@ -54,10 +89,10 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    path: Path
-    size: int
+    path: Place
+    size: Count
     """Bytes."""
-    sha256: str | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     mtime_ns: int | None = None
     """Modification time when it was last verified; another one means that the file changed."""
 
@@ -66,27 +101,27 @@ class ModelFile:
 class LocalModel:
     """A model in the catalogue. Records are values: the manager hands out new ones when something changes."""
 
-    id: str
+    id: Line
     """``local/<family>/<name>``, or ``ollama/<name:tag>`` for a daemon's."""
-    name: str
+    name: Line
     type: ModelType
     source: ModelSource
     state: ModelState = ModelState.AVAILABLE
     files: tuple[ModelFile, ...] = ()
     """In order; several for a split model."""
-    references: tuple[str, ...] = ()
+    references: tuple[Line, ...] = ()
     """Canonical references that led to it; each resolves to it again, offline too."""
-    revision: str | None = None
+    revision: Shown | None = None
     """Commit of the repository, or digest of the manifest."""
-    quantization: str | None = None
-    architecture: str | None = None
-    parameters: int | None = None
-    active_parameters: int | None = None
+    quantization: Shown | None = None
+    architecture: Shown | None = None
+    parameters: Count | None = None
+    active_parameters: Count | None = None
     """Parameters that one token passes through (fewer than ``parameters`` in a mixture of experts)."""
-    context_length: int | None = None
+    context_length: Count | None = None
     """Tokens, as trained."""
-    embedding_length: int | None = None
-    pooling: str | None = None
+    embedding_length: Count | None = None
+    pooling: Shown | None = None
     has_chat_template: bool = False
     base: bool | None = None
     """Whether it was only pretrained; None in records of older versions (see :attr:`is_base`)."""
@@ -95,15 +130,17 @@ class LocalModel:
     system: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that came with an Ollama model (stop, temperature …)."""
-    license: str | None = None
+    license: Shown | None = None
+    vouched: bool = False
+    """Whether somebody published the digests that its files have: a hub, a registry, or this package."""
     owned: bool = False
     """Whether deleting the model may delete its files: true for what this catalogue downloaded or copied."""
     reason: str = ""
     """Why it is in its state, where that is not obvious."""
-    done: int | None = None
+    done: Count | None = None
     """Bytes fetched so far, while it is not whole."""
-    total: int | None = None
-    pending: tuple[Path, ...] = ()
+    total: Count | None = None
+    pending: tuple[Place, ...] = ()
     """Where the files of an unfinished download are going to be."""
 
     @property
@@ -157,23 +194,15 @@ class LocalModel:
         return data | whole | {"base": self.is_base}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> LocalModel:
-        """The inverse of :meth:`as_dict`; unknown keys (of newer versions) are left out."""
-        known = {item.name for item in fields(cls)}
-        values = {key: value for key, value in data.items() if key in known}
-        files = tuple(ModelFile(**{**item, "path": Path(item["path"])}) for item in values.pop("files", ()))
-        return cls(
-            **{
-                **values,
-                "type": ModelType(values["type"]),
-                "source": ModelSource(values["source"]),
-                "state": ModelState(values["state"]),
-                "references": tuple(values.get("references", ())),
-                "pending": tuple(Path(item) for item in values.get("pending", ())),
-                "files": files,
-            }
-        )
+    def from_dict(cls, data: Any) -> LocalModel:
+        """The inverse of :meth:`as_dict`; unknown keys (of newer versions) are left out. :class:`ValueError` says what is wrong."""
+        return validated(_records(), data)
 
     def having(self, **changes: Any) -> LocalModel:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+
+@cache
+def _records() -> TypeAdapter[LocalModel]:
+    return TypeAdapter(LocalModel)

@@ -39,10 +39,10 @@ _OLLAMA_HOSTS = ("ollama.com", "www.ollama.com", "ollama.ai")
 _QUANTIZATION = re.compile(
     r"^(UD-)?((I?Q\d+(_[A-Z0-9]+)*)|TQ[12]_0|(MX|NV)FP4(_[A-Z]+)*|B?F16|F32|FP16|FP32)(_(XL|L|M|S|NL))?$", re.IGNORECASE
 )
-_DIGEST = re.compile(r"^sha256[:-][0-9a-fA-F]{64}$")
-_REPO_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
-_OLLAMA_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,79}$")
-_HOST = re.compile(r"^[A-Za-z0-9.-]+(:\d{1,5})?$")
+_DIGEST = re.compile(r"^sha256[:-][0-9a-fA-F]{64}\Z")
+_REPO_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
+_OLLAMA_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,79}\Z")
+_HOST = re.compile(r"^[A-Za-z0-9.-]+(:\d{1,5})?\Z")
 _HUB_PAGE = re.compile(r"^(models/)?[^/]+/[^/]+/(resolve|blob|raw|tree)/")
 _MAX_LENGTH = 2048
 
@@ -74,8 +74,6 @@ class OllamaReference:
     tag: str = "latest"
     digest: str | None = None
     """``sha256:…`` of the manifest."""
-    insecure: bool = False
-    """Plain http."""
 
     source = ModelSource.OLLAMA
 
@@ -228,7 +226,11 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) ->
         return _parse_ollama(rest, text)
     if scheme not in ("http", "https"):
         raise ReferenceError_(f"{text!r} has the scheme {scheme!r}.", hint="Known: https, http, hf, ollama and file.")
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # read by its own rules, and not before it is asked for
+    except ValueError:  # brackets that hold no address, a port that is no number
+        raise _unreadable(text) from None
     host = (parts.hostname or "").lower()
     if not host:
         raise _unreadable(text)
@@ -292,14 +294,12 @@ def _parse_ollama(rest: str, text: str) -> OllamaReference:
         or not all(_OLLAMA_PART.match(name) and ".." not in name for name in names)
     ):
         raise _unreadable(text)
-    bare = host.rpartition(":")[0] or host
     return OllamaReference(
         host,
         namespace,
         model,
         tag,
         digest.replace("-", ":", 1).lower() or None,
-        insecure=bare in ("localhost", "127.0.0.1"),
     )
 
 

@@ -12,6 +12,7 @@ from parlant_local.catalog.records import LocalModel, ModelSource
 from parlant_local.errors import CatalogError
 from parlant_local.gguf_info import shard_number
 from parlant_local.observability import Logger
+from parlant_local.paths import exists, is_dir, is_file
 
 __all__ = ["add_loose", "loose_files", "rebuild"]
 
@@ -21,16 +22,20 @@ _KEPT_APART = ("index", "ollama", "huggingface")
 def loose_files(models_dir: Path, known: Mapping[str, LocalModel]) -> Iterator[Path]:
     """GGUF files in the models folder that no record has: put there by hand, or of a lost index."""
     catalogued = {path for model in known.values() for path in model.paths}
-    if not models_dir.is_dir():
+    try:
+        folders = sorted(models_dir.iterdir())
+    except FileNotFoundError:
         return
-    for folder in sorted(models_dir.iterdir()):
+    except OSError as error:
+        raise CatalogError(f"The models folder {models_dir} can't be read: {error.strerror}.") from None
+    for folder in folders:
         if folder.name in _KEPT_APART or folder.name.startswith("."):
             continue
-        for path in sorted(folder.rglob("*.gguf")) if folder.is_dir() else [folder]:
+        for path in sorted(folder.rglob("*.gguf")) if is_dir(folder) else [folder]:
             number = shard_number(path.name)
             if (
                 path.suffix == ".gguf"
-                and path.is_file()
+                and is_file(path)
                 and path not in catalogued
                 and (number is None or number[0] == 1)
             ):
@@ -46,7 +51,7 @@ def rebuild(
         path = item.model.path
         assert path is not None
         repository = next(folder for folder in path.parents if folder.name.startswith("models--"))
-        if hub_cache.is_relative_to(models_dir) or (repository / HUB_MARK).exists():
+        if hub_cache.is_relative_to(models_dir) or exists(repository / HUB_MARK):
             found.append(item)
     return [add(verified(item).having(owned=True)) for item in found]
 

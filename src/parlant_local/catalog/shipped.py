@@ -22,6 +22,7 @@ def shipped_model() -> LocalModel | None:
         return None
     return describe(path, source=ModelSource.SHIPPED, hash_files=True).having(
         id=SHIPPED_ID,
+        vouched=True,
         name="parlant-local-tiny",
         type=ModelType.LLAMA,
         reason="Comes with parlant-local as a proof of life; its answers to long prompts make no sense.",

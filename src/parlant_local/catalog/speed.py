@@ -15,40 +15,62 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
 
-from parlant_local.errors import EngineError
+from pydantic import Field, TypeAdapter
+
+from parlant_local.errors import EngineError, StateFileError
+from parlant_local.observability import Logger, NullLogger
+from parlant_local.storage import read_as, write_whole
 
 __all__ = ["measure_prefill", "prefill_operations"]
 
 _WIDTH, _FEED_FORWARD, _LAYERS, _KV_WIDTH, _VOCABULARY, _HEADS = 2048, 5632, 2, 512, 256, 32
 _TOKENS, _ROUNDS = 512, 3
 _SECONDS_AT_MOST = 180
+_MAX_BYTES = 64 << 10
 _Q4_K, _F32 = 12, 0
 
 
-def prefill_operations(home: Path, *, measure: bool = True, again: bool = False) -> float | None:
+def prefill_operations(
+    home: Path, *, measure: bool = True, again: bool = False, logger: Logger | None = None
+) -> float | None:
     """Operations per second while reading prompts, measured once per machine, core count and llama.cpp version.
 
     ``again`` measures anew, for when the machine was busy the first time.
     """
-    path = home / "machine.json"
+    path, logger = home / "machine.json", logger or NullLogger()
     known = _key()
-    try:
-        saved = json.loads(path.read_text("utf-8"))
-        if not again and saved.get("key") == known and saved["prefill_operations_per_second"] > 0:
-            return float(saved["prefill_operations_per_second"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        saved = None
+    saved = None if again else _saved(path, logger)
+    if saved is not None and saved.key == known:
+        return saved.prefill_operations_per_second
     if not measure:
         return None
     rate = measure_prefill()
-    home.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps({"key": known, "prefill_operations_per_second": rate}), "utf-8")
-    scratch.replace(path)
+    try:
+        write_whole(path, json.dumps({"key": known, "prefill_operations_per_second": rate}))
+    except StateFileError as error:
+        logger.warning(f"The measurement can't be kept, and will be made again: {error}")
     return rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    key: str
+    prefill_operations_per_second: Annotated[float, Field(ge=1e6, le=1e18)]
+
+
+def _saved(path: Path, logger: Logger) -> _Saved | None:
+    try:
+        return read_as(TypeAdapter(_Saved), path, _MAX_BYTES)
+    except FileNotFoundError:
+        return None
+    except StateFileError as error:
+        logger.warning(f"How fast this machine is will be measured again: {error}")
+        return None
 
 
 def _key() -> str:

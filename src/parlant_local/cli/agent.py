@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from importlib.util import find_spec
 
 import click
 
+from parlant_local.cli.printing import show_text
 from parlant_local.errors import ConfigurationError
 
 __all__ = ["agent", "demo"]
@@ -50,7 +52,7 @@ def demo(model: str | None, config: str | None) -> None:
     from parlant_local.settings import Settings
 
     settings = Settings.load(config, model=model)
-    demonstration = hold_demo(settings, say=click.echo, note=lambda text: click.echo(text, err=True))
+    demonstration = hold_demo(settings, say=show_text, note=partial(show_text, err=True))
     if asyncio.run(until_interrupted(demonstration)):
         raise click.exceptions.Abort
 

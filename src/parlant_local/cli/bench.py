@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parlant_local.cli.options import (
-    chat_format,
-    emit_json,
-    make_settings,
-    model_argument,
-    model_options,
-    run,
-)
+from parlant_local.cli.options import chat_format, make_settings, model_argument, model_options, run
+from parlant_local.cli.printing import emit_json, say
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:
     from parlant_local.engine.measuring.speed import Measurement
     from parlant_local.engine.measuring.tuning import Trial
+    from parlant_local.engine.vetting import Vetting
     from parlant_local.settings import Settings
 
 __all__ = ["bench"]
@@ -56,11 +51,14 @@ def bench(
     until --forget drops them. MODEL is a catalogue id, a reference or a GGUF path.
     """
     from parlant_local.catalog import LocalModelManager
+    from parlant_local.engine.vetting import Vetting, verdicts_file
 
     prompt_sizes, batch_sizes = _sizes("--prompts", prompts), _sizes("--batches", batches)
     chat_format(arguments)
     settings = make_settings(arguments)
-    path = LocalModelManager(settings=settings).resolve(model)
+    manager = LocalModelManager(settings=settings)
+    path = manager.resolve(model)
+    vetting = Vetting(manager.find(model).vouched, verdicts_file(settings.home))
     if forget:
         if save:
             raise BadRequestError(
@@ -70,8 +68,8 @@ def bench(
         return
     report: dict[str, Any] = {"model": model, "file": path.name}
     if save:
-        report["saved"] = _tune(path, settings, runs, quiet=as_json)
-    rows = _measure(path, settings, prompt_sizes, batch_sizes, runs, tokens, depth, report)
+        report["saved"] = _tune(path, settings, vetting, runs, quiet=as_json)
+    rows = _measure(path, settings, vetting, prompt_sizes, batch_sizes, runs, tokens, depth, report)
     report["measurements"] = [dataclasses.asdict(row) for row in rows]
     if as_json:
         emit_json(report)
@@ -89,15 +87,15 @@ def _sizes(option: str, text: str) -> list[int]:
     return sizes
 
 
-def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str, Any]:
+def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet: bool) -> dict[str, Any]:
     from parlant_local.engine.measuring.saved import save_settings, saved_file, saved_folder
     from parlant_local.engine.measuring.tuning import tune
 
     def tell(trial: Trial) -> None:
         ran = f"{trial.ratio:.2f} of the best so far" if trial.ratio is not None else f"did not run ({trial.reason})"
-        click.echo(f"{_listed(trial.settings):<60} {ran}", err=quiet)
+        say(f"{_listed(trial.settings):<60} {ran}", err=quiet)
 
-    tuning = run(tune(path, settings.engine, runs=max(runs, 5), progress=tell))
+    tuning = run(tune(path, settings.engine, runs=max(runs, 5), vetting=vetting, progress=tell))
     file = saved_file(saved_folder(settings.home), path)
     details = {
         "model": path.name,
@@ -105,7 +103,7 @@ def _tune(path: Path, settings: Settings, runs: int, *, quiet: bool) -> dict[str
         "trials": [dataclasses.asdict(trial) for trial in tuning.trials],
     }
     save_settings(file, tuning.settings, details)
-    click.echo(f"Saved {_listed(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
+    say(f"Saved {_listed(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
     return {"settings": dict(tuning.settings), "file": str(file), "trials": details["trials"]}
 
 
@@ -116,7 +114,7 @@ def _forget(path: Path, settings: Settings, *, as_json: bool) -> None:
     if as_json:
         emit_json({"file": path.name, "forgotten": gone})
     else:
-        click.echo(f"Forgot {', '.join(gone)}." if gone else f"Nothing was saved for {path.name}.")
+        say(f"Forgot {', '.join(gone)}." if gone else f"Nothing was saved for {path.name}.")
 
 
 def _listed(settings: Any) -> str:
@@ -126,6 +124,7 @@ def _listed(settings: Any) -> str:
 def _measure(
     path: Path,
     settings: Settings,
+    vetting: Vetting,
     prompts: list[int],
     batches: list[int],
     runs: int,
@@ -147,7 +146,8 @@ def _measure(
     chosen = EngineSettings.model_validate(asked)
 
     async def work() -> list[Measurement]:
-        engine = LlamaEngine(path, settings=chosen, measured_dir=saved_folder(settings.home), logger=logger)
+        measured = saved_folder(settings.home)
+        engine = LlamaEngine(path, settings=chosen, measured_dir=measured, vetting=vetting, logger=logger)
         try:
             rows = await measure_prefill(engine, prompts, runs)
             rows += await measure_decode(engine, batches, runs, depth=depth, answer=tokens)
@@ -170,8 +170,8 @@ def _measure(
 
 
 def _table(rows: list[Measurement], report: dict[str, Any]) -> None:
-    click.echo(f"{report['file']}: {_listed(report['settings'])}")
-    click.echo(f"{'':<8} {'size':>12} {'tokens/s':>10}")
+    say(f"{report['file']}: {_listed(report['settings'])}")
+    say(f"{'':<8} {'size':>12} {'tokens/s':>10}")
     for row in rows:
         unit = "tokens" if row.kind == "prefill" else "at once"
-        click.echo(f"{row.kind:<8} {row.size:>4} {unit:<7} {row.tokens_per_second:>10.1f}")
+        say(f"{row.kind:<8} {row.size:>4} {unit:<7} {row.tokens_per_second:>10.1f}")

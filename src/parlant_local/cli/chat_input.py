@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from parlant_local.paths import is_file
+
 __all__ = ["Input"]
 
 _QUOTE = '"""'
@@ -33,8 +35,9 @@ class Input:
                 import readline
 
                 self._readline = readline
-                with contextlib.suppress(OSError):
-                    readline.read_history_file(history)
+                if is_file(history):  # reading a pipe would wait for ever
+                    with contextlib.suppress(OSError):
+                        readline.read_history_file(history)
 
     def close(self) -> None:
         """Keeps the history; readable by its owner alone, for it holds what was said."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.chat_input import Input
-from parlant_local.cli.options import whisper
-from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError
+from parlant_local.cli.printing import say, show_text, whisper
+from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError, StateFileError
 from parlant_local.messages import Message, Timings, Usage, as_messages
 from parlant_local.observability import redact
 from parlant_local.paths import user_path
+from parlant_local.storage import read_json, write_whole
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp import LlamaCppBackend
     from parlant_local.settings import Settings
 
 __all__ = ["ChatSession", "Manner"]
+
+_MAX_CONVERSATION = 64 << 20  # bytes of a file that /load takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class ChatSession:
                     else:
                         self._turn(text)
                 except ParlantLocalError as error:
-                    click.echo(f"error: {redact(str(error))}", err=True)
+                    say(f"error: {redact(str(error))}", err=True)
                 except KeyboardInterrupt:  # between two steps, where nothing was under way to be stopped
                     self._drop_unanswered()
                     whisper("\n(stopped)")
@@ -177,7 +179,7 @@ class ChatSession:
                 if answer.reasoning and not answer.content:
                     click.echo("\n")
                 answer.content.append(chunk.delta.content)
-                click.echo(chunk.delta.content, nl=False)
+                show_text(chunk.delta.content, nl=False)
             sys.stdout.flush()
             if chunk.finish_reason is not None:
                 answer.finish_reason = chunk.finish_reason
@@ -219,13 +221,13 @@ class ChatSession:
             self._system = rest
             whisper("System message set.")
         else:
-            click.echo(self._system or "(none)")
+            show_text(self._system or "(none)")
 
     def _set_model(self, rest: str) -> None:
         assert self._backend is not None
         if not rest:
             info = self._backend.model_info()
-            click.echo(f"{info.id}: {info.architecture}, {info.quantization}, context of {info.n_ctx} tokens")
+            say(f"{info.id}: {info.architecture}, {info.quantization}, context of {info.n_ctx} tokens")
             return
         # Loaded before the other is closed: a name that is wrong must not end the conversation.
         other = self._make_backend(rest, None)
@@ -246,21 +248,20 @@ class ChatSession:
     def _save(self, rest: str) -> None:
         path = _file(rest, "/save")
         data = json.dumps([message.to_openai() for message in self._messages], ensure_ascii=False, indent=2)
-        part = path.with_name(path.name + ".part")
         try:
-            part.write_text(data + "\n", "utf-8")
-            os.replace(part, path)  # noqa: PTH105  # what was there stays until the new one is whole
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise BadRequestError(f"{path} can't be written: {error.strerror}.") from None
+            write_whole(path, data + "\n")
+        except StateFileError as error:
+            raise BadRequestError(str(error)) from None
         whisper(f"{len(self._turns)} messages saved to {path}.")
 
     def _load(self, rest: str) -> None:
         path = _file(rest, "/load")
         try:
-            messages = as_messages(json.loads(path.read_text("utf-8")))
-        except OSError as error:
-            raise BadRequestError(f"{path} can't be read: {error.strerror}.") from None
+            messages = as_messages(read_json(path, _MAX_CONVERSATION))
+        except FileNotFoundError:
+            raise BadRequestError(f"There is no file {path}.") from None
+        except StateFileError as error:
+            raise BadRequestError(f"{path} holds no conversation: {error.reason}.") from None
         except (ValueError, TypeError) as error:
             raise BadRequestError(f"{path} holds no conversation: {error}.") from None
         turns = list(messages)

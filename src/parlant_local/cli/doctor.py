@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
-from parlant_local.cli.options import emit_json
+from parlant_local.cli.printing import emit_json, say
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
@@ -47,13 +47,13 @@ def doctor(as_json: bool, **catalogue: Any) -> None:
         emit_json(report)
         return
     for section, values in report.items():
-        click.echo(section.replace("_", " "))
+        say(section.replace("_", " "))
         if isinstance(values, dict):
             for key, value in values.items():
-                click.echo(f"  {key:<18} {_plain(value)}")
+                say(f"  {key:<18} {_plain(value)}")
         else:
             for value in values or ["none"]:
-                click.echo(f"  {value}")
+                say(f"  {value}")
 
 
 def _plain(value: object) -> str:

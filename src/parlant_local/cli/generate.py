@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.options import (
-    emit_json,
     make_backend,
     model_argument,
     model_options,
@@ -18,8 +17,8 @@ from parlant_local.cli.options import (
     run,
     sampling_options,
     sampling_values,
-    whisper,
 )
+from parlant_local.cli.printing import emit_json, show_text, whisper
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ async def _stream(backend: LlamaCppBackend, text: str, system: str | None, raw: 
         if chunk.delta.reasoning:
             whisper(chunk.delta.reasoning, nl=False, err=True)
         if chunk.delta.content:
-            click.echo(chunk.delta.content, nl=False)
+            show_text(chunk.delta.content, nl=False)
             sys.stdout.flush()
             said = True
         for call in chunk.delta.tool_calls:
@@ -147,7 +146,7 @@ async def _stream(backend: LlamaCppBackend, text: str, system: str | None, raw: 
     if said or not calls:
         click.echo()
     for pieces in calls.values():
-        click.echo("".join(pieces))
+        show_text("".join(pieces))
     if reason == "length":
         click.echo("warning: the answer was cut by max_tokens or the context", err=True)
 
@@ -160,9 +159,9 @@ def _show(reply: ChatReply, *, as_json: bool) -> None:
         if number:
             click.echo("---")
         if choice.content or not choice.tool_calls:
-            click.echo(choice.content)
+            show_text(choice.content)
         for call in choice.tool_calls:
-            click.echo(f"{call.name} {call.arguments}")
+            show_text(f"{call.name} {call.arguments}")
         if choice.finish_reason == "length":
             click.echo("warning: the answer was cut by max_tokens or the context", err=True)
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import click
 
 from parlant_local._version import __version__
+from parlant_local.cli.printing import say
 from parlant_local.errors import BadRequestError, ConfigurationError, ParlantLocalError
 from parlant_local.observability import redact
 
@@ -81,6 +83,8 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a verb and exits."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name of a file need not be text
     try:
         code = cli.main(args=arguments, prog_name="parlant-local", standalone_mode=False)
     except click.exceptions.Abort:
@@ -93,16 +97,16 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except (ConfigurationError, BadRequestError) as error:
-        click.echo(f"error: {redact(str(error))}", err=True)
+        say(f"error: {redact(str(error))}", err=True)
         sys.exit(2)
     except ParlantLocalError as error:
-        click.echo(f"error: {redact(str(error))}", err=True)
+        say(f"error: {redact(str(error))}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader went away (`… | head`); say nothing more, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except ImportError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.catalogue import SOURCES, TYPES, catalogue_options, make_manager
-from parlant_local.cli.options import emit_json
+from parlant_local.cli.printing import emit_json, say
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def pull(
     manager = make_manager(**catalogue)
     reference = str(parse_reference(model, source))
     if reference != model:
-        click.echo(f"{model} is read as {reference}", err=True)
+        say(f"{model} is read as {reference}", err=True)
 
     async def work() -> LocalModel:
         await manager.initialize()
@@ -57,13 +57,13 @@ def pull(
     try:
         record = asyncio.run(work())
     except KeyboardInterrupt:
-        click.echo(f"Stopped. What was fetched is kept; to resume: parlant-local pull {model}", err=True)
+        say(f"Stopped. What was fetched is kept; to resume: parlant-local pull {model}", err=True)
         raise
     if as_json:
         emit_json(record.as_dict())
     else:
         where = record.path if record.path else "in Ollama"
-        click.echo(f"{record.id} is available: {where} ({_size(record)})")
+        say(f"{record.id} is available: {where} ({_size(record)})")
 
 
 @click.command()
@@ -98,11 +98,9 @@ def add(
         emit_json([record.as_dict() for record in records] if discover else records[0].as_dict())
         return
     for record in records:
-        click.echo(
-            f"{record.id}: {record.state.value.replace('_', ' ')}, {record.path or 'in Ollama'} ({_size(record)})"
-        )
+        say(f"{record.id}: {record.state.value.replace('_', ' ')}, {record.path or 'in Ollama'} ({_size(record)})")
     if not records:
-        click.echo("Nothing new found.")
+        say("Nothing new found.")
 
 
 @click.command("list")
@@ -132,13 +130,13 @@ def list_(
 
 def _print_table(records: list[LocalModel], manager: LocalModelManager) -> None:
     if not records:
-        click.echo(f"No models in {manager.models_dir}. `parlant-local recommend` names some to pull.")
+        say(f"No models in {manager.models_dir}. `parlant-local recommend` names some to pull.")
         return
     width = max(len(record.id) for record in records)
-    click.echo(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8}  STATE")
+    say(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8}  STATE")
     for record in records:
         context = f"{record.context_length // 1024}k" if record.context_length else "-"
-        click.echo(
+        say(
             f"{record.id:<{width}}  {record.quantization or '-':<8} {_count(record.parameters):>7} "
             f"{_size(record):>9} {context:>8}  {_state(record)}"
         )
@@ -200,7 +198,7 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
         emit_json(data)
         return
     for line in _shown(record, data):
-        click.echo(line)
+        say(line)
 
 
 def _speech(header: GGUFHeader) -> dict[str, Any] | None:
@@ -294,7 +292,7 @@ def rm(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
         emit_json(results)
         return
     for result in results:
-        click.echo(f"{result['id']} is deleted; {human_bytes(result['freed'])} freed.")
+        say(f"{result['id']} is deleted; {human_bytes(result['freed'])} freed.")
 
 
 @click.command()
@@ -307,7 +305,11 @@ def verify(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
     async def work() -> list[dict[str, Any]]:
         await manager.initialize()
         named = [manager.find(model) for model in models]
-        every = [record for record in manager.list_models(states=("available", "broken")) if record.files]
+        every = [
+            record
+            for record in manager.list_models(states=("available", "broken"))
+            if record.files or record.state == "broken"
+        ]
         results = []
         for record in named or every:
             result: dict[str, Any] = {"id": record.id, "ok": True, "reason": ""}
@@ -320,7 +322,7 @@ def verify(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
                 result |= {"ok": False, "reason": str(error)}
             results.append(result)
             if not as_json:
-                click.echo(f"{record.id}: {'right' if result['ok'] else result['reason']}")
+                say(f"{record.id}: {'right' if result['ok'] else result['reason']}")
         return results
 
     results = asyncio.run(work())

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from parlant_local.errors import BadRequestError
-from parlant_local.paths import user_path
+from parlant_local.paths import is_file, user_path
+from parlant_local.storage import parse_json
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp import LlamaCppBackend
     from parlant_local.settings import Settings
 
 __all__ = [
-    "emit_json",
     "make_backend",
     "make_settings",
     "model_argument",
@@ -31,7 +28,6 @@ __all__ = [
     "run",
     "sampling_options",
     "sampling_values",
-    "whisper",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -128,9 +124,7 @@ def make_settings(arguments: dict[str, Any]) -> Settings:
 def chat_format(arguments: dict[str, Any]) -> str | None:
     """The template that was asked for; a file's name stands for its text."""
     value: str | None = arguments.pop("chat_format")
-    if value is not None and "{" not in value and Path(value).is_file():
-        return Path(value).read_text("utf-8")
-    return value
+    return read_text(value) if value is not None and "{" not in value and is_file(value) else value
 
 
 def make_backend(model: str | None, arguments: dict[str, Any]) -> LlamaCppBackend:
@@ -145,21 +139,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def emit_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
-
-
-def whisper(text: str, *, nl: bool = True, err: bool = False) -> None:
-    """Prints what is not the answer itself, dimmed in a terminal that has colours."""
-    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, dim=True), nl=nl, err=err)
-
-
 def read_text(file: str) -> str:
     """A file's text; ``-`` is standard input."""
     try:
         data = sys.stdin.buffer.read() if file == "-" else user_path(file).read_bytes()
     except OSError as error:
         raise BadRequestError(f"{file} can't be read: {error.strerror}.") from None
+    except ValueError as error:  # a NUL in the name
+        raise BadRequestError(f"{file!a} can't be read: {error}.") from None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -169,6 +156,6 @@ def read_text(file: str) -> str:
 def read_json(file: str) -> Any:
     """A file's JSON; ``-`` is standard input."""
     try:
-        return json.loads(read_text(file))
+        return parse_json(read_text(file))
     except ValueError as error:
-        raise BadRequestError(f"{file} is not JSON: {error}.") from None
+        raise BadRequestError(f"{file} can't be used: {error}.") from None

@@ -9,13 +9,13 @@ import click
 
 from parlant_local.cli.options import (
     chat_format,
-    emit_json,
     make_settings,
     model_argument,
     model_options,
     read_json,
     read_text,
 )
+from parlant_local.cli.printing import emit_json, say, show_text
 from parlant_local.errors import BadRequestError
 
 __all__ = ["parse"]
@@ -53,13 +53,13 @@ def parse(model: str, file: str, tools: str | None, stream: int | None, as_json:
     vocabulary.release()
     parsed = parse_text(encoder.template, text, known, step=stream)
     for warning in (*encoder.template.warnings, *parsed.warnings):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if as_json:
         emit_json(parsed.to_json())
         return
     if parsed.reasoning:
-        click.echo(f"reasoning: {parsed.reasoning}")
+        show_text(f"reasoning: {parsed.reasoning}")
     for call in parsed.tool_calls:
-        click.echo(f"call: {call.name} {json.dumps(json.loads(call.arguments), ensure_ascii=False)}")
+        show_text(f"call: {call.name} {json.dumps(json.loads(call.arguments), ensure_ascii=False)}")
     if parsed.content:
-        click.echo(parsed.content)
+        show_text(parsed.content)

@@ -8,14 +8,8 @@ from typing import Any
 
 import click
 
-from parlant_local.cli.options import (
-    chat_format,
-    emit_json,
-    make_settings,
-    model_argument,
-    model_options,
-    read_text,
-)
+from parlant_local.cli.options import chat_format, make_settings, model_argument, model_options, read_text
+from parlant_local.cli.printing import emit_json, say
 
 __all__ = ["perplexity"]
 
@@ -36,12 +30,15 @@ def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
     from parlant_local.catalog import LocalModelManager
     from parlant_local.engine import LoadedModel
     from parlant_local.engine.measuring.perplexity import measure_perplexity
+    from parlant_local.engine.vetting import Vetting, verdicts_file
 
     chat_format(arguments)
     text = read_text(file)
     settings = make_settings(arguments)
-    record = LocalModelManager(settings=settings)
-    loaded = LoadedModel(record.resolve(model), settings.engine)
+    manager = LocalModelManager(settings=settings)
+    path = manager.resolve(model)
+    vetting = Vetting(manager.find(model).vouched, verdicts_file(settings.home))
+    loaded = LoadedModel(path, settings.engine, vetting=vetting)
     try:
         n_ctx = min(settings.engine.n_ctx or _WINDOW, loaded.n_ctx_train)
         result = measure_perplexity(
@@ -58,7 +55,7 @@ def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
     if as_json:
         emit_json({"model": model, **dataclasses.asdict(result)})
     else:
-        click.echo(
+        say(
             f"perplexity {result.perplexity:.4f} ± {result.error:.4f} over {result.scored} of {result.tokens} tokens "
             f"({result.windows} window{'s' if result.windows > 1 else ''} of {result.n_ctx}), {result.seconds:.1f} s"
         )

@@ -7,7 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
+from parlant_local.cli.printing import say
+from parlant_local.observability import printable
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -40,7 +41,7 @@ class LiveProgress:
         )
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # file names are no markup
             BarColumn(bar_width=30),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -62,7 +63,9 @@ class LiveProgress:
     def __call__(self, moment: DownloadProgress) -> None:
         for item in moment.files:
             if item.name not in self._tasks:
-                self._tasks[item.name] = self._progress.add_task(item.name, total=item.total, phase="", start=False)
+                self._tasks[item.name] = self._progress.add_task(
+                    printable(item.name), total=item.total, phase="", start=False
+                )
             task = self._tasks[item.name]
             if item.phase == "downloading" and not self._progress.tasks[task].started:
                 # From here on, so that bytes of an earlier session don't count as speed.
@@ -93,13 +96,13 @@ class PlainProgress:
         for item in moment.files:
             if item.phase == "done" and item.name not in self._done:
                 self._done.add(item.name)
-                click.echo(_line(item, None, None), err=True)
+                say(_line(item, None, None), err=True)
         now = time.monotonic()
         if now - self._said_at < _PLAIN_SECONDS:
             return
         for item in moment.files:
             if item.phase in ("downloading", "verifying"):
-                click.echo(_line(item, moment.rate, moment.seconds_left), err=True)
+                say(_line(item, moment.rate, moment.seconds_left), err=True)
                 self._said_at = now
 
 

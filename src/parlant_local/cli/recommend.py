@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
-from parlant_local.cli.options import emit_json
+from parlant_local.cli.printing import emit_json, say
 
 __all__ = ["recommend"]
 
@@ -33,21 +33,21 @@ def recommend(limit: int, no_measure: bool, again: bool, as_json: bool, **catalo
     if as_json:
         emit_json({"available_memory": free, "models": [asdict(item) for item in found]})
         return
-    click.echo(f"{human_bytes(free)} of memory are available.")
+    say(f"{human_bytes(free)} of memory are available.")
     if not found:
-        click.echo("That is too little for any model in the table; a remote one (see `allow_cloud`) may serve.")
+        say("That is too little for any model in the table; a remote one (see `allow_cloud`) may serve.")
         return
     width = max(len(item.name) for item in found)
-    click.echo(f"{'MODEL':<{width}}  {'PARAMS':>7} {'DOWNLOAD':>9} {'MEMORY':>9} {'FIRST TURN':>11} {'WARM TURN':>10}")
+    say(f"{'MODEL':<{width}}  {'PARAMS':>7} {'DOWNLOAD':>9} {'MEMORY':>9} {'FIRST TURN':>11} {'WARM TURN':>10}")
     for item in found:
-        click.echo(
+        say(
             f"{item.name:<{width}}  {item.parameters:>6.1f}B {human_bytes(item.size):>9} {human_bytes(item.memory):>9} "
             f"{_seconds(item.cold_turn_seconds):>11} {_seconds(item.warm_turn_seconds):>10}"
             + ("  thinks first" if item.reasoning else "")
         )
-    click.echo(f"To fetch one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
+    say(f"To fetch one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
     if not found[0].responsive:
-        click.echo("No model answers quickly on this machine; a GPU build helps: see `parlant-local doctor`.")
+        say("No model answers quickly on this machine; a GPU build helps: see `parlant-local doctor`.")
 
 
 def _seconds(value: float | None) -> str:

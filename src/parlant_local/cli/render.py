@@ -8,7 +8,6 @@ import click
 
 from parlant_local.cli.options import (
     chat_format,
-    emit_json,
     make_settings,
     model_argument,
     model_options,
@@ -16,6 +15,7 @@ from parlant_local.cli.options import (
     read_text,
     run,
 )
+from parlant_local.cli.printing import emit_json, say, show_text
 from parlant_local.errors import BadRequestError
 
 __all__ = ["render", "tokenize"]
@@ -62,11 +62,11 @@ def render(
     finally:
         vocabulary.release()
     for warning in encoder.template.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if as_json:
         emit_json({"prompt": rendered.prompt, "tokens": list(rendered.tokens)})
     else:
-        click.echo(rendered.prompt)
+        show_text(rendered.prompt)
         click.echo(f"\n{len(rendered.tokens)} tokens: {' '.join(map(str, rendered.tokens))}")
 
 

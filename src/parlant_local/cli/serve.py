@@ -17,6 +17,7 @@ __all__ = ["serve"]
 @click.option("--port", "-p", type=click.IntRange(0, 65535), metavar="P", help="0 takes a free one.  [8080]")
 @click.option("--config", metavar="FILE", help="Settings file (YAML or TOML).")
 @click.option("--api-key-file", type=click.Path(path_type=Path), metavar="F", help="Keys, one a line, or name:key.")
+@click.option("--admin-key-file", type=click.Path(path_type=Path), metavar="F", help="Keys that may administer, too.")
 @click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Longest prompt with its answer.")
 def serve(
     model: str | None,
@@ -24,6 +25,7 @@ def serve(
     port: int | None,
     config: str | None,
     api_key_file: Path | None,
+    admin_key_file: Path | None,
     n_ctx: int | None,
 ) -> None:
     """Serve models to any OpenAI client, with a web page.
@@ -36,6 +38,7 @@ def serve(
         "server.host": host,
         "server.port": port,
         "auth.key_file": api_key_file,
+        "auth.admin_key_file": admin_key_file,
         "engine.n_ctx": n_ctx,
     }
     settings = Settings.load(config, **given)

@@ -7,14 +7,8 @@ from typing import Any
 
 import click
 
-from parlant_local.cli.options import (
-    emit_json,
-    make_backend,
-    model_argument,
-    model_options,
-    read_text,
-    run,
-)
+from parlant_local.cli.options import make_backend, model_argument, model_options, read_text, run
+from parlant_local.cli.printing import emit_json, say
 from parlant_local.errors import BadRequestError
 
 __all__ = ["embed", "rerank"]
@@ -55,7 +49,7 @@ def embed(
         async with backend:
             reply = await backend.embed(wanted, truncate=truncate)
         for index in reply.truncated:
-            click.echo(f"warning: text {index} was cut", err=True)
+            say(f"warning: text {index} was cut", err=True)
         if as_json:
             emit_json(
                 {
@@ -113,6 +107,6 @@ def rerank(
             )
         else:
             for index in order:
-                click.echo(f"{reply.scores[index]:8.4f}  {candidates[index]}")
+                say(f"{reply.scores[index]:8.4f}  {candidates[index]}")
 
     run(work())

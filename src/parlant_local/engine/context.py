@@ -17,12 +17,12 @@ from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoad
 from parlant_local.settings import EngineSettings
 from parlant_local.settings.engine import FlashAttention, KvType
 
-__all__ = ["Batch", "Context", "DecodeStatus", "Layout"]
+__all__ = ["FLASH", "KV_TYPES", "Batch", "Context", "DecodeStatus", "Layout"]
 
 DecodeStatus = Literal["ok", "no_room", "aborted"]
 
-_KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
-_FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
+KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
+FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ class Context:
         params.n_threads = layout.n_threads
         params.n_threads_batch = layout.n_threads_batch
         params.kv_unified = layout.unified
-        params.flash_attn_type = _FLASH[layout.flash_attention]
-        params.type_k = params.type_v = _KV_TYPES[layout.kv_type]
+        params.flash_attn_type = FLASH[layout.flash_attention]
+        params.type_k = params.type_v = KV_TYPES[layout.kv_type]
         params.rope_freq_base = settings.rope_freq_base or 0.0
         params.rope_freq_scale = settings.rope_freq_scale or 0.0
         params.abort_callback = self.abort.callback

@@ -59,7 +59,8 @@ class EmbeddingContext:
         self._model = model.hold()
         self.max_tokens = max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train))
         self._fill = min(settings.n_batch, _GPU_FILL if on_gpu(settings) else _CPU_FILL)
-        self._batch_tokens = max(self.max_tokens, self._fill)
+        # In a batch that sequences don't divide evenly, llama.cpp pools matrices that don't fit, and ends the process.
+        self._batch_tokens = -(-max(self.max_tokens, self._fill) // _MAX_SEQ) * _MAX_SEQ
         params = lib.llama_context_default_params()
         params.n_ctx = self._batch_tokens
         params.n_batch = self._batch_tokens
@@ -104,15 +105,15 @@ class EmbeddingContext:
 
     # -- texts to token lists (any thread) ----------------------------------------------------------------------------
 
-    def tokens_of(self, texts: Sequence[str], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
-        """Token lists with the vocabulary's special tokens, and the indices of those that were cut."""
+    def tokens_of(self, texts: Sequence[str | Sequence[int]], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
+        """Token lists, texts with the vocabulary's special tokens, and the indices of those that were cut."""
         with self._model.held():
             return self._tokens_of(texts, truncate=truncate)
 
-    def _tokens_of(self, texts: Sequence[str], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
+    def _tokens_of(self, texts: Sequence[str | Sequence[int]], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
         lists, cut = [], []
         for index, text in enumerate(texts):
-            tokens = self._model.tokenize(text, add_special=True)
+            tokens = self._tokens(text)
             if not tokens:
                 tokens = [max(self._model.bos, self._model.eos, 0)]  # an empty text still has a vector
             if len(tokens) > self.max_tokens:
@@ -121,7 +122,7 @@ class EmbeddingContext:
                         f"Text {index} has {len(tokens)} tokens; {self._model.path.name} takes {self.max_tokens}.",
                         needed=len(tokens),
                         available=self.max_tokens,
-                        hint="Split it, or ask for truncation.",
+                        hint="Split it, or ask for truncation (`truncate`).",
                     )
                 # Keeps the closing token (SEP, EOS) where the model expects one.
                 closing = tokens[-1:] if self._model.is_control(tokens[-1]) else []
@@ -129,6 +130,12 @@ class EmbeddingContext:
                 cut.append(index)
             lists.append(tokens)
         return lists, cut
+
+    def _tokens(self, text: str | Sequence[int]) -> list[int]:
+        if isinstance(text, str):
+            return self._model.tokenize(text, add_special=True)
+        self._model.check_tokens(text)
+        return list(text)
 
     def pair(self, query: str, document: str) -> list[int]:
         """Query and document as one sequence, the way cross-encoders are trained."""

@@ -4,29 +4,72 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
-from parlant_local.errors import EngineClosedError, InvalidModelError, ModelLoadError, UnsupportedModelError
+from parlant_local.engine.runs import pieces
+from parlant_local.engine.vetting import Vetting, ensure_loadable
+from parlant_local.errors import (
+    BadRequestError,
+    EngineClosedError,
+    InvalidModelError,
+    ModelLoadError,
+    UnsupportedModelError,
+)
+from parlant_local.gguf_info import check_is_adapter, check_is_model, read_header
+from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
-from parlant_local.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from parlant_local.engine.context import Layout
+    from parlant_local.settings import EngineSettings
 
 __all__ = ["LoadedModel"]
+
+
+_NOBODY_VOUCHED = Vetting()
 
 
 class LoadedModel:
     """Weights and vocabulary. Vocabulary calls are safe from any thread while a reference is held."""
 
-    def __init__(self, path: Path, settings: EngineSettings, *, vocabulary_only: bool = False) -> None:
-        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin.
+    def __init__(
+        self,
+        path: Path,
+        settings: EngineSettings,
+        *,
+        vocabulary_only: bool = False,
+        vetting: Vetting | None = _NOBODY_VOUCHED,
+        layout: Layout | None = None,
+        control: LoadControl | None = None,
+        logger: Logger | None = None,
+    ) -> None:
+        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin, or
+        :class:`EngineClosedError` where ``control`` gave the load up.
 
         ``vocabulary_only`` leaves the weights where they are: milliseconds, enough to tokenise and to read metadata.
+        ``vetting`` says what is known of the file (None: this is the process that vets it), ``layout`` how it will be used.
         """
+        control = control or LoadControl(path.name)
+        if vetting is not None:
+            _check_files(path, settings, vocabulary_only=vocabulary_only)
+            ensure_loadable(
+                path,
+                settings,
+                vetting,
+                layout=layout,
+                vocabulary_only=vocabulary_only,
+                control=control,
+                logger=logger or NullLogger(),
+            )
         lib = library()
         set_verbose(settings.verbose)
         clear_log()
@@ -34,8 +77,11 @@ class LoadedModel:
         params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
         params.load_mode = _load_mode(lib, settings)
         params.vocab_only = vocabulary_only
+        progress = lib.llama_progress_callback(lambda share, _: control.goes_on(share))
+        params.progress_callback = progress
         pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not pointer:
+            control.check()
             raise _load_error(path, recent_log())
         self.path = path
         self._lib = lib
@@ -221,16 +267,41 @@ class LoadedModel:
     def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
         """Token ids of ``text``. ``add_special`` adds what the vocabulary says (BOS, CLS/SEP); ``parse_special`` lets control tokens be written as text."""
         with self.held():
-            data = text.encode("utf-8", "replace")  # lone surrogates are no text
-            capacity = len(data) + 8
-            while True:
-                buffer = (ctypes.c_int32 * capacity)()
-                n = self._lib.llama_tokenize(self.vocab, data, len(data), buffer, capacity, add_special, parse_special)
-                if n >= 0:
-                    return buffer[:n]
-                if n == -(1 << 31) or capacity >= -n:
-                    raise InvalidModelError(f"The vocabulary of {self.path.name} could not tokenise the text.")
-                capacity = -n
+            parts = pieces(text, self._pre_tokenizer, lambda: self._special_texts)
+            if len(parts) == 1:
+                return self._tokenize(text, add_special=add_special, parse_special=parse_special)
+            first = [self.bos] if add_special and self.add_bos else []
+            last = [self.eos] if add_special and self._lib.llama_vocab_get_add_eos(self.vocab) else []
+            inner = [self._tokenize(part, add_special=False, parse_special=parse_special) for part in parts]
+            return [*first, *chain.from_iterable(inner), *last]
+
+    def _tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")  # lone surrogates are no text
+        capacity = len(data) + 8
+        while True:
+            buffer = (ctypes.c_int32 * capacity)()
+            n = self._lib.llama_tokenize(self.vocab, data, len(data), buffer, capacity, add_special, parse_special)
+            if n >= 0:
+                return buffer[:n]
+            if n == -(1 << 31) or capacity >= -n:
+                raise InvalidModelError(f"The vocabulary of {self.path.name} could not tokenise the text.")
+            capacity = -n
+
+    @cached_property
+    def _pre_tokenizer(self) -> str:
+        """What cuts texts into words before they are tokenised; kinds of vocabulary that need none are as safe as the safest."""
+        if int(self._lib.llama_vocab_type(self.vocab)) != self._lib.LLAMA_VOCAB_TYPE_BPE:
+            return "gpt-2"
+        return self.metadata.get("tokenizer.ggml.pre", "default")
+
+    @cached_property
+    def _special_texts(self) -> re.Pattern[str]:
+        """Tokens that are found in a text before it is cut into words."""
+        lib = self._lib
+        wanted = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED | lib.LLAMA_TOKEN_ATTR_UNKNOWN
+        tokens = [token for token in range(self.n_vocab) if lib.llama_vocab_get_attr(self.vocab, token) & wanted]
+        texts = {self.piece(token, special=True).decode("utf-8", "replace") for token in tokens} - {""}
+        return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))) or "(?!)")
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of one token; empty for control tokens unless ``special``."""
@@ -245,6 +316,11 @@ class LoadedModel:
         with self.held():
             return b"".join(self.piece(token, special=special) for token in tokens).decode("utf-8", "replace")
 
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Raises :class:`BadRequestError` for ids that native code must not see."""
+        if tokens and not (min(tokens) >= 0 and max(tokens) < self.n_vocab):
+            raise BadRequestError(f"Token ids of {self.path.name} are between 0 and {self.n_vocab - 1}.")
+
     def knows(self, text: str) -> bool:
         """Whether ``text`` is one token that stands for itself."""
         tokens = self.tokenize(text, parse_special=True)
@@ -252,6 +328,18 @@ class LoadedModel:
 
     def is_control(self, token: int) -> bool:
         return bool(self._lib.llama_vocab_is_control(self.vocab, token))
+
+
+def _check_files(path: Path, settings: EngineSettings, *, vocabulary_only: bool) -> None:
+    """A broken file ends here, before native code sees it."""
+    check_is_model(read_header(path), vocabulary_only=vocabulary_only)
+    for adapter in settings.lora:
+        try:
+            check_is_adapter(read_header(user_path(adapter)))
+        except InvalidModelError as error:
+            raise ModelLoadError(
+                f"The LoRA adapter {adapter} can't be used: {error.message}", hint=error.hint
+            ) from None
 
 
 def _string(function: Any, *arguments: Any) -> str:

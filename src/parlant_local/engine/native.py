@@ -7,12 +7,14 @@ import os
 import threading
 from typing import Any
 
-from parlant_local.errors import ConfigurationError
+from parlant_local.errors import ConfigurationError, EngineError
 
 __all__ = ["AbortFlag", "library", "set_verbose", "system_info"]
 
 _lock = threading.Lock()
 _library: Any = None
+_process: int | None = None
+"""Where it was initialised."""
 _verbose = False
 _log_callback: Any = None  # llama.cpp keeps the pointer: this reference must live as long as the process
 
@@ -30,9 +32,14 @@ _recent = _Recent()
 
 def library() -> Any:
     """The ``llama_cpp`` module with its backend initialised; the first call takes about 0.2 s."""
-    global _library, _log_callback
-    if _library is not None:
+    global _library, _log_callback, _process
+    if _library is not None and _process == os.getpid():
         return _library
+    if _library is not None:
+        raise EngineError(
+            "llama.cpp was started before this process was forked; its threads did not come along.",
+            hint="Load models after the fork, or start processes with the spawn method.",
+        )
     with _lock:
         if _library is None:
             _wait_passively()
@@ -47,6 +54,7 @@ def library() -> Any:
             _log_callback = llama_cpp.llama_log_callback(_on_log)
             llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
             llama_cpp.llama_backend_init()
+            _process = os.getpid()
             _library = llama_cpp
     return _library
 
@@ -69,8 +77,9 @@ def set_verbose(verbose: bool) -> None:
 
 def _on_log(level: int, text: bytes, _data: Any) -> None:
     line = text.decode("utf-8", "replace")
-    if level >= 3 or _verbose:  # GGML_LOG_LEVEL_WARN = 3, ERROR = 4
-        _recent.lines.append(line.strip())
+    if level in (3, 4):  # GGML_LOG_LEVEL_WARN, ERROR
+        # It quotes the file that it reads: nothing in there may move a cursor once it stands in an error.
+        _recent.lines.append("".join(letter if letter.isprintable() else "\ufffd" for letter in line.strip()))
         del _recent.lines[:-20]
     if _verbose:
         os.write(2, text)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
+from parlant_local.engine.loading import ABANDONED_SECONDS
 from parlant_local.errors import EngineClosedError, InsufficientMemoryError, ModelInUseError, ParlantLocalError
 from parlant_local.observability import Logger, NullLogger
 
@@ -44,6 +45,7 @@ class _Place(Generic[M]):
     users: int = 0
     idle_since: float = 0.0
     model: M | None = None
+    loading: asyncio.Future[M] | None = None
     filling: asyncio.Task[None] | None = None
     ready: asyncio.Future[M] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -52,7 +54,8 @@ class ModelPool(Generic[M]):
     """Loads models by id and keeps them while they are wanted. Belongs to one event loop.
 
     ``load`` makes a model ready; ``estimate`` says beforehand how many bytes it will take; ``budget`` is what all of them
-    may take together; an idle one is unloaded after ``keep_alive`` seconds, or sooner when another needs its place.
+    may take together; an idle one is unloaded after ``keep_alive`` seconds, or sooner when another needs its place;
+    ``patience`` is how long a load goes on that nobody waits for, for those who time out and ask again.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class ModelPool(Generic[M]):
         *,
         budget: int,
         keep_alive: float = 1800.0,
+        patience: float = ABANDONED_SECONDS,
         logger: Logger | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,6 +73,7 @@ class ModelPool(Generic[M]):
         self._estimate = estimate
         self._budget = budget
         self._keep_alive = keep_alive
+        self._patience = patience
         self._logger: Logger = logger or NullLogger()
         self._clock = clock
         self._places: dict[str, _Place[M]] = {}
@@ -81,7 +86,7 @@ class ModelPool(Generic[M]):
         """The loaded model; it stays loaded until the block ends. Callers of one model share one load.
 
         Raises what ``load`` raises, and :class:`InsufficientMemoryError` where the model alone exceeds the budget. Waits
-        while models in use take the room it needs.
+        while models in use take the room it needs. A load that nobody waits for any more is given up after a moment.
         """
         place = await self._place(model_id)
         try:
@@ -90,6 +95,8 @@ class ModelPool(Generic[M]):
         finally:
             place.users -= 1
             place.idle_since = self._clock()
+            if place.state == "loading" and not place.users:
+                asyncio.get_running_loop().call_later(self._patience, self._give_up_if_abandoned, place)
             await self._announce()
 
     async def load(self, model_id: str) -> None:
@@ -98,10 +105,13 @@ class ModelPool(Generic[M]):
             pass
 
     async def unload(self, model_id: str) -> bool:
-        """Unloads an idle model; False where it is not loaded. :class:`ModelInUseError` while it is used."""
+        """Unloads an idle model, or gives its load up; False where it is not loaded. :class:`ModelInUseError` while it is used."""
         place = self._places.get(model_id)
         if place is None:
             return False
+        if place.state == "loading":
+            await self._give_up(place)
+            return True
         if place.users or place.state != "loaded":
             raise ModelInUseError(
                 f"{model_id} is {'in use' if place.users else place.state}.", hint="Wait until its requests are done."
@@ -136,9 +146,9 @@ class ModelPool(Generic[M]):
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for place in list(self._places.values()):
-            if place.state == "loading":
-                await asyncio.wait([place.ready])
+        await asyncio.gather(
+            *(self._give_up(place) for place in list(self._places.values()) if place.state == "loading")
+        )
         for model_id, place in list(self._places.items()):
             if place.state == "loaded":
                 await self._unload(model_id, place)
@@ -156,7 +166,8 @@ class ModelPool(Generic[M]):
                 return place
             if place is None and (place := await self._reserve(model_id)) is not None:
                 place.users += 1
-                place.filling = asyncio.ensure_future(self._fill(model_id, place))
+                place.loading = asyncio.ensure_future(self._load(model_id))
+                place.filling = asyncio.ensure_future(self._fill(model_id, place, place.loading))
                 return place
             async with self._changed:
                 await self._changed.wait_for(lambda: self._something_new(model_id))
@@ -194,13 +205,22 @@ class ModelPool(Generic[M]):
         self._places[model_id] = place
         return place
 
-    async def _fill(self, model_id: str, place: _Place[M]) -> None:
+    def _give_up_if_abandoned(self, place: _Place[M]) -> None:
+        if place.state == "loading" and not place.users and place.loading is not None:
+            place.loading.cancel()
+
+    async def _give_up(self, place: _Place[M]) -> None:
+        """Ends a load; those who wait for it hear of it."""
+        if place.loading is not None and place.filling is not None:
+            place.loading.cancel()
+            await asyncio.wait([place.filling])
+
+    async def _fill(self, model_id: str, place: _Place[M], loading: asyncio.Future[M]) -> None:
         try:
-            model = await self._load(model_id)
-        except Exception as error:
+            model = await loading
+        except (Exception, asyncio.CancelledError) as error:
             del self._places[model_id]
-            failure = error if isinstance(error, ParlantLocalError) else RuntimeError(f"Loading {model_id}: {error!r}")
-            place.ready.set_exception(failure)
+            place.ready.set_exception(self._load_error(model_id, error))
             place.ready.exception()  # whoever waits gets it; nobody may be left
         else:
             place.model, place.state = model, "loaded"
@@ -209,6 +229,11 @@ class ModelPool(Generic[M]):
             if self._sweeper is None and self._keep_alive > 0:
                 self._sweeper = asyncio.ensure_future(self._sweep())
         await self._announce()
+
+    def _load_error(self, model_id: str, error: BaseException) -> Exception:
+        if isinstance(error, asyncio.CancelledError):
+            return EngineClosedError(f"Loading {model_id} was given up.", hint="Ask again to load it.")
+        return error if isinstance(error, ParlantLocalError) else RuntimeError(f"Loading {model_id}: {error!r}")
 
     async def _unload(self, model_id: str, place: _Place[M]) -> None:
         place.state = "unloading"

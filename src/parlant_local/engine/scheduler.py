@@ -9,6 +9,7 @@ from collections.abc import Callable
 from parlant_local.engine.admission import AdmissionRules, Start, choose
 from parlant_local.engine.cells import CellLedger
 from parlant_local.engine.context import Batch, Context
+from parlant_local.engine.failures import typed
 from parlant_local.engine.prefix_disk import PrefixDisk
 from parlant_local.engine.prefixes import PrefixStore, RetainedPrefix, Tokens, common_length
 from parlant_local.engine.requests import Generation
@@ -121,7 +122,7 @@ class Scheduler:
             except BaseException as error:  # whatever one request's grammar or sampler does concerns nobody else
                 self._leave(sequence)
                 self._stats.failed += 1
-                self._finished(sequence, _typed(error))
+                self._finished(sequence, typed(error))
                 continue
             if sequence.finished:
                 self._retain(sequence)
@@ -251,14 +252,20 @@ class Scheduler:
                 return 0
             # In a split cache a fork copies the whole share; a saved state copies what is used, and serves the next sibling.
             entry = self._remember(source, source.tokens[: source.computed])
-            return self._restore(slot, entry, length)
+            return 0 if entry is None else self._restore(slot, entry, length)
         if start.retained is not None:
             self._store.touch(start.retained)
             return self._restore(slot, start.retained, length)
         return 0
 
     def _restore(self, slot: int, entry: RetainedPrefix, length: int) -> int:
-        state = self._store.load(entry)
+        try:
+            state = self._store.load(entry)
+        except MemoryError:
+            self._logger.warning(
+                f"No memory to restore a prefix of {entry.tokens.size} tokens, which is computed anew."
+            )
+            return 0
         if state is None:
             return 0
         if not self._context.restore(slot, state) or self._context.length(slot) < length:
@@ -321,7 +328,12 @@ class Scheduler:
 
     def _complete(self, sequence: Sequence) -> None:
         self._answered = True
-        result = sequence.result()
+        try:
+            result = sequence.result()
+        except Exception as error:
+            self._stats.failed += 1
+            self._finished(sequence, typed(error))
+            return
         self._stats.note(result.usage.prompt_tokens, result.timings)
         self._finished(sequence, result)
 
@@ -386,16 +398,21 @@ class Scheduler:
             length = sequence.computed
         self._remember(sequence, sequence.tokens[:length])
 
-    def _remember(self, sequence: Sequence, tokens: Tokens, *, static: bool = False) -> RetainedPrefix:
-        entry = RetainedPrefix(
-            tokens=tokens.copy(),
-            group=sequence.group,
-            session=sequence.request.session,
-            state=self._context.save(sequence.slot),
-            static=static,
-        )
-        if self._store.add(entry) and static and self._disk is not None:
-            self._disk.write(entry)
+    def _remember(self, sequence: Sequence, tokens: Tokens, *, static: bool = False) -> RetainedPrefix | None:
+        """Keeps the state of a sequence as that of ``tokens``; None where it can't be had, which costs time, not an answer."""
+        try:
+            entry = RetainedPrefix(
+                tokens=tokens.copy(),
+                group=sequence.group,
+                session=sequence.request.session,
+                state=self._context.save(sequence.slot),
+                static=static,
+            )
+            if self._store.add(entry) and static and self._disk is not None:
+                self._disk.write(entry)
+        except Exception as error:
+            self._logger.warning(f"A prefix of {tokens.size} tokens could not be kept: {typed(error).message}")
+            return None
         return entry
 
     # -- proofs -------------------------------------------------------------------------------------------------------
@@ -417,9 +434,3 @@ class Scheduler:
             problems.append(f"{self._ledger.used} cells are booked for nobody")
         if problems:
             raise EngineError(f"The engine's books are wrong: {'; '.join(problems)}.")
-
-
-def _typed(error: BaseException) -> ParlantLocalError:
-    return (
-        error if isinstance(error, ParlantLocalError) else EngineError(f"The request failed in the engine: {error!r}.")
-    )

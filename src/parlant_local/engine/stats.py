@@ -42,6 +42,10 @@ class EngineStats:
     retained_bytes: int = 0
     prefixes_on_disk: int = 0
     embedded_texts: int = 0
+    engine_failures: int = 0
+    """Times that a failure inside ended the engine."""
+    blocked_seconds: float = 0.0
+    """How long it is not loaded again, since it failed too often of late."""
 
     @property
     def prefix_hit_rate(self) -> float:
@@ -70,6 +74,7 @@ class StatsRecorder:
     other_seconds: float = 0.0
     constraint_seconds: float = 0.0
     embedded_texts: int = 0
+    engine_failures: int = 0
     _first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=256))
 
     def note(self, prompt_tokens: int, timings: Timings) -> None:
@@ -101,5 +106,6 @@ class StatsRecorder:
             tokens_per_second=(self.forced_tokens + self.sampled_tokens) / busy if busy else 0.0,
             first_token_p50=recent[len(recent) // 2] if recent else 0.0,
             embedded_texts=self.embedded_texts,
+            engine_failures=self.engine_failures,
             **now,
         )

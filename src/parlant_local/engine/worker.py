@@ -6,12 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.stats import StatsRecorder
-from parlant_local.errors import EngineClosedError, EngineError, ParlantLocalError
+from parlant_local.errors import EngineClosedError, EngineFailedError, ParlantLocalError
 from parlant_local.observability import Logger
 
 __all__ = ["Worker"]
@@ -20,20 +21,30 @@ _ABORT_SHARE = 0.5  # a cancelled request that is this much of the running batch
 
 
 class Worker:
-    """Runs steps while there is work, and single calls in between."""
+    """Runs steps while there is work, and single calls in between. ``on_failure`` is called on the thread when it breaks."""
 
-    def __init__(self, name: str, logger: Logger, stats: StatsRecorder) -> None:
+    def __init__(
+        self,
+        name: str,
+        logger: Logger,
+        stats: StatsRecorder,
+        on_failure: Callable[[Worker, EngineFailedError], None],
+    ) -> None:
+        self._name = name
         self._logger = logger
         self._stats = stats
+        self._on_failure = on_failure
         self._condition = threading.Condition()
         self._inbox: deque[Callable[[], None]] = deque()
         self._closing = False
-        self._finish: Callable[[], None] = lambda: None
-        self._broken: ParlantLocalError | None = None
+        self._release: Callable[[], None] = lambda: None
+        self._broken: EngineFailedError | None = None
         self._scheduler: Scheduler | None = None
         self._computing = False
         self.last_progress = time.monotonic()
         """When a step last finished."""
+        self.gone: Future[None] = Future()
+        """Done when the thread has let go of everything."""
         self._thread = threading.Thread(target=self._run, name=f"parlant-local-{name}", daemon=True)
         self._thread.start()
 
@@ -69,16 +80,17 @@ class Worker:
         self._abort_flag = abort
         self._scheduler = scheduler
 
-    def stop(self, finish: Callable[[], None]) -> None:
-        """Ends the thread: running work is aborted, ``finish`` runs last. Returns when the thread is gone."""
+    def end_with(self, release: Callable[[], None]) -> None:
+        """What the thread does last, however it ends."""
+        self._release = release
+
+    def stop(self) -> None:
+        """Tells the thread to end: running work is aborted, its callers hear of it. ``gone`` says when it has."""
         with self._condition:
             self._closing = True
-            self._finish = finish
             if self._computing:
                 self._abort()
             self._condition.notify()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
 
     @property
     def alive(self) -> bool:
@@ -89,7 +101,7 @@ class Worker:
             if self._closing:
                 raise EngineClosedError("The engine is closed.", hint="Create a new one.")
             if self._broken is not None:
-                raise EngineClosedError(f"The engine failed earlier: {self._broken}", hint="Create a new one.")
+                raise EngineFailedError(self._broken.message, hint=self._broken.hint)
             self._inbox.append(message)
             self._condition.notify()
 
@@ -105,27 +117,34 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            while self._wait():
-                self._step()
-        except BaseException as error:  # a failed native call, a panic of an extension: nobody may wait for ever
-            self._fail(error)
-        self._abandon(EngineClosedError("The engine was closed while the request was running."))
-        finish, self._finish, self._scheduler = self._finish, lambda: None, None
-        finish()
+            try:
+                while self._wait():
+                    self._step()
+            except BaseException as error:  # a failed native call, a panic of an extension: nobody may wait for ever
+                self._fail(error)
+            finally:
+                self._abandon(EngineClosedError("The engine was closed while the request was running."))
+        finally:
+            try:
+                self._let_go()
+            finally:
+                self.gone.set_result(None)
+
+    def _let_go(self) -> None:
+        release, self._release, self._scheduler = self._release, lambda: None, None
+        release()
 
     def _fail(self, error: BaseException) -> None:
-        """Tells everybody, and refuses what comes until the engine is closed."""
-        failure = (
-            error if isinstance(error, ParlantLocalError) else EngineError(f"The engine's thread failed: {error!r}.")
+        """Tells everybody; the thread then ends, and with it context and weights."""
+        reason = str(error) if isinstance(error, ParlantLocalError) else repr(error)
+        failure = EngineFailedError(
+            f"The engine of {self._name} failed: {reason}", hint="Ask again: the model is loaded anew."
         )
-        self._logger.error(f"The engine stopped: {failure}")
         with self._condition:
             self._broken = failure  # from here on nothing is posted any more
+        self._on_failure(self, failure)  # first, so that who hears of it and asks again meets a new engine
         self._drain()
-        self._abandon(EngineClosedError(f"The engine failed: {failure}", hint="Create a new one."))
-        with self._condition:
-            while not self._closing:
-                self._condition.wait()
+        self._abandon(failure)
 
     def _abandon(self, error: ParlantLocalError) -> None:
         if self._scheduler is not None:

@@ -88,6 +88,30 @@ class Cursor:
         self._at = at
         self._settle()
 
+    def count_distinct(self, count: int) -> int:
+        """Like :meth:`skip_strings`; how many different ones there are, each empty one counted (llama.cpp names them apart)."""
+        seen: set[int] = set()
+        add, unhashed, empty = seen.add, self._string_at, 0
+        read, buffer, at = _LENGTH.unpack_from, self._buffer, self._at
+        end = len(buffer) - 8
+        for _ in range(count):
+            if at <= end and (stop := at + 8 + read(buffer, at)[0]) <= end + 8:
+                piece, at = buffer[at + 8 : stop], stop
+            else:
+                self._at = at
+                piece = unhashed()
+                buffer, at = self._buffer, self._at
+                end = len(buffer) - 8
+            if piece:
+                add(hash(piece))
+            else:
+                empty += 1
+        self._at = at
+        return len(seen) + empty
+
+    def _string_at(self) -> bytes:
+        return self.take(self.u64())
+
     def _settle(self) -> None:
         """After a bare loop: refuse a position past the end of the file, drop a buffer that was overrun."""
         if self._start + self._at > self._size:

@@ -12,6 +12,7 @@ from parlant_local.gguf_info.types import FILE_TYPES, POOLING_TYPES
 
 __all__ = ["Elided", "GGUFHeader", "MetadataValue", "TensorInfo"]
 
+_LINE = 200  # characters
 _GUESSED = 1024  # a flag in general.file_type
 _ENCODER_WORDS = ("bert", "t5encoder", "embedding", "llama-embed")
 
@@ -64,6 +65,11 @@ class GGUFHeader:
         value = self.metadata.get(key)
         return value if isinstance(value, str) else None
 
+    def line(self, key: str) -> str | None:
+        """A text to show: one short line, nothing in it that moves a cursor."""
+        value = self.text(key)
+        return None if value is None else "".join(c for c in value[:_LINE] if c.isprintable()).strip() or None
+
     def integer(self, key: str) -> int | None:
         value = self.metadata.get(key)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -80,13 +86,20 @@ class GGUFHeader:
         """The integer under ``<architecture>.<key>``."""
         return self.integer(f"{self.architecture}.{key}")
 
+    def count(self, key: str) -> int | None:
+        """Elements of the array under ``key``, kept or not."""
+        value = self.metadata.get(key)
+        if isinstance(value, Elided):
+            return value.count
+        return len(value) if isinstance(value, tuple) else None
+
     @property
     def architecture(self) -> str:
         return self.text("general.architecture") or ""
 
     @property
     def name(self) -> str:
-        return self.text("general.name") or self.text("general.basename") or ""
+        return self.line("general.name") or self.line("general.basename") or ""
 
     @property
     def kind(self) -> str:
@@ -100,7 +113,7 @@ class GGUFHeader:
 
     @property
     def parameter_count(self) -> int:
-        return self.integer("general.parameter_count") or sum(tensor.elements for tensor in self.tensors)
+        return sum(tensor.elements for tensor in self.tensors) or self.integer("general.parameter_count") or 0
 
     @property
     def weights_bytes(self) -> int:
@@ -169,12 +182,8 @@ class GGUFHeader:
 
     @property
     def vocabulary_size(self) -> int | None:
-        tokens = self.metadata.get("tokenizer.ggml.tokens")
-        if isinstance(tokens, Elided):
-            return tokens.count
-        if isinstance(tokens, tuple):
-            return len(tokens)
-        return self.of_architecture("vocab_size")
+        tokens = self.count("tokenizer.ggml.tokens")
+        return self.of_architecture("vocab_size") if tokens is None else tokens
 
     @property
     def expert_count(self) -> int:

@@ -9,6 +9,7 @@ from parlant_local.errors import InvalidModelError
 
 __all__ = ["shard_names", "shard_number", "shard_paths"]
 
+_MOST = 1000  # a name is quickly written; looking for the files it promises is not
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.gguf)$", re.IGNORECASE)
 
 
@@ -18,7 +19,7 @@ def shard_number(name: str) -> tuple[int, int] | None:
     if match is None:
         return None
     number, count = int(match["number"]), int(match["count"])
-    return (number, count) if 1 <= number <= count else None
+    return (number, count) if 1 <= number <= count <= _MOST else None
 
 
 def shard_names(name: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from parlant.core.engines.alpha.prompt_builder import PromptBuilder, PromptSecti
 from parlant.core.nlp.generation_info import UsageInfo
 
 from parlant_local.backends.base import Backend, ChatOptions, Priority
-from parlant_local.errors import ContextOverflowError
+from parlant_local.backends.sendable import sendable_text
 from parlant_local.messages import Usage
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.host import Host
@@ -50,7 +50,6 @@ _PATIENT = frozenset(
         "ReachableNodesEvaluationSchema",
     }
 )
-_LEAST_ROOM = 128
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,6 @@ class Core:
         taken = inspect.signature(record_llm_metrics).parameters
         await record_llm_metrics(**{name: value for name, value in given.items() if name in taken})  # type: ignore[arg-type]  # chosen by name
 
-    def fitted(self, error: ContextOverflowError, limit: int) -> int | None:
-        """The largest answer that fits beside a prompt that fits alone, or None: then the overflow is real."""
-        room = error.available - (error.needed - limit)
-        return room if _LEAST_ROOM <= room < limit else None
-
 
 def as_text(prompt: str | PromptBuilder) -> str:
     """The whole prompt.
@@ -113,11 +107,11 @@ def as_text(prompt: str | PromptBuilder) -> str:
     Sections that can't be formatted are taken word for word.
     """
     if isinstance(prompt, str):
-        return prompt
+        return sendable_text(prompt)
     try:
-        return prompt.build()
+        return sendable_text(prompt.build())
     except ValueError:
-        return "".join(f"{_formatted(section)}\n\n" for section in prompt.sections.values()).strip()
+        return sendable_text("".join(f"{_formatted(section)}\n\n" for section in prompt.sections.values()).strip())
 
 
 def _formatted(section: PromptSection) -> str:

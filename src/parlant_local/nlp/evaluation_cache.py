@@ -9,8 +9,14 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from parlant_local.errors import StateFileError
+from parlant_local.paths import is_file
+from parlant_local.storage import read_as, read_json, set_aside, write_whole
 
 __all__ = ["check_evaluation_cache", "parlant_home"]
 
@@ -18,6 +24,7 @@ _CACHE = "evaluation_cache.json"
 _MARKER = "parlant-local-models.json"
 _UNKNOWN = "another NLP service"
 _MAX_MARKER_BYTES = 64 * 1024
+_MAX_CACHE_BYTES = 64 << 20
 
 
 def parlant_home() -> Path | None:
@@ -48,29 +55,35 @@ def check_evaluation_cache(home: Path, model: str) -> str | None:
 
 def _has_evaluations(cache: Path) -> bool:
     try:
-        data = json.loads(cache.read_text("utf-8"))
-    except (OSError, ValueError):
+        data = read_json(cache, _MAX_CACHE_BYTES)
+    except FileNotFoundError:
         return False
+    except StateFileError:
+        # The host's to report. Too large to be read, it is certainly not empty.
+        return is_file(cache) and cache.stat().st_size > _MAX_CACHE_BYTES
     if not isinstance(data, dict):
         return False
     return any("_evaluations" in name and isinstance(rows, list) and rows for name, rows in data.items())
 
 
 def _read(marker: Path) -> list[str]:
+    """The models that it names; none where it can't be read, and then it is set aside."""
     try:
-        if marker.stat().st_size > _MAX_MARKER_BYTES:
-            return []
-        data = json.loads(marker.read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_as(TypeAdapter(_Marker), marker, _MAX_MARKER_BYTES).models
+    except FileNotFoundError:
         return []
-    models = data.get("models") if isinstance(data, dict) else None
-    return [str(model) for model in models] if isinstance(models, list) else []
+    except StateFileError:
+        with contextlib.suppress(StateFileError):  # a home that can't be written is the host's to report
+            set_aside(marker)
+        return []
 
 
 def _write(marker: Path, models: list[str]) -> None:
     # A home that can't be written is the host's problem to report; a missing marker only costs a warning later.
-    with contextlib.suppress(OSError):
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=marker.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-            json.dump({"models": models}, file)
-        Path(file.name).replace(marker)
+    with contextlib.suppress(StateFileError):
+        write_whole(marker, json.dumps({"models": models}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    models: list[str]

@@ -1,24 +1,21 @@
 """Getting a backend ready, and giving its memory back when nobody asked for that.
 
 The host's factory call is synchronous and on the event loop, so nothing is loaded there: the first of its awaited
-getters loads, in the backend's own thread. The host never closes an NLP service, so each backend is closed when its
-service is collected, or at interpreter exit, whichever comes first.
+getters loads, in the backend's own thread. The host never closes an NLP service, so each backend is let go when its
+service is collected; the engines themselves see to the interpreter's end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
-import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Protocol, runtime_checkable
 
 from parlant_local.backends.base import Backend
-from parlant_local.errors import ParlantLocalError
+from parlant_local.backends.letting_go import let_go
 
-__all__ = ["Loadable", "Once", "close_with"]
+__all__ = ["Loadable", "Once", "let_go_with"]
 
 
 @runtime_checkable
@@ -29,51 +26,48 @@ class Loadable(Protocol):
 
 
 class Once:
-    """Runs something once for all who wait for it. A failure is told to all of them, and the next caller tries again."""
+    """Runs something once for all who wait for it. A failure is told to all of them, and the next caller tries again;
+    when the last of them gives up, so does it."""
 
     def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
         self._work = work
-        self._task: asyncio.Future[None] | None = None
+        self._run: _Run | None = None
         self._done = False
 
     async def __call__(self) -> None:
         if self._done:
             return
-        task = self._task
-        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-            task = self._task = asyncio.ensure_future(self._work())
-        # One caller who gives up must not stop the work for the others.
-        await asyncio.shield(task)
+        run = self._run
+        if run is None or run.task.done() or run.task.get_loop() is not asyncio.get_running_loop():
+            run = self._run = _Run(asyncio.ensure_future(self._work()))
+        run.waiting += 1
+        try:
+            # One caller who gives up must not stop the work for the others.
+            await asyncio.shield(run.task)
+        finally:
+            run.waiting -= 1
+            if not run.waiting and not run.task.done():
+                run.task.cancel()
+                if self._run is run:
+                    self._run = None
         self._done = True
 
 
-def close_with(owner: object, *backends: Backend) -> None:
-    """Close ``backends`` when ``owner`` is collected or the interpreter exits; closing them earlier is fine."""
+class _Run:
+    def __init__(self, task: asyncio.Future[None]) -> None:
+        self.task = task
+        self.waiting = 0
+        task.add_done_callback(_seen)
+
+
+def _seen(task: asyncio.Future[None]) -> None:
+    """Every waiter may have gone; then a failure is nobody's news."""
+    if not task.cancelled():
+        task.exception()
+
+
+def let_go_with(owner: object, *backends: Backend) -> None:
+    """Let ``backends`` go when ``owner`` is collected; closing them earlier is fine."""
     for backend in backends:
-        weakref.finalize(owner, _close, backend)
-
-
-def _close(backend: Backend) -> None:
-    if closing := getattr(backend, "close_now", None):  # a synchronous way needs no event loop
-        closing()
-        return
-
-    def run() -> None:
-        with contextlib.suppress(ParlantLocalError, RuntimeError):
-            # RuntimeError: the interpreter no longer starts threads, or the backend's own loop is gone; either way
-            # the process ends and the system takes the memory back.
-            asyncio.run(_closed(backend))
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        run()
-        return
-    if sys.is_finalizing():
-        return
-    # Collected while a loop runs in this thread: nothing may block it.
-    threading.Thread(target=run, name="parlant-local-close", daemon=True).start()
-
-
-async def _closed(backend: Backend) -> None:
-    await backend.close()
+        finalizer = weakref.finalize(owner, let_go, backend)
+        finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss

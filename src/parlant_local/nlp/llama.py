@@ -19,7 +19,9 @@ def gguf_backend(reference: str | Path, settings: Settings, manager: LocalModelM
     """The engine over a catalogue id, a reference or a GGUF path. Looks, but loads nothing; names near misses."""
     manager = manager or LocalModelManager(settings=settings)
     manager.resolve(reference)
-    return create_backend("llamacpp", model_path=reference, settings=settings, manager=manager)
+    return create_backend(
+        "llamacpp", model_path=reference, settings=settings, manager=manager, linger=settings.engine.linger_seconds
+    )
 
 
 class LlamaService(LocalNLPService):

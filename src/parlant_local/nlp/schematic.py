@@ -13,25 +13,18 @@ from parlant.core.nlp.generation import BaseSchematicGenerator, SchematicGenerat
 from parlant.core.nlp.generation_info import GenerationInfo
 from typing_extensions import override
 
-from parlant_local.backends.base import ChatOptions
-from parlant_local.errors import (
-    BadRequestError,
-    ContextOverflowError,
-    InvalidOutputError,
-    ParlantLocalError,
-    SchemaError,
-    TruncatedOutputError,
-)
-from parlant_local.messages import ChatReply, Message, ResponseFormat, Usage
+from parlant_local.backends.sendable import sendable
+from parlant_local.errors import ParlantLocalError, TruncatedOutputError
+from parlant_local.messages import ChatReply, Usage
 from parlant_local.nlp.calls import Core, as_text, usage_info
 from parlant_local.nlp.schemas import AnswerType, answer_type
+from parlant_local.nlp.schematic_call import SchematicCall
 from parlant_local.nlp.tightening import tighten
 from parlant_local.nlp.tightening.fixed import fixed_texts
 from parlant_local.nlp.tokenizer import BackendTokenizer
+from parlant_local.switching.asking import ask
 
 __all__ = ["LocalSchematicGenerator"]
-
-_MAX_ATTEMPTS = 3
 
 
 class LocalSchematicGenerator(BaseSchematicGenerator[T]):
@@ -41,7 +34,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         super().__init__(**core.host.arguments_for(BaseSchematicGenerator, model_name=core.model_id))
         self._core = core
         self._tokenizer = BackendTokenizer(core.backend)
-        self._takes_tightened = True
+        self._refusing: set[str] = set()
 
     @property
     @override
@@ -94,64 +87,50 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         text = as_text(prompt)
         options = self._core.options(answer.name, prompt, hints)
         session = options.get("session")
-        if self._core.counters.was_answered(answer.name, session, text):
+        counters = self._core.counters
+        if counters.was_answered(answer.name, session, text):
             self.logger.warning(f"Parlant asks the same {answer.name} again: it rejected the last answer.")
-        schema, tightened = self._schema(answer, prompt)
-        messages = [Message.user(text)]
-        spent = Usage()
-        for attempt in range(1, _MAX_ATTEMPTS + 1):
-            limit, counted = options["max_tokens"] or 0, False
-            try:
-                reply = await self._ask(messages, schema, answer.name, options)
-                spent, counted = spent + reply.usage, True
-                if reply.finish_reason == "length":
-                    raise TruncatedOutputError("", used=reply.usage.completion_tokens, limit=limit)
-                content = answer.parse(reply.content)
-                self._core.counters.note_answered(answer.name, session, text)
-                if tightened:
-                    await self._count_fixed(answer.name, schema, reply)
-                return content, spent, reply.model
-            except (SchemaError, BadRequestError) as error:
-                if not tightened:
-                    raise
-                # Some endpoints know fewer keywords than the engine; tightening must only ever help.
-                self.logger.debug(f"{self._core.model_id} does not take the tightened {answer.name}: {error}")
-                self._core.counters.add(answer.name, refused=1)
-                self._takes_tightened, schema, tightened = False, answer.schema, False
-            except ContextOverflowError as error:
-                if (room := self._core.fitted(error, limit)) is None:
-                    raise
-                options["max_tokens"] = room
-            except TruncatedOutputError as error:
-                if not counted:
-                    spent += Usage(completion_tokens=error.used)
-                if attempt == _MAX_ATTEMPTS or hints.get("max_tokens") is not None:
-                    raise TruncatedOutputError(
-                        f"{self._core.model_id} filled its {error.limit} tokens ({error.used} used) before the "
-                        f"{answer.name} was whole.",
-                        used=error.used,
-                        limit=error.limit,
-                        hint="Raise generation.max_tokens, or lower generation.limits.max_string.",
-                    ) from error
-                options["max_tokens"] = min(2 * limit, self._core.context_tokens)
-                self._core.counters.add(answer.name, retried=1)
-            except InvalidOutputError as error:
-                if attempt == _MAX_ATTEMPTS:
-                    raise
-                # Rules that a JSON schema can't say (a model's own validators): tell the model what was wrong, once more.
-                messages = [Message.user(f"{text}\n\nYour last answer was rejected: {error.message} Answer again.")]
-                self._core.counters.add(answer.name, retried=1)
-        raise InvalidOutputError(f"{self._core.model_id} gave no valid {answer.name} in {_MAX_ATTEMPTS} attempts.")
+        call = SchematicCall(
+            answer,
+            text,
+            self._schema(answer, prompt),
+            options,
+            counters,
+            self._refusing,
+            longest=self._core.context_tokens if hints.get("max_tokens") is None else None,
+        )
+        retried = -1
+        try:
+            content = await ask(self._core.backend, call.question(), self._core.settings.switcher)
+            retried = 0
+        except TruncatedOutputError as error:
+            raise self._never_whole(answer.name, error) from error
+        finally:
+            counters.add(answer.name, retried=max(0, call.unusable + retried))
+        counters.note_answered(answer.name, session, text)
+        if call.took_tightened:
+            await self._count_fixed(answer.name, call.schema, call.last)
+        return content, call.spent, call.last.model
 
-    def _schema(self, answer: AnswerType[T], prompt: str | PromptBuilder) -> tuple[Mapping[str, Any], bool]:
-        if not self._core.settings.generation.tighten or isinstance(prompt, str) or not self._takes_tightened:
+    def _never_whole(self, name: str, error: TruncatedOutputError) -> TruncatedOutputError:
+        return TruncatedOutputError(
+            f"{self._core.model_id} filled its {error.limit} tokens ({error.used} used) before the {name} was whole.",
+            used=error.used,
+            limit=error.limit,
+            hint="Raise generation.max_tokens, or lower generation.limits.max_string.",
+        )
+
+    def _schema(self, answer: AnswerType[T], prompt: str | PromptBuilder) -> Mapping[str, Any]:
+        """The type's schema, with what the prompt says built in where that can be done and is taken."""
+        taken = self._core.model_id not in self._refusing
+        if not self._core.settings.generation.tighten or isinstance(prompt, str) or not taken:
             self._core.counters.add(answer.name, plain=1)
-            return answer.schema, False
+            return answer.schema
         outcome = tighten(answer.name, answer.schema, prompt)
         if outcome.problem:
             self.logger.debug(f"{answer.name} is not tightened: {outcome.problem}")
         self._core.counters.add(answer.name, **({"tightened": 1} if outcome.tightened else {"plain": 1}))
-        return outcome.schema, outcome.tightened
+        return sendable(outcome.schema) if outcome.tightened else answer.schema
 
     async def _count_fixed(self, name: str, schema: Mapping[str, Any], reply: ChatReply) -> None:
         texts = fixed_texts(schema, json.loads(reply.content))
@@ -168,11 +147,3 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             f"{name} was tightened: {count} of its {reply.usage.completion_tokens} tokens were fixed by that, "
             f"{reply.timings.sampled_tokens} were sampled."
         )
-
-    async def _ask(
-        self, messages: list[Message], schema: Mapping[str, Any], name: str, options: ChatOptions
-    ) -> ChatReply:
-        call: ChatOptions = {**options, "response_format": ResponseFormat.json_schema(schema, name)}
-        reply = await self._core.backend.chat(messages, **call)
-        self._core.counters.add_answer(name, reply.usage, reply.timings)
-        return reply

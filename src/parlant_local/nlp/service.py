@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
 from parlant_local.nlp.guards import GuardModeration, OpenAIModeration, guard_of
 from parlant_local.nlp.host import Host, configuration_error
-from parlant_local.nlp.lifecycle import Loadable, Once, close_with
+from parlant_local.nlp.lifecycle import Loadable, Once, let_go_with
 from parlant_local.nlp.moderation import ModelModeration, NoVerdict
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
@@ -66,7 +67,7 @@ class LocalNLPService(NLPService):
         self._ready = Once(self._prepare)
         self._embedder_ready = Once(self._make_embedder)
         owned = [item for item in (backend, embedding_backend, guard_backend) if item is not None]
-        close_with(self, *owned)
+        let_go_with(self, *owned)
 
     @property
     def backend(self) -> Backend:
@@ -120,7 +121,7 @@ class LocalNLPService(NLPService):
         await self._ready()
 
     async def close(self) -> None:
-        """Give the backends' memory and connections back. The host never calls this; interpreter exit does."""
+        """Give the backends' memory and connections back. The host never calls this."""
         self._log_tightening()
         for backend in (self._core.backend, self._embedding_backend, self._guard_backend, self._remote_moderator):
             if backend is not None:
@@ -149,8 +150,10 @@ class LocalNLPService(NLPService):
                 f"{info.id} shows that everything works; its words in a long agent prompt make no sense. "
                 "`parlant-local recommend` names models for this machine."
             )
-        if (home := parlant_home()) is not None and (warning := check_evaluation_cache(home, info.id)):
-            self.logger.warning(warning)
+        if (home := parlant_home()) is not None:
+            warning = await asyncio.to_thread(check_evaluation_cache, home, info.id)  # a cache may have many megabytes
+            if warning:
+                self.logger.warning(warning)
 
     async def _make_embedder(self) -> None:
         embedding = self._core.settings.embedding

@@ -15,10 +15,13 @@ from parlant.core.nlp.generation_info import UsageInfo
 from typing_extensions import override
 
 from parlant_local.backends.base import ChatOptions
-from parlant_local.errors import ContextOverflowError, InvalidOutputError, ParlantLocalError
+from parlant_local.errors import ParlantLocalError
 from parlant_local.messages import ChatChunk, Message, Timings, Usage
 from parlant_local.nlp.calls import Core, as_text, usage_info
 from parlant_local.nlp.tokenizer import BackendTokenizer
+from parlant_local.switching.asking import ask_stream
+from parlant_local.switching.ladder import Leeway
+from parlant_local.switching.question import Question
 
 __all__ = ["LocalStreamingTextGenerator"]
 
@@ -26,7 +29,6 @@ _PURPOSE = "streaming"
 _WORD_ENDS = re.compile(r"\s+")
 _WORDS_PER_CHUNK = 3
 _SECONDS_PER_CHUNK = 0.4  # a slow model still shows that it writes
-_EMPTY_ATTEMPTS = 2
 
 
 class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
@@ -76,28 +78,19 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
         return chunks(), lambda: usage_info(tally.usage)
 
     async def _pieces(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncIterator[str]:
-        """Text as it comes. While nothing was delivered yet, an empty answer is asked for again."""
-        for _ in range(_EMPTY_ATTEMPTS):
-            try:
-                async for piece in self._once(text, options, tally):
-                    yield piece
-            except ContextOverflowError as error:
-                if tally.delivered or (room := self._core.fitted(error, options["max_tokens"] or 0)) is None:
-                    raise
-                options["max_tokens"] = room
-                continue
-            if tally.delivered:
-                return
-            self._core.counters.add(_PURPOSE, retried=1)
-        raise InvalidOutputError(f"{self._core.model_id} wrote an empty message.")
-
-    async def _once(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncIterator[str]:
-        stream = self._core.backend.chat_stream([Message.user(text)], **options)
-        async with aclosing(stream) as chunks:  # type: ignore[type-var]  # backends give async generators
+        """Text as it comes, without the blanks before it. While there is none yet, another attempt may be made."""
+        question: Question[None] = Question(
+            messages=lambda _change: (Message.user(text),),
+            options=lambda change: change.fitted(options),
+            judge=lambda _reply: None,
+            leeway=Leeway(options.get("max_tokens")),
+            counts=lambda chunk: bool(chunk.delta.content.strip()),
+            failed=lambda *_: self._core.counters.add(_PURPOSE, retried=1),
+        )
+        async with aclosing(ask_stream(self._core.backend, question, self._core.settings.switcher)) as chunks:
             async for chunk in chunks:
                 tally.take(chunk)
-                piece = chunk.delta.content if tally.delivered else chunk.delta.content.lstrip()
-                if piece:
+                if piece := chunk.delta.content if tally.delivered else chunk.delta.content.lstrip():
                     tally.delivered = True
                     yield piece
                 if chunk.finish_reason == "length":

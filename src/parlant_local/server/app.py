@@ -17,15 +17,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from parlant_local import __version__
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ParlantLocalError
+from parlant_local.messages import shown
 from parlant_local.server.auth import Keyring, check_binding, check_key_origin
+from parlant_local.server.bodies import UnreadableBody
 from parlant_local.server.context import Context
 from parlant_local.server.guarding import Guard, Observer
+from parlant_local.server.ignored import HEADER
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.problems import Problem, problem_of
 from parlant_local.server.routes import (
     admin,
     chat,
     completions,
+    description,
     documentation,
     embeddings,
     health,
@@ -78,12 +82,12 @@ def create_app(
         lifespan=life,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         responses=FAILURES,
         redirect_slashes=False,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="An API key, where the server has keys."))],
     )
-    for module in (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple):
+    for module in (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple, description):
         app.include_router(module.router)
     if settings.server.docs:
         app.include_router(documentation.router)
@@ -100,7 +104,7 @@ def create_app(
             allow_origins=list(settings.cors.origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=["x-request-id", "retry-after", HEADER],
         )
     app.add_middleware(_Late, make=Observer)
     return app
@@ -129,11 +133,9 @@ async def _on_known(_: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    place = shown(".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")))
     more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
-    if first["type"] == "json_invalid":
-        return _answer(Problem(400, "The body is not JSON.", "invalid_json"))
-    if first["loc"] == ("body",) and first["type"] != "missing":
+    if first["loc"] == ("body",):
         kind = request.headers.get("content-type", "")
         # What browsers send without asking first is not read as JSON: websites could write here.
         wish = (
@@ -146,13 +148,15 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
+    if isinstance(error, UnreadableBody):
+        return _answer(error.problem)
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
     message = str(error.detail)
     if error.status_code == 404:
-        message = f"There is nothing at {request.url.path}. OpenAI's API begins with /v1; GET /openapi.json tells of everything."
+        message = f"There is nothing at {shown(request.url.path)}. OpenAI's API begins with /v1; GET /openapi.json tells of everything."
     elif error.status_code == 405:
-        message = f"{request.url.path} does not take {request.method}."
+        message = f"{shown(request.url.path)} does not take {shown(request.method)}."
     problem = Problem(error.status_code, message, codes.get(error.status_code, "bad_request"))
     return JSONResponse(problem.body, problem.status, headers=dict(error.headers or {}))
 

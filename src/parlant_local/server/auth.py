@@ -6,63 +6,91 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from parlant_local.errors import SettingsError
+from parlant_local.loopback import is_loopback
 from parlant_local.paths import user_path
 from parlant_local.settings import AuthSettings, ServerSettings, Settings
 from parlant_local.settings.loading import ENV_PREFIX
 
-__all__ = ["Keyring", "check_binding", "check_key_origin", "is_loopback", "presented_key"]
+__all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "presented_key"]
 
 _MIN_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Keyring:
-    """Names to digests of keys; the keys themselves are not kept."""
+class Owner:
+    """Whose key it is, and whether it may change what is here for everybody."""
 
-    digests: tuple[tuple[str, bytes], ...] = ()
+    name: str
+    admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Owners and digests of their keys; the keys themselves are not kept."""
+
+    digests: tuple[tuple[Owner, bytes], ...] = ()
+    exposed: tuple[Path, ...] = ()
+    """Key files that others on this machine can read."""
 
     def __bool__(self) -> bool:
         return bool(self.digests)
 
+    @property
+    def administered(self) -> bool:
+        """Whether there is a key that may administer."""
+        return any(owner.admin for owner, _ in self.digests)
+
     @classmethod
     def load(cls, settings: AuthSettings) -> Keyring:
-        """Raises :class:`SettingsError` for a file that can't be read, and for keys that are too short to be secret."""
-        found: list[tuple[str, str]] = []
-        if settings.api_key is not None:
-            found.append(("environment", settings.api_key.get_secret_value()))
-        if (path := settings.key_file) is not None:
-            try:
-                lines = user_path(path).read_text("utf-8").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-                raise SettingsError(f"The key file {path} (auth.key_file) can't be read: {reason}.") from None
-            named = list(_named(lines))
-            if not named:
-                raise SettingsError(f"The key file {path} (auth.key_file) holds no key.", hint=_HOW)
-            found += named
-        for name, key in found:
-            if len(key) < _MIN_LENGTH:
-                raise SettingsError(
-                    f"The API key {name!r} has {len(key)} characters; {_MIN_LENGTH} are the least.", hint=_HOW
-                )
-        return cls(tuple((name, _digest(key)) for name, key in found))
+        """Raises :class:`SettingsError` for a file that can't be read, and for keys that nobody could send or anybody guess."""
+        found: list[tuple[Owner, str]] = []
+        for secret, admin in ((settings.admin_api_key, True), (settings.api_key, False)):
+            if secret is not None:
+                found.append((Owner("environment", admin), secret.get_secret_value()))
+        files = (("admin_key_file", settings.admin_key_file, True), ("key_file", settings.key_file, False))
+        named = [(setting, user_path(path), admin) for setting, path, admin in files if path is not None]
+        for setting, path, admin in named:
+            found += [(Owner(name, admin), key) for name, key in _read(path, setting)]
+        known: dict[bytes, Owner] = {}
+        for owner, key in found:
+            _check(owner, key)
+            known.setdefault(_digest(key), owner)  # a key that stands in both files is an admin's
+        return cls(
+            tuple((owner, digest) for digest, owner in known.items()),
+            tuple(path for _, path, _ in named if _readable_by_others(path)),
+        )
 
-    def name_of(self, key: str) -> str | None:
+    def owner_of(self, key: str) -> Owner | None:
         """Whose key it is. Every key is compared, so that time tells nothing."""
         digest = _digest(key)
-        owner: str | None = None
-        for name, known in self.digests:
-            if hmac.compare_digest(digest, known) and owner is None:
-                owner = name
+        owner: Owner | None = None
+        for known, other in self.digests:
+            if hmac.compare_digest(digest, other) and owner is None:
+                owner = known
         return owner
 
 
 _HOW = "One a line, such as `openssl rand -hex 24` prints."
+
+
+def _read(path: Path, setting: str) -> list[tuple[str, str]]:
+    """Names and keys of a file: ``name:key`` or the key alone, one a line."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"The key file {path} (auth.{setting}) can't be read: {reason}.") from None
+    named = list(_named(lines))
+    if not named:
+        raise SettingsError(f"The key file {path} (auth.{setting}) holds no key.", hint=_HOW)
+    return named
 
 
 def _named(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
@@ -72,6 +100,22 @@ def _named(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
             continue
         name, colon, key = text.partition(":")
         yield (name.strip(), key.strip()) if colon else (f"line {number}", text)
+
+
+def _check(owner: Owner, key: str) -> None:
+    if len(key) < _MIN_LENGTH:
+        raise SettingsError(
+            f"The API key {owner.name!r} has {len(key)} characters; {_MIN_LENGTH} are the least.", hint=_HOW
+        )
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise SettingsError(
+            f"The API key {owner.name!r} has characters that a header can't carry: letters, digits and signs of ASCII do.",
+            hint=_HOW,
+        )
+
+
+def _readable_by_others(path: Path) -> bool:
+    return os.name == "posix" and bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def _digest(key: str) -> bytes:
@@ -92,16 +136,6 @@ def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:
     return None
 
 
-def is_loopback(host: str) -> bool:
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
 def check_binding(server: ServerSettings, keys: Keyring) -> None:
     """Raises :class:`SettingsError` where strangers could reach a server without keys."""
     if not keys and not is_loopback(server.host):
@@ -113,11 +147,12 @@ def check_binding(server: ServerSettings, keys: Keyring) -> None:
 
 def check_key_origin(settings: Settings) -> None:
     """Raises :class:`SettingsError` for a key that stands in a settings file, which is read and shared by many."""
-    if settings.auth.api_key is None:
-        return
-    origin = settings.origin("auth.api_key")
-    if origin not in ("default", "argument") and not origin.startswith(ENV_PREFIX):
-        raise SettingsError(
-            f"auth.api_key stands in {origin}; keys never stand in settings files.",
-            hint=f"Set {ENV_PREFIX}AUTH__API_KEY, or name a file of keys with auth.key_file.",
-        )
+    for name, value in (("api_key", settings.auth.api_key), ("admin_api_key", settings.auth.admin_api_key)):
+        if value is None:
+            continue
+        origin = settings.origin(f"auth.{name}")
+        if origin not in ("default", "argument") and not origin.startswith(ENV_PREFIX):
+            raise SettingsError(
+                f"auth.{name} stands in {origin}; keys never stand in settings files.",
+                hint=f"Set {ENV_PREFIX}AUTH__{name.upper()}, or name a file with auth.{name.replace('api_key', 'key_file')}.",
+            )

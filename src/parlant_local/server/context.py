@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from parlant_local.catalog import LocalModelManager
@@ -20,6 +21,7 @@ from parlant_local.server.auth import Keyring
 from parlant_local.server.downloads import Downloads
 from parlant_local.server.draining import Drain
 from parlant_local.server.events import Events
+from parlant_local.server.ignored import ignored_in
 from parlant_local.server.limits import Limiter
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.machine import Machine
@@ -47,7 +49,7 @@ class Context:
         self.limiter = Limiter(settings.limits)
         self.machine = Machine()
         self.models = Models(settings, manager, logger)
-        self.downloads = Downloads(manager, self.events, logger, at_once=settings.limits.downloads)
+        self.downloads = Downloads(manager, self.events, logger, settings.limits)
         self.metrics = Metrics(self.engine_stats)
         self.preloading: set[str] = set()
         """Models without which the server is not ready yet."""
@@ -60,6 +62,7 @@ class Context:
         await self.manager.initialize()
         self.models.prepare()
         self._tell_if_only_shipped()
+        self._tell_of_keys()
         names = [name for name, served in self.settings.models.items() if served.preload]
         if self.settings.model is not None:
             names.append(self.settings.model)
@@ -76,6 +79,12 @@ class Context:
                 "Only the model that comes with parlant-local is here, a proof of life: `parlant-local recommend` names "
                 "real ones for this machine."
             )
+
+    def _tell_of_keys(self) -> None:
+        for path in self.keys.exposed:
+            self.logger.warning(f"Other users of this machine can read the key file {path}: chmod 600.")
+        if self.keys and not self.keys.administered:
+            self.logger.info("No key may administer models over HTTP; auth.admin_key_file names some.")
 
     async def _preload(self) -> None:
         """One after the other; a model that fails is told in the log and by ``/health``."""
@@ -121,10 +130,16 @@ class Context:
 
         return PieceStream(started, self.drain, keep_alive=keep_alive, on_end=on_end, **form)
 
+    def note_ignored(self, request: Request, names: list[str]) -> None:
+        """Tells the client, and the log, what of a request nobody here understands."""
+        if names:
+            request.state.ignored = [*getattr(request.state, "ignored", ()), *names]
+            self.logger.event("info", "Fields that nobody here understands were ignored.", fields=names)
+
     @contextmanager
     def talk(self, model: str) -> Iterator[Talk]:
         """Counts what one answer costs."""
-        talk = Talk()
+        talk, model = Talk(), self.models.label(model)
         try:
             yield talk
         finally:
@@ -139,12 +154,14 @@ class Context:
 
     @property
     def health(self) -> str:
-        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a model that the owner named can't be loaded."""
+        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a model that the owner named can't be loaded, or where
+        an engine failed so often that it is left alone for a while."""
         if self.drain.begun:
             return "shutting down"
         if self.preloading:
             return "loading"
-        return "failed" if self.failed_preloads else "ok"
+        blocked = any(stats.blocked_seconds for stats in self.engine_stats().values())
+        return "failed" if self.failed_preloads or blocked else "ok"
 
 
 class Talk:
@@ -161,7 +178,10 @@ class Talk:
             self.first = time.monotonic() - self._began
 
 
-def context_of(request: Request) -> Context:
+def context_of(request: Request, body: BaseModel | None = None) -> Context:
+    """What the routes share. What nobody understands of ``body`` is noted, for the log and for the answer's header."""
     context = request.app.state.context
     assert isinstance(context, Context)
+    if body is not None:
+        context.note_ignored(request, ignored_in(body))
     return context

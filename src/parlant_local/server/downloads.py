@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from parlant_local.catalog import DownloadProgress, LocalModelManager
@@ -12,6 +13,9 @@ from parlant_local.errors import BadRequestError, ParlantLocalError
 from parlant_local.server.events import Events
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.problems import Refused, problem_of
+from parlant_local.server.quota import Quota
+from parlant_local.server.waiting import settle
+from parlant_local.settings import LimitSettings
 
 __all__ = ["Download", "Downloads"]
 
@@ -47,9 +51,10 @@ class Download:
 
 
 class Downloads:
-    def __init__(self, manager: LocalModelManager, events: Events, logger: ServerLogger, *, at_once: int) -> None:
+    def __init__(self, manager: LocalModelManager, events: Events, logger: ServerLogger, limits: LimitSettings) -> None:
         self._manager, self._events, self._logger = manager, events, logger
-        self._at_once = at_once
+        self._at_once = limits.downloads
+        self._quota = Quota(manager, limits)
         self._known: dict[str, Download] = {}
 
     def all(self) -> list[Download]:
@@ -108,15 +113,29 @@ class Downloads:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, download: Download, text: str) -> None:
+        ticket = self._quota.ticket()
+        excess: Refused | None = None
+
         def progress(now: DownloadProgress) -> None:
+            nonlocal excess
+            try:
+                self._quota.progress(ticket, max(now.done, now.total or 0), now.fetched)
+            except Refused as refused:
+                excess = refused
+                work.cancel()
             download.done, download.total = now.done, now.total
             download.rate, download.seconds_left = now.rate, now.seconds_left
             self._events.tell("download", **download.as_dict())
 
+        work = asyncio.ensure_future(
+            self._manager.download_model(text, progress=progress, accept=partial(self._quota.accept, ticket))
+        )
         try:
-            model = await self._manager.download_model(text, progress=progress)
+            model = await work
         except asyncio.CancelledError:
-            download.state = "cancelled"
+            await settle(work)
+            download.state = "cancelled" if excess is None else "failed"
+            download.error = None if excess is None else excess.problem.message
         except ParlantLocalError as error:
             download.state, download.error = "failed", problem_of(error).message
             self._logger.warning(f"The download of {download.reference} failed: {download.error}")
@@ -126,4 +145,6 @@ class Downloads:
         else:
             download.state, download.model = "done", model.id
             download.done = download.total = model.size
+        finally:
+            self._quota.settle(ticket)
         self._events.tell("download", **download.as_dict())

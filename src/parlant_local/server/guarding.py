@@ -7,14 +7,15 @@ import secrets
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from parlant_local.server.auth import is_loopback, presented_key
+from parlant_local.loopback import host_in, is_loopback
+from parlant_local.server.auth import presented_key
+from parlant_local.server.clients import Clients
 from parlant_local.server.draining import SHUTTING_DOWN
 from parlant_local.server.logs import request_id
 from parlant_local.server.problems import Problem, Refused, problem_of
@@ -23,7 +24,7 @@ from parlant_local.server.waiting import ClientGone
 if TYPE_CHECKING:
     from parlant_local.server.context import Context
 
-__all__ = ["Guard", "Observer", "is_public"]
+__all__ = ["Guard", "Observer", "is_administration", "is_public"]
 
 _ID = re.compile(r"[A-Za-z0-9._\-]{1,128}\Z")
 # A browser shows these by itself, and can only log in the way that browsers know.
@@ -34,6 +35,11 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 def is_public(path: str) -> bool:
     """Whether a path needs no key."""
     return path in ("/", "/health", "/favicon.ico") or path.startswith("/page/")
+
+
+def is_administration(path: str) -> bool:
+    """Whether a path is closed to keys that are for asking only: it changes what is here for everybody, or tells of it."""
+    return path in ("/models", "/api/status", "/metrics") or path.startswith("/models/")
 
 
 class Observer:
@@ -106,6 +112,7 @@ class Guard:
         settings = context.settings
         self._origins = frozenset(settings.cors.origins)
         self._hosts = frozenset(host.lower() for host in settings.server.allowed_hosts)
+        self._clients = Clients(settings.server.trusted_proxies)
         self._only_loopback = is_loopback(settings.server.host) and not self._hosts
         self._most_bytes = int(settings.limits.body_mb * 1024 * 1024)
 
@@ -136,26 +143,35 @@ class Guard:
             length = headers.get("content-length", "0")
             if length.isdigit() and int(length) > self._most_bytes:
                 raise Refused(413, self._too_large, code="request_too_large")
-        address = scope.get("client")
         if not self._context.keys:
-            return address[0] if address else "local"
+            return self._clients.name(scope, headers)
         if is_public(path):
             return "public"
         key = presented_key(headers, basic=path.startswith(_FOR_BROWSERS) and scope["method"] in _SAFE)
         if key is None:
             raise Refused(401, "An API key is needed: send `Authorization: Bearer KEY`.", code="missing_api_key")
-        owner = self._context.keys.name_of(key)
+        owner = self._context.keys.owner_of(key)
         if owner is None:
             raise Refused(401, "The API key is not known here.", code="invalid_api_key")
-        return owner
+        if not owner.admin and is_administration(path):
+            raise Refused(
+                403,
+                "This key is for asking models; administering needs one of auth.admin_key_file.",
+                code="admin_key_needed",
+            )
+        return owner.name
 
     def _check_host(self, headers: Headers) -> None:
         """A foreign name that points here is how websites reach servers of the machine that shows them."""
-        name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if (self._only_loopback and not is_loopback(name)) or (self._hosts and name.lower() not in self._hosts):
+        name = host_in(headers.get("host", ""))
+        if name is None:
+            known = not self._only_loopback and not self._hosts
+        else:
+            known = is_loopback(name) if self._only_loopback else not self._hosts or name.strip("[]") in self._hosts
+        if not known:
             raise Refused(
                 403,
-                f"This server does not go by the name {name!r}; server.allowed_hosts has its names.",
+                f"This server does not go by the name {headers.get('host', '')!r}; server.allowed_hosts has its names.",
                 code="bad_host",
             )
 
@@ -164,7 +180,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or "*" in self._origins or origin in self._origins:
             return
-        if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if origin.partition("://")[2].lower() != headers.get("host", "").lower():
             raise Refused(
                 403, f"The website {origin} may not use this server; cors.origins allows some.", code="bad_origin"
             )

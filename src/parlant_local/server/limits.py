@@ -69,8 +69,10 @@ class Limiter:
         client.allowance = min(full, client.allowance + (now - client.seen) * full / 60)
         client.seen = now
         self._clients.move_to_end(name)
-        if len(self._clients) > _MOST_CLIENTS:  # the longest unseen, unless it is busy
-            oldest = next(iter(self._clients))
-            if not self._clients[oldest].running:
-                del self._clients[oldest]
+        if len(self._clients) > _MOST_CLIENTS:  # the longest unseen that is not busy; connections bound those that are
+            idle = next(
+                (name for name, known in self._clients.items() if not known.running and known is not client), None
+            )
+            if idle is not None:
+                del self._clients[idle]
         return client

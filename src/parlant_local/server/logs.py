@@ -1,8 +1,7 @@
-"""The server's log: a line per event, as JSON or for people, with the id of the request that it belongs to."""
+"""The server's log: one line per event, as JSON or for people, with the id of the request that it belongs to."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from contextvars import ContextVar
@@ -11,7 +10,7 @@ from logging.handlers import RotatingFileHandler
 from typing import Any, TextIO
 
 from parlant_local.errors import SettingsError
-from parlant_local.observability import redact
+from parlant_local.observability import printable, printable_json, redact
 from parlant_local.paths import user_path
 from parlant_local.settings import LoggingSettings
 
@@ -76,16 +75,17 @@ class _JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in _fields(record).items() if value is not None}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return redact(json.dumps(line, ensure_ascii=False, default=str))
+        return redact(printable_json(line))
 
 
 class _ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")  # the reader's own clock
         told = " ".join(f"{key}={value}" for key, value in _fields(record).items() if value is not None)
-        text = f"{stamp} {record.levelname.lower():<7} {record.getMessage()} {told}".rstrip()
+        text = printable(f"{stamp} {record.levelname.lower():<7} {record.getMessage()} {told}".rstrip())
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            # Indented, so that no line of it can pass for one of the log.
+            text += "".join(f"\n    {printable(line)}" for line in self.formatException(record.exc_info).split("\n"))
         return redact(text)
 
 

@@ -61,6 +61,7 @@ _FIGURES: Mapping[str, tuple[str, str, bool]] = {
     "requests_cancelled": ("cancelled", "Requests that were cancelled.", True),
     "requests_failed": ("failed", "Requests that failed.", True),
     "decode_steps": ("steps", "Steps of the engine.", True),
+    "engine_failures": ("engine_failures", "Times that a failure inside ended the engine.", True),
 }
 
 

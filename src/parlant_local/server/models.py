@@ -20,12 +20,13 @@ from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import (
     BadRequestError,
     InsufficientMemoryError,
-    NoTargetError,
+    InvalidModelError,
     ParlantLocalError,
     TemplateError,
 )
 from parlant_local.gguf_info import GGUFHeader, available_memory, read_header
 from parlant_local.observability import Logger
+from parlant_local.server.elsewhere import Elsewhere, Routes
 from parlant_local.server.naming import SWITCHED, Directory, Served
 from parlant_local.server.pooled import PooledBackend
 from parlant_local.settings import EngineSettings, Settings
@@ -37,7 +38,6 @@ __all__ = ["Models"]
 
 _MIB = 1024 * 1024
 _RESERVE = 0.9  # of the memory that is free at the start, where engine.memory_mb does not say
-_MOST_ROUTES = 32
 _RECENT = 50
 _STREAMS = 8  # at once on a CPU, where engine.n_seq_max does not say; the engine keeps one more for urgent calls
 
@@ -52,7 +52,9 @@ class Models:
         self._logger = logger
         self._served: dict[str, Served] = {}
         self._resolver = TargetResolver(settings, manager=manager, logger=logger)
-        self._routes: dict[str, RoutedBackend] = {}
+        lasting = frozenset([SWITCHED, *self.directory.elsewhere().values()])
+        self._routes = Routes(self._made, lasting.__contains__)
+        self._lasting = lasting | frozenset(self.directory.elsewhere())
         self._budget = TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         limit = settings.engine.memory_mb
@@ -78,12 +80,13 @@ class Models:
                 return await self.backend(self.settings.model)
             served = await self._remember(await asyncio.to_thread(self.directory.default))
             return served.name, self._pooled(served)
+        self.directory.check_name(name)
         if name == SWITCHED and self.switches:
             return SWITCHED, self._chain()
         if (known := self._served.get(name)) is not None and known.key in self.pool.loaded():
             return known.name, self._pooled(known)
         if (place := self.directory.place_of(name)) is not None:
-            return name, self._route(place)
+            return name, Elsewhere(self._routes, place)
         served = await self._remember(await self.directory.find(name))
         return served.name, self._pooled(served)
 
@@ -105,9 +108,14 @@ class Models:
         if self.switches:
             self._chain()
         elif self.settings.model is not None and (place := self.directory.place_of(self.settings.model)) is not None:
-            self._route(place)
+            self._routes.open(place)
+
+    def label(self, name: str) -> str:
+        """What a model's figures are counted under: names that clients make up are all one."""
+        return name if name in self._lasting or name in self._served else "other"
 
     async def find(self, name: str) -> Served:
+        self.directory.check_name(name)
         return await self._remember(await self.directory.find(name))
 
     async def load(self, name: str) -> Served:
@@ -137,8 +145,7 @@ class Models:
         return loaded.model_info() if loaded is not None else describe_unloaded(served.record.id, served.record)
 
     async def close(self) -> None:
-        for route in self._routes.values():
-            await route.close()
+        await self._routes.close()
         await self.pool.close()
 
     # -- the switcher -------------------------------------------------------------------------------------------------
@@ -150,27 +157,24 @@ class Models:
 
     def routes(self) -> dict[str, RoutedBackend]:
         """Every chain that has been asked, by the name it is asked by."""
-        return dict(self._routes)
+        return dict(self._routes.all())
 
     def recent_switches(self) -> list[dict[str, Any]]:
         """The last failures and fallbacks, the newest first; no content."""
         return list(reversed(self._recent))
 
     def _chain(self) -> RoutedBackend:
-        if (route := self._routes.get(SWITCHED)) is None:
-            first = self.settings.model or self.directory.default().name
-            ids = dict.fromkeys([first, *self.settings.switcher.fallbacks])
-            route = self._routes[SWITCHED] = self._routed([self._target(item) for item in ids])
-        return route
+        return self._routes.open(SWITCHED)
 
-    def _route(self, name: str) -> RoutedBackend:
-        if (route := self._routes.get(name)) is None:
-            if len(self._routes) > _MOST_ROUTES:
-                raise NoTargetError("Too many different remote models were asked for.", hint="Restart the server.")
-            if not self.settings.switcher.fallbacks and name.partition("/")[0] == "ollama":
-                self._logger.info(f"{name} is asked through its daemon.")
-            route = self._routes[name] = self._routed([self._target(name)])
-        return route
+    def _made(self, name: str) -> RoutedBackend:
+        if name == SWITCHED:
+            first = self.settings.model or self.directory.default().name
+            return self._routed(
+                [self._target(item) for item in dict.fromkeys([first, *self.settings.switcher.fallbacks])]
+            )
+        if not self.settings.switcher.fallbacks and name.partition("/")[0] == "ollama":
+            self._logger.info(f"{name} is asked through its daemon.")
+        return self._routed([self._target(name)])
 
     def _routed(self, targets: list[Target]) -> RoutedBackend:
         return RoutedBackend(
@@ -202,7 +206,7 @@ class Models:
         return PooledBackend(self.pool, served.key, describe_unloaded(served.record.id, served.record))
 
     async def _remember(self, served: Served) -> Served:
-        if served.record.path is not None and served.key not in self._served:
+        if served.record.path is not None and served.key not in self.pool.loaded():
             # Read off the loop: the pool asks for estimates on it. A broken file is told when it is loaded.
             with contextlib.suppress(ParlantLocalError, OSError):
                 await asyncio.to_thread(_header, served.record.path, _stamp(served.record.path))
@@ -259,9 +263,20 @@ class Models:
             return error.needed  # others may be unloaded to make room; loading checks again
 
 
+def _header(path: Path, stamp: int) -> GGUFHeader:
+    found = _read(path, stamp)
+    if isinstance(found, InvalidModelError):
+        raise InvalidModelError(found.message, hint=found.hint)
+    return found
+
+
 @lru_cache(maxsize=64)
-def _header(path: Path, _stamp: int) -> GGUFHeader:
-    return read_header(path)
+def _read(path: Path, _stamp: int) -> GGUFHeader | InvalidModelError:
+    """What a file says, or what is wrong with it: that is remembered too, so that the loop never reads a bad file again."""
+    try:
+        return read_header(path)
+    except InvalidModelError as error:
+        return error
 
 
 def _stamp(path: Path) -> int:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+from pydantic import BaseModel
 
 from parlant_local.backends.base import ChatOptions
 from parlant_local.errors import BadRequestError
-from parlant_local.messages import Message
+from parlant_local.messages import Message, as_messages
+from parlant_local.server.binding import binding_options
 from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.chat import ChatMessage, ChatRequest, Sampling
+from parlant_local.server.thoughts import thought_options
 from parlant_local.settings import LimitSettings
 
 __all__ = ["chat_options", "check_texts", "messages_of", "sampling_options"]
 
 _SAMPLING = (
-    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty", "seed",
-    "stop", "n", "grammar", "priority",
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop", "n",
+    "priority",
 )  # fmt: skip
-_EFFORTS = {"minimal": 128, "low": 512, "medium": 2048, "high": 8192, "xhigh": 16384, "max": 32768}
 
 
 def messages_of(given: list[ChatMessage], limits: LimitSettings) -> tuple[Message, ...]:
-    """Raises :class:`BadRequestError`, and :class:`Refused` where there are too many, or one is too long."""
-    if len(given) > limits.messages:
-        raise Refused(
-            400,
-            f"The conversation has {len(given)} messages; {limits.messages} are allowed (limits.messages).",
-            code="too_many_messages",
-            param="messages",
-        )
-    messages = tuple(Message.from_openai(item.model_dump(exclude_none=True)) for item in given)
+    """Raises :class:`BadRequestError`, and :class:`Refused` where one is too long."""
+    messages = as_messages(item.model_dump(exclude_none=True) for item in given)
     check_texts([message.content or "" for message in messages], limits, "messages")
     return messages
 
@@ -48,8 +45,11 @@ def check_texts(texts: list[str], limits: LimitSettings, param: str) -> None:
 
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     found: dict[str, Any] = {name: getattr(request, name) for name in _SAMPLING}
-    found["session"] = request.user
+    if request.user:  # whose it is matters, not how long the name is
+        found["session"] = hashlib.blake2b(request.user.encode(), digest_size=16).hexdigest()
     found["max_tokens"] = _max_tokens(request, limits)
+    found["repeat_penalty"] = request.repeat_penalty or request.repetition_penalty
+    found |= binding_options(request)
     if request.n is not None and request.n > limits.choices:
         raise Refused(400, f"n may be {limits.choices} at most (limits.choices).", code="too_many_choices", param="n")
     if request.logit_bias:
@@ -63,37 +63,53 @@ def chat_options(request: ChatRequest, limits: LimitSettings) -> ChatOptions:
         found["logprobs"] = request.top_logprobs or 0
     elif request.top_logprobs:
         raise Refused(400, "top_logprobs needs logprobs.", code="bad_request", param="top_logprobs")
-    if request.response_format is not None:
-        found["response_format"] = request.response_format.model_dump(by_alias=True, exclude_none=True)
-    if request.tools:
-        found["tools"] = [tool.model_dump(exclude_none=True) for tool in request.tools]
-    choice = request.tool_choice
-    if choice is not None and (request.tools or choice != "auto"):
-        found["tool_choice"] = choice if isinstance(choice, str) else choice.function.name
-    found["parallel_tool_calls"] = request.parallel_tool_calls
-    return _given(found | _reasoning(request))
+    if request.audio is not None or any(kind != "text" for kind in request.modalities or ()):
+        raise Refused(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
+    found["continue_final"] = _continued(request)
+    return _given(found | _tools(request) | thought_options(request))
 
 
-def _reasoning(request: ChatRequest) -> dict[str, Any]:
-    """The many ways in which clients ask for thoughts, the most exact one first."""
-    asked = request.reasoning
-    if asked is not None and asked.max_tokens is not None:
-        return {"reasoning": "on" if asked.max_tokens else "off", "reasoning_tokens": asked.max_tokens}
-    effort = asked.effort if asked is not None and asked.effort is not None else request.reasoning_effort
-    if effort == "none" or (asked is not None and asked.enabled is False):
-        return {"reasoning": "off"}
-    if effort is not None:
-        return {"reasoning": "on", "reasoning_tokens": _EFFORTS[effort]}
-    if asked is not None and asked.enabled:
-        return {"reasoning": "on"}
-    thinking = (request.chat_template_kwargs or {}).get("enable_thinking")
-    if isinstance(thinking, bool):
-        return {"reasoning": "on" if thinking else "off"}
-    return {}
+def _tools(request: ChatRequest) -> dict[str, Any]:
+    if request.functions and (request.tools or request.tool_choice is not None):
+        raise Refused(400, "functions and tools say the same: give one.", code="bad_request", param="functions")
+    tools = [tool.model_dump(exclude_none=True) for tool in request.tools or ()]
+    tools += [{"type": "function", "function": item.model_dump(exclude_none=True)} for item in request.functions or ()]
+    choice: Any = request.tool_choice if request.tool_choice is not None else request.function_call
+    if isinstance(choice, BaseModel):
+        choice = choice.model_dump(exclude_none=True)
+    found: dict[str, Any] = {"tools": tools, "parallel_tool_calls": request.parallel_tool_calls}
+    if choice is not None and (tools or choice not in ("auto", "none")):
+        found["tool_choice"] = choice
+    return found
+
+
+def _continued(request: ChatRequest) -> bool | None:
+    """Whether a last message of the assistant is gone on with: as said, or as the message itself says."""
+    asked = request.continue_final_message
+    if asked is None and request.messages[-1].prefix:
+        asked = True
+    if request.add_generation_prompt and asked:
+        raise Refused(
+            400,
+            "add_generation_prompt begins a new message, continue_final_message goes on with the last one: give one.",
+            code="bad_request",
+            param="continue_final_message",
+        )
+    if request.add_generation_prompt is False and asked is False:
+        raise Refused(
+            400,
+            "Without a generation prompt there is nothing to answer.",
+            code="bad_request",
+            param="add_generation_prompt",
+        )
+    return False if asked is None and request.add_generation_prompt else asked
 
 
 def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
-    asked: int | None = getattr(request, "max_completion_tokens", None) or request.max_tokens
+    asked: int | None = getattr(request, "max_completion_tokens", None)
+    asked = request.max_tokens if asked is None else asked
+    if asked == -1 and limits.max_tokens is not None:
+        asked = limits.max_tokens
     if limits.max_tokens is not None and asked is not None and asked > limits.max_tokens:
         raise Refused(
             400,
@@ -101,7 +117,7 @@ def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
             code="max_tokens_too_large",
             param="max_tokens",
         )
-    return asked or limits.max_tokens
+    return limits.max_tokens if asked is None else asked
 
 
 def _logit_bias(given: dict[str, float]) -> dict[int, float]:

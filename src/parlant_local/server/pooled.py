@@ -36,11 +36,13 @@ class PooledBackend:
             async for chunk in chunks:
                 yield chunk
 
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+    async def complete(self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]) -> ChatReply:
         async with self._pool.use(self._key) as backend:
             return await backend.complete(prompt, **options)
 
-    async def complete_stream(self, prompt: str, **options: Unpack[ChatOptions]) -> AsyncGenerator[ChatChunk, None]:
+    async def complete_stream(
+        self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]
+    ) -> AsyncGenerator[ChatChunk, None]:
         async with (
             self._pool.use(self._key) as backend,
             aclosing(backend.complete_stream(prompt, **options)) as chunks,
@@ -48,7 +50,7 @@ class PooledBackend:
             async for chunk in chunks:
                 yield chunk
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[str | Sequence[int]], *, truncate: bool = False) -> EmbedReply:
         async with self._pool.use(self._key) as backend:
             return await backend.embed(texts, truncate=truncate)
 

@@ -75,6 +75,7 @@ _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
     (e.QueueFullError, 429, "queue_full", None),
     (e.StallError, 504, "stalled", None),
     (e.DeadlineExceededError, 504, "deadline_exceeded", None),
+    (e.EngineFailedError, 503, "engine_failed", None),
     (e.EngineClosedError, 503, "model_unloaded", None),
     (e.InsufficientMemoryError, 503, "insufficient_memory", "model"),
     (e.ModelLoadError, 500, "model_load_failed", "model"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from parlant_local import __version__
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Timings, TokenLogprob, Usage
 
-__all__ = ["ChatAnswer", "CompletionAnswer", "usage_of"]
+__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "usage_of"]
 
 _FINGERPRINT = f"parlant-local-{__version__}"
 
@@ -19,17 +19,19 @@ _FINGERPRINT = f"parlant-local-{__version__}"
 class ChatAnswer:
     """One chat completion, whole or in chunks: they share an id and a time."""
 
-    def __init__(self, model: str, *, switched: bool = False) -> None:
+    def __init__(self, model: str, *, switched: bool = False, legacy: bool = False) -> None:
+        """``legacy``: the client knows ``function_call``, and no tools."""
         self.model = model
-        self._switched = switched
+        self._switched, self._legacy = switched, legacy
         self.id = f"chatcmpl-{secrets.token_hex(12)}"
         self._created = int(time.time())
         self._opened: set[int] = set()
 
     def whole(self, reply: ChatReply) -> dict[str, Any]:
+        """For :func:`json_answer`: log-probabilities, of which there may be very many, are made as they are written."""
         return {
             **self._head("chat.completion", reply.model),
-            "choices": [_choice(index, choice) for index, choice in enumerate(reply.choices)],
+            "choices": [self._choice(index, choice) for index, choice in enumerate(reply.choices)],
             "usage": usage_of(reply).to_openai(),
             "timings": _timings(reply.timings),
         }
@@ -37,6 +39,8 @@ class ChatAnswer:
     def chunk(self, chunk: ChatChunk, *, with_usage: bool) -> dict[str, Any]:
         """``with_usage``: every chunk says that usage comes later, as OpenAI has it."""
         delta = _delta(chunk.delta)
+        if self._legacy and (calls := delta.pop("tool_calls", None)):
+            delta["function_call"] = calls[0]["function"]
         if chunk.index not in self._opened:
             self._opened.add(chunk.index)
             delta = {"role": "assistant", "content": "", **delta}
@@ -44,7 +48,7 @@ class ChatAnswer:
             "index": chunk.index,
             "delta": delta,
             "logprobs": _logprobs(chunk.logprobs),
-            "finish_reason": chunk.finish_reason,
+            "finish_reason": self._finish(chunk.finish_reason),
         }
         data = {**self._head("chat.completion.chunk", chunk.model), "choices": [choice]}
         if with_usage:
@@ -55,6 +59,15 @@ class ChatAnswer:
 
     def usage(self, usage: Usage) -> dict[str, Any]:
         return {**self._head("chat.completion.chunk", ""), "choices": [], "usage": usage.to_openai()}
+
+    def _choice(self, index: int, reply: ChatReply) -> dict[str, Any]:
+        choice = _choice(index, reply)
+        if self._legacy and (calls := choice["message"].pop("tool_calls", None)):
+            choice["message"]["function_call"] = calls[0]["function"]
+        return choice | {"finish_reason": self._finish(reply.finish_reason)}
+
+    def _finish(self, reason: str | None) -> str | None:
+        return "function_call" if self._legacy and reason == "tool_calls" else reason
 
     def _head(self, kind: str, model: str) -> dict[str, Any]:
         return {
@@ -123,6 +136,11 @@ class CompletionAnswer:
         }
 
 
+def logged_values(replies: Iterable[ChatReply]) -> int:
+    """Values that the log-probabilities of answers take in JSON, which are by far the most."""
+    return sum(6 * (len(item.top) + 1) for reply in replies for item in reply.logprobs or ())
+
+
 def usage_of(reply: ChatReply) -> Usage:
     """Of all choices together; the prompt counts once."""
     choices = reply.choices
@@ -147,7 +165,7 @@ def _choice(index: int, reply: ChatReply) -> dict[str, Any]:
     return {
         "index": index,
         "message": message,
-        "logprobs": _logprobs(reply.logprobs),
+        "logprobs": None if reply.logprobs is None else {"content": map(_logprob, reply.logprobs), "refusal": None},
         "finish_reason": reply.finish_reason,
     }
 
@@ -174,21 +192,17 @@ def _delta(delta: Delta) -> dict[str, Any]:
 
 
 def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:
-    if tokens is None:
-        return None
+    return None if tokens is None else {"content": [_logprob(item) for item in tokens], "refusal": None}
+
+
+def _logprob(item: TokenLogprob) -> dict[str, Any]:
     return {
-        "content": [
-            {
-                "token": item.token,
-                "logprob": item.logprob,
-                "bytes": list(item.bytes or item.token.encode()),
-                "top_logprobs": [
-                    {"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in item.top
-                ],
-            }
-            for item in tokens
+        "token": item.token,
+        "logprob": item.logprob,
+        "bytes": list(item.bytes or item.token.encode()),
+        "top_logprobs": [
+            {"token": token, "logprob": value, "bytes": list(token.encode())} for token, value in item.top
         ],
-        "refusal": None,
     }
 
 

@@ -64,7 +64,10 @@ class PieceStream(Response):
                 wait = max(0.01, self._keep_alive - (time.monotonic() - self._last))
                 await asyncio.wait({pump, gone, expired}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
                 if time.monotonic() - self._last >= self._keep_alive and not pump.done() and not gone.done():
-                    await self._send(send, self._comment)
+                    # Beside the others: a client that reads nothing must not keep this from noticing the end.
+                    told = asyncio.ensure_future(self._send(send, self._comment))
+                    await asyncio.wait({told, gone, expired}, return_when=asyncio.FIRST_COMPLETED)
+                    await settle(told)
             if pump.done() and not pump.cancelled() and pump.exception() is None:
                 ending = "complete"
             elif gone.done():

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from parlant_local.server.context import Context
+from parlant_local.backends.base import Backend
+from parlant_local.errors import BadRequestError
+from parlant_local.server.counting import refuse_excess
+from parlant_local.server.options import check_texts
+from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.problems import Refused
+from parlant_local.settings import LimitSettings
 
-__all__ = ["texts_of"]
+__all__ = ["check_inputs"]
 
 
-async def texts_of(
-    context: Context, model: str, given: str | list[str] | list[int] | list[list[int]], most: int, param: str
-) -> list[str]:
-    """The texts; token ids are turned into text by the model that is going to read them."""
-    if isinstance(given, str):
-        return [given]
-    items: list[Any] = list(given)
-    if not items:
+def check_inputs(given: list[str | list[int]], backend: Backend, limits: LimitSettings, param: str, most: str) -> None:
+    """Raises :class:`Refused` where there are none, too many (``most`` names the limit) or too long ones, and
+    :class:`BadRequestError` for token ids that would mean something else to a model of another place."""
+    if not given:
         raise Refused(400, f"{param} is empty.", code="empty_input", param=param)
-    if isinstance(items[0], int):
-        items = [items]
-    if len(items) > most:
-        raise Refused(400, f"{param} has {len(items)} items; {most} are allowed.", code="too_many_inputs", param=param)
-    if isinstance(items[0], str):
-        return items
-    async with context.models.engine(model) as (_, backend):
-        return [await backend.engine.detokenize(tokens) for tokens in items]
+    refuse_excess(len(given), param, "items", most, "too_many_inputs", limits)
+    check_texts([item for item in given if isinstance(item, str)], limits, param)
+    ids = sum(len(item) for item in given if isinstance(item, list))
+    refuse_excess(ids, param, "token ids", "token_ids", "too_many_token_ids", limits)
+    if ids and not isinstance(backend, PooledBackend):
+        raise BadRequestError(
+            "Token ids are for models of this process; others take text.", hint=f"Send {param} as text."
+        )

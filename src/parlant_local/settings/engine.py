@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
 
+from parlant_local.settings.constraints import ConstraintSettings
 from parlant_local.settings.section import Section
 
 __all__ = ["EngineSettings", "FlashAttention", "KvType", "PrefixSettings"]
@@ -85,6 +87,13 @@ class EngineSettings(Section):
     lora: dict[str, float] = Field(default_factory=dict)
     """LoRA adapters: GGUF path to scale."""
 
+    vetting: Literal["auto", "always", "never"] = "auto"
+    """Whether a model is first loaded in a process of its own, which a bad file may end: "auto", once for each file that no
+    hub or registry vouched for; "always", before each load of any file; "never"."""
+
+    vetting_seconds: float = Field(default=60.0, gt=0)
+    """Time that may take, and a second more for each 20 MB of the file."""
+
     verbose: bool = False
     """Show llama.cpp's own log."""
 
@@ -98,6 +107,13 @@ class EngineSettings(Section):
     """Memory that loaded models may take together, in MiB. None: what is available, less a reserve."""
 
     keep_alive_seconds: float = Field(default=1800.0, ge=0)
-    """An idle model is unloaded after this long, or sooner when another one needs its place. 0: never by itself."""
+    """An idle model is unloaded after this long, or sooner when another one needs its place; one whose last service is gone, too.
+    0: never by itself."""
 
     prefixes: PrefixSettings = PrefixSettings()
+    constraints: ConstraintSettings = ConstraintSettings()
+
+    @property
+    def linger_seconds(self) -> float:
+        """How long a model stays after its last service is gone."""
+        return self.keep_alive_seconds or math.inf

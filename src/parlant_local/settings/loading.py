@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from parlant_local.errors import SettingsError
 from parlant_local.paths import user_path
+from parlant_local.settings.files import read_settings_file
 from parlant_local.settings.tree import Settings
 
 __all__ = ["ENV_PREFIX", "config_path", "load_settings"]
 
 ENV_PREFIX = "PARLANT_LOCAL_"
+_LONGEST_SHOWN = 100
 _CONFIG_VARIABLES = ("PARLANT_LOCAL_CONFIG", "CONFIG_PATH")
-_MAX_FILE_BYTES = 1024 * 1024
 
 
 def config_path(argument: Path | str | None = None) -> tuple[Path, str] | None:
@@ -44,7 +43,7 @@ def load_settings(config: Path | str | None = None, overrides: Mapping[str, obje
     origins: dict[str, str] = {}
     if (found := config_path(config)) is not None:
         path, named_by = found
-        _merge(merged, origins, _read_file(path, named_by), lambda _key: str(path))
+        _merge(merged, origins, read_settings_file(path, named_by), lambda _key: str(path))
     _merge(merged, origins, _read_environment(), _variable_of)
     _merge(merged, origins, _nest(overrides or {}), lambda _key: "argument")
     try:
@@ -55,30 +54,6 @@ def load_settings(config: Path | str | None = None, overrides: Mapping[str, obje
         ) from None
     settings._origins.update(origins)
     return settings
-
-
-def _read_file(path: Path, named_by: str) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise SettingsError(f"The settings file {path} is larger than 1 MiB.")
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"The settings file {path} (from {named_by}) can't be read: {error.strerror}.",
-            hint="Check the path, or leave it out to use defaults.",
-        ) from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"The settings file {path} is not UTF-8 text.") from None
-    try:
-        data = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        raise SettingsError(f"The settings file {path} is not valid {path.suffix or 'YAML'}: {detail}.") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise SettingsError(f"The settings file {path} must hold a mapping of keys, not a {type(data).__name__}.")
-    return data
 
 
 def _read_environment() -> dict[str, Any]:
@@ -158,9 +133,16 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
             meant = f", did you mean {near[0]!r}?" if near else ""
             lines.append(f"unknown key {key!r} (from {where}{meant})")
         else:
-            lines.append(f"{key} = {problem['input']!r} (from {where}): {problem['msg']}")
+            lines.append(f"{key} = {_shown(key, problem['input'])} (from {where}): {problem['msg']}")
     more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
     return f"Bad settings: {'; '.join(lines)}{more}."
+
+
+def _shown(key: str, value: object) -> str:
+    if key.endswith("api_key"):
+        return "***"
+    shown = ascii(value) if not (text := repr(value)).isprintable() else text
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
 
 
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from parlant_local.settings.section import Section
 
@@ -42,6 +43,35 @@ class ServerSettings(Section):
     shutdown_seconds: float = Field(default=30.0, ge=0)
     """How long requests under way may take to finish after SIGTERM; then they end with an error."""
 
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies in front, such as ``127.0.0.1`` or ``10.1.0.0/16``, whose X-Forwarded-For says who
+    the client is. Empty: the address of the connection counts, whatever a header says."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ipaddress.ip_network(each, strict=False)
+        return value
+
+    connections: int = Field(default=512, ge=1, le=65_536)
+    """Open at once; more are answered with 503. Those without a request are closed first."""
+
+    header_kb: int = Field(default=16, ge=4, le=1024)
+    """Size of a request's first line and headers, in KiB."""
+
+    header_seconds: float = Field(default=15.0, gt=0)
+    """A connection whose next request has not come with all its headers by then is closed."""
+
+    body_seconds: float = Field(default=120.0, gt=0)
+    """A request whose body is not here by then is refused."""
+
+    idle_seconds: float = Field(default=30.0, gt=0)
+    """A connection is kept open for another request this long."""
+
+    write_seconds: float = Field(default=60.0, gt=0)
+    """A client that does not read its answer for this long is cut off, and the work for it is stopped."""
+
 
 class CorsSettings(Section):
     """Which websites may call this server from a browser."""
@@ -51,13 +81,19 @@ class CorsSettings(Section):
 
 
 class AuthSettings(Section):
-    """Who may call. Without keys, everybody on this machine."""
+    """Who may call. Without keys, everybody on this machine, for everything."""
 
     key_file: Path | None = None
-    """One key a line, or ``name:key``; empty lines and lines that begin with ``#`` are skipped."""
+    """Keys for asking models. One a line, or ``name:key``; empty lines and lines that begin with ``#`` are skipped."""
+
+    admin_key_file: Path | None = None
+    """Keys for asking and for administering: downloads, loading, deleting, status, metrics. The same format."""
 
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
-    """One key, from the environment only (PARLANT_LOCAL_AUTH__API_KEY)."""
+    """One key for asking, from the environment only (PARLANT_LOCAL_AUTH__API_KEY)."""
+
+    admin_api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    """One key for administering too, from the environment only (PARLANT_LOCAL_AUTH__ADMIN_API_KEY)."""
 
 
 class LimitSettings(Section):
@@ -65,6 +101,16 @@ class LimitSettings(Section):
 
     body_mb: float = Field(default=8.0, gt=0, le=1024)
     """Size of a request, in MiB."""
+
+    body_values: int = Field(default=400_000, ge=1000, le=5_000_000)
+    """Numbers and texts in the JSON of one request, where a list or an object counts as four: small ones take far more memory
+    and time than they are long."""
+
+    body_depth: int = Field(default=128, ge=16, le=500)
+    """Lists and objects within each other in the JSON of one request."""
+
+    name_characters: int = Field(default=512, ge=64, le=4096)
+    """Characters of a name that a client gives: of a model, a tool, a user."""
 
     messages: int = Field(default=1024, ge=1)
     """Messages of one conversation."""
@@ -74,6 +120,27 @@ class LimitSettings(Section):
 
     texts: int = Field(default=2048, ge=1)
     """Texts to embed, or documents to rank, in one request."""
+
+    token_ids: int = Field(default=300_000, ge=1)
+    """Token ids in one request, of all prompts or inputs together."""
+
+    parts: int = Field(default=4096, ge=1)
+    """Parts of all messages of a conversation together."""
+
+    tools: int = Field(default=256, ge=1)
+    """Tools of one request."""
+
+    tool_calls: int = Field(default=4096, ge=1)
+    """Calls in all messages of a conversation together."""
+
+    stops: int = Field(default=16, ge=1, le=16)
+    """Texts that end an answer."""
+
+    stop_characters: int = Field(default=1024, ge=1)
+    """Characters of one of them."""
+
+    logit_biases: int = Field(default=4096, ge=1)
+    """Tokens in ``logit_bias``."""
 
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens of one answer; a request that asks for more is refused, one that does not say gets this many at most."""
@@ -89,6 +156,15 @@ class LimitSettings(Section):
 
     downloads: int = Field(default=4, ge=1)
     """Model downloads at once, all clients together."""
+
+    download_gb: float | None = Field(default=100.0, gt=0)
+    """Size of a model (all its files) that a client may have fetched, in GB (10^9 bytes)."""
+
+    downloads_gb_a_day: float | None = Field(default=500.0, gt=0)
+    """Bytes that clients may have fetched within 24 hours, all together, in GB."""
+
+    models_gb: float | None = Field(default=None, gt=0)
+    """Size of the models folder beyond which clients may fetch nothing more, in GB."""
 
 
 class LoggingSettings(Section):

@@ -63,7 +63,10 @@ class SwitcherSettings(Section):
     """For the whole chain of remote targets; local ones have the engine's stall limit."""
 
     max_attempts: int = Field(default=2, ge=1, le=10)
-    """Attempts at one target for failures worth another try."""
+    """Attempts at one target while another one is left to ask; where none is, one more (1: never again)."""
+
+    max_chain_attempts: int = Field(default=5, ge=1, le=50)
+    """Attempts of one call at all targets together."""
 
     breaker: BreakerSettings = BreakerSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr
 
+from parlant_local.errors import SettingsError
+from parlant_local.paths import user_path
 from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
@@ -30,8 +32,10 @@ __all__ = ["Settings"]
 
 
 def _data_home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "parlant-local"
+    base = Path(os.environ.get("XDG_DATA_HOME") or user_path("~/.local/share"))
+    if base.parts[:1] == ("~",):
+        raise SettingsError("This account has no home folder.", hint="Set PARLANT_LOCAL_HOME to a folder for models.")
+    return base / "parlant-local"
 
 
 class Settings(Section):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from parlant_local.backends.allowance import Allowance, allowing
 from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.errors import (
     DeadlineExceededError,
@@ -17,7 +18,7 @@ from parlant_local.errors import (
     StreamInterruptedError,
     TargetDownError,
 )
-from parlant_local.messages import ChatChunk, Message, Usage
+from parlant_local.messages import ChatChunk, Usage
 from parlant_local.observability import Logger
 from parlant_local.settings import BreakerSettings
 from parlant_local.switching.breaker import CircuitBreaker, Outcome
@@ -28,7 +29,7 @@ from parlant_local.switching.stats import CallRecord, TargetStats
 from parlant_local.switching.targets import CallFacts, Target
 from parlant_local.switching.taxonomy import outcome_of
 
-__all__ = ["Attempt", "Attempts", "SkippedError", "adjusted", "after_commit", "repairing", "timed"]
+__all__ = ["Attempt", "Attempts", "SkippedError", "after_commit", "in_time", "timed"]
 
 
 @dataclass(eq=False)
@@ -46,6 +47,10 @@ class Attempt:
     reached: bool = False
     """Whether anything came back from the other side."""
 
+    def came(self, usage: Usage | None) -> None:
+        self.reached = True
+        self.usage = usage or self.usage
+
 
 class SkippedError(Exception):
     """An attempt that did not begin."""
@@ -55,18 +60,9 @@ class SkippedError(Exception):
         self.reason = reason
 
 
-def repairing(thread: tuple[Message, ...], step: Step) -> tuple[Message, ...]:
-    if step.repair is None:
-        return thread
-    wish = f"Your last answer was refused. {step.repair} Answer again, with JSON that fits the schema and nothing else."
-    return (*thread, Message.user(wish))
-
-
-def adjusted(options: ChatOptions, step: Step, left: float | None) -> ChatOptions:
-    """``options`` with the time that is left, and the answer's length where this step has its own."""
-    if left is not None:
-        options = {**options, "deadline": left}
-    return options if step.max_tokens is None else {**options, "max_tokens": step.max_tokens}
+def in_time(options: ChatOptions, left: float | None) -> ChatOptions:
+    """``options`` with the time that is left."""
+    return options if left is None else {**options, "deadline": left}
 
 
 def after_commit(target: str, error: ParlantLocalError) -> ParlantLocalError:
@@ -88,14 +84,19 @@ def _was_sent(attempt: Attempt | None, failure: str | None) -> bool:
     )
 
 
-async def timed(stream: AsyncIterator[ChatChunk], limit: Callable[[], float | None]) -> AsyncIterator[ChatChunk]:
-    """``stream`` with every wait bounded by what is left of the time."""
+async def timed(
+    stream: AsyncIterator[ChatChunk], limit: Callable[[], float | None], allowance: Allowance
+) -> AsyncIterator[ChatChunk]:
+    """``stream`` with every wait bounded by what is left of the time; further requests may be sent during the first."""
+    may_send: Allowance | None = allowance
     while True:
         async with asyncio.timeout(limit()):
             try:
-                chunk = await anext(stream)
+                with allowing(may_send):
+                    chunk = await anext(stream)
             except StopAsyncIteration:
                 return
+        may_send = None
         yield chunk
 
 
@@ -174,7 +175,7 @@ class Attempts:
         started = self._clock()
         try:
             if target.remote:
-                reservation = self._budget.reserve(facts.prompt_tokens + facts.answer_tokens)
+                reservation = await self._budget.reserve(facts.prompt_tokens + facts.answer_tokens)
                 chain.remote_begins()
             with self._pool.lease(target) as backend:
                 limit = partial(self._time_for, target, chain, facts, began)
@@ -193,6 +194,8 @@ class Attempts:
             raise
         except Exception as error:
             outcome, failure = outcome_of(error), type(error).__name__
+            if attempt is not None and isinstance(error, OutputError):
+                attempt.usage = error.usage or attempt.usage
             raise
         finally:
             breaker.settle(permit, outcome)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from parlant_local.errors import BudgetExceededError
+from parlant_local.errors import BudgetExceededError, StateFileError
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import BudgetSettings
+from parlant_local.switching.ledger import Ledger, Spent
 
 __all__ = ["Reservation", "Spent", "TokenBudget"]
 
-_LOCK_SECONDS = 1.0
+_READ_SECONDS = 5.0
 
 
 @dataclass(eq=False)
@@ -30,22 +28,12 @@ class Reservation:
     settled: bool = False
 
 
-@dataclass
-class Spent:
-    """The ledger."""
-
-    day: str = ""
-    today: int = 0
-    total: int = 0
-    calls: int = 0
-    by_target: dict[str, int] = field(default_factory=dict)
-
-
 class TokenBudget:
     """What remote targets cost so far. ``path`` is the ledger; ``None`` counts in memory only.
 
     Several processes may share one ledger: each adds what it spent under a lock. Reservations are each process's own, so
-    that together they can overshoot by the calls in flight.
+    that together they can overshoot by the calls in flight. No event loop ever waits for the disk or for the lock; a
+    ledger that can't be read covers nothing.
     """
 
     def __init__(
@@ -57,40 +45,80 @@ class TokenBudget:
         logger: Logger | None = None,
     ) -> None:
         self._limits = limits
-        self._path = path
-        self._today = today
-        self._logger = logger or NullLogger()
+        self._ledger = Ledger(path, today, logger or NullLogger())
         self._reserved = 0
-        self._spent = Spent()
-        self._stamp: tuple[int, int] | None = None
+        self._mutex = threading.Lock()
+        with contextlib.suppress(StateFileError):  # ``trouble`` says it, and ``reserve`` refuses
+            self._ledger.look()
 
     @property
     def reserved(self) -> int:
         return self._reserved
 
-    def spent(self) -> Spent:
-        """As the ledger has it now: other processes may have added to it."""
-        self._refresh()
-        return self._spent
+    @property
+    def trouble(self) -> str:
+        """Why the ledger could not be read when last looked at; empty if it could."""
+        return self._ledger.trouble
 
-    def reserve(self, tokens: int) -> Reservation:
+    def known(self) -> Spent:
+        """What is known to be spent, without touching the disk; it is looked at in the background."""
+        self._ledger.look_soon()
+        return self._ledger.known()
+
+    def spent(self) -> Spent:
+        """As the ledger has it now: other processes may have added to it. Reads the disk."""
+        try:
+            return self._ledger.look()
+        except StateFileError as error:
+            # A limit that can't be checked is treated as reached: the other way round it would be no limit.
+            raise BudgetExceededError(
+                f"The token ledger {error.path} can't be read ({error.reason}), so no remote call is covered.",
+                hint="Repair or remove the file; removing it starts the count at zero.",
+            ) from None
+
+    async def reserve(self, tokens: int) -> Reservation:
         """Holds ``tokens`` back, or raises :class:`BudgetExceededError` where they would go beyond a limit."""
         limited = self._limits.daily_tokens is not None or self._limits.total_tokens is not None
-        if limited:
-            self._refresh()
-            self._check("daily", self._limits.daily_tokens, self._spent.today, tokens)
-            self._check("total", self._limits.total_tokens, self._spent.total, tokens)
-        self._reserved += tokens
+        if limited and self._ledger.path is not None:
+            await self._look()
+        with self._mutex:
+            if limited:
+                spent = self._ledger.known()
+                self._check("daily", self._limits.daily_tokens, spent.today, tokens)
+                self._check("total", self._limits.total_tokens, spent.total, tokens)
+            self._reserved += tokens
         return Reservation(tokens)
 
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                await asyncio.to_thread(self.spent)
+        except TimeoutError:
+            raise BudgetExceededError(
+                f"The token ledger {self._ledger.path} could not be read within {_READ_SECONDS:g} s, so no remote call is "
+                "covered.",
+                hint="Is the file system of PARLANT_LOCAL_HOME reachable?",
+            ) from None
+
     def settle(self, reservation: Reservation, tokens: int, target: str) -> None:
-        """Books what the call really cost; 0 for a call that never reached the other side."""
-        if reservation.settled:
-            return
-        reservation.settled = True
-        self._reserved -= reservation.tokens
-        if tokens:
-            self._book(tokens, target)
+        """Books what the call really cost; 0 for a call that never reached the other side. Waits for nothing."""
+        with self._mutex:
+            if reservation.settled:
+                return
+            reservation.settled = True
+            self._reserved -= reservation.tokens
+            if tokens:
+                self._ledger.add(target, tokens)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether something that was settled is not on the disk yet."""
+        return self._ledger.unwritten
+
+    def flush(self) -> None:
+        """Gets everything that was settled to the disk, if it lets itself be written now. Blocks."""
+        if self.unwritten:
+            self._ledger.write()
 
     def _check(self, which: str, limit: int | None, spent: int, asked: int) -> None:
         if limit is None or spent + self._reserved + asked <= limit:
@@ -101,80 +129,3 @@ class TokenBudget:
             hint=f"Raise switcher.budget.{which}_tokens"
             + (", or wait for tomorrow (UTC)." if which == "daily" else "."),
         )
-
-    def _book(self, tokens: int, target: str) -> None:
-        try:
-            with self._locked():
-                self._refresh()
-                spent = self._spent
-                spent.today += tokens
-                spent.total += tokens
-                spent.calls += 1
-                spent.by_target[target] = spent.by_target.get(target, 0) + tokens
-                self._write()
-        except (OSError, Timeout, BudgetExceededError) as error:
-            # The answer is there and paid for: losing it would help nobody. What was spent stays counted in memory.
-            self._logger.error(f"{tokens} tokens of {target} could not be booked in {self._path}: {error}")
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        if self._path is None:
-            yield
-            return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self._path}.lock", timeout=_LOCK_SECONDS):
-            yield
-
-    def _refresh(self) -> None:
-        """Reads the ledger when it changed, and starts a new day where one has begun."""
-        if self._path is not None:
-            self._read(self._path)
-        if self._spent.day != (today := self._today()):
-            self._spent.day = today
-            self._spent.today = 0
-
-    def _read(self, path: Path) -> None:
-        try:
-            status = path.stat()
-            if (stamp := (status.st_mtime_ns, status.st_ino)) == self._stamp:
-                return
-            data = json.loads(path.read_text("utf-8"))
-            spent = Spent(
-                day=str(data["day"]),
-                today=_count(data["today"]),
-                total=_count(data["total"]),
-                calls=_count(data["calls"]),
-                by_target={str(name): _count(value) for name, value in data["by_target"].items()},
-            )
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            # A limit that can't be checked is treated as reached: the other way round it would be no limit.
-            raise BudgetExceededError(
-                f"The token ledger {path} can't be read ({type(error).__name__}), so no remote call is covered.",
-                hint="Repair or remove the file; removing it starts the count at zero.",
-            ) from None
-        self._spent, self._stamp = spent, stamp
-
-    def _write(self) -> None:
-        if self._path is None:
-            return
-        spent = self._spent
-        data = {"day": spent.day, "today": spent.today, "total": spent.total, "calls": spent.calls,
-                "by_target": spent.by_target}  # fmt: skip
-        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".ledger-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(data, file)
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        status = self._path.stat()
-        self._stamp = (status.st_mtime_ns, status.st_ino)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("not a count")
-    return value

@@ -1,13 +1,17 @@
-"""One call's way through the targets: what to try next, given what failed so far. Decides only; it calls nothing."""
+"""One call's way through the targets: which one is asked next, given what failed so far. Decides only; it calls nothing.
+
+How the same target is asked again is the ladder's part (ladder.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenacity import RetryCallState, wait_random_exponential
 from tenacity.wait import wait_base
 
+from parlant_local.backends.allowance import Allowance
 from parlant_local.errors import (
     AllTargetsFailedError,
     CloudNotAllowedError,
@@ -16,6 +20,7 @@ from parlant_local.errors import (
     ParlantLocalError,
     TargetDownError,
 )
+from parlant_local.switching.ladder import AS_ASKED, Change, Ladder, Leeway
 from parlant_local.switching.policy import Candidate
 from parlant_local.switching.taxonomy import verdict_on
 
@@ -23,7 +28,6 @@ __all__ = ["Chain", "ChainLimits", "Step"]
 
 _LONGEST_WAIT = 15.0
 """Seconds; a target that asks for a longer pause is left for the next one."""
-_LEAST_ANSWER = 128
 _JITTER = wait_random_exponential(multiplier=0.5, max=8.0)
 
 
@@ -37,23 +41,27 @@ class Step:
     wait: float
     """Seconds to wait first."""
     reason: str
-    repair: str | None = None
-    """What was wrong with the last answer, where the model gets another try at it."""
-    max_tokens: int | None = None
-    """A shorter answer than was asked for, so that a prompt which fits alone fits with its answer."""
+    change: Change = AS_ASKED
+    """How it differs from the call as it was asked."""
+    allowance: Allowance = field(default_factory=lambda: Allowance(0))
+    """Requests that the backend may send again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainLimits:
     max_attempts: int
+    """At one target while another one is left to ask."""
     remote_deadline: float
     """Seconds for all remote attempts together, from the first one."""
+    in_chain: int = 5
+    """Attempts at all targets together."""
     jitter: wait_base = _JITTER
 
 
 @dataclass
 class Chain:
-    """Bounded and without cycles: a target that was given up is not tried again in the same call.
+    """Bounded and without cycles: a target that was given up is not tried again in the same call, save to have its
+    examples left out when no other one takes the whole prompt.
 
     ``candidates`` gives the live, ordered candidates, asked anew for each step, so that a swap during the call counts;
     ``blocked`` says why a target may not be used now, given those that still may (permission, budget, breaker).
@@ -65,70 +73,76 @@ class Chain:
     clock: Callable[[], float]
     prompt_tokens: int = 0
     """An estimate."""
-    answer_limit: int | None = None
-    """``max_tokens`` of the call."""
+    leeway: Leeway = Leeway()
+    deadline: float | None = None
+    """The caller's own, in seconds from now."""
+    plain_at: Callable[[str], bool] = lambda _target: False
+    """Whether a target is known to refuse tightened schemas."""
     causes: list[tuple[str, Exception]] = field(default_factory=list)
     made_room: set[str] = field(default_factory=set)
     """Targets for which other models were unloaded."""
     _given_up: set[str] = field(default_factory=set)
     _attempts: dict[str, int] = field(default_factory=dict)
-    _repaired: set[str] = field(default_factory=set)
     _again: Step | None = None
     _last: Exception | None = None
     """What the attempt that is being repeated failed with."""
     _needs_window: int = 0
+    _overflows: list[tuple[str, ContextOverflowError]] = field(default_factory=list)
     _remote_since: float | None = None
+
+    def __post_init__(self) -> None:
+        self._ladder = Ladder(self.limits.max_attempts, self.limits.in_chain, self.leeway, self.prompt_tokens)
+        self._began = self.clock()
 
     def next(self) -> Step:
         """Raises what the call fails with when nothing is left to try."""
         if (step := self._again) is not None:
             self._again = None
             return self._begin(step)
-        open_ones = [item for item in self.candidates() if item.id not in self._given_up]
-        if self._needs_window:
-            open_ones = [item for item in open_ones if not item.info.n_ctx or item.info.n_ctx > self._needs_window]
+        open_ones = self._open() if self._ladder.left > 0 else []
         while open_ones:
             refused: list[tuple[Candidate, ParlantLocalError]] = []
             for item in open_ones:
                 why = self._out_of_time(item) or self.blocked(item, open_ones)
                 if why is None:
-                    return self._begin(Step(item.id, self._attempts.get(item.id, 0) + 1, 0.0, self._reason(refused)))
+                    others = self._others(item.id, open_ones)
+                    return self._begin(self._step(item.id, self._reason(refused), others=others))
                 refused.append((item, why))
             # A remote target waits for the local ones; when all of those are refused it is looked at once more.
             local = [pair for pair in refused if not pair[0].info.remote] or refused
             for item, why in local:
                 self._give_up(item.id, why)
             open_ones = [item for item in open_ones if item.id not in self._given_up]
+        if (step := self._brief()) is not None:
+            return self._begin(step)
         raise self._outcome()
 
     def failed(self, step: Step, error: Exception, *, remote: bool) -> None:
         """Takes note of a failed attempt; raises ``error`` where nothing else may be tried."""
+        self._ladder.count(step.target, error, step.allowance.sent)
         verdict = verdict_on(error)
-        if verdict == "fail":
+        if verdict == "fail" and not self._ladder.may_be_plainer(step.change, error):
             if self.causes:
                 raise error from ExceptionGroup("earlier targets failed", [cause for _, cause in self.causes])
             raise error
-        if verdict == "again" and step.attempt < self.limits.max_attempts:
-            wait = self._wait(step, error)
-            if wait is not None and (not remote or wait < self.remote_time_left()):
-                self._again = Step(step.target, step.attempt + 1, wait, "again")
+        others = self._others(step.target, self._open())
+        if self._ladder.spare(step.target, others):
+            wait, change = 0.0, self._ladder.change(step.target, step.change, error)
+            if verdict == "retry" and (pause := self._wait(step, error, remote=remote)) is not None:
+                wait, change = pause, step.change
+            if change is not None:
+                self._again = self._step(step.target, "again", change, wait, others=others)
                 self._last = error
                 return
-        if verdict == "once_more" and step.target not in self._repaired:
-            self._repaired.add(step.target)
-            what = error.message if isinstance(error, ParlantLocalError) else str(error)
-            self._again = Step(step.target, step.attempt + 1, 0.0, "again", repair=what)
-            return
         if isinstance(error, ContextOverflowError):
-            if (room := self._room(step, error)) is not None:
-                self._again = Step(step.target, step.attempt + 1, 0.0, "again", max_tokens=room)
-                return
             self._needs_window = max(self._needs_window, error.available)
+            if not step.change.brief:
+                self._overflows.append((step.target, error))
         self._give_up(step.target, error)
 
     def repeat(self, step: Step) -> None:
         """The same step once more: what was in its way is gone."""
-        self._again = Step(step.target, step.attempt, 0.0, step.reason, step.repair, step.max_tokens)
+        self._again = step
 
     def skip(self, step: Step, error: ParlantLocalError) -> None:
         """A step that could not even begin (its breaker opened meanwhile, it was swapped out)."""
@@ -143,6 +157,41 @@ class Chain:
     def remote_begins(self) -> None:
         if self._remote_since is None:
             self._remote_since = self.clock()
+
+    def _open(self) -> list[Candidate]:
+        """Those that were not given up, and whose window is larger than one that proved too small."""
+        left = [item for item in self.candidates() if item.id not in self._given_up]
+        if not self._needs_window:
+            return left
+        return [item for item in left if not item.info.n_ctx or item.info.n_ctx > self._needs_window]
+
+    def _others(self, target: str, open_ones: Sequence[Candidate]) -> int:
+        """How many of ``open_ones`` were not asked yet, and could be, were ``target`` given up."""
+        left = [item for item in open_ones if item.id != target and item.id not in self._attempts]
+        return sum(self._out_of_time(item) is None and self.blocked(item, [item]) is None for item in left)
+
+    def _step(
+        self, target: str, reason: str, change: Change | None = None, wait: float = 0.0, *, others: int = 0
+    ) -> Step:
+        if change is None:
+            change = Change(plain=True) if self.leeway.plain and self.plain_at(target) else AS_ASKED
+        more = max(0, self._ladder.spare(target, others) - 1)
+        return Step(target, self._attempts.get(target, 0) + 1, wait, reason, change, Allowance(more))
+
+    def _brief(self) -> Step | None:
+        """The last resort of a prompt that no target takes whole."""
+        overflows, self._overflows = self._overflows, []
+        present = {item.id: item for item in self.candidates()}
+        for target, error in sorted(overflows, key=lambda overflow: -overflow[1].available):
+            change = self._ladder.briefly(error)
+            if change is None or target not in present or not self._ladder.spare(target, 0):
+                continue
+            if self._out_of_time(present[target]) or self.blocked(present[target], [present[target]]):
+                continue
+            self.causes.remove((target, error))
+            plain = self.leeway.plain and self.plain_at(target)
+            return self._step(target, "again", replace(change, plain=plain))
+        return None
 
     def _begin(self, step: Step) -> Step:
         self._attempts[step.target] = step.attempt
@@ -161,15 +210,6 @@ class Chain:
             return f"{refused[0][0].id}: {type(refused[0][1]).__name__}"
         return "primary"
 
-    def _room(self, step: Step, error: ContextOverflowError) -> int | None:
-        """Tokens left for an answer where the prompt alone fits and only the wished length of the answer did not."""
-        if self.answer_limit is None or step.max_tokens is not None:
-            return None
-        prompt = error.needed - self.answer_limit
-        room = error.available - prompt
-        plausible = prompt >= self.prompt_tokens / 2  # some count the prompt alone
-        return room if plausible and _LEAST_ANSWER <= room < self.answer_limit else None
-
     def _out_of_time(self, item: Candidate) -> ParlantLocalError | None:
         if item.info.remote and self.remote_time_left() <= 0:
             return TargetDownError(
@@ -178,13 +218,18 @@ class Chain:
             )
         return None
 
-    def _wait(self, step: Step, error: Exception) -> float | None:
+    def _wait(self, step: Step, error: Exception, *, remote: bool) -> float | None:
         """Seconds before the next attempt, or ``None`` where the other side asks for more than a call can wait."""
         asked = getattr(error, "retry_after", None)
+        if asked is not None and asked > _LONGEST_WAIT:
+            return None
         state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]  # unused by waits
         state.attempt_number = step.attempt
         wait = max(self.limits.jitter(state), asked or 0.0)
-        return None if asked is not None and asked > _LONGEST_WAIT else wait
+        ends = [self.remote_time_left()] if remote else []
+        if self.deadline is not None:
+            ends.append(self.deadline - (self.clock() - self._began))
+        return wait if all(wait < left for left in ends) else None
 
     def _outcome(self) -> Exception:
         errors = [error for _, error in self.causes]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from parlant_local.backends.base import Backend
+from parlant_local.backends.letting_go import let_go
+from parlant_local.engine.awaiting import outcome
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.switching.targets import Target
 
@@ -20,7 +23,7 @@ class _Open:
     in_process: bool
     users: int = 0
     retired: bool = False
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: Future[None] = field(default_factory=Future)
 
 
 class BackendPool:
@@ -29,7 +32,7 @@ class BackendPool:
     def __init__(self, logger: Logger | None = None) -> None:
         self._logger = logger or NullLogger()
         self._open: dict[str, _Open] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[_Open, asyncio.Task[None]] = {}
 
     @property
     def in_use(self) -> Mapping[str, int]:
@@ -77,14 +80,19 @@ class BackendPool:
             if not entry.users and not entry.retired:
                 self._start_closing(name, entry)
         for entry in leaving:
-            await entry.closed.wait()
+            await outcome(entry.closed)
         await self.drained()
         return found
 
     async def drained(self) -> None:
         """Waits until every retired, idle backend is closed."""
-        while self._closing:
-            await asyncio.gather(*self._closing)
+        for entry in list(self._closing):
+            await outcome(entry.closed)
+
+    def let_go(self) -> None:
+        """For an owner that is gone, from any thread: models of this process may stay for their time, the rest is closed."""
+        while self._open:
+            let_go(self._open.popitem()[1].backend)
 
     async def close(self) -> None:
         """Closes them all, in use or not."""
@@ -103,9 +111,8 @@ class BackendPool:
 
     def _start_closing(self, target: str, entry: _Open) -> None:
         del self._open[target]
-        task = asyncio.get_running_loop().create_task(self._close(target, entry))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        task = self._closing[entry] = asyncio.get_running_loop().create_task(self._close(target, entry))
+        task.add_done_callback(lambda _: self._closed(entry))  # also where the loop ends before it began
 
     async def _close(self, target: str, entry: _Open) -> None:
         try:
@@ -115,5 +122,7 @@ class BackendPool:
             self._logger.error(f"{target} did not close cleanly: {type(error).__name__}: {error}")
         else:
             self._logger.info(f"{target} is unloaded.")
-        finally:
-            entry.closed.set()
+
+    def _closed(self, entry: _Open) -> None:
+        self._closing.pop(entry, None)
+        entry.closed.set_result(None)

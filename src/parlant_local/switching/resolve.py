@@ -117,7 +117,8 @@ class TargetResolver:
         def open_() -> Backend:
             from parlant_local.backends.llama_cpp import LlamaCppBackend
 
-            return LlamaCppBackend(model=model, settings=settings, manager=manager, logger=logger)
+            linger = settings.engine.linger_seconds
+            return LlamaCppBackend(model=model, settings=settings, manager=manager, logger=logger, linger=linger)
 
         return self._target(_described(record), open_, in_process=True)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Self, TypeVar, Unpack
 
+from parlant_local.backends.allowance import allowing
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.errors import (
-    BudgetExceededError,
     ConfigurationError,
     EmbeddingIdentityError,
     InsufficientMemoryError,
@@ -17,22 +17,24 @@ from parlant_local.errors import (
     ParlantLocalError,
     TargetDownError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, as_messages
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import SwitcherSettings
 from parlant_local.switching.attempts import (
+    Attempt,
     Attempts,
     SkippedError,
-    adjusted,
     after_commit,
-    repairing,
+    in_time,
     timed,
 )
 from parlant_local.switching.budget import TokenBudget
 from parlant_local.switching.chain import Chain, ChainLimits, Step
+from parlant_local.switching.ladder import Leeway
 from parlant_local.switching.policy import POLICIES, Candidate, Policy
 from parlant_local.switching.pool import BackendPool
 from parlant_local.switching.privacy import PrivacyGate
+from parlant_local.switching.question import Question, as_given, nothing_written
 from parlant_local.switching.report import TargetReport
 from parlant_local.switching.stats import CallRecord
 from parlant_local.switching.targets import CallFacts, Requirements, Target, estimate_tokens
@@ -79,7 +81,9 @@ class RoutedBackend:
         self._logger = logger or NullLogger()
         self._clock = clock
         self._sleep = sleep
-        self._limits = limits or ChainLimits(self.settings.max_attempts, self.settings.deadline_seconds)
+        self._limits = limits or ChainLimits(
+            self.settings.max_attempts, self.settings.deadline_seconds, self.settings.max_chain_attempts
+        )
         self._pool = BackendPool(self._logger)
         self._attempts = Attempts(
             breaker=self.settings.breaker,
@@ -145,19 +149,72 @@ class RoutedBackend:
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
-        return await self._chat(_ANYTHING, messages, options)
+        return await self.ask(as_given(messages, options))
 
     def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> AsyncIterator[ChatChunk]:
-        return self._chat_stream(_ANYTHING, messages, options)
+        return self.ask_stream(as_given(messages, options))
+
+    async def ask(self, question: Question[T], base: Requirements = _ANYTHING) -> T:
+        """What ``question`` makes of an answer, after as many attempts at as many targets as the ladder allows."""
+
+        async def call(attempt: Attempt, step: Step) -> T:
+            wanted = in_time(question.options(step.change), attempt.time_left())
+            reply = await attempt.backend.chat(question.messages(step.change), **wanted)
+            attempt.came(reply.usage)
+            question.replied(reply)
+            return question.judge(reply)
+
+        return await self._run(CallFacts.of_question(question, base), call, question)
+
+    async def ask_stream(
+        self, question: Question[Any], base: Requirements = _ANYTHING
+    ) -> AsyncGenerator[ChatChunk, None]:
+        """The pieces of an answer. Until one of them counts, another attempt may be made."""
+        facts = CallFacts.of_question(question, base.also("streaming"))
+        began = self._clock()
+        chain = self._chain(facts, None, question)
+        while True:
+            step = await self._next(chain)
+            committed = False
+            try:
+                target = self._target(step)
+                async with self._attempts.run(target, chain, step, facts, began, streaming=True) as attempt:
+                    wanted = in_time(question.options(step.change), attempt.time_left())
+                    stream = attempt.backend.chat_stream(question.messages(step.change), **wanted)
+                    try:
+                        async for chunk in timed(stream, attempt.limit, step.allowance):
+                            if not attempt.reached:
+                                attempt.first_chunk = self._clock() - attempt.began
+                            attempt.came(chunk.usage)
+                            committed = committed or question.counts(chunk)
+                            yield chunk
+                    finally:
+                        if (closing := getattr(stream, "aclose", None)) is not None:
+                            await closing()
+                    if not committed:
+                        raise nothing_written(step.target)
+            except SkippedError as skipped:
+                chain.skip(step, skipped.reason)
+            except ParlantLocalError as error:
+                self._tell(step, error)
+                question.failed(step.target, step.change, error)
+                if committed:
+                    raise after_commit(step.target, error) from error
+                await self._failed(chain, step, error, told=True)
+            else:
+                return
 
     async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
         params = ChatParams.of(options)
         facts = CallFacts.of((Message.user(prompt),), params, _ANYTHING, "complete")
 
-        async def call(backend: Backend, step: Step, left: float | None) -> ChatReply:
-            return await backend.complete(prompt, **adjusted(options, step, left))
+        async def call(attempt: Attempt, step: Step) -> ChatReply:
+            wanted = in_time(step.change.fitted(options), attempt.time_left())
+            reply = await attempt.backend.complete(prompt, **wanted)
+            attempt.came(reply.usage)
+            return reply
 
         return await self._run(facts, call)
 
@@ -167,8 +224,10 @@ class RoutedBackend:
             Requirements(frozenset({"embed"})), "", sum(estimate_tokens(text) for text in texts), answer_tokens=0
         )
 
-        async def call(backend: Backend, _step: Step, _left: float | None) -> EmbedReply:
-            return await backend.embed(texts, truncate=truncate)
+        async def call(attempt: Attempt, _step: Step) -> EmbedReply:
+            reply = await attempt.backend.embed(texts, truncate=truncate)
+            attempt.came(reply.usage)
+            return reply
 
         return await self._run(facts, call, only=only)
 
@@ -176,8 +235,10 @@ class RoutedBackend:
         estimate = sum(estimate_tokens(query + document) for document in documents)
         facts = CallFacts(Requirements(frozenset({"rerank"})), "", estimate, answer_tokens=0)
 
-        async def call(backend: Backend, _step: Step, _left: float | None) -> RerankReply:
-            return await backend.rerank(query, documents)
+        async def call(attempt: Attempt, _step: Step) -> RerankReply:
+            reply = await attempt.backend.rerank(query, documents)
+            attempt.came(reply.usage)
+            return reply
 
         return await self._run(facts, call)
 
@@ -185,10 +246,11 @@ class RoutedBackend:
         """Category to score, by a target's own moderation call (OpenAI's endpoint has one)."""
         facts = CallFacts(_ANYTHING, "moderation", estimate_tokens(text), answer_tokens=0)
 
-        async def call(backend: Backend, _step: Step, _left: float | None) -> dict[str, float]:
-            if (judge := getattr(backend, "moderate", None)) is None:
-                raise TargetDownError(f"{backend.model_info().id} has no moderation call.")
+        async def call(attempt: Attempt, _step: Step) -> dict[str, float]:
+            if (judge := getattr(attempt.backend, "moderate", None)) is None:
+                raise TargetDownError(f"{attempt.backend.model_info().id} has no moderation call.", sent=False)
             scores: dict[str, float] = await judge(text)
+            attempt.came(None)
             return scores
 
         return await self._run(facts, call)
@@ -224,6 +286,12 @@ class RoutedBackend:
 
     async def close(self) -> None:
         await self._pool.close()
+        if self._budget.unwritten:
+            await asyncio.to_thread(self._budget.flush)
+
+    def let_go(self) -> None:
+        """For an owner that is gone; see :func:`~parlant_local.backends.letting_go.let_go`."""
+        self._pool.let_go()
 
     async def drained(self) -> None:
         """Waits until models that were swapped out and are idle have given their memory back."""
@@ -246,10 +314,9 @@ class RoutedBackend:
         remote = {name for name, target in self._targets.items() if target.remote}
         calls = sum(stats.total.calls for name, stats in self._attempts.stats.items() if name in remote)
         told: dict[str, Any] = {"allow_cloud": self.gate.allow_cloud, "calls": calls, "reserved": self._budget.reserved}
-        try:
-            spent = self._budget.spent()
-        except BudgetExceededError as error:
-            return told | {"error": str(error)}
+        spent = self._budget.known()
+        if trouble := self._budget.trouble:
+            return told | {"error": trouble}
         return told | {"tokens_today": spent.today, "tokens_total": spent.total}
 
     def _report(self, target: Target) -> TargetReport:
@@ -272,72 +339,28 @@ class RoutedBackend:
 
     # How calls are run
 
-    async def _chat(
-        self, base: Requirements, messages: str | MessageLike | Iterable[MessageLike], options: ChatOptions
-    ) -> ChatReply:
-        params = ChatParams.of(options)
-        thread = as_messages(messages)
-        facts = CallFacts.of(thread, params, base, "chat")
-
-        async def call(backend: Backend, step: Step, left: float | None) -> ChatReply:
-            return await backend.chat(repairing(thread, step), **adjusted(options, step, left))
-
-        return await self._run(facts, call)
-
     async def _run(
-        self, facts: CallFacts, call: Callable[[Backend, Step, float | None], Awaitable[T]], *, only: str | None = None
+        self,
+        facts: CallFacts,
+        call: Callable[[Attempt, Step], Awaitable[T]],
+        question: Question[Any] | None = None,
+        *,
+        only: str | None = None,
     ) -> T:
         began = self._clock()
-        chain = self._chain(facts, only)
+        chain = self._chain(facts, only, question)
         while True:
             step = await self._next(chain)
             try:
                 async with self._attempts.run(self._target(step), chain, step, facts, began) as attempt:
-                    result = await call(attempt.backend, step, attempt.time_left())
-                    attempt.reached = True
-                    attempt.usage = getattr(result, "usage", attempt.usage)
+                    with allowing(step.allowance):
+                        return await call(attempt, step)
             except SkippedError as skipped:
                 chain.skip(step, skipped.reason)
             except ParlantLocalError as error:
+                if question is not None:
+                    question.failed(step.target, step.change, error)
                 await self._failed(chain, step, error)
-            else:
-                return result
-
-    async def _chat_stream(
-        self, base: Requirements, messages: str | MessageLike | Iterable[MessageLike], options: ChatOptions
-    ) -> AsyncIterator[ChatChunk]:
-        params = ChatParams.of(options)
-        thread = as_messages(messages)
-        facts = CallFacts.of(thread, params, base.also("streaming"), "chat")
-        began = self._clock()
-        chain = self._chain(facts, None)
-        while True:
-            step = await self._next(chain)
-            committed = False
-            try:
-                target = self._target(step)
-                async with self._attempts.run(target, chain, step, facts, began, streaming=True) as attempt:
-                    wanted = adjusted(options, step, attempt.time_left())
-                    stream = attempt.backend.chat_stream(repairing(thread, step), **wanted)
-                    try:
-                        async for chunk in timed(stream, attempt.limit):
-                            if not committed:
-                                committed = attempt.reached = True
-                                attempt.first_chunk = self._clock() - attempt.began
-                            attempt.usage = chunk.usage or attempt.usage
-                            yield chunk
-                    finally:
-                        if (closing := getattr(stream, "aclose", None)) is not None:
-                            await closing()
-            except SkippedError as skipped:
-                chain.skip(step, skipped.reason)
-            except ParlantLocalError as error:
-                self._tell(step, error)
-                if committed:
-                    raise after_commit(step.target, error) from error
-                await self._failed(chain, step, error, told=True)
-            else:
-                return
 
     async def _failed(self, chain: Chain, step: Step, error: ParlantLocalError, *, told: bool = False) -> None:
         """Lets the chain decide what comes next; raises where nothing does."""
@@ -361,7 +384,7 @@ class RoutedBackend:
 
     # What a chain needs to know
 
-    def _chain(self, facts: CallFacts, only: str | None) -> Chain:
+    def _chain(self, facts: CallFacts, only: str | None, question: Question[Any] | None) -> Chain:
         self._require_some(facts.requirements, only)
         return Chain(
             candidates=lambda: self._candidates(facts, only),
@@ -369,7 +392,9 @@ class RoutedBackend:
             limits=self._limits,
             clock=self._clock,
             prompt_tokens=facts.prompt_tokens,
-            answer_limit=facts.answer_limit,
+            leeway=question.leeway if question is not None else Leeway(facts.answer_limit),
+            deadline=facts.deadline,
+            plain_at=question.plain_at if question is not None else lambda _target: False,
         )
 
     def _candidates(self, facts: CallFacts, only: str | None) -> Sequence[Candidate]:

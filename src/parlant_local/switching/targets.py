@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from parlant_local.backends.base import Backend, ChatParams, ModelInfo
 from parlant_local.messages import Message
 from parlant_local.settings import TargetSettings
+from parlant_local.switching.ladder import AS_ASKED
+from parlant_local.switching.question import Question
 
 __all__ = ["CallFacts", "Requirements", "Target", "estimate_tokens"]
 
@@ -80,6 +83,10 @@ class CallFacts:
     """Seconds from the start of the call."""
 
     @classmethod
+    def of_question(cls, question: Question[Any], base: Requirements) -> CallFacts:
+        return cls.of(question.messages(AS_ASKED), ChatParams.of(question.options(AS_ASKED)), base, "chat")
+
+    @classmethod
     def of(cls, messages: tuple[Message, ...], params: ChatParams, base: Requirements, kind: str) -> CallFacts:
         needs = [kind]
         if params.response_format.type != "text":
@@ -101,7 +108,3 @@ class CallFacts:
 def estimate_tokens(text: str) -> int:
     """A middling estimate, for budgets: four characters a token."""
     return len(text) // 4 + 1
-
-
-def facts_of(settings: Mapping[str, TargetSettings], target: str) -> TargetSettings:
-    return settings.get(target, TargetSettings())

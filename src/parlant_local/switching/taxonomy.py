@@ -3,18 +3,19 @@
 ========================================  =============================  =================
 failure                                   the call                       the breaker counts
 ========================================  =============================  =================
-transient, rate limited                   again here, then the next      yes
+transient, rate limited                   retried here, then the next    yes
 down, loading, out of memory, stalled     the next                       yes
 queue full, model gone from the disk      the next                       no
 context overflow                          the next with a larger window  no
-invalid output                            once more here, then the next  no
-truncated output                          the next                       no
+invalid or truncated output               repaired here, then the next   no
 misconfigured, not allowed, budget spent  the next                       no
 bad request, bad schema, authentication   fails at once                  no (the request's or the owner's fault)
 stream interrupted                        fails at once                  yes
 the caller's own deadline                 fails at once                  no
 a bug (anything else)                     fails at once, as it is        no
 ========================================  =============================  =================
+
+How often something is tried again at one target, and how it is repaired, is the ladder's part (ladder.py).
 """
 
 from __future__ import annotations
@@ -40,16 +41,17 @@ from parlant_local.errors import (
     TargetDownError,
     TextTooLongError,
     TransientError,
+    TruncatedOutputError,
 )
 from parlant_local.switching.breaker import Outcome
 
 __all__ = ["Verdict", "outcome_of", "verdict_on"]
 
-Verdict = Literal["again", "once_more", "next", "larger", "fail"]
+Verdict = Literal["retry", "repair", "next", "larger", "fail"]
 
 _VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
     (StreamInterruptedError, "fail"),
-    (TransientError, "again"),
+    (TransientError, "retry"),
     (TargetDownError, "next"),
     (AuthenticationError, "fail"),
     (BackendError, "fail"),
@@ -61,7 +63,8 @@ _VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
     (EngineClosedError, "next"),
     (QueueFullError, "next"),
     (EngineError, "fail"),
-    (InvalidOutputError, "once_more"),
+    (InvalidOutputError, "repair"),
+    (TruncatedOutputError, "repair"),
     (OutputError, "next"),
     (CatalogError, "next"),
     (ConfigurationError, "next"),

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FaultKind = Literal[
-    "status", "hang", "drip", "empty", "bad_json", "cut", "error_event", "reset", "redirect", "silence_mid_stream"
+    "status",
+    "hang",
+    "drip",
+    "empty",
+    "bad_json",
+    "cut",
+    "error_event",
+    "reset",
+    "redirect",
+    "silence_mid_stream",
+    "cut_in_head",
 ]
 
 
@@ -56,6 +68,10 @@ class FaultServer:
         self.requests: list[Request] = []
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
+        self.slams = 0
+        """Connections that are reset as soon as they are accepted."""
+        self.dead: set[asyncio.StreamWriter] = set()
+        """Open connections that are cut as soon as a request comes on them."""
         self.in_flight = 0
         self.most_in_flight = 0
         self._server: asyncio.Server | None = None
@@ -106,6 +122,10 @@ class FaultServer:
         raise NotImplementedError
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.slams > 0:
+            self.slams -= 1
+            _reset(writer)
+            return
         self._connections.add(writer)
         task = asyncio.current_task()
         assert task is not None
@@ -139,6 +159,9 @@ class FaultServer:
         request.disconnected = not request.answered
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if writer in self.dead:
+            writer.transport.abort()
+            return
         fault = self.always if self.always is not None else (self.faults.popleft() if self.faults else None)
         if fault is not None and await self._fail_early(fault, writer):
             request.answered = fault.kind in ("status", "redirect", "empty", "bad_json")
@@ -167,6 +190,10 @@ class FaultServer:
             await self._released.wait()
         elif fault.kind == "reset":
             writer.transport.abort()
+        elif fault.kind == "cut_in_head":
+            writer.write(b"HTTP/1.1 20")
+            await writer.drain()
+            writer.close()
         else:
             return False
         return True
@@ -193,6 +220,11 @@ class FaultServer:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         request.answered = True
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _chunk(writer: asyncio.StreamWriter, data: bytes) -> None:

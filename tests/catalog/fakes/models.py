@@ -20,9 +20,8 @@ def write_gguf(
     shard: tuple[int, int] | None = None,
     pooling: int | None = None,
     seed: int = 0,
-    extra: dict[str, int] | None = None,
+    extra: dict[str, int | str] | None = None,
     template: str | None = TEMPLATE,
-    tensor: str = "token_embd.weight",
 ) -> Path:
     """A model that reads well but says nothing: one tensor of ``payload`` random bytes. ``shard`` counts from 0."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +30,7 @@ def write_gguf(
         writer.add_name(name)
         writer.add_context_length(2048)
         writer.add_embedding_length(64)
-        writer.add_block_count(2)
+        writer.add_block_count(2 if shard is None else shard[1])
         writer.add_head_count(4)
         writer.add_head_count_kv(2)
         writer.add_feed_forward_length(128)
@@ -40,11 +39,12 @@ def write_gguf(
         if pooling is not None:
             writer.add_uint32(f"{architecture}.pooling_type", pooling)
         for key, value in (extra or {}).items():
-            writer.add_uint32(key, value)
+            (writer.add_string if isinstance(value, str) else writer.add_uint32)(key, value)
         if template:
             writer.add_chat_template(template)
         writer.add_tokenizer_model("gpt2")
         writer.add_token_list([f"t{i}" for i in range(300)])
+    tensor = "payload.weight"
     if shard is not None:
         writer.add_uint16("split.no", shard[0])
         writer.add_uint16("split.count", shard[1])

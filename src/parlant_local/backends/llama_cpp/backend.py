@@ -39,7 +39,9 @@ class LlamaCppBackend:
     ``model_path`` or ``model``: a GGUF path, a catalogue id or a reference (either argument takes any of them).
     ``chat_format``: a template's name or text instead of the model's own. The other arguments win over ``settings``,
     which default to the environment and the settings file. With no model named, the setting ``model`` counts, else the
-    largest chat model of the catalogue. Nothing is loaded before the first call, or :meth:`load`.
+    largest chat model of the catalogue. Nothing is loaded before the first call, or :meth:`load`; backends of one file and
+    the same settings share one loaded model. ``linger``: seconds that it stays when the last of them was collected without
+    being closed.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class LlamaCppBackend:
         logger: Logger | None = None,
         engine: LlamaEngine | None = None,
         manager: LocalModelManager | None = None,
+        linger: float = 0.0,
     ) -> None:
         if model_path is not None and model is not None:
             raise ConfigurationError("Give model_path or model, not both.")
@@ -74,7 +77,7 @@ class LlamaCppBackend:
         self._record: LocalModel | None = None
         self._encoder: PromptEncoder | None = None
         self._pooling: str | None = None
-        self._loading = asyncio.Lock()
+        self._linger = linger
         self._closed = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -93,52 +96,75 @@ class LlamaCppBackend:
         Raises :class:`ModelNotFoundError`, :class:`InvalidModelError`, :class:`InsufficientMemoryError` or another
         :class:`ModelLoadError`.
         """
-        if self._encoder is not None and not self._closed:
-            return
-        async with self._loading:
-            if self._closed:
-                raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
-            if self._encoder is not None:
-                return
-            self._record = await asyncio.to_thread(self._find)
-            engine = self._given_engine or self._make_engine(self._record)
-            self._engine = engine
-            await engine.load()
-            template = ChatTemplate.of_model(
-                _with_template(engine.model.metadata, engine.model.chat_template),
-                bos=engine.model.bos_text,
-                eos=engine.model.eos_text,
-                chat_format=self._chat_format,
-                knows=engine.model.knows,
-            )
-            if engine.model.generates:
-                if self._record.is_base:
-                    self._logger.warning(
-                        f"{self._reference} is a base model: it continues texts and was not taught to chat. "
-                        "`parlant-local recommend` names models that were."
-                    )
-                for warning in template.warnings:
-                    self._logger.warning(f"{self._reference}: {warning}")
-            else:
-                self._pooling = (await engine.embedding_facts())[0]
-            self._encoder = PromptEncoder(template, engine.model)
+        await self._ready()
+
+    async def _ready(self) -> PromptEncoder:
+        """What encodes prompts for the loaded model: a new one, where the engine has been loaded anew since."""
+        self._check_open()
+        engine, encoder = self._engine, self._encoder
+        if engine is not None and encoder is not None and engine.loaded and encoder.encodes_for(engine.model):
+            return encoder
+        if engine is None:
+            # Off the loop: besides reading files it imports what is native, half a second of it.
+            record, made = await asyncio.to_thread(self._found)
+            self._check_open()
+            if self._engine is None:  # nobody was quicker
+                self._record, self._engine = record, made
+            engine = self._engine
+        await engine.load()
+        self._check_open()
+        return await self._encoder_of(engine)
+
+    async def _encoder_of(self, engine: LlamaEngine) -> PromptEncoder:
+        model = engine.model
+        if self._encoder is not None and self._encoder.encodes_for(model):  # somebody was quicker
+            return self._encoder
+        template = ChatTemplate.of_model(
+            _with_template(model.metadata, model.chat_template),
+            bos=model.bos_text,
+            eos=model.eos_text,
+            chat_format=self._chat_format,
+            knows=model.knows,
+        )
+        if not model.generates:
+            self._pooling = (await engine.embedding_facts())[0]
+        elif self._encoder is None:
+            if self._record is not None and self._record.is_base:
+                self._logger.warning(
+                    f"{self._reference} is a base model: it continues texts and was not taught to chat. "
+                    "`parlant-local recommend` names models that were."
+                )
+            for warning in template.warnings:
+                self._logger.warning(f"{self._reference}: {warning}")
+        self._encoder = PromptEncoder(template, model)
+        return self._encoder
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
 
     async def close(self) -> None:
-        """Unloads the model and gives its memory back; an engine that was passed in stays. Idempotent."""
-        self._closed = True
-        async with self._loading:
-            engine, self._engine = self._engine, None
-            self._encoder = None
-            if engine is not None and engine is not self._given_engine:
-                await engine.close()
+        """Ends its calls, and gives the memory back where no other backend has the model; an engine that was passed in stays.
+        Idempotent."""
+        engine = self._give_back()
+        if engine is not None:
+            await engine.close()
 
     def close_now(self) -> None:
-        """Like :meth:`close`, from synchronous code (interpreter shutdown); blocks until the memory is back."""
+        """Like :meth:`close`, from synchronous code; blocks until the memory is back."""
+        engine = self._give_back()
+        if engine is not None:
+            engine.close_now()
+
+    def let_go(self) -> None:
+        """For an owner that is gone: the model stays for ``linger`` seconds, in case that somebody asks for it again."""
+        self._give_back()
+
+    def _give_back(self) -> LlamaEngine | None:
         self._closed = True
         engine, self._engine = self._engine, None
         self._encoder = None
-        if engine is not None and engine is not self._given_engine:
-            engine.close_now()
+        return None if engine is self._given_engine else engine
 
     @cached_property
     def sync(self) -> SyncBackend:
@@ -179,12 +205,14 @@ class LlamaCppBackend:
             async for chunk in chunks:
                 yield chunk
 
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
-        """Text that continues ``prompt``; no template, but special tokens in it count as such."""
+    async def complete(self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]) -> ChatReply:
+        """Text that continues ``prompt``; no template, but special tokens in it count as such. Token ids mean those ids."""
         params = ChatParams.of(options)
         return await self._answer(await self._plan_completion(prompt, params), params)
 
-    async def complete_stream(self, prompt: str, **options: Unpack[ChatOptions]) -> AsyncGenerator[ChatChunk, None]:
+    async def complete_stream(
+        self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]
+    ) -> AsyncGenerator[ChatChunk, None]:
         """:meth:`complete` in pieces."""
         params = ChatParams.of(options)
         plan = await self._plan_completion(prompt, params)
@@ -198,10 +226,19 @@ class LlamaCppBackend:
         tools: Iterable[Tool | Mapping[str, Any]] | None = None,
         *,
         add_generation_prompt: bool = True,
+        continue_final: bool = False,
     ) -> RenderedPrompt:
-        """The exact prompt that :meth:`chat` sends for these messages by default, and its tokens."""
+        """The exact prompt that :meth:`chat` sends for these messages by default, and its tokens.
+
+        ``continue_final``: as for a last message of the assistant that is continued.
+        """
         encoder = await self._ready()
-        text = await encoder.chat(as_messages(messages), as_tools(tools), add_generation_prompt=add_generation_prompt)
+        text = await encoder.chat(
+            as_messages(messages),
+            as_tools(tools),
+            add_generation_prompt=add_generation_prompt,
+            continued=continue_final,
+        )
         return await encoder.encode(text)
 
     async def parse(
@@ -225,12 +262,15 @@ class LlamaCppBackend:
             encoder=encoder,
             settings=self.settings.generation,
             n_ctx=self.engine.n_ctx,
+            bounds=self.settings.engine.constraints,
         )
 
-    async def _plan_completion(self, prompt: str, params: ChatParams) -> ChatPlan:
+    async def _plan_completion(self, prompt: str | Sequence[int], params: ChatParams) -> ChatPlan:
         encoder = await self._ready()
+        if not isinstance(prompt, str):
+            self.engine.model.check_tokens(prompt)
         return await plan_completion(
-            await encoder.encode(prompt),
+            await encoder.encode(prompt) if isinstance(prompt, str) else RenderedPrompt("", tuple(prompt)),
             params,
             profile=encoder.template.profile,
             settings=self.settings.generation,
@@ -241,20 +281,26 @@ class LlamaCppBackend:
         engine = self.engine
         generations = await run_all(engine.generate(request) for request in plan.requests)
         replies = [await read_reply(engine, plan, generation, self._name) for generation in generations]
+        answer = replace(replies[0], alternatives=tuple(replies[1:]))
         for reply in replies:
             for warning in reply.warnings:
                 self._logger.warning(f"{self._name}: {warning}")
             if plan.structured and not reply.tool_calls and not params.stop:
-                _check_structured(reply)
-        return replace(replies[0], alternatives=tuple(replies[1:]))
+                try:
+                    _check_structured(reply)
+                except TruncatedOutputError as cut:
+                    cut.answer = answer
+                    raise
+        return answer
 
     # -- vectors and vocabulary ---------------------------------------------------------------------------------------
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[str | Sequence[int]], *, truncate: bool = False) -> EmbedReply:
+        """Vectors of texts, or of lists of token ids, which are taken as they are."""
         await self._ready()
         found = await self.engine.embed(list(texts), truncate=truncate)
         return EmbedReply(
-            vectors=tuple(tuple(row) for row in found.vectors.tolist()),
+            vectors=await asyncio.to_thread(lambda: tuple(tuple(row.tolist()) for row in found.vectors)),
             dimensions=int(found.vectors.shape[1]) if len(texts) else self.engine.model.n_embd,
             model=self._name,
             usage=Usage(prompt_tokens=sum(found.tokens)),
@@ -284,11 +330,9 @@ class LlamaCppBackend:
     def _name(self) -> str:
         return self._record.id if self._record is not None else self._reference
 
-    async def _ready(self) -> PromptEncoder:
-        await self.load()
-        if self._encoder is None:
-            raise EngineClosedError(f"The backend of {self._reference} is closed.", hint="Create a new one.")
-        return self._encoder
+    def _found(self) -> tuple[LocalModel, LlamaEngine]:
+        record = self._find()
+        return record, self._given_engine or self._make_engine(record)
 
     def _find(self) -> LocalModel:
         if self._manager is None:
@@ -302,6 +346,7 @@ class LlamaCppBackend:
     def _make_engine(self, record: LocalModel) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine
         from parlant_local.engine.measuring.saved import saved_folder
+        from parlant_local.engine.vetting import Vetting, verdicts_file
 
         assert record.path is not None
         prefixes = self.settings.home / "prefixes" if self.settings.engine.prefixes.disk else None
@@ -310,6 +355,8 @@ class LlamaCppBackend:
             settings=self.settings.engine,
             prefix_dir=prefixes,
             measured_dir=saved_folder(self.settings.home),
+            linger=self._linger,
+            vetting=Vetting(record.vouched, verdicts_file(self.settings.home)),
             logger=self._logger,
         )
 

@@ -37,14 +37,14 @@ def open_vocabulary(
     from parlant_local.catalog import LocalModelManager
     from parlant_local.engine import LoadedModel
     from parlant_local.engine.templates import ChatTemplate
-    from parlant_local.gguf_info import read_header
+    from parlant_local.engine.vetting import Vetting, verdicts_file
 
-    path = user_path(reference)
-    if path.is_file():
-        read_header(path)  # a broken file ends here, before native code sees it
-    else:
-        path = LocalModelManager(settings=settings).resolve(reference)
-    model = LoadedModel(path, settings.engine, vocabulary_only=True)
+    path, vouched = user_path(reference), False
+    if not path.is_file():
+        manager = LocalModelManager(settings=settings)
+        path, vouched = manager.resolve(reference), manager.find(reference).vouched
+    vetting = Vetting(vouched, verdicts_file(settings.home))
+    model = LoadedModel(path, settings.engine, vocabulary_only=True, vetting=vetting)
     metadata = dict(model.metadata)
     if model.chat_template:
         metadata["tokenizer.chat_template"] = model.chat_template

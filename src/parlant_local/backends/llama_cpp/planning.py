@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
+from parlant_local.engine.constraint.bounds import check_json
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
     BoundCalls,
@@ -37,7 +39,8 @@ from parlant_local.engine.templates import Speech
 from parlant_local.errors import BadRequestError, ContextOverflowError
 from parlant_local.messages import Message, Tool
 from parlant_local.profiles import Profile, SamplingAdvice
-from parlant_local.settings import GenerationSettings
+from parlant_local.settings import ConstraintSettings, GenerationSettings
+from parlant_local.settings.constraints import DEFAULT_BOUNDS
 
 __all__ = ["ChatPlan", "plan_chat", "plan_completion"]
 
@@ -71,6 +74,7 @@ async def plan_chat(
     encoder: PromptEncoder,
     settings: GenerationSettings,
     n_ctx: int,
+    bounds: ConstraintSettings = DEFAULT_BOUNDS,
 ) -> ChatPlan:
     """Renders the prompt, settles thoughts, constraint, sampling and room.
 
@@ -80,13 +84,19 @@ async def plan_chat(
     tools = () if params.tool_choice == "none" else params.tools
     speech = await encoder.speech(tools)
     profile = speech.profile
-    binding = _binding(params, tools, speech, settings)
+    if tools:  # their schemas are a client's, and joined to one: not work for the event loop
+        binding = await asyncio.to_thread(_binding, params, tools, speech, settings, bounds)
+    else:
+        binding = _binding(params, tools, speech, settings, bounds)
     thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
     arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
-    text = await encoder.chat(messages, tools, arguments=arguments)
-    text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
-    if binding.answers:
-        text, prelude = _answer_begun(text, prelude, profile)
+    messages, continued = _continuation(messages, params, bound=binding.constraint is not None)
+    text = await encoder.chat(messages, tools, arguments=arguments, continued=continued)
+    prelude: ReasoningPrelude | None = None
+    if not continued:
+        text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
+        if binding.answers:
+            text, prelude = _answer_begun(text, prelude, profile)
     prompt = await encoder.encode(text)
     stops = encoder.stops(speech) if binding.constraint is None else ()
     sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
@@ -112,9 +122,29 @@ async def plan_chat(
         if binding.constraint is not None:
             # Bound answers hold no thoughts of their own: text that looks like a tag is part of the answer.
             return OutputParser(_PLAIN, reader, thoughts_apart=prelude is not None)
-        return OutputParser(profile, reader, thoughts_apart=prelude is not None)
+        # Where the answer goes on with a text, that has been begun long ago.
+        return OutputParser(profile, reader, thoughts_apart=prelude is not None, begun=continued)
 
     return ChatPlan(_repeated(request, params), parser, binding.structured, encoder.template.warnings)
+
+
+def _continuation(messages: Sequence[Message], params: ChatParams, *, bound: bool) -> tuple[Sequence[Message], bool]:
+    """The conversation, and whether its last message is the beginning of the answer.
+
+    An empty one of the assistant, which some clients send to say whose turn it is, says nothing.
+    """
+    last = messages[-1]
+    if last.role != "assistant" or last.tool_calls or not last.content:
+        if params.continue_final:
+            raise BadRequestError("Only a last message of the assistant with text in it can be continued.")
+        empty = last.role == "assistant" and not (last.tool_calls or last.content or last.reasoning)
+        return (messages[:-1] if empty and len(messages) > 1 else messages), False
+    if params.continue_final and bound:
+        raise BadRequestError(
+            "An answer bound to a schema, a grammar or a tool begins anew: it can't continue the last message.",
+            hint="Leave one of the two out.",
+        )
+    return messages, params.continue_final is not False and not bound
 
 
 async def plan_completion(
@@ -123,7 +153,7 @@ async def plan_completion(
     """Text that continues a text: no template, no thoughts, no tools."""
     if params.tools:
         raise BadRequestError("complete takes no tools: it continues a text.", hint="Use chat.")
-    binding = _binding(params, (), Speech(profile, CALL_FORMATS["json"], None), settings)
+    binding = _binding(params, (), Speech(profile, CALL_FORMATS["json"], None), settings, DEFAULT_BOUNDS)
     request = GenerationRequest(
         prompt=prompt.tokens,
         max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
@@ -154,7 +184,14 @@ def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[Generatio
     )
 
 
-def _binding(params: ChatParams, tools: Sequence[Tool], speech: Speech, settings: GenerationSettings) -> _Binding:
+def _binding(
+    params: ChatParams,
+    tools: Sequence[Tool],
+    speech: Speech,
+    settings: GenerationSettings,
+    bounds: ConstraintSettings,
+) -> _Binding:
+    check_json([tool.parameters for tool in tools], bounds)
     limits = Limits(**settings.limits.model_dump())
     form = params.response_format
     schema: Mapping[str, Any] | None = None
@@ -279,7 +316,7 @@ def _max_tokens(params: ChatParams, settings: GenerationSettings, prompt_tokens:
             hint="Shorten it, raise engine.n_ctx where memory allows, or take a model with a longer context.",
         )
     if params.max_tokens is None:
-        return min(settings.max_tokens, room)
+        return room if params.unlimited else min(settings.max_tokens, room)
     if params.max_tokens > room:
         raise ContextOverflowError(
             f"The prompt has {prompt_tokens} tokens and max_tokens asks for {params.max_tokens} more; "

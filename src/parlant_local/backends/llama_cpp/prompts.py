@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from parlant_local.engine.templates import ChatTemplate, Speech
-from parlant_local.engine.templates.control import ControlTexts
+from parlant_local.engine.templates.control import HERE, ControlTexts
+from parlant_local.errors import TemplateError
 from parlant_local.messages import Message, Tool
 
 # One whole mark at the beginning of a text.
@@ -52,6 +53,9 @@ class PromptEncoder:
         self._vocabulary = vocabulary
         self._control: ControlTexts | None = None
 
+    def encodes_for(self, vocabulary: Vocabulary) -> bool:
+        return self._vocabulary is vocabulary
+
     async def chat(
         self,
         messages: Sequence[Message],
@@ -59,12 +63,28 @@ class PromptEncoder:
         *,
         add_generation_prompt: bool = True,
         arguments: Mapping[str, Any] | None = None,
+        continued: bool = False,
     ) -> str:
-        """The rendered conversation, control tokens that somebody typed between marks (see :meth:`encode`)."""
+        """The rendered conversation, control tokens that somebody typed between marks (see :meth:`encode`).
+
+        ``continued``: it ends with the text of the last message, which the model goes on with.
+        """
 
         def work() -> str:
             marked = self._marked(messages)
-            return self.template.render(marked, tools, add_generation_prompt=add_generation_prompt, arguments=arguments)
+            if not continued:
+                return self.template.render(
+                    marked, tools, add_generation_prompt=add_generation_prompt, arguments=arguments
+                )
+            last = replace(marked[-1], content=f"{marked[-1].content or ''}{HERE}")
+            prompt = self.template.render([*marked[:-1], last], tools, add_generation_prompt=False, arguments=arguments)
+            before, found, _ = prompt.partition(HERE)
+            if not found:
+                raise TemplateError(
+                    "The chat template does not show the last message, so it can't be continued.",
+                    hint="End the conversation with a user's message, or set continue_final to false.",
+                )
+            return before
 
         return await asyncio.to_thread(work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from types import TracebackType
@@ -33,8 +34,10 @@ class SyncBackend:
     def __init__(self, backend: LlamaCppBackend) -> None:
         self._backend = backend
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="parlant-local-sync", daemon=True)
+        self._thread = threading.Thread(target=_serve, args=[self._loop], name="parlant-local-sync", daemon=True)
         self._thread.start()
+        self._finalizer = weakref.finalize(self, _end, self._loop)
+        self._finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss; its thread is a daemon
 
     def __enter__(self) -> SyncBackend:
         return self
@@ -83,9 +86,9 @@ class SyncBackend:
         if self._loop.is_closed():
             return
         self._run(self._backend.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._finalizer.detach()
+        _end(self._loop)
         self._thread.join()
-        self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop.is_closed():
@@ -114,3 +117,14 @@ class SyncBackend:
         finally:
             with contextlib.suppress(CancelledError):
                 self._run(close())
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Of a backend that was closed, or that nobody has any more."""
+    with contextlib.suppress(RuntimeError):  # closed already
+        loop.call_soon_threadsafe(loop.stop)

@@ -19,8 +19,8 @@ from parlant_local.catalog.references import HubReference
 from parlant_local.catalog.sources.hub_errors import explain_hub_status
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
-from parlant_local.catalog.transfer.http import HttpResponse, is_loopback
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.catalog.transfer.http import HttpResponse
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
 from parlant_local.errors import (
     AccessError,
     CatalogError,
@@ -31,6 +31,8 @@ from parlant_local.errors import (
     TransferError,
 )
 from parlant_local.gguf_info import available_memory
+from parlant_local.loopback import is_loopback
+from parlant_local.retry_after import retry_after
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["NoGGUFError", "hub_endpoint", "hub_token", "plan"]
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
-_SHA1 = re.compile(r"^[0-9a-f]{40}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
+_SHA1 = re.compile(r"^[0-9a-f]{40}\Z")
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 T = TypeVar("T")
 
@@ -285,7 +287,7 @@ class _Hub:
             return Busy(
                 f"The hub at {self.endpoint} answered {response.status_code}.",
                 status=response.status_code,
-                retry_after=parse_retry_after(response.headers),
+                retry_after=retry_after(response.headers),
                 hint="It is busy: try again later. A token (HF_TOKEN) raises rate limits.",
             )
         return explain_hub_status(

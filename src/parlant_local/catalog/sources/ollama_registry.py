@@ -16,13 +16,12 @@ from urllib.parse import urlencode, urlsplit
 
 from parlant_local.catalog.names import check_component, inside
 from parlant_local.catalog.ollama_manifest import Layer, OllamaManifest, parse_manifest, read_extras
-from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
-from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, is_loopback, shown
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
 from parlant_local.errors import (
     AccessError,
     HubError,
@@ -32,6 +31,9 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
+from parlant_local.loopback import is_loopback
+from parlant_local.retry_after import retry_after
+from parlant_local.storage import write_whole
 
 __all__ = ["plan"]
 
@@ -79,10 +81,7 @@ def plan(reference: OllamaReference, context: SourceContext) -> Plan:
 
     def place() -> None:
         inside(context.models_dir, target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.new")
-        scratch.write_bytes(data)
-        publish(scratch, target)
+        write_whole(target, data)
 
     return Plan(
         reference=str(reference),
@@ -184,7 +183,7 @@ class _Registry:
             return Busy(
                 f"The registry {self._reference.host} answered {response.status}.",
                 status=response.status,
-                retry_after=parse_retry_after(response.headers),
+                retry_after=retry_after(response.headers),
                 hint="It is busy: try again later.",
             )
         return self.explain(response)

@@ -9,9 +9,9 @@ from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import UrlReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
-from parlant_local.catalog.transfer.http import is_loopback
 from parlant_local.errors import ReferenceError_
 from parlant_local.gguf_info import shard_names
+from parlant_local.loopback import is_loopback
 
 __all__ = ["plan"]
 

@@ -11,17 +11,14 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Event, Lock
 
-from filelock import FileLock, Timeout
-
 from parlant_local.catalog.disk import human_bytes
-from parlant_local.catalog.publishing import publish
 from parlant_local.catalog.transfer.hashing import TrailingHash
 from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
 from parlant_local.catalog.transfer.journal import Identity, Journal, bytes_done
 from parlant_local.catalog.transfer.location import Location
 from parlant_local.catalog.transfer.meter import FileMeter, Meter
 from parlant_local.catalog.transfer.rate import RateLimit
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, parse_retry_after, retrying
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
 from parlant_local.catalog.transfer.segments import Segment, content_start, content_total, split, write_all
 from parlant_local.catalog.transfer.task import FileTask
 from parlant_local.errors import (
@@ -32,7 +29,9 @@ from parlant_local.errors import (
     VerificationError,
 )
 from parlant_local.gguf_info import git_blob_sha1, read_file_header, sha256_file
+from parlant_local.retry_after import retry_after
 from parlant_local.settings import DownloadSettings
+from parlant_local.storage import locked, publish
 
 __all__ = ["FileFetch"]
 
@@ -96,21 +95,18 @@ class FileFetch:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the file's lock; while another process fetches it, show its progress."""
-        lock = FileLock(self._task.lock_path, timeout=0)
-        while True:
-            if self._stop.is_set():
-                raise InterruptedError
-            try:
-                lock.acquire()
-                break
-            except Timeout:
-                self._item.phase = "waiting"
-                self._item.done = bytes_done(self._task.journal) or self._item.done
-                self._stop.wait(0.2)
-        try:
+        with contextlib.ExitStack() as stack:
+            while True:
+                if self._stop.is_set():
+                    raise InterruptedError
+                try:
+                    stack.enter_context(locked(self._task.lock_path, 0))
+                    break
+                except TimeoutError:
+                    self._item.phase = "waiting"
+                    self._item.done = bytes_done(self._task.journal) or self._item.done
+                    self._stop.wait(0.2)
             yield
-        finally:
-            lock.release()
 
     # -- what is there already -------------------------------------------------------------------------------------
 
@@ -222,7 +218,7 @@ class FileFetch:
                 raise Busy(
                     f"{shown(response.url)} answered {response.status}.",
                     status=response.status,
-                    retry_after=parse_retry_after(response.headers),
+                    retry_after=retry_after(response.headers),
                     hint="The server is busy; what was fetched is kept: pull again later.",
                 )
             if response.status in (400, 401, 403, 404, 410) and self._location.forget(response.url):

@@ -21,8 +21,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from parlant_local._version import __version__
 from parlant_local.errors import TransferError
+from parlant_local.loopback import is_loopback
 
-__all__ = ["HttpResponse", "HttpSession", "is_loopback", "same_origin", "shown"]
+__all__ = ["HttpResponse", "HttpSession", "same_origin", "shown"]
 
 _CONNECT_SECONDS = 15.0
 _MAX_REDIRECTS = 6
@@ -35,10 +36,6 @@ def shown(url: str) -> str:
     """``url`` without query and user: both may be credentials."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def same_origin(one: str, other: str) -> bool:

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field, TypeAdapter
+
+from parlant_local.errors import StateFileError
+from parlant_local.storage import parse_json, read_text, validated, write_whole
 
 __all__ = ["Identity", "Journal", "bytes_done"]
 
 _VERSION = 1
+_MAX_BYTES = 64 << 20  # two million ranges; each run begins with a journal of few
+_LINE = re.compile(r"^([0-9]{1,19}) ([0-9]{1,19})$")
 Range = tuple[int, int]  # from, to (exclusive)
 
 
@@ -26,7 +35,7 @@ class Identity:
     """What is being fetched. A partial file of another identity is of no use."""
 
     url: str
-    size: int
+    size: Annotated[int, Field(ge=1, le=2**63 - 1)]
     etag: str | None = None
     """As the server that has the bytes gave it."""
     sha256: str | None = None
@@ -43,6 +52,11 @@ class Identity:
         return self.url == other.url
 
 
+@cache
+def _identities() -> TypeAdapter[Identity]:
+    return TypeAdapter(Identity)
+
+
 class Journal:
     """The journal of one partial file; thread-safe."""
 
@@ -51,31 +65,28 @@ class Journal:
         self.identity = identity
         self._ranges = merge(ranges)
         self._lock = Lock()
-        scratch = path.with_name(path.name + ".new")
         lines = [
             json.dumps({"version": _VERSION, **asdict(identity)}),
             *(f"{start} {end}" for start, end in self._ranges),
         ]
-        scratch.write_text("\n".join(lines) + "\n", "ascii")
-        scratch.replace(path)
+        write_whole(path, "\n".join(lines) + "\n")
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
 
     @classmethod
     def load(cls, path: Path) -> tuple[Identity, list[Range]] | None:
-        """What a journal on disk says, or None if there is none that can be read."""
+        """What a journal on disk says, or None if there is none that can be read: the file is then fetched anew."""
         try:
-            header, *lines = path.read_text("ascii").split("\n")
-            data = json.loads(header)
-            if data.pop("version", None) != _VERSION:
+            header, *lines = read_text(path, _MAX_BYTES).split("\n")
+            data = parse_json(header)
+            if not isinstance(data, dict) or data.pop("version", None) != _VERSION:
                 return None
-            identity = Identity(**data)
-        except (OSError, ValueError, TypeError):
+            identity = validated(_identities(), data)
+        except (FileNotFoundError, StateFileError, ValueError):
             return None
         ranges = []
         for line in lines[:-1]:  # what follows the last newline was cut short
-            start, _, end = line.partition(" ")
-            if start.isdigit() and end.isdigit() and int(start) < int(end) <= identity.size:
-                ranges.append((int(start), int(end)))
+            if (match := _LINE.match(line)) and int(match[1]) < int(match[2]) <= identity.size:
+                ranges.append((int(match[1]), int(match[2])))
         return identity, merge(ranges)
 
     def add(self, start: int, end: int) -> None:

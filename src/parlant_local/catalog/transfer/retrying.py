@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
-from collections.abc import Callable, Mapping
-from email.message import Message
+from collections.abc import Callable
 from threading import Event
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -13,7 +10,7 @@ from tenacity.nap import sleep_using_event
 
 from parlant_local.errors import HubError, TransferError
 
-__all__ = ["RETRIED_STATUSES", "Busy", "parse_retry_after", "retrying"]
+__all__ = ["RETRIED_STATUSES", "Busy", "retrying"]
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 300.0
@@ -26,21 +23,6 @@ class Busy(HubError):
     def __init__(self, message: str, *, status: int, retry_after: float | None, hint: str = "") -> None:
         super().__init__(message, status=status, hint=hint)
         self.retry_after = retry_after
-
-
-def parse_retry_after(headers: Message | Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After header, given in seconds or as a date."""
-    value = headers.get("Retry-After")
-    if not value:
-        return None
-    try:
-        return max(float(value), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(email.utils.parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return None
 
 
 def retrying(attempts: int, stop: Event, idle_attempts: Callable[[], int] | None = None) -> Retrying:

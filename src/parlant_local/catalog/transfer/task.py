@@ -49,6 +49,11 @@ class FileTask:
     """Whether its header and tensor bounds are to be checked."""
 
     @property
+    def published(self) -> bool:
+        """Whether somebody published what the file's digest is."""
+        return self.sha256 is not None or self.git_sha1 is not None
+
+    @property
     def part(self) -> Path:
         return self.destination.with_name(f".{self.destination.name}.part")
 

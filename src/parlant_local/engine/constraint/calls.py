@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from parlant_local.engine.constraint.closing import close_schema
+from parlant_local.engine.constraint.closing import closed_schema
 from parlant_local.engine.constraint.marked import Marks
-from parlant_local.engine.constraint.shortest import longest_way_home
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.parsing.syntax import (
     ARGUMENTS,
@@ -25,8 +26,9 @@ from parlant_local.engine.parsing.syntax import (
 from parlant_local.engine.parsing.writing import written_value
 from parlant_local.engine.requests import CallOf
 from parlant_local.errors import SchemaError
+from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["call_grammar"]
+__all__ = ["CallGrammar", "call_grammar"]
 
 _SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _ID = {"type": "string", "pattern": "^[a-zA-Z0-9]{9}$"}
@@ -41,28 +43,43 @@ _FORMATS = {
 }
 
 
-def call_grammar(constraint: CallOf, model: LoadedModel) -> tuple[str, str | None]:
-    """Lark of one call of any of the tools; and about the longest way to its end, where it is JSON that can be landed."""
-    return _Grammar(constraint, model).text()
+@dataclass(frozen=True, slots=True)
+class CallGrammar:
+    """Lark of one call of any of the tools."""
+
+    text: str
+    ways: tuple[Mapping[str, Any], ...] | None
+    """The closed schemas of what is written, where it is JSON that can be landed."""
+    unbound: frozenset[str]
+    """Keywords of the schemas that a call may still break."""
+
+
+def call_grammar(constraint: CallOf, model: LoadedModel, bounds: ConstraintSettings) -> CallGrammar:
+    """Raises :class:`SchemaError` for schemas that can't be bound or exceed ``bounds``."""
+    return _Grammar(constraint, model, bounds).whole()
 
 
 class _Grammar:
-    def __init__(self, constraint: CallOf, model: LoadedModel) -> None:
+    def __init__(self, constraint: CallOf, model: LoadedModel, bounds: ConstraintSettings) -> None:
         self._constraint = constraint
+        self._bounds = bounds
         self._syntax = constraint.syntax
         self._marks = Marks(model)
         self._lines: list[str] = []
         self._rules: dict[str, str] = {}
 
-    def text(self) -> tuple[str, str | None]:
-        options, ways = [], []
+    def whole(self) -> CallGrammar:
+        options: list[str] = []
+        ways: list[Mapping[str, Any]] = []
+        unbound: frozenset[str] = frozenset()
         for name, parameters in self._constraint.tools:
-            closed = close_schema(parameters, self._constraint.limits)
-            options.append(self._call(name, closed))
-            ways.append(longest_way_home(closed))
-        lines = [f"start: {' | '.join(options)}", *self._lines, *self._marks.lines]
-        landed = max(ways, key=len) if not isinstance(self._syntax.body, TaggedBody) else None
-        return "\n".join(lines), None if landed is None else landed + self._syntax.last
+            closed = closed_schema(parameters, self._constraint.limits, self._bounds)
+            options.append(self._call(name, closed.schema))
+            ways.append(closed.schema)
+            unbound |= closed.unbound
+        text = "\n".join([f"start: {' | '.join(options)}", *self._lines, *self._marks.lines])
+        tagged = isinstance(self._syntax.body, TaggedBody)
+        return CallGrammar(text, None if tagged else tuple(ways), unbound)
 
     def _call(self, name: str, closed: Mapping[str, Any]) -> str:
         syntax = self._syntax
@@ -305,10 +322,36 @@ def _patterns(schema: Mapping[str, Any]) -> list[str]:
     """Regular expressions that a text must match, all of them."""
     least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 600))
     found = [f"(?s:.{{{least},{most}}})"]
-    if pattern := schema.get("pattern"):
-        anchored_start, anchored_end = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
-        inner = pattern[1 if anchored_start else 0 : -1 if anchored_end else None].replace("/", "\\/")
-        found.append(f"{'' if anchored_start else '(?s:.*)'}({inner}){'' if anchored_end else '(?s:.*)'}")
+    for part in (schema, *schema.get("allOf", ())):
+        if pattern := part.get("pattern"):
+            found.append("|".join(map(_whole, _alternatives(pattern))))
     if (known := _FORMATS.get(str(schema.get("format")))) is not None:
         found.append(known)
     return found
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """The parts of a pattern between bars that stand in no group or class."""
+    parts, depth, start, index, in_class = [], 0, 0, 0, False
+    while index < len(pattern):
+        letter = pattern[index]
+        if letter == "\\":
+            index += 1
+        elif in_class:
+            in_class = letter != "]"
+        elif letter in "([":
+            in_class, depth = letter == "[", depth + (letter == "(")
+        elif letter == ")":
+            depth -= 1
+        elif letter == "|" and not depth:
+            parts.append(pattern[start:index])
+            start = index + 1
+        index += 1
+    return [*parts, pattern[start:]]
+
+
+def _whole(pattern: str) -> str:
+    """A pattern that is searched for as one that matches a whole text, written between slashes."""
+    starts, ends = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
+    inner = re.sub(r"(?<!\\)((?:\\\\)*)/", r"\1\\/", pattern[1 if starts else 0 : -1 if ends else None])
+    return f"{'' if starts else '(?s:.*)'}(?:{inner}){'' if ends else '(?s:.*)'}"

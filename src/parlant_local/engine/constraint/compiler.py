@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
-from collections import OrderedDict
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from parlant_local.engine.constraint.bounds import check_json, exceeded
 from parlant_local.engine.constraint.calls import call_grammar
-from parlant_local.engine.constraint.closing import any_object, close_schema
+from parlant_local.engine.constraint.closing import ClosedSchema, closed_schema
+from parlant_local.engine.constraint.grammars import grammar_of
+from parlant_local.engine.constraint.kept import Kept
 from parlant_local.engine.constraint.keywords import OWN
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
-from parlant_local.engine.constraint.shortest import longest_way_home
+from parlant_local.engine.constraint.shortest import tokens_home
 from parlant_local.engine.constraint.vocabulary import grammar_tokenizer
+from parlant_local.engine.constraint.workers import in_compile_thread
 from parlant_local.engine.model import LoadedModel
-from parlant_local.engine.requests import AnyJson, CallOf, Choices, Constraint, Grammar, JsonSchema, Regex
+from parlant_local.engine.requests import AnyJson, CallOf, Constraint, JsonSchema
 from parlant_local.errors import SchemaError
+from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSettings
 
 __all__ = ["CompiledConstraint", "ConstraintCompiler"]
 
-_CACHED = 256
 _MARGIN = 16  # tokens
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 _SPACED: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+# Measured so that no mask takes a quarter of a second or 256 MB. A JSON schema needs 4 items for each optional property;
+# grammars of clients may be ambiguous, where time grows with the square of the items.
+_JSON_LIMITS: Any = {"max_items_in_row": 5_000, "step_max_items": 25_000}
+_GRAMMAR_LIMITS: Any = {"max_items_in_row": 2_000, "step_max_items": 8_000}
+_LEXER_LIMITS: Any = {"max_lexer_states": 50_000, "initial_lexer_fuel": 1_000_000, "step_lexer_fuel": 200_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +51,19 @@ class CompiledConstraint:
     """About what it takes at most to end an answer from anywhere within."""
     open_keys: bool = False
     """Whether it has dictionaries, whose keys could repeat."""
+    unbound: frozenset[str] = frozenset()
+    """Keywords of its schema that an answer may still break, and has to be checked for."""
 
 
 class ConstraintCompiler:
     """Compiles for one model. Thread-safe; slow calls belong off the event loop."""
 
-    def __init__(self, model: LoadedModel) -> None:
+    def __init__(self, model: LoadedModel, bounds: ConstraintSettings = DEFAULT_BOUNDS) -> None:
         self._model = model
+        self._bounds = bounds
         self._lock = threading.Lock()
         self._tokenizer: Any = None
-        self._cache: OrderedDict[str, CompiledConstraint] = OrderedDict()
+        self._kept: Kept[CompiledConstraint] = Kept(bounds.cached, bounds.cached_mb * 1024 * 1024)
 
     def matcher(self, constraint: Constraint) -> ConstraintMatcher:
         """A fresh matcher of ``constraint``. Raises :class:`SchemaError` naming the keyword at fault."""
@@ -58,87 +72,111 @@ class ConstraintCompiler:
             compiled.pristine.deep_copy(),
             compiled.landing_tokens if compiled.json else None,
             open_keys=compiled.open_keys,
+            unbound=compiled.unbound,
         )
 
     def compile(self, constraint: Constraint) -> CompiledConstraint:
-        key = _key(constraint)
-        with self._lock:
-            if (known := self._cache.get(key)) is not None:
-                self._cache.move_to_end(key)
-                return known
-            compiled = self._compile(constraint)
-            self._cache[key] = compiled
-            while len(self._cache) > _CACHED:
-                self._cache.popitem(last=False)
-            return compiled
-
-    def _compile(self, constraint: Constraint) -> CompiledConstraint:
-        from llguidance import LLMatcher
-
-        match constraint:
-            case JsonSchema(schema, limits, spaced):
-                return self._compile_json(close_schema(schema, limits), spaced=spaced)
-            case AnyJson(limits):
-                return self._compile_json(any_object(limits))
-            case Regex(pattern):
-                return self._checked(LLMatcher.grammar_from_regex(pattern), "pattern")
-            case Grammar(text):
-                return self._checked(_lark(text), "grammar")
-            case CallOf():
-                return self._compile_call(constraint)
-            case Choices(texts):
-                if not texts:
-                    raise SchemaError("A list of choices needs at least one.", keyword="choices")
-                options = " | ".join(json.dumps(text, ensure_ascii=False) for text in texts)
-                return self._checked(LLMatcher.grammar_from_lark(f"start: {options}"), "choices")
-
-    def _compile_json(self, closed: dict[str, Any], *, spaced: bool = False) -> CompiledConstraint:
-        from llguidance import LLMatcher
-
+        """Waits for :meth:`begin`."""
         try:
-            text = json.dumps(closed, ensure_ascii=False, allow_nan=False)
+            return self.begin(constraint).result()
+        except SchemaError as error:  # kept, and asked for again by others: each gets one of its own
+            raise SchemaError(error.message, keyword=error.keyword, hint=error.hint) from None
+
+    def begin(self, constraint: Constraint) -> Future[CompiledConstraint]:
+        """The constraint compiled, or being compiled: once, however many ask, and beside all others.
+
+        Raises :class:`SchemaError` at once for what is too large to be looked at.
+        """
+        if isinstance(constraint, JsonSchema):
+            check_json(constraint.schema, self._bounds)
+        if isinstance(constraint, CallOf):
+            check_json([schema for _, schema in constraint.tools], self._bounds)
+        key = _key(constraint)
+
+        def start(future: Future[CompiledConstraint]) -> None:
+            def run() -> None:
+                try:
+                    with self._model.held():
+                        future.set_result(self._compile(constraint, key))
+                except BaseException as error:  # whoever waits gets it
+                    future.set_exception(error)
+
+            future.set_running_or_notify_cancel()  # one caller who leaves must not take it from the others
+            in_compile_thread(run)
+
+        return self._kept.get(key, start)
+
+    def _compile(self, constraint: Constraint, key: str) -> CompiledConstraint:
+        try:
+            match constraint:
+                case JsonSchema(schema, limits, spaced):
+                    return self._compile_json(closed_schema(schema, limits, self._bounds), key, spaced=spaced)
+                case AnyJson(limits):
+                    return self._compile_json(closed_schema({"type": "object"}, limits, self._bounds), key)
+                case CallOf():
+                    return self._compile_call(constraint, key)
+        except RecursionError:
+            raise exceeded("The schema nests more than {} levels", "max_depth", self._bounds.max_depth) from None
+        grammar = grammar_of(constraint, self._bounds)
+        keyword = {"Regex": "pattern", "Choices": "choices"}.get(type(constraint).__name__, "grammar")
+        return CompiledConstraint(self._matcher(grammar, key, keyword, _GRAMMAR_LIMITS), False, 0)
+
+    def _compile_json(self, closed: ClosedSchema, key: str, *, spaced: bool = False) -> CompiledConstraint:
+        from llguidance import LLMatcher
+
+        schema = closed.schema
+        try:
+            text = json.dumps(schema, ensure_ascii=False, allow_nan=False)
+            grammar = LLMatcher.grammar_from_json_schema(text, overrides=_SPACED if spaced else _COMPACT)
         except (TypeError, ValueError) as error:
             raise SchemaError(f"The schema is not JSON: {error}.", keyword="enum") from None
-        grammar = LLMatcher.grammar_from_json_schema(text, overrides=_SPACED if spaced else _COMPACT)
-        compiled = self._checked(grammar, "")
-        home = len(self._model.tokenize(longest_way_home(closed)))
-        return CompiledConstraint(compiled.pristine, True, home + home // 4 + _MARGIN, _has_open_keys(closed))
+        matcher = self._matcher(grammar, key, "", _JSON_LIMITS)
+        home = tokens_home(schema, self._count)
+        return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, _has_open_keys(schema), closed.unbound)
 
-    def _compile_call(self, constraint: CallOf) -> CompiledConstraint:
+    def _compile_call(self, constraint: CallOf, key: str) -> CompiledConstraint:
         from llguidance import LLMatcher
 
-        text, way = call_grammar(constraint, self._model)
-        compiled = self._checked(LLMatcher.grammar_from_lark(text), "")
-        if way is None:
-            return compiled
-        home = len(self._model.tokenize(way))
-        return CompiledConstraint(compiled.pristine, True, home + home // 4 + _MARGIN)
+        grammar = call_grammar(constraint, self._model, self._bounds)
+        matcher = self._matcher(LLMatcher.grammar_from_lark(grammar.text), key, "", _JSON_LIMITS)
+        if grammar.ways is None:
+            return CompiledConstraint(matcher, False, 0, unbound=grammar.unbound)
+        home = max(tokens_home(schema, self._count) for schema in grammar.ways) + self._count(constraint.syntax.last)
+        return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, unbound=grammar.unbound)
 
-    def _checked(self, grammar: str, keyword: str) -> CompiledConstraint:
-        from llguidance import LLMatcher
+    def _count(self, text: str) -> int:
+        return len(self._model.tokenize(text))
 
-        tokenizer = self.tokenizer
-        failed, messages = LLMatcher.validate_grammar_with_warnings(grammar, tokenizer)
-        if failed:
-            raise _schema_error(messages[0], keyword)
-        matcher = LLMatcher(tokenizer, grammar, log_level=0)
-        if matcher.is_error():
-            raise _schema_error(matcher.get_error(), keyword)
-        return CompiledConstraint(matcher, False, 0)
+    def _matcher(self, grammar: str, key: str, keyword: str, limits: Any) -> Any:
+        from llguidance import LLMatcher, LLParserLimits
+
+        allowed = LLParserLimits(verbose_errors=False, **_LEXER_LIMITS, **limits)
+        matcher = LLMatcher(self.tokenizer, grammar, log_level=0, limits=allowed)
+        if not matcher.is_error():
+            first = matcher.deep_copy()
+            first.compute_bitmask()  # what exceeds a limit at the first step is refused here, not while answering
+            if not first.is_error():
+                self._kept.weigh(key, len(grammar))
+                return matcher
+            matcher = first
+        raise _schema_error(matcher.get_error(), keyword)
 
     @property
     def tokenizer(self) -> Any:
         """llguidance's view of the vocabulary; 0.2-0.9 s to make, once."""
-        if self._tokenizer is None:
-            self._tokenizer = grammar_tokenizer(self._model)
-        return self._tokenizer
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = grammar_tokenizer(self._model)
+            return self._tokenizer
 
 
 def _key(constraint: Constraint) -> str:
     if isinstance(constraint, JsonSchema):
         # Key order matters: it is the order of the answer.
-        return f"schema {constraint.limits} {constraint.spaced} {json.dumps(constraint.schema, ensure_ascii=False, default=str)}"
-    return repr(constraint)
+        text = f"schema {constraint.limits} {constraint.spaced} {json.dumps(constraint.schema, ensure_ascii=False, default=str)}"
+    else:
+        text = repr(constraint)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _has_open_keys(schema: Any) -> bool:
@@ -152,19 +190,6 @@ def _has_open_keys(schema: Any) -> bool:
         _has_open_keys(list(value.values()) if key in ("properties", "$defs") else value)
         for key, value in schema.items()
     )
-
-
-def _lark(text: str) -> str:
-    from llguidance import LLMatcher
-    from llguidance.gbnf_to_lark import any_to_lark
-
-    if "::=" in text:
-        try:
-            text = any_to_lark(text)
-        except Exception as error:  # the converter raises whatever its parser meets
-            raise SchemaError(f"The GBNF grammar can't be read: {error}.", keyword="grammar") from None
-    grammar: str = LLMatcher.grammar_from_lark(text)
-    return grammar
 
 
 def _schema_error(message: str, keyword: str) -> SchemaError:

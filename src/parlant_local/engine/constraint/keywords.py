@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from parlant_local.engine.constraint.bounds import exceeded, shown
 from parlant_local.errors import SchemaError
+from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["OWN", "Schema", "subschemas", "vetted"]
+__all__ = ["OWN", "TYPES", "Schema", "every_subschema", "placed_subschemas", "subschemas", "vetted"]
 
 Schema = dict[str, Any]
 
@@ -22,15 +23,32 @@ OWN: Mapping[str, frozenset[str]] = {
             "propertyNames",
             "minProperties",
             "maxProperties",
+            "dependentRequired",
+            "dependentSchemas",
+            "unevaluatedProperties",
         }
     ),
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"}),
+    "array": frozenset(
+        {
+            "items",
+            "prefixItems",
+            "minItems",
+            "maxItems",
+            "uniqueItems",
+            "contains",
+            "minContains",
+            "maxContains",
+            "unevaluatedItems",
+        }
+    ),
     "string": frozenset({"pattern", "minLength", "maxLength", "format"}),
     "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
 }
 """Which keywords speak of which type."""
 
-_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+_LARGEST = 10**300  # numbers beyond mean nothing to anybody who reads JSON as floats
+
+TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 
 
 def _is_schema(value: Any) -> bool:
@@ -38,11 +56,11 @@ def _is_schema(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
 def _is_count(value: Any) -> bool:
-    return _is_number(value) and value >= 0 and value == int(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= value // 1 == value
 
 
 def _is_text(value: Any) -> bool:
@@ -61,16 +79,20 @@ def _is_map_of(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 def _is_type(value: Any) -> bool:
     if isinstance(value, str):
-        return value in _TYPES
-    return bool(value) and _is_list_of(lambda item: isinstance(item, str) and item in _TYPES)(value)
+        return value in TYPES
+    return bool(value) and _is_list_of(lambda item: isinstance(item, str) and item in TYPES)(value)
 
 
 _BRANCHES = ("anyOf", "oneOf", "allOf")
-_ONE_SCHEMA = ("additionalProperties", "propertyNames", "contains", "not", "if", "then", "else")
-_SCHEMA_MAPS = ("properties", "patternProperties")
+_ONE_SCHEMA = (
+    *("additionalProperties", "propertyNames", "contains", "not", "if", "then", "else"),
+    *("unevaluatedProperties", "unevaluatedItems", "additionalItems"),
+)
+_SCHEMA_MAPS = ("properties", "patternProperties", "dependentSchemas", "dependencies")
+_DEFINITIONS = ("$defs", "definitions")
 
 _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "type": (f"one of {', '.join(sorted(_TYPES))}, or a list of them", _is_type),
+    "type": (f"one of {', '.join(sorted(TYPES))}, or a list of them", _is_type),
     "enum": ("a list", lambda value: isinstance(value, list | tuple)),
     "const": ("a value", lambda _: True),
     "$ref": ("a text", _is_text),
@@ -81,25 +103,57 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "pattern": ("a text", _is_text),
     "format": ("a text", _is_text),
     "multipleOf": ("a number above 0", lambda value: _is_number(value) and value > 0),
-    **dict.fromkeys((*_ONE_SCHEMA, "unevaluatedProperties", "unevaluatedItems"), ("a schema", _is_schema)),
-    **{key: ("names with schemas", _is_map_of(_is_schema)) for key in (*_SCHEMA_MAPS, "dependentSchemas")},
+    **dict.fromkeys(_ONE_SCHEMA, ("a schema", _is_schema)),
+    **{key: ("names with schemas", _is_map_of(_is_schema)) for key in _SCHEMA_MAPS},
     **{key: ("a list of schemas", lambda v: _is_list_of(_is_schema)(v) and bool(v)) for key in _BRANCHES},
     **dict.fromkeys(
-        ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+        (
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+            "minProperties",
+            "maxProperties",
+            "minContains",
+            "maxContains",
+        ),
         ("a whole number from 0 on", _is_count),
     ),
+    **dict.fromkeys(("minimum", "maximum"), ("a number", _is_number)),
     **dict.fromkeys(
-        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minContains", "maxContains"),
-        ("a number", _is_number),
+        ("exclusiveMinimum", "exclusiveMaximum"),
+        ("a number", lambda value: isinstance(value, bool) or _is_number(value)),
     ),
-    **{key: ("what JSON Schema says", lambda _: True) for key in ("dependentRequired", "dependencies", "$dynamicRef")},
+    **dict.fromkeys(("$dynamicRef", "$recursiveRef"), ("a text", _is_text)),
+    "discriminator": ("a property's name", lambda value: True),
+    "dependentRequired": ("names with lists of names", _is_map_of(_is_list_of(_is_text))),
+    "dependencies": (
+        "names with lists of names or schemas",
+        _is_map_of(lambda value: _is_schema(value) or _is_list_of(_is_text)(value)),
+    ),
 }
 
 
-def vetted(schema: Mapping[str, Any]) -> Schema:
+_LISTS = {
+    "anyOf": "max_branches",
+    "oneOf": "max_branches",
+    "allOf": "max_branches",
+    "enum": "max_values",
+    "required": "max_properties",
+    "properties": "max_properties",
+    "patternProperties": "max_properties",
+    "prefixItems": "max_properties",
+    "items": "max_properties",
+}
+"""Which setting bounds the number of parts a keyword may have."""
+_LEAST = ("minLength", "minItems", "minProperties")
+_COUNTS = (*_LEAST, "maxLength", "maxItems", "maxProperties", "minContains", "maxContains")
+
+
+def vetted(schema: Mapping[str, Any], bounds: ConstraintSettings) -> Schema:
     """The keywords of ``schema`` that bind, annotations and extensions left out.
 
-    Raises :class:`SchemaError` naming the first one whose value makes no sense.
+    Raises :class:`SchemaError` naming the first one whose value makes no sense, or exceeds ``bounds``.
     """
     result: Schema = {}
     for key, value in schema.items():
@@ -108,26 +162,69 @@ def vetted(schema: Mapping[str, Any]) -> Schema:
             continue
         wanted, holds = known
         if not holds(value):
-            raise SchemaError(f"The schema's {key} is {value!r}; it must be {wanted}.", keyword=key)
-        result[key] = value
-    if isinstance(result.get("items"), list | tuple):  # drafts before 2020-12 wrote tuples so
-        result["prefixItems"] = list(result.pop("items"))
-        if "additionalItems" in schema:
-            result["items"] = schema["additionalItems"]
+            raise SchemaError(f"The schema's {key} is {shown(value)}; it must be {wanted}.", keyword=key)
+        result[key] = _bounded(key, value, bounds)
+    _modernise(result)
     if result.get("uniqueItems") is False:
         del result["uniqueItems"]
+    tag = result.get("discriminator")  # OpenAPI's word, an annotation to others: never a reason to refuse
+    if tag is not None and not (isinstance(tag, Mapping) and isinstance(tag.get("propertyName"), str)):
+        del result["discriminator"]
     return result
 
 
+def _modernise(schema: Schema) -> None:
+    """Words of earlier drafts as 2020-12 says them."""
+    more = schema.pop("additionalItems", None)
+    if isinstance(schema.get("items"), list | tuple):
+        schema["prefixItems"] = list(schema.pop("items"))
+        if more is not None:
+            schema["items"] = more
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive) and bound in schema:  # draft 4
+            schema[exclusive] = schema.pop(bound)
+    for name, wanted in schema.pop("dependencies", {}).items():
+        key = "dependentSchemas" if _is_schema(wanted) else "dependentRequired"
+        schema[key] = {**schema.get(key, {}), name: wanted}
+
+
+def every_subschema(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """``schema`` and all within it, definitions too; walks, so that no depth hurts."""
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            yield part
+            waiting.extend(inner for _, inner in placed_subschemas(part))
+
+
+def _bounded(key: str, value: Any, bounds: ConstraintSettings) -> Any:
+    setting = _LISTS.get(key)
+    if setting and not isinstance(value, bool) and len(value) > getattr(bounds, setting):
+        raise exceeded(
+            f"The schema's {key} has {len(value)} parts; {{}} is the limit",
+            setting,
+            getattr(bounds, setting),
+            keyword=key,
+        )
+    if key in _LEAST and value > bounds.max_count:
+        raise exceeded(f"The schema's {key} is more than {{}}", "max_count", bounds.max_count, keyword=key)
+    return int(value) if key in _COUNTS else value
+
+
+def placed_subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """The schemas that stand directly in ``schema``, its definitions too, each with the way there."""
+    for key in (*_SCHEMA_MAPS, *_DEFINITIONS):
+        if isinstance(inner := schema.get(key), Mapping):
+            yield from (((key, name), part) for name, part in inner.items())
+    for key in (*_BRANCHES, "prefixItems", "items"):
+        if isinstance(inner := schema.get(key), list | tuple):
+            yield from (((key, place), part) for place, part in enumerate(inner))
+    for key in ("items", *_ONE_SCHEMA):
+        if isinstance(inner := schema.get(key), Mapping):
+            yield (key,), inner
+
+
 def subschemas(schema: Mapping[str, Any]) -> Iterator[Any]:
-    """The schemas that stand directly in ``schema``, definitions left out."""
-    for key in _SCHEMA_MAPS:
-        if isinstance(schema.get(key), Mapping):
-            yield from schema[key].values()
-    for key in (*_BRANCHES, "prefixItems"):
-        if isinstance(schema.get(key), list | tuple):
-            yield from schema[key]
-    items = schema.get("items")
-    yield from items if isinstance(items, list | tuple) else [items]
-    for key in _ONE_SCHEMA:
-        yield schema.get(key)
+    """Those that stand in it, definitions left out."""
+    return (part for path, part in placed_subschemas(schema) if path[0] not in _DEFINITIONS)

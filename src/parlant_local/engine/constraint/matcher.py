@@ -16,18 +16,29 @@ __all__ = ["ConstraintMatcher"]
 class ConstraintMatcher:
     """One answer's matcher. Used from one thread at a time."""
 
-    def __init__(self, matcher: Any, landing_tokens: int | None, *, open_keys: bool = False) -> None:
+    def __init__(
+        self,
+        matcher: Any,
+        landing_tokens: int | None,
+        *,
+        open_keys: bool = False,
+        unbound: frozenset[str] = frozenset(),
+    ) -> None:
         self._matcher = matcher
         self.landing_tokens = landing_tokens
         """Tokens left at which its end must be thought of; None where the grammar can't be landed."""
         self.open_keys = open_keys
         """Whether keys of its answer could repeat."""
+        self.unbound = unbound
+        """Keywords that its answer has to be checked for."""
         self.seconds = 0.0
         """Spent here."""
 
     def copy(self) -> ConstraintMatcher:
         """Another one at the same place, to try things out."""
-        return ConstraintMatcher(self._matcher.deep_copy(), self.landing_tokens, open_keys=self.open_keys)
+        return ConstraintMatcher(
+            self._matcher.deep_copy(), self.landing_tokens, open_keys=self.open_keys, unbound=self.unbound
+        )
 
     @property
     def finished(self) -> bool:

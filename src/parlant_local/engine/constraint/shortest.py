@@ -1,67 +1,72 @@
-"""How far a closed schema's answers can be from their end: when the budget must begin to be watched."""
+"""How far a closed schema's answers can be from their end: when the budget must begin to be watched.
+
+Counted in tokens, and computed: what a schema asks for may be too much to be written out.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["longest_way_home"]
+__all__ = ["tokens_home"]
 
-_OPEN_ENDED = 48  # characters that a pattern or format is guessed to ask for
+_OPEN_ENDED = "x" * 48  # what a pattern or format is guessed to ask for
 _NUMBER = "-" + "9" * 20
+_KEY = "k" * 8  # a key of a dictionary
 
 
-def longest_way_home(schema: Mapping[str, Any]) -> str:
-    """About the longest text that may be needed to end an answer as shortly as possible, from its worst place.
+def tokens_home(schema: Mapping[str, Any], count: Callable[[str], int]) -> int:
+    """About the most tokens that may be needed to end an answer as shortly as possible, from its worst place.
 
-    ``schema`` comes from :func:`close_schema`. The worst place is deep inside an optional part that was begun: it has to be
-    finished, and everything required behind it.
+    ``schema`` comes from :func:`close_schema`, ``count`` counts the tokens of a text. The worst place is deep inside an
+    optional part that was begun: it has to be finished, and everything required behind it.
     """
-    return _Home(schema.get("$defs", {})).way(schema)
+    return _Home(schema.get("$defs", {}), count).way(schema)
 
 
 class _Home:
-    def __init__(self, definitions: Mapping[str, Any]) -> None:
+    def __init__(self, definitions: Mapping[str, Any], count: Callable[[str], int]) -> None:
         self._definitions = definitions
-        self._shortest: dict[str, str] = {}
-        self._ways: dict[str, str] = {}
+        self._count = count
+        self._shortest: dict[str, int] = {}
+        self._ways: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
 
-    def shortest(self, schema: Any) -> str:
+    def shortest(self, schema: Any) -> int:
         """About the shortest compact JSON of a schema."""
         if not isinstance(schema, Mapping):
-            return "null"
+            return 1
         if "$ref" in schema:
             return self._of_reference(schema, self._shortest, self.shortest)
         if "enum" in schema:
-            return min((_compact(value) for value in schema["enum"]), key=len)
+            return self._tokens(min((_compact(value) for value in schema["enum"]), key=len))
         if "anyOf" in schema:
-            return min((self.shortest(branch) for branch in schema["anyOf"]), key=len)
+            return min(self.shortest(branch) for branch in schema["anyOf"])
         match schema.get("type"):
             case "object":
                 return self._object(schema)
             case "array":
-                return "[" + ",".join(self._items(schema)) + "]"
+                described, missing, each = self._items(schema)
+                return 2 + sum(described) + missing * each
             case "string":
-                return _compact("x" * max(int(schema.get("minLength", 0)), _open_ended(schema)))
+                return 1 + max(int(schema.get("minLength", 0)), self._open_ended(schema))
             case "integer" if "minimum" in schema and "maximum" in schema:
-                return max((str(int(schema[bound])) for bound in ("minimum", "maximum")), key=len)
+                return max(self._tokens(str(int(schema[bound]))) for bound in ("minimum", "maximum"))
             case "integer" | "number":
-                return _NUMBER
-            case "null":
-                return "null"
-        return "false"
+                return self._tokens(_NUMBER)
+        return 1
 
-    def way(self, schema: Any) -> str:
+    def way(self, schema: Any) -> int:
         """About the longest of the shortest ways to the end of a value that was begun."""
         if not isinstance(schema, Mapping):
-            return "null"
+            return 1
         if "$ref" in schema:
             return self._of_reference(schema, self._ways, self.way)
         if "enum" in schema:
-            return max((_compact(value) for value in schema["enum"]), key=len)
+            return self._tokens(max((_compact(value) for value in schema["enum"]), key=len))
         if "anyOf" in schema:
-            return max((self.way(branch) for branch in schema["anyOf"]), key=len)
+            return max(self.way(branch) for branch in schema["anyOf"])
         match schema.get("type"):
             case "object":
                 return self._way_of_object(schema)
@@ -69,59 +74,71 @@ class _Home:
                 return self._way_of_array(schema)
         return self.shortest(schema)
 
-    def _object(self, schema: Mapping[str, Any]) -> str:
-        return "{" + ",".join(self._pairs(schema, schema.get("required", ()))) + "}"
+    def _object(self, schema: Mapping[str, Any]) -> int:
+        return 2 + self._pairs(schema, schema.get("required", ()))
 
-    def _way_of_object(self, schema: Mapping[str, Any]) -> str:
+    def _way_of_object(self, schema: Mapping[str, Any]) -> int:
         """Keys come in the order of the schema: behind one that was begun, only later ones can be due."""
         properties = schema.get("properties", {})
-        names, required = list(properties), set(schema.get("required", ()))
-        ways = [self._object(schema)]
-        for place, name in enumerate(names):
-            due = [later for later in names[place + 1 :] if later in required]
-            begun = f"{_compact(name)}:{self.way(properties[name])}"
-            ways.append(",".join([begun, *self._pairs(schema, due, least=len(due) + 1)]) + "}")
-        ways += [f'"{"k" * 8}":{self.way(part)}' + self._object(schema) for part in _open_values(schema)]
-        return max(ways, key=len)
+        required = set(schema.get("required", ()))
+        longest = whole = self._object(schema)
+        due = count = 0
+        for name in reversed(properties):
+            begun = self._key(name) + self.way(properties[name])
+            longest = max(longest, begun + due + self._missing(schema, count + 1) + 1)
+            if name in required:
+                due += self._key(name) + self.shortest(properties[name])
+                count += 1
+        return max([longest, *(self._key(_KEY) + self.way(part) + whole for part in _open_values(schema))])
 
-    def _pairs(self, schema: Mapping[str, Any], names: Iterable[str], least: int = 0) -> list[str]:
+    def _pairs(self, schema: Mapping[str, Any], names: Iterable[str]) -> int:
         """The shortest keys and values of ``names``, and of others up to ``minProperties``."""
-        pairs = [f"{_compact(name)}:{self.shortest(schema['properties'][name])}" for name in names]
-        missing = max(0, int(schema.get("minProperties", 0)) - max(least, len(pairs)))
-        others = [*_open_values(schema), *schema.get("properties", {}).values()]
-        if missing and others:
-            pairs += [f'"{"k" * 8}":' + max((self.shortest(part) for part in others), key=len)] * missing
-        return pairs
+        costs = [self._key(name) + self.shortest(schema["properties"][name]) for name in names]
+        return sum(costs) + self._missing(schema, len(costs))
 
-    def _items(self, schema: Mapping[str, Any]) -> list[str]:
-        """The shortest values that an array has to have."""
-        first = [self.shortest(part) for part in schema.get("prefixItems", ())]
+    def _missing(self, schema: Mapping[str, Any], there: int) -> int:
+        missing = int(schema.get("minProperties", 0)) - there
+        others = [*_open_values(schema), *schema.get("properties", {}).values()] if missing > 0 else []
+        return missing * (self._key(_KEY) + max(map(self.shortest, others))) if others else 0
+
+    def _items(self, schema: Mapping[str, Any]) -> tuple[list[int], int, int]:
+        """What each described item costs that an array has to have; how many more it needs, and what one of those costs."""
+        described = [self.shortest(part) for part in schema.get("prefixItems", ())]
         least = int(schema.get("minItems", 0))
-        missing = max(0, least - len(first))
-        return first[:least] + ([self.shortest(schema.get("items"))] * missing if missing else [])
+        missing = max(0, least - len(described))
+        return described[:least], missing, self.shortest(schema.get("items")) if missing else 0
 
-    def _way_of_array(self, schema: Mapping[str, Any]) -> str:
-        items, first = self._items(schema), list(schema.get("prefixItems", ()))
-        ways = ["[" + ",".join(items) + "]"]
-        for place, part in enumerate([*first, schema.get("items")]):
-            ways.append(",".join([self.way(part), *items[place + 1 :]]) + "]")
-        return max(ways, key=len)
+    def _way_of_array(self, schema: Mapping[str, Any]) -> int:
+        described, missing, each = self._items(schema)
+        longest = behind = sum(described) + missing * each
+        for place, part in enumerate(schema.get("prefixItems", ())):
+            behind -= described[place] if place < len(described) else 0
+            longest = max(longest, self.way(part) + behind)
+        return 2 + max(longest, self.way(schema.get("items")) + max(0, missing - 1) * each)
 
-    def _of_reference(self, schema: Mapping[str, Any], known: dict[str, str], find: Any) -> str:
+    def _of_reference(self, schema: Mapping[str, Any], known: dict[str, int], find: Callable[[Any], int]) -> int:
         name = str(schema["$ref"]).removeprefix("#/$defs/")
         if name not in known:
             known[name] = find(self._definitions.get(name, {}))
         return known[name]
+
+    def _open_ended(self, schema: Mapping[str, Any]) -> int:
+        return self._tokens(_OPEN_ENDED) if "pattern" in schema or "format" in schema else 0
+
+    def _key(self, name: str) -> int:
+        """With its quotes and colon; most vocabularies have one token for a comma and the quote behind it."""
+        return self._tokens(f",{_compact(name)}:")
+
+    def _tokens(self, text: str) -> int:
+        if text not in self._counted:
+            self._counted[text] = self._count(text)
+        return self._counted[text]
 
 
 def _open_values(schema: Mapping[str, Any]) -> list[Any]:
     values = list(schema.get("patternProperties", {}).values())
     extra = schema.get("additionalProperties")
     return [*values, extra] if isinstance(extra, Mapping) else values
-
-
-def _open_ended(schema: Mapping[str, Any]) -> int:
-    return _OPEN_ENDED if "pattern" in schema or "format" in schema else 0
 
 
 def _compact(value: Any) -> str:

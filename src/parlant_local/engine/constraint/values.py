@@ -1,16 +1,17 @@
-"""Single values against a schema: which entries of an ``enum`` its other keywords leave."""
+"""Single values: their types, when two are one, and the keywords that say something of a value as it stands."""
 
 from __future__ import annotations
 
-import math
-import re
+import json
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
-from parlant_local.engine.constraint.keywords import OWN
+from parlant_local.engine.constraint.patterns import matches
+from parlant_local.engine.constraint.reading import Reading
 from parlant_local.errors import SchemaError
 
-__all__ = ["admits", "kinds_of"]
+__all__ = ["ASSERTIONS", "exact", "holds", "identity", "kinds_of"]
 
 
 def kinds_of(value: Any) -> frozenset[str]:
@@ -28,24 +29,57 @@ def kinds_of(value: Any) -> frozenset[str]:
     return frozenset({"array"}) if isinstance(value, list | tuple) else frozenset({"object"})
 
 
-def admits(schema: Mapping[str, Any], value: Any) -> bool:
-    """Whether the keywords beside an ``enum`` or ``const`` allow ``value``; :class:`SchemaError` for one nobody checks."""
-    kinds = kinds_of(value)
-    for key, bound in schema.items():
-        owner = next((kind for kind, words in OWN.items() if key in words), None)
-        if owner is not None and owner not in kinds:
-            continue  # speaks of another type
-        if key in ("enum", "const", "$defs", "definitions"):
-            continue
-        if not _holds(key, bound, value, kinds):
-            return False
-    return True
+def identity(value: Any) -> str:
+    """A text that two values share where JSON calls them equal: 1 and 1.0 are, 1 and true are not."""
+    try:
+        return json.dumps(_normal(value), sort_keys=True, ensure_ascii=True, default=repr)
+    except (ValueError, RecursionError):
+        raise SchemaError("The schema has a value that is not JSON.", keyword="enum") from None
 
 
-def _holds(key: str, bound: Any, value: Any, kinds: frozenset[str]) -> bool:
+def _normal(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(key): _normal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(item) for item in value]
+    return value
+
+
+def exact(number: float) -> Fraction:
+    """A number as its text says it: 0.1 is a tenth."""
+    return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
+
+
+def _is_multiple(value: float, of: float) -> bool:
+    return (exact(value) / exact(of)).denominator == 1
+
+
+_NUMBER = frozenset({"number"})
+_STRING = frozenset({"string"})
+_ARRAY = frozenset({"array"})
+_OBJECT = frozenset({"object"})
+
+ASSERTIONS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("type", "enum", "const"), frozenset()),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _NUMBER),
+    **dict.fromkeys(("minLength", "maxLength", "pattern"), _STRING),
+    **dict.fromkeys(("minItems", "maxItems"), _ARRAY),
+    **dict.fromkeys(("minProperties", "maxProperties", "required"), _OBJECT),
+}
+"""Keywords that say something of a value as it stands, and of which types; empty: of all."""
+
+
+def holds(key: str, bound: Any, value: Any, kinds: frozenset[str], reading: Reading) -> bool:
+    """Whether ``value``, which is of ``kinds``, keeps one of the :data:`ASSERTIONS`."""
     match key:
         case "type":
             return bool(kinds & set([bound] if isinstance(bound, str) else bound))
+        case "const":
+            return identity(value) == identity(bound)
+        case "enum":
+            return identity(value) in {identity(item) for item in bound}
         case "minimum":
             return bool(value >= bound)
         case "maximum":
@@ -55,15 +89,13 @@ def _holds(key: str, bound: Any, value: Any, kinds: frozenset[str]) -> bool:
         case "exclusiveMaximum":
             return bool(value < bound)
         case "multipleOf":
-            return math.isclose(value / bound, round(value / bound), abs_tol=1e-9)
+            return _is_multiple(value, bound)
         case "minLength" | "minItems" | "minProperties":
             return bool(len(value) >= bound)
         case "maxLength" | "maxItems" | "maxProperties":
             return bool(len(value) <= bound)
         case "pattern":
-            return re.search(bound, value) is not None
+            return matches(bound, value, reading.bounds)
         case "required":
             return all(name in value for name in bound)
-    raise SchemaError(
-        f"The schema has {key!r} beside an enum or const.", keyword=key, hint="List only the values that are meant."
-    )
+    raise AssertionError(key)

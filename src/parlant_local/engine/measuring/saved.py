@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
-from parlant_local.errors import InsufficientMemoryError
+from parlant_local.errors import InsufficientMemoryError, StateFileError
 from parlant_local.gguf_info import GGUFHeader
 from parlant_local.observability import Logger
+from parlant_local.paths import is_dir
 from parlant_local.settings import EngineSettings
+from parlant_local.storage import read_as, validated, write_whole
 
 __all__ = ["forget_settings", "save_settings", "saved_file", "saved_folder", "that_fits", "with_saved"]
 
 _KEYS = frozenset({"unified_kv", "flash_attention", "n_batch", "n_ubatch"})
+_MAX_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    settings: dict[str, Any]
+
+
+_FOUND = TypeAdapter(_Found)
+_SETTINGS = TypeAdapter(EngineSettings)
 
 
 def saved_folder(home: Path) -> Path:
@@ -36,32 +48,32 @@ def saved_file(folder: Path, model: Path) -> Path:
 
 def save_settings(file: Path, settings: Mapping[str, Any], details: Mapping[str, Any]) -> None:
     """Writes ``settings`` (keys of :class:`EngineSettings`) with ``details`` for people to read."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps({"settings": dict(settings), **details}, indent=2) + "\n", "utf-8")
-    os.replace(part, file)  # noqa: PTH105  # what was there stays until the new one is whole
+    write_whole(file, json.dumps({"settings": dict(settings), **details}, indent=2) + "\n")
 
 
 def forget_settings(folder: Path, model: Path) -> list[Path]:
     """Removes what was found for ``model``, also by other builds and on other machines that share the folder."""
     found = sorted(folder.glob(f"{_model(model)}-*.json"))
     for file in found:
-        file.unlink(missing_ok=True)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateFileError(file, error.strerror or str(error), doing="removed") from None
     return found
 
 
 def with_saved(settings: EngineSettings, folder: Path, model: Path, logger: Logger) -> EngineSettings:
     """``settings`` with what was found for this model and machine, where nobody set otherwise."""
-    if not folder.is_dir():
+    if not is_dir(folder):
         return settings
     file = saved_file(folder, model)
-    if not file.is_file():
-        return settings
     try:
-        found = json.loads(file.read_text("utf-8"))["settings"]
+        found = read_as(_FOUND, file, _MAX_BYTES).settings
         values = {key: value for key, value in found.items() if key in _KEYS and key not in settings.model_fields_set}
-        return EngineSettings.model_validate(settings.model_dump(exclude_unset=True) | values)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
+        return validated(_SETTINGS, settings.model_dump(exclude_unset=True) | values)
+    except FileNotFoundError:
+        return settings
+    except (StateFileError, ValueError) as error:
         logger.warning(f"The saved measurements {file} can't be used ({error}); defaults are.")
         return settings
 
@@ -84,7 +96,7 @@ def that_fits(found: EngineSettings, asked: EngineSettings, header: GGUFHeader, 
 
 
 def _model(path: Path) -> str:
-    from parlant_local.engine.engine import fingerprint
+    from parlant_local.gguf_info.fingerprint import fingerprint
 
     return fingerprint(path)[:16]
 

@@ -14,6 +14,7 @@ from parlant_local.settings import EngineSettings
 
 if TYPE_CHECKING:
     from parlant_local.engine.engine import LlamaEngine
+    from parlant_local.engine.vetting import Vetting
     from parlant_local.observability import Logger
 
 __all__ = ["Trial", "Tuning", "tune"]
@@ -59,6 +60,7 @@ async def tune(
     *,
     workload: Workload | None = None,
     runs: int = 5,
+    vetting: Vetting | None = None,
     logger: Logger | None = None,
     progress: Callable[[Trial], None] | None = None,
 ) -> Tuning:
@@ -74,7 +76,8 @@ async def tune(
     def engine(changes: Mapping[str, Any]) -> LlamaEngine:
         from parlant_local.engine.engine import LlamaEngine
 
-        return LlamaEngine(path, settings=EngineSettings.model_validate(base | dict(changes)), logger=logger)
+        chosen = EngineSettings.model_validate(base | dict(changes))
+        return LlamaEngine(path, settings=chosen, vetting=vetting, logger=logger)
 
     best: dict[str, Any] = {}
     champion = engine(best)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from parlant_local.engine.parsing.calls import new_call_id
-from parlant_local.engine.parsing.json_text import value_end
+from parlant_local.engine.parsing.json_text import ValueEnd
 from parlant_local.messages import Delta, Tool, ToolCallDelta
 
 __all__ = ["BoundCalls", "call_schema", "hoisted", "object_schema"]
@@ -93,14 +92,6 @@ def hoisted(schema: Mapping[str, Any], name: str, definitions: dict[str, Any]) -
 _NAME = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)')
 
 
-@dataclass(slots=True)
-class _Open:
-    start: int
-    """Where the arguments begin in the text."""
-    sent: int
-    """Characters of the text that were delivered."""
-
-
 class BoundCalls:
     """Reads the JSON of one call that a constraint guarantees, delivering the arguments as they come.
 
@@ -110,7 +101,8 @@ class BoundCalls:
     def __init__(self, *, new_id: Callable[[], str] = new_call_id) -> None:
         self._new_id = new_id
         self._text = ""
-        self._open: _Open | None = None
+        self._arguments: ValueEnd | None = None
+        """Where they end, once they have begun."""
         self._done = False
         self._content = False
         self.count = 0
@@ -126,13 +118,14 @@ class BoundCalls:
         return deltas
 
     def _advance(self, text: str, *, final: bool) -> list[Delta]:
+        if self._done:
+            return []  # closing marks of the family's syntax
         deltas: list[Delta] = []
         self._text += text
-        if self._done:
-            return deltas  # closing marks of the family's syntax
-        if self._open is None and not self._content:
+        if self._arguments is None and not self._content:
             if head := _NAME.match(self._text):
-                self._open = _Open(head.end(), head.end())
+                self._arguments = ValueEnd()
+                self._text = self._text[head.end() :]
                 self.count = 1
                 name = str(json.loads(head[1]))
                 deltas.append(Delta(tool_calls=(ToolCallDelta(0, id=self._new_id(), name=name),)))
@@ -142,14 +135,11 @@ class BoundCalls:
             if self._text:
                 deltas.append(Delta(content=self._text))
             self._text = ""
-        elif self._open is not None:
-            end = value_end(self._text, self._open.start)
+        elif self._arguments is not None and self._text:
+            end = self._arguments.feed(self._text)
             self._done = end is not None
-            end = len(self._text) if end is None else end
-            if end > self._open.sent:
-                piece = self._text[self._open.sent : end]
-                deltas.append(Delta(tool_calls=(ToolCallDelta(0, arguments=piece),)))
-                self._open.sent = end
+            deltas.append(Delta(tool_calls=(ToolCallDelta(0, arguments=self._text[:end]),)))
+            self._text = ""
         return deltas
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,7 +155,8 @@ def _decoded(text: str, *, by_name: bool = False) -> tuple[Call, ...] | None:
 
 
 _FUNCTION = re.compile(r"<function=([^>\s]+)>")
-_PARAMETER = re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([^>\s]+)>\n?")
+_PARAMETER_END = "</parameter>"
 
 
 def _function_tag(text: str, final: bool, _names: Collection[str]) -> Section | None:
@@ -170,7 +171,7 @@ def _function_tag(text: str, final: bool, _names: Collection[str]) -> Section | 
     body = text[head.end() : end].strip()
     arguments: Any
     if not body or body.startswith("<parameter="):
-        arguments = {key: _loose_value(value) for key, value in _PARAMETER.findall(body)}
+        arguments = {key: _loose_value(value) for key, value in _parameters(body)}
     else:
         try:
             arguments = decode_lenient(body)
@@ -179,6 +180,17 @@ def _function_tag(text: str, final: bool, _names: Collection[str]) -> Section | 
     if not isinstance(arguments, Mapping):
         return Section(end + len(closer), problem="its arguments are no JSON object")
     return Section(end + len(closer), ((head[1], dump(arguments)),))
+
+
+def _parameters(body: str) -> Iterator[tuple[str, str]]:
+    """Names and texts of the whole elements; each character is looked at once, whatever is left open."""
+    end = 0
+    while (head := _PARAMETER.search(body, end)) is not None:
+        close = body.find(_PARAMETER_END, head.end())
+        if close < 0:
+            return
+        yield head[1], body[head.end() : close].removesuffix("\n")
+        end = close + len(_PARAMETER_END)
 
 
 def _loose_value(text: str) -> Any:
@@ -298,7 +310,7 @@ def _deepseek_call(text: str, start: int, final: bool) -> tuple[int, Call | None
 
 
 _MISTRAL = "[TOOL_CALLS]"
-_MISTRAL_NAMED = re.compile(r"\s*([A-Za-z0-9_.\-]+)\s*(?:\[CALL_ID\][A-Za-z0-9_.\-\s]*)?(?:\[ARGS\])?\s*(?=\{)")
+_MISTRAL_NAMED = re.compile(r"\s*([A-Za-z0-9_.\-]++)\s*+(?:\[CALL_ID\][A-Za-z0-9_.\-\s]*+)?(?:\[ARGS\])?\s*+(?=\{)")
 _MISTRAL_BEGUN = re.compile(r"[A-Za-z0-9_.\-\s\[\]]*")
 
 

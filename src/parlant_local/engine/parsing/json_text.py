@@ -9,9 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["decode_lenient", "dump", "strict", "value_end"]
+__all__ = ["ValueEnd", "decode_lenient", "dump", "strict", "value_end"]
 
 _CLOSERS = {"{": "}", "[": "]"}
+# Where a stretch of a string ends that holds neither its quote nor an escape.
+_PLAIN = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^'\\]*")}
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _MAX_LENIENT = 100_000
 _MAX_DEPTH = 64
@@ -48,42 +50,56 @@ def strict(text: str) -> Any:
     return value
 
 
-def value_end(text: str, start: int) -> int | None:
-    """Index after the object or array that begins at ``start``; None while it is incomplete.
+class ValueEnd:
+    """Finds where an object or array ends, in text that comes in pieces; each piece is looked at once.
 
     Follows strings (either quote) and brackets only, so that what is not quite JSON still has an end. A closing bracket
     that fits no opening one ends it.
     """
-    stack: list[str] = []
-    quote = ""
-    index = start
-    length = len(text)
-    while index < length:
-        char = text[index]
-        if quote:
-            if char == "\\":
+
+    __slots__ = ("_before", "_escaped", "_quote", "_stack")
+
+    def __init__(self) -> None:
+        self._stack: list[str] = []
+        self._quote = ""
+        self._escaped = False
+        self._before = " "
+        """The last character that was no white space."""
+
+    def feed(self, text: str, start: int = 0) -> int | None:
+        """Index after the value in ``text``, which goes on from the piece before; None while it is incomplete."""
+        index, length = start, len(text)
+        while index < length:
+            if self._escaped:
+                self._escaped = False
                 index += 1
-            elif char == quote:
-                quote = ""
-        elif char == '"' or (char == "'" and _opens_string(text, index)):
-            quote = char
-        elif char in _CLOSERS:
-            stack.append(_CLOSERS[char])
-        elif char in "}]":
-            if not stack or stack.pop() != char:
-                return index + 1
-            if not stack:
-                return index + 1
-        index += 1
-    return None
+                continue
+            if self._quote:
+                plain = _PLAIN[self._quote].match(text, index)
+                index = plain.end() if plain is not None else index
+                if index == length:
+                    break
+            char = text[index]
+            index += 1
+            if self._quote:
+                if char == "\\":
+                    self._escaped = True
+                else:
+                    self._quote = ""
+            elif char == '"' or (char == "'" and self._before in "{[,:("):  # the latter only where a value may stand
+                self._quote = char
+            elif char in _CLOSERS:
+                self._stack.append(_CLOSERS[char])
+            elif char in "}]" and (not self._stack or self._stack.pop() != char or not self._stack):
+                return index
+            if not char.isspace():
+                self._before = char
+        return None
 
 
-def _opens_string(text: str, index: int) -> bool:
-    """A single quote begins a string only where a value or a key may stand."""
-    index -= 1
-    while index >= 0 and text[index].isspace():
-        index -= 1
-    return index >= 0 and text[index] in "{[,:("
+def value_end(text: str, start: int) -> int | None:
+    """Index after the object or array that begins at ``start``; None while it is incomplete."""
+    return ValueEnd().feed(text, start)
 
 
 def decode_lenient(text: str) -> Any:

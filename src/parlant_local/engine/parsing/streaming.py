@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from parlant_local.engine.parsing.calls import new_call_id
-from parlant_local.engine.parsing.json_text import dump, value_end
+from parlant_local.engine.parsing.json_text import ValueEnd, dump
 from parlant_local.engine.parsing.literals import MoreNeeded
 from parlant_local.engine.parsing.reading import Parameters, SyntaxReader
 from parlant_local.engine.parsing.syntax import ARGUMENTS, ID, INDEX, NAME, CallSyntax, JsonCalls
@@ -27,7 +27,9 @@ class BoundSyntaxCalls:
         self._text = syntax.begun
         self._name = ""
         self._state: TaggedArguments | None = None
-        self._start = self._sent = 0
+        self._start = 0
+        """Where JSON arguments begin in the text."""
+        self._end = ValueEnd()
         self._given = 0
         """Arguments that were delivered."""
         self._done = False
@@ -68,14 +70,15 @@ class BoundSyntaxCalls:
             name, end = json.loads(f'"{head["name"]}"'), head.end()
         elif self._reader.tagged is not None:
             self._state = TaggedArguments(end)
-        self._name, self._start, self._sent, self.count = name, end, end, 1
+        self._name, self._start, self.count = name, end, 1
         return [Delta(tool_calls=(ToolCallDelta(0, id=self._new_id(), name=name),))]
 
     def _json(self) -> list[Delta]:
-        end = value_end(self._text, self._start)
+        text, self._text = self._text[self._start :], ""
+        self._start = 0
+        end = self._end.feed(text)
         self._done = end is not None
-        end = len(self._text) if end is None else end
-        piece, self._sent = self._text[self._sent : end], max(end, self._sent)
+        piece = text[:end]
         return [Delta(tool_calls=(ToolCallDelta(0, arguments=piece),))] if piece else []
 
     def _tagged(self, *, final: bool) -> list[Delta]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby, takewhile
 
 from parlant_local.messages import Message, ToolCall
 
-__all__ = ["ControlTexts"]
+__all__ = ["HERE", "ControlTexts"]
 
 # Private-use characters; taken out of what users send, so that nobody can forge a mark.
 _START, _END = "\U000f0000", "\U000f0001"
 _MARKS = re.compile(f"[{_START}{_END}]")
+HERE = "\U000f0002"
+"""Put after the message that the model is to continue: the prompt ends there."""
+_FORGED = re.compile(f"[{_START}{_END}{HERE}]")
 # No known vocabulary has a control token without one of these; most texts have none and need no further look.
 _SUSPICIOUS = re.compile(r"[<\[]")
 
@@ -21,14 +25,14 @@ class ControlTexts:
     """The control tokens of one vocabulary, as text."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+        known = sorted({text for text in texts if text})
+        self._pattern = re.compile(_one_of(known) if known else "(?!)")
 
     @staticmethod
     def suspected(messages: Iterable[Message]) -> bool:
         """Whether any message may hold a control token; cheap."""
         return any(
-            _SUSPICIOUS.search(text) is not None or _MARKS.search(text) is not None
+            _SUSPICIOUS.search(text) is not None or _FORGED.search(text) is not None
             for message in messages
             for text in _texts(message)
         )
@@ -50,7 +54,7 @@ class ControlTexts:
         )
 
     def _marked(self, text: str) -> str:
-        return self._pattern.sub(lambda found: f"{_START}{found[0]}{_END}", _MARKS.sub("", text))
+        return self._pattern.sub(lambda found: f"{_START}{found[0]}{_END}", _FORGED.sub("", text))
 
     @staticmethod
     def pieces(prompt: str) -> Sequence[tuple[str, bool]]:
@@ -68,6 +72,20 @@ class ControlTexts:
         if position < len(prompt):
             pieces.append((prompt[position:], inside))
         return pieces
+
+
+def _one_of(texts: Sequence[str]) -> str:
+    """A pattern of the longest of ``texts`` (sorted) that stands somewhere, by common beginnings: some vocabularies have
+    thousands, and a text of nothing but their beginnings would be compared with each of them at each character."""
+    pairs = zip(texts[0], texts[-1], strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))  # sorted: what these two share, all do
+    beginning = re.escape(texts[0][:shared])
+    rests = [text[shared:] for text in texts]
+    groups = [list(group) for letter, group in groupby(rests, key=lambda rest: rest[:1]) if letter]
+    if not groups:
+        return beginning
+    longer = f"(?:{'|'.join(map(_one_of, groups))})"
+    return f"{beginning}{longer}{'' if rests[0] else '?'}"
 
 
 def _texts(message: Message) -> Iterable[str]:

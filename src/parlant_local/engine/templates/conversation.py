@@ -18,6 +18,7 @@ __all__ = [
     "calls_apart",
     "described_tools",
     "fold_systems",
+    "led_by_user",
     "merge_turns",
     "template_messages",
     "without_tool_roles",
@@ -149,6 +150,15 @@ def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Mess
     if pending:
         result.append(Message.user("\n\n".join(pending)))
     return tuple(result)
+
+
+def led_by_user(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """With an empty turn of the user before a conversation that the assistant begins, for templates that want roles to
+    alternate."""
+    first = next((index for index, message in enumerate(messages) if message.role != "system"), len(messages))
+    if first == len(messages) or messages[first].role == "user":
+        return tuple(messages)
+    return (*messages[:first], Message.user(""), *messages[first:])
 
 
 def merge_turns(messages: Sequence[Message]) -> tuple[Message, ...]:

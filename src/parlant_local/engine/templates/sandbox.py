@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import struct
 import subprocess
 import sys
@@ -22,6 +22,8 @@ from parlant_local.errors import TemplateError, TemplateLimitError
 __all__ = ["Sandbox", "SandboxLimits", "shared_sandbox"]
 
 _WORKER = Path(__file__).with_name("worker.py")
+# As subprocess has it: no descriptor of its own, as epoll needs, and none is too high, as for select.
+_Waiting = getattr(selectors, "PollSelector", selectors.SelectSelector)
 # What the worker may know of our environment: enough to run and to tell the date, no keys.
 _PASSED_ON = ("PATH", "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
@@ -128,7 +130,7 @@ class Sandbox:
         while size:
             if os.name == "posix":
                 remaining = deadline - time.monotonic()
-                if remaining <= 0 or not select.select([descriptor], [], [], remaining)[0]:
+                if remaining <= 0 or not _readable(descriptor, remaining):
                     raise TimeoutError
             chunk = os.read(descriptor, min(size, 1 << 20))
             if not chunk:
@@ -174,6 +176,12 @@ class Sandbox:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    with _Waiting() as waiting:
+        waiting.register(descriptor, selectors.EVENT_READ)
+        return bool(waiting.select(seconds))
 
 
 def _text_or_error(answer: Mapping[str, str]) -> str | TemplateError:

@@ -19,6 +19,7 @@ from parlant_local.engine.templates.conversation import (
     calls_apart,
     described_tools,
     fold_systems,
+    led_by_user,
     merge_turns,
     template_messages,
     without_tool_roles,
@@ -267,7 +268,7 @@ def _told(profile: Profile, marks: Marks) -> Profile:
 
 
 def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: Sequence[Message]) -> str:
-    """As it stands; else with neighbours of one role merged; else with no system role anywhere."""
+    """As it stands; else with neighbours of one role merged; else with no system role anywhere; else begun by the user."""
     try:
         return attempt(messages)
     except TemplateLimitError:
@@ -280,6 +281,9 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
             merge_turns(messages),
             merge_turns(fold_systems(messages, keep_first=True)),
             merge_turns(folded),
+            merge_turns(led_by_user(messages)),
+            merge_turns(led_by_user(fold_systems(messages, keep_first=True))),
+            merge_turns(fold_systems(led_by_user(messages), keep_first=False)),
         ):
             if tuple(version) in tried:
                 continue

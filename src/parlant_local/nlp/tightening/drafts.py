@@ -28,9 +28,11 @@ __all__ = ["TIGHTENERS"]
 _DRAFT_FORMAT = "canned-response-generator-output-format"
 _DRAFT_INITIAL = "canned-response-generator-draft-initial-message-instructions"
 _STRICT_PREAMBLE = "canned-response-strict-preamble-instructions"
-_GUIDELINES = re.compile(r'^ *"guidelines": \[(|".*?")\],\n *"insights": ', re.MULTILINE | re.DOTALL)
-_SENT_PREAMBLE = re.compile(
-    r'^ *"response_preamble_that_was_already_sent": "(.*?)",\n *"response_body": ', re.MULTILINE | re.DOTALL
+# Beginnings and ends apart: what stands between is the host's and the customer's own words, which may hold either.
+_GUIDELINES = re.compile(r'^ *"guidelines": \[', re.MULTILINE), re.compile(r'\],\n *"insights": ')
+_SENT_PREAMBLE = (
+    re.compile(r'^ *"response_preamble_that_was_already_sent": "', re.MULTILINE),
+    re.compile(r'",\n *"response_body": '),
 )
 
 
@@ -50,10 +52,18 @@ def _draft(schema: Schema, prompt: PromptBuilder) -> None:
 def _restated(schema: Schema, printed: str) -> None:
     """Bind the guidelines and the preamble as printed."""
     known = properties(schema)
-    if (found := _GUIDELINES.search(printed)) is not None and "guidelines" in known:
-        known["guidelines"] = exactly([{"const": text} for text in _listed(found.group(1))])
-    if (found := _SENT_PREAMBLE.search(printed)) is not None and "response_preamble_that_was_already_sent" in known:
-        const(schema, "response_preamble_that_was_already_sent", found.group(1))
+    listed = _between(printed, *_GUIDELINES)
+    if listed is not None and (not listed or listed[0] == listed[-1] == '"') and "guidelines" in known:
+        known["guidelines"] = exactly([{"const": text} for text in _listed(listed)])
+    sent = _between(printed, *_SENT_PREAMBLE)
+    if sent is not None and "response_preamble_that_was_already_sent" in known:
+        const(schema, "response_preamble_that_was_already_sent", sent)
+
+
+def _between(text: str, begin: re.Pattern[str], end: re.Pattern[str]) -> str | None:
+    if (first := begin.search(text)) is None or (last := end.search(text, first.end())) is None:
+        return None
+    return text[first.end() : last.start()]
 
 
 def _last_customer_message(events: Any) -> str | None:

@@ -33,8 +33,8 @@ from parlant_local.nlp.tightening.surgery import (
 __all__ = ["TIGHTENERS"]
 
 _SHARED_FORMAT = "guideline-action-proposer-output-format"
-_CHILD = re.compile(r'^\s*"child_id": "([^"]+)",$', re.MULTILINE)
-_PATH = re.compile(r'^\s*"id": "(\d+)",$', re.MULTILINE)
+_CHILD = re.compile(r'^[ \t]*"child_id": "([^"]+)",$', re.MULTILINE)
+_PATH = re.compile(r'^[ \t]*"id": "(\d+)",$', re.MULTILINE)
 
 
 def _repeated_action(schema: Schema, prompt: PromptBuilder) -> None:

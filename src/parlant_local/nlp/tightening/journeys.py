@@ -36,7 +36,7 @@ __all__ = ["TIGHTENERS"]
 
 _CONDITION = re.compile(r"^Condition \((\d+)\): ", re.MULTILINE)
 _STEP = re.compile(r"^STEP ([^\s:]+): ", re.MULTILINE)
-_GO_TO = re.compile(r"→ Go to step ([^\s,]+)\s*$", re.MULTILINE)
+_GO_TO = re.compile(r"→ Go to step ([^\s,]+)[ \t]*$", re.MULTILINE)
 _LAST = re.compile(r"First one should be either (\S+) or")
 _EXECUTED = re.compile(r"^- (?:PREVIOUSLY EXECUTED|This is the last step that was executed)", re.MULTILINE)
 _EXIT = "None"

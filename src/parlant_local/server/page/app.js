@@ -1,5 +1,6 @@
 // The page: sections, health, light and dark.
 
+import { askJson } from "./api.js";
 import * as chat from "./chat.js";
 import { $ } from "./dom.js";
 import * as models from "./models.js";
@@ -21,13 +22,15 @@ function show(name, focus = false) {
 }
 
 function startTabs() {
-  for (const [at, name] of TABS.entries()) {
+  for (const name of TABS) {
     $(`tab-${name}`).addEventListener("click", () => show(name));
     $(`tab-${name}`).addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -at, End: TABS.length - 1 - at }[event.key];
+      const open = TABS.filter((tab) => !$(`tab-${tab}`).hidden);
+      const at = open.indexOf(name);
+      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -at, End: open.length - 1 - at }[event.key];
       if (step === undefined) return;
       event.preventDefault();
-      show(TABS[(at + step + TABS.length) % TABS.length], true);
+      show(open[(at + step + open.length) % open.length], true);
     });
   }
   const asked = location.hash.slice(1);
@@ -46,15 +49,27 @@ function startTheme() {
   });
 }
 
+/** Only the conversation is left to a key that may not administer. */
+function onlyChat() {
+  for (const tab of TABS.slice(1)) $(`tab-${tab}`).hidden = true;
+  show("chat");
+}
+
 /** The heartbeat: measured while somebody looks. */
 async function beat() {
+  let measure = status.refresh;
   for (;;) {
     if (!document.hidden) {
       try {
-        const now = await status.refresh();
+        const now = await measure();
         $("health").textContent = now.status === "ok" ? "ready" : now.status;
         $("version").textContent = `parlant-local ${now.version}`;
       } catch (error) {
+        if (error.status === 403) {
+          onlyChat();
+          measure = () => askJson("api/health");
+          continue;
+        }
         $("health").textContent = error.status ? error.message : "the server does not answer";
       }
     }

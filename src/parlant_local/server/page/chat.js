@@ -2,11 +2,12 @@
 
 import { ask, askJson, events } from "./api.js";
 import { $, make, number, seconds } from "./dom.js";
-import { markdown } from "./markdown.js";
+import { Growing } from "./markdown.js";
 
 const NUMBERS = ["temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"];
 const SAVED = [...NUMBERS, "system", "reasoning", "model"];
 const LONGEST_MARKDOWN = 200_000;  // longer answers are shown as plain text
+const DRAWING_SHARE = 0.25;  // of the page's time, while an answer comes
 
 let talk = [];
 let running = null;
@@ -104,13 +105,18 @@ class Turn {
   #pieces = 0;
   #usage = null;
   #timings = null;
-  #drawn = 0;
+  #drawing = 0;
+  #ended = false;
+  #rested = 0;  // when it may be drawn again
 
   constructor(log) {
     this.log = log;
     this.thoughts = make("details", { hidden: true }, make("summary", {}, "Thoughts"), make("div", {}));
     this.body = make("div", {});
-    this.node = make("div", { class: "turn assistant" }, make("span", { class: "hidden" }, "Model: "), this.thoughts, this.body);
+    this.calls = make("div", {});
+    this.node = make("div", { class: "turn assistant" }, make("span", { class: "hidden" }, "Model: "), this.thoughts, this.body, this.calls);
+    this.words = new Growing(this.body);
+    this.doubts = new Growing(this.thoughts.lastChild);
     log.append(this.node);
     this.#follow(true);
   }
@@ -132,30 +138,34 @@ class Turn {
         this.#calls.set(call.index, known);
       }
     }
-    this.#drawn ||= requestAnimationFrame(() => { this.#drawn = 0; this.#draw(); });
+    const wait = Math.max(0, this.#rested - performance.now());
+    this.#drawing ||= setTimeout(() => requestAnimationFrame(() => { this.#drawing = 0; if (!this.#ended) this.#draw(); }), wait);
     this.#tell("");
   }
 
   end(note) {
-    this.#draw();
+    this.#draw(true);
     this.#tell(note);
   }
 
   fail(message) {
-    this.#draw();
+    this.#draw(true);
     this.body.append(make("p", { class: "failed", role: "alert" }, message));
     this.#tell("failed");
     this.#follow(true);
   }
 
-  #draw() {
+  #draw(whole = false) {
+    this.#ended ||= whole;
+    const began = performance.now();
     const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
     this.thoughts.hidden = !this.#reasoning;
-    if (this.#reasoning) this.thoughts.lastChild.replaceChildren(markdown(this.#reasoning));
-    const shown = this.content.length > LONGEST_MARKDOWN ? make("pre", {}, this.content) : markdown(this.content);
-    const calls = [...this.#calls.values()].map((call) => make("pre", { "aria-label": "Tool call" }, make("code", {}, `${call.name}(${call.arguments})`)));
-    this.body.replaceChildren(shown, ...calls);
+    write(this.doubts, this.#reasoning, whole);
+    write(this.words, this.content, whole);
+    this.calls.replaceChildren(...[...this.#calls.values()].map((call) => make("pre", { "aria-label": "Tool call" }, make("code", {}, `${call.name}(${call.arguments})`))));
     this.#follow(near);
+    const now = performance.now();
+    this.#rested = now + (now - began) * (1 / DRAWING_SHARE - 1);
   }
 
   #follow(near) {
@@ -176,4 +186,10 @@ class Turn {
     ];
     $("speed").textContent = facts.filter(Boolean).join(" · ");
   }
+}
+
+function write(growing, text, whole) {
+  if (text.length > LONGEST_MARKDOWN) growing.box.replaceChildren(make("pre", {}, text));
+  else if (whole) growing.finish(text);
+  else growing.update(text);
 }

@@ -1,163 +1,159 @@
-// Markdown to DOM nodes. Text only ever becomes text nodes: nothing that a model writes is read as HTML.
+// Markdown to DOM nodes. markdown-it reads it, in time that grows with its length only; what it found becomes elements that are
+// named here and text nodes. Nothing that a model writes is ever read as HTML.
+
+import MarkdownIt from "./markdown-it.js";
+
+// Definitions of links would change what was drawn before they came.
+const parser = new MarkdownIt({ html: false, linkify: false, maxNesting: 40 }).disable("reference");
+const DEEPEST = 48;  // elements in elements: a browser's own limits are met by ten thousand stars
+const PLAIN = new Set(["p", "blockquote", "ul", "ol", "li", "thead", "tbody", "tr", "th", "td", "strong", "em", "s"]);
+const ADDRESS = /https?:\/\/[^\s<>"')\]]+/g;
 
 /** The nodes that `text` means, in a fragment. */
 export function markdown(text) {
-  const out = document.createDocumentFragment();
-  blocks(text.replace(/\r\n?/g, "\n").split("\n"), out, 0);
+  const out = nodes(parser.parse(text, {}));
+  // Below its deepest nesting the parser drops what stands there; an answer that is nothing but that is shown as it came.
+  if (text.trim() && !out.textContent.trim() && !out.querySelector("hr, pre, table")) out.replaceChildren(plain(text));
   return out;
 }
 
-const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
-const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/;
-const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
-const QUOTE = /^ {0,3}>\s?(.*)$/;
-const DIVIDER = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
-const DEEPEST = 8;
+/**
+ * Text that is still being written, in `box`. Only the last block can change with what comes, so those before it are drawn once:
+ * the work grows with the text, not with its square.
+ */
+export class Growing {
+  #settled = 0;  // characters whose blocks stand
+  #open = [];    // nodes of the last block
 
-function blocks(lines, out, depth) {
-  let at = 0;
-  while (at < lines.length) {
-    const line = lines[at];
-    let found;
-    if (!line.trim()) {
-      at += 1;
-    } else if ((found = FENCE.exec(line))) {
-      at = fence(lines, at, found, out);
-    } else if ((found = HEADING.exec(line))) {
-      // The page has its own headings above these.
-      out.append(filled(`h${Math.min(6, found[1].length + 2)}`, found[2]));
-      at += 1;
-    } else if (RULE.test(line)) {
-      out.append(document.createElement("hr"));
-      at += 1;
-    } else if (QUOTE.test(line) && depth < DEEPEST) {
-      const inner = [];
-      while (at < lines.length && (found = QUOTE.exec(lines[at]))) { inner.push(found[1]); at += 1; }
-      const quote = document.createElement("blockquote");
-      blocks(inner, quote, depth + 1);
-      out.append(quote);
-    } else if (ITEM.test(line) && depth < DEEPEST) {
-      at = list(lines, at, out, depth);
-    } else if (line.includes("|") && DIVIDER.test(lines[at + 1] ?? "") && (lines[at + 1] ?? "").includes("|")) {
-      at = table(lines, at, out);
-    } else {
-      const words = [];
-      do { words.push(lines[at]); at += 1; }
-      while (at < lines.length && lines[at].trim() && ![FENCE, HEADING, RULE, QUOTE, ITEM].some((kind) => kind.test(lines[at])));
-      out.append(filled("p", words.join("\n")));
+  constructor(box) { this.box = box; }
+
+  update(text) {
+    const rest = text.slice(this.#settled);
+    const tokens = parser.parse(rest, {});
+    const last = tokens.findLastIndex((token) => token.level === 0 && token.nesting >= 0);
+    for (const node of this.#open) node.remove();
+    if (last > 0) {
+      this.box.append(nodes(tokens.slice(0, last)));
+      this.#settled += lineStart(rest, tokens[last].map[0]);
     }
+    const open = nodes(tokens.slice(Math.max(last, 0)));
+    this.#open = [...open.childNodes];
+    this.box.append(open);
+  }
+
+  /** The whole text, which comes no more: what looked like a block of its own may have been part of the one before. */
+  finish(text) {
+    this.box.replaceChildren(markdown(text));
+    this.#open = [];
+    this.#settled = text.length;
   }
 }
 
-function fence(lines, at, opened, out) {
-  const code = document.createElement("code");
-  const inside = [];
-  const mark = opened[1];
-  for (at += 1; at < lines.length; at += 1) {
-    const line = lines[at].trim();
-    if (line.startsWith(mark) && line.replaceAll(mark[0], "") === "") { at += 1; break; }
-    inside.push(lines[at]);
+/** Where line `number` begins, by any of the line ends that the parser knows. */
+function lineStart(text, number) {
+  const ends = /\r\n|\n|\r/g;
+  for (let line = 0; line < number && ends.exec(text); line += 1);
+  return number ? ends.lastIndex : 0;
+}
+
+function nodes(tokens) {
+  const out = document.createDocumentFragment();
+  const path = [out];
+  let links = 0;
+  for (const token of tokens) {
+    const here = path.at(-1);
+    if (token.type === "link_open") links += 1;
+    if (token.type === "link_close") links -= 1;
+    if (token.nesting > 0) path.push(path.length < DEEPEST ? opened(token, here) : here);
+    else if (token.nesting < 0) path.pop();
+    else if (token.type === "inline") here.append(nodes(token.children));
+    else here.append(...leaf(token, links > 0));
   }
-  code.textContent = inside.join("\n");
-  const pre = document.createElement("pre");
-  pre.tabIndex = 0;  // scrolled with the keyboard
-  if (opened[2]) pre.setAttribute("aria-label", `Code: ${opened[2]}`);
-  pre.append(code);
-  out.append(pre);
-  return at;
+  return out;
 }
 
-function list(lines, at, out, depth) {
-  const first = ITEM.exec(lines[at]);
-  const indent = first[1].length;
-  const ordered = /\d/.test(first[2]);
-  const box = document.createElement(ordered ? "ol" : "ul");
-  if (ordered) box.start = parseInt(first[2], 10);
-  while (at < lines.length) {
-    const found = ITEM.exec(lines[at]);
-    if (!found || found[1].length !== indent || /\d/.test(found[2]) !== ordered) break;
-    const inner = [found[3]];
-    for (at += 1; at < lines.length; at += 1) {
-      const line = lines[at];
-      const next = ITEM.exec(line);
-      if (next && next[1].length <= indent) break;
-      if (!line.trim()) {
-        const after = lines[at + 1] ?? "";
-        if (!/^\s+\S/.test(after) || after.search(/\S/) <= indent) break;
-        inner.push("");
-      } else if (line.search(/\S/) > indent || (!next && inner.at(-1).trim())) {
-        inner.push(line.slice(Math.min(line.search(/\S/), indent + found[2].length + 1)));
-      } else break;
-    }
-    const item = document.createElement("li");
-    if (inner.length === 1) spans(inner[0], item);
-    else blocks(inner, item, depth + 1);
-    box.append(item);
-    while (at < lines.length && !lines[at].trim() && ITEM.test(lines[at + 1] ?? "")) at += 1;
-  }
-  out.append(box);
-  return at;
-}
-
-function table(lines, at, out) {
-  const cells = (line) => line.trim().replace(/^\||\|$/g, "").split("|").map((cell) => cell.trim());
-  const made = document.createElement("table");
-  const row = (line, kind) => {
-    const tr = document.createElement("tr");
-    for (const cell of cells(line)) tr.append(filled(kind, cell));
-    return tr;
-  };
-  made.createTHead().append(row(lines[at], "th"));
-  const body = made.createTBody();
-  for (at += 2; at < lines.length && lines[at].includes("|"); at += 1) body.append(row(lines[at], "td"));
-  const scroll = document.createElement("div");
-  scroll.className = "scroll";
-  scroll.append(made);
-  out.append(scroll);
-  return at;
-}
-
-function filled(tag, text) {
-  const node = document.createElement(tag);
-  spans(text, node);
+function plain(text) {
+  const node = document.createElement("p");
+  node.textContent = text;
   return node;
 }
 
-const SPAN = /(`+)([^`](?:.*?[^`])?)\1(?!`)|\*\*(?=\S)(.+?)\*\*|__(?=\S)(.+?)__|\*(?=\S)([^*]+?)\*|(?<![\w])_(?=\S)([^_]+?)_(?![\w])|~~(.+?)~~|\[([^\]]+)\]\(([^)\s]+)[^)]*\)|(https?:\/\/[^\s<>"')\]]+)/s;
+/** What goes on inside a token; where it has no element of its own, that is what stood around it. */
+function opened(token, here) {
+  let node = null;
+  if (token.hidden) return here;  // the paragraph of a tight list
+  if (token.type === "link_open") node = anchor(token.attrGet("href"));
+  else if (/^h[1-6]$/.test(token.tag)) node = document.createElement(`h${Math.min(6, Number(token.tag[1]) + 2)}`);  // below the page's own
+  else if (token.tag === "table") {
+    node = document.createElement("table");
+    const scroll = document.createElement("div");
+    scroll.className = "scroll";
+    scroll.append(node);
+    here.append(scroll);
+    return node;
+  } else if (PLAIN.has(token.tag)) node = document.createElement(token.tag);
+  if (!node) return here;
+  if (token.tag === "ol") node.start = Number(token.attrGet("start") ?? 1);
+  here.append(node);
+  return node;
+}
 
-function spans(text, out, depth = 0) {
-  let rest = text;
-  while (rest) {
-    const found = depth < DEEPEST ? SPAN.exec(rest) : null;
-    if (!found) { out.append(rest); return; }
-    out.append(rest.slice(0, found.index));
-    rest = rest.slice(found.index + found[0].length);
-    const [, , code, bold, bolder, slanted, slant, struck, label, target, bare] = found;
-    if (code !== undefined) {
-      const node = document.createElement("code");
-      node.textContent = code.trim();
-      out.append(node);
-    } else if (label !== undefined || bare !== undefined) {
-      out.append(link(label ?? bare, target ?? bare));
-    } else {
-      const tag = (bold ?? bolder) !== undefined ? "strong" : struck !== undefined ? "s" : "em";
-      const node = document.createElement(tag);
-      spans(bold ?? bolder ?? struck ?? slanted ?? slant, node, depth + 1);
-      out.append(node);
+function leaf(token, inLink) {
+  switch (token.type) {
+    case "text": return inLink ? [token.content] : withAddresses(token.content);
+    case "softbreak": return ["\n"];
+    case "hardbreak": return [document.createElement("br")];
+    case "hr": return [document.createElement("hr")];
+    case "code_inline": return [code(token.content)];
+    case "fence":
+    case "code_block": return [block(token)];
+    case "image": {
+      const node = anchor(token.attrGet("src"));  // no picture: the page asks nobody but its server
+      if (!node || inLink) return [token.content];
+      node.textContent = token.content || node.href;
+      return [node];
     }
+    default: return [token.content];
   }
 }
 
-/** A link where it leads to the web, else its text: no scripts, no data, no files. */
-function link(label, target) {
+function code(text) {
+  const node = document.createElement("code");
+  node.textContent = text;
+  return node;
+}
+
+function block(token) {
+  const pre = document.createElement("pre");
+  pre.tabIndex = 0;  // scrolled with the keyboard
+  const language = token.info.trim().split(/\s/, 1)[0];
+  if (language) pre.setAttribute("aria-label", `Code: ${language}`);
+  pre.append(code(token.content.replace(/\n$/, "")));
+  return pre;
+}
+
+function withAddresses(text) {
+  const found = [];
+  let at = 0;
+  for (const match of text.matchAll(ADDRESS)) {
+    const node = anchor(match[0]);
+    if (!node) continue;
+    node.textContent = match[0];
+    found.push(text.slice(at, match.index), node);
+    at = match.index + match[0].length;
+  }
+  found.push(text.slice(at));
+  return found.filter((part) => part !== "");
+}
+
+/** A link where it leads to the web, else nothing: no scripts, no data, no files. */
+function anchor(target) {
   let address = null;
-  try { address = new URL(target); } catch { /* not an address: shown as text */ }
-  if (!address || !["http:", "https:"].includes(address.protocol)) return document.createTextNode(label);
+  try { address = new URL(target); } catch { return null; /* not an address: shown as text */ }
+  if (!["http:", "https:"].includes(address.protocol)) return null;
   const node = document.createElement("a");
   node.href = address.href;
   node.rel = "noopener noreferrer";
   node.target = "_blank";
-  node.textContent = label;
   return node;
 }

@@ -55,7 +55,10 @@ async function watch() {
           await Promise.all([refresh(), refreshModels()]);
         }
       }
-    } catch { /* the server is gone for now, as the health line says, or nobody looks */ }
+    } catch (error) {
+      if (error.status === 403) return;  // this key may only ask
+      // The server is gone for now, as the health line says, or nobody looks.
+    }
     document.removeEventListener("visibilitychange", letGo);
     removeEventListener("pagehide", letGo);
     if (!document.hidden) await new Promise((resolve) => setTimeout(resolve, 2000));

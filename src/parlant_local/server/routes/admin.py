@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from parlant_local.catalog import LocalModel, ModelState
 from parlant_local.errors import ModelInUseError
+from parlant_local.messages import shown
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.problems import Refused
 from parlant_local.server.routes.models import card_of
@@ -20,7 +22,7 @@ from parlant_local.server.streams import PieceStream, sse
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["administration"])
+router = APIRouter(route_class=BodyRoute, tags=["administration"])
 
 
 @router.get("/models", response_model=AdminList)
@@ -33,7 +35,8 @@ async def list_models(request: Request) -> Response:
 @router.post("/models", response_model=DownloadAnswer, status_code=202)
 async def download(body: ModelRequest, request: Request) -> Response:
     """Begin to download a model; ``GET /models/sse`` tells how far it is."""
-    context = context_of(request)
+    context = context_of(request, body)
+    context.models.directory.check_name(body.model)
     started = context.downloads.start(body.model)
     await asyncio.sleep(0)
     return JSONResponse({"success": True, "download": started.as_dict()}, 202)
@@ -42,15 +45,15 @@ async def download(body: ModelRequest, request: Request) -> Response:
 @router.post("/models/cancel", response_model=Done)
 async def cancel(body: ModelRequest, request: Request) -> Response:
     """Stop a download; what was fetched is kept for the next try."""
-    if not await context_of(request).downloads.cancel(body.model):
-        raise Refused(404, f"No download of {body.model!r} is under way.", code="no_such_download", param="model")
+    if not await context_of(request, body).downloads.cancel(body.model):
+        raise Refused(404, f"No download of {shown(body.model)} is under way.", code="no_such_download", param="model")
     return JSONResponse({"success": True})
 
 
 @router.post("/models/load", response_model=Done)
 async def load(body: ModelRequest, request: Request) -> Response:
     """Load a model now; answers when it is ready."""
-    context = context_of(request)
+    context = context_of(request, body)
     served = await context.models.find(body.model)
     context.events.tell("status", model=served.name, status="loading")
     try:
@@ -63,7 +66,7 @@ async def load(body: ModelRequest, request: Request) -> Response:
 @router.post("/models/unload", response_model=Done)
 async def unload(body: ModelRequest, request: Request) -> Response:
     """Unload an idle model and give its memory back."""
-    context = context_of(request)
+    context = context_of(request, body)
     served = await context.models.find(body.model)
     unloaded = await context.models.unload(body.model)
     context.events.tell("status", model=served.name, status="unloaded")
@@ -74,7 +77,8 @@ async def unload(body: ModelRequest, request: Request) -> Response:
 async def delete(model: str, request: Request) -> Response:
     """Take a model out of the catalogue and free what nothing else uses."""
     context = context_of(request)
-    record = context.manager.find(model) if model in _ids(context) else (await context.models.find(model)).record
+    context.models.directory.check_name(model)
+    record = await asyncio.to_thread(_listed, context, model) or (await context.models.find(model)).record
     place = context.models.pool.status().get(record.id)
     if place is not None:
         if place.users:
@@ -107,8 +111,9 @@ async def _events(context: Context) -> AsyncGenerator[bytes, None]:
         yield sse(event)
 
 
-def _ids(context: Context) -> set[str]:
-    return {record.id for record in context.manager.list_models(states="all")}
+def _listed(context: Context, name: str) -> LocalModel | None:
+    """The record of that very id, in whatever state."""
+    return next((record for record in context.manager.list_models(states="all") if record.id == name), None)
 
 
 def _everything(context: Context) -> dict[str, Any]:

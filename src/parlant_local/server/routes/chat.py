@@ -7,22 +7,26 @@ from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.messages import Message, Usage
+from parlant_local.errors import AllTargetsFailedError, BadRequestError, TruncatedOutputError
+from parlant_local.messages import ChatReply, Message, Usage
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.naming import SWITCHED
 from parlant_local.server.options import chat_options, messages_of
-from parlant_local.server.replies import ChatAnswer, usage_of
+from parlant_local.server.pooled import PooledBackend
+from parlant_local.server.replies import ChatAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import CHAT_COMPLETION
 from parlant_local.server.shapes.chat import ChatRequest
 from parlant_local.server.streams import DONE, sse
+from parlant_local.server.writing import json_answer
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(route_class=BodyRoute, tags=["chat"])
 
 
 @router.post(
@@ -31,22 +35,39 @@ router = APIRouter(tags=["chat"])
 )
 async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation."""
-    context = context_of(request)
+    context = context_of(request, body)
     messages = messages_of(body.messages, context.settings.limits)
     options = chat_options(body, context.settings.limits)
     name, backend = await context.models.backend(body.model)
-    answer = ChatAnswer(name, switched=name == SWITCHED)
+    if options.get("continue_final") and not isinstance(backend, PooledBackend):
+        raise BadRequestError("continue_final_message is for models of this process.", hint="Leave it out.")
+    answer = ChatAnswer(name, switched=name == SWITCHED, legacy=bool(body.functions))
     _log_content(context, messages)
     if body.stream:
         with_usage = body.stream_options is not None and body.stream_options.include_usage is True
         pieces = _events(context, backend, name, answer, messages, options, with_usage=with_usage)
         return await context.streamed(request, pieces)
     with context.talk(name) as talk:
-        reply = await context.answered(request, backend.chat(messages, **options))
+        reply = await context.answered(request, _reply(backend, messages, options))
         talk.usage = usage_of(reply)
     if context.settings.logging.content:
         context.logger.event("info", "answer", content=reply.content)
-    return JSONResponse(answer.whole(reply))
+    return await json_answer(lambda: answer.whole(reply), logged_values(reply.choices))
+
+
+async def _reply(backend: Backend, messages: tuple[Message, ...], options: ChatOptions) -> ChatReply:
+    """One whole answer. One that its limit cut before its JSON was whole is an answer all the same, as in a stream."""
+    try:
+        return await backend.chat(messages, **options)
+    except TruncatedOutputError as cut:
+        if isinstance(cut.answer, ChatReply):
+            return cut.answer
+        raise
+    except AllTargetsFailedError as failed:
+        for cause in failed.causes.exceptions:
+            if isinstance(cause, TruncatedOutputError) and isinstance(cause.answer, ChatReply):
+                return cause.answer
+        raise
 
 
 async def _events(

@@ -9,24 +9,26 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.messages import ChatReply, Usage
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
-from parlant_local.server.options import check_texts, sampling_options
+from parlant_local.server.options import sampling_options
 from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.problems import Refused
-from parlant_local.server.replies import CompletionAnswer, usage_of
+from parlant_local.server.replies import CompletionAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import COMPLETION
 from parlant_local.server.shapes.chat import CompletionRequest
 from parlant_local.server.streams import DONE, sse
-from parlant_local.server.texts import texts_of
+from parlant_local.server.texts import check_inputs
+from parlant_local.server.writing import json_answer
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["completions"])
+router = APIRouter(route_class=BodyRoute, tags=["completions"])
 
 
 @router.post(
@@ -35,7 +37,7 @@ router = APIRouter(tags=["completions"])
 )
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continue one prompt or several; no chat template is applied."""
-    context = context_of(request)
+    context = context_of(request, body)
     limits = context.settings.limits
     if body.suffix:
         raise Refused(400, "suffix is not supported.", code="unsupported", param="suffix")
@@ -45,24 +47,38 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     if body.logprobs is not None:
         options["logprobs"] = body.logprobs
     name, backend = await context.models.backend(body.model)
-    prompts = await texts_of(context, name, body.prompt, limits.choices, "prompt")
-    check_texts(prompts, limits, "prompt")
+    prompts = body.prompt
+    check_inputs(prompts, backend, limits, "prompt", "choices")
+    echoes = await _echoes(context, name, prompts) if body.echo else [""] * len(prompts)
     answer = CompletionAnswer(name)
     if body.stream:
         with_usage = body.stream_options is not None and body.stream_options.include_usage is True
-        pieces = _events(context, backend, name, answer, prompts, options, echo=bool(body.echo), with_usage=with_usage)
+        pieces = _events(context, backend, name, answer, prompts, options, echoes, with_usage=with_usage)
         return await context.streamed(request, pieces)
     with context.talk(name) as talk:
-        work = asyncio.gather(*(backend.complete(prompt, **options) for prompt in prompts))
+        work = asyncio.gather(*(_completed(backend, prompt, options) for prompt in prompts))
         replies: list[ChatReply] = await context.answered(request, _awaited(work))
         for reply in replies:
             talk.usage = talk.usage + usage_of(reply)
-        choices = [
-            (prompt if body.echo else "", choice)
-            for prompt, reply in zip(prompts, replies, strict=True)
-            for choice in reply.choices
-        ]
-        return JSONResponse(answer.whole(choices, talk.usage))
+    choices = [(echo, choice) for echo, reply in zip(echoes, replies, strict=True) for choice in reply.choices]
+    size = logged_values(reply for _, reply in choices) + sum(len(echo) for echo, _ in choices) // 50
+    return await json_answer(lambda: answer.whole(choices, talk.usage), size)
+
+
+async def _completed(backend: Backend, prompt: str | list[int], options: ChatOptions) -> ChatReply:
+    if isinstance(prompt, str):
+        return await backend.complete(prompt, **options)
+    assert isinstance(backend, PooledBackend)  # checked: ids are for models of this process
+    return await backend.complete(prompt, **options)
+
+
+async def _echoes(context: Context, name: str, prompts: list[str | list[int]]) -> list[str]:
+    """What is put in front of each answer: its prompt, as text."""
+    texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+    if texts:
+        return texts
+    async with context.models.engine(name) as (_, backend):
+        return [await backend.engine.detokenize(prompt) for prompt in prompts if not isinstance(prompt, str)]
 
 
 async def _awaited(work: asyncio.Future[list[ChatReply]]) -> list[ChatReply]:
@@ -77,10 +93,10 @@ async def _events(
     backend: Backend,
     name: str,
     answer: CompletionAnswer,
-    prompts: list[str],
+    prompts: list[str | list[int]],
     options: ChatOptions,
+    echoes: list[str],
     *,
-    echo: bool,
     with_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
     """One prompt after the other; the choices of each as they come."""
@@ -88,9 +104,9 @@ async def _events(
     with context.talk(name) as talk:
         for place, prompt in enumerate(prompts):
             used = Usage()
-            if echo:
+            if echoes[place]:
                 for index in range(many):
-                    yield sse(answer.piece(place * many + index, prompt, None, None, with_usage=with_usage))
+                    yield sse(answer.piece(place * many + index, echoes[place], None, None, with_usage=with_usage))
             async with aclosing(_pieces(backend, prompt, options)) as pieces:
                 async for index, text, finish, logprobs, usage in pieces:
                     talk.piece()
@@ -103,10 +119,12 @@ async def _events(
         yield DONE
 
 
-async def _pieces(backend: Backend, prompt: str, options: ChatOptions) -> AsyncGenerator[tuple[Any, ...], None]:
+async def _pieces(
+    backend: Backend, prompt: str | list[int], options: ChatOptions
+) -> AsyncGenerator[tuple[Any, ...], None]:
     """Index, text, finish reason, log-probs and usage of each piece; models elsewhere answer in one."""
     if not isinstance(backend, PooledBackend):
-        reply = await backend.complete(prompt, **options)
+        reply = await _completed(backend, prompt, options)
         for index, choice in enumerate(reply.choices):
             yield index, choice.content, choice.finish_reason, choice.logprobs, choice.usage
         return

@@ -6,88 +6,108 @@ import base64
 import math
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from parlant_local.backends.base import Backend, EmbedReply
 from parlant_local.messages import Usage
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import context_of
 from parlant_local.server.options import check_texts
+from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.answers import EmbeddingList, RerankList
 from parlant_local.server.shapes.others import EmbeddingRequest, RerankRequest
-from parlant_local.server.texts import texts_of
+from parlant_local.server.texts import check_inputs
+from parlant_local.server.writing import json_answer
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["vectors"])
+router = APIRouter(route_class=BodyRoute, tags=["vectors"])
 
 
 @router.post("/v1/embeddings", response_model=EmbeddingList)
 async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
     """Vectors of texts, each of length one."""
-    context = context_of(request)
+    context = context_of(request, body)
     limits = context.settings.limits
     name, backend = await context.models.backend(body.model)
-    texts = await texts_of(context, name, body.input, limits.texts, "input")
-    check_texts(texts, limits, "input")
-    truncate = context.settings.embedding.truncate
+    texts = body.input
+    check_inputs(texts, backend, limits, "input", "texts")
+    if body.truncate_prompt_tokens not in (None, -1):
+        raise Refused(
+            400, "truncate_prompt_tokens may be -1: as many as the model takes.", code="unsupported",
+            param="truncate_prompt_tokens",
+        )  # fmt: skip
+    truncate = context.settings.embedding.truncate if body.truncate is None else body.truncate
+    truncate = truncate or body.truncate_prompt_tokens == -1
     with context.talk(name) as talk:
-        found = await context.answered(request, backend.embed(texts, truncate=truncate))
+        found = await context.answered(request, _vectors(backend, texts, truncate=truncate))
         talk.usage = found.usage
-    vectors: Sequence[Sequence[float]] = found.vectors
-    if body.dimensions is not None:
-        if body.dimensions > found.dimensions:
-            raise Refused(
-                400, f"{name} has {found.dimensions} dimensions.", code="too_many_dimensions", param="dimensions"
-            )
-        vectors = [_shortened(vector, body.dimensions) for vector in vectors]
-    encode = _base64 if body.encoding_format == "base64" else list
-    tokens = found.usage.prompt_tokens
-    return JSONResponse({
-        "object": "list",
-        "data": [
-            {"object": "embedding", "index": index, "embedding": encode(vector)}
-            for index, vector in enumerate(vectors)
-        ],
-        "model": name,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    })  # fmt: skip
+    dimensions = body.dimensions or found.dimensions
+    if dimensions > found.dimensions:
+        raise Refused(400, f"{name} has {found.dimensions} dimensions.", code="too_many_dimensions", param="dimensions")
+
+    def encoded(vector: Sequence[float]) -> str | Sequence[float]:
+        if dimensions < found.dimensions:
+            vector = _shortened(vector, dimensions)
+        return _base64(vector) if body.encoding_format == "base64" else vector
+
+    def answer() -> dict[str, Any]:
+        tokens = found.usage.prompt_tokens
+        return {
+            "object": "list",
+            "data": (
+                {"object": "embedding", "index": index, "embedding": encoded(vector)}
+                for index, vector in enumerate(found.vectors)
+            ),
+            "model": name,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+            **({"truncated": list(found.truncated)} if found.truncated else {}),
+        }
+
+    return await json_answer(answer, len(texts) * dimensions)
+
+
+async def _vectors(backend: Backend, given: list[str | list[int]], *, truncate: bool) -> EmbedReply:
+    if isinstance(backend, PooledBackend):
+        return await backend.embed(given, truncate=truncate)
+    return await backend.embed([text for text in given if isinstance(text, str)], truncate=truncate)
 
 
 @router.post("/v1/rerank", response_model=RerankList)
 @router.post("/rerank", response_model=RerankList, include_in_schema=False)
 async def rerank(body: RerankRequest, request: Request) -> Response:
     """Documents by relevance to a query, the most relevant first."""
-    context = context_of(request)
+    context = context_of(request, body)
     limits = context.settings.limits
     documents = [item if isinstance(item, str) else item.text for item in body.documents]
-    if len(documents) > limits.texts:
-        raise Refused(
-            400, f"There are {len(documents)} documents; {limits.texts} are allowed (limits.texts).",
-            code="too_many_inputs", param="documents",
-        )  # fmt: skip
     check_texts([body.query, *documents], limits, "documents")
     name, backend = await context.models.backend(body.model)
     with context.talk(name) as talk:
         found = await context.answered(request, backend.rerank(body.query, documents))
         talk.usage = Usage(prompt_tokens=found.usage.prompt_tokens)
-    order = sorted(range(len(documents)), key=lambda index: -found.scores[index])
-    results = [
-        {
-            "index": index,
-            "relevance_score": found.scores[index],
-            **({"document": {"text": documents[index]}} if body.return_documents else {}),
+
+    def answer() -> dict[str, Any]:
+        tokens = found.usage.prompt_tokens
+        order = sorted(range(len(documents)), key=lambda index: -found.scores[index])
+        return {
+            "model": name,
+            "object": "list",
+            "results": [
+                {
+                    "index": index,
+                    "relevance_score": found.scores[index],
+                    **({"document": {"text": documents[index]}} if body.return_documents else {}),
+                }
+                for index in order[: body.top_n]
+            ],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
-        for index in order[: body.top_n]
-    ]
-    tokens = found.usage.prompt_tokens
-    return JSONResponse({
-        "model": name,
-        "object": "list",
-        "results": results,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    })  # fmt: skip
+
+    return await json_answer(answer, 3 * len(documents))
 
 
 def _shortened(vector: Sequence[float], dimensions: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -64,7 +65,7 @@ async def status(request: Request) -> Response:
             }
             for name, place in pool.items()
         },
-        "services": _services(context),
+        "services": await asyncio.to_thread(_services, context),
         "switcher": _switcher(context),
         "machine": await context.machine.now(),
     })  # fmt: skip

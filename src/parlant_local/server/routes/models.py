@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.naming import SWITCHED, Served
 from parlant_local.server.shapes.answers import ModelCard, ModelList
 
 __all__ = ["card_of", "cards_of", "router"]
 
-router = APIRouter(tags=["models"])
+router = APIRouter(route_class=BodyRoute, tags=["models"])
 
 
 @router.get("/v1/models", response_model=ModelList)

@@ -9,17 +9,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend
+from parlant_local.contents import content_of
 from parlant_local.errors import ModelNotFoundError
 from parlant_local.nlp.verdicts import MODERATION_TAGS, tag_probabilities, verdict_options, verdict_prompt
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import check_texts
 from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.answers import ModerationList
+from parlant_local.server.shapes.chat import Part
 from parlant_local.server.shapes.others import ModerationRequest
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["moderation"])
+router = APIRouter(route_class=BodyRoute, tags=["moderation"])
 # Finer categories of OpenAI's that nobody judges here: they are null, so that no client takes silence for innocence.
 _NOT_JUDGED = (
     "harassment/threatening", "hate/threatening", "illicit/violent", "self-harm/intent", "self-harm/instructions",
@@ -30,14 +33,25 @@ _NOT_JUDGED = (
 @router.post("/v1/moderations", response_model=ModerationList)
 async def moderations(body: ModerationRequest, request: Request) -> Response:
     """Judge texts by seven categories, each with a probability."""
-    context = context_of(request)
-    texts = [body.input] if isinstance(body.input, str) else body.input
+    context = context_of(request, body)
+    texts = _texts(body.input)
     if not texts or len(texts) > context.settings.limits.choices:
         raise Refused(400, f"Give 1 to {context.settings.limits.choices} texts.", code="too_many_inputs", param="input")
     check_texts(texts, context.settings.limits, "input")
     name, backend = await _judge(context, body.model)
     results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
     return JSONResponse({"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results})
+
+
+def _texts(given: str | list[str | Part]) -> list[str]:
+    """Each text by itself; parts make one."""
+    if isinstance(given, str):
+        return [given]
+    texts = [item for item in given if isinstance(item, str)]
+    parts = [item.model_dump() for item in given if isinstance(item, Part)]
+    if texts and parts:
+        raise Refused(422, "input is a list of texts or of parts, not of both.", code="invalid_value", param="input")
+    return [content_of(parts).text or ""] if parts else texts
 
 
 async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:

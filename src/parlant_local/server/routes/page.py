@@ -12,12 +12,15 @@ from parlant_local.server.problems import Refused
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-_PAGE = Path(__file__).parent.parent / "page"
+_SERVER = Path(__file__).parent.parent
+_PAGE = _SERVER / "page"
 _KINDS = {
     **{f"{name}.js": "text/javascript" for name in ("api", "app", "chat", "dom", "markdown", "models", "status")},
+    "markdown-it.js": "text/javascript",
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
+_FROM_ELSEWHERE = {"markdown-it.js": _SERVER / "vendor" / "markdown-it" / "markdown-it.esm.min.mjs"}
 _HEADERS = {
     # What a model writes is shown as text; should a script slip through all the same, nothing runs it.
     "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
@@ -41,4 +44,4 @@ async def icon() -> Response:
 async def file(name: str) -> Response:
     if (kind := _KINDS.get(name)) is None:
         raise Refused(404, f"There is no file {name!r}.", code="not_found")
-    return FileResponse(_PAGE / name, media_type=kind, headers=_HEADERS)
+    return FileResponse(_FROM_ELSEWHERE.get(name, _PAGE / name), media_type=kind, headers=_HEADERS)

@@ -14,7 +14,10 @@ from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.messages import Message
+from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
+from parlant_local.server.counting import check_counts
+from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import messages_of, sampling_options
 from parlant_local.server.problems import Problem, Refused
 from parlant_local.server.replies import usage_of
@@ -26,19 +29,22 @@ from parlant_local.server.shapes.others import SimpleChatRequest
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["short API"])
+router = APIRouter(route_class=BodyRoute, tags=["short API"])
 
 
 @router.post("/api/chat", responses=stream_or("application/x-ndjson", "Lines of `{response, done}`.", SIMPLE_ANSWER))
 async def chat(body: SimpleChatRequest, request: Request) -> Response:
     """Answer one message; streamed unless ``stream`` is false."""
-    context = context_of(request)
+    context = context_of(request, body)
     given = [ChatMessage(role="system", content=body.system)] if body.system else []
     messages = messages_of([*given, ChatMessage(role="user", content=body.message)], context.settings.limits)
+    check_counts(body.options, context.settings.limits)
     try:
-        options = sampling_options(Sampling.model_validate(body.options or {}), context.settings.limits)
+        sampling = Sampling.model_validate(body.options or {})
+        options = sampling_options(sampling, context.settings.limits)
     except ValidationError as error:
         raise Refused(422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options") from None
+    context.note_ignored(request, [f"options.{name}" for name in ignored_in(sampling)])
     options["n"] = 1
     name, backend = await context.models.backend(body.model)
     if body.stream is False:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from parlant_local.server.shapes.common import Request, Whole
+from parlant_local.server.shapes.common import Listed, Request, Whole
+from parlant_local.server.shapes.inputs import Inputs
 
 __all__ = ["ChatMessage", "ChatRequest", "CompletionRequest", "Sampling", "StreamOptions"]
 
@@ -14,31 +15,31 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class Part(Request):
-    """A part of a message. Only text is understood; images and files are refused."""
+    """A part of a message: text, refusal, thoughts, a call or its result. Images and files are refused."""
 
-    type: str
-    text: str | None = None
-
-
-class Function(Request):
-    name: str
-    arguments: str | dict[str, Any] | None = None
-
-
-class Call(Request):
-    id: str | None = None
-    type: Literal["function"] | None = None
-    function: Function
+    type: str | None = None
 
 
 class ChatMessage(Request):
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    """OpenAI's; what Anthropic's, LangChain's, LiteLLM's and LibreChat's clients call otherwise is read as well."""
+
+    role: Literal["system", "developer", "user", "human", "assistant", "ai", "model", "tool", "function"] | None = None
+    content: str | Listed[str | Part] | Part | None = None
     name: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: Listed[dict[str, Any]] | None = None
     tool_call_id: str | None = None
-    reasoning: str | None = None
+    reasoning: str | Listed[Part] | Part | None = None
     reasoning_content: str | None = None
+    thinking: str | None = None
+    thinking_blocks: Listed[Part] | None = None
+    reasoning_details: Listed[Part] | None = None
+    refusal: str | None = None
+    function_call: dict[str, Any] | None = None
+    type: str | None = None
+    """Of entries without a role: LangChain's kinds of messages, and the items of a response."""
+    parts: Listed[str | Part] | None = None
+    prefix: bool | None = None
+    """Of a last message of the assistant: the answer goes on from there."""
 
 
 class StreamOptions(Request):
@@ -46,7 +47,7 @@ class StreamOptions(Request):
 
 
 class ToolFunction(Request):
-    name: str = Field(min_length=1, max_length=256)
+    name: str = Field(min_length=1)
     description: str | None = None
     parameters: dict[str, Any] | None = None
     """A JSON schema of type object."""
@@ -54,17 +55,34 @@ class ToolFunction(Request):
 
 
 class ToolShape(Request):
-    type: Literal["function"]
-    function: ToolFunction
+    """OpenAI's, in an object of its own or flat, or Anthropic's (``input_schema``)."""
+
+    type: str | None = None
+    function: ToolFunction | None = None
+    name: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    input_schema: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class NamedFunction(Request):
     name: str
 
 
-class NamedTool(Request):
-    type: Literal["function"]
-    function: NamedFunction
+class AllowedTools(Request):
+    mode: Literal["auto", "required"] | None = None
+    tools: Listed[dict[str, Any]]
+
+
+class ToolChoiceShape(Request):
+    type: Literal["auto", "none", "any", "required", "function", "tool", "allowed_tools"]
+    function: NamedFunction | None = None
+    name: str | None = None
+    allowed_tools: AllowedTools | None = None
+    mode: Literal["auto", "required"] | None = None
+    tools: Listed[dict[str, Any]] | None = None
+    disable_parallel_tool_use: bool | None = None
 
 
 class JsonSchemaShape(Request):
@@ -75,14 +93,36 @@ class JsonSchemaShape(Request):
 
 
 class FormatShape(Request):
-    type: Literal["text", "json_object", "json_schema"]
+    type: Literal["text", "json_object", "json_schema", "grammar"]
     json_schema: JsonSchemaShape | None = None
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    name: str | None = None
+    strict: bool | None = None
+    description: str | None = None
+    grammar: str | None = None
+
+
+class StructuredOutputs(Request):
+    """vLLM's."""
+
+    json_: dict[str, Any] | str | None = Field(default=None, alias="json")
+    choice: Listed[str] | None = None
+    grammar: str | None = None
+    regex: str | None = None
+    json_object: bool | None = None
 
 
 class Reasoning(Request):
     effort: Effort | None = None
-    max_tokens: Whole | None = Field(default=None, ge=0, le=1 << 31)
+    max_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
     enabled: bool | None = None
+
+
+class Thinking(Request):
+    """Anthropic's, and DeepSeek's."""
+
+    type: Literal["enabled", "disabled", "adaptive", "auto"] | None = None
+    budget_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
 
 
 class Sampling(Request):
@@ -92,17 +132,22 @@ class Sampling(Request):
     """A name that ``GET /v1/models`` lists; absent: the server's default."""
     temperature: float | None = Field(default=None, ge=0, le=5)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: Whole | None = Field(default=None, ge=0, le=1 << 31)
+    top_k: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    """-1 or 0: off."""
     min_p: float | None = Field(default=None, ge=0, le=1)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     repeat_penalty: float | None = Field(default=None, ge=0.01, le=10)
+    repetition_penalty: float | None = Field(default=None, ge=0.01, le=10)
+    """The same, as Hugging Face and vLLM call it."""
     logit_bias: dict[str, float] | None = None
     """Token id to a bias, -100 to 100."""
-    seed: Whole | None = Field(default=None, ge=-(1 << 63), le=(1 << 63) - 1)
-    stop: str | list[str] | None = Field(default=None)
+    seed: Whole | None = Field(default=None, ge=-(1 << 63), le=(1 << 64) - 1)
+    """-1: another one each time."""
+    stop: str | Listed[str] | None = Field(default=None)
     """A text that ends the answer, or up to 16."""
-    max_tokens: Whole | None = Field(default=None, ge=1, le=1 << 31)
+    max_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    """-1: no limit but the context's."""
     n: Whole | None = Field(default=None, ge=1, le=32)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -110,26 +155,54 @@ class Sampling(Request):
     """Whose conversation it is: what several users share may be kept longer than what one says."""
     grammar: str | None = None
     """GBNF or Lark that binds the answer."""
+    guided_json: dict[str, Any] | str | None = None
+    """A JSON schema, as vLLM calls it."""
+    guided_grammar: str | None = None
+    guided_choice: Listed[str] | None = None
+    """One of these texts."""
+    guided_regex: str | None = None
+    """Refused: a schema's ``pattern`` or a grammar can say it."""
+    structured_outputs: StructuredOutputs | None = None
+    json_schema: dict[str, Any] | None = None
+    """A JSON schema, as llama-server's completions call it."""
+    format: Literal["json"] | dict[str, Any] | None = None
+    """``json`` or a JSON schema, as Ollama calls it."""
     priority: Literal["interactive", "normal", "background"] | None = None
 
 
 class ChatRequest(Sampling):
-    messages: list[ChatMessage] = Field(min_length=1)
-    max_completion_tokens: Whole | None = Field(default=None, ge=1, le=1 << 31)
+    messages: Listed[ChatMessage] = Field(min_length=1)
+    max_completion_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
     response_format: FormatShape | None = None
-    tools: list[ToolShape] | None = Field(default=None, max_length=256)
-    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    tools: Listed[ToolShape] | None = None
+    tool_choice: str | ToolChoiceShape | None = None
+    """auto, none, required (or any), a tool's name, or an object in OpenAI's or Anthropic's words."""
+    functions: Listed[ToolFunction] | None = None
+    """What tools were before there were tools; answered in kind."""
+    function_call: str | NamedFunction | None = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: Effort | None = None
     reasoning: Reasoning | None = None
+    thinking: Thinking | None = None
+    enable_thinking: bool | None = None
+    think: bool | Effort | None = None
+    """As Ollama calls it."""
     chat_template_kwargs: dict[str, Any] | None = None
-    """Of these, ``enable_thinking`` counts."""
+    """Of these, ``enable_thinking`` and ``thinking`` count."""
+    continue_final_message: bool | None = None
+    """Whether a last message of the assistant is gone on with. Absent: it is, unless the answer is bound or calls a tool."""
+    add_generation_prompt: bool | None = None
+    """True: a last message of the assistant is answered, not gone on with."""
+    modalities: Listed[str] | None = None
+    """Text is what there is."""
+    audio: dict[str, Any] | None = None
+    """Refused."""
 
 
 class CompletionRequest(Sampling):
-    prompt: str | list[str] | list[Whole] | list[list[Whole]]
+    prompt: Inputs
     """Text or token ids; several give several choices."""
     logprobs: Whole | None = Field(default=None, ge=0, le=20)
     echo: bool | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
-__all__ = ["ErrorBody", "Request", "Whole"]
+__all__ = ["ErrorBody", "Listed", "Request", "Whole"]
+
+T = TypeVar("T")
 
 
 class Request(BaseModel):
@@ -21,6 +24,17 @@ def _whole(value: Any) -> Any:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class _FirstFailure:
+    """pydantic's own ``FailFast`` can't be hashed, and so stands in no union."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return {**handler(source), "fail_fast": True}
+
+
+Listed = Annotated[list[T], _FirstFailure()]
+"""A list whose first wrong item is told: errors take more room than what they are about."""
 
 
 class Failure(BaseModel):

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from parlant_local.server.shapes.chat import ChatMessage, ToolShape
-from parlant_local.server.shapes.common import Request, Whole
+from parlant_local.server.shapes.chat import ChatMessage, Part, ToolShape
+from parlant_local.server.shapes.common import Listed, Request, Whole
+from parlant_local.server.shapes.inputs import Inputs, TokenIds
 
 __all__ = [
     "ApplyTemplateRequest",
@@ -22,12 +23,17 @@ __all__ = [
 
 
 class EmbeddingRequest(Request):
-    input: str | list[str] | list[Whole] | list[list[Whole]]
+    input: Inputs
     """Texts or token ids."""
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Whole | None = Field(default=None, ge=1, le=1 << 20)
     """Fewer dimensions than the model's: the vectors are cut and normalised again."""
+    truncate: bool | None = None
+    """Whether a text that is too long is cut instead of refused; ``truncated`` in the answer tells which were.
+    Absent: as the setting ``embedding.truncate`` says."""
+    truncate_prompt_tokens: Whole | None = Field(default=None, ge=-1)
+    """-1: the same, as vLLM calls it. Other numbers are refused."""
     user: str | None = None
 
 
@@ -37,14 +43,15 @@ class RerankDocument(Request):
 
 class RerankRequest(Request):
     query: str
-    documents: list[str | RerankDocument] = Field(min_length=1)
+    documents: Listed[str | RerankDocument] = Field(min_length=1)
     model: str | None = None
     top_n: Whole | None = Field(default=None, ge=1)
     return_documents: bool | None = None
 
 
 class ModerationRequest(Request):
-    input: str | list[str]
+    input: str | Listed[str | Part]
+    """Texts, or OpenAI's parts of type text, which together are one input."""
     model: str | None = None
 
 
@@ -52,26 +59,28 @@ class TokenizeRequest(Request):
     content: str
     model: str | None = None
     add_special: bool | None = None
-    """Put the token that begins a text in front."""
+    """Add what the vocabulary says: a token that begins a text, one that ends it."""
     parse_special: bool | None = None
     """Read control tokens in the text as such."""
     with_pieces: bool | None = None
 
 
 class DetokenizeRequest(Request):
-    tokens: list[Whole] = Field(max_length=1 << 20)
+    tokens: TokenIds
     model: str | None = None
 
 
 class ApplyTemplateRequest(Request):
-    messages: list[ChatMessage] = Field(min_length=1)
-    tools: list[ToolShape] | None = Field(default=None, max_length=256)
+    messages: Listed[ChatMessage] = Field(min_length=1)
+    tools: Listed[ToolShape] | None = None
     model: str | None = None
     add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    """End with the text of the last message, which must be the assistant's."""
 
 
 class ModelRequest(Request):
-    model: str = Field(min_length=1, max_length=1024)
+    model: str = Field(min_length=1)
     """A listed name; to download, a reference like ``user/repo:Q4_K_M`` or ``llama3.2:3b``."""
 
 

@@ -1,0 +1,190 @@
+"""A streamed answer put together: thoughts told from text, calls told apart, the end and the cost held back for the last piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from parlant_local.backends.openai_reading import (
+    choices_of,
+    finish_of,
+    logprobs_of,
+    name_and_arguments,
+    parts_of,
+    usage_of,
+)
+from parlant_local.backends.sendable import sendable_text
+from parlant_local.backends.thoughts import TaggedThoughts
+from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, ToolCall, ToolCallDelta, Usage
+
+__all__ = ["StreamAssembler"]
+
+
+@dataclass
+class _Call:
+    index: Any
+    """On the wire; ``None`` where the endpoint gives none."""
+    wire_id: str
+    name: str
+    arguments: str = ""
+
+    def goes_on(self, index: Any, wire_id: str, name: str) -> bool:
+        """Whether a piece belongs to this call. Some endpoints number all calls alike, some repeat id or name with every
+        piece, some make up another id for each, some give neither number nor id."""
+        if wire_id and self.wire_id:
+            return wire_id == self.wire_id or (index is not None and index == self.index and not name)
+        if index is not None and self.index is not None and index != self.index:
+            return False
+        return not name or not self.name or (name == self.name and not self._whole())
+
+    def _whole(self) -> bool:
+        try:
+            return isinstance(json.loads(self.arguments), dict)
+        except ValueError:
+            return False
+
+
+@dataclass
+class _Answer:
+    """One of the answers of a stream."""
+
+    content: list[str] = field(default_factory=list)
+    thoughts: TaggedThoughts = field(default_factory=TaggedThoughts)
+    told_apart: bool = False
+    """Whether the endpoint itself tells thoughts from text."""
+    calls: list[_Call] = field(default_factory=list)
+    half: str = ""
+    """The first half of a character whose second one has not come yet."""
+    finished: FinishReason | None = None
+
+
+class StreamAssembler:
+    """Turns events into chunks; empty ones are dropped."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.usage: Usage | None = None
+        self._answers: dict[int, _Answer] = {}
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._answers)
+
+    @property
+    def finished(self) -> bool:
+        return any(answer.finished is not None for answer in self._answers.values())
+
+    def feed(self, data: Any) -> list[ChatChunk]:
+        usage = usage_of(data)
+        if usage != Usage():
+            self.usage = usage
+        chunks: list[ChatChunk] = []
+        for choice in choices_of(data):
+            index = choice.get("index")
+            index = index if isinstance(index, int) else 0
+            answer = self._answers.setdefault(index, _Answer())
+            logprobs = logprobs_of(choice)
+            for delta in self._deltas(answer, choice):
+                chunks.append(self._chunk(index, delta, logprobs))
+                logprobs = None
+            if (reason := finish_of(choice.get("finish_reason"))) is not None:
+                answer.finished = "tool_calls" if reason == "stop" and answer.calls else reason
+        return chunks
+
+    def end(self, *, said: bool) -> list[ChatChunk]:
+        """What was held back. ``said``: the other side told that the stream is over, which is as good as a reason."""
+        chunks: list[ChatChunk] = []
+        for index, answer in self._answers.items():
+            half, answer.half = sendable_text(answer.half), ""
+            held = [] if answer.told_apart else answer.thoughts.finish()
+            for delta in (*held, Delta(content=half)):
+                if delta.content or delta.reasoning:
+                    answer.content.append(delta.content)
+                    chunks.append(self._chunk(index, delta, None))
+            if answer.finished is None and said:
+                answer.finished = "tool_calls" if answer.calls else "stop"
+        return chunks
+
+    def last(self) -> list[ChatChunk]:
+        """The closing chunks, one per answer; the very last one has the usage."""
+        ends = sorted(
+            (index, answer.finished) for index, answer in self._answers.items() if answer.finished is not None
+        )
+        return [
+            ChatChunk(
+                finish_reason=reason,
+                usage=(self.usage or Usage()) if index == ends[-1][0] else None,
+                index=index,
+                model=self.model,
+            )
+            for index, reason in ends
+        ]
+
+    def whole(self) -> ChatReply:
+        """The answers so far, for judging structured ones."""
+        replies = [
+            ChatReply(
+                content="".join(answer.content),
+                finish_reason=answer.finished or "stop",
+                tool_calls=(ToolCall("", "", ""),) if answer.calls else (),
+                model=self.model,
+            )
+            for _, answer in sorted(self._answers.items())
+        ] or [ChatReply(model=self.model)]
+        return replace(replies[0], usage=self.usage or Usage(), alternatives=tuple(replies[1:]))
+
+    def _chunk(self, index: int, delta: Delta, logprobs: Any) -> ChatChunk:
+        return ChatChunk(delta=delta, index=index, model=self.model, logprobs=logprobs)
+
+    def _deltas(self, answer: _Answer, choice: Mapping[str, Any]) -> list[Delta]:
+        # A whole message beside its pieces repeats them.
+        found = parts_of(choice["delta"] if "delta" in choice else choice.get("message"))
+        text = found.text or (choice.get("text") or "" if "delta" not in choice else "")
+        text = _mended(answer, text)
+        deltas = [Delta(reasoning=sendable_text(found.thoughts))]
+        if found.thoughts and not answer.told_apart:
+            answer.told_apart = True
+            deltas += answer.thoughts.finish()
+        deltas += [Delta(content=text)] if answer.told_apart else answer.thoughts.feed(text)
+        deltas.append(Delta(tool_calls=_call_deltas(answer.calls, found.calls)))
+        kept = [delta for delta in deltas if delta != Delta()]
+        answer.content.extend(delta.content for delta in kept)
+        return kept
+
+
+def _mended(answer: _Answer, text: str) -> str:
+    """``text`` with characters whose halves came in two pieces made whole."""
+    text, answer.half = answer.half + text, ""
+    if text and "\ud800" <= text[-1] <= "\udbff":
+        text, answer.half = text[:-1], text[-1]
+    return sendable_text(text)
+
+
+def _call_deltas(known: list[_Call], pieces: tuple[Mapping[str, Any], ...]) -> tuple[ToolCallDelta, ...]:
+    """Ids and names once, whatever the endpoint repeats or leaves out."""
+    deltas: list[ToolCallDelta] = []
+    for piece in pieces:
+        name, arguments = name_and_arguments(piece)
+        index, wire_id = piece.get("index"), piece.get("id") if isinstance(piece.get("id"), str) else ""
+        position = _place_of(known, index, wire_id or "", name)
+        if position is None:
+            position = len(known)
+            known.append(_Call(index, wire_id or "", name, arguments))
+            deltas.append(ToolCallDelta(position, wire_id or f"call_{position}", name or None, arguments))
+            continue
+        call = known[position]
+        new_name = name if name and not call.name else None
+        call.name, call.arguments = call.name or name, call.arguments + arguments
+        deltas.append(ToolCallDelta(position, None, new_name, arguments))
+    return tuple(deltas)
+
+
+def _place_of(known: list[_Call], index: Any, wire_id: str, name: str) -> int | None:
+    """Of the call that a piece goes on with; ``None`` for a new one. Without number and id it can only be the last one."""
+    first = 0 if index is not None or wire_id else len(known) - 1
+    for position in range(len(known) - 1, max(first, 0) - 1, -1):
+        if known[position].goes_on(index, wire_id, name):
+            return position
+    return None

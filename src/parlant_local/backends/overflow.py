@@ -1,0 +1,122 @@
+"""Prompts that are too long, in the words of those who refuse them, with the figures that the words give.
+
+Each list names a quantity in every wording that was seen (tests/backends/test_wordings.py has them with their sources);
+of several that match, the first one counts.
+"""
+
+from __future__ import annotations
+
+import re
+
+from parlant_local.errors import ContextOverflowError
+
+__all__ = ["SHORTER", "is_overflow", "overflow_of"]
+
+SHORTER = "Shorten the prompt, or use a model with a larger context."
+
+_SAYS = re.compile(
+    r"context[_ -]?length[_ -]?exceeded|context[_ ]window[_ ]exceeded|ContextWindowExceeded|exceed_context_size"
+    r"|max(imum)?[_ ]prompt[_ ]tokens[_ ]exceeded|maximum (context|model|prompt|sequence) (length|window|size|limit)"
+    r"|max_model_len|context (length|size|window|limit)|too many (total )?(text )?tokens|token limit|max_num_tokens"
+    r"|(prompt|input|message|request|content)s? (is|are|was|were) too (long|large)|prompt too long|too large for model"
+    r"|prompt exceeds|exceeds? (the )?max(imum)? (length|number of tokens|allowed input length)"
+    r"|(input|prompt) token count|input tokens exceed|must have less than \d+ tokens|`max_new_tokens` must be <="
+    r"|reduce the (length|number) of|range of input length|request too large|too large to process|tokens to keep",
+    re.IGNORECASE,
+)
+_NOT = re.compile(
+    r"tokens? per (minute|day|hour|second)|wait before|rate.?limit|max_tokens.{0,40}(must be|should be) (at least|greater|positive)",
+    re.IGNORECASE,
+)
+_NEVER_FITS = re.compile(r"request too large|(must|should) be reduced", re.IGNORECASE)
+
+_N = r"(\d[\d,_.]*\d|\d)"
+_LIMIT = (
+    rf"maximum (?:context|prompt|model|input|sequence|allowed input) (?:length|window|limit)(?: is| of|:)? \(?{_N}",
+    rf"max_model_len=(?:\w+=)?{_N}",
+    rf"with {_N} maximum",
+    rf"available context size \({_N}",
+    rf"context (?:length|size|window)(?: is)?(?: of)?(?: only)? \(?(?:n_ctx: )?{_N}",
+    rf"n_ctx\W{{1,4}}{_N}",
+    rf"must (?:be <=|have less than) {_N}",
+    rf"tokens allowed \(?{_N}",
+    rf"exceeds the limit of {_N}",
+    rf"configured limit of {_N}",
+    rf"token limit: {_N}",
+    rf"supports up to {_N}",
+    rf"limit(?: is)? {_N}",
+    rf"max_num_tokens \({_N}",
+    rf"\[1, ?{_N}\]",
+    rf"> {_N}",
+    rf"batch size: {_N}",
+)
+_PROMPT = (
+    rf"{_N} (?:tokens )?(?:in the messages|in your prompt|in the prompt|of text input|from the input messages)",
+    rf"prompt contains (?:at least )?{_N}",
+    rf"(?:decoder )?prompt \((?:total )?(?:length )?{_N}",
+    rf"(?:request|input|prompt) \({_N} tokens\)",
+    rf"(?:your request|prompt|request) (?:has|contains) {_N}",
+    rf"input length \(?{_N}",
+    rf"input token count (?:is )?\(?{_N}",
+    rf"prompt token count of {_N}",
+    rf"{_N} `inputs` tokens",
+    rf"messages resulted in {_N}",
+    rf"too long: {_N}",
+    rf"n_prompt_tokens\W{{1,4}}{_N}",
+    rf"less than \d+ tokens\. Given: {_N}",
+    rf"current length is {_N}",
+    rf"n_keep: {_N}",
+    rf"keep the first {_N} tokens",
+    rf"prompt length \({_N}",
+    rf"context limit: {_N} \+",
+)
+_ANSWER = (
+    rf"{_N} (?:tokens )?(?:in the completion|in the output|for the completion|`max_new_tokens`)",
+    rf"requested {_N} output tokens",
+    rf"plus {_N} 'max_tokens'",
+    rf"is too large: {_N}",
+    rf"max_tokens=?\s?\(?{_N}",
+    rf"context limit: \d+ \+ {_N}",
+)
+_NEEDED = (
+    rf"total of (?:at least )?{_N} tokens",
+    rf"requested (?:about |a total of )?{_N} tokens",
+    rf"requested tokens \({_N}",
+    rf"requested:? {_N}(?! output)",
+)
+_OVER = (rf"(?:exceeded .{{0,40}}|limit exceeded )by {_N} tokens",)
+
+
+def is_overflow(status: int, text: str) -> bool:
+    if status not in (0, 400, 413, 422, 429, 500) or not _SAYS.search(text):
+        return False
+    # More than a minute's allowance can't pass by waiting; less than that can.
+    return bool(_NEVER_FITS.search(text)) if status == 429 or _NOT.search(text) else True
+
+
+def overflow_of(target: str, text: str, n_ctx: int | None, said: str) -> ContextOverflowError:
+    limit, prompt, answer = _figure(_LIMIT, text), _figure(_PROMPT, text), _figure(_ANSWER, text)
+    available = n_ctx or limit
+    needed = _figure(_NEEDED, text) or prompt + answer
+    if not needed and (over := _figure(_OVER, text)) and available:
+        needed = prompt = available + over
+    if needed and limit and needed <= limit and not answer:
+        needed = prompt = 0  # the words were misread
+    asked = f"{needed} tokens do" if needed else "The prompt does"
+    room = f" of {available}" if available else ""
+    reason = "" if needed and available else f" ({said})"
+    return ContextOverflowError(
+        f"{asked} not fit in the context{room} of {target}{reason}.",
+        needed=needed,
+        available=available,
+        prompt=prompt,
+        hint=SHORTER,
+    )
+
+
+def _figure(patterns: tuple[str, ...], text: str) -> int:
+    for pattern in patterns:
+        if (found := re.search(pattern, text, re.IGNORECASE)) is not None:
+            digits = re.sub(r"[,_]|\.\d*$", "", found.group(1))
+            return int(digits) if digits.isdigit() and len(digits) < 10 else 0
+    return 0

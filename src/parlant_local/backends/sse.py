@@ -1,0 +1,91 @@
+"""Server-sent events as endpoints really send them, one JSON value at a time.
+
+Beyond the standard: events that no blank line ends, one value over several ``data`` lines or one value per line, bare
+JSON lines, empty ``data``. Comments, pings and line ends of every kind are the standard's own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from parlant_local.errors import TransientError
+
+__all__ = ["EventReader"]
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_MOST_BYTES = 64 * 2**20
+"""Of one value; no answer's piece is that long."""
+
+
+class EventReader:
+    """Takes bytes, gives values. ``done``: the other side said that nothing more will come."""
+
+    def __init__(self, target: str) -> None:
+        self.done = False
+        self._target = target
+        self._rest = b""
+        self._value = ""
+
+    def feed(self, data: bytes) -> list[Any]:
+        self._rest += data
+        if len(self._rest) + len(self._value) > _MOST_BYTES:
+            raise TransientError(f"{self._target} sent an event of more than {_MOST_BYTES} bytes.")
+        # A carriage return at the very end may be half of a line end.
+        whole = self._rest[:-1] if self._rest.endswith(b"\r") else self._rest
+        *lines, last = _LINE_END.split(whole)
+        self._rest = last + self._rest[len(whole) :]
+        return self._values(lines)
+
+    def finish(self) -> list[Any]:
+        """What a last line without an end says."""
+        line, self._rest = self._rest.rstrip(b"\r"), b""
+        return self._values([line])
+
+    def whole(self, body: bytes) -> list[Any]:
+        """Of a body that is JSON instead of events; nothing where it is not whole."""
+        value = _parsed(body.decode("utf-8", "replace").strip())
+        self.done = value is not None
+        return [] if value is None else [value]
+
+    def _values(self, lines: list[bytes]) -> list[Any]:
+        found: list[Any] = []
+        for line in lines:
+            if self.done:
+                break
+            self._line(line.decode("utf-8", "replace"), found)
+        return found
+
+    def _line(self, line: str, found: list[Any]) -> None:
+        if not line:
+            self._end()
+            return
+        name, colon, value = line.partition(":")
+        if line.lstrip()[:1] in ("{", "["):
+            value = line
+        elif name != "data" or not colon:
+            return  # a comment, or a field that says nothing here
+        value = value.strip()
+        if value.startswith("[DONE]"):
+            self.done = True
+        elif value:
+            self._value = f"{self._value}\n{value}" if self._value[:1] in ("{", "[") else value
+            if (whole := _parsed(self._value)) is not None:
+                self._value = ""
+                found.append(whole)
+
+    def _end(self) -> None:
+        """An event that ends without being JSON: pings and greetings are words, what is cut is an error."""
+        if self._value[:1] in ("{", "["):
+            raise TransientError(f"{self._target} answered with something that is not OpenAI's API.")
+        self._value = ""
+
+
+def _parsed(text: str) -> Any:
+    if text[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

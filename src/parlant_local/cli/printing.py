@@ -1,0 +1,37 @@
+"""What goes to the terminal. Names come from files and hubs, and texts from models: a terminal must not act on either."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from parlant_local.observability import printable, printable_json
+
+__all__ = ["emit_json", "say", "show_text", "whisper"]
+
+# Control codes of ASCII and Latin-1; a text keeps its lines and tabs.
+_CODES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Prints one line, whatever names stand in it."""
+    click.echo(printable(line), err=err)
+
+
+def emit_json(value: Any) -> None:
+    click.echo(printable_json(value))
+
+
+def show_text(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Prints what a model wrote; files and pipes get it as it is."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(text.translate(_CODES) if stream.isatty() else text, nl=nl, err=err)
+
+
+def whisper(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Prints what is not the answer itself, dimmed in a terminal that has colours."""
+    text = text.translate(_CODES)
+    click.echo(text if os.environ.get("NO_COLOR") else click.style(text, dim=True), nl=nl, err=err)

@@ -1,0 +1,81 @@
+"""What a schema or grammar may be like at all, looked at before anything reads it: size, depth, text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parlant_local.errors import SchemaError
+from parlant_local.settings.constraints import ConstraintSettings
+
+__all__ = ["check_json", "check_text", "exceeded", "shown"]
+
+_SHOWN = 80
+
+
+def check_json(schema: Any, bounds: ConstraintSettings) -> None:
+    """Raises :class:`SchemaError` for a schema that is too large or deep, or isn't JSON. Walks, so that no depth hurts."""
+    left = bounds.max_kb * 1024
+    waiting: list[tuple[Any, int]] = [(schema, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > bounds.max_depth:
+            raise exceeded("The schema nests more than {} levels", "max_depth", bounds.max_depth)
+        if isinstance(value, Mapping):
+            name: Any
+            for name, inner in value.items():
+                if not isinstance(name, str):
+                    raise SchemaError(f"The schema is not JSON: a name in it is {shown(name)}.", keyword="properties")
+                left -= _size(name)
+                waiting.append((inner, depth + 1))
+        elif isinstance(value, list | tuple):
+            left -= len(value)
+            if left >= 0:
+                waiting.extend((inner, depth + 1) for inner in value)
+        left -= _size(value)
+        if left < 0:
+            raise exceeded("The schema has more than {} KiB", "max_kb", bounds.max_kb)
+
+
+def check_text(text: str, bounds: ConstraintSettings) -> None:
+    """The same for a grammar."""
+    if len(text) > bounds.max_grammar_kb * 1024:
+        raise exceeded("The grammar has more than {} KiB", "max_grammar_kb", bounds.max_grammar_kb, keyword="grammar")
+    if not _writable(text):
+        raise SchemaError("The grammar holds an unpaired surrogate, which is no text.", keyword="grammar")
+
+
+def exceeded(message: str, setting: str, limit: float, *, keyword: str = "") -> SchemaError:
+    """The refusal of what is beyond a bound, which it names."""
+    return SchemaError(
+        f"{message.format(f'{limit:g}' if isinstance(limit, float) else limit)} (engine.constraints.{setting}).",
+        keyword=keyword,
+        hint="Ask for less, or raise the setting.",
+    )
+
+
+def shown(value: Any) -> str:
+    """``value`` for a message: short, however large it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits
+        return "a value too large to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        if not _writable(value):
+            raise SchemaError(f"The schema holds an unpaired surrogate, which is no text: {ascii(value)[:_SHOWN]}.")
+        return len(value) + 3
+    if isinstance(value, int):
+        return value.bit_length() // 3 + 1
+    return 2
+
+
+def _writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,119 @@
+"""Whether a text matches a stranger's pattern: by the decoder's own automata, in time linear in the text.
+
+llguidance compiles patterns for decoding anyway, so what is checked here and what may be sampled there mean the same. Its
+automata never backtrack, and its limits bound time and memory; where one is met the answer is an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from parlant_local.engine.constraint.syntax import translated
+from parlant_local.errors import SchemaError
+from parlant_local.settings.constraints import ConstraintSettings
+
+__all__ = ["AllPatterns", "matches", "problem_of"]
+
+_KEPT = 512
+_CHUNK = 4096  # bytes taken at once: the GIL is held meanwhile
+_LIMITS: Any = {"max_lexer_states": 20_000, "initial_lexer_fuel": 300_000, "step_lexer_fuel": 200_000}
+_END = 256
+_EMPTY = "Regex is empty"
+
+
+class AllPatterns(str):
+    """Several patterns in the place of one; a text has to match them all."""
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, *patterns: str) -> AllPatterns:
+        parts = dict.fromkeys(
+            part for pattern in patterns for part in (pattern.parts if isinstance(pattern, AllPatterns) else (pattern,))
+        )
+        made = cls(" and ".join(parts))
+        made.parts = tuple(parts)
+        return made
+
+    @staticmethod
+    def within(pattern: str) -> tuple[str, ...]:
+        return pattern.parts if isinstance(pattern, AllPatterns) else (pattern,)
+
+
+def matches(pattern: str, text: str, bounds: ConstraintSettings) -> bool:
+    """Whether ``text`` holds what ``pattern`` looks for, as JSON Schema means it. Raises :class:`SchemaError`."""
+    if isinstance(pattern, AllPatterns):
+        return all(matches(part, text, bounds) for part in pattern.parts)
+    rule = translated(pattern, bounds)
+    if any(not _found(one, text) for one in (rule.pattern, *rule.also)):
+        return False
+    return not any(_found(one, text) for one in rule.never)
+
+
+def _found(pattern: str, text: str) -> bool:
+    pristine = _compiled(pattern)
+    if pristine is None:
+        return False
+    # As JSON, in which llguidance's grammar of patterns is written; a half of a surrogate pair is no text.
+    written = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f").encode("utf-8", "replace")
+    matcher = pristine.deep_copy()
+    for start in range(0, len(written), _CHUNK):
+        chunk = list(written[start : start + _CHUNK])
+        taken = matcher.try_consume_tokens(chunk)
+        if matcher.is_error():
+            raise _refused(pattern, matcher.get_error())
+        if taken < len(chunk):
+            return False
+    return bool(matcher.is_accepting())
+
+
+@lru_cache(maxsize=_KEPT)
+def _compiled(pattern: str) -> Any:
+    """A matcher in its initial state; None for a pattern that matches nothing."""
+    matcher = _matcher({"type": "string", "pattern": pattern})
+    if not matcher.is_error():
+        return matcher
+    if _EMPTY in matcher.get_error():
+        return None
+    raise _refused(pattern, matcher.get_error())
+
+
+def problem_of(schema: Mapping[str, Any]) -> str:
+    """What llguidance has against a small schema; empty where it takes it."""
+    return str(_matcher(schema).get_error())
+
+
+def _matcher(schema: Mapping[str, Any]) -> Any:
+    from llguidance import LLMatcher, LLParserLimits
+
+    limits = LLParserLimits(verbose_errors=False, **_LIMITS)
+    return LLMatcher(_tokenizer(), LLMatcher.grammar_from_json_schema(json.dumps(schema)), log_level=0, limits=limits)
+
+
+def _refused(pattern: str, problem: str) -> SchemaError:
+    said = " ".join(problem.split()).rpartition("error: ")[2]
+    return SchemaError(
+        f"The schema's pattern {pattern[:80]!r} can't be decided: {said[:200].rstrip('.')}.", keyword="pattern"
+    )
+
+
+class _Bytes:
+    """A vocabulary of single bytes."""
+
+    eos_token_id = _END
+    bos_token_id = None
+    tokens = (*(bytes([value]) for value in range(_END)), b"\xff<end>")
+    special_token_ids = (_END,)
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return list(text.encode() if isinstance(text, str) else text)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer() -> Any:
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    return LLTokenizer(TokenizerWrapper(_Bytes()), n_vocab=_END + 1, eos_token=_END, slices=[])

@@ -1,0 +1,105 @@
+"""Texts and numbers made bounded."""
+
+from __future__ import annotations
+
+from parlant_local.engine.constraint.bounds import exceeded
+from parlant_local.engine.constraint.keywords import Schema
+from parlant_local.engine.constraint.patterns import AllPatterns, problem_of
+from parlant_local.engine.constraint.reading import Reading
+from parlant_local.engine.constraint.syntax import translated
+from parlant_local.engine.constraint.values import exact
+from parlant_local.engine.requests import Limits
+
+__all__ = ["bounded_number", "bounded_text", "key_rule", "upper"]
+
+_DECIMALS = 9  # llguidance counts multiples exactly up to here
+_LARGEST = 10**18  # llguidance's numbers
+
+# What llguidance can write. To the standard a format is an annotation, so all others are left to the model.
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
+# RFC 3339 lets the fraction of a second go on for ever.
+_FORMAT_LENGTHS = {"date-time": 35, "time": 24, "duration": 40}
+
+
+def upper(schema: Schema, key: str, default: int, reading: Reading) -> int:
+    """An upper bound; no answer gets beyond what a schema may ask for at least."""
+    return min(int(schema.get(key, default)), reading.bounds.max_count)
+
+
+def bounded_text(schema: Schema, limits: Limits, reading: Reading) -> Schema:
+    closed: Schema = {"type": "string"}
+    if "minLength" in schema:
+        closed["minLength"] = schema["minLength"]
+    label = str(schema.get("format", ""))
+    label = "uuid" if label.startswith("uuid") else label  # Pydantic's uuid1 to uuid8
+    most = _FORMAT_LENGTHS.get(label, limits.max_string)
+    closed["maxLength"] = upper(schema, "maxLength", max(schema.get("minLength", 0), most), reading)
+    if "pattern" in schema:
+        closed |= key_rule(schema["pattern"], reading)
+    if label in _FORMATS and not (closed.keys() & {"minLength", "pattern"} and problem_of({**closed, "format": label})):
+        closed["format"] = label
+    return closed
+
+
+def key_rule(pattern: str, reading: Reading) -> Schema:
+    """What binds a text to a pattern, or to several."""
+    patterns: dict[str, None] = {}
+    for part in AllPatterns.within(pattern):
+        rule = translated(part, reading.bounds)
+        patterns |= dict.fromkeys((rule.pattern, *rule.also))
+        if rule.never:
+            reading.unbound.add("pattern")
+    first, *others = patterns
+    bound: Schema = {"pattern": first}
+    if others:
+        bound["allOf"] = [{"type": "string", "pattern": other} for other in others]
+    return bound
+
+
+def bounded_number(schema: Schema, limits: Limits, reading: Reading) -> Schema:
+    closed: Schema = {"type": schema["type"]}
+    lows = {key: schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema}
+    highs = {key: schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema}
+    for key, low in lows.items():
+        if low > _LARGEST:
+            raise exceeded(f"The schema's {key} is more than {{}}", "max_digits", _LARGEST, keyword=key)
+        closed[key] = max(low, -_LARGEST)
+    for key, high in highs.items():
+        if high < -_LARGEST:
+            raise exceeded(f"The schema's {key} is less than -{{}}", "max_digits", _LARGEST, keyword=key)
+        closed[key] = min(high, _LARGEST)
+    bound = 10**limits.max_digits - 1
+    if not lows:
+        closed["minimum"] = max(-_LARGEST, min(-bound, *(2 * -abs(high) - 1 for high in highs.values()), 0))
+    if not highs:
+        closed["maximum"] = min(_LARGEST, max(bound, *(2 * abs(low) + 1 for low in lows.values()), 0))
+    step = _step(schema, closed, limits, reading)
+    if step is not None:
+        closed["multipleOf"] = step
+    return closed
+
+
+def _step(schema: Schema, closed: Schema, limits: Limits, reading: Reading) -> float | None:
+    """What the number must be a multiple of: a fraction without end is a number without end."""
+    finest = min(_DECIMALS, limits.max_digits)
+    if "multipleOf" in schema:
+        wanted = exact(schema["multipleOf"])
+        if closed["type"] == "integer" and wanted.numerator == 1:
+            return None
+        if not reading.takes_multiple(wanted.numerator):
+            reading.unbound.add("multipleOf")
+            return None if closed["type"] == "integer" else 10.0**-finest
+        if isinstance(schema["multipleOf"], int) or not problem_of(
+            {"type": "number", "multipleOf": schema["multipleOf"]}
+        ):
+            return float(schema["multipleOf"]) if wanted.denominator > 1 else wanted.numerator
+        reading.unbound.add("multipleOf")
+        if closed["type"] == "integer":
+            return None
+        places = next((places for places in range(finest) if 10**places % wanted.denominator == 0), finest)
+        return 10.0**-places
+    if closed["type"] == "integer":
+        return None
+    lows = [closed[key] for key in ("minimum", "exclusiveMinimum") if key in closed]
+    highs = [closed[key] for key in ("maximum", "exclusiveMaximum") if key in closed]
+    return 10.0**-finest if min(highs) - max(lows) >= 10.0 ** (1 - finest) else None

@@ -1,0 +1,48 @@
+"""Texts with runs so long that llama.cpp overflows the stack over them.
+
+Some of its pre-tokenizers are regular expressions of C++'s standard library, which go one call deeper with each character that a
+repetition takes: 16,000 to 32,000 letters without a space end the process, at 8 MiB of stack. No text that means anything has such
+runs; where one has, it is cut, and a token may end at the cut that would have gone on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+__all__ = ["LONGEST_RUN", "pieces"]
+
+LONGEST_RUN = 4000
+_RUN = re.compile(r"\S+|\s+")
+_LINE = re.compile(r"[^\n]+|\n+")
+_ACROSS_SPACES = frozenset({"exaone-moe"})  # one repetition takes words and the spaces between them
+# Split by llama.cpp's own code, or character by character.
+_WITHOUT_REGEX = frozenset(
+    "gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert exaone4 roberta-bpe mpt olmo jais trillion granite-docling "
+    "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano dbrx smaug-bpe "
+    "qwen2 deepseek-r1-qwen megrez stablelm2 hunyuan solar-open qwen35 kimi-k2 glm4 chatglm-bpe gemma4 sarvam-moe "
+    "starcoder refact command-r smollm codeshell exaone minerva-7b".split()
+)
+
+
+def pieces(text: str, pre_tokenizer: str, special: Callable[[], re.Pattern[str]]) -> list[str]:
+    """``text`` in parts whose runs are short enough; itself where it is harmless. No part ends within a special token."""
+    if len(text) <= LONGEST_RUN or pre_tokenizer in _WITHOUT_REGEX:
+        return [text]
+    runs = _LINE if pre_tokenizer in _ACROSS_SPACES else _RUN
+    cuts = [cut for run in runs.finditer(text) for cut in range(run.start() + LONGEST_RUN, run.end(), LONGEST_RUN)]
+    if not cuts:
+        return [text]
+    places = sorted({0, len(text), *_moved(text, cuts, special())})
+    return [text[begin:end] for begin, end in pairwise(places)]
+
+
+def _moved(text: str, cuts: list[int], special: re.Pattern[str]) -> Iterator[int]:
+    """The cuts, those within special tokens moved to where the token begins."""
+    tokens = special.finditer(text)
+    token = next(tokens, None)
+    for cut in cuts:
+        while token is not None and token.end() <= cut:
+            token = next(tokens, None)
+        yield token.start() if token is not None and token.start() < cut else cut

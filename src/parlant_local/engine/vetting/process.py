@@ -1,0 +1,149 @@
+"""Runs the trial process, and says what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import spawn
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from parlant_local.engine.loading import LoadControl
+from parlant_local.errors import ModelLoadError
+
+__all__ = ["Outcome", "run_trial"]
+
+_CHILD = Path(__file__).with_name("child.py")
+# Enough to find Python, the library and its devices, and to wait as we do. No keys.
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "SYSTEMROOT",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "LLAMA_CPP_LIB_PATH",
+)
+_PASSED_ON_BEGINNINGS = ("OMP_", "GOMP_", "GGML_", "CUDA_", "HIP_", "ROCR_", "NVIDIA_", "VK_")
+_TAIL = 4096
+_FOR_WANT_OF_MEMORY = ("bad_alloc", "mem_buffer != NULL", "failed to allocate", "out of memory")
+_NOT_THE_FILES_DOING = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGILL")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``passed``, ``refused`` (with what the child raised), ``died``, or ``ended``: by a limit or from outside, which proves nothing."""
+
+    kind: Literal["passed", "refused", "died", "ended"]
+    reason: str = ""
+    hint: str = ""
+    error: str = ""
+    """Name of the class that the child raised."""
+
+
+def run_trial(wish: Mapping[str, Any], control: LoadControl) -> Outcome:
+    """Blocks until the child is done, its time is over, or ``control`` gives the load up."""
+    deadline = time.monotonic() + wish["seconds"]
+    try:
+        process = subprocess.Popen(
+            [os.fsdecode(spawn.get_executable() or sys.executable), "-P", "-S", str(_CHILD), json.dumps(wish)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C in a terminal is not meant for it
+        )
+    except OSError as error:
+        raise ModelLoadError(
+            f"The process that tries unknown files can't be started: {error}.",
+            hint="engine.vetting=never loads them without.",
+        ) from None
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        answer, log = _Tail(process.stdout), _Tail(process.stderr)
+        try:
+            while not answer.ended(0.05):
+                control.check()
+                if time.monotonic() > deadline:
+                    return Outcome("ended", f"it took longer than {wish['seconds']:g} s (engine.vetting_seconds)")
+            code = process.wait()
+        finally:
+            process.kill()
+            log.ended(5)
+    return _outcome(code, answer.text, log.text)
+
+
+def _environment() -> dict[str, str]:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_ON or name.startswith(_PASSED_ON_BEGINNINGS)
+    }
+    # The library is found where we found it; -P keeps this folder's modules from shadowing the standard library's.
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    environment["GGML_NO_BACKTRACE"] = "1"  # it would start a debugger
+    return environment
+
+
+class _Tail:
+    """Reads a pipe to its end in a thread and keeps the last of it, so that no flood of words fills memory or blocks."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._kept = b""
+        self._thread = threading.Thread(target=self._read, name="parlant-local-trial", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(ValueError):  # closed under us
+            while piece := self._pipe.read1(65536):  # type: ignore[attr-defined]  # a BufferedReader
+                self._kept = (self._kept + piece)[-_TAIL:]
+
+    def ended(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def text(self) -> str:
+        return self._kept.decode("utf-8", "replace")
+
+
+def _outcome(code: int, answer: str, log: str) -> Outcome:
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing was logged")[-300:]
+    last = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in last)
+    if code == 0:
+        try:
+            told = json.loads(answer)
+        except ValueError:
+            return Outcome("ended", f"it ended without an answer ({last})")
+        if not told:
+            return Outcome("passed")
+        return Outcome("refused", str(told["refused"]), str(told["hint"]), str(told["kind"]))
+    if code > 0:
+        return Outcome("ended", f"it failed: {last}")  # Python's own trouble: an import, a limit
+    name = _signal_name(-code)
+    if name in _NOT_THE_FILES_DOING:
+        return Outcome("ended", f"it was ended by {name} ({last})")
+    if name == "SIGALRM":
+        return Outcome("ended", "it took too long (engine.vetting_seconds)")
+    if any(words in log for words in _FOR_WANT_OF_MEMORY):
+        return Outcome("ended", f"it asked for more memory than there is ({last})")
+    return Outcome("died", f"{name}: {last}")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

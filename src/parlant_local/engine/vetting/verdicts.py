@@ -1,0 +1,111 @@
+"""What trials found, remembered by the digest of the file; and the digests, so that a large file is hashed once."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from parlant_local.engine.loading import LoadControl
+from parlant_local.gguf_info import sha256_file
+from parlant_local.observability import Logger
+
+__all__ = ["Verdicts"]
+
+_MOST = 1000
+_MAX_BYTES = 1 << 22
+_lock = threading.Lock()
+_in_memory: dict[Path | None, dict[str, dict[str, Any]]] = {}
+
+
+def _after_fork() -> None:
+    """The thread that held it did not come along."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Verdicts:
+    """Kept in ``file``; without one, for as long as the process lives."""
+
+    def __init__(self, file: Path | None, logger: Logger) -> None:
+        self._file = file
+        self._logger = logger
+
+    def found(self, key: str) -> str | None:
+        """What a trial found: empty for a file that passed, else how it died; None where there was none."""
+        with self._state(write=False) as state:
+            verdict = state["verdicts"].get(key)
+        return verdict if isinstance(verdict, str) else None
+
+    def note(self, key: str, died: str) -> None:
+        with self._state(write=True) as state:
+            state["verdicts"][key] = died
+
+    def digest(self, path: Path, control: LoadControl) -> str:
+        """sha256 of a file. Hashed anew whenever size, times or inode differ, which no writer can set back all together."""
+        status = path.stat()
+        stamp = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        name = str(path.absolute())
+        with self._state(write=False) as state:
+            known = state["digests"].get(name)
+        if isinstance(known, dict) and known.get("stamp") == stamp and isinstance(known.get("sha256"), str):
+            return str(known["sha256"])
+        sha256 = sha256_file(path, progress=lambda _: control.check())
+        with self._state(write=True) as state:
+            state["digests"][name] = {"stamp": stamp, "sha256": sha256}
+        return sha256
+
+    @contextmanager
+    def _state(self, *, write: bool) -> Iterator[dict[str, dict[str, Any]]]:
+        with _lock:
+            state = self._read()
+            yield state
+            if write:
+                for part in state.values():
+                    while len(part) > _MOST:
+                        del part[next(iter(part))]
+                self._write(state)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        kept = _in_memory.setdefault(self._file, {"verdicts": {}, "digests": {}})
+        if self._file is None:
+            return kept
+        try:
+            with self._file.open("rb") as file:
+                data = json.loads(file.read(_MAX_BYTES))
+            state = {part: data[part] for part in kept}
+        except FileNotFoundError:
+            return kept
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            self._logger.warning(f"{self._file} can't be read ({error!r}); files are tried again.")
+            return kept
+        if not all(isinstance(part, dict) for part in state.values()):
+            self._logger.warning(f"{self._file} does not hold what it should; files are tried again.")
+            return kept
+        return state
+
+    def _write(self, state: dict[str, dict[str, Any]]) -> None:
+        _in_memory[self._file] = state
+        if self._file is None:
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, part = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}.")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(state, file)
+                os.replace(part, self._file)  # noqa: PTH105  # what was there stays until the new one is whole
+            except BaseException:
+                Path(part).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            self._logger.warning(f"{self._file} can't be written ({error}); files are tried again next time.")

@@ -1,0 +1,30 @@
+"""Whether a file is of the kind that it is about to be used as."""
+
+from __future__ import annotations
+
+from parlant_local.errors import InvalidModelError
+from parlant_local.gguf_info.header import GGUFHeader
+
+__all__ = ["check_is_adapter", "check_is_model"]
+
+_NOT_MODELS = {
+    "vocab": "holds a vocabulary only, no weights",
+    "mmproj": "is a vision projector, which belongs to another model",
+    "imatrix": "is an importance matrix for quantizing",
+    "adapter": "is a LoRA adapter; give it to a model as engine.lora",
+    "controlvector": "is a control vector",
+}
+
+
+def check_is_model(header: GGUFHeader, *, vocabulary_only: bool = False) -> None:
+    """Raises :class:`InvalidModelError`, saying what else it is. A vocabulary will do where no more is wanted."""
+    why = _NOT_MODELS.get(header.kind)
+    if why is not None and not (vocabulary_only and header.kind == "vocab"):
+        raise InvalidModelError(f"{header.path} {why}.")
+
+
+def check_is_adapter(header: GGUFHeader) -> None:
+    if header.kind != "adapter":
+        raise InvalidModelError(
+            f"{header.path} is no LoRA adapter.", hint="engine.lora takes GGUF files that were converted as adapters."
+        )

@@ -1,0 +1,50 @@
+"""How many of each thing a request may have, counted before anything is validated: checking a million costs as much as a million."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parlant_local.server.problems import Refused
+from parlant_local.settings import LimitSettings
+
+__all__ = ["check_counts", "refuse_excess"]
+
+# The field, what its items are called, and the limit that holds for them.
+_FIELDS: Mapping[str, tuple[str, str, str]] = {
+    "messages": ("messages", "messages", "too_many_messages"),
+    "documents": ("documents", "texts", "too_many_inputs"),
+    "tools": ("tools", "tools", "too_many_tools"),
+    "functions": ("functions", "tools", "too_many_tools"),
+    "stop": ("texts", "stops", "too_many_stops"),
+    "logit_bias": ("tokens", "logit_biases", "too_many_biases"),
+    "tokens": ("token ids", "token_ids", "too_many_token_ids"),
+}
+_WITHIN_MESSAGES: Mapping[str, tuple[str, str, str]] = {
+    "content": ("parts", "parts", "too_many_parts"),
+    "tool_calls": ("calls", "tool_calls", "too_many_tool_calls"),
+}
+
+
+def check_counts(body: Any, limits: LimitSettings) -> None:
+    """Raises :class:`Refused` naming the field and the limit. What is no list where one belongs is left to validation."""
+    if not isinstance(body, dict):
+        return
+    for field, facts in _FIELDS.items():
+        refuse_excess(_length(body.get(field)), field, *facts, limits)
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        within = [message for message in messages if isinstance(message, dict)]
+        for field, facts in _WITHIN_MESSAGES.items():
+            refuse_excess(sum(_length(message.get(field)) for message in within), "messages", *facts, limits)
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list | dict) else 0
+
+
+def refuse_excess(count: int, field: str, what: str, limit: str, code: str, limits: LimitSettings) -> None:
+    """Raises :class:`Refused` where ``count`` is more than the setting ``limit`` allows."""
+    most: int = getattr(limits, limit)
+    if count > most:
+        raise Refused(400, f"{field} has {count} {what}; {most} are allowed (limits.{limit}).", code=code, param=field)

@@ -1,0 +1,498 @@
+"""Answers in every dialect of OpenAI's API that endpoints speak, whole and streamed, over a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parlant_local.backends.openai import OpenAIBackend
+from parlant_local.backends.sse import EventReader
+from parlant_local.backends.thoughts import TaggedThoughts, without_thoughts
+from parlant_local.errors import (
+    BadRequestError,
+    ContextOverflowError,
+    ParlantLocalError,
+    RateLimitedError,
+    StreamInterruptedError,
+    TargetDownError,
+    TextTooLongError,
+    TransientError,
+)
+from parlant_local.messages import ChatReply, ToolCall, Usage
+
+from .fakes.http import FaultServer, Reply, Request
+
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
+
+
+class Saying(FaultServer):
+    """Answers every request with what it was given: a body, or the bytes of a stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body: Any = None
+        self.pieces: Sequence[bytes] = ()
+        self.content_type = "text/event-stream"
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    async def route(self, request: Request) -> Reply:
+        if not self.pieces:
+            return Reply(self.body)
+
+        async def lines() -> AsyncIterator[bytes]:
+            for piece in self.pieces:
+                yield piece
+
+        return Reply(lines=lines(), content_type=self.content_type)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Saying]:
+    async with Saying() as made:
+        yield made  # type: ignore[misc]  # the base's context manager gives the server itself
+
+
+@pytest.fixture
+async def backend(server: Saying) -> AsyncIterator[OpenAIBackend]:
+    async with OpenAIBackend("m", base_url=server.base_url, name="x", timeout=2.0) as made:
+        yield made
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {"choices": [{"message": {"role": "assistant", **fields}}]}
+
+
+def event(data: Any, end: str = "\n\n") -> bytes:
+    return f"data: {json.dumps(data)}{end}".encode()
+
+
+def delta(finish: Any = None, **fields: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+async def streamed(backend: OpenAIBackend) -> ChatReply:
+    """What a stream spells."""
+    text, thoughts, calls, finish, usage = "", "", {}, None, Usage()
+    async for chunk in backend.chat_stream("hello", tools=[TOOL]):
+        text += chunk.delta.content
+        thoughts += chunk.delta.reasoning
+        finish, usage = chunk.finish_reason or finish, chunk.usage or usage
+        for piece in chunk.delta.tool_calls:
+            id_, name, arguments = calls.get(piece.index, ("", "", ""))
+            assert not (id_ and piece.id), "an id comes once"
+            assert not (name and piece.name), "a name comes once"
+            calls[piece.index] = (id_ or piece.id or "", name or piece.name or "", arguments + piece.arguments)
+    assert finish is not None
+    made = tuple(ToolCall(*calls[index]) for index in sorted(calls))
+    return ChatReply(text, thoughts, made, finish, usage)
+
+
+# Content and thoughts, as (message or delta fields, text, thoughts)
+CONTENT: list[tuple[str, dict[str, Any], str, str]] = [
+    ("text", {"content": "Paris"}, "Paris", ""),
+    ("null", {"content": None}, "", ""),
+    ("parts", {"content": [{"type": "text", "text": "Pa"}, {"type": "text", "text": "ris"}]}, "Paris", ""),
+    ("strings as parts", {"content": ["Pa", "ris"]}, "Paris", ""),
+    ("one part, no list", {"content": {"type": "text", "text": "Paris"}}, "Paris", ""),
+    ("output_text", {"content": [{"type": "output_text", "text": "Paris", "annotations": []}]}, "Paris", ""),
+    ("magistral", {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Paris"}]}, "Paris", "Hm."),
+    ("anthropic", {"content": [{"type": "thinking", "thinking": "Hm.", "signature": "x"}, {"type": "text", "text": "Paris"}]}, "Paris", "Hm."),
+    ("redacted", {"content": [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "Paris"}]}, "Paris", ""),
+    ("reasoning part", {"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}, {"type": "text", "text": "Paris"}]}, "Paris", "Hm."),
+    ("an image", {"content": [{"type": "image_url", "image_url": {"url": "data:"}}, {"type": "text", "text": "Paris"}]}, "Paris", ""),
+    ("reasoning_content", {"content": "Paris", "reasoning_content": "Hm."}, "Paris", "Hm."),
+    ("reasoning", {"content": "Paris", "reasoning": "Hm."}, "Paris", "Hm."),
+    ("reasoning, null beside", {"content": "Paris", "reasoning_content": None, "reasoning": "Hm."}, "Paris", "Hm."),
+    ("reasoning as object", {"content": "Paris", "reasoning": {"content": "Hm."}}, "Paris", "Hm."),
+    ("thinking", {"content": "Paris", "thinking": "Hm."}, "Paris", "Hm."),
+    ("reasoning_details", {"content": "Paris", "reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]}, "Paris", "Hm."),
+    ("think tags", {"content": "<think>\nHm.\n</think>\n\nParis"}, "Paris", "Hm."),
+    ("THINK marks", {"content": "[THINK]Hm.[/THINK]Paris"}, "Paris", "Hm."),
+    ("no thought in tags", {"content": "<think>\n\n</think>\n\nParis"}, "Paris", ""),
+    ("a tag later on", {"content": "Paris <think>no</think>"}, "Paris <think>no</think>", ""),
+    ("told apart, tag is text", {"content": "<think>", "reasoning_content": "Hm."}, "<think>", "Hm."),
+    ("refusal", {"content": None, "refusal": "I can't."}, "I can't.", ""),
+    ("broken surrogates", {"content": "\ud83d Paris"}, "\ufffd Paris", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "fields", "text", "thoughts"), CONTENT, ids=[row[0] for row in CONTENT])
+async def test_content_and_thoughts(
+    name: str, fields: dict[str, Any], text: str, thoughts: str, server: Saying, backend: OpenAIBackend
+) -> None:
+    server.body = message(**fields)
+    reply = await backend.chat("hello")
+    assert (reply.content, reply.reasoning, reply.finish_reason) == (text, thoughts, "stop")
+    server.pieces = [delta(role="assistant"), delta(**fields), delta("stop"), DONE]
+    reply = await streamed(backend)
+    assert (reply.content, reply.reasoning, reply.finish_reason) == (text, thoughts, "stop")
+
+
+async def test_thoughts_whose_beginning_stood_in_the_prompt(server: Saying, backend: OpenAIBackend) -> None:
+    server.body = message(content="Let me see.\n</think>\n\nParis")
+    reply = await backend.chat("hello")
+    assert (reply.content, reply.reasoning) == ("Paris", "Let me see.")
+
+
+@given(st.text(alphabet="<think/>[THINK] \nab◁▷", max_size=60), st.integers(1, 7))
+def test_pieces_of_any_size_are_split_the_same_way(text: str, size: int) -> None:
+    splitter = TaggedThoughts()
+    deltas = [item for start in range(0, len(text), size) for item in splitter.feed(text[start : start + size])]
+    deltas += splitter.finish()
+    whole = TaggedThoughts()
+    at_once = [*whole.feed(text), *whole.finish()]
+    assert "".join(item.content for item in deltas) == "".join(item.content for item in at_once)
+    if not any(item.reasoning for item in at_once) and "</think>" not in text:
+        assert without_thoughts(text)[0] == "".join(item.content for item in at_once)
+
+
+# Tool calls
+
+CALLS: list[tuple[str, list[dict[str, Any]], list[tuple[str, dict[str, Any]]]]] = [
+    ("arguments as an object", [{"id": "a", "type": "function", "function": {"name": "weather", "arguments": {"city": "Paris"}}}], [("weather", {"city": "Paris"})]),
+    ("no id, no type", [{"function": {"name": "weather", "arguments": '{"city": "Paris"}'}}], [("weather", {"city": "Paris"})]),
+    ("null arguments", [{"id": "a", "function": {"name": "weather", "arguments": None}}], [("weather", {})]),
+    ("empty arguments", [{"id": "a", "function": {"name": "weather", "arguments": ""}}], [("weather", {})]),
+    ("flat", [{"id": "a", "name": "weather", "arguments": {"city": "Paris"}}], [("weather", {"city": "Paris"})]),
+    ("parameters", [{"id": "a", "function": {"name": "weather", "parameters": {"city": "Paris"}}}], [("weather", {"city": "Paris"})]),
+    ("two, numbered alike", [{"index": 0, "id": "a", "function": {"name": "weather", "arguments": '{"n":1}'}}, {"index": 0, "id": "b", "function": {"name": "weather", "arguments": '{"n":2}'}}], [("weather", {"n": 1}), ("weather", {"n": 2})]),
+    ("two, without anything", [{"function": {"name": "weather", "arguments": '{"n":1}'}}, {"function": {"name": "weather", "arguments": '{"n":2}'}}], [("weather", {"n": 1}), ("weather", {"n": 2})]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "calls", "expected"), CALLS, ids=[row[0] for row in CALLS])
+@pytest.mark.parametrize("finish", ["tool_calls", "stop", "tool_use", "TOOL_CALL", None])
+async def test_tool_calls(
+    name: str, calls: list[Any], expected: list[Any], finish: str | None, server: Saying, backend: OpenAIBackend
+) -> None:
+    server.body = {"choices": [{"message": {"content": None, "tool_calls": calls}, "finish_reason": finish}]}
+    whole = await backend.chat("hello", tools=[TOOL])
+    server.pieces = [delta(tool_calls=calls), delta(finish), DONE]
+    at_once = await streamed(backend)
+    server.pieces = [*(delta(tool_calls=[call]) for call in calls), delta(finish), DONE]
+    in_turn = await streamed(backend)
+    for reply in (whole, at_once, in_turn):
+        assert [(call.name, call.parsed()) for call in reply.tool_calls] == expected
+        assert len({call.id for call in reply.tool_calls}) == len(expected)
+        assert reply.finish_reason == "tool_calls"
+
+
+async def test_a_legacy_function_call(server: Saying, backend: OpenAIBackend) -> None:
+    call = {"name": "weather", "arguments": '{"city": "Paris"}'}
+    server.body = {"choices": [{"message": {"content": None, "function_call": call}, "finish_reason": "function_call"}]}
+    assert (await backend.chat("hello")).tool_calls[0].parsed() == {"city": "Paris"}
+
+
+async def test_a_call_as_a_part_of_the_content(server: Saying, backend: OpenAIBackend) -> None:
+    part = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Paris"}}
+    server.body = message(content=[{"type": "text", "text": "I look."}, part])
+    reply = await backend.chat("hello")
+    assert (reply.content, reply.tool_calls[0].parsed(), reply.tool_calls[0].id) == (
+        "I look.",
+        {"city": "Paris"},
+        "toolu_1",
+    )
+
+
+PIECES = ['{"ci', 'ty": "Pa', 'ris"}']
+STREAMED_CALLS: list[tuple[str, list[dict[str, Any]]]] = [
+    ("as OpenAI does", [{"index": 0, "id": "a", "function": {"name": "weather", "arguments": ""}}, *({"index": 0, "function": {"arguments": piece}} for piece in PIECES)]),
+    ("no index", [{"id": "a", "function": {"name": "weather", "arguments": ""}}, *({"function": {"arguments": piece}} for piece in PIECES)]),
+    ("no index, no id", [{"function": {"name": "weather"}}, *({"function": {"arguments": piece}} for piece in PIECES)]),
+    ("id and name every time", [{"index": 0, "id": "a", "function": {"name": "weather", "arguments": piece}} for piece in PIECES]),
+    ("name every time", [{"function": {"name": "weather", "arguments": piece}} for piece in PIECES]),
+    ("another id every time", [{"index": 0, "id": f"a{n}", "function": {"name": "weather" if not n else None, "arguments": piece}} for n, piece in enumerate(PIECES)]),
+    ("empty strings", [{"index": 0, "id": "a", "function": {"name": "weather", "arguments": ""}}, *({"index": 0, "id": "", "function": {"name": "", "arguments": piece}} for piece in PIECES)]),
+    ("nulls", [{"index": None, "id": "a", "type": None, "function": {"name": "weather", "arguments": None}}, *({"index": None, "id": None, "function": {"name": None, "arguments": piece}} for piece in PIECES)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "pieces"), STREAMED_CALLS, ids=[row[0] for row in STREAMED_CALLS])
+async def test_pieces_of_a_call(name: str, pieces: list[Any], server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [*(delta(tool_calls=[piece]) for piece in pieces), delta("tool_calls"), DONE]
+    reply = await streamed(backend)
+    assert [(call.name, call.parsed()) for call in reply.tool_calls] == [("weather", {"city": "Paris"})]
+
+
+async def test_pieces_of_two_calls_that_take_turns(server: Saying, backend: OpenAIBackend) -> None:
+    first = {"index": 0, "id": "a", "function": {"name": "weather", "arguments": '{"n":'}}
+    second = {"index": 1, "id": "b", "function": {"name": "weather", "arguments": '{"n":'}}
+    ends = [{"index": 0, "function": {"arguments": "1}"}}, {"index": 1, "function": {"arguments": "2}"}}]
+    server.pieces = [*(delta(tool_calls=[piece]) for piece in (first, second, *ends)), delta("tool_calls"), DONE]
+    assert [call.parsed() for call in (await streamed(backend)).tool_calls] == [{"n": 1}, {"n": 2}]
+
+
+# Ends
+
+REASONS = {
+    "stop": "stop", "eos": "stop", "eos_token": "stop", "end_turn": "stop", "stop_sequence": "stop", "STOP": "stop", "": "stop",
+    "length": "length", "max_tokens": "length", "MAX_TOKENS": "length", "model_length": "length",
+    "SAFETY": "content_filter", "content_filter": "content_filter", "RECITATION": "content_filter", "sensitive": "content_filter",
+    "something new": "stop",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "expected"), REASONS.items())
+async def test_reasons_in_other_words(reason: str, expected: str, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = {"choices": [{"message": {"content": "Paris"}, "finish_reason": reason}]}
+    assert (await backend.chat("hello")).finish_reason == expected
+    server.pieces = [delta(content="Paris"), delta(reason), DONE]
+    assert (await streamed(backend)).finish_reason == expected
+
+
+@pytest.mark.parametrize("reason", ["insufficient_system_resource", "abort", "error", "network_error"])
+async def test_an_answer_that_was_broken_off_is_no_answer(reason: str, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = {"choices": [{"message": {"content": "Par"}, "finish_reason": reason}]}
+    with pytest.raises(TransientError, match=reason):
+        await backend.chat("hello")
+    server.pieces = [delta(content="Par"), delta(reason), DONE]
+    with pytest.raises(StreamInterruptedError, match=reason):
+        await streamed(backend)
+
+
+async def test_a_stream_without_a_reason_ends_where_it_says_so(server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [delta(content="Paris"), DONE]
+    assert (await streamed(backend)).finish_reason == "stop"
+    server.pieces = [delta(content="Par")]
+    with pytest.raises(StreamInterruptedError, match="before the answer was whole"):
+        await streamed(backend)
+    server.pieces = [DONE]
+    with pytest.raises(TargetDownError):
+        await streamed(backend)
+
+
+# Usage
+
+USAGES: list[tuple[str, dict[str, Any], Usage]] = [
+    ("openai", {"usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}, Usage(7, 3)),
+    ("details", {"usage": {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens_details": {"reasoning_tokens": 1}}}, Usage(7, 3, 2, 1)),
+    ("null details", {"usage": {"prompt_tokens": 7, "completion_tokens": 3, "prompt_tokens_details": None}}, Usage(7, 3)),
+    ("deepseek", {"usage": {"prompt_tokens": 7, "completion_tokens": 3, "prompt_cache_hit_tokens": 2}}, Usage(7, 3, 2)),
+    ("anthropic", {"usage": {"input_tokens": 7, "output_tokens": 3}}, Usage(7, 3)),
+    ("total only", {"usage": {"prompt_tokens": 7, "total_tokens": 10}}, Usage(7, 3)),
+    ("groq", {"x_groq": {"id": "x", "usage": {"prompt_tokens": 7, "completion_tokens": 3}}}, Usage(7, 3)),
+    ("llama-server", {"timings": {"prompt_n": 5, "cache_n": 2, "predicted_n": 3}}, Usage(7, 3, 2)),
+    ("none", {}, Usage()),
+    ("null", {"usage": None}, Usage()),
+    ("nonsense", {"usage": {"prompt_tokens": "many", "completion_tokens": None}}, Usage()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "extra", "expected"), USAGES, ids=[row[0] for row in USAGES])
+async def test_usage(name: str, extra: dict[str, Any], expected: Usage, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = message(content="Paris") | extra
+    assert (await backend.chat("hello")).usage == expected
+    server.pieces = [delta(content="Paris"), delta("stop"), event({"choices": [], **extra}), DONE]
+    assert (await streamed(backend)).usage == expected
+    server.pieces = [delta(content="Paris"), delta("stop"), event({"choices": None, **extra}), DONE]
+    assert (await streamed(backend)).usage == expected
+
+
+async def test_usage_in_every_piece_is_the_last_ones(server: Saying, backend: OpenAIBackend) -> None:
+    def piece(text: str, count: int) -> bytes:
+        usage = {"prompt_tokens": 7, "completion_tokens": count}
+        return event({"choices": [{"delta": {"content": text}}], "usage": usage})
+
+    server.pieces = [piece("Pa", 1), piece("ris", 2), delta("stop"), DONE]
+    assert (await streamed(backend)).usage == Usage(7, 2)
+
+
+# Errors inside answers
+
+ERRORS: list[tuple[str, Any, type[ParlantLocalError]]] = [
+    ("openrouter", {"error": {"code": 429, "message": "Rate limit exceeded", "metadata": {}}}, RateLimitedError),
+    ("a string", {"error": "the model crashed"}, TransientError),
+    ("vllm's older", {"object": "error", "message": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.", "code": 400}, ContextOverflowError),
+    ("anthropic's", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, TransientError),
+    ("fastapi's", {"detail": "Internal Server Error"}, TransientError),
+    ("beside empty choices", {"choices": [], "error": {"message": "CUDA error", "code": 500}}, TransientError),
+    ("tgi's", {"error": "Input validation error: `inputs` must have less than 1024 tokens. Given: 2048", "error_type": "validation"}, ContextOverflowError),
+    ("invalid", {"error": {"message": "roles must alternate", "type": "invalid_request_error"}}, BadRequestError),
+    ("a list", [{"error": {"code": 503, "message": "overloaded"}}], TransientError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "body", "expected"), ERRORS, ids=[row[0] for row in ERRORS])
+async def test_an_error_in_a_body_of_status_200(
+    name: str, body: Any, expected: type[ParlantLocalError], server: Saying, backend: OpenAIBackend
+) -> None:
+    server.body = body
+    with pytest.raises(expected) as caught:
+        await backend.chat("hello")
+    assert type(caught.value) is expected
+    with pytest.raises(TextTooLongError if expected is ContextOverflowError else expected):
+        await backend.embed(["hello"])
+    server.pieces = [event(body)]
+    with pytest.raises(expected):
+        await streamed(backend)
+    server.pieces = [delta(content="Par"), event(body)]
+    with pytest.raises(StreamInterruptedError):
+        await streamed(backend)
+
+
+@pytest.mark.parametrize("body", [{}, {"choices": None}, {"choices": []}, [], "text", 7, None, {"choices": ["x"]}])
+async def test_a_body_without_an_answer(body: Any, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = body
+    with pytest.raises(TransientError):
+        await backend.chat("hello")
+
+
+# The stream itself
+
+WHOLE = {"choices": [{"message": {"role": "assistant", "content": "Paris"}, "finish_reason": "stop"}]}
+STREAMS: list[tuple[str, list[bytes]]] = [
+    ("comments and pings", [b": OPENROUTER PROCESSING\n\n", b"event: ping\ndata: {\"type\": \"ping\"}\n\n", delta(content="Paris"), b": ping\n\n", b"data: ping\n\n", b"data:\n\n", delta("stop"), DONE]),
+    ("carriage returns", [piece.replace(b"\n", b"\r\n") for piece in (delta(content="Paris"), delta("stop"), DONE)]),
+    ("no space", [piece.replace(b"data: ", b"data:") for piece in (delta(content="Paris"), delta("stop"), DONE)]),
+    ("single line ends", [piece.replace(b"\n\n", b"\n") for piece in (delta(content="Paris"), delta("stop"), DONE)]),
+    ("no end at all", [delta(content="Paris"), delta("stop").rstrip()]),
+    ("ids and names", [b"id: 1\nevent: message\nretry: 10\n" + delta(content="Paris"), delta("stop"), DONE]),
+    ("bytes one by one", [bytes([byte]) for byte in delta(content="Pa") + delta(content="ris") + delta("stop") + DONE]),
+    ("a value over two lines", [b'data: {"choices": [{"delta":\ndata: {"content": "Paris"}}]}\n\n', delta("stop"), DONE]),
+    ("bare lines", [delta(content="Paris").removeprefix(b"data: "), delta("stop").removeprefix(b"data: ")]),
+    ("message instead of delta", [event({"choices": [{"index": 0, "message": {"content": "Paris"}, "finish_reason": "stop"}]}), DONE]),
+    ("message beside deltas", [event({"choices": [{"delta": {"content": "Pa"}, "message": {"content": "Pa"}}]}), event({"choices": [{"delta": {"content": "ris"}, "message": {"content": "Paris"}, "finish_reason": "stop"}]}), DONE]),
+    ("null delta", [event({"choices": [{"delta": None}]}), delta(content="Paris"), event({"choices": [{"delta": None, "finish_reason": "stop"}]}), DONE]),
+    ("no index", [event({"choices": [{"delta": {"content": "Paris"}}]}), event({"choices": [{"delta": {}, "finish_reason": "stop"}]}), DONE]),
+    ("separators of lines in the text", [delta(content="Pa"), 'data: {"choices": [{"delta": {"content": "ris"}}], "x": "\u2028\u0085"}\n\n'.encode(), delta("stop"), DONE]),
+    ("much after the end", [delta(content="Paris"), delta("stop"), DONE, b": bye\n\n"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "pieces"), STREAMS, ids=[row[0] for row in STREAMS])
+async def test_streams(name: str, pieces: list[bytes], server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = pieces
+    reply = await streamed(backend)
+    assert (reply.content, reply.finish_reason) == ("Paris", "stop")
+    assert (await streamed(backend)).content == "Paris"  # the connection serves again, or another does
+
+
+async def test_an_endpoint_that_does_not_stream(server: Saying, backend: OpenAIBackend) -> None:
+    server.body = WHOLE | {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+    reply = await streamed(backend)
+    assert (reply.content, reply.finish_reason, reply.usage) == ("Paris", "stop", Usage(7, 3))
+    server.pieces, server.content_type = [json.dumps(WHOLE, indent=2).encode()], "application/json; charset=utf-8"
+    assert (await streamed(backend)).content == "Paris"
+
+
+async def test_a_character_whose_halves_come_apart(server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [delta(content="a\ud83d"), delta(content="\ude00b"), delta(content="\ud83d"), delta("stop"), DONE]
+    assert (await streamed(backend)).content == "a😀b\ufffd"
+
+
+async def test_an_event_that_is_cut_is_an_error(server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [b'data: {"choices": [{"delta": {"cont\n\n', delta("stop"), DONE]
+    with pytest.raises(TransientError):
+        await streamed(backend)
+
+
+@given(st.binary(max_size=200), st.integers(1, 20))
+def test_no_bytes_make_the_reader_fail_otherwise(data: bytes, size: int) -> None:
+    reader = EventReader("x")
+    try:
+        for start in range(0, len(data), size):
+            reader.feed(data[start : start + size])
+        reader.finish()
+    except TransientError:
+        return
+
+
+# Beside chats
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]},
+        {"data": [{"embedding": [1.0, 0.0]}, {"embedding": [0.0, 1.0]}], "usage": None},
+        {"data": [{"index": 0, "embedding": "AACAPwAAAAA="}, {"index": 1, "embedding": "AAAAAAAAgD8="}]},
+        {"embeddings": [[1.0, 0.0], [0.0, 1.0]]},
+        [{"index": 0, "embedding": [[1.0, 0.0]]}, {"index": 1, "embedding": [[0.0, 1.0]]}],
+    ],
+)
+async def test_vectors(body: Any, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = body
+    assert (await backend.embed(["a", "b"])).vectors == ((1.0, 0.0), (0.0, 1.0))
+
+
+@pytest.mark.parametrize("body", [{}, {"data": None}, {"data": [{}]}, {"data": [{"embedding": "?"}]}, {"data": [7, 8]}])
+async def test_vectors_that_are_none(body: Any, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = body
+    with pytest.raises(ParlantLocalError):
+        await backend.embed(["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("body", "window"),
+    [
+        ({"data": [{"id": "m", "max_model_len": 4096}]}, 4096),
+        ([{"id": "m", "context_length": 8192}], 8192),
+        ({"models": [{"name": "m"}], "data": [{"id": "m", "meta": {"n_ctx_train": 2048}}]}, 2048),
+        ({"data": [{"id": "models/m", "max_input_tokens": 1024}]}, 1024),
+        ({"data": [{"id": "m", "context_window": 512}]}, 512),
+        ({"data": None}, None),
+        ({"data": [{"id": "m"}]}, None),
+    ],
+)
+async def test_lists_of_models(body: Any, window: int | None, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = body
+    assert (await backend.check()).n_ctx == window
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"results": [{"index": 1, "relevance_score": 0.2}, {"index": 0, "relevance_score": 0.9}]},
+        {"data": [{"index": 0, "relevance_score": 0.9}, {"index": 1, "relevance_score": 0.2}]},
+        [{"index": 0, "score": 0.9}, {"index": 1, "score": 0.2}],
+    ],
+)
+async def test_scores(body: Any, server: Saying, backend: OpenAIBackend) -> None:
+    server.body = body
+    assert (await backend.rerank("q", ["a", "b"])).scores == (0.9, 0.2)
+
+
+# What we send
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_unpaired_surrogates_are_replaced_in_whatever_is_sent(
+    stream: bool, server: Saying, backend: OpenAIBackend
+) -> None:
+    bad = "order \ud83d now, \udc00"
+    server.body = WHOLE
+    tool = {"type": "function", "function": {"name": "t", "description": bad, "parameters": {"type": "object", bad: 1}}}
+    options: dict[str, Any] = {"tools": [tool], "stop": [bad]}
+    if stream:
+        _ = [chunk async for chunk in backend.chat_stream(bad, **options)]
+    else:
+        await backend.chat(bad, **options)
+        server.body = {"choices": [{"text": "x"}]}
+        await backend.complete(bad)
+        server.body = {"data": [{"embedding": [1.0]}]}
+        await backend.embed([bad])
+        server.body = {"results": [{"index": 0, "relevance_score": 1}]}
+        await backend.rerank(bad, [bad])
+        server.body = {"results": [{"category_scores": {"hate": 0.5}}]}
+        assert await backend.moderate(bad) == {"hate": 0.5}
+    for request in server.requests:
+        sent = json.dumps(request.body, ensure_ascii=False)
+        assert sent.encode()
+        assert "order \ufffd now, \ufffd" in sent
+
+
+async def test_a_pair_of_surrogates_is_the_character_it_means(server: Saying, backend: OpenAIBackend) -> None:
+    server.body = WHOLE
+    await backend.chat("\ud83d\ude00 \ud83d")
+    assert server.requests[0].body["messages"][0]["content"] == "😀 \ufffd"

@@ -1,0 +1,85 @@
+"""Faults in a running server: an engine that breaks is replaced and told of; a load may be ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+
+from .conftest import TINY, Server
+
+_SLOW_LOAD = """
+import time
+from parlant_local.engine.loading import LoadControl
+goes_on = LoadControl.goes_on
+def slowly(self, progress):
+    time.sleep(1.0)
+    return goes_on(self, progress)
+LoadControl.goes_on = slowly
+"""
+
+_BREAKS = """
+import pathlib
+from parlant_local.engine.context import Context
+decode = Context.decode
+def breaking(self, batch):
+    if pathlib.Path({flag!r}).exists():
+        raise MemoryError
+    return decode(self, batch)
+Context.decode = breaking
+"""
+
+_ASK = {"model": TINY, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
+
+
+def test_an_engine_that_breaks_is_replaced_and_three_times_are_too_many(
+    start: Callable[..., Server], tmp_path: Path
+) -> None:
+    flag = tmp_path / "broken"
+    server = start("--model", TINY, fault=_BREAKS.format(flag=str(flag)))
+    with httpx2.Client(base_url=server.url, timeout=60) as http:
+        assert http.post("/v1/chat/completions", json=_ASK).status_code == 200
+        for times in (1, 2):
+            flag.touch()
+            answer = http.post("/v1/chat/completions", json=_ASK)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "engine_failed")
+            flag.unlink()
+            assert http.post("/v1/chat/completions", json=_ASK).status_code == 200
+            assert http.get("/health").json()["status"] == "ok"
+            (model,) = http.get("/api/status").json()["models"].values()
+            assert model["engine"]["engine_failures"] == times
+        flag.touch()
+        assert http.post("/v1/chat/completions", json=_ASK).status_code == 503
+        flag.unlink()
+        refused = http.post("/v1/chat/completions", json=_ASK)
+        assert refused.status_code == 503
+        assert "3 times within 10 minutes" in refused.json()["error"]["message"]
+        health = http.get("/health")
+        assert (health.status_code, health.json()["status"]) == (503, "failed")
+        assert f'parlant_local_engine_failures_total{{model="{TINY}"}} 3.0' in http.get("/metrics").text
+
+
+def test_a_signal_ends_a_load(start: Callable[..., Server]) -> None:
+    server = start("--model", TINY, fault=_SLOW_LOAD)
+    assert httpx2.get(server.url + "/health").json()["status"] == "loading"
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 25  # the load alone would take more than half a minute
+
+
+async def test_unloading_ends_a_load_and_tells_who_waits(start: Callable[..., Server]) -> None:
+    server = start(fault=_SLOW_LOAD)
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+        waiting = asyncio.ensure_future(http.post("/v1/chat/completions", json=_ASK))
+        async with asyncio.timeout(20):
+            while not (await http.get("/api/status")).json()["models"]:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
+        gone = await http.post("/models/unload", json={"model": TINY})
+        assert gone.status_code == 200, gone.text
+        answer = await waiting
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unloaded")
+        assert not (await http.get("/api/status")).json()["models"]

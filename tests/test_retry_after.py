@@ -1,0 +1,42 @@
+"""How long the other side asks to be left alone."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from parlant_local.retry_after import retry_after
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2", 2.0),
+        (" 1.5 ", 1.5),
+        ("-3", 0.0),
+        ("nan", None),
+        ("inf", None),
+        ("1e999", None),
+        ("soon", None),
+        ("", None),
+        ("Thu, 99 Foo 2026 10:00:00 GMT", None),
+    ],
+)
+def test_what_is_no_time_is_none(value: str, expected: float | None) -> None:
+    assert retry_after({"Retry-After": value}) == expected
+
+
+def test_a_date_counts_from_the_answers_own() -> None:
+    a_day_ago = time.time() - 86_400
+    headers = {"date": formatdate(a_day_ago, usegmt=True), "retry-after": formatdate(a_day_ago + 30, usegmt=True)}
+    assert retry_after(headers) == 30
+    wait = retry_after({"retry-after": formatdate(time.time() + 100, usegmt=True)})
+    assert wait is not None
+    assert 60 < wait <= 100
+
+
+def test_milliseconds_win() -> None:
+    assert retry_after({"retry-after-ms": "250", "retry-after": "9"}) == 0.25
+    assert retry_after({"retry-after-ms": "inf"}) is None
