@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 __all__ = ["Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
-ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "json"]
+ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "phi", "json"]
 """How a family writes tool calls; ``json`` is the plain object that any model can be asked for."""
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from parlant_local.engine.parsing.syntax import ARGUMENTS, NAME, CallSyntax, JsonBody, JsonCalls, TaggedBody
 from parlant_local.profiles import ToolFormat
 
-__all__ = ["FAMILY_SYNTAX", "LFM"]
+__all__ = ["FAMILY_SYNTAX", "LFM", "PYTHONIC"]
 
 LFM = CallSyntax(
     f"<|tool_call_start|>[{NAME}(",
@@ -25,6 +26,8 @@ LFM = CallSyntax(
     empty="()]<|tool_call_end|>",
     tail="(",
 )
+PYTHONIC = replace(LFM, first=f"[{NAME}(", last=")]", empty="()]")
+"""A Python list with nothing around it, as Llama 3.2 and 4 write it, too."""
 _DEEPSEEK_CALL = f"<｜tool▁call▁begin｜>function<｜tool▁sep｜>{NAME}\n```json\n"
 
 FAMILY_SYNTAX: Mapping[ToolFormat, CallSyntax] = {
@@ -38,6 +41,7 @@ FAMILY_SYNTAX: Mapping[ToolFormat, CallSyntax] = {
     ),
     "mistral": CallSyntax("[TOOL_CALLS][", ", ", "]", JsonCalls(listed=True)),
     "granite": CallSyntax("<|tool_call|>[", ", ", "]", JsonCalls(listed=True)),
+    "phi": CallSyntax("<|tool_call|>[", ", ", "]<|/tool_call|>", JsonCalls(listed=True)),
     "lfm": LFM,
     "harmony": CallSyntax(
         f"<|start|>assistant<|channel|>commentary to=functions.{NAME} <|constrain|>json<|message|>",

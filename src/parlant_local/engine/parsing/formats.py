@@ -436,6 +436,9 @@ CALL_FORMATS: dict[ToolFormat, CallFormat] = {
         },
         _write_list("<|tool_call|>"),
     ),
+    "phi": CallFormat(
+        "phi", {"<|tool_call|>": json_calls("<|tool_call|>", "<|/tool_call|>")}, _write_list("<|tool_call|>")
+    ),
     "lfm": CallFormat("lfm", {_LFM: json_calls(_LFM, "<|tool_call_end|>")}, _write_list(_LFM)),
     "harmony": CallFormat("harmony", HARMONY_OPENERS, _write_harmony),
     "json": CallFormat("json", {"<tool_call>": json_calls("<tool_call>", "</tool_call>")}, _write_json),

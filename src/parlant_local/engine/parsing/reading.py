@@ -39,32 +39,26 @@ class SyntaxReader:
 
     def __call__(self, text: str, final: bool, names: Collection[str]) -> Section | None:
         calls: list[Call] = []
+        index = 0
         try:
             found = self.first.match(text, 0, names)
-            if found is None:
-                return Section(max(len(self.syntax.opener), 1), problem="its name is missing")
-            if self.syntax.weak and found.name not in names:
-                return Section(max(len(self.syntax.opener), 1))
+            if found is None or (self.syntax.weak and found.name not in names):
+                return self._no_call(len(self.syntax.opener), "its name is missing")
             while found is not None:
-                end, arguments = self._arguments(text, found, final)
+                index, arguments = self._arguments(text, found, final)
                 calls.append((found.name, arguments))
-                index = end
                 found = None if self._reopens else self._next(text, index, names, final)
             return Section(self.last.loosely(text, index, final=final), tuple(calls))
         except MoreNeeded:
             if not final:
                 return None
-            return Section(len(text), tuple(calls), "" if calls else "it has no end")
+            return Section(len(text), tuple(calls)) if calls else self._no_call(len(text), "it has no end")
         except ValueError as error:
-            return (
-                Section(max(len(self.syntax.opener), 1), tuple(calls), str(error))
-                if not calls
-                else self._kept(calls, index)
-            )
+            return Section(index, tuple(calls)) if calls else self._no_call(len(self.syntax.opener), str(error))
 
-    @staticmethod
-    def _kept(calls: list[Call], index: int) -> Section:
-        return Section(index, tuple(calls))
+    def _no_call(self, length: int, problem: str) -> Section:
+        """Text; where its opener is an ordinary word, nobody need be told."""
+        return Section(max(length, 1), problem="" if self.syntax.weak else problem)
 
     def _next(self, text: str, index: int, names: Collection[str], final: bool) -> Found | None:
         if not self.again:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from parlant_local.engine.parsing.families import FAMILY_SYNTAX
-from parlant_local.engine.parsing.formats import CALL_FORMATS, CallFormat
-from parlant_local.engine.parsing.reading import syntax_reader
+from parlant_local.engine.parsing.families import FAMILY_SYNTAX, PYTHONIC
+from parlant_local.engine.parsing.formats import BARE, CALL_FORMATS, CallFormat
+from parlant_local.engine.parsing.reading import SyntaxReader, syntax_reader
 from parlant_local.engine.parsing.sections import Reader, either
 from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.engine.parsing.writing import write_calls
@@ -253,6 +253,8 @@ def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool])
         if syntax.opener in openers:
             reader = either(reader, family.openers[syntax.opener])
         (weak if syntax.weak else openers)[syntax.opener] = reader
+    if tools == "llama":
+        weak["["] = either(SyntaxReader(PYTHONIC, {tool.name: tool.parameters for tool in offered}), BARE)
     return CallFormat(tools, openers, partial(write_calls, syntax), weak)
 
 
