@@ -149,6 +149,13 @@ def test_any_values_survive(style: str, arguments: dict[str, Any], step: int) ->
     assert read(chosen, text, step) == ("", "", [("book_table", arguments)])
 
 
+def test_a_template_that_insists_on_short_ids_gets_them() -> None:
+    call = ToolCall("call_0123456789abcdef", "ping", "{}")
+    messages = [Message.user("Hello"), Message("assistant", "", tool_calls=(call,))]
+    text = template("json-after-name").render([*messages, Message("tool", "pong", tool_call_id=call.id)], TOOLS)
+    assert re.search(r"\[CALLID\][A-Za-z0-9]{9}\[GIVEN\]", text)
+
+
 # -- marks by any name ------------------------------------------------------------------------------------------------
 
 _MARKS = (

@@ -53,6 +53,7 @@ TOLD = {
     "ibm-granite-granite-3.3-2B-Instruct": "its template drops calls",
     "llama-cpp-rwkv-world": "its template drops tools and calls",
     "microsoft-Phi-3.5-mini-instruct": "its template drops tools and calls",
+    "moonshotai-Kimi-K2": "ids of calls are put as the model knows them",
 }
 # Text beside calls that a template moves where no model would write it.
 MOVED = {

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
+__all__ = ["CallIds", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
 ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "phi", "json"]
 """How a family writes tool calls; ``json`` is the plain object that any model can be asked for."""
+
+
+CallIds = Literal["given", "short", "numbered"]
+"""Ids of calls as a family knows them: any; nine letters and digits; ``functions.name:0``, counted through a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Profile:
 
     name: str
     tools: ToolFormat = "json"
+    call_ids: CallIds = "given"
     reasoning: ReasoningTags | None = None
     """None: the family does not think aloud."""
     answer_tags: ReasoningTags | None = None

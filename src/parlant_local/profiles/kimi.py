@@ -16,9 +16,10 @@ KIMI_K3 = Profile(
     template_marks=(("<|open|>", "<|close|>", "<|sep|>", "think"),),
 )
 
-# Sampling: the model cards of Kimi-K2-Thinking (1.0) and Kimi-K2-Instruct (0.6).
+# Ids: docs/tool_call_guidance.md of Kimi-K2. Sampling: the model cards of Kimi-K2-Thinking (1.0) and Kimi-K2-Instruct (0.6).
 KIMI_THINKING = Profile(
     name="kimi",
+    call_ids="numbered",
     reasoning=ReasoningTags("<think>", "</think>"),
     thinks_unasked=True,
     sampling=SamplingAdvice(temperature=1.0),
@@ -28,6 +29,7 @@ KIMI_THINKING = Profile(
 
 KIMI = Profile(
     name="kimi",
+    call_ids="numbered",
     sampling=SamplingAdvice(temperature=0.6),
     template_marks=(("<|im_middle|>", "<|im_assistant|>"),),
     names=("kimi",),

@@ -277,6 +277,8 @@ def _settle_thoughts(
     if thinking == "off":
         if opened:
             return f"{prompt.rstrip()}\n\n{tags.end}\n\n", None
+        if profile.begun and profile.thinks_unasked:
+            return f"{prompt}{tags.start}{tags.end}{profile.begun}", None
         if not closed and profile.thinks_unasked:
             return f"{prompt}{tags.start}\n\n{tags.end}\n\n", None
         return prompt, None

@@ -83,9 +83,9 @@ class _Grammar:
 
     def _call(self, name: str, closed: Mapping[str, Any]) -> str:
         syntax = self._syntax
-        first = _filled(
-            syntax.first.removeprefix(syntax.begun) if syntax.begun else syntax.first, name, syntax.index_base
-        )
+        # A call comes first: the white space that parts it from text has nothing to part.
+        opening = syntax.first.removeprefix(syntax.begun) if syntax.begun else syntax.first.lstrip()
+        first = _filled(opening, name, syntax.index_base)
         match syntax.body:
             case JsonBody():
                 inside = [

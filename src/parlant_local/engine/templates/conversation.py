@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from parlant_local.engine.parsing.formats import CallFormat
 from parlant_local.engine.templates.capabilities import Capabilities
 from parlant_local.messages import Message, Tool, ToolCall
+from parlant_local.profiles import CallIds
 
 __all__ = [
     "calls_apart",
@@ -29,18 +31,16 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def template_messages(
-    messages: Iterable[Message], can: Capabilities, *, short_ids: bool, thoughts: str | None = None
+    messages: Iterable[Message], can: Capabilities, *, ids: CallIds = "given", thoughts: str | None = None
 ) -> list[dict[str, Any]]:
     """Dictionaries in the shape that Hugging Face's templates expect.
 
-    ``short_ids``: the template insists on ids of nine letters and digits; others are mapped to such. ``thoughts``: where
-    the template looks for them.
+    ``ids``: which form of them the model was taught; others are mapped to it. ``thoughts``: where the template looks for
+    them.
     """
-
-    def known_as(identifier: str) -> str:
-        return _short_id(identifier) if short_ids else identifier
-
     names: dict[str, str] = {}
+    known: dict[str, str] = {}
+    count = itertools.count()
     result: list[dict[str, Any]] = []
     for message in messages:
         entry: dict[str, Any] = {"role": "tool" if message.role == "function" else message.role}
@@ -48,12 +48,14 @@ def template_messages(
         if message.tool_calls:
             names.update((call.id, call.name) for call in message.tool_calls)
             entry["content"] = message.content or (None if can.null_content else "")
-            entry["tool_calls"] = [_call(call, known_as(call.id), can) for call in message.tool_calls]
+            known.update({call.id: _known_id(call, ids, next(count)) for call in message.tool_calls})
+            entry["tool_calls"] = [_call(call, known[call.id], can) for call in message.tool_calls]
         if message.role in ("tool", "function"):
             if name := message.name or names.get(message.tool_call_id or ""):
                 entry["name"] = name
             if message.tool_call_id is not None:
-                entry["tool_call_id"] = known_as(message.tool_call_id)
+                given = message.tool_call_id
+                entry["tool_call_id"] = known.get(given) or (_short_id(given) if ids == "short" else given)
         elif message.name is not None:
             entry["name"] = message.name
         if message.reasoning is not None:
@@ -78,6 +80,12 @@ def _call(call: ToolCall, identifier: str, can: Capabilities) -> dict[str, Any]:
         with contextlib.suppress(ValueError):  # what a model wrote badly goes back as it stood
             arguments = json.loads(arguments)
     return {"id": identifier, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _known_id(call: ToolCall, ids: CallIds, number: int) -> str:
+    if ids == "numbered":
+        return f"functions.{call.name}:{number}"
+    return _short_id(call.id) if ids == "short" else call.id
 
 
 def _short_id(identifier: str) -> str:

@@ -10,6 +10,8 @@ from typing import Literal
 
 __all__ = ["element_marks", "nested_notation", "spelt_words"]
 
+_MAX_MARKED = 400  # characters of an object of two members
+
 _WORDS = {"boolean": ("true", "true"), "false": ("false", "false"), "null": ("null", "null")}
 
 
@@ -49,6 +51,8 @@ def _reads(reader: object, text: str) -> bool:
 
 def element_marks(text: str) -> tuple[str, str, str] | None:
     """What stands before a key, behind it, and before it at the end of its element."""
+    if len(text) > _MAX_MARKED:
+        return None
     found = re.fullmatch(
         r"\s*(?P<open>\S+?)needle_inner(?P<after>\S+?)needle-text(?P<close>\S+?)needle_inner(?P=after)"
         r"\s*(?P=open)needle_number(?P=after)71(?P=close)needle_number(?P=after)\s*",

@@ -13,6 +13,8 @@ KEYS = ("called_key", "other_key")
 VALUES = ("called-value", "other-value")
 IDS = ("needle001", "needle002", "needle003")
 
+_MAX_TURN = 8_000  # characters; what compares turns must not be kept busy by a stranger's output
+
 ASK = {"role": "user", "content": "needle-user"}
 TOOL = {
     "type": "function",
@@ -57,7 +59,8 @@ def calling(*arguments: Any, content: Any = None, **more: Any) -> dict[str, Any]
 
 
 def turn(text: str | None) -> str | None:
-    """What stands behind the user's words; None where they don't show."""
+    """What stands behind the user's words; None where they don't show, or more follows than any template says of a call."""
     if text is None or (at := text.rfind("needle-user")) < 0:
         return None
-    return text[at + len("needle-user") :]
+    behind = text[at + len("needle-user") :]
+    return behind if len(behind) <= _MAX_TURN else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +86,8 @@ class ChatTemplate:
         self.ends: tuple[str, ...] = ()
         """Texts that end an answer where the template is none of the model's own: to such a model they may be no tokens."""
         self.profile: Profile = profile_of(tool_source or source, metadata)
+        self.told: Profile = self.profile
+        """The profile with what the template shows, once it was probed."""
         self._specials = {name: text for name, text in (("bos_token", bos), ("eos_token", eos)) if text}
         self._sandbox = sandbox or shared_sandbox()
 
@@ -151,19 +154,21 @@ class ChatTemplate:
         if not (can.system and can.late_systems):
             conversation = fold_systems(conversation, keep_first=can.system)
 
-        def attempt(version: Sequence[Message], listed: Sequence[Mapping[str, Any]] | None = listed) -> str:
-            entries = template_messages(
-                version, can, short_ids=self.profile.tools == "mistral", thoughts=dialect.marks.field
-            )
-            return self._sandbox.render(
-                source, self._variables(entries, listed, add_generation_prompt, arguments or {})
-            )
+        ids = self.profile.call_ids
+
+        def attempt(version: Sequence[Message], shown: Sequence[Mapping[str, Any]] | None = listed) -> str:
+            entries = template_messages(version, can, ids=ids, thoughts=dialect.marks.field)
+            return self._sandbox.render(source, self._variables(entries, shown, add_generation_prompt, arguments or {}))
 
         try:
             return _first_that_renders(attempt, conversation)
         except TemplateLimitError:
             raise
         except TemplateError:
+            if ids == "given" and any(message.tool_calls for message in conversation):
+                ids = "short"  # some insist on such, as Mistral's do
+                with contextlib.suppress(TemplateError):
+                    return _first_that_renders(attempt, conversation)
             if not listed:
                 raise
             # Templates trip over schemas that they did not foresee: what they would say of the tools is said in words.
@@ -177,7 +182,7 @@ class ChatTemplate:
         """How the model's answers are to be read, and calls of ``tools`` to be bound."""
         dialect = self.dialect(with_tools=bool(tools))
         marks, syntax = dialect.marks, dialect.syntax
-        profile = _told(self.profile, marks)
+        self.told = profile = _told(self.profile, marks)
         family = CALL_FORMATS[profile.tools]
         turn_end = marks.behind.strip()
         if profile.answer_tags is not None and profile.answer_tags.end in turn_end:
