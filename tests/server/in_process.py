@@ -14,7 +14,9 @@ import uvicorn
 from parlant_local.catalog import LocalModelManager
 from parlant_local.server.app import create_app
 from parlant_local.server.context import Context
+from parlant_local.server.crowd import Crowd
 from parlant_local.server.logs import ServerLogger
+from parlant_local.server.serving import uvicorn_config
 from parlant_local.settings import Settings
 
 __all__ = ["InProcess", "serving_here"]
@@ -35,9 +37,9 @@ class InProcess:
 def serving_here(settings: Settings) -> Iterator[InProcess]:
     logger = ServerLogger(settings.logging, "none")
     app = create_app(settings, logger=logger, manager=LocalModelManager(settings=settings))
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=0, access_log=False, log_config=None, lifespan="on", timeout_graceful_shutdown=10)
-    )
+    config = uvicorn_config(app, Crowd(settings.server), settings.server)
+    config.port = 0
+    server = uvicorn.Server(config)
     found: dict[str, Any] = {}
 
     async def serve() -> None:

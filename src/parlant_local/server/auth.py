@@ -12,15 +12,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from parlant_local.errors import SettingsError
+from parlant_local.errors import SettingsError, StateFileError
 from parlant_local.loopback import is_loopback
 from parlant_local.paths import user_path
 from parlant_local.settings import AuthSettings, ServerSettings, Settings
 from parlant_local.settings.loading import ENV_PREFIX
+from parlant_local.storage import read_text
 
 __all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "presented_key"]
 
 _MIN_LENGTH = 16
+_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,9 @@ _HOW = "One a line, such as `openssl rand -hex 24` prints."
 def _read(path: Path, setting: str) -> list[tuple[str, str]]:
     """Names and keys of a file: ``name:key`` or the key alone, one a line."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        lines = read_text(path, _MAX_BYTES).splitlines()
+    except (FileNotFoundError, StateFileError) as error:
+        reason = error.reason if isinstance(error, StateFileError) else error.strerror
         raise SettingsError(f"The key file {path} (auth.{setting}) can't be read: {reason}.") from None
     named = list(_named(lines))
     if not named:

@@ -43,7 +43,7 @@ class Context:
 
     def __init__(self, settings: Settings, keys: Keyring, logger: ServerLogger, manager: LocalModelManager) -> None:
         self.settings, self.keys, self.logger, self.manager = settings, keys, logger, manager
-        self.started = time.time()
+        self.started = time.monotonic()
         self.events = Events()
         self.drain = Drain(self.events.close)
         self.limiter = Limiter(settings.limits)

@@ -28,8 +28,9 @@ from parlant_local.server.ending import end_by_force_after
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.models import Models
 from parlant_local.settings import Settings
+from parlant_local.settings.server import ServerSettings
 
-__all__ = ["serve"]
+__all__ = ["serve", "uvicorn_config"]
 
 # asyncio accepts as many in one turn of the loop, and where descriptors are short tries each of them in vain.
 _AT_A_TIME = 64
@@ -58,20 +59,7 @@ def serve(settings: Settings) -> None:
     for name in ("uvicorn.error", "uvicorn", "asyncio"):
         logger.adopt(name)
     crowd = Crowd(settings.server, room_for(settings.server, logger))
-    config = uvicorn.Config(
-        app,
-        loop="asyncio",
-        http=connections_of(crowd),
-        ws="none",
-        access_log=False,  # requests are logged by the app, with their ids
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,  # the door reads them, where there is a proxy
-        backlog=_AT_A_TIME,
-        timeout_keep_alive=math.ceil(settings.server.idle_seconds),
-        timeout_graceful_shutdown=10,
-        lifespan="on",
-    )
+    config = uvicorn_config(app, crowd, settings.server)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     logger.event("info", f"Serving at http://{shown}:{port}", host=host, port=port)
@@ -83,6 +71,23 @@ def serve(settings: Settings) -> None:
         listener.close()
         logger.info("The server has ended.")
         logger.close()
+
+
+def uvicorn_config(app: FastAPI, crowd: Crowd, settings: ServerSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=connections_of(crowd),
+        ws="none",
+        access_log=False,  # requests are logged by the app, with their ids
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # the door reads them, where there is a proxy
+        backlog=_AT_A_TIME,
+        timeout_keep_alive=math.ceil(settings.idle_seconds),
+        timeout_graceful_shutdown=10,
+        lifespan="on",
+    )
 
 
 async def _check_models(settings: Settings) -> None:

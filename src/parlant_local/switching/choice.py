@@ -12,6 +12,7 @@ from parlant_local.backends.ollama import daemon_url, runs_elsewhere
 from parlant_local.catalog import LocalModel, LocalModelManager
 from parlant_local.errors import EngineError, InvalidModelError, ModelNotFoundError, ParlantLocalError
 from parlant_local.settings import Settings
+from parlant_local.storage import parse_json
 from parlant_local.switching.resolve import TargetResolver
 
 __all__ = ["Choice", "choose_model", "daemon_models"]
@@ -89,7 +90,7 @@ def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
     request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())
     with opener.open(request, timeout=_PROBE_SECONDS) as response:
-        return json.loads(response.read(_MOST_BYTES))
+        return parse_json(response.read(_MOST_BYTES))
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

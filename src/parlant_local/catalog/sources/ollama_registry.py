@@ -7,7 +7,6 @@ the same models.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ from parlant_local.errors import (
 )
 from parlant_local.loopback import is_loopback
 from parlant_local.retry_after import retry_after
-from parlant_local.storage import write_whole
+from parlant_local.storage import parse_json, write_whole
 
 __all__ = ["plan"]
 
@@ -170,7 +169,7 @@ class _Registry:
             response = session.get(f"{realm}{'&' if '?' in realm else '?'}{query}")
             if response.status != 200:
                 raise self._failure(response)
-            document = json.loads(response.read(1 << 16))
+            document = parse_json(response.read(1 << 16))
             self._token = str(document.get("token") or document.get("access_token") or "") or None
             self._token_at = time.monotonic()
         except (ValueError, AttributeError):

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from parlant_local.engine.loading import LoadControl
+from parlant_local.errors import StateFileError
 from parlant_local.gguf_info import sha256_file
 from parlant_local.observability import Logger
+from parlant_local.storage import read_as, write_whole
 
 __all__ = ["Verdicts"]
 
 _MOST = 1000
-_MAX_BYTES = 1 << 22
+_MAX_BYTES = 1 << 24  # a thousand paths of full length, and more
+_STATE = TypeAdapter(dict[str, dict[str, Any]])
 _lock = threading.Lock()
 _in_memory: dict[Path | None, dict[str, dict[str, Any]]] = {}
 
@@ -80,32 +84,19 @@ class Verdicts:
         if self._file is None:
             return kept
         try:
-            with self._file.open("rb") as file:
-                data = json.loads(file.read(_MAX_BYTES))
-            state = {part: data[part] for part in kept}
+            data = read_as(_STATE, self._file, _MAX_BYTES)
+            return {part: data[part] for part in kept}
         except FileNotFoundError:
             return kept
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            self._logger.warning(f"{self._file} can't be read ({error!r}); files are tried again.")
+        except (StateFileError, KeyError) as error:
+            self._logger.warning(f"{self._file} is of no use ({error}); files are tried again.")
             return kept
-        if not all(isinstance(part, dict) for part in state.values()):
-            self._logger.warning(f"{self._file} does not hold what it should; files are tried again.")
-            return kept
-        return state
 
     def _write(self, state: dict[str, dict[str, Any]]) -> None:
         _in_memory[self._file] = state
         if self._file is None:
             return
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, part = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}.")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(state, file)
-                os.replace(part, self._file)  # noqa: PTH105  # what was there stays until the new one is whole
-            except BaseException:
-                Path(part).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            self._logger.warning(f"{self._file} can't be written ({error}); files are tried again next time.")
+            write_whole(self._file, json.dumps(state))
+        except StateFileError as error:
+            self._logger.warning(f"{error} Files are tried again next time.")

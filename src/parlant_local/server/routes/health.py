@@ -53,7 +53,7 @@ async def status(request: Request) -> Response:
         "status": context.health,
         "version": __version__,
         "time": time.time(),
-        "uptime_seconds": round(time.time() - context.started, 1),
+        "uptime_seconds": round(time.monotonic() - context.started, 1),
         "requests_running": context.drain.running - 1,  # this one doesn't count
         "models": {
             name: {
