@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 
 import parlant_local
 from parlant_local.backends.llama_cpp import LlamaCppBackend
+from parlant_local.cli.main import main
 from parlant_local.settings import EngineSettings, Settings
 
 TINY = Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf"
 COMMAND = str(Path(sys.executable).with_name("parlant-local"))
 """The installed command, for tests that need a process of its own."""
+Verb = Callable[..., tuple[int, str, str]]
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared" / "data"
 
@@ -48,3 +50,27 @@ def settings(home: Path) -> Settings:
 async def tiny(settings: Settings) -> AsyncIterator[LlamaCppBackend]:
     async with LlamaCppBackend(TINY, settings=settings) as backend:
         yield backend
+
+
+@pytest.fixture
+def verb(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a verb in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(list(arguments))
+        captured = capsys.readouterr()
+        code = caught.value.code
+        return (code if isinstance(code, int) else 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str, Any], str]:
+    def write(name: str, value: Any) -> str:
+        path = tmp_path / name
+        path.write_text(value if isinstance(value, str) else json.dumps(value), "utf-8")
+        return str(path)
+
+    return write

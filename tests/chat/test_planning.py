@@ -9,7 +9,7 @@ import pytest
 from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
-from parlant_local.engine.requests import AnyJson, Grammar, JsonSchema
+from parlant_local.engine.requests import AnyJson, CallOf, Grammar, JsonSchema
 from parlant_local.engine.templates import ChatTemplate
 from parlant_local.errors import BadRequestError, ContextOverflowError
 from parlant_local.messages import Message
@@ -50,6 +50,7 @@ class Letters:
     bos = -1
     add_bos = False
     bos_text = ""
+    end_tokens: frozenset[int] = frozenset()
 
     def is_control(self, token: int) -> bool:
         return False
@@ -109,7 +110,9 @@ async def test_control_tokens_are_shown_where_calls_or_thoughts_may_be_written_w
     assert (await planned(QWEN3)).requests[0].control_text
     assert (await planned(LLAMA, tools=[ADD])).requests[0].control_text
     assert not (await planned(LLAMA)).requests[0].control_text
-    assert not (await planned(LLAMA, tools=[ADD], tool_choice="required")).requests[0].control_text
+    assert (await planned(LLAMA, tools=[ADD], tool_choice="required")).requests[0].control_text
+    schema = {"type": "json_object"}
+    assert not (await planned(QWEN3, response_format=schema)).requests[0].control_text
 
 
 async def test_a_budget_of_nothing_switches_thinking_off() -> None:
@@ -140,24 +143,21 @@ async def test_a_family_that_does_not_think_is_left_alone() -> None:
 
 async def test_a_required_call_is_bound_to_the_tools_schemas() -> None:
     request = (await planned(LLAMA, tools=[ADD, TIME], tool_choice="required")).requests[0]
-    assert isinstance(request.constraint, JsonSchema)
-    first, second = request.constraint.schema["anyOf"]
-    assert first["properties"]["name"] == {"const": "add"}
-    assert list(first["properties"]) == ["name", "parameters"]
-    assert second["properties"]["name"] == {"const": "time"}
-    assert request.constraint.spaced  # as models were taught to write calls: compact JSON confuses small ones
+    assert isinstance(request.constraint, CallOf)
+    assert dict(request.constraint.tools) == {
+        "add": ADD["function"]["parameters"],
+        # a tool that names no arguments takes none
+        "time": {"type": "object", "properties": {}, "additionalProperties": False},
+    }
+    named = (await planned(LLAMA, tools=[ADD, TIME], tool_choice="time")).requests[0].constraint
+    assert isinstance(named, CallOf)
+    assert [name for name, _ in named.tools] == ["time"]
 
 
-async def test_definitions_of_a_tools_schema_keep_their_meaning() -> None:
-    request = (await planned(QWEN3, tools=[ADD], tool_choice="add")).requests[0]
-    assert isinstance(request.constraint, JsonSchema)
-    schema = request.constraint.schema
-    reference = schema["properties"]["arguments"]["properties"]["a"]["$ref"]
-    assert schema["$defs"][reference.removeprefix("#/$defs/")] == {"type": "integer"}
-
-
-async def test_a_required_call_is_led_in_as_the_family_writes_it() -> None:
-    assert prompt(await planned(QWEN3, tools=[ADD], tool_choice="required")).endswith("</think>\n\n<tool_call>\n")
+async def test_a_required_call_is_written_as_the_family_writes_it() -> None:
+    constraint = (await planned(QWEN3, tools=[ADD], tool_choice="required")).requests[0].constraint
+    assert isinstance(constraint, CallOf)
+    assert (constraint.syntax.first, constraint.syntax.last) == ("<tool_call>\n", "\n</tool_call>")
 
 
 async def test_a_schema_beside_tools_allows_either() -> None:

@@ -74,3 +74,29 @@ def test_every_profile_is_whole() -> None:
         assert profile.name
         if profile.thinks_unasked or profile.thinking_on or profile.thinking_off:
             assert profile.reasoning is not None, profile
+
+
+@pytest.mark.parametrize(
+    ("template", "family", "calls"),
+    [
+        ("<|start|><|message|><|channel|>analysis", "gpt-oss", "harmony"),
+        ("[gMASK]<sop><|observation|><think>", "glm", "json"),
+        ("<minimax:tool_call>]~b]ai", "minimax", "json"),
+        ("<seed:bos><seed:think>", "seed", "json"),
+        ("<SPECIAL_11><SPECIAL_12>", "nemotron", "json"),
+        ("<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>", "command", "json"),
+        ("<|assistant_start|><|tools_prefix|>", "apertus", "json"),
+        ("<|turn><turn|>", "gemma", "json"),
+        ("<｜hy_User｜>", "hunyuan", "json"),
+        ("<|begin_of_sentence|><|end_of_sentence|>", "ernie", "json"),
+        ("[|assistant|]<think>", "exaone", "hermes"),
+        ("<|header_start|><|eot|>", "llama", "llama"),
+        ("<｜Assistant｜>｜DSML｜", "deepseek", "deepseek"),
+        ("<|tool|><|/tool|><|assistant|><|end|>", "phi", "phi"),
+        ("<|im_start|>List of tools: ", "lfm", "lfm"),
+        ("<|im_middle|><|im_assistant|>", "kimi", "json"),
+    ],
+)
+def test_todays_families_are_told_by_their_marks(template: str, family: str, calls: str) -> None:
+    profile = profile_of(template)
+    assert (profile.name, profile.tools) == (family, calls)

@@ -6,80 +6,21 @@ messages that it refuses) ours tells in a message it does have a place for.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import warnings
-from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from parlant_local.engine.templates import ChatTemplate
 from parlant_local.errors import TemplateError
 from parlant_local.messages import as_messages, as_tools
+from tests.support.chat_matrix import CONVERSATIONS, SYSTEM, WEATHER, cases, expected_prompts, varied
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "chat_templates"
 TEMPLATES = sorted(path.stem for path in FOLDER.glob("*.jinja"))
 
 needs_data = pytest.mark.skipif(not TEMPLATES, reason="the shared data folder is absent")
-
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather in a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "description": "The <name> of the city & country."}},
-            "required": ["city"],
-        },
-    },
-}
-
-
-def call(name: str, identifier: str, arguments: Any) -> dict[str, Any]:
-    return {"id": identifier, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-SYSTEM = {"role": "system", "content": "You are terse. Ä €"}
-ASK = {"role": "user", "content": "How is the weather in Paris?"}
-CALLS = {"role": "assistant", "content": None, "tool_calls": [call("get_weather", "abcdefghi", {"city": "Paris"})]}
-RESULT = {"role": "tool", "name": "get_weather", "tool_call_id": "abcdefghi", "content": '{"celsius": 18}'}
-ANSWER = {"role": "assistant", "content": "18 degrees."}
-THOUGHT = {"role": "assistant", "content": "18 degrees.", "reasoning_content": "The tool said 18."}
-THANKS = {"role": "user", "content": "Thanks! And in Rome?"}
-
-CONVERSATIONS: dict[str, list[dict[str, Any]]] = {
-    "one question": [ASK],
-    "several turns": [ASK, ANSWER, THANKS],
-    "a call without its result": [ASK, CALLS],
-    "a tool result": [ASK, CALLS, RESULT],
-    "an answer from a tool result": [ASK, CALLS, RESULT, ANSWER, THANKS],
-    "thoughts in the history": [ASK, THOUGHT, THANKS],
-}
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "as the template says": {},
-    "thinking on": {"enable_thinking": True, "thinking": True},
-    "thinking off": {"enable_thinking": False, "thinking": False},
-}
-
-
-@cache
-def reference(template: str) -> Callable[..., str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from transformers.utils.chat_template_utils import render_jinja_template
-
-    def render(messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None, **arguments: Any) -> str:
-        rendered, _ = render_jinja_template(
-            [messages], tools=tools, chat_template=template, bos_token="<BOS>", eos_token="<EOS>", **arguments
-        )
-        return str(rendered[0])
-
-    return render
 
 
 @cache
@@ -109,36 +50,8 @@ DROPS_CALLS = {
 }
 
 
-def cases() -> Iterator[tuple[str, bool, bool, bool, dict[str, Any]]]:
-    yield from itertools.product(CONVERSATIONS, (False, True), (False, True), (False, True), ARGUMENTS.values())
-
-
 def explained(name: str, what: str, tools: bool) -> bool:
     return (tools and name in DROPS_TOOLS) or (("call" in what or "tool" in what) and name in DROPS_CALLS)
-
-
-def variants(messages: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The conversation as given, and as users of Hugging Face must write it where a template fails on that."""
-    for content, as_text in itertools.product((None, ""), (False, True)):
-        yield [varied(message, content, as_text) for message in messages]
-
-
-def varied(message: dict[str, Any], content: str | None, as_text: bool) -> dict[str, Any]:
-    if "tool_calls" not in message:
-        return message
-    arguments: Any = {"city": "Paris"}
-    if as_text:
-        arguments = json.dumps(arguments)
-    return {**message, "content": content, "tool_calls": [call("get_weather", "abcdefghi", arguments)]}
-
-
-def expected_prompts(name: str, messages: list[dict[str, Any]], **options: Any) -> list[str]:
-    """What `transformers` makes of each variant that it can render at all."""
-    found = []
-    for variant in variants(messages):
-        with contextlib.suppress(Exception):
-            found.append(reference(source(name))(variant, **options))
-    return found
 
 
 @needs_data
@@ -150,7 +63,7 @@ def test_every_template_renders_as_transformers_does(name: str) -> None:
             continue
         messages = [SYSTEM, *CONVERSATIONS[what]] if system else CONVERSATIONS[what]
         listed = [WEATHER] if tools else None
-        expected = expected_prompts(name, messages, tools=listed, add_generation_prompt=prompt, **arguments)
+        expected = expected_prompts(source(name), messages, tools=listed, add_generation_prompt=prompt, **arguments)
         if not expected:
             refused += 1
             continue

@@ -14,38 +14,9 @@ from typing import Any
 
 import pytest
 
-from parlant_local.cli import main
-
-from .conftest import COMMAND, TINY
+from .conftest import COMMAND, TINY, Verb
 
 SMALL = ("--n-ctx", "1024")
-
-
-@pytest.fixture
-def verb(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs a verb in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        captured = capsys.readouterr()
-        code = caught.value.code
-        return (code if isinstance(code, int) else 0), captured.out, captured.err
-
-    return run
-
-
-Verb = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Callable[[str, Any], str]:
-    def write(name: str, value: Any) -> str:
-        path = tmp_path / name
-        path.write_text(value if isinstance(value, str) else json.dumps(value), "utf-8")
-        return str(path)
-
-    return write
 
 
 def test_generate_prints_the_answer_and_nothing_else(verb: Verb) -> None:

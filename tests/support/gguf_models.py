@@ -75,7 +75,7 @@ class _Model:
             data = self.random.normal(0, spread, shape).astype(np.float32)
         self.writer.add_tensor(name, data, raw_dtype=GGMLQuantizationType.F32)
 
-    def vocabulary(self, size: int) -> None:
+    def vocabulary(self, size: int, template: str | None = CHAT_TEMPLATE) -> None:
         tokens, types, merges = _vocabulary(size)
         writer = self.writer
         writer.add_tokenizer_model("gpt2")
@@ -88,7 +88,8 @@ class _Model:
         writer.add_eos_token_id(first + 2)
         writer.add_eot_token_id(first + 2)
         writer.add_add_bos_token(False)
-        writer.add_chat_template(CHAT_TEMPLATE)
+        if template is not None:
+            writer.add_chat_template(template)
         writer.add_vocab_size(len(tokens))
 
     def sentence_pieces(self, size: int) -> None:
@@ -132,6 +133,7 @@ def _attention_model(
     n_ctx: int = 4096,
     head: int | None = None,
     tied: bool = True,
+    template: str | None = CHAT_TEMPLATE,
     pieces: bool = False,
 ) -> Path:
     """``pieces``: a SentencePiece vocabulary. ``tied``: the output shares the embedding's weights; a random model then mostly repeats its last token."""
@@ -149,7 +151,7 @@ def _attention_model(
     if pieces:
         model.sentence_pieces(vocabulary)
     else:
-        model.vocabulary(vocabulary)
+        model.vocabulary(vocabulary, template)
     model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
     model.tensor("output_norm.weight", width, ones=True)
     if not tied:

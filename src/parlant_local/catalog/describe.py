@@ -9,6 +9,7 @@ from parlant_local.catalog.families import model_type
 from parlant_local.catalog.names import local_id, model_stem
 from parlant_local.catalog.records import LocalModel, ModelFile, ModelSource, ModelType
 from parlant_local.gguf_info import GGUFHeader, check_is_model, read_header, sha256_file
+from parlant_local.profiles.pretrained import is_base
 
 __all__ = ["describe", "file_record", "matches_disk"]
 
@@ -54,8 +55,14 @@ def from_header(
         embedding_length=header.embedding_length,
         pooling=header.pooling,
         has_chat_template=header.chat_template is not None,
+        base=chosen is not ModelType.EMBEDDING and _is_base(header, name),
         license=header.line("general.license"),
     )
+
+
+def _is_base(header: GGUFHeader, name: str) -> bool:
+    names = [name, header.name, header.text("general.finetune")]
+    return is_base(names, has_template=header.chat_template is not None)
 
 
 def file_record(path: Path, sha256: str | None) -> ModelFile:

@@ -14,6 +14,8 @@ from pydantic import AfterValidator, Field, TypeAdapter
 
 from parlant_local.storage import validated
 
+from parlant_local.profiles.pretrained import is_base
+
 __all__ = ["LocalModel", "ModelFile", "ModelSource", "ModelState", "ModelType"]
 
 
@@ -121,6 +123,8 @@ class LocalModel:
     embedding_length: Count | None = None
     pooling: Shown | None = None
     has_chat_template: bool = False
+    base: bool | None = None
+    """Whether it was only pretrained; None in records of older versions (see :attr:`is_base`)."""
     template: str | None = None
     """Ollama's own template (Go syntax), where the model came with one; llama.cpp uses the GGUF's."""
     system: str | None = None
@@ -163,6 +167,18 @@ class LocalModel:
         return self.type is ModelType.EMBEDDING
 
     @property
+    def is_base(self) -> bool:
+        """Whether it continues texts and was never taught to chat."""
+        if self.is_embedding or self.shipped or not self.files:
+            return False
+        return is_base([self.name], has_template=self.has_chat_template) if self.base is None else self.base
+
+    @property
+    def chats(self) -> bool:
+        """Whether a conversation may be held with it, as far as a file here tells."""
+        return not self.is_embedding and not self.is_base and self.path is not None
+
+    @property
     def shipped(self) -> bool:
         """Whether it is the small model that comes with the package: a proof of life, never a recommendation."""
         return self.source is ModelSource.SHIPPED
@@ -174,7 +190,8 @@ class LocalModel:
         data["references"] = list(self.references)
         data["pending"] = [str(item) for item in self.pending]
         data["defaults"] = dict(self.defaults)
-        return data | {"path": str(self.path) if self.path else None, "size": self.size, "sha256": self.sha256}
+        whole = {"path": str(self.path) if self.path else None, "size": self.size, "sha256": self.sha256}
+        return data | whole | {"base": self.is_base}
 
     @classmethod
     def from_dict(cls, data: Any) -> LocalModel:

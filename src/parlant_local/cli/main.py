@@ -33,6 +33,7 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "embed": ("parlant_local.cli.vectors:embed", "Turn texts into vectors."),
     "rerank": ("parlant_local.cli.vectors:rerank", "Order documents by relevance to a query."),
     "render": ("parlant_local.cli.render:render", "Show the exact prompt and tokens of a conversation."),
+    "parse": ("parlant_local.cli.parse:parse", "Show what a text says as a model's answer: thoughts, content, calls."),
     "tokenize": ("parlant_local.cli.render:tokenize", "Show the token ids of a text as typed."),
     "serve": ("parlant_local.cli.serve:serve", "Serve models to any OpenAI client, with a web page."),
     "pull": ("parlant_local.cli.models:pull", "Download and verify a model."),

@@ -16,6 +16,7 @@ from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationE
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.gguf_info import GGUFHeader
 
 __all__ = ["add", "list_", "pull", "rm", "show", "verify"]
 
@@ -147,7 +148,7 @@ def _state(record: LocalModel) -> str:
         state += f" {record.done / record.total:.0%}"
     if record.reason and record.state != "available":
         state += f": {record.reason}"
-    return state
+    return f"{state}, base" if record.is_base else state
 
 
 def _size(record: LocalModel) -> str:
@@ -180,6 +181,8 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
         estimate = estimate_memory(header, cells)
         free = available_memory()
         data["chat_template"] = header.chat_template
+        if header.chat_template:
+            data["speech"] = _speech(header)
         data["tokenizer"] = header.tokenizer
         data["vocabulary_size"] = header.vocabulary_size
         data["memory"] = {
@@ -196,6 +199,25 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
         return
     for line in _shown(record, data):
         say(line)
+
+
+def _speech(header: GGUFHeader) -> dict[str, Any] | None:
+    """What its template shows; None where it can't be rendered, which `render` says more of."""
+    from parlant_local.backends.llama_cpp.info import describe_speech
+    from parlant_local.errors import TemplateError
+
+    metadata = {key: value for key, value in header.metadata.items() if isinstance(value, str)}
+    try:
+        return describe_speech(header.chat_template or "", metadata)
+    except TemplateError:
+        return None
+
+
+_FORMS = {
+    "template": "as its template writes them",
+    "family": "as its family writes them; its template shows none",
+    "generic": "in plain JSON: its template can't express them",
+}
 
 
 def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
@@ -215,6 +237,8 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     for item in record.files:
         say("file", f"{item.path} ({human_bytes(item.size)})")
         say("sha256", item.sha256)
+    if record.is_base:
+        say("kind", "base: it continues texts and was not taught to chat; nothing picks it unless it is named")
     say("architecture", record.architecture)
     say("parameters", _count(record.parameters))
     if record.active_parameters != record.parameters:
@@ -229,6 +253,10 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
         say("chat template", f"{len(template):,} characters (see it: parlant-local show {record.id} --json)")
     elif record.path is not None:
         say("chat template", "none")
+    if speech := data.get("speech"):
+        calls = speech["tool_calls"]
+        say("tool calls", f"{_FORMS[calls['form']]}: {' '.join(calls['example'].split())}")
+        say("thoughts", f"between {' and '.join(speech['thoughts'])}" if speech["thoughts"] else None)
     if memory := data.get("memory"):
         fits = "fits" if memory["fits"] else "does not fit"
         say(

@@ -321,6 +321,11 @@ class LoadedModel:
         if tokens and not (min(tokens) >= 0 and max(tokens) < self.n_vocab):
             raise BadRequestError(f"Token ids of {self.path.name} are between 0 and {self.n_vocab - 1}.")
 
+    def knows(self, text: str) -> bool:
+        """Whether ``text`` is one token that stands for itself."""
+        tokens = self.tokenize(text, parse_special=True)
+        return len(tokens) == 1 and self.piece(tokens[0], special=True) == text.encode()
+
     def is_control(self, token: int) -> bool:
         return bool(self._lib.llama_vocab_is_control(self.vocab, token))
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.messages import FinishReason, Timings, TokenLogprob, Usage
 
 __all__ = [
     "AnyJson",
+    "CallOf",
     "Choices",
     "Constraint",
     "Generation",
@@ -77,7 +79,16 @@ class Choices:
     texts: tuple[str, ...]
 
 
-Constraint = JsonSchema | AnyJson | Regex | Grammar | Choices
+@dataclass(frozen=True, slots=True)
+class CallOf:
+    """One call of any of ``tools`` (names, and schemas of their arguments), written in a template's own syntax."""
+
+    syntax: CallSyntax
+    tools: tuple[tuple[str, Mapping[str, Any]], ...]
+    limits: Limits = Limits()
+
+
+Constraint = JsonSchema | AnyJson | Regex | Grammar | Choices | CallOf
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,4 +61,4 @@ def _largest(manager: LocalModelManager) -> str:
             "There is no DeepSeek model in the catalogue.",
             hint="Fetch one, for example: parlant-local pull bartowski/DeepSeek-R1-Distill-Qwen-7B-GGUF:Q4_K_M",
         )
-    return max(found, key=lambda model: model.parameters or 0).id
+    return max(found, key=lambda model: (not model.is_base, model.parameters or 0)).id

@@ -6,7 +6,7 @@ each a small table; :func:`profile_of` picks one.
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice, ToolFormat
+from parlant_local.profiles.base import CallIds, Profile, ReasoningTags, SamplingAdvice, ToolFormat
 from parlant_local.profiles.detect import PROFILES, profile_of
 
-__all__ = ["PROFILES", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat", "profile_of"]
+__all__ = ["PROFILES", "CallIds", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat", "profile_of"]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-__all__ = ["Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
+__all__ = ["CallIds", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
-ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "json"]
+ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "phi", "json"]
 """How a family writes tool calls; ``json`` is the plain object that any model can be asked for."""
+
+
+CallIds = Literal["given", "short", "numbered"]
+"""Ids of calls as a family knows them: any; nine letters and digits; ``functions.name:0``, counted through a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +40,22 @@ class Profile:
 
     name: str
     tools: ToolFormat = "json"
+    call_ids: CallIds = "given"
     reasoning: ReasoningTags | None = None
     """None: the family does not think aloud."""
     answer_tags: ReasoningTags | None = None
     """Tags that some families put around the answer that follows their thoughts; they are not part of it."""
+    begun: str = ""
+    """Where thoughts, answers and calls are messages of their own: what each begins with, and the prompt has written."""
+    fixed_marks: bool = False
+    """Whether the tags here hold, whatever a template seems to show."""
+    variables: frozenset[str] = frozenset()
+    """Variables that its template wants beside Hugging Face's: ``functions`` (the tools as JSON text), ``datetime``."""
     thinks_unasked: bool = False
     """Whether it thinks first unless told not to."""
-    thinking_on: Mapping[str, bool] = field(default_factory=dict)
+    thinking_on: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts on."""
-    thinking_off: Mapping[str, bool] = field(default_factory=dict)
+    thinking_off: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts off."""
     sampling: SamplingAdvice = SamplingAdvice()
     sampling_thinking: SamplingAdvice | None = None

@@ -6,6 +6,18 @@ from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
 _THINK = ReasoningTags("<think>", "</think>")
 
+# V3.2 and V4 write calls as DSML, which their templates show. Sampling: the model card of V3.2.
+DEEPSEEK_V32 = Profile(
+    name="deepseek",
+    tools="deepseek",
+    reasoning=_THINK,
+    thinking_on={"thinking": True, "enable_thinking": True},
+    thinking_off={"thinking": False, "enable_thinking": False},
+    sampling=SamplingAdvice(temperature=1.0, top_p=0.95),
+    template_marks=(("<｜Assistant｜>", "DSML"), ("｜DSML｜",)),
+    names=("deepseek-v3.2", "deepseek-v4"),
+)
+
 # V3.1 and later answer at once unless the template is told otherwise.
 DEEPSEEK_V3 = Profile(
     name="deepseek",
@@ -40,4 +52,4 @@ DEEPSEEK = Profile(
     names=("deepseek",),
 )
 
-PROFILES = (DEEPSEEK_V3, DEEPSEEK_R1, DEEPSEEK)
+PROFILES = (DEEPSEEK_V32, DEEPSEEK_V3, DEEPSEEK_R1, DEEPSEEK)

@@ -6,15 +6,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from parlant_local.profiles import (
+    apertus,
+    command,
     deepseek,
+    ernie,
+    exaone,
     gemma,
     generic,
+    glm,
+    gpt_oss,
     granite,
     hermes,
+    hunyuan,
+    kimi,
+    lfm,
     llama,
+    minimax,
     mistral,
+    nemotron,
     phi,
     qwen,
+    seed,
     smollm,
 )
 from parlant_local.profiles.base import Profile, SamplingAdvice
@@ -23,6 +35,18 @@ __all__ = ["PROFILES", "profile_of"]
 
 # Order matters where marks overlap: a family with marks of its own before the ones that share ChatML.
 PROFILES: tuple[Profile, ...] = (
+    *gpt_oss.PROFILES,
+    *kimi.PROFILES,
+    *lfm.PROFILES,
+    *glm.PROFILES,
+    *minimax.PROFILES,
+    *nemotron.PROFILES,
+    *seed.PROFILES,
+    *command.PROFILES,
+    *apertus.PROFILES,
+    *hunyuan.PROFILES,
+    *ernie.PROFILES,
+    *exaone.PROFILES,
     *deepseek.PROFILES,
     *granite.PROFILES,
     *smollm.PROFILES,

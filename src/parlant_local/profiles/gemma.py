@@ -1,8 +1,19 @@
-"""Google's Gemma: turns, no system role, no tool syntax of its own."""
+"""Google's Gemma: turns; before version 4 no system role and no tool syntax of its own."""
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, SamplingAdvice
+from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+
+# Gemma 4 thinks when asked to (its chat template); sampling as for Gemma 3, by their model cards.
+GEMMA4 = Profile(
+    name="gemma",
+    reasoning=ReasoningTags("<|channel>thought", "<channel|>"),
+    thinking_on={"enable_thinking": True},
+    thinking_off={"enable_thinking": False},
+    sampling=SamplingAdvice(temperature=1.0, top_p=0.95, top_k=64),
+    template_marks=(("<|turn>", "<turn|>"),),
+    architectures=frozenset({"gemma4"}),
+)
 
 GEMMA = Profile(
     name="gemma",
@@ -12,4 +23,4 @@ GEMMA = Profile(
     names=("gemma",),
 )
 
-PROFILES = (GEMMA,)
+PROFILES = (GEMMA4, GEMMA)

@@ -1,16 +1,35 @@
-"""Meta's Llama 3.x: header tokens, JSON calls with ``parameters``, and the python tag."""
+"""Meta's Llama 3 and 4: header tokens, JSON calls with ``parameters``, and the python tag."""
 
 from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, SamplingAdvice
+
+# Sampling: generation_config.json of the models.
+LLAMA4 = Profile(
+    name="llama",
+    tools="llama",
+    sampling=SamplingAdvice(temperature=0.6, top_p=0.9),
+    template_marks=(("<|header_start|>", "<|eot|>"),),
+    architectures=frozenset({"llama4"}),
+    names=("llama-4",),
+)
+
+# Its template lists calls after a word of its own, and wants the functions as text and the time (the model card).
+FIREFUNCTION = Profile(
+    name="llama",
+    variables=frozenset({"functions", "datetime"}),
+    sampling=SamplingAdvice(temperature=0.1),
+    template_marks=(("functools[", "+ functions"),),
+    names=("firefunction",),
+)
 
 LLAMA = Profile(
     name="llama",
     tools="llama",
     sampling=SamplingAdvice(temperature=0.6, top_p=0.9),
     template_marks=(("<|start_header_id|>", "<|eot_id|>"),),
-    architectures=frozenset({"llama", "llama4"}),
+    architectures=frozenset({"llama"}),
     names=("llama", "meta-llama"),
 )
 
-PROFILES = (LLAMA,)
+PROFILES = (LLAMA4, FIREFUNCTION, LLAMA)

@@ -7,6 +7,7 @@ from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 MAGISTRAL = Profile(
     name="mistral",
     tools="mistral",
+    call_ids="short",
     reasoning=ReasoningTags("[THINK]", "[/THINK]"),
     thinks_unasked=True,
     sampling=SamplingAdvice(temperature=0.7, top_p=0.95),
@@ -17,6 +18,7 @@ MAGISTRAL = Profile(
 MISTRAL = Profile(
     name="mistral",
     tools="mistral",
+    call_ids="short",
     sampling=SamplingAdvice(temperature=0.3),
     template_marks=(("[INST]", "[TOOL_CALLS]"), ("[INST]", "[/INST]")),
     architectures=frozenset({"mistral", "mistral3"}),

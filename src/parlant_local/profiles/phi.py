@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
+# Phi-4-mini reads tools in its system message, and writes a JSON list between tokens (its model card).
+PHI4_MINI = Profile(
+    name="phi",
+    tools="phi",
+    sampling=SamplingAdvice(temperature=0.7, top_p=0.95),
+    template_marks=(("<|tool|>", "<|/tool|>"),),
+    names=("phi-4-mini-instruct",),
+)
+
 PHI_REASONING = Profile(
     name="phi",
     reasoning=ReasoningTags("<think>", "</think>"),
@@ -21,4 +30,4 @@ PHI = Profile(
     names=("phi",),
 )
 
-PROFILES = (PHI_REASONING, PHI)
+PROFILES = (PHI_REASONING, PHI4_MINI, PHI)

@@ -41,11 +41,7 @@ def choose_model(settings: Settings, manager: LocalModelManager) -> Choice:
     """
     if settings.model:
         return Choice(settings.model, f"it is configured ({settings.origin('model')})")
-    catalogued = [
-        model
-        for model in manager.list_models()
-        if not model.is_embedding and not model.shipped and model.path is not None
-    ]
+    catalogued = [model for model in manager.list_models() if model.chats and not model.shipped]
     too_big: list[str] = []
     for model in sorted(catalogued, key=lambda item: item.parameters or 0, reverse=True):
         if (problem := _does_not_fit(model, settings)) is None:

@@ -16,6 +16,7 @@ from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, Mod
 from parlant_local.backends.llama_cpp.answering import answer_chunks, read_reply, run_all
 from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.backends.llama_cpp.info import describe_loaded, describe_unloaded
+from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
 from parlant_local.backends.llama_cpp.sync import SyncBackend
@@ -123,10 +124,16 @@ class LlamaCppBackend:
             bos=model.bos_text,
             eos=model.eos_text,
             chat_format=self._chat_format,
+            knows=model.knows,
         )
         if not model.generates:
             self._pooling = (await engine.embedding_facts())[0]
         elif self._encoder is None:
+            if self._record is not None and self._record.is_base:
+                self._logger.warning(
+                    f"{self._reference} is a base model: it continues texts and was not taught to chat. "
+                    "`parlant-local recommend` names models that were."
+                )
             for warning in template.warnings:
                 self._logger.warning(f"{self._reference}: {warning}")
         self._encoder = PromptEncoder(template, model)
@@ -233,6 +240,18 @@ class LlamaCppBackend:
             continued=continue_final,
         )
         return await encoder.encode(text)
+
+    async def parse(
+        self, text: str, tools: Iterable[Tool | Mapping[str, Any]] | None = None, *, step: int | None = None
+    ) -> ParsedText:
+        """What ``text`` says as an answer of this model, the mirror of :meth:`render`: thoughts, content and calls.
+
+        ``tools``: what was offered; without them calls of any name are read. ``step`` feeds so many characters at a time,
+        with the same result.
+        """
+        encoder = await self._ready()
+        known = None if tools is None else as_tools(tools)
+        return await asyncio.to_thread(parse_text, encoder.template, text, known, step=step)
 
     async def _plan_chat(self, messages: str | MessageLike | Iterable[MessageLike], params: ChatParams) -> ChatPlan:
         conversation = as_messages(messages)

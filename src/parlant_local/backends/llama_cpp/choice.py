@@ -17,13 +17,13 @@ __all__ = ["best_model", "open_vocabulary"]
 
 
 def best_model(manager: LocalModelManager) -> str:
-    """The id of the largest chat model here; the shipped one only where there is no other."""
+    """The id of the largest chat model here; the shipped one only where there is no other, a base model not even then."""
     chat = [model for model in manager.list_models() if not model.is_embedding and model.path is not None]
     if not chat:
         raise ModelNotFoundError(
             "There is no model here.", hint="`parlant-local recommend` names some; `parlant-local pull` fetches one."
         )
-    return max(chat, key=lambda model: (not model.shipped, model.parameters or 0)).id
+    return max(chat, key=lambda model: (not model.is_base, not model.shipped, model.parameters or 0)).id
 
 
 def open_vocabulary(
@@ -48,5 +48,7 @@ def open_vocabulary(
     metadata = dict(model.metadata)
     if model.chat_template:
         metadata["tokenizer.chat_template"] = model.chat_template
-    template = ChatTemplate.of_model(metadata, bos=model.bos_text, eos=model.eos_text, chat_format=chat_format)
+    template = ChatTemplate.of_model(
+        metadata, bos=model.bos_text, eos=model.eos_text, chat_format=chat_format, knows=model.knows
+    )
     return model, PromptEncoder(template, model)

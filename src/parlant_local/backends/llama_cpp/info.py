@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from parlant_local.backends.base import ModelInfo
+from parlant_local.messages import Tool
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel
     from parlant_local.engine import LlamaEngine
     from parlant_local.engine.templates import ChatTemplate
 
-__all__ = ["describe_loaded", "describe_unloaded"]
+__all__ = ["describe_loaded", "describe_speech", "describe_unloaded"]
+
+
+def describe_speech(template: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """How a model with this chat template writes calls and thoughts, as far as probing tells."""
+    from parlant_local.engine.templates import ChatTemplate
+
+    chosen = ChatTemplate(template, bos="<s>", eos="</s>", metadata=metadata)
+    speech = chosen.speech([Tool("probe")])
+    tags = speech.profile.reasoning
+    example = speech.calls.write([("NAME", '{"KEY": "VALUE"}')])
+    return {
+        "family": speech.profile.name,
+        "tool_calls": {"form": speech.calls_are, "example": example},
+        "thoughts": None if tags is None else [tags.start, tags.end],
+    }
 
 
 def describe_unloaded(reference: str, record: LocalModel | None) -> ModelInfo:
@@ -38,7 +55,7 @@ def describe_loaded(
     capabilities = {"embed"}
     if model.generates:
         capabilities |= {"chat", "schema", "tools", "streaming", "complete", "rerank"}
-        if template.profile.reasoning is not None:
+        if template.told.reasoning is not None:
             capabilities.add("reasoning")
     else:
         capabilities.add("rerank")

@@ -13,17 +13,20 @@ from parlant_local.engine.constraint.bounds import check_json
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
     BoundCalls,
+    BoundSyntaxCalls,
     CallParser,
     ContentReader,
     OutputParser,
     PlainContent,
     call_schema,
     closes_thoughts,
-    lead_in,
     opens_thoughts,
 )
+from parlant_local.engine.parsing.bound import object_schema
+from parlant_local.engine.parsing.syntax import JsonCalls
 from parlant_local.engine.requests import (
     AnyJson,
+    CallOf,
     Constraint,
     GenerationRequest,
     Grammar,
@@ -32,6 +35,7 @@ from parlant_local.engine.requests import (
     ReasoningPrelude,
     Sampling,
 )
+from parlant_local.engine.templates import Speech
 from parlant_local.errors import BadRequestError, ContextOverflowError
 from parlant_local.messages import Message, Tool
 from parlant_local.profiles import Profile, SamplingAdvice
@@ -58,8 +62,9 @@ class _Binding:
 
     constraint: Constraint | None
     reader: Callable[[], ContentReader]
-    lead_in: str = ""
     structured: bool = False
+    answers: bool = False
+    """Whether what is bound is an answer, not a call."""
 
 
 async def plan_chat(
@@ -76,12 +81,13 @@ async def plan_chat(
     Raises :class:`ContextOverflowError` where the prompt leaves no room for an answer, :class:`BadRequestError` for options
     that exclude each other, :class:`TemplateError` where the template fails.
     """
-    profile = encoder.template.profile
     tools = () if params.tool_choice == "none" else params.tools
+    speech = await encoder.speech(tools)
+    profile = speech.profile
     if tools:  # their schemas are a client's, and joined to one: not work for the event loop
-        binding = await asyncio.to_thread(_binding, params, tools, profile, settings, bounds)
+        binding = await asyncio.to_thread(_binding, params, tools, speech, settings, bounds)
     else:
-        binding = _binding(params, tools, profile, settings, bounds)
+        binding = _binding(params, tools, speech, settings, bounds)
     thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
     arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
     messages, continued = _continuation(messages, params, bound=binding.constraint is not None)
@@ -89,9 +95,10 @@ async def plan_chat(
     prelude: ReasoningPrelude | None = None
     if not continued:
         text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
-        if prelude is None:
-            text += binding.lead_in
+        if binding.answers:
+            text, prelude = _answer_begun(text, prelude, profile)
     prompt = await encoder.encode(text)
+    stops = encoder.stops(speech) if binding.constraint is None else ()
     sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
     request = GenerationRequest(
         prompt=prompt.tokens,
@@ -99,10 +106,10 @@ async def plan_chat(
         sampling=sampling,
         constraint=binding.constraint,
         reasoning=prelude,
-        stop=params.stop,
+        stop=(*params.stop, *stops),
         add_bos=False,
         # Some families write calls and thoughts with control tokens; elsewhere these mean nothing to a reader.
-        control_text=binding.constraint is None and (bool(tools) or profile.reasoning is not None),
+        control_text=not binding.answers and (bool(tools) or profile.reasoning is not None or bool(stops)),
         logprobs=params.logprobs,
         prefix_group=params.prefix_group,
         session=params.session,
@@ -115,7 +122,8 @@ async def plan_chat(
         if binding.constraint is not None:
             # Bound answers hold no thoughts of their own: text that looks like a tag is part of the answer.
             return OutputParser(_PLAIN, reader, thoughts_apart=prelude is not None)
-        return OutputParser(profile, reader, thoughts_apart=prelude is not None)
+        # Where the answer goes on with a text, that has been begun long ago.
+        return OutputParser(profile, reader, thoughts_apart=prelude is not None, begun=continued)
 
     return ChatPlan(_repeated(request, params), parser, binding.structured, encoder.template.warnings)
 
@@ -145,7 +153,7 @@ async def plan_completion(
     """Text that continues a text: no template, no thoughts, no tools."""
     if params.tools:
         raise BadRequestError("complete takes no tools: it continues a text.", hint="Use chat.")
-    binding = _binding(params, (), profile, settings, DEFAULT_BOUNDS)
+    binding = _binding(params, (), Speech(profile, CALL_FORMATS["json"], None), settings, DEFAULT_BOUNDS)
     request = GenerationRequest(
         prompt=prompt.tokens,
         max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
@@ -179,7 +187,7 @@ def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[Generatio
 def _binding(
     params: ChatParams,
     tools: Sequence[Tool],
-    profile: Profile,
+    speech: Speech,
     settings: GenerationSettings,
     bounds: ConstraintSettings,
 ) -> _Binding:
@@ -194,28 +202,55 @@ def _binding(
     if tools and params.tool_choice not in ("auto", "none"):
         if params.grammar:
             raise BadRequestError("A grammar and a required tool call exclude each other.", hint="Give one of them.")
-        chosen = [tool for tool in tools if params.tool_choice in ("required", tool.name)]
-        schema = call_schema(chosen, profile.tools)
-        return _Binding(JsonSchema(schema, limits, spaced=True), BoundCalls, lead_in(profile.tools))
+        return _bound_call([tool for tool in tools if params.tool_choice in ("required", tool.name)], speech, limits)
     if tools and params.grammar:
         raise BadRequestError(
             "A grammar binds the whole answer, so no tool could be called.", hint='Send tool_choice="none" with it.'
         )
     if tools and schema is not None:
         return _Binding(
-            JsonSchema(call_schema(tools, profile.tools, answer=schema), limits), BoundCalls, structured=True
+            JsonSchema(call_schema(tools, key=_arguments_key(speech), answer=schema), limits),
+            BoundCalls,
+            structured=True,
+            answers=True,
         )
     if tools:
         names = [tool.name for tool in tools]
-        call_format = CALL_FORMATS[profile.tools]
-        return _Binding(None, lambda: CallParser(call_format, names, parallel=params.parallel_tool_calls))
+        return _Binding(None, lambda: CallParser(speech.calls, names, parallel=params.parallel_tool_calls))
     if params.grammar:
-        return _Binding(Grammar(params.grammar), PlainContent)
+        return _Binding(Grammar(params.grammar), PlainContent, answers=True)
     if form.type == "json_object":
-        return _Binding(AnyJson(limits), PlainContent, structured=True)
+        return _Binding(AnyJson(limits), PlainContent, structured=True, answers=True)
     if schema is not None:
-        return _Binding(JsonSchema(schema, limits), PlainContent, structured=True)
+        return _Binding(JsonSchema(schema, limits), PlainContent, structured=True, answers=True)
     return _Binding(None, PlainContent)
+
+
+def _arguments_key(speech: Speech) -> str:
+    """Under which key the model was taught to write arguments, where calls are plain objects."""
+    body = speech.syntax.body if speech.syntax is not None else None
+    return "parameters" if isinstance(body, JsonCalls) and '"parameters"' in body.shape else "arguments"
+
+
+def _bound_call(tools: Sequence[Tool], speech: Speech, limits: Limits) -> _Binding:
+    """One call in the template's own syntax, or in plain JSON where none is known."""
+    syntax = speech.syntax
+    if syntax is None:
+        return _Binding(JsonSchema(call_schema(tools), limits, spaced=True), BoundCalls)
+    schemas = {tool.name: object_schema(tool.parameters) for tool in tools}
+    constraint = CallOf(syntax, tuple(schemas.items()), limits)
+    return _Binding(constraint, lambda: BoundSyntaxCalls(syntax, schemas))
+
+
+def _answer_begun(
+    prompt: str, prelude: ReasoningPrelude | None, profile: Profile
+) -> tuple[str, ReasoningPrelude | None]:
+    """Where answers are messages of their own, a bound one is begun for the model: its marks are no part of the schema."""
+    if not profile.begun or profile.answer_tags is None:
+        return prompt, prelude
+    if prelude is None:
+        return prompt + profile.answer_tags.start.removeprefix(profile.begun), None
+    return prompt, replace(prelude, end=prelude.end + profile.answer_tags.start)
 
 
 def _thinking(params: ChatParams, settings: GenerationSettings, profile: Profile, *, bound: bool) -> str:
@@ -237,10 +272,13 @@ def _settle_thoughts(
     tags = profile.reasoning
     if tags is None:
         return prompt, None
+    tags = replace(tags, start=tags.start.removeprefix(profile.begun))
     opened, closed = opens_thoughts(prompt, tags), closes_thoughts(prompt, tags)
     if thinking == "off":
         if opened:
             return f"{prompt.rstrip()}\n\n{tags.end}\n\n", None
+        if profile.begun and profile.thinks_unasked:
+            return f"{prompt}{tags.start}{tags.end}{profile.begun}", None
         if not closed and profile.thinks_unasked:
             return f"{prompt}{tags.start}\n\n{tags.end}\n\n", None
         return prompt, None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from parlant_local.engine.templates import ChatTemplate
+from parlant_local.engine.templates import ChatTemplate, Speech
 from parlant_local.engine.templates.control import HERE, ControlTexts
 from parlant_local.errors import TemplateError
 from parlant_local.messages import Message, Tool
+
+# One whole mark at the beginning of a text.
+WHOLE_MARK = re.compile(r"<[^<>\s]+>")
 
 __all__ = ["PromptEncoder", "RenderedPrompt", "Vocabulary"]
 
@@ -34,6 +38,8 @@ class Vocabulary(Protocol):
     def add_bos(self) -> bool: ...
     @property
     def bos_text(self) -> str: ...
+    @property
+    def end_tokens(self) -> frozenset[int]: ...
     def is_control(self, token: int) -> bool: ...
     def piece(self, token: int, *, special: bool = False) -> bytes: ...
     def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]: ...
@@ -81,6 +87,21 @@ class PromptEncoder:
             return before
 
         return await asyncio.to_thread(work)
+
+    async def speech(self, tools: Sequence[Tool] = ()) -> Speech:
+        """How answers to such a conversation are to be read; the first call takes some 60 ms."""
+        return await asyncio.to_thread(self.template.speech, tools)
+
+    def stops(self, speech: Speech) -> tuple[str, ...]:
+        """Marks that end an answer though the vocabulary has no such end: of a template that is not the model's own, or
+        that writes an end which its makers forgot to declare."""
+        first = WHOLE_MARK.match(speech.turn_end)
+        marks = (*self.template.ends, *((first[0],) if first else ()))
+        return tuple(mark for mark in dict.fromkeys(marks) if not self._ends(mark))
+
+    def _ends(self, mark: str) -> bool:
+        tokens = self._vocabulary.tokenize(mark, parse_special=True)
+        return len(tokens) == 1 and tokens[0] in self._vocabulary.end_tokens
 
     async def encode(self, prompt: str) -> RenderedPrompt:
         """Tokens of a rendered prompt; control tokens count as such, except between marks. BOS is never doubled."""

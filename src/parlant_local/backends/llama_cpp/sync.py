@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from parlant_local.backends.base import ChatOptions, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.llama_cpp.parsing import ParsedText
 from parlant_local.errors import EngineClosedError
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike
+from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp.backend import LlamaCppBackend
@@ -62,6 +63,11 @@ class SyncBackend:
 
     def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
         return self._run(self._backend.rerank(query, documents))
+
+    def parse(
+        self, text: str, tools: Iterable[Tool | Mapping[str, Any]] | None = None, *, step: int | None = None
+    ) -> ParsedText:
+        return self._run(self._backend.parse(text, tools, step=step))
 
     def tokenize(self, text: str) -> list[int]:
         return self._run(self._backend.tokenize(text))

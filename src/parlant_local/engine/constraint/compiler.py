@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from parlant_local.engine.constraint.bounds import check_json, exceeded
+from parlant_local.engine.constraint.calls import call_grammar
 from parlant_local.engine.constraint.closing import ClosedSchema, closed_schema
 from parlant_local.engine.constraint.grammars import grammar_of
 from parlant_local.engine.constraint.kept import Kept
@@ -21,7 +22,7 @@ from parlant_local.engine.constraint.shortest import tokens_home
 from parlant_local.engine.constraint.vocabulary import grammar_tokenizer
 from parlant_local.engine.constraint.workers import in_compile_thread
 from parlant_local.engine.model import LoadedModel
-from parlant_local.engine.requests import AnyJson, Constraint, JsonSchema
+from parlant_local.engine.requests import AnyJson, CallOf, Constraint, JsonSchema
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSettings
 
@@ -88,6 +89,8 @@ class ConstraintCompiler:
         """
         if isinstance(constraint, JsonSchema):
             check_json(constraint.schema, self._bounds)
+        if isinstance(constraint, CallOf):
+            check_json([schema for _, schema in constraint.tools], self._bounds)
         key = _key(constraint)
 
         def start(future: Future[CompiledConstraint]) -> None:
@@ -110,6 +113,8 @@ class ConstraintCompiler:
                     return self._compile_json(closed_schema(schema, limits, self._bounds), key, spaced=spaced)
                 case AnyJson(limits):
                     return self._compile_json(closed_schema({"type": "object"}, limits, self._bounds), key)
+                case CallOf():
+                    return self._compile_call(constraint, key)
         except RecursionError:
             raise exceeded("The schema nests more than {} levels", "max_depth", self._bounds.max_depth) from None
         grammar = grammar_of(constraint, self._bounds)
@@ -126,8 +131,21 @@ class ConstraintCompiler:
         except (TypeError, ValueError) as error:
             raise SchemaError(f"The schema is not JSON: {error}.", keyword="enum") from None
         matcher = self._matcher(grammar, key, "", _JSON_LIMITS)
-        home = tokens_home(schema, lambda text: len(self._model.tokenize(text)))
+        home = tokens_home(schema, self._count)
         return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, _has_open_keys(schema), closed.unbound)
+
+    def _compile_call(self, constraint: CallOf, key: str) -> CompiledConstraint:
+        from llguidance import LLMatcher
+
+        grammar = call_grammar(constraint, self._model, self._bounds)
+        matcher = self._matcher(LLMatcher.grammar_from_lark(grammar.text), key, "", _JSON_LIMITS)
+        if grammar.ways is None:
+            return CompiledConstraint(matcher, False, 0, unbound=grammar.unbound)
+        home = max(tokens_home(schema, self._count) for schema in grammar.ways) + self._count(constraint.syntax.last)
+        return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, unbound=grammar.unbound)
+
+    def _count(self, text: str) -> int:
+        return len(self._model.tokenize(text))
 
     def _matcher(self, grammar: str, key: str, keyword: str, limits: Any) -> Any:
         from llguidance import LLMatcher, LLParserLimits

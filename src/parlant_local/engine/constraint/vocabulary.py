@@ -8,7 +8,7 @@ from typing import Any
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
 
-__all__ = ["grammar_tokenizer"]
+__all__ = ["grammar_tokenizer", "stands_apart"]
 
 _MARK = b"\xff"  # llguidance: what follows is the name of a special token, never text
 
@@ -31,8 +31,15 @@ def grammar_tokenizer(model: LoadedModel) -> Any:
 
 def _bytes_of(model: LoadedModel, lib: Any, token: int) -> bytes:
     data = model.piece(token, special=True)
+    return _MARK + data if _apart(model, lib, token, data) else data
+
+
+def stands_apart(model: LoadedModel, token: int) -> bool:
+    """Whether a grammar has to name this token: no text means it."""
+    return _apart(model, library(), token, model.piece(token, special=True))
+
+
+def _apart(model: LoadedModel, lib: Any, token: int, data: bytes) -> bool:
     attributes = lib.llama_vocab_get_attr(model.vocab, token)
     named = data.startswith(b"<") and data.endswith(b">")
-    if attributes & lib.LLAMA_TOKEN_ATTR_CONTROL or (attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and named):
-        return _MARK + data
-    return data
+    return bool(attributes & lib.LLAMA_TOKEN_ATTR_CONTROL or (attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and named))

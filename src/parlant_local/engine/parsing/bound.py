@@ -10,37 +10,23 @@ from typing import Any
 from parlant_local.engine.parsing.calls import new_call_id
 from parlant_local.engine.parsing.json_text import ValueEnd
 from parlant_local.messages import Delta, Tool, ToolCallDelta
-from parlant_local.profiles import ToolFormat
 
-__all__ = ["BoundCalls", "call_schema", "hoisted", "lead_in"]
-
-_ARGUMENTS_KEY: Mapping[ToolFormat, str] = {"llama": "parameters"}
-
-# What a family writes before the JSON of a call. It goes into the prompt, so that control tokens in it are such.
-_LEAD_IN: Mapping[ToolFormat, str] = {
-    "hermes": "<tool_call>\n",
-    "granite": "<|tool_call|>",
-    "mistral": "[TOOL_CALLS]",
-}
+__all__ = ["BoundCalls", "call_schema", "hoisted", "object_schema"]
 
 
-def lead_in(form: ToolFormat) -> str:
-    """Text that the prompt ends with when the answer must be a call; empty where the JSON comes first."""
-    return _LEAD_IN.get(form, "")
-
-
-def call_schema(tools: Sequence[Tool], form: ToolFormat, *, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def call_schema(
+    tools: Sequence[Tool], *, key: str = "arguments", answer: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The JSON schema of one call of any of ``tools``; with ``answer``, of a call or an answer of that schema."""
     definitions: dict[str, Any] = {}
     options: list[Any] = []
-    key = _ARGUMENTS_KEY.get(form, "arguments")
     for index, tool in enumerate(tools):
         options.append(
             {
                 "type": "object",
                 "properties": {
                     "name": {"const": tool.name},
-                    key: hoisted(_object_schema(tool.parameters), f"tool{index}", definitions),
+                    key: hoisted(object_schema(tool.parameters), f"tool{index}", definitions),
                 },
                 "required": ["name", key],
                 "additionalProperties": False,
@@ -54,10 +40,18 @@ def call_schema(tools: Sequence[Tool], form: ToolFormat, *, answer: Mapping[str,
     return schema
 
 
-def _object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "type" in parameters or "$ref" in parameters or "anyOf" in parameters:
-        return parameters
-    return {"type": "object", **parameters}
+_TAKES = ("$ref", "anyOf", "oneOf", "allOf", "additionalProperties", "patternProperties", "required")
+
+
+def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of a tool's arguments. A tool that names none takes none."""
+    if not parameters.get("properties") and not any(parameters.get(key) for key in _TAKES):
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    return (
+        parameters
+        if any(key in parameters for key in ("type", "$ref", "anyOf", "oneOf", "allOf"))
+        else {"type": "object", **parameters}
+    )
 
 
 def hoisted(schema: Mapping[str, Any], name: str, definitions: dict[str, Any]) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 
-from parlant_local.engine.parsing.formats import BARE, Call, CallFormat, Reader, Section
+from parlant_local.engine.parsing.formats import BARE, CallFormat
 from parlant_local.engine.parsing.holdback import earliest, overlap
+from parlant_local.engine.parsing.sections import Call, Reader, Section
 from parlant_local.messages import Delta, ToolCallDelta
 
 __all__ = ["CallParser", "new_call_id"]
@@ -19,8 +20,17 @@ def new_call_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(9))
 
 
+class AnyName(frozenset[str]):
+    """Every name, of which none can be listed."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str)
+
+
 class CallParser:
     """Reads an answer in which calls may stand; gives content and calls, the same whatever pieces it comes in.
+
+    ``tools``: the names that were offered; None: any name will do.
 
     A call is delivered when it is whole and readable. One that is not becomes content, with a warning. White space around
     calls belongs to neither.
@@ -29,13 +39,13 @@ class CallParser:
     def __init__(
         self,
         form: CallFormat,
-        tools: Iterable[str],
+        tools: Iterable[str] | None,
         *,
         parallel: bool = True,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         self._form = form
-        self._tools = frozenset(tools)
+        self._tools = AnyName() if tools is None else frozenset(tools)
         self._parallel = parallel
         self._new_id = new_id
         self._buffer = ""
@@ -85,6 +95,8 @@ class CallParser:
     def _text(self, deltas: list[Delta], *, final: bool) -> bool:
         """Delivers text up to the next opener; whether there is more to do."""
         found = earliest(self._buffer, self._form.openers)
+        if self._at_start and self._form.weak and self._weak_here(final=final):
+            return self._reader is not None
         if self._at_start and self._bare_here(found[0] if found else None, final=final):
             return self._reader is not None
         if found is not None:
@@ -97,6 +109,17 @@ class CallParser:
         cut = len(self._buffer) - keep
         self._say(deltas, self._buffer[:cut])
         self._buffer = self._buffer[cut:]
+        return False
+
+    def _weak_here(self, *, final: bool) -> bool:
+        """Whether the text begins with an opener that counts here only, or may do so yet."""
+        stripped = self._buffer.lstrip()
+        for opener, reader in self._form.weak.items():
+            if stripped.startswith(opener):
+                self._buffer, self._reader = stripped, reader
+                return True
+            if not final and opener.startswith(stripped):
+                return True
         return False
 
     def _bare_here(self, opener_at: int | None, *, final: bool) -> bool:
@@ -132,7 +155,7 @@ class CallParser:
                 self.warnings.append("A tool call was cut off by the token limit; what there was of it is content.")
         elif section.problem:
             self.warnings.append(f"A tool call could not be read ({section.problem}); it is content.")
-        self._say(deltas, raw)
+        self._say(deltas, raw if section.text is None else section.text)
         self._at_start = False
 
     def _call(self, deltas: list[Delta], call: Call) -> None:

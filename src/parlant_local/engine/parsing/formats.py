@@ -5,29 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from parlant_local.engine.parsing.harmony import HARMONY_OPENERS
 from parlant_local.engine.parsing.json_text import decode_lenient, dump, value_end
+from parlant_local.engine.parsing.sections import Call, Reader, Section
 from parlant_local.profiles import ToolFormat
 
-__all__ = ["BARE", "CALL_FORMATS", "Call", "CallFormat", "Section", "calls_in"]
-
-Call = tuple[str, str]
-"""Name, and arguments as JSON text of an object."""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A finished piece of output: ``length`` characters that hold calls, or, without any, text that only looked like it."""
-
-    length: int
-    calls: tuple[Call, ...] = ()
-    problem: str = ""
-
-
-Reader = Callable[[str, bool, Collection[str]], Section | None]
-"""(text that begins with an opener, whether no more will come, names of the tools) to a section; None: more is needed."""
+__all__ = ["BARE", "CALL_FORMATS", "CallFormat", "calls_in", "json_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +24,8 @@ class CallFormat:
     openers: Mapping[str, Reader]
     write: Callable[[Sequence[Call]], str]
     """Calls as the family writes them; arguments are JSON text."""
+    weak: Mapping[str, Reader] = field(default_factory=dict)
+    """Openers that prose may hold, too: they count at the beginning of an answer only."""
 
 
 def calls_in(value: Any) -> tuple[Call, ...] | None:
@@ -57,7 +45,7 @@ def calls_in(value: Any) -> tuple[Call, ...] | None:
             return calls_in(value[key])
     if isinstance(value.get("function"), Mapping):
         return calls_in(value["function"])
-    name = value.get("name") or value.get("function")
+    name = value.get("name") or value.get("function") or value.get("tool_name")
     if not isinstance(name, str) or not name:
         return None
     arguments: Any = next((value[key] for key in ("arguments", "parameters", "args") if key in value), {})
@@ -69,6 +57,15 @@ def calls_in(value: Any) -> tuple[Call, ...] | None:
     if arguments is None:
         arguments = {}
     return ((name, dump(arguments)),) if isinstance(arguments, Mapping) else None
+
+
+def _calls_by_name(value: Any) -> tuple[Call, ...] | None:
+    found: list[Call] = []
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, Mapping) or not item or not all(isinstance(inner, Mapping) for inner in item.values()):
+            return calls_in(value)
+        found += [(str(name), dump(arguments)) for name, arguments in item.items()]
+    return tuple(found) or None
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -86,8 +83,11 @@ def _awaits(text: str, index: int, marker: str) -> bool:
     return len(rest) < len(marker) and marker.startswith(rest)
 
 
-def _json_calls(opener: str, closer: str) -> Reader:
-    """JSON after ``opener``, one value or several, and ``closer`` where there is one (models forget it)."""
+def json_calls(opener: str, closer: str, *, by_name: bool = False) -> Reader:
+    """JSON after ``opener``, one value or several, and ``closer`` where there is one (models forget it).
+
+    ``by_name``: a call is an object with one key, its name.
+    """
 
     def read(text: str, final: bool, names: Collection[str]) -> Section | None:
         index = len(opener)
@@ -124,7 +124,7 @@ def _json_calls(opener: str, closer: str) -> Reader:
                 return (
                     Section(length, tuple(calls), "its JSON has no end") if not calls else Section(index, tuple(calls))
                 )
-            found = _decoded(text[index:end])
+            found = _decoded(text[index:end], by_name=by_name)
             if found is None:
                 after = _skip_space(text, end)
                 if closer and not final and (after >= len(text) or _awaits(text, after, closer)):
@@ -146,9 +146,10 @@ def _ended(length: int, calls: Sequence[Call]) -> Section:
     return Section(length, tuple(calls)) if calls else Section(length, problem="it holds no call")
 
 
-def _decoded(text: str) -> tuple[Call, ...] | None:
+def _decoded(text: str, *, by_name: bool = False) -> tuple[Call, ...] | None:
     try:
-        return calls_in(decode_lenient(text))
+        value = decode_lenient(text)
+        return _calls_by_name(value) if by_name else calls_in(value)
     except ValueError:
         return None
 
@@ -210,7 +211,7 @@ def _python_tag(text: str, final: bool, names: Collection[str]) -> Section | Non
     if start >= len(text):
         return Section(len(text), problem="it holds no call") if final else None
     if text[start] in "{[":
-        return _json_calls(opener, "")(text, final, names)
+        return json_calls(opener, "")(text, final, names)
     if not final:
         return None
     body = text[len(opener) :]
@@ -319,7 +320,7 @@ def _mistral(text: str, final: bool, names: Collection[str]) -> Section | None:
     if start >= len(text):
         return Section(len(text), problem="it holds no call") if final else None
     if text[start] in "{[" and not text.startswith("[ARGS]", start):
-        return _json_calls(_MISTRAL, "")(text, final, names)
+        return json_calls(_MISTRAL, "")(text, final, names)
     head = _MISTRAL_NAMED.match(text, len(_MISTRAL))
     if head is None:
         if not final and _MISTRAL_BEGUN.fullmatch(text, len(_MISTRAL)):
@@ -407,15 +408,22 @@ def _object(call: Call) -> str:
     return f'{{"name": {dump(call[0])}, "arguments": {call[1]}}}'
 
 
+def _write_harmony(calls: Sequence[Call]) -> str:
+    return "".join(
+        f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{args}<|call|>" for name, args in calls
+    )
+
+
 def _write_json(calls: Sequence[Call]) -> str:
     return _object(calls[0]) if len(calls) == 1 else f"[{', '.join(_object(call) for call in calls)}]"
 
 
+_LFM = "<|tool_call_start|>"
 _FUNCTION_TAG: dict[str, Reader] = {"<function=": _function_tag}
 
 CALL_FORMATS: dict[ToolFormat, CallFormat] = {
     "hermes": CallFormat(
-        "hermes", {"<tool_call>": _json_calls("<tool_call>", "</tool_call>"), **_FUNCTION_TAG}, _write_hermes
+        "hermes", {"<tool_call>": json_calls("<tool_call>", "</tool_call>"), **_FUNCTION_TAG}, _write_hermes
     ),
     "llama": CallFormat("llama", {"<|python_tag|>": _python_tag, **_FUNCTION_TAG}, _write_llama),
     "deepseek": CallFormat("deepseek", dict.fromkeys(_DEEPSEEK_OPENERS, _deepseek), _write_deepseek),
@@ -423,10 +431,15 @@ CALL_FORMATS: dict[ToolFormat, CallFormat] = {
     "granite": CallFormat(
         "granite",
         {
-            "<|tool_call|>": _json_calls("<|tool_call|>", ""),
-            "<tool_call>": _json_calls("<tool_call>", "</tool_call>"),
+            "<|tool_call|>": json_calls("<|tool_call|>", ""),
+            "<tool_call>": json_calls("<tool_call>", "</tool_call>"),
         },
         _write_list("<|tool_call|>"),
     ),
-    "json": CallFormat("json", {"<tool_call>": _json_calls("<tool_call>", "</tool_call>")}, _write_json),
+    "phi": CallFormat(
+        "phi", {"<|tool_call|>": json_calls("<|tool_call|>", "<|/tool_call|>")}, _write_list("<|tool_call|>")
+    ),
+    "lfm": CallFormat("lfm", {_LFM: json_calls(_LFM, "<|tool_call_end|>")}, _write_list(_LFM)),
+    "harmony": CallFormat("harmony", HARMONY_OPENERS, _write_harmony),
+    "json": CallFormat("json", {"<tool_call>": json_calls("<tool_call>", "</tool_call>")}, _write_json),
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ValueEnd", "decode_lenient", "dump", "value_end"]
+__all__ = ["ValueEnd", "decode_lenient", "dump", "strict", "value_end"]
 
 _CLOSERS = {"{": "}", "[": "]"}
 # Where a stretch of a string ends that holds neither its quote nor an escape.
@@ -19,7 +20,34 @@ _MAX_DEPTH = 64
 
 
 def dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """JSON text, always: what JSON has no number for (not a number, infinite) becomes null, as in JavaScript."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def strict(text: str) -> Any:
+    """The value of JSON text; raises ``ValueError`` for anything else, numbers that JSON can't hold included."""
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is not JSON")
+
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("the number is too large")
+    return value
 
 
 class ValueEnd:

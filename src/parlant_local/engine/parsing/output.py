@@ -57,16 +57,26 @@ class Trimmed:
 class OutputParser:
     """One answer, read as it comes. Feeding it whole or in any pieces gives the same result.
 
-    ``thoughts_apart``: the engine tells thoughts from the answer (it was given a prelude).
+    ``thoughts_apart``: the engine tells thoughts from the answer (it was given a prelude). ``opened``: the prompt ends
+    within thoughts, and they come with the text. ``begun``: what each part begins with stands in the text.
     """
 
-    def __init__(self, profile: Profile, content: ContentReader, *, thoughts_apart: bool = False) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        content: ContentReader,
+        *,
+        thoughts_apart: bool = False,
+        opened: bool = False,
+        begun: bool = False,
+    ) -> None:
         self._content = content
         self._thoughts = Trimmed()
         self._at_start = thoughts_apart
         """Whether white space at the beginning of the answer still belongs to the thoughts before it."""
-        self._splitter = ThoughtSplitter(profile.reasoning, opened=False) if profile.reasoning else None
+        self._splitter = ThoughtSplitter(profile.reasoning, opened=opened) if profile.reasoning else None
         self._answer = AnswerTags(profile.answer_tags) if profile.answer_tags else None
+        self._begun = "" if thoughts_apart or opened or begun else profile.begun
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -80,6 +90,8 @@ class OutputParser:
     def feed(self, text: str, thoughts: str = "") -> list[Delta]:
         """More of the answer. ``thoughts``: what the engine has already told apart, always before any text."""
         deltas = self._thoughts.feed(thoughts) if thoughts else []
+        if self._begun and text:
+            text, self._begun = self._begun + text, ""
         if self._at_start:
             text = text.lstrip()
             self._at_start = not text

@@ -70,8 +70,13 @@ class ThoughtSplitter:
         if text.startswith(self._tags.start):
             self._buffer = text[len(self._tags.start) :]
             self._state, self._begun = "thinking", False
-        elif self._tags.start.startswith(text) and not final:
-            pass  # may become the tag yet
+        elif not self._thought and text.startswith(self._tags.end):
+            self._buffer = text[len(self._tags.end) :]  # closed before they were opened: there are none
+            self._thought = True
+        elif (
+            self._tags.start.startswith(text) or (not self._thought and self._tags.end.startswith(text))
+        ) and not final:
+            pass  # may become a tag yet
         else:
             if self._thought:
                 self._buffer = text
@@ -112,6 +117,8 @@ class AnswerTags:
                 return ""
             else:
                 self._state = "plain"
+        if self._state == "inside" and not self._tags.end:
+            self._state = "plain"
         if self._state == "inside":
             end = self._buffer.find(self._tags.end)
             if end >= 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parlant_local.engine.templates.named import DEFAULT_TEMPLATE, NAMED_TEMPLATES, template_source
 from parlant_local.engine.templates.sandbox import Sandbox, SandboxLimits, shared_sandbox
-from parlant_local.engine.templates.template import ChatTemplate
+from parlant_local.engine.templates.template import ChatTemplate, Speech
 
 __all__ = [
     "DEFAULT_TEMPLATE",
@@ -12,6 +12,7 @@ __all__ = [
     "ChatTemplate",
     "Sandbox",
     "SandboxLimits",
+    "Speech",
     "shared_sandbox",
     "template_source",
 ]

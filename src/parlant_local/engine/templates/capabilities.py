@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parlant_local.errors import TemplateError, TemplateLimitError
+from parlant_local.engine.templates.probing import (
+    ASK,
+    KEYS,
+    NAMES,
+    VALUES,
+    Conversation,
+    RenderAll,
+    answer,
+    calling,
+    turn,
+)
 
-__all__ = ["Capabilities", "probe"]
+__all__ = ["EVERYTHING", "Capabilities", "probe"]
 
-_USER = {"role": "user", "content": "needle-user"}
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "needle_tool",
-        "description": "needle-description",
-        "parameters": {
-            "type": "object",
-            "properties": {"needle_key": {"type": "string", "description": "needle-key"}},
-            "required": ["needle_key"],
-        },
-    },
-}
-_RESULT = {"role": "tool", "name": "called_tool", "tool_call_id": "needle001", "content": "needle-result"}
-# The key as JSON writes it: not Python's quotes, not a string inside a string.
-_JSON_KEY = re.compile(r'(?<!\\)"called_key"\s*:')
-
-Render = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]] | None], str]
+_RESULT = {"role": "tool", "name": NAMES[0], "tool_call_id": "needle001", "content": "needle-result"}
+_MORE = {"role": "user", "content": "needle-more"}
+_ARGUMENTS = {KEYS[0]: VALUES[0]}
+# Arguments that a template merely printed, or put as JSON into JSON, show that it wants the other form.
+_PRINTED = re.compile(rf"'{KEYS[0]}'\s*:|\\\"{KEYS[0]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,61 +47,89 @@ class Capabilities:
     """Call arguments are wanted as an object; else as JSON text."""
     null_content: bool
     """A message that is only calls has null content; else an empty text."""
+    calls_beside_text: bool = True
+    """Calls of a message that has text, too."""
 
 
-def probe(render: Render, *, with_tools: bool) -> Capabilities:
-    """Renders about eight conversations, ``with_tools`` or without. A template that fails on one can't express it.
+EVERYTHING = Capabilities(
+    system=True,
+    late_systems=True,
+    tools=True,
+    tool_calls=True,
+    tool_results=True,
+    object_arguments=True,
+    null_content=False,
+)
+"""What is taken for granted where a template could not be probed."""
 
-    A template that breaks a limit is not tried again: that error is raised.
-    """
-    tools = [_TOOL] if with_tools else None
 
-    def text_of(*messages: Mapping[str, Any]) -> str | None:
-        try:
-            return render(messages, tools)
-        except TemplateLimitError:
-            raise
-        except TemplateError:
-            return None
-
-    def shows(needles: Sequence[str], *messages: Mapping[str, Any]) -> bool:
-        text = text_of(*messages)
-        return text is not None and all(needle in text for needle in needles)
-
+def probe(render_all: RenderAll, *, with_tools: bool) -> Capabilities:
+    """Renders about twenty conversations, ``with_tools`` or without. A template that fails on one can't express it."""
     system = {"role": "system", "content": "needle-system"}
     late = {"role": "system", "content": "needle-late"}
-    answer = {"role": "assistant", "content": "needle-answer"}
-    calls, as_object, as_null = _probe_calls(text_of)
+    said = answer("needle-answer")
+    conversations: dict[str, Sequence[Mapping[str, Any]]] = {
+        "system": [system, ASK],
+        "late": [system, ASK, said, late, ASK],
+        "tools": [ASK],
+        "result": [ASK, said, _RESULT],
+    }
+    forms = list(itertools.product((True, False), (True, False)))
+    for as_object, as_null in forms:
+        call = _call(as_object, as_null)
+        conversations[f"more {as_object} {as_null}"] = [ASK, call, _RESULT, _MORE]
+        # Some templates want user and assistant to alternate strictly, and some no message behind a result.
+        conversations[f"result {as_object} {as_null}"] = [ASK, call, _RESULT]
+        conversations[f"call {as_object} {as_null}"] = [ASK, call]
+        conversations[f"beside {as_object} {as_null}"] = [ASK, {**call, "content": "needle-beside"}]
+    texts = dict(
+        zip(
+            conversations,
+            render_all([Conversation(messages, prompt=True, tools=with_tools) for messages in conversations.values()]),
+            strict=True,
+        )
+    )
+
+    def shows(name: str, *needles: str) -> bool:
+        text = texts[name]
+        return text is not None and all(needle in text for needle in needles)
+
+    form = _form(texts, forms)
+    as_object, as_null = form or (True, False)
+    result = f"result {as_object} {as_null}" if form else "result"
     return Capabilities(
-        system=shows(["needle-system"], system, _USER),
-        late_systems=shows(["needle-system", "needle-late"], system, _USER, answer, late, _USER),
-        tools=with_tools and shows(["needle_tool"], _USER),
-        tool_calls=calls,
-        tool_results=shows(["needle-result"], _USER, _call(as_object, as_null) if calls else answer, _RESULT),
+        system=shows("system", "needle-system"),
+        late_systems=shows("late", "needle-system", "needle-late"),
+        tools=with_tools and shows("tools", "needle_tool"),
+        tool_calls=form is not None,
+        tool_results=shows(result, "needle-result"),
         object_arguments=as_object,
         null_content=as_null,
+        calls_beside_text=form is None or shows(f"beside {as_object} {as_null}", NAMES[0]),
     )
 
 
 def _call(as_object: bool, as_null: bool) -> dict[str, Any]:
-    arguments: Any = {"called_key": "called-value"} if as_object else '{"called_key": "called-value"}'
-    return {
-        "role": "assistant",
-        "content": None if as_null else "",
-        "tool_calls": [
-            {"id": "needle001", "type": "function", "function": {"name": "called_tool", "arguments": arguments}}
-        ],
-    }
+    return calling(_ARGUMENTS if as_object else json.dumps(_ARGUMENTS), content=None if as_null else "")
 
 
-def _probe_calls(text_of: Callable[..., str | None]) -> tuple[bool, bool, bool]:
-    """Whether calls are rendered, and with which form of arguments and content."""
-    for as_object in (True, False):
-        for as_null in (True, False):
-            call = _call(as_object, as_null)
-            text = text_of(_USER, call, _RESULT, {"role": "user", "content": "needle-more"})
-            if text is None:  # some templates want user and assistant to alternate strictly
-                text = text_of(_USER, call, _RESULT)
-            if text is not None and "called_tool" in text and _JSON_KEY.search(text):
-                return True, as_object, as_null
-    return False, True, False
+def _form(texts: Mapping[str, str | None], forms: Sequence[tuple[bool, bool]]) -> tuple[bool, bool] | None:
+    """The form of arguments and content in which most conversations with calls are rendered, as they were meant."""
+
+    def rendered(form: tuple[bool, bool]) -> int:
+        return sum(_as_meant(texts, kind, *form) for kind in ("more", "result", "call"))
+
+    best = max(forms, key=rendered)  # of several the first one
+    return best if rendered(best) else None
+
+
+def _as_meant(texts: Mapping[str, str | None], kind: str, as_object: bool, as_null: bool) -> bool:
+    text = turn(texts[f"{kind} {as_object} {as_null}"])
+    if text is None or not all(needle in text for needle in (NAMES[0], KEYS[0], VALUES[0])):
+        return False
+    return not _PRINTED.search(text) and not (as_null and _prints_none(text, turn(texts[f"{kind} {as_object} False"])))
+
+
+def _prints_none(text: str, other: str | None) -> bool:
+    """Whether the template writes a content that is null as the word."""
+    return other is not None and NAMES[0] in other and text.count("None") > other.count("None")

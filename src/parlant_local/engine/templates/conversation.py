@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -13,8 +14,10 @@ from typing import Any
 from parlant_local.engine.parsing.formats import CallFormat
 from parlant_local.engine.templates.capabilities import Capabilities
 from parlant_local.messages import Message, Tool, ToolCall
+from parlant_local.profiles import CallIds
 
 __all__ = [
+    "calls_apart",
     "described_tools",
     "fold_systems",
     "led_by_user",
@@ -27,16 +30,17 @@ _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def template_messages(messages: Iterable[Message], can: Capabilities, *, short_ids: bool) -> list[dict[str, Any]]:
+def template_messages(
+    messages: Iterable[Message], can: Capabilities, *, ids: CallIds = "given", thoughts: str | None = None
+) -> list[dict[str, Any]]:
     """Dictionaries in the shape that Hugging Face's templates expect.
 
-    ``short_ids``: the template insists on ids of nine letters and digits; others are mapped to such.
+    ``ids``: which form of them the model was taught; others are mapped to it. ``thoughts``: where the template looks for
+    them.
     """
-
-    def known_as(identifier: str) -> str:
-        return _short_id(identifier) if short_ids else identifier
-
     names: dict[str, str] = {}
+    known: dict[str, str] = {}
+    count = itertools.count()
     result: list[dict[str, Any]] = []
     for message in messages:
         entry: dict[str, Any] = {"role": "tool" if message.role == "function" else message.role}
@@ -44,18 +48,30 @@ def template_messages(messages: Iterable[Message], can: Capabilities, *, short_i
         if message.tool_calls:
             names.update((call.id, call.name) for call in message.tool_calls)
             entry["content"] = message.content or (None if can.null_content else "")
-            entry["tool_calls"] = [_call(call, known_as(call.id), can) for call in message.tool_calls]
+            known.update({call.id: _known_id(call, ids, next(count)) for call in message.tool_calls})
+            entry["tool_calls"] = [_call(call, known[call.id], can) for call in message.tool_calls]
         if message.role in ("tool", "function"):
             if name := message.name or names.get(message.tool_call_id or ""):
                 entry["name"] = name
             if message.tool_call_id is not None:
-                entry["tool_call_id"] = known_as(message.tool_call_id)
+                given = message.tool_call_id
+                entry["tool_call_id"] = known.get(given) or (_short_id(given) if ids == "short" else given)
         elif message.name is not None:
             entry["name"] = message.name
         if message.reasoning is not None:
-            entry["reasoning_content"] = message.reasoning
+            _add_thoughts(entry, message.reasoning, thoughts)
         result.append(entry)
     return result
+
+
+def _add_thoughts(entry: dict[str, Any], reasoning: str, field: str | None) -> None:
+    if field == "parts":
+        said = entry["content"]
+        entry["content"] = [{"type": "thinking", "thinking": reasoning}]
+        if said:
+            entry["content"].append({"type": "text", "text": said})
+    else:
+        entry[field or "reasoning_content"] = reasoning
 
 
 def _call(call: ToolCall, identifier: str, can: Capabilities) -> dict[str, Any]:
@@ -64,6 +80,12 @@ def _call(call: ToolCall, identifier: str, can: Capabilities) -> dict[str, Any]:
         with contextlib.suppress(ValueError):  # what a model wrote badly goes back as it stood
             arguments = json.loads(arguments)
     return {"id": identifier, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+
+
+def _known_id(call: ToolCall, ids: CallIds, number: int) -> str:
+    if ids == "numbered":
+        return f"functions.{call.name}:{number}"
+    return _short_id(call.id) if ids == "short" else call.id
 
 
 def _short_id(identifier: str) -> str:
@@ -108,6 +130,17 @@ def without_tool_roles(
             message = Message.user(f"Result of {name}:\n{message.content or ''}")
         told.append(message)
     return tuple(told)
+
+
+def calls_apart(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Text and calls of one message in two, for templates that lose the calls beside text."""
+    result: list[Message] = []
+    for message in messages:
+        if message.tool_calls and message.content:
+            result += [replace(message, tool_calls=()), replace(message, content=None, reasoning=None)]
+        else:
+            result.append(message)
+    return tuple(result)
 
 
 def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Message, ...]:

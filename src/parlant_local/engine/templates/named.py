@@ -6,7 +6,7 @@ import difflib
 
 from parlant_local.errors import ConfigurationError
 
-__all__ = ["DEFAULT_TEMPLATE", "NAMED_TEMPLATES", "template_source"]
+__all__ = ["DEFAULT_TEMPLATE", "NAMED_TEMPLATES", "template_name", "template_source"]
 
 _FIRST_SYSTEM = (
     "{%- if messages and messages[0].role == 'system' -%}"
@@ -95,33 +95,87 @@ _DEEPSEEK = (
     "{%- if add_generation_prompt -%}{{- '<｜Assistant｜>' -}}{%- endif -%}"
 )
 
+_PHI4 = (
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' + message.role + '<|im_sep|>' + message.content + '<|im_end|>' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant<|im_sep|>' -}}{%- endif -%}"
+)
+
+_LLAMA4 = (
+    "{{- bos_token -}}{%- for message in messages -%}"
+    "{{- '<|header_start|>' + message.role + '<|header_end|>\\n\\n' + message.content | trim + '<|eot|>' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|header_start|>assistant<|header_end|>\\n\\n' -}}{%- endif -%}"
+)
+
+_GRANITE = (
+    "{%- for message in messages -%}"
+    "{{- '<|start_of_role|>' + message.role + '<|end_of_role|>' + message.content + '<|end_of_text|>\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|start_of_role|>assistant<|end_of_role|>' -}}{%- endif -%}"
+)
+
+_COMMAND = (
+    "{{- bos_token -}}{%- for message in messages -%}"
+    "{%- set role = {'user': 'USER', 'system': 'SYSTEM', 'assistant': 'CHATBOT'}[message.role] -%}"
+    "{{- '<|START_OF_TURN_TOKEN|><|' + role + '_TOKEN|>' + message.content + '<|END_OF_TURN_TOKEN|>' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' -}}{%- endif -%}"
+)
+
+_GLM4 = (
+    "{{- '[gMASK]<sop>' -}}{%- for message in messages -%}"
+    "{{- '<|' + message.role + '|>\\n' + message.content -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>\\n' -}}{%- endif -%}"
+)
+
 NAMED_TEMPLATES: dict[str, str] = {
     "alpaca": _ALPACA,
     "chatml": _CHATML,
+    "command-r": _COMMAND,
     "deepseek": _DEEPSEEK,
     "gemma": _GEMMA,
+    "glm4": _GLM4,
+    "granite": _GRANITE,
     "llama2": _LLAMA2,
     "llama3": _LLAMA3,
+    "llama4": _LLAMA4,
     "mistral": _MISTRAL,
     "phi3": _PHI3,
+    "phi4": _PHI4,
     "vicuna": _VICUNA,
     "zephyr": _ZEPHYR,
 }
 
 DEFAULT_TEMPLATE = "chatml"
-"""What a model without a template gets, with a warning."""
+"""What a model gets that has no template and no family that is known, with a warning."""
 
-_ALIASES = {"llama-2": "llama2", "llama-3": "llama3", "mistral-instruct": "mistral", "phi-3": "phi3"}
+_ALIASES = {
+    "llama-2": "llama2",
+    "llama-3": "llama3",
+    "mistral-instruct": "mistral",
+    "phi-3": "phi3",
+    "phi-4": "phi4",
+    "llama-4": "llama4",
+}
+
+
+def template_name(chat_format: str) -> str | None:
+    """The name of the template that ``chat_format`` means; None where it is a template's text, or unknown."""
+    name = chat_format.strip().lower()
+    name = _ALIASES.get(name, name)
+    return name if name in NAMED_TEMPLATES else None
 
 
 def template_source(chat_format: str) -> str:
     """The template that ``chat_format`` means: a name, or a template's own text (anything with a brace in it)."""
     if "{" in chat_format:
         return chat_format
+    if (known := template_name(chat_format)) is not None:
+        return NAMED_TEMPLATES[known]
     name = chat_format.strip().lower()
-    name = _ALIASES.get(name, name)
-    if name in NAMED_TEMPLATES:
-        return NAMED_TEMPLATES[name]
     near = difflib.get_close_matches(name, NAMED_TEMPLATES, n=1)
     guess = f" Did you mean {near[0]!r}?" if near else ""
     raise ConfigurationError(

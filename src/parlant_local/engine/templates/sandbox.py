@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import spawn
 from pathlib import Path
@@ -57,6 +57,16 @@ class Sandbox:
 
         Raises :class:`TemplateError` with what the template raised, :class:`TemplateLimitError` with the limit it broke.
         """
+        found = self.render_all(template, [variables])[0]
+        if isinstance(found, TemplateError):
+            raise found
+        return found
+
+    def render_all(self, template: str, variables: Sequence[Mapping[str, Any]]) -> list[str | TemplateError]:
+        """One text for each set of variables, or what the template raised for it; the limits hold for all together.
+
+        Raises :class:`TemplateLimitError` with the limit that was broken.
+        """
         if len(template) > self.limits.max_template:
             raise TemplateLimitError(
                 f"The chat template is {len(template):,} characters long; the limit is {self.limits.max_template:,}.",
@@ -70,21 +80,15 @@ class Sandbox:
         }
         data = json.dumps(request).encode()
         with self._lock:
-            answer = self._exchange(data)
-        if (text := answer.get("text")) is not None:
-            return str(text)
-        if answer["error"] == "limit":
-            raise TemplateLimitError(
-                f"The chat template was stopped: {answer['message']}.", hint="Give another one with chat_format."
-            )
-        raise TemplateError(f"The chat template failed: {answer['message']} ({answer['error']}).")
+            answers = self._exchange(data)
+        return [_text_or_error(answer) for answer in answers]
 
     def close(self) -> None:
         """Ends the process; the next call starts another."""
         with self._lock:
             self._stop()
 
-    def _exchange(self, data: bytes) -> dict[str, str]:
+    def _exchange(self, data: bytes) -> list[dict[str, str]]:
         deadline = time.monotonic() + self.limits.wall_seconds
         process = self._running()
         assert process.stdin is not None
@@ -93,17 +97,17 @@ class Sandbox:
             # The worker reads a request whole before it renders, so this can't wait on a stuck template.
             self._send(process.stdin.fileno(), struct.pack(">I", len(data)) + data)
             (size,) = struct.unpack(">I", self._read(process, 4, deadline))
-            answer: dict[str, str] = json.loads(self._read(process, size, deadline))
+            answers: list[dict[str, str]] = json.loads(self._read(process, size, deadline))
         except TimeoutError:
             self._stop()
-            return {"error": "limit", "message": f"it took longer than {self.limits.wall_seconds:g} s"}
+            return [{"error": "limit", "message": f"it took longer than {self.limits.wall_seconds:g} s"}]
         except (OSError, EOFError):
             code = self._stop()
-            return {"error": "limit", "message": self._obituary(code)}
+            return [{"error": "limit", "message": self._obituary(code)}]
         except BaseException:
             self._stop()  # an interrupted exchange would leave its answer to the next one
             raise
-        return answer
+        return answers
 
     def _obituary(self, code: int) -> str:
         import signal
@@ -178,6 +182,16 @@ def _readable(descriptor: int, seconds: float) -> bool:
     with _Waiting() as waiting:
         waiting.register(descriptor, selectors.EVENT_READ)
         return bool(waiting.select(seconds))
+
+
+def _text_or_error(answer: Mapping[str, str]) -> str | TemplateError:
+    if (text := answer.get("text")) is not None:
+        return text
+    if answer["error"] == "limit":
+        raise TemplateLimitError(
+            f"The chat template was stopped: {answer['message']}.", hint="Give another one with chat_format."
+        )
+    return TemplateError(f"The chat template failed: {answer['message']} ({answer['error']}).")
 
 
 _shared: Sandbox | None = None

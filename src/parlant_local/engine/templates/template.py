@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import json
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
 
-from parlant_local.engine.parsing.formats import CALL_FORMATS
-from parlant_local.engine.templates.capabilities import Capabilities, probe
+from parlant_local.engine.parsing.families import FAMILY_SYNTAX, PYTHONIC
+from parlant_local.engine.parsing.formats import BARE, CALL_FORMATS, CallFormat
+from parlant_local.engine.parsing.reading import SyntaxReader, syntax_reader
+from parlant_local.engine.parsing.sections import Reader, either
+from parlant_local.engine.parsing.syntax import CallSyntax
+from parlant_local.engine.parsing.writing import write_calls
 from parlant_local.engine.templates.conversation import (
+    calls_apart,
     described_tools,
     fold_systems,
     led_by_user,
@@ -16,13 +25,41 @@ from parlant_local.engine.templates.conversation import (
     template_messages,
     without_tool_roles,
 )
-from parlant_local.engine.templates.named import DEFAULT_TEMPLATE, NAMED_TEMPLATES, template_source
+from parlant_local.engine.templates.derivation import settled
+from parlant_local.engine.templates.dialect import Dialect, DialectCache, probe_dialect
+from parlant_local.engine.templates.fallback import MARKS, family_template
+from parlant_local.engine.templates.named import NAMED_TEMPLATES, template_name, template_source
+from parlant_local.engine.templates.probing import TOOL, Conversation
 from parlant_local.engine.templates.sandbox import Sandbox, shared_sandbox
+from parlant_local.engine.templates.thoughts import Marks
 from parlant_local.errors import TemplateError, TemplateLimitError
 from parlant_local.messages import Message, Tool
-from parlant_local.profiles import Profile, profile_of
+from parlant_local.profiles import Profile, ToolFormat, profile_of
 
-__all__ = ["ChatTemplate"]
+__all__ = ["ChatTemplate", "Speech"]
+
+_DIALECTS = DialectCache()
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """How one model speaks: its family's profile with what its template shows, and its calls."""
+
+    profile: Profile
+    calls: CallFormat
+    syntax: CallSyntax | None
+    """The template's own syntax of calls, or its family's; None: neither is known."""
+    derived: bool = False
+    """Whether it is the template's own."""
+    turn_end: str = ""
+    """What the template writes behind an answer."""
+    header: str = ""
+    """What it writes before one."""
+
+    @property
+    def calls_are(self) -> Literal["template", "family", "generic"]:
+        """Where the form of calls comes from."""
+        return "generic" if self.syntax is None else "template" if self.derived else "family"
 
 
 class ChatTemplate:
@@ -46,11 +83,13 @@ class ChatTemplate:
         self.tool_source = tool_source
         """A second template that some models bring for conversations with tools."""
         self.warnings: tuple[str, ...] = ()
+        self.ends: tuple[str, ...] = ()
+        """Texts that end an answer where the template is none of the model's own: to such a model they may be no tokens."""
         self.profile: Profile = profile_of(tool_source or source, metadata)
+        self.told: Profile = self.profile
+        """The profile with what the template shows, once it was probed."""
         self._specials = {name: text for name, text in (("bos_token", bos), ("eos_token", eos)) if text}
         self._sandbox = sandbox or shared_sandbox()
-        self._probing = threading.Lock()
-        self._found: dict[tuple[str, bool], Capabilities] = {}
 
     @classmethod
     def of_model(
@@ -60,27 +99,32 @@ class ChatTemplate:
         bos: str = "",
         eos: str = "",
         chat_format: str | None = None,
+        knows: Callable[[str], bool] = lambda _: False,
         sandbox: Sandbox | None = None,
     ) -> ChatTemplate:
-        """The template of a GGUF, or the one that ``chat_format`` names; the default one where there is none.
+        """The template of a GGUF, or the one that ``chat_format`` names; its family's or the default one where there is none.
 
-        Raises :class:`ConfigurationError` for an unknown ``chat_format``.
+        ``knows``: whether a text is one token of the vocabulary, by which the family is told. Raises :class:`ConfigurationError` for an unknown ``chat_format``.
         """
         warnings: tuple[str, ...] = ()
         tool_source: str | None = None
+        ends: tuple[str, ...] = ()
         if chat_format:
             source = template_source(chat_format)
+            ends = MARKS.get(template_name(chat_format) or "", ())
         elif own := metadata.get("tokenizer.chat_template"):
             source = own
             tool_source = metadata.get("tokenizer.chat_template.tool_use")
         else:
-            source = NAMED_TEMPLATES[DEFAULT_TEMPLATE]
+            name = family_template(metadata, knows)
+            source, ends = NAMED_TEMPLATES[name], MARKS[name]
             warnings = (
-                f"This model has no chat template; {DEFAULT_TEMPLATE} is used. "
+                f"This model has no chat template; {name} is used. "
                 "If its answers make no sense, name another one with chat_format.",
             )
         template = cls(source, bos=bos, eos=eos, metadata=metadata, tool_source=tool_source, sandbox=sandbox)
         template.warnings = warnings
+        template.ends = ends
         return template
 
     def render(
@@ -95,9 +139,9 @@ class ChatTemplate:
 
         Raises :class:`TemplateError` with the template's own complaint, or with the limit that it exceeded.
         """
-        source = self.tool_source if tools and self.tool_source else self.source
-        can = self._capabilities(source, bool(tools))
-        form = CALL_FORMATS[self.profile.tools]
+        source = self._source(bool(tools))
+        dialect = self.dialect(with_tools=bool(tools))
+        can, form = dialect.can, self.speech(tools).calls
         conversation = tuple(messages)
         listed: Sequence[Mapping[str, Any]] | None = [tool.to_openai() for tool in tools] or None
         if listed and not can.tools:
@@ -105,43 +149,129 @@ class ChatTemplate:
         # A template that passes every role through shows results of tools, too, to a model that never saw such a role.
         results = can.tool_results and (can.tool_calls or self.profile.tools != "json")
         conversation = without_tool_roles(conversation, form, calls=not can.tool_calls, results=not results)
+        if not can.calls_beside_text:
+            conversation = calls_apart(conversation)
         if not (can.system and can.late_systems):
             conversation = fold_systems(conversation, keep_first=can.system)
 
-        def attempt(version: Sequence[Message]) -> str:
-            entries = template_messages(version, can, short_ids=self.profile.tools == "mistral")
-            return self._raw(source, entries, listed, add_generation_prompt, arguments or {})
+        ids = self.profile.call_ids
 
-        return _first_that_renders(attempt, conversation)
+        def attempt(version: Sequence[Message], shown: Sequence[Mapping[str, Any]] | None = listed) -> str:
+            entries = template_messages(version, can, ids=ids, thoughts=dialect.marks.field)
+            return self._sandbox.render(source, self._variables(entries, shown, add_generation_prompt, arguments or {}))
 
-    def _raw(
+        try:
+            return _first_that_renders(attempt, conversation)
+        except TemplateLimitError:
+            raise
+        except TemplateError:
+            if ids == "given" and any(message.tool_calls for message in conversation):
+                ids = "short"  # some insist on such, as Mistral's do
+                with contextlib.suppress(TemplateError):
+                    return _first_that_renders(attempt, conversation)
+            if not listed:
+                raise
+            # Templates trip over schemas that they did not foresee: what they would say of the tools is said in words.
+            described = described_tools(conversation, tools, form)
+            try:
+                return _first_that_renders(lambda version: attempt(version, None), described)
+            except TemplateError:  # some can do without a tool, but not without a list of them
+                return _first_that_renders(lambda version: attempt(version, []), described)
+
+    def speech(self, tools: Sequence[Tool] = ()) -> Speech:
+        """How the model's answers are to be read, and calls of ``tools`` to be bound."""
+        dialect = self.dialect(with_tools=bool(tools))
+        marks, syntax = dialect.marks, dialect.syntax
+        self.told = profile = _told(self.profile, marks)
+        family = CALL_FORMATS[profile.tools]
+        turn_end = marks.behind.strip()
+        if profile.answer_tags is not None and profile.answer_tags.end in turn_end:
+            turn_end = turn_end.partition(profile.answer_tags.end)[2].strip() if profile.answer_tags.end else turn_end
+        shown = syntax is not None and profile.tools != "harmony"
+        syntax = syntax if shown else FAMILY_SYNTAX.get(profile.tools)
+        if syntax is None:
+            return Speech(profile, family, None, turn_end=turn_end, header=marks.header)
+        around = [text for tags in (profile.reasoning, profile.answer_tags) if tags for text in (tags.start, tags.end)]
+        syntax = settled(syntax, around, profile.begun, turn_end)
+        calls = _call_format(profile.tools, syntax, tools)
+        return Speech(profile, calls, syntax, shown, turn_end, marks.header)
+
+    def dialect(self, *, with_tools: bool) -> Dialect:
+        """What the template can express, found by rendering on the first call (some 60 ms)."""
+        source = self._source(with_tools)
+
+        def render_all(conversations: Sequence[Conversation]) -> list[str | None]:
+            found = self._sandbox.render_all(
+                source,
+                [
+                    self._variables(
+                        conversation.messages,
+                        [TOOL] if conversation.tools else None,
+                        conversation.prompt,
+                        conversation.arguments,
+                    )
+                    for conversation in conversations
+                ],
+            )
+            return [None if isinstance(text, TemplateError) else text for text in found]
+
+        key = (source, *self._specials.values(), str(with_tools))
+        return _DIALECTS.get(key, lambda: probe_dialect(render_all, with_tools=with_tools))
+
+    def _family_variables(self, tools: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
+        wanted = self.profile.variables
+        found = {}
+        if "functions" in wanted:
+            found["functions"] = json.dumps([tool["function"] for tool in tools or ()], indent=4, ensure_ascii=False)
+        if "datetime" in wanted:
+            found["datetime"] = time.strftime("%Y-%m-%d")
+        return found
+
+    def _source(self, with_tools: bool) -> str:
+        return self.tool_source if with_tools and self.tool_source else self.source
+
+    def _variables(
         self,
-        source: str,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None,
         add_generation_prompt: bool,
         arguments: Mapping[str, Any],
-    ) -> str:
-        return self._sandbox.render(
-            source,
-            {
-                **self._specials,
-                **arguments,
-                "messages": messages,
-                "tools": tools,
-                "documents": None,
-                "add_generation_prompt": add_generation_prompt,
-            },
-        )
+    ) -> dict[str, Any]:
+        return {
+            **self._specials,
+            **self._family_variables(tools),
+            **arguments,
+            "messages": messages,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
 
-    def _capabilities(self, source: str, with_tools: bool) -> Capabilities:
-        with self._probing:
-            key = (source, with_tools)
-            if key not in self._found:
-                self._found[key] = probe(
-                    lambda messages, tools: self._raw(source, messages, tools, True, {}), with_tools=with_tools
-                )
-            return self._found[key]
+
+def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool]) -> CallFormat:
+    """Calls by ``syntax``, and as the family is known to write them."""
+    family = CALL_FORMATS[tools]
+    openers = dict(family.openers) if tools != "json" else {}
+    weak: dict[str, Reader] = {}
+    if syntax.opener and tools != "harmony":
+        reader = syntax_reader(syntax, {tool.name: tool.parameters for tool in offered})
+        if syntax.opener in openers:
+            reader = either(reader, family.openers[syntax.opener])
+        (weak if syntax.weak else openers)[syntax.opener] = reader
+    if tools == "llama":
+        weak["["] = either(SyntaxReader(PYTHONIC, {tool.name: tool.parameters for tool in offered}), BARE)
+    return CallFormat(tools, openers, partial(write_calls, syntax), weak)
+
+
+def _told(profile: Profile, marks: Marks) -> Profile:
+    """The family's profile with what the template shows of its marks."""
+    if profile.fixed_marks:
+        return profile
+    if marks.thoughts is not None:
+        profile = replace(profile, reasoning=marks.thoughts)
+    if marks.answer is not None:
+        profile = replace(profile, answer_tags=marks.answer, begun=marks.begun)
+    return profile
 
 
 def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: Sequence[Message]) -> str:
@@ -154,6 +284,7 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
         folded = fold_systems(messages, keep_first=False)
         tried = {tuple(messages)}
         for version in (
+            _thoughts_beside_calls_dropped(messages),
             merge_turns(messages),
             merge_turns(fold_systems(messages, keep_first=True)),
             merge_turns(folded),
@@ -169,3 +300,11 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
             except TemplateError:
                 continue
         raise error from None
+
+
+def _thoughts_beside_calls_dropped(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Without thoughts where a message has text and calls, too; some templates have room for two of the three."""
+    return tuple(
+        replace(message, reasoning=None) if message.tool_calls and message.content and message.reasoning else message
+        for message in messages
+    )

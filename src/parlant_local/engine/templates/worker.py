@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -61,14 +62,22 @@ def _environment() -> Any:
     def tojson(
         value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
     ) -> str:
+        if isinstance(value, Iterator):  # what filters give back
+            value = list(value)
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
     def strftime_now(pattern: str) -> str:
         return datetime.now().astimezone().strftime(pattern)
 
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols]
-    )
+    class Environment(ImmutableSandboxedEnvironment):
+        """Immutable, but for lists that a template has made itself: some keep count of calls in them."""
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            if type(obj) is list and attr in ("append", "extend", "insert", "pop"):
+                return True
+            return super().is_safe_attribute(obj, attr, value)
+
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
     environment.filters["tojson"] = tojson
     environment.globals.update(
         raise_exception=raise_exception, strftime_now=strftime_now, dict=PlainDict(), namespace=SafeNamespace
@@ -76,13 +85,22 @@ def _environment() -> Any:
     return environment
 
 
+class _Given(list[Any]):
+    """A list that was handed in."""
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items()}
+    return _Given(_given(item) for item in value) if isinstance(value, list) else value
+
+
 class _Renderer:
     def __init__(self) -> None:
         self._environment = _environment()
         self._compiled: dict[str, Any] = {}
 
-    def render(self, request: dict[str, Any]) -> str:
-        source = request["template"]
+    def render(self, source: str, variables: dict[str, Any], room: int) -> str:
         template = self._compiled.get(source)
         if template is None:
             if len(self._compiled) >= 32:
@@ -90,9 +108,9 @@ class _Renderer:
             template = self._compiled[source] = self._environment.from_string(source)
         pieces: list[str] = []
         size = 0
-        for piece in template.generate(**request["variables"]):
+        for piece in template.generate(**_given(variables)):
             size += len(piece)
-            if size > request["max_output"]:
+            if size > room:
                 raise _TooLongError
             pieces.append(piece)
         return "".join(pieces)
@@ -102,11 +120,26 @@ class _TooLongError(Exception):
     pass
 
 
-def _answer(renderer: _Renderer, request: dict[str, Any]) -> dict[str, str]:
+def _answers(renderer: _Renderer, request: dict[str, Any]) -> list[dict[str, str]]:
+    """One answer for each set of variables; a broken limit ends the rest."""
+    answers: list[dict[str, str]] = []
+    room = request["max_output"]
+    for variables in request["variables"]:
+        answer = _answer(renderer, request["template"], variables, room)
+        if answer.get("error") == "too long":
+            answer = {"error": "limit", "message": f"its output exceeds {request['max_output']:,} characters"}
+        answers.append(answer)
+        if answer.get("error") == "limit":
+            break
+        room -= len(answer.get("text", ""))
+    return answers
+
+
+def _answer(renderer: _Renderer, source: str, variables: dict[str, Any], room: int) -> dict[str, str]:
     try:
-        return {"text": renderer.render(request)}
+        return {"text": renderer.render(source, variables, room)}
     except _TooLongError:
-        return {"error": "limit", "message": f"its output exceeds {request['max_output']:,} characters"}
+        return {"error": "too long", "message": ""}
     except MemoryError:
         return {"error": "limit", "message": "it asks for too much memory"}
     except RecursionError:
@@ -157,11 +190,11 @@ def main() -> None:
     renderer = _Renderer()
     while (request := _read(incoming)) is not None:
         _start_clock(request["max_seconds"])
-        answer = _answer(renderer, request)
+        answers = _answers(renderer, request)
         try:
-            _write(outgoing, answer)
+            _write(outgoing, answers)
         except MemoryError:
-            _write(outgoing, {"error": "limit", "message": "it asks for too much memory"})
+            _write(outgoing, [{"error": "limit", "message": "it asks for too much memory"}])
         _start_clock(0)
 
 

@@ -43,7 +43,8 @@ export async function refreshModels() {
   if (turn !== asked) return;
   const select = $("model");
   const chosen = select.value || localStorage.getItem("parlant-local-model");
-  const fit = data.filter((model) => model.capabilities.includes("chat"));
+  const able = data.filter((model) => model.capabilities.includes("chat"));
+  const fit = able.some((model) => !model.base) ? able.filter((model) => !model.base) : able;
   const names = fit.map((model) => model.id);
   if (names.join() === [...select.options].map((option) => option.value).join()) return;
   select.replaceChildren(...names.map((name) => make("option", { value: name, selected: name === chosen }, name)));

@@ -92,7 +92,8 @@ function drawDownloads() {
 function row(model) {
   const state = model.status.value;
   const here = ["unloaded", "loaded", "loading", "unloading"].includes(state);
-  const facts = [model.meta.family, model.meta.quantization, model.meta.license].filter(Boolean).join(" · ");
+  const told = [model.meta.family, model.base && "base: completes, was not taught to chat", model.meta.quantization, model.meta.license];
+  const facts = told.filter(Boolean).join(" · ");
   const actions = [];
   if (state === "unloaded") actions.push(button("Load", `load ${model.id}`, "models/load", model.id));
   if (state === "loaded") actions.push(button("Unload", `unload ${model.id}`, "models/unload", model.id));

@@ -50,6 +50,7 @@ def card_of(context: Context, served: Served) -> dict[str, Any]:
         "created": created,
         "owned_by": "parlant-local",
         "root": record.id,
+        "base": record.is_base,
         "status": {"value": place.state if place is not None else "unloaded"},
         "capabilities": sorted(capabilities),
         "meta": {

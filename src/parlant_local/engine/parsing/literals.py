@@ -1,0 +1,152 @@
+"""Literals with holes, found in text that may not be whole yet. White space counts for nothing between their parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from parlant_local.engine.parsing.syntax import ID, INDEX, KEY, NAME
+
+__all__ = ["Literal", "MoreNeeded", "skip_space"]
+
+_HOLES = NAME + KEY + ID + INDEX
+# A hole, a whole mark, or a run of anything else up to the next mark.
+_PARTS = re.compile(rf"[{_HOLES}]|<[^<>\s{_HOLES}]*>|[^\s<{_HOLES}]+|<[^<>\s{_HOLES}]*")
+# What a name may be where it is none that was offered.
+_ANY_NAME = re.compile(r"[^\s<>\[\]{}()\"'`=,|｜]{1,256}")
+_INDEX = re.compile(r"[\w.\-]{0,64}")
+
+
+class MoreNeeded(Exception):  # a signal, not a failure
+    """The text ends where it can't be told yet."""
+
+
+def skip_space(text: str, index: int) -> int:
+    while index < len(text) and text[index].isspace():
+        index += 1
+    return index
+
+
+@dataclass(slots=True)
+class Found:
+    """What stood in the holes."""
+
+    end: int
+    name: str = ""
+    key: str = ""
+    identifier: str = ""
+
+
+@dataclass(slots=True)
+class Literal:
+    """One literal of a syntax, compiled."""
+
+    text: str
+    parts: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.parts = tuple(_PARTS.findall(self.text))
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    @property
+    def head(self) -> str:
+        """The first part, where it is no hole."""
+        return self.parts[0] if self.parts and self.parts[0] not in (NAME, KEY, ID, INDEX) else ""
+
+    def match(self, text: str, start: int, names: Collection[str] = (), key: str = "") -> Found | None:
+        """Where it stands at ``start``; None: it doesn't. Raises :class:`MoreNeeded` where that can't be told yet."""
+        found = Found(start, key=key)
+        for number, part in enumerate(self.parts):
+            if part == NAME:
+                end = self._name(text, found, names, self._following(number))
+            elif part in (ID, INDEX):
+                end = self._filled(text, found.end, self._following(number), keep=found if part == ID else None)
+            else:
+                wanted = key if part == KEY else part
+                end = _expect(text, skip_space(text, found.end), wanted)
+            if end is None:
+                return None
+            found.end = end
+        return found
+
+    def loosely(self, text: str, start: int, *, final: bool) -> int:
+        """The index after as many of its parts as stand there; models leave some out at the end of an answer."""
+        index = start
+        for part in self.parts:
+            try:
+                end = _expect(text, skip_space(text, index), part)
+            except MoreNeeded:
+                if not final:
+                    raise
+                return index
+            index = index if end is None else end
+        return index
+
+    def _following(self, number: int) -> str:
+        return next((part for part in self.parts[number + 1 :] if part not in (NAME, KEY, ID, INDEX)), "")
+
+    def _name(self, text: str, found: Found, names: Collection[str], following: str) -> int | None:
+        start = skip_space(text, found.end)
+        if found.name:
+            return _expect(text, start, found.name)
+        for name in sorted(names, key=len, reverse=True):
+            if text.startswith(name, start) and _ends_here(text, start + len(name), following):
+                found.name = name
+                return start + len(name)
+        rest = text[start : start + 512]
+        if not rest or any(name.startswith(rest) for name in names):
+            raise MoreNeeded
+        other = _ANY_NAME.match(text, start)
+        if other is None:
+            return None
+        end = other.end()
+        if following and (cut := text.find(following, start, end + len(following))) > start:
+            end = min(end, cut)
+        if end >= len(text):
+            raise MoreNeeded
+        found.name = text[start:end]
+        return end
+
+    @staticmethod
+    def _filled(text: str, start: int, following: str, keep: Found | None) -> int | None:
+        start = skip_space(text, start)
+        matched = _INDEX.match(text, start)
+        end = matched.end() if matched else start
+        if end >= len(text):
+            raise MoreNeeded
+        if following and (cut := text.find(following, start, end + len(following))) >= start:
+            end = min(end, cut)
+        if keep is not None:
+            keep.identifier = text[start:end]
+        return end
+
+
+def _ends_here(text: str, end: int, following: str) -> bool:
+    """Whether a known name is whole: ``get`` is not meant where ``get_more`` stands."""
+    if following and text.startswith(following, end):
+        return True
+    return end >= len(text) or not (text[end].isalnum() or text[end] in "_-.")
+
+
+def _expect(text: str, index: int, wanted: str) -> int | None:
+    if text.startswith(wanted, index):
+        return index + len(wanted)
+    if len(text) - index < len(wanted) and wanted.startswith(text[index:]):
+        raise MoreNeeded
+    return None
+
+
+def partial(text: str, index: int, heads: Iterator[str]) -> bool:
+    """Whether what stands at ``index`` is one of ``heads``; raises :class:`MoreNeeded` where it may become one."""
+    waiting = False
+    rest = text[index : index + 256]
+    for head in heads:
+        if rest.startswith(head):
+            return True
+        waiting = waiting or head.startswith(rest)
+    if waiting:
+        raise MoreNeeded
+    return False

@@ -1,0 +1,151 @@
+"""How one template writes tool calls, as literals with holes: what reading, writing and binding go by."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "ARGUMENTS",
+    "HOLES",
+    "ID",
+    "INDEX",
+    "KEY",
+    "NAME",
+    "Body",
+    "CallSyntax",
+    "JsonBody",
+    "JsonCalls",
+    "Kind",
+    "TaggedBody",
+    "kind_of",
+]
+
+# Private-use characters that stand in a literal for what differs from call to call.
+NAME, KEY, ID, INDEX, ARGUMENTS = "\ue0a0", "\ue0a1", "\ue0a2", "\ue0a3", "\ue0a4"
+HOLES = NAME + KEY + ID + INDEX + ARGUMENTS
+
+# One whole mark at the beginning of a literal.
+_MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
+
+Kind = Literal["string", "number", "boolean", "null", "array", "object"]
+
+
+def kind_of(value: Any) -> Kind:
+    """The JSON type of a value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list | tuple) else "object"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonCalls:
+    """The call itself is a JSON object."""
+
+    shape: str = f'{{"name": "{NAME}", "arguments": "{ARGUMENTS}"}}'
+    """The object as JSON, holes in the place of what differs."""
+    listed: bool = False
+    """Whether the objects stand in a list."""
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the name is a key, and the arguments its value."""
+        return NAME in json.loads(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """Arguments as a JSON object behind a name that is not JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedBody:
+    """Each argument between marks of its own."""
+
+    open: str
+    """Before a key."""
+    assign: Mapping[Kind, str]
+    """Between a key and its value, by the value's type."""
+    close: str
+    """After a value; it may hold ``KEY``."""
+    between: str = ""
+    """Between two arguments."""
+    quote: str = ""
+    """Around strings; empty: strings stand as they are, up to ``close``."""
+    wrap: tuple[str, str] = ("", "")
+    """What the template puts around strings that hold marks (``<![CDATA[``)."""
+    words: Mapping[str, str] = field(default_factory=lambda: {"true": "true", "false": "false", "null": "null"})
+    """How JSON's words are spelt."""
+    nested: Literal["json", "python", "braces", "elements"] = "json"
+    """How arrays and objects are written."""
+    element: tuple[str, str, str] = ("<", ">", "</")
+    """Where they are elements: what stands before a key, after it, and before it at the end."""
+    item: str = "item"
+    """The key of an array's elements."""
+
+    @property
+    def typed(self) -> bool:
+        """Whether the marks tell strings from other values."""
+        return not self.quote and self.assign["string"] not in (self.assign["number"], self.assign["object"])
+
+
+Body = JsonCalls | JsonBody | TaggedBody
+
+
+@dataclass(frozen=True, slots=True)
+class CallSyntax:
+    """``first call again call … last``; each literal reaches to the arguments (or to the call, where it is JSON)."""
+
+    first: str
+    again: str | None
+    """Between one call and the next, next one's name included; None: the template takes one call only."""
+    last: str
+    body: Body
+    empty: str | None = None
+    """Between the name and the end of all calls where there are no arguments; None: as with arguments."""
+    tail: str = ""
+    """What stands between the last name and the arguments: the end of ``first`` and of ``again``."""
+    index_base: int = 0
+    """The first ``INDEX``."""
+    ending: str = ""
+    """What the template writes behind calls at the end of a turn."""
+    begun: str = ""
+    """How much of ``first`` the prompt has already written."""
+
+    @property
+    def opener(self) -> str:
+        """The text by which calls are found; empty where the first name stands at once."""
+        literal = self.first
+        for hole in (NAME, ID, INDEX):
+            literal = literal.partition(hole)[0]
+        literal = literal.strip()
+        if isinstance(self.body, JsonCalls) and distinctive(bare := literal.removesuffix("[").rstrip()):
+            literal = bare
+        closed = _MARK.match(literal)
+        if closed is not None and distinctive(closed[0]):
+            return closed[0]
+        head = ""
+        for chunk in literal.split():
+            head = literal[: literal.index(chunk, len(head)) + len(chunk)]
+            if distinctive(head):
+                return head
+        return literal
+
+    @property
+    def weak(self) -> bool:
+        """Whether ordinary text could look like its opener, so that it counts at the beginning of an answer only."""
+        return not distinctive(self.opener)
+
+
+def distinctive(text: str) -> bool:
+    """Whether a text is a mark that no prose holds by chance."""
+    return len(text) >= 3 and any(character in "<>[]{}|｜«»§@#" for character in text)

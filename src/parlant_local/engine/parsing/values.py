@@ -1,0 +1,125 @@
+"""Values of arguments that are not written as JSON: typed by the tool's schema where the text does not tell."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from parlant_local.engine.parsing.json_text import decode_lenient, strict
+from parlant_local.engine.parsing.syntax import Kind, kind_of
+
+__all__ = ["Kinds", "kinds_of", "property_schema", "typed_value"]
+
+Kinds = frozenset[str]
+_EVERY: Kinds = frozenset({"string", "number", "boolean", "null", "array", "object"})
+_MAX_DEPTH = 8
+_MAX_PYTHON = 100_000
+
+
+def property_schema(parameters: Mapping[str, Any], key: str) -> Any:
+    """What a tool's parameters say of one argument; True where they say nothing."""
+    try:
+        resolved = _followed(parameters, parameters)
+        properties = resolved.get("properties")
+        if isinstance(properties, Mapping) and key in properties:
+            return _followed(properties[key], parameters)
+        rest = resolved.get("additionalProperties", True)
+        return _followed(rest, parameters)
+    except (LookupError, TypeError, AttributeError):
+        return True
+
+
+def _followed(schema: Any, root: Mapping[str, Any]) -> Any:
+    for _ in range(_MAX_DEPTH):
+        if not (isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str)):
+            return schema
+        target: Any = root
+        for part in reference.removeprefix("#").strip("/").split("/"):
+            if part:
+                target = target[part.replace("~1", "/").replace("~0", "~")]
+        schema = target
+    return True
+
+
+def kinds_of(schema: Any, root: Mapping[str, Any], depth: int = _MAX_DEPTH) -> tuple[Kinds, bool]:
+    """The JSON types that a schema allows, and whether numbers must be whole. Where it says nothing: all of them."""
+    if not isinstance(schema, Mapping) or depth <= 0:
+        return _EVERY, False
+    try:
+        schema = _followed(schema, root)
+    except (LookupError, TypeError, AttributeError):
+        return _EVERY, False
+    if not isinstance(schema, Mapping):
+        return _EVERY, False
+    found, whole = _EVERY, False
+    if "const" in schema:
+        found = frozenset({kind_of(schema["const"])})
+    elif isinstance(schema.get("enum"), list | tuple):
+        found = frozenset(kind_of(value) for value in schema["enum"])
+    elif "type" in schema:
+        named = schema["type"]
+        names = [named] if isinstance(named, str) else list(named) if isinstance(named, list | tuple) else []
+        whole = "integer" in names and "number" not in names
+        found = frozenset("number" if name == "integer" else str(name) for name in names) or _EVERY
+    for key in ("anyOf", "oneOf"):
+        if isinstance(schema.get(key), list | tuple) and schema[key]:
+            inner = [kinds_of(branch, root, depth - 1) for branch in schema[key]]
+            found &= frozenset().union(*(kinds for kinds, _ in inner))
+            whole = whole or all(one for kinds, one in inner if "number" in kinds)
+    for branch in schema.get("allOf") or ():
+        kinds, one = kinds_of(branch, root, depth - 1)
+        found, whole = found & kinds, whole or one
+    return found, whole
+
+
+def typed_value(text: str, schema: Any, root: Mapping[str, Any], kind: Kind | None = None) -> Any:
+    """What ``text`` stands for. ``kind``: what its marks say it is, where they say so.
+
+    Text stays text where the schema wants text; anything else is read as JSON, or as Python writes it, if the schema allows
+    what comes out.
+    """
+    if kind == "string":
+        return text
+    kinds, whole = kinds_of(schema, root)
+    if kind is None and kinds == {"string"}:
+        return text
+    stripped = text.strip()
+    for reading in (strict, _python, _loose):
+        try:
+            value = reading(stripped)
+        except ValueError:
+            continue
+        if whole and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+            value = int(value)
+        if kind_of(value) in kinds:
+            return value
+    if kind_of(text) in kinds or kinds == _EVERY:
+        return text
+    return text if stripped else _nothing(kinds, text)
+
+
+def _nothing(kinds: Kinds, text: str) -> Any:
+    """An empty value where text is not allowed."""
+    return None if "null" in kinds else text
+
+
+def _python(text: str) -> Any:
+    """A value as Python prints it; the words of JSON count, too."""
+    words = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False}
+    if text in words:
+        return words[text]
+    if not text.startswith(("[", "{", "(")) or len(text) > _MAX_PYTHON:
+        raise ValueError("not Python")
+    try:
+        value = ast.literal_eval(text)
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        raise ValueError("not Python") from None
+
+
+def _loose(text: str) -> Any:
+    if not text.startswith(("[", "{")):
+        raise ValueError("not JSON")
+    return decode_lenient(text)

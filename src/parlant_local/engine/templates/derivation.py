@@ -1,0 +1,293 @@
+"""A template's syntax of calls, taken from what it makes of probes.
+
+Calls that differ in one thing are rendered and compared: what changes is what was put in, what stays is the template's.
+Where the comparison leaves a doubt there is no syntax, and the caller falls back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from parlant_local.engine.parsing.syntax import (
+    ARGUMENTS,
+    HOLES,
+    ID,
+    INDEX,
+    KEY,
+    NAME,
+    CallSyntax,
+    JsonBody,
+    JsonCalls,
+    TaggedBody,
+)
+from parlant_local.engine.templates.differences import find_json, shared_end, shared_start, tidy_end, tidy_start
+from parlant_local.engine.templates.probing import (
+    ASK,
+    IDS,
+    KEYS,
+    NAMES,
+    VALUES,
+    Conversation,
+    RenderAll,
+    answer,
+    calling,
+    turn,
+)
+from parlant_local.engine.templates.tagging import Tagging
+
+__all__ = ["PROBED", "derive_calls", "probe_calls", "settled"]
+
+A, B = {KEYS[0]: VALUES[0]}, {KEYS[1]: VALUES[1]}
+PROBED: dict[str, tuple[Mapping[str, Any], ...]] = {
+    "one": (A,),
+    "two": (A, B),
+    "three": (A, B, A),
+    "none": ({},),
+    "both": ({**A, **B},),
+    "number": ({KEYS[0]: 31337},),
+    "boolean": ({KEYS[0]: True},),
+    "false": ({KEYS[0]: False},),
+    "null": ({KEYS[0]: None},),
+    "array": ({KEYS[0]: [71, "needle-item"]},),
+    "object": ({KEYS[0]: {"needle_inner": "needle-text", "needle_number": 71}},),
+    "marks": ({KEYS[0]: "a<b>&c"},),
+}
+"""The arguments of each call that is probed."""
+
+Texts = Mapping[str, str | None]
+
+
+def probe_calls(render_all: RenderAll, *, as_object: bool, content: Any, tools: bool) -> Texts:
+    """What the template makes of each probe behind the user's words, and of a plain ``answer``."""
+
+    def form(arguments: Mapping[str, Any]) -> Any:
+        return arguments if as_object else json.dumps(arguments)
+
+    conversations = [
+        Conversation([ASK, calling(*map(form, arguments), content=content)], tools=tools)
+        for arguments in PROBED.values()
+    ]
+    conversations.append(Conversation([ASK, answer("needle-answer")], tools=tools))
+    conversations.append(Conversation([ASK], prompt=True, tools=tools))
+    texts = [turn(text) for text in render_all(conversations)]
+    return dict(zip([*PROBED, "answer", "prompt"], texts, strict=True))
+
+
+def derive_calls(texts: Texts) -> CallSyntax | None:
+    """The syntax; None where it can't be told for certain."""
+    one, plain = texts["one"], texts["answer"]
+    if one is None or plain is None or any(hole in one for hole in HOLES) or NAMES[0] not in one:
+        return None
+    derived = _Calls(texts, one, plain).syntax()
+    derived = None if derived is None else replace(derived, ending=_Calls(texts, one, plain).ending)
+    return derived if derived is not None and _sound(derived) else None
+
+
+def settled(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str) -> CallSyntax:
+    """``syntax`` in the light of the other marks.
+
+    Without ``marks`` of empty thoughts and answers before it, with all that the prompt has ``begun``, and up to the
+    ``turn_end`` where an answer's own mark ends like the calls'.
+    """
+    first = syntax.first
+    while mark := next((mark for mark in marks if mark and first.lstrip().startswith(mark)), None):
+        first = first.lstrip().removeprefix(mark)
+    if begun and not first.startswith(begun):
+        shared = next(length for length in range(len(begun), -1, -1) if first.startswith(begun[len(begun) - length :]))
+        first = begun + first[shared:]
+    last, ending = syntax.last, syntax.ending
+    if turn_end and len(ending) > len(turn_end) and ending.endswith(turn_end):
+        last, ending = last + ending.removesuffix(turn_end), turn_end
+    return replace(syntax, first=first, last=last, ending=ending, begun=begun)
+
+
+def _sound(syntax: CallSyntax) -> bool:
+    """Whether what was derived can be read without taking ordinary text for a call."""
+    if isinstance(syntax.body, JsonCalls):
+        return True
+    behind = syntax.first.rpartition(NAME)[2]
+    opened = syntax.body.open.strip() if isinstance(syntax.body, TaggedBody) else "{"
+    return bool(syntax.opener) and bool(behind.strip() or opened)
+
+
+class _Calls:
+    def __init__(self, texts: Texts, one: str, plain: str) -> None:
+        self._texts = texts
+        self._one = one
+        self._plain = plain
+        prompt = texts["prompt"] or ""
+        length = shared_start(one, plain)
+        header = tidy_end(one[:length], one[length : length + 1])
+        # An answer may be wrapped in marks, too: the header ends where the prompt does, if the answer's marks begin there.
+        if prompt and header.startswith(prompt):
+            header = prompt
+        self._header = len(header)
+        tail = one[len(one) - shared_end(one, plain) :]
+        self._end = len(one) - len(tidy_start(tail, one[: len(one) - len(tail)]))
+
+    @property
+    def ending(self) -> str:
+        return self._one[self._end :].strip()
+
+    def syntax(self) -> CallSyntax | None:
+        arguments = find_json(self._one, A, self._header)
+        if arguments is None:
+            return self._tagged()
+        holder = self._holder(arguments)
+        return self._json_calls(*holder) if holder is not None else self._json_body(*arguments)
+
+    # -- calls that are JSON ------------------------------------------------------------------------------------------
+
+    def _holder(self, arguments: tuple[int, int]) -> tuple[int, int, Any] | None:
+        """The JSON object that holds name and arguments."""
+        decoder = json.JSONDecoder()
+        best: tuple[int, int, Any] | None = None
+        at = self._one.rfind("{", 0, arguments[0])
+        while at >= self._header:
+            try:
+                value, end = decoder.raw_decode(self._one, at)
+            except (ValueError, RecursionError):
+                value, end = None, 0
+            if end >= arguments[1] and isinstance(value, dict) and NAMES[0] in self._one[at:end]:
+                best = at, end, value
+            at = self._one.rfind("{", 0, at)
+        return best
+
+    def _json_calls(self, start: int, end: int, value: Any) -> CallSyntax:
+        before, after = self._one[self._header : start], self._one[end : self._end]
+        listed = before.rstrip().endswith("[") and after.lstrip().startswith("]")
+        again: str | None = None
+        two = self._texts["two"]
+        if two is not None and NAMES[1] in two:
+            second = two.find(NAMES[1])
+            head = self._one[start:end].find(NAMES[0])
+            again = two[end : max(second - head, end)]
+            first = self._extended(self._one[:start], again)
+            before = self._one[len(self._one[:start]) - max(len(before), first) : start]
+        shape = json.dumps(_shaped(value), ensure_ascii=False)
+        return CallSyntax(before, again, after, JsonCalls(shape, listed))
+
+    # -- a name, and arguments in JSON --------------------------------------------------------------------------------
+
+    def _json_body(self, start: int, end: int) -> CallSyntax | None:
+        return self._finished(start, end, JsonBody())
+
+    def _finished(
+        self, start: int, end: int, body: Any, *, tail: str = "", empty: str | None = None
+    ) -> CallSyntax | None:
+        """The syntax around arguments that stand from ``start`` to ``end``."""
+        one = self._one
+        first, last = one[self._header : start], one[end : self._end]
+        again: str | None = None
+        base = 0
+        two = self._texts["two"]
+        if two is not None and NAMES[1] in two and two.startswith(one[:end]):
+            again = self._again(two, end, body)
+            if again is None:
+                return None
+            ended = two[: len(two) - (len(one) - self._end)]
+            behind = self._behind(ended, 1, body, whole=True)
+            last = behind if behind.startswith(last) else last  # some templates end one call otherwise than several
+            three = self._texts["three"]
+            longer = max(len(first), self._extended(one[:start], again))
+            first = one[start - longer : start]
+            if three is not None and NAMES[2] in three:
+                again, first, base = _indexed(again, first, self._behind(three, 2, body))
+        if NAMES[0] not in first and NAME not in first:
+            return None
+        return CallSyntax(
+            first.replace(NAMES[0], NAME).replace(IDS[0], ID),
+            None if again is None else again.replace(NAMES[1], NAME).replace(IDS[1], ID),
+            last.replace(IDS[0], ID),
+            body,
+            empty=empty,
+            tail=tail,
+            index_base=base,
+        )
+
+    def _again(self, two: str, end: int, body: Any) -> str | None:
+        """From the end of the first arguments to the beginning of the second ones."""
+        if isinstance(body, JsonBody):
+            second = find_json(two, B, end)
+            return two[end : second[0]] if second else None
+        key = two.find(KEYS[1], two.find(NAMES[1], end))
+        return two[end : key - len(body.open)] if key >= 0 else None
+
+    def _behind(self, three: str, number: int, body: Any, *, whole: bool = False) -> str:
+        """The same between the second and the third call; ``whole``: all that follows the second one."""
+        if isinstance(body, JsonBody):
+            second = find_json(three, B)
+            if whole:
+                return three[second[1] :] if second else ""
+            third = find_json(three, A, second[1]) if second else None
+            return three[second[1] : third[0]] if second and third else ""
+        name = three.find(NAMES[number])
+        key = -1 if whole else three.find(KEYS[0], name)
+        value = three.find(VALUES[1])
+        quote = body.quote
+        start = value + len(VALUES[1]) + len(quote) + len(body.close.replace(KEY, KEYS[1]))
+        if whole:
+            return three[start:]
+        return three[start : key - len(body.open)]
+
+    @staticmethod
+    def _extended(before: str, again: str) -> int:
+        """How far the beginning of a call reaches back from the end of ``before``, by what precedes the next one."""
+        plain = before.replace(NAMES[0], NAME).replace(IDS[0], ID)
+        other = again.replace(NAMES[1], NAME).replace(IDS[1], ID)
+        length = shared_end(plain, other)
+        shared = plain[len(plain) - length :]
+        shared = tidy_start(shared, plain[: len(plain) - length])
+        return len(shared.replace(NAME, NAMES[0]).replace(ID, IDS[0]))
+
+    def _tagged(self) -> CallSyntax | None:
+        tagged = Tagging(self._texts, self._one, self._header, self._end).found()
+        if tagged is None:
+            return None
+        return self._finished(tagged.start, tagged.end, tagged.body, tail=tagged.tail, empty=tagged.empty)
+
+
+def _shaped(value: Any) -> Any:
+    """The object of a call with holes in the place of what differs."""
+    if isinstance(value, dict):
+        if value == A:
+            return ARGUMENTS
+        return {NAME if key == NAMES[0] else key: _shaped(item) for key, item in value.items()}
+    if value == NAMES[0]:
+        return NAME
+    if value == IDS[0]:
+        return ID
+    if isinstance(value, str):
+        try:
+            if json.loads(value) == A:
+                return ARGUMENTS
+        except ValueError:
+            pass
+        return INDEX if value == "0" else value
+    return value
+
+
+def _indexed(again: str, first: str, later: str) -> tuple[str, str, int]:
+    """``INDEX`` in the place of a number that grows from call to call."""
+    plain = again.replace(NAMES[1], NAME).replace(IDS[1], ID)
+    other = later.replace(NAMES[2], NAME).replace(IDS[2], ID)
+    if plain == other or not other:
+        return again, first, 0
+    start = shared_start(plain, other)
+    end = shared_end(plain[start:], other[start:])
+    number, following = plain[start : len(plain) - end], other[start : len(other) - end]
+    if not (number.isdigit() and following.isdigit() and int(following) == int(number) + 1):
+        return again, first, 0
+    behind = plain[len(plain) - end :]
+    base = int(number) - 1
+    written = first.replace(NAMES[0], NAME).replace(IDS[0], ID)
+    if not written.endswith(f"{base}{behind}"):
+        return again, first, 0
+    return (
+        plain[:start] + INDEX + behind,
+        written[: len(written) - len(behind) - len(str(base))] + INDEX + behind,
+        base,
+    )

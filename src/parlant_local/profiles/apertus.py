@@ -1,0 +1,16 @@
+"""The Swiss AI initiative's Apertus: calls as objects whose only key is the function's name."""
+
+from __future__ import annotations
+
+from parlant_local.profiles.base import Profile, SamplingAdvice
+
+# Sampling: the model card (temperature 0.8, top_p 0.9).
+APERTUS = Profile(
+    name="apertus",
+    sampling=SamplingAdvice(temperature=0.8, top_p=0.9),
+    template_marks=(("<|assistant_start|>", "<|tools_prefix|>"),),
+    architectures=frozenset({"apertus"}),
+    names=("apertus",),
+)
+
+PROFILES = (APERTUS,)

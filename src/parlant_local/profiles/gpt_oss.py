@@ -1,0 +1,22 @@
+"""OpenAI's gpt-oss: harmony, with channels for thoughts, calls and answers."""
+
+from __future__ import annotations
+
+from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+
+# Format: https://github.com/openai/harmony (docs/format.md). Sampling: the model card (temperature 1.0, top_p 1.0).
+GPT_OSS = Profile(
+    name="gpt-oss",
+    tools="harmony",
+    reasoning=ReasoningTags("<|start|>assistant<|channel|>analysis<|message|>", "<|end|>"),
+    answer_tags=ReasoningTags("<|start|>assistant<|channel|>final<|message|>", "<|end|>"),
+    begun="<|start|>assistant",
+    fixed_marks=True,
+    thinks_unasked=True,
+    sampling=SamplingAdvice(temperature=1.0, top_p=1.0),
+    template_marks=(("<|channel|>", "<|start|>", "<|message|>", "analysis"),),
+    architectures=frozenset({"gpt-oss", "gptoss"}),
+    names=("gpt-oss",),
+)
+
+PROFILES = (GPT_OSS,)
