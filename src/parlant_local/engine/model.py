@@ -269,7 +269,7 @@ class LoadedModel:
         with self.held():
             parts = pieces(text, self._pre_tokenizer, lambda: self._special_texts)
             if len(parts) == 1:
-                return self._tokenize(text, add_special=add_special, parse_special=parse_special)
+                return self._tokenize(parts[0], add_special=add_special, parse_special=parse_special)
             first = [self.bos] if add_special and self.add_bos else []
             last = [self.eos] if add_special and self._lib.llama_vocab_get_add_eos(self.vocab) else []
             inner = [self._tokenize(part, add_special=False, parse_special=parse_special) for part in parts]
