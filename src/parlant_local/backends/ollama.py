@@ -16,7 +16,6 @@ from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
 from parlant_local.backends.reconnecting import ollama_transport
-from parlant_local.backends.sendable import sendable, sendable_text
 from parlant_local.backends.sharing import SharedCall
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
@@ -29,7 +28,16 @@ from parlant_local.errors import (
     TargetDownError,
     TextTooLongError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages
+from parlant_local.messages import (
+    ChatChunk,
+    ChatReply,
+    Message,
+    MessageLike,
+    Usage,
+    as_messages,
+    whole_text,
+    whole_value,
+)
 from parlant_local.observability import Logger, NullLogger
 
 if TYPE_CHECKING:
@@ -157,7 +165,7 @@ class OllamaBackend:
         """By ``/api/generate`` in raw mode: no template of the model's is applied."""
         params = self._params(options)
         watch = await self._ready()
-        prompt = sendable_text(prompt)
+        prompt = whole_text(prompt)
         sent = len(prompt.encode())
         watch.before(sent)
         assembler = DaemonAssembler(self.id)
@@ -168,8 +176,8 @@ class OllamaBackend:
                 prompt=prompt,
                 raw=True,
                 stream=True,
-                format=sendable(format_of(params.response_format)),
-                options=sendable(options_of(params, watch.num_ctx)),
+                format=whole_value(format_of(params.response_format)),
+                options=whole_value(options_of(params, watch.num_ctx)),
                 keep_alive=self._keep_alive,
             )
             async with _closing(stream):
@@ -182,7 +190,7 @@ class OllamaBackend:
         if not texts:
             return EmbedReply((), 0, self.id)
         try:
-            texts = [sendable_text(text) for text in texts]
+            texts = [whole_text(text) for text in texts]
             vectors, used = await self._embed(texts, truncate=False)
             cut: tuple[int, ...] = ()
         except TextTooLongError:
@@ -337,8 +345,8 @@ class OllamaBackend:
         self, messages: tuple[Message, ...], params: ChatParams, assembler: DaemonAssembler
     ) -> AsyncGenerator[ChatChunk, None]:
         watch = await self._ready()
-        thread: list[dict[str, Any]] = sendable(messages_of(messages))
-        tools = sendable(tools_of(params))
+        thread: list[dict[str, Any]] = whole_value(messages_of(messages))
+        tools = whole_value(tools_of(params))
         sent = sum(len(item["content"].encode()) for item in thread) + (len(json.dumps(tools)) if tools else 0)
         watch.before(sent)
         client = self._connected()
@@ -349,8 +357,8 @@ class OllamaBackend:
                 tools=tools,
                 stream=True,
                 think=self._think(params),
-                format=sendable(format_of(params.response_format)),
-                options=sendable(options_of(params, watch.num_ctx)),
+                format=whole_value(format_of(params.response_format)),
+                options=whole_value(options_of(params, watch.num_ctx)),
                 keep_alive=self._keep_alive,
                 logprobs=True if params.logprobs is not None else None,
                 top_logprobs=params.logprobs or None,

@@ -25,6 +25,7 @@ from parlant_local.errors import (
     UnsupportedModelError,
 )
 from parlant_local.gguf_info import check_is_adapter, check_is_model, read_header
+from parlant_local.messages import whole_text
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
 
@@ -276,7 +277,7 @@ class LoadedModel:
             return [*first, *chain.from_iterable(inner), *last]
 
     def _tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        data = text.encode("utf-8", "replace")  # lone surrogates are no text
+        data = whole_text(text).encode()
         capacity = len(data) + 8
         while True:
             buffer = (ctypes.c_int32 * capacity)()
