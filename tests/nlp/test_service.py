@@ -310,7 +310,7 @@ async def test_a_context_too_small_for_agents_is_told_at_start(n_ctx: int | None
     logger = KeptLogger()
     backend = ScriptedBackend(info=replace(SCRIPTED, n_ctx=n_ctx))
     await LocalNLPService(backend, settings=Settings(), logger=logger).get_schematic_generator(Capital)
-    told = [line for line in logger.lines["warning"] if "Parlant's" in line]
+    told = [line for line in logger.lines["warning"] if "prompts take about" in line]
     assert len(told) == bool(words)
     assert all(word in told[0] for word in words)
 

@@ -13,9 +13,8 @@ from parlant.core.nlp.generation import BaseSchematicGenerator, SchematicGenerat
 from parlant.core.nlp.generation_info import GenerationInfo
 from typing_extensions import override
 
-from parlant_local.backends.sendable import sendable
 from parlant_local.errors import ParlantLocalError, TruncatedOutputError
-from parlant_local.messages import ChatReply, Usage
+from parlant_local.messages import ChatReply, Usage, whole_value
 from parlant_local.nlp.calls import Core, as_text, usage_info
 from parlant_local.nlp.consequences import with_consequence
 from parlant_local.nlp.schemas import AnswerType, answer_type
@@ -149,7 +148,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         if outcome.problem:
             self.logger.debug(f"{answer.name} is not tightened: {outcome.problem}")
         self._core.counters.add(answer.name, **({"tightened": 1} if outcome.tightened else {"plain": 1}))
-        return sendable(outcome.schema) if outcome.tightened else answer.schema
+        return whole_value(outcome.schema) if outcome.tightened else answer.schema
 
     async def _count_fixed(self, name: str, schema: Mapping[str, Any], reply: ChatReply) -> None:
         texts = fixed_texts(schema, json.loads(reply.content))
