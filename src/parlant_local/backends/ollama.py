@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from parlant_local.errors import (
     StreamInterruptedError,
     TargetDownError,
     TextTooLongError,
+    TransientError,
 )
 from parlant_local.messages import (
     ChatChunk,
@@ -401,9 +403,18 @@ class OllamaBackend:
             raise
         except Exception as error:
             mapped = from_transport(self.id, error, address=self.base_url)
+            if mapped is None and _raised_by_client(error):
+                mapped = TransientError(f"{self.id} answered with something that is not Ollama's API.")
             if mapped is None:
                 raise
             raise mapped from None
+
+
+def _raised_by_client(error: Exception) -> bool:
+    """The client trips over errors that are no text, in its own code: those are the daemon's (or a proxy's) words."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    told = modules[-1:] == ["ollama._client"] or "ollama._types" in modules
+    return told and isinstance(error, TypeError | AttributeError)
 
 
 @asynccontextmanager

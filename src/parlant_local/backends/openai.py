@@ -482,8 +482,10 @@ class OpenAIBackend:
 
 async def _events(response: httpx2.Response, reader: EventReader) -> AsyncIterator[Any]:
     """The values of a stream; one alone where the endpoint answered whole although it was asked to stream."""
-    if "json" in response.headers.get("content-type", "") and "ndjson" not in response.headers["content-type"]:
-        for value in reader.whole(await response.aread()):
+    kind = response.headers.get("content-type", "")
+    if "json" in kind and "ndjson" not in kind:
+        body = await response.aread()
+        for value in reader.whole(body) or [*reader.feed(body), *reader.finish()]:  # some call their events JSON
             yield value
         return
     chunks = response.aiter_bytes()
