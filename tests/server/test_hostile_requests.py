@@ -4,6 +4,7 @@ siblings: what each gets, how long it takes, what it costs, and how long /health
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -179,6 +180,16 @@ def _schemas(count: int) -> Iterator[tuple[str, HostileRequest]]:
             f"schemas: {name}",
             HostileRequest(name, "POST", CHAT, {"content-type": "application/json"}, lambda d=data: d),
         )
+
+
+def _written(body: Any) -> str:
+    """Some are thousands of levels deep."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(30_000)
+    try:
+        return json.dumps(body)
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _grammars() -> Iterator[HostileRequest]:
