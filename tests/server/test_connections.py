@@ -200,6 +200,21 @@ def test_who_stops_reading_delays_nobody(impatient: Server) -> None:
         trickle(sock, HEALTH)  # ends when the server has cut it off
 
 
+def test_who_reads_slowly_is_not_cut_off(impatient: Server) -> None:
+    body = json.dumps({"content": "slow reader " * 20_000}).encode()
+    with connection(impatient, receive=16_384) as sock:
+        sock.sendall(HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        found = bytearray()
+        began = time.monotonic()
+        while piece := sock.recv(8192):
+            found += piece
+            time.sleep(0.05)
+    head, _, answer = bytes(found).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert len(json.loads(answer)["tokens"]) > 20_000
+    assert time.monotonic() - began > 2, "too quick to prove anything"
+
+
 BAD = {
     "no http": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
     "no version": b"GET /health\r\n\r\n",

@@ -4,6 +4,7 @@ siblings: what each gets, how long it takes, what it costs, and how long /health
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -153,32 +154,42 @@ class _Proof:
         row.add(told, seconds, max(0, seen.peak - before - size), seen)
 
 
-def _schemas(count: int) -> Iterator[tuple[str, HostileRequest]]:
-    """Chats with schemas of every hostile kind, as many as wanted."""
-    found: list[tuple[str, Any]] = []
-    names = sorted(HOSTILE_KINDS)
+def _schemas(rounds: int) -> Iterator[tuple[str, HostileRequest]]:
+    """Chats with schemas of every hostile kind, sixty a round; what no request can hold is left out."""
+    for number in range(rounds):
+        for name, schema in _drawn(number):
+            body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4,
+                    "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}  # fmt: skip
+            data = _written(body).encode("utf-8", "surrogatepass")
+            if len(data) < 9 * MIB:
+                headers = {"content-type": "application/json"}
+                yield f"schemas: {name}", HostileRequest(name, "POST", CHAT, headers, lambda d=data: d)
 
-    @seed(20)
+
+def _drawn(number: int) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    kinds = sorted(HOSTILE_KINDS)
+
+    @seed(number)
     @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        max_examples=60, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
-    @given(st.sampled_from(names).flatmap(lambda name: st.tuples(st.just(name), HOSTILE_KINDS[name])))
+    @given(st.sampled_from(kinds).flatmap(lambda name: st.tuples(st.just(name), HOSTILE_KINDS[name])))
     def gather(pair: tuple[str, Any]) -> None:
         found.append(pair)
 
     gather()
-    for name, schema in found:
-        body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4,
-                "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}  # fmt: skip
-        data = json.dumps(body).encode("utf-8", "surrogatepass")
-        yield (
-            f"schemas: {name}",
-            HostileRequest(name, "POST", CHAT, {"content-type": "application/json"}, lambda d=data: d),
-        )
+    return found
+
+
+def _written(body: Any) -> str:
+    """Some are thousands of levels deep."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(30_000)
+    try:
+        return json.dumps(body)
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _grammars() -> Iterator[HostileRequest]:
@@ -202,11 +213,11 @@ def test_every_hostile_request_and_three_thousand_siblings(target: Server, watch
             proof.request(single.setdefault(request.name, _Row()), request)
         for request in _grammars():
             proof.request(many["grammars"], request)
-        for kind in mutated(1000, seed=1):
+        for kind in mutated(1200, seed=1):
             proof.connection(many["heads and framings, changed"], kind)
         for request in generated(1500, seed=1):
             proof.request(many[f"bodies and headers, changed: {request.path}"], request)
-        for name, request in _schemas(900):
+        for name, request in _schemas(12):
             proof.request(many[name], request)
         rows = [*single.values(), *many.values()]
         count = sum(len(row.times) for row in rows)

@@ -25,6 +25,7 @@ __all__ = ["Connection", "connections_of"]
 # What one turn of the event loop reads: a thousand chunks of one byte cost as much time as a megabyte in one.
 _READ_BYTES = 16 * 1024
 _SEND_BUFFER = 64 * 1024  # the system's own would grow to megabytes for a client that reads nothing
+_UNREAD_BYTES = 64 * 1024  # that may wait here for a client to read
 _LINGER_SECONDS = 5.0  # for a client that still sends what nobody wants, so that it reads why
 _HEALTH = ("/health", "/v1/health", "/api/health")
 
@@ -75,6 +76,7 @@ class Connection(H11Protocol):
         self.conn: h11.Connection = _Wire(h11.SERVER, self.crowd.limits.header_kb * 1024)
         self._phase, self._since = _Phase.HEAD, time.monotonic()
         self._stalled: float | None = None
+        self._unread = 0
 
     # -- what the transport tells -------------------------------------------------------------------------------------
 
@@ -105,11 +107,11 @@ class Connection(H11Protocol):
         self._note()
 
     def pause_writing(self) -> None:
-        self._stalled = time.monotonic()
+        self._stalled, self._unread = time.monotonic(), self.transport.get_write_buffer_size()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        self._stalled = None
+        self._stalled, self._since = None, time.monotonic() if self._phase is _Phase.CLOSING else self._since
         super().resume_writing()
 
     def shutdown(self) -> None:
@@ -129,8 +131,9 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             self._enter(_Phase.CLOSING)  # what was written is still to be read
         spent = now - self._since
-        if self._stalled is not None and now - self._stalled > write_seconds:
-            self.transport.abort()
+        if self._stalled is not None:
+            if now - self._stalled > write_seconds:
+                self._check_reading(now)
         elif self._phase is _Phase.HEAD and spent > limits.header_seconds:
             self._time_out(f"The head of a request may take {limits.header_seconds:g} s (server.header_seconds).")
         elif self._phase is _Phase.BODY and spent > limits.body_seconds:
@@ -139,6 +142,13 @@ class Connection(H11Protocol):
             self._phase is _Phase.CLOSING and spent > write_seconds
         ):
             self.transport.abort()
+
+    def _check_reading(self, now: float) -> None:
+        """A large answer may take long on a slow line; what is read by the byte is not read."""
+        unread = self.transport.get_write_buffer_size()
+        if self._unread - unread < _UNREAD_BYTES:
+            self.transport.abort()
+        self._stalled, self._unread = now, unread
 
     def make_room(self) -> None:
         self.transport.close()
@@ -219,7 +229,7 @@ def connections_of(crowd: Crowd) -> type[Connection]:
 
 
 def _tune(transport: asyncio.Transport, patience: float) -> None:
-    transport.set_write_buffer_limits(high=64 * 1024)
+    transport.set_write_buffer_limits(high=_UNREAD_BYTES)
     setattr(transport, "max_size", _READ_BYTES)  # noqa: B010  # of asyncio's own transports, which type stubs don't know
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):

@@ -70,7 +70,8 @@ class ServerSettings(Section):
     """A connection is kept open for another request this long."""
 
     write_seconds: float = Field(default=60.0, gt=0)
-    """A client that does not read its answer for this long is cut off, and the work for it is stopped."""
+    """A client that reads next to nothing of its answer for this long (less than 64 KiB, where there is more) is cut off, and
+    the work for it is stopped."""
 
 
 class CorsSettings(Section):
