@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def _read_shards(path: Path) -> GGUFHeader:
 def read_file_header(path: Path) -> GGUFHeader:
     """Header of one file, a shard by itself included."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InvalidModelError("It is no file.")  # opening a pipe would wait for whoever writes into it
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             return _parse(path, Cursor(file, size), size)
