@@ -173,9 +173,12 @@ HOSTILE = "a\nb\rc\x1b[31md\x9b31me\u202ef\u2066g[bold red]h"
 
 
 def test_what_a_file_calls_itself_moves_no_cursor(tmp_path: Path, hub: FakeHub) -> None:
-    path = write_gguf(
-        tmp_path / f"evil{HOSTILE}.gguf", architecture="lla\x1b[31mma", name=HOSTILE, extra={"general.license": HOSTILE}
-    )
+    path = write_gguf(tmp_path / "evil.gguf", name=HOSTILE, extra={"general.license": HOSTILE})
+    for refused in (
+        write_gguf(tmp_path / "foreign.gguf", architecture="lla\x1b[31mma"),
+        write_gguf(tmp_path / f"evil{HOSTILE}.gguf"),
+    ):
+        assert all(line.isprintable() for line in run("add", refused, code=1).stderr.split("\n"))
     for arguments in (
         ["add", path],
         ["list", "--all"],
@@ -186,7 +189,7 @@ def test_what_a_file_calls_itself_moves_no_cursor(tmp_path: Path, hub: FakeHub) 
     ):
         result = run(*arguments)
         assert all(line.isprintable() for line in (result.stdout + result.stderr).split("\n")), arguments
-    assert any(item["license"] == HOSTILE for item in data("list", "--all"))
+    assert any((item["license"] or "").startswith("a") for item in data("list", "--all"))
     for arguments in (
         ["show", f"no{HOSTILE}"],
         ["rm", f"no{HOSTILE}"],

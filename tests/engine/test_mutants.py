@@ -136,7 +136,7 @@ Of the files that the header check refused, {deaths["header"]} end a process tha
 {deaths["trial"]} more.
 
 `add`, refusals included: median {statistics.median(milliseconds):.1f} ms, 99 of 100 within {milliseconds[9900]:.0f} ms, the slowest
-{milliseconds[-1]:.0f} ms (the machine was busy with other tests). Memory of the process after 2,000 files
+{milliseconds[-1]:.0f} ms. Memory of the process after 2,000 files
 {memory[2000] // _MIB} MiB, at most {max(memory) // _MIB} MiB after that, {memory[-1] // _MIB} MiB after the last.
 
 Changes by kind: {", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in kinds.most_common())}.

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from parlant_local.engine import LlamaEngine, LoadedModel
+from parlant_local.engine import LlamaEngine, LoadedModel, vetting
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.engine.vetting import Vetting, ensure_loadable
@@ -349,3 +349,9 @@ def test_a_trial_pays_for_no_import_that_it_does_not_need() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_a_known_file_waits_for_nobodys_trial(sound: Path) -> None:
+    ensure_loadable(sound, SETTINGS, Vetting())
+    with vetting._one_at_a_time(LoadControl("another")):
+        ensure_loadable(sound, SETTINGS, Vetting())

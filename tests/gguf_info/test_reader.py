@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import struct
 import sys
 import time
@@ -221,6 +222,15 @@ def test_mutations_of_a_valid_file_are_read_or_refused_never_anything_else(write
 def test_noise_after_the_magic_is_read_or_refused(write: Write, noise: bytes) -> None:
     with contextlib.suppress(InvalidModelError):
         read_header(write(b"GGUF\3\0\0\0" + noise))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(InvalidModelError, match="It is no file"):
+            read_header(path)
 
 
 def test_shards_are_told_by_exact_names_only() -> None:

@@ -74,9 +74,8 @@ def ensure_loadable(
     known = (vetting.vouched or _came_with_us(path)) and not settings.lora  # nobody vouches for adapters
     if settings.vetting == "never" or (settings.vetting == "auto" and known):
         return
-    from parlant_local.engine.vetting.verdicts import (
-        Verdicts,  # not for the trial's process, which pays for each import
-    )
+    # Here, since the trial's process pays for each import of this module.
+    from parlant_local.engine.vetting.verdicts import Verdicts
 
     control = control or LoadControl(path.name)
     logger = logger or NullLogger()
@@ -88,15 +87,19 @@ def ensure_loadable(
         raise InvalidModelError(f"{path} can't be read: {error.strerror or error}.") from None
     wish = _wish(paths, settings, layout, vocabulary_only=vocabulary_only)
     key = _key(digests, wish)
-    with _one_at_a_time(control):  # two engines of one new file share its trial; two files would share the memory
+
+    def remembered() -> Outcome | None:
         died = None if settings.vetting == "always" else verdicts.found(key)
-        if died is None:
-            logger.info(f"{path.name} is loaded in a process of its own first, since nobody vouched for it.")
-            outcome = run_trial(wish, control)
-            if outcome.kind in ("passed", "died"):
-                verdicts.note(key, outcome.reason)
-        else:
-            outcome = Outcome("died", died) if died else Outcome("passed")
+        return None if died is None else Outcome("died" if died else "passed", died)
+
+    outcome = remembered()
+    if outcome is None:
+        with _one_at_a_time(control):  # two engines of one new file share its trial; two files would share the memory
+            if (outcome := remembered()) is None:
+                logger.info(f"{path.name} is loaded in a process of its own first, since nobody vouched for it.")
+                outcome = run_trial(wish, control)
+                if outcome.kind in ("passed", "died"):
+                    verdicts.note(key, outcome.reason)
     _tell(path, outcome)
 
 
