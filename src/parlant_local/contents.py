@@ -20,9 +20,9 @@ __all__ = [
     "Result",
     "call_of",
     "content_of",
-    "outcome_of",
     "shown",
     "thoughts_of",
+    "tool_content_of",
 ]
 
 _TEXTS = frozenset({"text", "input_text", "output_text", "summary_text"})
@@ -102,6 +102,14 @@ def content_of(content: Any) -> Content:
     return found
 
 
+def tool_content_of(content: Any) -> Content:
+    """Of a tool's own message: its result, which may be any JSON, or parts that say whose result they are."""
+    listed = content if isinstance(content, list | tuple) else ()
+    if any(isinstance(part, Mapping) and part.get("type") in RESULTS for part in listed):
+        return content_of(content)
+    return Content(_outcome(content))
+
+
 def thoughts_of(message: Mapping[str, Any]) -> str | None:
     """The thoughts that stand beside a message's content."""
     for name in ("reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details"):
@@ -138,7 +146,7 @@ def call_of(data: Any) -> Call:
 def _result(part: Mapping[str, Any]) -> Result:
     identity = _identity(_first(part, "tool_use_id", "tool_call_id", "call_id", "toolCallId"))
     name = _first(part, "name", "toolName")
-    text = outcome_of(_first(part, "content", "output", "result"))
+    text = _outcome(_first(part, "content", "output", "result"))
     if part.get("is_error") or part.get("isError"):
         text = f"Error: {text}"
     return Result(identity, name if isinstance(name, str) else None, text)
@@ -149,15 +157,15 @@ def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
     inner = part.get("tool_call")
     if isinstance(inner, Mapping) and inner.get("output") is not None:
         call = call_of(part)
-        yield Result(call.id or None, call.name, outcome_of(inner["output"]))
+        yield Result(call.id or None, call.name, _outcome(inner["output"]))
 
 
-def outcome_of(value: Any) -> str:
+def _outcome(value: Any) -> str:
     """What a tool gave, as text: parts are read, other values are written as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, Mapping) and set(value) == {"type", "value"}:  # the AI SDK's
-        return outcome_of(value["value"])
+        return _outcome(value["value"])
     parts = [value] if isinstance(value, Mapping) else value
     if isinstance(parts, Sequence) and all(isinstance(part, Mapping) and "type" in part for part in parts):
         return content_of(parts).text or ""

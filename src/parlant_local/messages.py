@@ -14,9 +14,9 @@ from parlant_local.contents import (
     Content,
     call_of,
     content_of,
-    outcome_of,
     shown,
     thoughts_of,
+    tool_content_of,
 )
 from parlant_local.errors import BadRequestError
 
@@ -152,17 +152,17 @@ class Message:
         else:
             role = _role(data)
             given = data.get("content", data.get("parts"))
-            content = Content(outcome_of(given)) if role in ("tool", "function") else content_of(given)
+            content = tool_content_of(given) if role in ("tool", "function") else content_of(given)
         calls = _calls(data, content)
         said = content.text or _optional(data, "refusal") or content.text
         thoughts = thoughts_of(data) if kind not in THOUGHTS else None
         results = [cls("tool", result.text, name=result.name, tool_call_id=result.id) for result in content.results]
-        if results and not said and not calls and role != "tool":
+        if results and not said and not calls:
             return tuple(results)
         message = cls(
             role=role,
             content=said,
-            name=_optional(data, "name"),
+            name=_optional(data, "name") if "role" in data or kind not in CALLS else None,
             tool_calls=calls,
             tool_call_id=_optional(data, "tool_call_id"),
             reasoning=thoughts or content.thoughts,
@@ -409,6 +409,11 @@ class TokenLogprob:
     bytes: tuple[int, ...] = ()
     top: tuple[tuple[str, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        _repair(self, "token")
+        if not all(token.isascii() for token, _ in self.top):
+            object.__setattr__(self, "top", tuple((whole_text(token), value) for token, value in self.top))
+
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
@@ -425,6 +430,9 @@ class ChatReply:
     warnings: tuple[str, ...] = ()
     alternatives: tuple[ChatReply, ...] = ()
     """The other answers where ``n`` asked for more than one."""
+
+    def __post_init__(self) -> None:
+        _repair(self, "content", "reasoning")
 
     @property
     def has_tool_calls(self) -> bool:
@@ -448,12 +456,18 @@ class ToolCallDelta:
     name: str | None = None
     arguments: str = ""
 
+    def __post_init__(self) -> None:
+        _repair(self, "id", "name", "arguments")
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
     content: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
+
+    def __post_init__(self) -> None:
+        _repair(self, "content", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)

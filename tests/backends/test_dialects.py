@@ -384,6 +384,8 @@ async def test_an_endpoint_that_does_not_stream(server: Saying, backend: OpenAIB
     assert (reply.content, reply.finish_reason, reply.usage) == ("Paris", "stop", Usage(7, 3))
     server.pieces, server.content_type = [json.dumps(WHOLE, indent=2).encode()], "application/json; charset=utf-8"
     assert (await streamed(backend)).content == "Paris"
+    server.pieces = [delta(content="Paris"), delta("stop"), DONE]
+    assert (await streamed(backend)).content == "Paris"  # events that are called JSON
 
 
 async def test_a_character_whose_halves_come_apart(server: Saying, backend: OpenAIBackend) -> None:

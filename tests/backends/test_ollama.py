@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from parlant_local.errors import (
     StreamInterruptedError,
     TargetDownError,
     TextTooLongError,
+    TransientError,
 )
 from parlant_local.messages import Message, ToolCall
 
@@ -231,3 +233,61 @@ async def test_a_daemon_on_another_host_and_a_cloud_model_are_remote() -> None:
         assert backend.remote
         with pytest.raises(CloudNotAllowedError):
             await backend.chat("hello")
+
+
+async def test_thoughts_that_stand_in_the_text_come_apart_from_it(
+    ollama_fake: FakeOllama, ollama_backend: OllamaBackend
+) -> None:
+    """Daemons that do not know a model as one that thinks leave its tags in the answer."""
+    ollama_fake.text = "<think>\nHm, let me see.\n</think>\n\nParis"
+    reply = await ollama_backend.chat("hello")
+    assert (reply.content, reply.reasoning) == ("Paris", "Hm, let me see.")
+    chunks = [chunk async for chunk in ollama_backend.chat_stream("hello")]
+    assert "".join(chunk.delta.content for chunk in chunks) == "Paris"
+    assert "".join(chunk.delta.reasoning for chunk in chunks) == "Hm, let me see."
+    ollama_fake.text = "<thin"
+    chunks = [chunk async for chunk in ollama_backend.chat_stream("hello")]
+    assert "".join(chunk.delta.content for chunk in chunks) == "<thin"
+
+
+async def test_unpaired_surrogates_are_replaced_in_whatever_is_sent(
+    ollama_fake: FakeOllama, ollama_backend: OllamaBackend
+) -> None:
+    bad = "order \ud83d now"
+    await ollama_backend.chat(bad, stop=[bad])
+    await ollama_backend.complete(bad)
+    await ollama_backend.embed([bad])
+    sent = [json.dumps(request.body, ensure_ascii=False) for request in ollama_fake.requests]
+    assert sum("order \ufffd now" in text for text in sent) == 3
+    assert all(text.encode() for text in sent)
+
+
+@pytest.mark.parametrize("line", [b'{"error": {"message": "no text", "code": 500}}\n', b"[1]\n", b"null\n", b"{}\n"])
+async def test_lines_that_are_not_the_daemons_are_a_failure_of_the_other_side(
+    line: bytes, ollama_fake: FakeOllama, ollama_backend: OllamaBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ollama_backend.check()
+    ollama_fake.always = Fault("error_event", after=0)
+    monkeypatch.setattr(ollama_fake, "error_line", lambda: line)
+    with pytest.raises((TransientError, TargetDownError)):
+        await ollama_backend.chat("hello")
+
+
+@pytest.mark.parametrize("body", ["[1]", '"words"', "<html>", '{"error": {"message": "no text"}}'])
+async def test_bodies_that_are_not_the_daemons_are_a_failure_of_the_other_side(
+    body: str, ollama_fake: FakeOllama, ollama_backend: OllamaBackend
+) -> None:
+    await ollama_backend.check()
+    ollama_fake.always = Fault("status", 502, body=body)
+    with pytest.raises(TransientError):
+        await ollama_backend.chat("hello")
+    with pytest.raises(TransientError):
+        await ollama_backend.embed(["hello"])
+
+
+async def test_a_bug_of_ours_stays_a_bug(ollama_backend: OllamaBackend) -> None:
+    with pytest.raises(TypeError):
+        async with ollama_backend._errors():
+            raise TypeError("a bug")
+    with pytest.raises(TypeError):
+        await ollama_backend.chat("hello", response_format={"type": "json_schema", "schema": {"x": object()}})

@@ -23,6 +23,7 @@ from parlant_local.errors import (
     ModelNotFoundError,
     SchemaError,
     TextTooLongError,
+    TruncatedOutputError,
 )
 from parlant_local.messages import ChatChunk
 from parlant_local.settings import Settings
@@ -434,3 +435,83 @@ async def test_a_model_that_thinks_unasked_is_led_into_its_thoughts(settings: Se
         off = await backend.chat("Think.", reasoning="off", **options)
         assert off.reasoning == ""
         assert off.usage.reasoning_tokens == 0
+
+
+PREFILL = [Message.user("What is the capital of France?"), Message.assistant("The capital of")]
+
+
+async def test_a_last_message_of_the_assistant_is_continued(tiny: LlamaCppBackend) -> None:
+    rendered = await tiny.render(PREFILL, continue_final=True)
+    assert rendered.prompt.endswith("The capital of")
+    continued = await tiny.chat(PREFILL, temperature=0, max_tokens=12)
+    text = await tiny.complete(rendered.prompt, temperature=0, max_tokens=12)
+    assert continued.content == text.content
+    assert "Paris" in continued.content
+    assert "The capital of" not in continued.content
+    assert (await tiny.chat(PREFILL, temperature=0, max_tokens=12, continue_final=True)).content == continued.content
+    chunks = await chunks_of(tiny, PREFILL, temperature=0, max_tokens=12)
+    assert collect(chunk.delta for chunk in chunks).content == continued.content
+    anew = await tiny.chat(PREFILL, temperature=0, max_tokens=12, continue_final=False)
+    assert anew.usage.prompt_tokens > continued.usage.prompt_tokens
+
+
+async def test_an_empty_turn_of_the_assistant_says_nothing(tiny: LlamaCppBackend) -> None:
+    plain = await tiny.chat(PREFILL[:1], temperature=0, max_tokens=12)
+    empty = await tiny.chat([*PREFILL[:1], Message.assistant("")], temperature=0, max_tokens=12)
+    assert empty.usage.prompt_tokens == plain.usage.prompt_tokens
+    assert empty.content == plain.content
+
+
+async def test_what_can_not_be_continued_is_refused_where_it_was_asked_for(tiny: LlamaCppBackend) -> None:
+    for messages, options in (
+        (PREFILL[:1], {}),
+        (PREFILL, {"response_format": City}),
+        (PREFILL, {"tools": [WEATHER], "tool_choice": "required"}),
+    ):
+        with pytest.raises(BadRequestError, match="continue"):
+            await tiny.chat(messages, continue_final=True, **options)
+    bound = await tiny.chat(PREFILL, response_format=City, max_tokens=80)  # not asked for: the answer begins anew
+    City.model_validate_json(bound.content)
+
+
+async def test_no_limit_means_the_whole_context(tiny: LlamaCppBackend) -> None:
+    few = Settings(
+        home=tiny.settings.home,
+        engine=tiny.settings.engine,
+        generation=tiny.settings.generation.model_copy(update={"max_tokens": 4}),
+    )
+    async with LlamaCppBackend(TINY, settings=few) as backend:
+        endless: dict[str, Any] = {"temperature": 0, "logit_bias": {2: -100, 0: -100}}
+        assert (await backend.chat("Hello", **endless)).usage.completion_tokens == 4
+        long = await backend.complete("Once upon", max_tokens=-1, grammar='root ::= ("ab" | "cd"){300}', temperature=2)
+        assert long.usage.completion_tokens > 100
+
+
+async def test_token_ids_mean_those_ids(tiny: LlamaCppBackend) -> None:
+    text = "A dog runs <|im_end|> home"
+    plain = await tiny.embed([text])
+    ids = await tiny.engine.tokenize(text, add_special=True)
+    assert (await tiny.embed([ids])).vectors[0] == pytest.approx(plain.vectors[0], abs=1e-5)
+    special = await tiny.engine.tokenize(text, add_special=True, parse_special=True)
+    assert len(special) < len(ids)
+    other = (await tiny.embed([special])).vectors[0]
+    assert (
+        sum(a * b for a, b in zip(other, plain.vectors[0], strict=True)) < 0.999
+    )  # the control token itself, not its letters
+    prompt = await tiny.engine.tokenize("Once upon a time", parse_special=True)
+    by_ids = await tiny.complete(prompt, temperature=0, max_tokens=8)
+    by_text = await tiny.complete("Once upon a time", temperature=0, max_tokens=8)
+    assert by_ids.content == by_text.content
+    assert by_ids.usage.prompt_tokens == len(prompt)
+    for bad in ([-1], [tiny.engine.model.n_vocab], [1 << 70]):
+        with pytest.raises(BadRequestError, match="between 0 and"):
+            await tiny.embed([bad])
+        with pytest.raises(BadRequestError, match="between 0 and"):
+            await tiny.complete(bad)
+
+
+async def test_a_cut_answer_is_kept_with_its_failure(tiny: LlamaCppBackend) -> None:
+    with pytest.raises(TruncatedOutputError) as caught:
+        await tiny.chat("Hello", response_format=City, max_tokens=1, n=2)
+    assert caught.value.answer.finish_reason == "length"
+    assert len(caught.value.answer.choices) == 2

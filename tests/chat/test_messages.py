@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parlant_local.backends.base import ChatParams
 from parlant_local.errors import BadRequestError
-from parlant_local.messages import Message, Tool, ToolCall, as_messages, as_tools
+from parlant_local.messages import (
+    ChatReply,
+    Delta,
+    Message,
+    ResponseFormat,
+    Tool,
+    ToolCall,
+    as_messages,
+    as_tools,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -63,3 +73,186 @@ def test_openais_shapes_survive_the_round_trip() -> None:
 def test_arguments_may_come_as_an_object() -> None:
     call = ToolCall.from_openai({"id": "a", "function": {"name": "f", "arguments": {"x": "é"}}})
     assert call.arguments == '{"x": "é"}'
+
+
+CALL = ToolCall("c1", "get_weather", '{"city": "Paris"}')
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        # OpenAI
+        ({"role": "developer", "content": "x"}, [Message("system", "x")]),
+        ({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "input_text", "text": "b"}]}, [Message("user", "ab")]),
+        ({"role": "assistant", "content": [{"type": "refusal", "refusal": "I can't."}]}, [Message("assistant", "I can't.")]),
+        ({"role": "assistant", "content": None, "refusal": "I can't.", "audio": None, "annotations": []}, [Message("assistant", "I can't.")]),
+        ({"role": "assistant", "content": "", "function_call": {"name": "get_weather", "arguments": '{"city": "Paris"}'}},
+         [Message("assistant", "", tool_calls=(ToolCall("", "get_weather", '{"city": "Paris"}'),))]),
+        ({"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city": "Paris"}'}, [Message("assistant", "", tool_calls=(CALL,))]),
+        ({"type": "function_call_output", "call_id": "c1", "output": "sunny"}, [Message("tool", "sunny", tool_call_id="c1")]),
+        ({"type": "reasoning", "summary": [{"type": "summary_text", "text": "why"}]}, [Message("assistant", "", reasoning="why")]),
+        ({"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]}, [Message("user", "x")]),
+        # Anthropic
+        ({"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "redacted_thinking", "data": "s"},
+            {"type": "text", "text": "Let me see.", "cache_control": {"type": "ephemeral"}},
+            {"type": "tool_use", "id": "c1", "name": "get_weather", "input": {"city": "Paris"}}]},
+         [Message("assistant", "Let me see.", tool_calls=(CALL,), reasoning="hm")]),
+        ({"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "sunny"}]},
+            {"type": "tool_result", "tool_use_id": "c2", "content": "no such city", "is_error": True}, {"type": "text", "text": "And now?"}]},
+         [Message("tool", "sunny", tool_call_id="c1"), Message("tool", "Error: no such city", tool_call_id="c2"), Message("user", "And now?")]),
+        # LangChain: its wire form, its stored form, and its content blocks
+        ({"type": "human", "content": "x", "additional_kwargs": {}}, [Message("user", "x")]),
+        ({"type": "ai", "data": {"content": "x", "tool_calls": [{"name": "get_weather", "args": {"city": "Paris"}, "id": "c1", "type": "tool_call"}]}},
+         [Message("assistant", "x", tool_calls=(CALL,))]),
+        ({"role": "assistant", "content": [{"type": "reasoning", "reasoning": "hm"}, {"type": "tool_call", "id": "c1", "name": "get_weather", "args": {"city": "Paris"}}],
+          "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]},
+         [Message("assistant", "", tool_calls=(CALL,), reasoning="hm")]),
+        # LiteLLM, OpenRouter, Ollama, Mistral
+        ({"role": "assistant", "content": "x", "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": ""}]}, [Message("assistant", "x", reasoning="hm")]),
+        ({"role": "assistant", "content": "x", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}, {"type": "reasoning.encrypted", "data": "?"}]},
+         [Message("assistant", "x", reasoning="hm")]),
+        ({"role": "assistant", "content": "x", "thinking": "hm", "images": []}, [Message("assistant", "x", reasoning="hm")]),
+        ({"role": "assistant", "content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "x"}]},
+         [Message("assistant", "x", reasoning="hm")]),
+        # LibreChat, and the AI SDK
+        ({"role": "assistant", "content": [{"type": "think", "think": "hm"}, {"type": "text", "text": {"value": "x"}},
+            {"type": "tool_call", "tool_call": {"id": "c1", "name": "get_weather", "args": '{"city": "Paris"}', "output": "sunny"}}]},
+         [Message("assistant", "x", tool_calls=(CALL,), reasoning="hm"), Message("tool", "sunny", name="get_weather", tool_call_id="c1")]),
+        ({"role": "user", "parts": [{"type": "text", "text": "x"}]}, [Message("user", "x")]),
+        ({"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "get_weather", "output": {"type": "text", "value": "sunny"}}]},
+         [Message("tool", "sunny", name="get_weather", tool_call_id="c1")]),
+        # Results that are no text
+        ({"role": "tool", "tool_call_id": "c1", "content": {"degrees": 20}}, [Message("tool", '{"degrees": 20}', tool_call_id="c1")]),
+        ({"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "sunny"}]}, [Message("tool", "sunny", tool_call_id="c1")]),
+    ],
+)  # fmt: skip
+def test_every_clients_words_are_read(given: dict[str, Any], wanted: list[Message]) -> None:
+    assert list(as_messages([given])) == wanted
+
+
+def test_objects_of_clients_are_read() -> None:
+    from openai.types.chat import ChatCompletionMessage
+
+    said = ChatCompletionMessage(role="assistant", content="x")
+    assert as_messages([Message.user("a"), said]) == (Message.user("a"), Message.assistant("x"))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("message", "word"),
+    [
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, "image_url"),
+        ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "input_audio"),
+        ({"role": "user", "content": [{"type": "file", "file": {}}]}, "file"),
+        ({"role": "user", "content": [{"type": "document", "source": {}}]}, "document"),
+        ({"role": "user", "content": [{"type": "hologram"}]}, "hologram"),
+        ({"role": "user", "content": [{"inline_data": {}}]}, "inline_data"),
+        ({"role": "user", "content": [7]}, "int"),
+        ({"role": "user", "content": "x", "images": ["aGk="]}, "images"),
+        ({"role": "assistant", "content": None, "audio": {"id": "x"}}, "audio"),
+        ({"role": "wizard", "content": "x"}, "wizard"),
+        ({"role": "assistant", "tool_calls": [{"type": "function"}]}, "name"),
+        ({"role": "user", "content": "x", "reasoning": 7}, "reasoning"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(message: dict[str, Any], word: str) -> None:
+    with pytest.raises(BadRequestError, match=word):
+        as_messages([message])
+
+
+def test_complaints_are_short_whatever_they_are_about() -> None:
+    for message in (
+        {"role": "x" * 10**6},
+        {"role": "user", "content": [{"type": "x\n" * 10**6}]},
+        {"role": "user", "name": ["x"] * 10**6},
+    ):
+        with pytest.raises(BadRequestError) as caught:
+            as_messages([message])
+        assert len(str(caught.value)) < 600
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}},
+        {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+        {"name": "f", "description": "d", "input_schema": {"type": "object"}},
+        {"type": "custom", "name": "f", "description": "d", "input_schema": {"type": "object"}},
+    ],
+)
+def test_tools_come_in_several_shapes(tool: dict[str, Any]) -> None:
+    assert as_tools([tool]) == (Tool("f", "d", {"type": "object"}),)
+
+
+@pytest.mark.parametrize("kind", ["web_search", "code_interpreter", "custom", "mcp"])
+def test_tools_that_are_no_functions_are_refused_by_name(kind: str) -> None:
+    with pytest.raises(BadRequestError, match=kind):
+        as_tools([{"type": kind, "name": "f"}])
+
+
+def test_surrogates_without_a_partner_are_replaced() -> None:
+    lone, whole = "a\ud800b\udc00", "a\ufffdb\ufffd"
+    data = {"role": "assistant", "content": lone, "name": lone, "reasoning": lone,
+            "tool_calls": [{"id": lone, "function": {"name": lone, "arguments": lone}}]}  # fmt: skip
+    assert as_messages([data]) == (
+        Message("assistant", whole, name=whole, tool_calls=(ToolCall(whole, whole, whole),), reasoning=whole),
+    )
+    assert Message.user(lone).content == ChatReply(lone).content == Delta(lone).content == whole
+    tool = as_tools([{"name": lone, "description": lone, "input_schema": {lone: [lone]}}])[0]
+    assert (tool.name, tool.description, tool.parameters) == (whole, whole, {whole: [whole]})
+    assert ResponseFormat.coerce({"type": "json_schema", "schema": {lone: lone}}).schema == {whole: whole}
+    params = ChatParams.of({"stop": [lone], "grammar": lone, "session": lone})
+    assert (params.stop, params.grammar, params.session) == ((whole,), whole, whole)
+    assert Message.user("😀").content == "😀"
+
+
+TOOLS = [{"name": name, "input_schema": {"type": "object"}} for name in ("f", "g")]
+
+
+@pytest.mark.parametrize(
+    ("choice", "wanted", "left"),
+    [
+        ("any", "required", ["f", "g"]),
+        ("required", "required", ["f", "g"]),
+        ("g", "g", ["f", "g"]),
+        ({"type": "any"}, "required", ["f", "g"]),
+        ({"type": "auto"}, "auto", ["f", "g"]),
+        ({"type": "none"}, "none", ["f", "g"]),
+        ({"type": "tool", "name": "f"}, "f", ["f", "g"]),
+        ({"type": "function", "name": "f"}, "f", ["f", "g"]),
+        ({"type": "function", "function": {"name": "f"}}, "f", ["f", "g"]),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}}, "required", ["g"]),
+        ({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "g"}]}, "auto", ["g"]),
+    ],
+)  # fmt: skip
+def test_tools_are_chosen_in_everybodys_words(choice: Any, wanted: str, left: list[str]) -> None:
+    params = ChatParams.of({"tools": TOOLS, "tool_choice": choice})
+    assert (params.tool_choice, [tool.name for tool in params.tools]) == (wanted, left)
+
+
+def test_a_choice_may_forbid_calls_side_by_side() -> None:
+    params = ChatParams.of({"tools": TOOLS, "tool_choice": {"type": "any", "disable_parallel_tool_use": True}})
+    assert params.parallel_tool_calls is False
+
+
+@pytest.mark.parametrize(
+    "choice", ["h", {"type": "tool", "name": "h"}, {"type": "allowed_tools", "tools": [{"name": "h"}]}, {}, 7]
+)
+def test_a_choice_that_fits_no_tool_is_refused(choice: Any) -> None:
+    with pytest.raises(BadRequestError, match="tool"):
+        ChatParams.of({"tools": TOOLS, "tool_choice": choice})
+
+
+def test_minus_one_is_no_limit_off_or_random() -> None:
+    params = ChatParams.of({"max_tokens": -1, "top_k": -1, "seed": -1, "reasoning_tokens": -1})
+    assert (params.max_tokens, params.unlimited, params.top_k, params.seed) == (None, True, 0, None)
+    assert params.reasoning_tokens is not None
+    assert params.reasoning_tokens > 10**6
+    assert ChatParams.of({"max_tokens": -1.0}).unlimited
+    assert ChatParams.of({"seed": -2}).seed == 2**64 - 2
+    assert not ChatParams.of({"seed": -1}).unlimited
+    for bad in ({"max_tokens": -2}, {"max_tokens": 0}, {"top_k": -2}, {"reasoning_tokens": -2}, {"unlimited": True}):
+        with pytest.raises(BadRequestError, match=next(iter(bad))):
+            ChatParams.of(bad)

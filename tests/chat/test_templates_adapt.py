@@ -165,3 +165,15 @@ def test_what_hugging_face_gives_to_templates_is_there() -> None:
     )
     text = rendered(source, [Message.user("a"), Message.user("b")])
     assert text == 'a41{"x": "<é>"}[\n  1\n]'
+
+
+def test_a_conversation_that_the_assistant_begins_gets_a_turn_before_it_where_roles_must_alternate() -> None:
+    said = [Message.assistant("Welcome!"), Message.user("Hello")]
+    assert rendered(ALTERNATES, said) == "[user][assistant]Welcome![user]Hello"
+    assert rendered(PLAIN, said) == "[assistant]Welcome![user]Hello"
+    late = (
+        "{% if messages[0].role == 'system' %}{% set s = messages[0].content %}{% set rest = messages[1:] %}{% else %}"
+        "{% set s = '' %}{% set rest = messages %}{% endif %}{{ s }}" + ALTERNATES.replace("in messages", "in rest")
+    )
+    assert rendered(late, [Message.system("Be terse."), *said]) == "Be terse.[user][assistant]Welcome![user]Hello"
+    assert rendered(ALTERNATES, [Message.system("Be terse."), *said]) == "[user]Be terse.[assistant]Welcome![user]Hello"

@@ -97,6 +97,14 @@ def test_pieces_are_the_text_again_with_every_special_token_whole(parts: list[st
     assert not any(token.start() < end < token.end() for token in SPECIAL.finditer(text) for end in ends)
 
 
+def test_spaces_that_a_tokenizer_drops_never_meet(open_with: Open) -> None:
+    """llama.cpp asserts that they don't, where nothing else is between two words."""
+    model = open_with("whitespace")
+    [once] = model.tokenize("fox")
+    assert model.tokenize("  fox \n\t fox\u3000 ") == [once, once]
+    model.release()
+
+
 def test_ordinary_texts_are_left_alone() -> None:
     text = "An ordinary sentence, as people write them.\n" * 2000
     for pre_tokenizer in ("tekken", "exaone-moe", "gpt-2"):

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,9 +17,17 @@ import pytest
 
 from parlant_local.engine import LlamaEngine, LoadedModel
 from parlant_local.engine.loading import LoadControl
+from parlant_local.engine.requests import GenerationRequest
 from parlant_local.engine.vetting import Vetting, ensure_loadable
 from parlant_local.engine.vetting.process import Outcome, _outcome, run_trial
-from parlant_local.errors import EngineClosedError, InvalidModelError, ModelLoadError, UnsupportedModelError
+from parlant_local.errors import (
+    ContextOverflowError,
+    EngineClosedError,
+    InvalidModelError,
+    ModelLoadError,
+    TextTooLongError,
+    UnsupportedModelError,
+)
 from parlant_local.observability import NullLogger
 from parlant_local.settings import EngineSettings
 from tests.support import gguf_models
@@ -316,3 +326,26 @@ async def test_embeddings_of_a_context_that_sequences_do_not_divide_end_nothing(
         engine = LlamaEngine(made(name), settings=settings_of(n_ctx=333), logger=NullLogger())
         assert (await engine.embed(["hello", ""])).vectors.shape == (2, 64)
         await engine.close()
+
+
+async def test_a_table_of_positions_is_never_left(tmp_path: Path) -> None:
+    """llama.cpp ended the process at the first position that the table does not have."""
+    path = gguf_models.gpt2(tmp_path / "gpt2.gguf", n_ctx=64)
+    engine = LlamaEngine(path, settings=settings_of(n_ctx=512), logger=NullLogger())
+    await engine.load()
+    assert engine.n_ctx == 64
+    with pytest.raises(ContextOverflowError):
+        await engine.generate(GenerationRequest("the quick brown fox " * 20, max_tokens=300))
+    assert await engine.generate(GenerationRequest([1] * 32, max_tokens=32))
+    with pytest.raises(TextTooLongError):
+        await engine.embed(["the quick brown fox " * 40])
+    await engine.close()
+
+
+def test_a_trial_pays_for_no_import_that_it_does_not_need() -> None:
+    code = (
+        "import sys; from parlant_local.engine.vetting import child; child._only_the_bindings(); import parlant_local.engine.model;"
+        "print(sorted({'numpy', 'pydantic', 'psutil', 'yaml', 'openai', 'jinja2'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.strip() == "[]"

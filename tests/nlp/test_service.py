@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import parlant.sdk as p
@@ -29,7 +30,7 @@ from parlant_local.nlp.host import Host
 from parlant_local.observability import NullLogger
 from parlant_local.settings import Settings
 
-from .scripted import ScriptedBackend
+from .scripted import SCRIPTED, ScriptedBackend
 
 
 class Capital(BaseModel):
@@ -294,6 +295,38 @@ async def test_a_dozen_calls_at_once_all_reach_the_backend_together() -> None:
     generator = await service(backend).get_schematic_generator(Capital)
     await asyncio.gather(*(generator.generate(str(i)) for i in range(12)))
     assert backend.most_active == 12
+
+
+@pytest.mark.parametrize(
+    ("n_ctx", "words"),
+    [
+        (2048, ["too small for agents", "2,048", "3,200", "7,800"]),
+        (8192, ["8,192", "7,800", "examples are left out"]),
+        (16384, []),
+        (None, []),
+    ],
+)
+async def test_a_context_too_small_for_agents_is_told_at_start(n_ctx: int | None, words: list[str]) -> None:
+    logger = KeptLogger()
+    backend = ScriptedBackend(info=replace(SCRIPTED, n_ctx=n_ctx))
+    await LocalNLPService(backend, settings=Settings(), logger=logger).get_schematic_generator(Capital)
+    told = [line for line in logger.lines["warning"] if "prompts take about" in line]
+    assert len(told) == bool(words)
+    assert all(word in told[0] for word in words)
+
+
+async def test_what_a_customer_wrote_is_text_whatever_it_holds() -> None:
+    """An unpaired surrogate in a condition or a message would end every call to an endpoint."""
+    bad = "order \ud83d now"
+    backend = ScriptedBackend()
+    local = service(backend)
+    generator = await local.get_schematic_generator(AgentIntentionProposerSchema)
+    prompt = PromptBuilder().add_section("guideline-action-proposer-output-format", "{condition}", {"condition": bad})
+    assert (await generator.generate(prompt)).content.condition == "order \ufffd now"
+    await generator.generate(bad)
+    stream = (await local.get_streaming_text_generator()).generate(bad).stream
+    _ = [chunk async for chunk in stream]
+    assert [call.prompt for call in backend.calls] == ["order \ufffd now"] * 3
 
 
 # -- streams ----------------------------------------------------------------------------------------------------------

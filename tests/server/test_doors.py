@@ -180,6 +180,13 @@ def test_a_useless_key_file_is_refused(tmp_path: Path, content: str | bytes) -> 
             Keyring.load(AuthSettings.model_validate({setting: tmp_path / "keys"}))
 
 
+@pytest.mark.parametrize("name", ["API_KEY", "ADMIN_API_KEY"])
+def test_an_empty_key_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"PARLANT_LOCAL_AUTH__{name}", "")
+    with pytest.raises(SettingsError, match="empty"):
+        create_app(Settings())
+
+
 def test_a_key_of_both_tiers_is_an_admins(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"anna:{KEY}\nben:{OTHER}\n")
     (tmp_path / "admins").write_text(f"chief:{KEY}\n")

@@ -132,6 +132,7 @@ def test_names_that_clients_make_up_are_forgotten(start: Callable[..., Server]) 
         (json.dumps({"messages": [{"content": [{}] * 100}] * 41}), "limits.parts"),
         (json.dumps({"messages": [{"tool_calls": [{}] * 100}] * 41}), "limits.tool_calls"),
         (json.dumps({"tools": [{}] * 257}), "limits.tools"),
+        (json.dumps({"input": [{}] * 4097}), "limits.parts"),
         (json.dumps({"stop": ["x"] * 17}), "limits.stops"),
         (json.dumps({"logit_bias": {str(i): 1 for i in range(4097)}}), "limits.logit_biases"),
         (json.dumps({"tokens": [0] * 300_001}), "limits.token_ids"),

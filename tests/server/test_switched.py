@@ -299,3 +299,52 @@ async def test_the_page_shows_who_answered_and_who_failed(begin: Begin, endpoint
     assert next(line for line in targets.splitlines() if line.startswith(TINY))
     assert f"{TINY}: answered" in recent
     assert "house/m: " in recent
+
+
+async def test_a_json_answer_that_its_limit_cuts_elsewhere_is_an_answer(begin: Begin, endpoint: FakeOpenAI) -> None:
+    endpoint.answer, endpoint.finish = lambda _: '{"city": "Par', "length"
+    form = {"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object"}}}
+    async with client_of(await begin()) as client:
+        whole = await client.chat.completions.create(
+            model="house/m", messages=PARIS, response_format=form, max_tokens=4
+        )
+        assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == ('{"city": "Par', "length")
+        stream = await client.chat.completions.create(
+            model="house/m", messages=PARIS, response_format=form, max_tokens=4, stream=True
+        )
+        assert "".join(await collect(stream, [])) == '{"city": "Par'
+        # A surrogate without a partner in the answer of an endpoint breaks nothing either.
+        endpoint.answer, endpoint.finish = lambda _: "a\ud800b", "stop"
+        said = await client.chat.completions.create(model="house/m", messages=PARIS)
+        assert said.choices[0].message.content == "a\ufffdb"
+
+
+async def test_what_only_this_process_can_do_is_refused_for_models_elsewhere(
+    begin: Begin, endpoint: FakeOpenAI
+) -> None:
+    async with httpx2.AsyncClient(base_url=(await begin()).url, timeout=60) as http:
+        said = [*PARIS, {"role": "assistant", "content": "The capital"}]
+        for path, body in (
+            ("/v1/embeddings", {"input": [[1, 2]]}),
+            ("/v1/completions", {"prompt": [1, 2]}),
+            ("/v1/chat/completions", {"messages": said, "continue_final_message": True}),
+        ):
+            answer = await http.post(path, json={"model": "house/m", **body})
+            assert (answer.status_code, "this process" in answer.text) == (400, True), answer.text
+        assert (await http.post("/v1/chat/completions", json={"model": "house/m", "messages": said})).status_code == 200
+    assert endpoint.requests[-1].body["messages"][-1] == {"role": "assistant", "content": "The capital"}
+
+
+async def test_a_name_is_kept_once_it_has_answered_and_then_not_for_ever(begin: Begin, endpoint: FakeOpenAI) -> None:
+    endpoint.models = [{**endpoint.models[0], "id": f"m{number}"} for number in range(40)]
+    server = await begin()
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+        for number in range(40):
+            unknown = await http.post("/v1/chat/completions", json={"model": f"house/x{number}", "messages": PARIS})
+            assert unknown.status_code >= 400
+            answer = await http.post("/v1/chat/completions", json={"model": f"house/m{number}", "messages": PARIS})
+            assert answer.status_code == 200, answer.text
+        told = (await http.get("/metrics")).text
+    assert list((await switcher_of(server))["routes"]) == [f"house/m{number}" for number in range(8, 40)]
+    assert "house/" not in told
+    assert 'model="other"' in told

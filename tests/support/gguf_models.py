@@ -186,6 +186,35 @@ def qwen3(path: Path, **sizes: Any) -> Path:
     return _attention_model(path, "qwen3", **sizes)
 
 
+def gpt2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 128) -> Path:
+    """Positions are a table: there are no more than it has rows."""
+    width, layers, heads, feed_forward = 64, 2, 4, 128
+    model = _Model(path, "gpt2", seed=seed, width=width, layers=layers, heads=heads, n_ctx=n_ctx)
+    model.writer.add_feed_forward_length(feed_forward)
+    model.writer.add_head_count(heads)
+    model.writer.add_layer_norm_eps(1e-5)
+    model.vocabulary(vocabulary)
+    model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
+    model.tensor("position_embd.weight", n_ctx, width, scale=0.1)
+    model.tensor("output_norm.weight", width, ones=True)
+    model.tensor("output_norm.bias", width, scale=0.0)
+    model.tensor("output.weight", vocabulary, width)
+    for layer in range(layers):
+        name = f"blk.{layer}."
+        for part, rows, columns in (
+            ("attn_qkv", 3 * width, width),
+            ("attn_output", width, width),
+            ("ffn_up", feed_forward, width),
+            ("ffn_down", width, feed_forward),
+        ):
+            model.tensor(f"{name}{part}.weight", rows, columns)
+            model.tensor(f"{name}{part}.bias", rows, scale=0.0)
+        for part in ("attn_norm", "ffn_norm"):
+            model.tensor(f"{name}{part}.weight", width, ones=True)
+            model.tensor(f"{name}{part}.bias", width, scale=0.0)
+    return model.save()
+
+
 def deepseek2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096) -> Path:
     """Multi-head latent attention and a mixture of experts."""
     width, layers, heads = 64, 2, 2

@@ -348,7 +348,7 @@ def test_a_target_keeps_its_last_attempt_for_when_it_stands_alone() -> None:
 
 
 def test_how_the_next_attempt_differs() -> None:
-    ladder = Ladder(2, 5, Leeway(1000, 3000, plain=True, brief_share=0.5), prompt_tokens=5000)
+    ladder = Ladder(2, 5, Leeway(1000, 3000, plain=True, brief_share=lambda: 0.5), prompt_tokens=5000)
     assert ladder.change("a", AS_ASKED, InvalidOutputError("wrong")) == Change(repair="wrong")
     longer = ladder.change("a", AS_ASKED, TruncatedOutputError("", used=1000, limit=1000))
     assert longer == Change(max_tokens=2000)
@@ -362,6 +362,122 @@ def test_how_the_next_attempt_differs() -> None:
     assert ladder.change("a", Change(plain=True), full) == Change(max_tokens=500, plain=True)
     assert ladder.change("a", AS_ASKED, full) is None  # once
     assert ladder.briefly(ContextOverflowError("x", needed=9000 + 1000, available=8192)) == Change(brief=True)
-    assert ladder.briefly(ContextOverflowError("x", needed=15000 + 1000, available=8192)) == Change(
-        max_tokens=8192 - 7875, brief=True
+    assert ladder.briefly(ContextOverflowError("x", needed=13000 + 1000, available=8192)) == Change(
+        max_tokens=8192 - 7474, brief=True
     )
+
+
+# A prompt that fits no model whole
+
+SHOTS = "example " * 4000
+
+
+def shot_prompt() -> PromptBuilder:
+    return (
+        PromptBuilder()
+        .add_section("guideline-matcher-examples-of-previously-applied-evaluations", "{shots}", {"shots": SHOTS})
+        .add_section("customer-wishes", "Which capital?")
+    )
+
+
+def refusing(server: FakeOpenAI, tokens: int, said: str = "") -> None:
+    """Refuses prompts of more tokens than that, as vLLM does."""
+
+    async def answer(request: Any, writer: Any) -> None:
+        count = sum(len(item["content"]) for item in (request.body or {}).get("messages", ())) // 4
+        words = f"This model's maximum context length is {tokens} tokens. However, your messages resulted in {count} tokens."
+        server.always = (
+            Fault("status", 400, body={"error": {"message": said or words}}) if request.path == CHAT and count > tokens else None
+        )  # fmt: skip
+        await plain(request, writer)
+
+    plain = server._answer
+    server._answer = answer  # type: ignore[method-assign]  # the limit stands before the server's own answer
+    server.answer = lambda _body: GOOD
+
+
+async def generate(service: LocalNLPService, prompt: PromptBuilder) -> Capital:
+    return (await (await service.get_schematic_generator(Capital)).generate(prompt)).content
+
+
+class Lines(NullLogger):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.mark.parametrize("said", ["", "Your input exceeds the context window of this model."], ids=["figures", "none"])
+async def test_examples_are_left_out_where_the_whole_prompt_fits_nowhere(said: str) -> None:
+    async with FakeOpenAI() as server:
+        refusing(server, 4096, said)
+        logger = Lines()
+        routed = RoutedBackend([target("x", server)], limits=quick(), logger=logger)
+        service = LocalNLPService(routed, settings=Settings(), logger=logger)
+        for number in (1, 2):
+            assert (await generate(service, shot_prompt())).capital == "Paris"
+            assert service.stats()["Capital"]["brief"] == number
+            assert server.calls(CHAT) == 2 * number
+        assert bodies(server)[0]["messages"][0]["content"].startswith("example")
+        assert bodies(server)[1]["messages"][0]["content"] == "Which capital?"
+        told = [line for line in logger.warnings if "examples in its prompt are left out" in line]
+        assert len(told) == 1
+        assert "leave_out_examples" in told[0]
+        await routed.close()
+
+
+async def test_a_setting_keeps_the_examples_and_nothing_else_is_ever_cut() -> None:
+    async with FakeOpenAI() as server:
+        refusing(server, 4096)
+        routed = RoutedBackend([target("x", server)], limits=quick())
+        kept = LocalNLPService(
+            routed, settings=Settings.load(None, **{"generation.leave_out_examples": False}), logger=NullLogger()
+        )
+        with pytest.raises(ContextOverflowError):
+            await generate(kept, shot_prompt())
+        assert server.calls(CHAT) == 1
+        service = LocalNLPService(routed, settings=Settings(), logger=NullLogger())
+        for prompt in (
+            PromptBuilder().add_section("my-own-examples", SHOTS),
+            shot_prompt().add_section("history", "said " * 9000),
+        ):
+            before = server.calls(CHAT)
+            with pytest.raises(ContextOverflowError) as caught:
+                await generate(service, prompt)
+            assert caught.value.available == 4096
+            assert server.calls(CHAT) - before <= 2
+        await routed.close()
+
+
+async def test_a_model_that_takes_the_whole_prompt_comes_first() -> None:
+    async with FakeOpenAI(name="small") as small, FakeOpenAI(name="large") as large:
+        refusing(small, 4096)
+        refusing(large, 32768)
+        routed = RoutedBackend([target("small", small), target("large", large)], limits=quick())
+        service = LocalNLPService(routed, settings=Settings(), logger=NullLogger())
+        result = await (await service.get_schematic_generator(Capital)).generate(shot_prompt())
+        assert result.info.model == "large/m"
+        assert service.stats()["Capital"]["brief"] == 0
+        await large.stop()
+        result = await (await service.get_schematic_generator(Capital)).generate(shot_prompt())
+        assert result.info.model == "small/m"
+        assert service.stats()["Capital"]["brief"] == 1
+        await routed.close()
+
+
+async def test_the_last_line_of_an_error_says_what_it_means_and_why() -> None:
+    class CannedResponseDraftSchema(BaseModel):
+        """The host's schema of this name."""
+
+        response_body: str
+
+    async with chain(2) as (service, servers):
+        for server in servers:
+            server.always = Fault("status", 404)
+        with pytest.raises(AllTargetsFailedError) as caught:
+            await (await service.get_schematic_generator(CannedResponseDraftSchema)).generate("?")
+    last = str(caught.value).splitlines()[-1]
+    assert "s0/m has no such model" in last
+    assert "s1/m has no such model" in last
+    assert last.endswith("Without its CannedResponseDraftSchema, the agent stays silent.")

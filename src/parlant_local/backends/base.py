@@ -124,6 +124,9 @@ class ChatParams:
             given["response_format"] = ResponseFormat.coerce(given["response_format"])
             if given["response_format"].type != "text" and given.get("grammar"):
                 raise BadRequestError("Give response_format or grammar, not both.")
+        for name in ("grammar", "session", "prefix_group"):
+            if isinstance(given.get(name), str):
+                given[name] = whole_text(given[name])
         given["tools"] = as_tools(given.get("tools"))
         given |= chosen_tools(given.get("tool_choice", "auto"), given["tools"])
         for name, allowed in _CHOICES.items():

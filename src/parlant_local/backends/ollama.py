@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import urlsplit
 
@@ -16,7 +17,6 @@ from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
 from parlant_local.backends.reconnecting import ollama_transport
-from parlant_local.backends.sendable import sendable, sendable_text
 from parlant_local.backends.sharing import SharedCall
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
@@ -28,8 +28,18 @@ from parlant_local.errors import (
     StreamInterruptedError,
     TargetDownError,
     TextTooLongError,
+    TransientError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages
+from parlant_local.messages import (
+    ChatChunk,
+    ChatReply,
+    Message,
+    MessageLike,
+    Usage,
+    as_messages,
+    whole_text,
+    whole_value,
+)
 from parlant_local.observability import Logger, NullLogger
 
 if TYPE_CHECKING:
@@ -157,7 +167,7 @@ class OllamaBackend:
         """By ``/api/generate`` in raw mode: no template of the model's is applied."""
         params = self._params(options)
         watch = await self._ready()
-        prompt = sendable_text(prompt)
+        prompt = whole_text(prompt)
         sent = len(prompt.encode())
         watch.before(sent)
         assembler = DaemonAssembler(self.id)
@@ -168,8 +178,8 @@ class OllamaBackend:
                 prompt=prompt,
                 raw=True,
                 stream=True,
-                format=sendable(format_of(params.response_format)),
-                options=sendable(options_of(params, watch.num_ctx)),
+                format=whole_value(format_of(params.response_format)),
+                options=whole_value(options_of(params, watch.num_ctx)),
                 keep_alive=self._keep_alive,
             )
             async with _closing(stream):
@@ -182,7 +192,7 @@ class OllamaBackend:
         if not texts:
             return EmbedReply((), 0, self.id)
         try:
-            texts = [sendable_text(text) for text in texts]
+            texts = [whole_text(text) for text in texts]
             vectors, used = await self._embed(texts, truncate=False)
             cut: tuple[int, ...] = ()
         except TextTooLongError:
@@ -337,8 +347,8 @@ class OllamaBackend:
         self, messages: tuple[Message, ...], params: ChatParams, assembler: DaemonAssembler
     ) -> AsyncGenerator[ChatChunk, None]:
         watch = await self._ready()
-        thread: list[dict[str, Any]] = sendable(messages_of(messages))
-        tools = sendable(tools_of(params))
+        thread: list[dict[str, Any]] = whole_value(messages_of(messages))
+        tools = whole_value(tools_of(params))
         sent = sum(len(item["content"].encode()) for item in thread) + (len(json.dumps(tools)) if tools else 0)
         watch.before(sent)
         client = self._connected()
@@ -349,8 +359,8 @@ class OllamaBackend:
                 tools=tools,
                 stream=True,
                 think=self._think(params),
-                format=sendable(format_of(params.response_format)),
-                options=sendable(options_of(params, watch.num_ctx)),
+                format=whole_value(format_of(params.response_format)),
+                options=whole_value(options_of(params, watch.num_ctx)),
                 keep_alive=self._keep_alive,
                 logprobs=True if params.logprobs is not None else None,
                 top_logprobs=params.logprobs or None,
@@ -393,9 +403,18 @@ class OllamaBackend:
             raise
         except Exception as error:
             mapped = from_transport(self.id, error, address=self.base_url)
+            if mapped is None and _raised_by_client(error):
+                mapped = TransientError(f"{self.id} answered with something that is not Ollama's API.")
             if mapped is None:
                 raise
             raise mapped from None
+
+
+def _raised_by_client(error: Exception) -> bool:
+    """The client trips over errors that are no text, in its own code: those are the daemon's (or a proxy's) words."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    told = modules[-1:] == ["ollama._client"] or "ollama._types" in modules
+    return told and isinstance(error, TypeError | AttributeError)
 
 
 @asynccontextmanager

@@ -29,7 +29,6 @@ from parlant_local.backends.openai_reading import (
 from parlant_local.backends.openai_stream import StreamAssembler
 from parlant_local.backends.openai_wire import Quirks, request_body
 from parlant_local.backends.reconnecting import openai_transport
-from parlant_local.backends.sendable import sendable, sendable_text
 from parlant_local.backends.sse import EventReader
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
@@ -45,7 +44,17 @@ from parlant_local.errors import (
     TextTooLongError,
     TransientError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, ResponseFormat, Usage, as_messages
+from parlant_local.messages import (
+    ChatChunk,
+    ChatReply,
+    Message,
+    MessageLike,
+    ResponseFormat,
+    Usage,
+    as_messages,
+    whole_text,
+    whole_value,
+)
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import EndpointSettings
 
@@ -223,7 +232,7 @@ class OpenAIBackend:
         if not texts:
             return EmbedReply((), 0, self.id)
         client = self._connected()
-        body: Any = sendable({"model": self.model, "input": list(texts), "encoding_format": "base64"})
+        body: Any = whole_value({"model": self.model, "input": list(texts), "encoding_format": "base64"})
         try:
             async with self._errors():
                 response = await client.embeddings.with_raw_response.create(**body)
@@ -239,7 +248,7 @@ class OpenAIBackend:
     async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
         """By ``/rerank``, as vLLM, llama-server and Jina have it; OpenAI's own cloud has none."""
         client = self._connected()
-        body = sendable({"model": self.model, "query": query, "documents": list(documents)})
+        body = whole_value({"model": self.model, "query": query, "documents": list(documents)})
         async with self._errors():
             data: Any = await client.post("/rerank", cast_to=object, body=body)
         self._check(data)
@@ -251,7 +260,7 @@ class OpenAIBackend:
         """Category to score, by ``/moderations``."""
         client = self._connected()
         async with self._errors():
-            response = await client.moderations.with_raw_response.create(model=self.model, input=sendable_text(text))
+            response = await client.moderations.with_raw_response.create(model=self.model, input=whole_text(text))
         if not (categories := categories_of(await self._whole(response.http_response))):
             raise InvalidOutputError(f"{self.id} returned no moderation result.")
         return categories
@@ -342,7 +351,7 @@ class OpenAIBackend:
         """Sends ``body``; an option that the endpoint does not know is left out from then on."""
         import openai
 
-        body = sendable(body)
+        body = whole_value(body)
         for _ in range(_MAX_REFUSALS):
             async with self._errors():
                 try:
@@ -473,8 +482,10 @@ class OpenAIBackend:
 
 async def _events(response: httpx2.Response, reader: EventReader) -> AsyncIterator[Any]:
     """The values of a stream; one alone where the endpoint answered whole although it was asked to stream."""
-    if "json" in response.headers.get("content-type", "") and "ndjson" not in response.headers["content-type"]:
-        for value in reader.whole(await response.aread()):
+    kind = response.headers.get("content-type", "")
+    if "json" in kind and "ndjson" not in kind:
+        body = await response.aread()
+        for value in reader.whole(body) or [*reader.feed(body), *reader.finish()]:  # some call their events JSON
             yield value
         return
     chunks = response.aiter_bytes()

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parlant_local.backends.sendable import sendable_text
 from parlant_local.backends.thoughts import without_thoughts
-from parlant_local.messages import ChatReply, FinishReason, TokenLogprob, ToolCall, Usage
+from parlant_local.messages import ChatReply, FinishReason, TokenLogprob, ToolCall, Usage, whole_text
 
 __all__ = [
     "Parts",
@@ -114,7 +113,7 @@ def name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
         (value for key in ("arguments", "parameters", "input") if (value := holder.get(key)) is not None), ""
     )
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return sendable_text(_string(name)), sendable_text(text)
+    return whole_text(_string(name)), whole_text(text)
 
 
 def finish_of(value: Any) -> FinishReason | None:
@@ -169,7 +168,7 @@ def completion_of(data: Any, model: str) -> ChatReply:
         raise ValueError("no choices")
     replies = [
         ChatReply(
-            sendable_text(_string(item.get("text"))),
+            whole_text(_string(item.get("text"))),
             finish_reason=finish_of(item.get("finish_reason")) or "stop",
             model=model,
         )
@@ -189,7 +188,7 @@ def logprobs_of(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:
 def _choice(choice: Mapping[str, Any], model: str) -> ChatReply:
     message = choice.get("message")
     found = parts_of(message if isinstance(message, Mapping) else choice.get("delta"))
-    text, thoughts = sendable_text(found.text or _string(choice.get("text"))), sendable_text(found.thoughts)
+    text, thoughts = whole_text(found.text or _string(choice.get("text"))), whole_text(found.thoughts)
     if not thoughts:
         text, thoughts = without_thoughts(text)
     calls = calls_of(found.calls)

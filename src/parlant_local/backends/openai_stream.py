@@ -15,9 +15,8 @@ from parlant_local.backends.openai_reading import (
     parts_of,
     usage_of,
 )
-from parlant_local.backends.sendable import sendable_text
 from parlant_local.backends.thoughts import TaggedThoughts
-from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, ToolCall, ToolCallDelta, Usage
+from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, ToolCall, ToolCallDelta, Usage, whole_text
 
 __all__ = ["StreamAssembler"]
 
@@ -97,7 +96,7 @@ class StreamAssembler:
         """What was held back. ``said``: the other side told that the stream is over, which is as good as a reason."""
         chunks: list[ChatChunk] = []
         for index, answer in self._answers.items():
-            half, answer.half = sendable_text(answer.half), ""
+            half, answer.half = whole_text(answer.half), ""
             held = [] if answer.told_apart else answer.thoughts.finish()
             for delta in (*held, Delta(content=half)):
                 if delta.content or delta.reasoning:
@@ -143,7 +142,7 @@ class StreamAssembler:
         found = parts_of(choice["delta"] if "delta" in choice else choice.get("message"))
         text = found.text or (choice.get("text") or "" if "delta" not in choice else "")
         text = _mended(answer, text)
-        deltas = [Delta(reasoning=sendable_text(found.thoughts))]
+        deltas = [Delta(reasoning=whole_text(found.thoughts))]
         if found.thoughts and not answer.told_apart:
             answer.told_apart = True
             deltas += answer.thoughts.finish()
@@ -159,7 +158,7 @@ def _mended(answer: _Answer, text: str) -> str:
     text, answer.half = answer.half + text, ""
     if text and "\ud800" <= text[-1] <= "\udbff":
         text, answer.half = text[:-1], text[-1]
-    return sendable_text(text)
+    return whole_text(text)
 
 
 def _call_deltas(known: list[_Call], pieces: tuple[Mapping[str, Any], ...]) -> tuple[ToolCallDelta, ...]:

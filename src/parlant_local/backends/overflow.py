@@ -96,7 +96,7 @@ def is_overflow(status: int, text: str) -> bool:
 
 def overflow_of(target: str, text: str, n_ctx: int | None, said: str) -> ContextOverflowError:
     limit, prompt, answer = _figure(_LIMIT, text), _figure(_PROMPT, text), _figure(_ANSWER, text)
-    available = n_ctx or limit
+    available = limit or n_ctx or 0  # what it says now is truer than what it listed
     needed = _figure(_NEEDED, text) or prompt + answer
     if not needed and (over := _figure(_OVER, text)) and available:
         needed = prompt = available + over

@@ -37,7 +37,7 @@ def agent(model: str | None, config: str | None, host: str, port: int) -> None:
 
     settings = Settings.load(config, model=model)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(until_interrupted(keep_agent(settings, host=host, port=port, say=click.echo)))
+        asyncio.run(until_interrupted(keep_agent(settings, host=host, port=port, say=show_text)))
     click.echo("Stopped.")
 
 

@@ -85,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a verb and exits."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name of a file need not be text
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors == "strict":
+        sys.stdin.reconfigure(errors="replace")  # nor need what is piped in
     try:
         code = cli.main(args=arguments, prog_name="parlant-local", standalone_mode=False)
     except click.exceptions.Abort:

@@ -25,6 +25,7 @@ from parlant_local.errors import (
     UnsupportedModelError,
 )
 from parlant_local.gguf_info import check_is_adapter, check_is_model, read_header
+from parlant_local.messages import whole_text
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
 
@@ -269,14 +270,14 @@ class LoadedModel:
         with self.held():
             parts = pieces(text, self._pre_tokenizer, lambda: self._special_texts)
             if len(parts) == 1:
-                return self._tokenize(text, add_special=add_special, parse_special=parse_special)
+                return self._tokenize(parts[0], add_special=add_special, parse_special=parse_special)
             first = [self.bos] if add_special and self.add_bos else []
             last = [self.eos] if add_special and self._lib.llama_vocab_get_add_eos(self.vocab) else []
             inner = [self._tokenize(part, add_special=False, parse_special=parse_special) for part in parts]
             return [*first, *chain.from_iterable(inner), *last]
 
     def _tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        data = text.encode("utf-8", "replace")  # lone surrogates are no text
+        data = whole_text(text).encode()
         capacity = len(data) + 8
         while True:
             buffer = (ctypes.c_int32 * capacity)()

@@ -16,6 +16,8 @@ __all__ = ["LONGEST_RUN", "pieces"]
 LONGEST_RUN = 4000
 _RUN = re.compile(r"\S+|\s+")
 _LINE = re.compile(r"[^\n]+|\n+")
+_SPACES = re.compile(r"\s{2,}")
+_NO_SPACES = "whitespace"  # the tokenizer that drops them, and asserts that no two meet
 _ACROSS_SPACES = frozenset({"exaone-moe"})  # one repetition takes words and the spaces between them
 # Split by llama.cpp's own code, or character by character.
 _WITHOUT_REGEX = frozenset(
@@ -28,6 +30,8 @@ _WITHOUT_REGEX = frozenset(
 
 def pieces(text: str, pre_tokenizer: str, special: Callable[[], re.Pattern[str]]) -> list[str]:
     """``text`` in parts whose runs are short enough; itself where it is harmless. No part ends within a special token."""
+    if pre_tokenizer == _NO_SPACES:
+        text = _SPACES.sub(" ", text)
     if len(text) <= LONGEST_RUN or pre_tokenizer in _WITHOUT_REGEX:
         return [text]
     runs = _LINE if pre_tokenizer in _ACROSS_SPACES else _RUN

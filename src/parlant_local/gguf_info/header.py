@@ -136,6 +136,14 @@ class GGUFHeader:
         return self.of_architecture("context_length")
 
     @property
+    def position_rows(self) -> int | None:
+        """Positions that there are, where they are a table instead of something computed: llama.cpp looks no further, it ends."""
+        for tensor in self.tensors:
+            if tensor.name == "position_embd.weight":
+                return (*tensor.shape, 1, 1)[1]
+        return None
+
+    @property
     def embedding_length(self) -> int | None:
         return self.of_architecture("embedding_length")
 

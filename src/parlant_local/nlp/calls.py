@@ -12,8 +12,7 @@ from parlant.core.engines.alpha.prompt_builder import PromptBuilder, PromptSecti
 from parlant.core.nlp.generation_info import UsageInfo
 
 from parlant_local.backends.base import Backend, ChatOptions, Priority
-from parlant_local.backends.sendable import sendable_text
-from parlant_local.messages import Usage
+from parlant_local.messages import Usage, whole_text
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.host import Host
 from parlant_local.settings import Settings
@@ -107,11 +106,11 @@ def as_text(prompt: str | PromptBuilder) -> str:
     Sections that can't be formatted are taken word for word.
     """
     if isinstance(prompt, str):
-        return sendable_text(prompt)
+        return whole_text(prompt)
     try:
-        return sendable_text(prompt.build())
+        return whole_text(prompt.build())
     except ValueError:
-        return sendable_text("".join(f"{_formatted(section)}\n\n" for section in prompt.sections.values()).strip())
+        return whole_text("".join(f"{_formatted(section)}\n\n" for section in prompt.sections.values()).strip())
 
 
 def _formatted(section: PromptSection) -> str:

@@ -33,6 +33,8 @@ class SchemaCounter:
     """Calls whose prompt had nothing to tighten with, or was not understood."""
     refused: int = 0
     """Tightened schemas that a backend would not take; the plain one was used."""
+    brief: int = 0
+    """Calls whose prompt fitted no model before its examples were left out."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
@@ -48,6 +50,7 @@ class Counters:
         self._lock = threading.Lock()
         self._schemas: dict[str, SchemaCounter] = {}
         self._answered: OrderedDict[bytes, None] = OrderedDict()
+        self._told_brief = False
 
     def add(self, schema: str, **amounts: float) -> None:
         with self._lock:
@@ -64,6 +67,12 @@ class Counters:
             forced_tokens=timings.forced_tokens,
             sampled_tokens=timings.sampled_tokens,
         )
+
+    def first_brief(self) -> bool:
+        """Whether nobody asked before."""
+        with self._lock:
+            told, self._told_brief = self._told_brief, True
+            return not told
 
     def was_answered(self, schema: str, session: str | None, prompt: str) -> bool:
         """Whether an answer to this very prompt was given before, and so rejected by the host; counts that."""

@@ -21,9 +21,9 @@ from parlant.core.nlp.tokenization import EstimatingTokenizer
 from typing_extensions import override
 
 from parlant_local.backends.base import Backend
-from parlant_local.backends.sendable import sendable_text
 from parlant_local.errors import EmbeddingIdentityError
 from parlant_local.gguf_info import sha256_file
+from parlant_local.messages import whole_text
 from parlant_local.nlp.host import Host
 from parlant_local.nlp.lexical import LEXICAL_VERSION, embed_lexically, lexical_token_count
 from parlant_local.nlp.tokenizer import BackendTokenizer
@@ -94,7 +94,7 @@ class LocalEmbedder(_IdentifiedEmbedder):
 
     @override
     async def do_embed(self, texts: list[str], hints: Mapping[str, Any] = {}) -> EmbeddingResult:
-        reply = await self._backend.embed([sendable_text(text) for text in texts], truncate=self._truncate)
+        reply = await self._backend.embed([whole_text(text) for text in texts], truncate=self._truncate)
         if reply.dimensions != self.dimensions:
             raise EmbeddingIdentityError(
                 f"{self.model_name} gave vectors of {reply.dimensions} dimensions, not the {self.dimensions} it started with.",

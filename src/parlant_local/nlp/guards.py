@@ -20,9 +20,8 @@ from parlant.core.nlp.moderation import (
 from typing_extensions import override
 
 from parlant_local.backends.base import Backend, ModelInfo
-from parlant_local.backends.sendable import sendable_text
 from parlant_local.errors import InvalidOutputError, ParlantLocalError
-from parlant_local.messages import ChatReply, Message
+from parlant_local.messages import ChatReply, Message, whole_text
 from parlant_local.nlp.host import Host
 from parlant_local.settings import ModerationSettings
 from parlant_local.switching import RoutedBackend
@@ -193,7 +192,7 @@ class _Moderation(BaseModerationService):
     @override
     async def do_moderate(self, context: CustomerModerationContext) -> ModerationCheck:
         try:
-            return await self._check(sendable_text(context.message))
+            return await self._check(whole_text(context.message))
         except ParlantLocalError as error:
             closed = self._settings.on_failure == "closed"
             verdict = "it is flagged" if closed else "it passes unchecked"

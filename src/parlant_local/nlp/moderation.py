@@ -11,8 +11,8 @@ from parlant.core.nlp.moderation import (
 from typing_extensions import override
 
 from parlant_local.backends.base import Backend
-from parlant_local.backends.sendable import sendable_text
 from parlant_local.errors import ParlantLocalError
+from parlant_local.messages import whole_text
 from parlant_local.nlp.host import Host
 from parlant_local.nlp.verdicts import MODERATION_TAGS, Tag, tag_probabilities, verdict_options, verdict_prompt
 from parlant_local.settings import ModerationSettings
@@ -31,7 +31,7 @@ class ModelModeration(BaseModerationService):
     @override
     async def do_moderate(self, context: CustomerModerationContext) -> ModerationCheck:
         try:
-            probabilities = await self.probabilities(sendable_text(context.message))
+            probabilities = await self.probabilities(whole_text(context.message))
         except ParlantLocalError as error:
             return self._failed(error)
         tags = [tag for tag in MODERATION_TAGS if probabilities[tag] >= self._settings.threshold]

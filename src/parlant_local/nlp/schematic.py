@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from parlant.core.engines.alpha.prompt_builder import PromptBuilder
@@ -13,12 +13,13 @@ from parlant.core.nlp.generation import BaseSchematicGenerator, SchematicGenerat
 from parlant.core.nlp.generation_info import GenerationInfo
 from typing_extensions import override
 
-from parlant_local.backends.sendable import sendable
 from parlant_local.errors import ParlantLocalError, TruncatedOutputError
-from parlant_local.messages import ChatReply, Usage
+from parlant_local.messages import ChatReply, Usage, whole_value
 from parlant_local.nlp.calls import Core, as_text, usage_info
+from parlant_local.nlp.consequences import with_consequence
 from parlant_local.nlp.schemas import AnswerType, answer_type
 from parlant_local.nlp.schematic_call import SchematicCall
+from parlant_local.nlp.shots import without_shots
 from parlant_local.nlp.tightening import tighten
 from parlant_local.nlp.tightening.fixed import fixed_texts
 from parlant_local.nlp.tokenizer import BackendTokenizer
@@ -67,6 +68,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
                 raise
             except ParlantLocalError as error:
                 counters.add(answer.name, failed=1)
+                with_consequence(error, answer.name)
                 self.logger.warning(f"{self._core.model_id} gave no {answer.name}: {error}")
                 raise
             finally:
@@ -98,6 +100,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             counters,
             self._refusing,
             longest=self._core.context_tokens if hints.get("max_tokens") is None else None,
+            without_shots=self._without_shots(prompt),
         )
         retried = -1
         try:
@@ -106,7 +109,8 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         except TruncatedOutputError as error:
             raise self._never_whole(answer.name, error) from error
         finally:
-            counters.add(answer.name, retried=max(0, call.unusable + retried))
+            counters.add(answer.name, retried=max(0, call.unusable + retried), brief=int(call.went_brief))
+            self._tell_brief(call)
         counters.note_answered(answer.name, session, text)
         if call.took_tightened:
             await self._count_fixed(answer.name, call.schema, call.last)
@@ -120,6 +124,20 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             hint="Raise generation.max_tokens, or lower generation.limits.max_string.",
         )
 
+    def _without_shots(self, prompt: str | PromptBuilder) -> Callable[[], str | None] | None:
+        if not self._core.settings.generation.leave_out_examples:
+            return None
+        return lambda: without_shots(prompt)
+
+    def _tell_brief(self, call: SchematicCall[T]) -> None:
+        """Once: after that, the counter tells."""
+        if call.went_brief and call.overflow is not None and self._core.counters.first_brief():
+            self.logger.warning(
+                f"{call.answer.name} fits no model whole ({call.overflow.message}), so the examples in its prompt are left "
+                "out, and so they are from now on wherever a prompt does not fit; stats() counts them as `brief`. "
+                "generation.leave_out_examples=false lets such calls fail instead."
+            )
+
     def _schema(self, answer: AnswerType[T], prompt: str | PromptBuilder) -> Mapping[str, Any]:
         """The type's schema, with what the prompt says built in where that can be done and is taken."""
         taken = self._core.model_id not in self._refusing
@@ -130,7 +148,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         if outcome.problem:
             self.logger.debug(f"{answer.name} is not tightened: {outcome.problem}")
         self._core.counters.add(answer.name, **({"tightened": 1} if outcome.tightened else {"plain": 1}))
-        return sendable(outcome.schema) if outcome.tightened else answer.schema
+        return whole_value(outcome.schema) if outcome.tightened else answer.schema
 
     async def _count_fixed(self, name: str, schema: Mapping[str, Any], reply: ChatReply) -> None:
         texts = fixed_texts(schema, json.loads(reply.content))

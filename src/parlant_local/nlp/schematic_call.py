@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from parlant_local.backends.base import ChatOptions
-from parlant_local.errors import BadRequestError, OutputError, ParlantLocalError, SchemaError, TruncatedOutputError
+from parlant_local.errors import (
+    BadRequestError,
+    ContextOverflowError,
+    OutputError,
+    ParlantLocalError,
+    SchemaError,
+    TruncatedOutputError,
+)
 from parlant_local.messages import ChatReply, Message, ResponseFormat, Timings, Usage
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.schemas import AnswerType
@@ -31,11 +38,18 @@ class SchematicCall(Generic[T]):
     """Targets that take no tightened schemas; shared by all calls of a generator."""
     longest: int | None = None
     """Tokens up to which an answer that was cut gets more room."""
+    without_shots: Callable[[], str | None] | None = None
+    """The prompt without its examples; ``None`` where they may not be left out."""
     spent: Usage = Usage()
     last: ChatReply = field(default_factory=ChatReply)
     """The reply that was taken, once there is one."""
     unusable: int = 0
     """Answers that were cut or not valid."""
+    went_brief: bool = False
+    """Whether the examples were left out."""
+    overflow: ContextOverflowError | None = None
+    """What the whole prompt met with last."""
+    _brief: str | None = None
     _plain: bool = False
     _limit: int = 0
 
@@ -53,17 +67,26 @@ class SchematicCall(Generic[T]):
             messages=self._messages,
             options=self._options,
             judge=self._judge,
-            leeway=Leeway(self.options.get("max_tokens"), self.longest, plain=self.tightened),
+            leeway=Leeway(
+                self.options.get("max_tokens"), self.longest, plain=self.tightened, brief_share=self._brief_share
+            ),
             plain_at=self.refusing.__contains__,
             replied=self._replied,
             failed=self._failed,
         )
 
     def _messages(self, change: Change) -> tuple[Message, ...]:
+        text = self.text
+        if change.brief and self._brief is not None:
+            text, self.went_brief = self._brief, True
         if change.repair is None:
-            return (Message.user(self.text),)
+            return (Message.user(text),)
         # Rules that a JSON schema can't say (a model's own validators): the model is told what was wrong.
-        return (Message.user(f"{self.text}\n\nYour last answer was rejected: {change.repair} Answer again."),)
+        return (Message.user(f"{text}\n\nYour last answer was rejected: {change.repair} Answer again."),)
+
+    def _brief_share(self) -> float | None:
+        self._brief = self.without_shots() if self.without_shots is not None else None
+        return None if self._brief is None else len(self._brief) / max(1, len(self.text))
 
     def _options(self, change: Change) -> ChatOptions:
         self._plain = change.plain
@@ -85,6 +108,8 @@ class SchematicCall(Generic[T]):
         if isinstance(error, OutputError):
             self.unusable += 1
             self._count(_cost_of(error), Timings())
+        elif isinstance(error, ContextOverflowError) and not change.brief:
+            self.overflow = error
         elif self.tightened and not change.plain and isinstance(error, SchemaError | BadRequestError):
             self.refusing.add(target)
             self.counters.add(self.answer.name, refused=1)

@@ -23,6 +23,7 @@ from parlant_local.nlp.collaborators import openai_moderator
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
+from parlant_local.nlp.fitness import small_context
 from parlant_local.nlp.guards import GuardModeration, OpenAIModeration, guard_of
 from parlant_local.nlp.host import Host, configuration_error
 from parlant_local.nlp.lifecycle import Loadable, Once, let_go_with
@@ -145,6 +146,9 @@ class LocalNLPService(NLPService):
         await _load(self._core.backend)
         info = self._core.backend.model_info()
         self.logger.info(f"Thinking with {info.id} (context of {info.n_ctx or 'unknown'} tokens).")
+        leaves_out = self._core.settings.generation.leave_out_examples
+        if warning := small_context(info, leaves_out_examples=leaves_out):
+            self.logger.warning(warning)
         if is_shipped_model(info.id):
             self.logger.warning(
                 f"{info.id} shows that everything works; its words in a long agent prompt make no sense. "

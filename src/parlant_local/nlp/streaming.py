@@ -1,9 +1,8 @@
-"""Messages as they are written: words in small groups, then ``None``, as the host expects."""
+"""Messages as they are written: a few words or signs at a time, then ``None``, as the host expects."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -18,6 +17,8 @@ from parlant_local.backends.base import ChatOptions
 from parlant_local.errors import ParlantLocalError
 from parlant_local.messages import ChatChunk, Message, Timings, Usage
 from parlant_local.nlp.calls import Core, as_text, usage_info
+from parlant_local.nlp.consequences import with_consequence
+from parlant_local.nlp.pieces import Pieces
 from parlant_local.nlp.tokenizer import BackendTokenizer
 from parlant_local.switching.asking import ask_stream
 from parlant_local.switching.ladder import Leeway
@@ -26,9 +27,7 @@ from parlant_local.switching.question import Question
 __all__ = ["LocalStreamingTextGenerator"]
 
 _PURPOSE = "streaming"
-_WORD_ENDS = re.compile(r"\s+")
-_WORDS_PER_CHUNK = 3
-_SECONDS_PER_CHUNK = 0.4  # a slow model still shows that it writes
+_SECONDS_PER_PIECE = 0.4
 
 
 class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
@@ -60,13 +59,14 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
             started = time.monotonic()
             counters.add(_PURPOSE, calls=1)
             try:
-                async for piece in _in_words(self._pieces(text, options, tally)):
+                async for piece in _in_pieces(self._texts(text, options, tally)):
                     yield piece
             except (asyncio.CancelledError, GeneratorExit):
                 counters.add(_PURPOSE, cancelled=1)
                 raise
             except ParlantLocalError as error:
                 counters.add(_PURPOSE, failed=1)
+                with_consequence(error, _PURPOSE)
                 self.logger.warning(f"{self._core.model_id} streamed no whole message: {error}")
                 raise
             finally:
@@ -77,7 +77,7 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
 
         return chunks(), lambda: usage_info(tally.usage)
 
-    async def _pieces(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncIterator[str]:
+    async def _texts(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncIterator[str]:
         """Text as it comes, without the blanks before it. While there is none yet, another attempt may be made."""
         question: Question[None] = Question(
             messages=lambda _change: (Message.user(text),),
@@ -115,17 +115,14 @@ class _Tally:
             self.timings = chunk.timings
 
 
-async def _in_words(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Whole words, a few at a time: each chunk makes the host rewrite the message's event."""
-    buffer = ""
+async def _in_pieces(texts: AsyncIterator[str]) -> AsyncIterator[str]:
+    """A few words at a time, as they come."""
+    pieces = Pieces()
     last = time.monotonic()
-    async with aclosing(pieces) as stream:  # type: ignore[type-var]  # an async generator of this module
-        async for piece in stream:
-            buffer += piece
-            ends = [match.end() for match in _WORD_ENDS.finditer(buffer)]
-            if ends and (len(ends) >= _WORDS_PER_CHUNK or time.monotonic() - last >= _SECONDS_PER_CHUNK):
-                yield buffer[: ends[-1]]
-                buffer = buffer[ends[-1] :]
+    async with aclosing(texts) as stream:  # type: ignore[type-var]  # an async generator of this module
+        async for text in stream:
+            if piece := pieces.feed(text, hurry=time.monotonic() - last >= _SECONDS_PER_PIECE):
+                yield piece
                 last = time.monotonic()
-    if buffer:
-        yield buffer
+    if rest := pieces.finish():
+        yield rest

@@ -150,11 +150,14 @@ def check_binding(server: ServerSettings, keys: Keyring) -> None:
 def check_key_origin(settings: Settings) -> None:
     """Raises :class:`SettingsError` for a key that stands in a settings file, which is read and shared by many."""
     for name, value in (("api_key", settings.auth.api_key), ("admin_api_key", settings.auth.admin_api_key)):
+        variable = f"{ENV_PREFIX}AUTH__{name.upper()}"
+        if os.environ.get(variable) == "":  # most likely another variable, which is not set, was meant to stand there
+            raise SettingsError(f"The environment variable {variable} is empty.", hint="Give it a key, or unset it.")
         if value is None:
             continue
         origin = settings.origin(f"auth.{name}")
         if origin not in ("default", "argument") and not origin.startswith(ENV_PREFIX):
             raise SettingsError(
                 f"auth.{name} stands in {origin}; keys never stand in settings files.",
-                hint=f"Set {ENV_PREFIX}AUTH__{name.upper()}, or name a file with auth.{name.replace('api_key', 'key_file')}.",
+                hint=f"Set {variable}, or name a file with auth.{name.replace('api_key', 'key_file')}.",
             )

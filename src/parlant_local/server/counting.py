@@ -32,6 +32,9 @@ def check_counts(body: Any, limits: LimitSettings) -> None:
         return
     for field, facts in _FIELDS.items():
         refuse_excess(_length(body.get(field)), field, *facts, limits)
+    if isinstance(inputs := body.get("input"), list):
+        parts = sum(isinstance(item, dict) for item in inputs)  # texts and numbers are looked at as a whole
+        refuse_excess(parts, "input", *_WITHIN_MESSAGES["content"], limits)
     messages = body.get("messages")
     if isinstance(messages, list):
         within = [message for message in messages if isinstance(message, dict)]

@@ -164,6 +164,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._crowd.sweep(patient=False)
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn would drop the app where it is, models and all
             await self.lifespan.shutdown()

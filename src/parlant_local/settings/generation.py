@@ -46,4 +46,7 @@ class GenerationSettings(Section):
     tighten: bool = True
     """Bind host ids, conditions and names that stand in Parlant's own prompts."""
 
+    leave_out_examples: bool = True
+    """Leave the few-shot examples out of Parlant's prompts that fit no configured model, instead of losing the call."""
+
     limits: OutputLimits = OutputLimits()

@@ -242,10 +242,11 @@ class Chain:
             return errors[0]
         if all(isinstance(error, ContextOverflowError) for error in errors):
             return max((e for e in errors if isinstance(e, ContextOverflowError)), key=lambda e: e.available)
-        told = "; ".join(f"{target}: {type(error).__name__}" for target, error in self.causes)
+        kinds = "; ".join(f"{target}: {type(error).__name__}" for target, error in self.causes)
+        reasons = "; ".join(error.message if isinstance(error, ParlantLocalError) else str(error) for error in errors)
         hints = [error.hint for error in real if isinstance(error, ParlantLocalError) and error.hint]
         return AllTargetsFailedError(
-            f"Every target failed ({told}).",
+            f"Every target failed ({kinds}): {reasons}",
             causes=ExceptionGroup("every target failed", errors),
             hint=hints[0] if hints else "",
         )

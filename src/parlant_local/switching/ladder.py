@@ -19,6 +19,7 @@ again by itself count too.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from parlant_local.backends.base import ChatOptions
@@ -40,6 +41,8 @@ from parlant_local.errors import (
 __all__ = ["AS_ASKED", "Change", "Ladder", "Leeway"]
 
 _LEAST_ANSWER = 128
+_UNEVEN = 1.15
+"""Examples may have fewer tokens for their letters than the rest."""
 _UNSENT = (QueueFullError, ModelLoadError, CatalogError, ConfigurationError, BudgetExceededError)
 
 
@@ -73,8 +76,8 @@ class Leeway:
     """Up to which an answer that was cut gets more room; ``None``: the caller's limit holds."""
     plain: bool = False
     """Whether its schema has a plainer form."""
-    brief_share: float | None = None
-    """Share of the prompt that is left without its examples, where it has some that may go."""
+    brief_share: Callable[[], float | None] = lambda: None
+    """Share of the prompt that is left without its examples; ``None`` where it has none that may go."""
 
 
 @dataclass
@@ -121,11 +124,11 @@ class Ladder:
 
     def briefly(self, error: ContextOverflowError) -> Change | None:
         """Without the examples, and with an answer that then fits as far as can be told."""
-        if self.leeway.brief_share is None:
+        if (share := self.leeway.brief_share()) is None:
             return None
         limit = self.leeway.answer_limit
         prompt = self._prompt_of(error, limit or 0)
-        room = error.available - int(prompt * self.leeway.brief_share * 1.05) if prompt else 0
+        room = error.available - int(prompt * share * _UNEVEN) if prompt else 0
         shorter = limit is not None and _LEAST_ANSWER <= room < limit
         return Change(max_tokens=room if shorter else None, brief=True)
 

@@ -153,6 +153,12 @@ def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Mess
         elif message.role == "user" and pending:
             result.append(replace(message, content="\n\n".join([*pending, message.content or ""])))
             pending = []
+        elif pending and all(earlier.role == "system" for earlier in result):
+            result += [
+                Message.user("\n\n".join(pending)),
+                message,
+            ]  # what the assistant says first, it says knowing this
+            pending = []
         else:
             result.append(message)
     if pending:

@@ -277,7 +277,7 @@ def _told(profile: Profile, marks: Marks) -> Profile:
 
 
 def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: Sequence[Message]) -> str:
-    """As it stands; else with neighbours of one role merged; else with no system role anywhere; else begun by the user."""
+    """As it stands; else with neighbours of one role merged; else begun by the user; else with no system role anywhere."""
     try:
         return attempt(messages)
     except TemplateLimitError:
@@ -289,10 +289,10 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
             _thoughts_beside_calls_dropped(messages),
             merge_turns(messages),
             merge_turns(fold_systems(messages, keep_first=True)),
-            merge_turns(folded),
             merge_turns(led_by_user(messages)),
             merge_turns(led_by_user(fold_systems(messages, keep_first=True))),
-            merge_turns(fold_systems(led_by_user(messages), keep_first=False)),
+            merge_turns(folded),
+            merge_turns(led_by_user(folded)),
         ):
             if tuple(version) in tried:
                 continue

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from parlant_local import errors
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.vetting.process import Outcome, run_trial
-from parlant_local.engine.vetting.verdicts import Verdicts
 from parlant_local.errors import InvalidModelError, ModelLoadError, ParlantLocalError
 from parlant_local.gguf_info import shard_paths
 from parlant_local.observability import Logger, NullLogger
@@ -75,6 +74,10 @@ def ensure_loadable(
     known = (vetting.vouched or _came_with_us(path)) and not settings.lora  # nobody vouches for adapters
     if settings.vetting == "never" or (settings.vetting == "auto" and known):
         return
+    from parlant_local.engine.vetting.verdicts import (
+        Verdicts,  # not for the trial's process, which pays for each import
+    )
+
     control = control or LoadControl(path.name)
     logger = logger or NullLogger()
     paths = [*shard_paths(path), *(user_path(adapter) for adapter in settings.lora)]
