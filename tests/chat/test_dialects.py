@@ -183,6 +183,21 @@ def test_the_derivation_knows_no_names(style: str, seed: int) -> None:
     assert read(chosen, text, 1) == ("", thought or "", calls)
 
 
+@given(
+    style=st.sampled_from(sorted(set(STYLES) - {"elements"})),
+    signs=st.sampled_from([("«", "»"), ("⟦", "⟧"), ("@@", "@@"), ("%%", "%%"), ("##", "##"), ("((", "))")]),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_nor_does_it_know_what_marks_are_made_of(style: str, signs: tuple[str, str]) -> None:
+    opened, closed = signs
+    marked = re.sub(r"<(/?[~A-Za-z_|:][^<>\s']*)>", lambda found: opened + found[1] + closed, source(style))
+    chosen = ChatTemplate(marked, bos="<s>", eos="</s>")
+    calls = [("book_table", ARGUMENTS["types"])]
+    thought = None if style in WITHOUT_THOUGHTS else "Thinking."
+    text = written(chosen, conversation(calls, "", thought), TOOLS)
+    assert read(chosen, text, 1) == ("", thought or "", calls)
+
+
 # -- types ------------------------------------------------------------------------------------------------------------
 
 

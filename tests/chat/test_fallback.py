@@ -115,6 +115,8 @@ async def test_such_marks_are_part_of_what_the_engine_is_asked() -> None:
         (["Llama-3.2-1B", "Meta Llama 3.2 1B"], False, True),
         (["model", "Mistral 7B", "Instruct"], False, False),
         (["vicuna-7b-v1.5"], False, False),
+        (["NVIDIA-Nemotron-Nano-12B-v2-Base"], True, True),
+        (["NVIDIA-Nemotron-Nano-12B-v2"], False, False),
     ],
 )
 def test_a_base_model_is_told_by_its_name_and_template(names: list[str], template: bool, base: bool) -> None:

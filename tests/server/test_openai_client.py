@@ -212,6 +212,7 @@ def test_lists_and_retrieves_models(client: openai.OpenAI) -> None:
     assert client.models.retrieve("parlant-local-tiny").id == TINY
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody")
+    assert all(model.to_dict()["base"] is False for model in client.models.list())  # it was taught to chat
 
 
 def test_an_unknown_model_is_not_found_and_near_names_are_told(client: openai.OpenAI) -> None:

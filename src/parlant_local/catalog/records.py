@@ -12,9 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from parlant_local.storage import validated
-
 from parlant_local.profiles.pretrained import is_base
+from parlant_local.storage import validated
 
 __all__ = ["LocalModel", "ModelFile", "ModelSource", "ModelState", "ModelType"]
 

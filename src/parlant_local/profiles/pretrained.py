@@ -12,9 +12,14 @@ _BASE = re.compile(
     r"(?:^|[\W_])(?:base|pretrain(?:ed)?|foundation)(?:$|[\W_])|gemma.*[\W_]pt(?:$|[\W_])", re.IGNORECASE
 )
 _TUNED = re.compile(
-    r"instruct|chat|assistant|(?:^|[\W_])(?:it|sft|dpo|rlhf|orpo|rl|tuned|finetuned?|thinking|reasoning|reasoner|think)(?:$|[\W_])"
-    r"|hermes|vicuna|alpaca|wizard|zephyr|dolphin|openhermes|guanaco|tulu|orca|distill|coder-v2|magistral|devstral|"
-    r"qwq|command|gpt-oss|functionary|nemotron|parlant",
+    r"instruct|chat|assistant"
+    r"|(?:^|[\W_])(?:it|sft|dpo|rlhf|orpo|rl|tuned|finetuned?|thinking|reasoning|reasoner|think)(?:$|[\W_])",
+    re.IGNORECASE,
+)
+# Lines of tuned models, whatever else their names say.
+_LINES = re.compile(
+    r"hermes|vicuna|alpaca|wizard|zephyr|dolphin|guanaco|tulu|orca|starling|distill|magistral|devstral|qwq|command|gpt-oss|"
+    r"functionary|nemotron|parlant",
     re.IGNORECASE,
 )
 
@@ -27,4 +32,6 @@ def is_base(names: Iterable[str | None], *, has_template: bool) -> bool:
     known = [name for name in names if name]
     if any(_TUNED.search(name) for name in known):
         return False
-    return not has_template or any(_BASE.search(name) for name in known)
+    if any(_BASE.search(name) for name in known):
+        return True
+    return not has_template and not any(_LINES.search(name) for name in known)

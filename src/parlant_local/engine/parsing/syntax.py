@@ -28,6 +28,7 @@ __all__ = [
 NAME, KEY, ID, INDEX, ARGUMENTS = "\ue0a0", "\ue0a1", "\ue0a2", "\ue0a3", "\ue0a4"
 HOLES = NAME + KEY + ID + INDEX + ARGUMENTS
 
+_UNUSUAL = re.compile(r"[^\w\s.,;:!?'\"()/\-]|[^\w\s]{2,}|[A-Z]_|_[A-Z]")
 # One whole mark at the beginning of a literal.
 _MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 
@@ -147,5 +148,5 @@ class CallSyntax:
 
 
 def distinctive(text: str) -> bool:
-    """Whether a text is a mark that no prose holds by chance."""
-    return len(text) >= 3 and any(character in "<>[]{}|｜«»§@#" for character in text)
+    """Whether a text is a mark that no prose holds by chance: signs that prose lacks, several in a row, or a constant's name."""
+    return len(text) >= 3 and _UNUSUAL.search(text) is not None

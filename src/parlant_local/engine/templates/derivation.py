@@ -38,7 +38,7 @@ from parlant_local.engine.templates.probing import (
 )
 from parlant_local.engine.templates.tagging import Tagging
 
-__all__ = ["PROBED", "derive_calls", "probe_calls", "settled"]
+__all__ = ["PROBED", "derive_calls", "probe_calls", "settled", "sound"]
 
 A, B = {KEYS[0]: VALUES[0]}, {KEYS[1]: VALUES[1]}
 PROBED: dict[str, tuple[Mapping[str, Any], ...]] = {
@@ -82,8 +82,7 @@ def derive_calls(texts: Texts) -> CallSyntax | None:
     if one is None or plain is None or any(hole in one for hole in HOLES) or NAMES[0] not in one:
         return None
     derived = _Calls(texts, one, plain).syntax()
-    derived = None if derived is None else replace(derived, ending=_Calls(texts, one, plain).ending)
-    return derived if derived is not None and _sound(derived) else None
+    return None if derived is None else replace(derived, ending=_Calls(texts, one, plain).ending)
 
 
 def settled(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str) -> CallSyntax:
@@ -104,7 +103,7 @@ def settled(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str)
     return replace(syntax, first=first, last=last, ending=ending, begun=begun)
 
 
-def _sound(syntax: CallSyntax) -> bool:
+def sound(syntax: CallSyntax) -> bool:
     """Whether what was derived can be read without taking ordinary text for a call."""
     if isinstance(syntax.body, JsonCalls):
         return True
@@ -165,8 +164,6 @@ class _Calls:
             second = two.find(NAMES[1])
             head = self._one[start:end].find(NAMES[0])
             again = two[end : max(second - head, end)]
-            first = self._extended(self._one[:start], again)
-            before = self._one[len(self._one[:start]) - max(len(before), first) : start]
         shape = json.dumps(_shaped(value), ensure_ascii=False)
         return CallSyntax(before, again, after, JsonCalls(shape, listed))
 
@@ -192,8 +189,6 @@ class _Calls:
             behind = self._behind(ended, 1, body, whole=True)
             last = behind if behind.startswith(last) else last  # some templates end one call otherwise than several
             three = self._texts["three"]
-            longer = max(len(first), self._extended(one[:start], again))
-            first = one[start - longer : start]
             if three is not None and NAMES[2] in three:
                 again, first, base = _indexed(again, first, self._behind(three, 2, body))
         if NAMES[0] not in first and NAME not in first:
@@ -232,16 +227,6 @@ class _Calls:
         if whole:
             return three[start:]
         return three[start : key - len(body.open)]
-
-    @staticmethod
-    def _extended(before: str, again: str) -> int:
-        """How far the beginning of a call reaches back from the end of ``before``, by what precedes the next one."""
-        plain = before.replace(NAMES[0], NAME).replace(IDS[0], ID)
-        other = again.replace(NAMES[1], NAME).replace(IDS[1], ID)
-        length = shared_end(plain, other)
-        shared = plain[len(plain) - length :]
-        shared = tidy_start(shared, plain[: len(plain) - length])
-        return len(shared.replace(NAME, NAMES[0]).replace(ID, IDS[0]))
 
     def _tagged(self) -> CallSyntax | None:
         tagged = Tagging(self._texts, self._one, self._header, self._end).found()

@@ -49,10 +49,10 @@ class Tagging:
         if gap is None:
             return None
         empty = self._empty(none)
-        tail = _common_tail(head, empty)
+        tail = _common_tail(head, empty, gap)
         opened = head[len(tail) :]
         keyed = ended.replace(KEYS[0], KEY)
-        close = _common_close(gap, keyed)
+        close = _close_before(keyed, gap, None if empty is None else empty[len(tail) :])
         number = self._around(self._texts["number"], "31337")
         if number is None:
             return None
@@ -154,16 +154,29 @@ def _last_name(text: str, name: int, limit: int) -> int:
     return end
 
 
-def _common_tail(head: str, empty: str | None) -> str:
-    """What stands between a name and its arguments, whether there are any or not."""
+def _common_tail(head: str, empty: str | None, gap: str) -> str:
+    """What stands between a name and its arguments, whether there are any or not.
+
+    It can't be longer than what both have in common, nor shorter than what does not open a second argument, too; between
+    these, marks are not cut in two.
+    """
     if empty is None:
         return ""
-    length = shared_start(head, empty)
-    return tidy_end(head[:length], head[length : length + 1])
+    most = shared_start(head, empty)
+    least = min(len(head) - shared_end(head, gap), most)
+    tidy = tidy_end(head[:most], head[most : most + 1])
+    if least <= len(tidy) < most:
+        return tidy
+    spaced = max((at + 1 for at in range(least, most) if head[at].isspace()), default=0)
+    if most == len(head) or most == len(empty):
+        return head[:most]
+    return head[: spaced or least]
 
 
-def _common_close(gap: str, ended: str) -> str:
-    """What ends a value, whatever comes next."""
+def _close_before(ended: str, gap: str, last: str | None) -> str:
+    """What ends a value, whatever comes next; ``last`` is what ends a call without arguments."""
+    if last and ended.endswith(last) and gap.startswith(close := ended.removesuffix(last)):
+        return close
     length = shared_start(gap, ended)
     return tidy_end(gap[:length], gap[length : length + 1])
 

@@ -25,7 +25,7 @@ from parlant_local.engine.templates.conversation import (
     template_messages,
     without_tool_roles,
 )
-from parlant_local.engine.templates.derivation import settled
+from parlant_local.engine.templates.derivation import settled, sound
 from parlant_local.engine.templates.dialect import Dialect, DialectCache, probe_dialect
 from parlant_local.engine.templates.fallback import MARKS, family_template
 from parlant_local.engine.templates.named import NAMED_TEMPLATES, template_name, template_source
@@ -193,6 +193,8 @@ class ChatTemplate:
             return Speech(profile, family, None, turn_end=turn_end, header=marks.header)
         around = [text for tags in (profile.reasoning, profile.answer_tags) if tags for text in (tags.start, tags.end)]
         syntax = settled(syntax, around, profile.begun, turn_end)
+        if shown and not sound(syntax):
+            return Speech(profile, family, None, turn_end=turn_end, header=marks.header)
         calls = _call_format(profile.tools, syntax, tools)
         return Speech(profile, calls, syntax, shown, turn_end, marks.header)
 

@@ -106,7 +106,7 @@ def _thoughts(texts: Mapping[str, str | None]) -> Marks:
         shown = texts.get(field)
         called = texts.get(f"{field} call")
         if shown is not None and _THOUGHT in shown and _ANSWER in shown and not _PRINTED.search(shown):
-            return _between(field, shown, called, prompt, texts["prompt on"], plain)
+            return _between(field, shown, texts)
     for field in FIELDS:
         called, bare = texts.get(f"{field} call"), texts.get("call")
         if called is not None and bare is not None and _THOUGHT in called:
@@ -151,40 +151,31 @@ def _begun(prompt: str) -> str:
     return found[0] if found else ""
 
 
-def _between(
-    field: str, shown: str, called: str | None, prompt: str | None, prompt_on: str | None, plain: str | None
-) -> Marks:
+def _between(field: str, shown: str, texts: Mapping[str, str | None]) -> Marks:
     at, after = shown.index(_THOUGHT), shown.index(_ANSWER)
     if after < at:
         return Marks(field=field)
     before, gap = shown[:at], shown[at + len(_THOUGHT) : after]
-    if channel := _channels(field, before, gap, prompt, plain):
+    prompt, plain = texts["prompt"] or "", texts["answer"] or ""
+    if channel := _channels(field, before, gap, prompt, plain, texts["closed"] or ""):
         return channel
-    end = _ending(gap, called)
-    start = _beginning(before, prompt_on or prompt or "", plain or "", end)
-    return _marked(field, start, end)
+    end = _ending(gap, texts.get(f"{field} call"))
+    return _marked(field, _beginning(before, texts["prompt on"] or prompt, plain, end), end)
 
 
-def _channels(field: str, before: str, gap: str, prompt: str | None, plain: str | None) -> Marks | None:
+def _channels(field: str, before: str, gap: str, prompt: str, plain: str, closed: str) -> Marks | None:
     """Where thoughts and answer are messages of their own, and the prompt has begun the first one."""
-    if not prompt or not plain or not plain.startswith(prompt) or not before.startswith(prompt):
+    begun = prompt.removeprefix(closed)
+    if not prompt.startswith(closed) or not plain.startswith(prompt) or not before.startswith(prompt):
         return None
-    mark = plain[len(prompt) : plain.index(_ANSWER)]
-    if not mark.strip() or not gap.endswith(mark):
+    mark = plain[len(prompt) : plain.index(_ANSWER)] if _ANSWER in plain else ""
+    if not mark.strip() or not distinctive(begun) or not gap.endswith(begun + mark):
         return None
-    head = gap[: -len(mark)]
-    shared = 0
-    while shared < min(len(head), len(prompt)) and head[len(head) - 1 - shared] == prompt[len(prompt) - 1 - shared]:
-        shared += 1
-    begun = head[len(head) - shared :]
-    begun = begun[begun.index("<") :] if "<" in begun else ""
-    if len(begun.strip()) == len(head.strip()):  # the user's message ends with the same mark
-        begun = re.sub(r"^<[^<>]+>\s*", "", begun)
-    end = head[: len(head) - len(begun)]
-    if not distinctive(begun) or not end.strip():
+    end = gap.removesuffix(begun + mark).strip()
+    if not end:
         return None
     start = begun + before[len(prompt) :]
-    return Marks(ReasoningTags(start, end.strip()), ReasoningTags(begun + mark, end.strip()), begun, field)
+    return Marks(ReasoningTags(start, end), ReasoningTags(begun + mark, end), begun, field)
 
 
 def _ending(gap: str, called: str | None) -> str:
@@ -203,6 +194,9 @@ def _beginning(before: str, prompt: str, plain: str, end: str) -> str:
     if prompt and before.startswith(prompt):
         if rest := before[len(prompt) :].strip():
             return rest
+        opening = end.strip().replace("/", "", 1)  # as closing marks are made
+        if opening != end.strip() and prompt.rstrip().endswith(opening):
+            return opening
         found = _LAST_MARK.search(prompt.rstrip())
         return found[0] if found else ""
     if prompt.startswith(before.rstrip()) and (rest := prompt[len(before.rstrip()) :].strip()):
