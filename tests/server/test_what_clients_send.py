@@ -153,6 +153,10 @@ def test_a_json_answer_that_its_limit_cuts_is_an_answer(http: httpx2.Client) -> 
     whole = answer(http, response_format=form, max_tokens=2)
     assert whole["finish_reason"] == "length"
     assert not whole["message"]["content"].endswith("}")
+    text = answer(http, "/v1/completions", prompt="x", json_schema=CITY, max_tokens=2)
+    assert (text["finish_reason"], len(text["text"]) > 0) == ("length", True)
+    short = {"message": "x", "stream": False, "options": {"format": CITY, "max_tokens": 2}}
+    assert http.post("/api/chat", json=short).json()["response"]
     both = ask(http, response_format=form, max_tokens=2, n=2, temperature=1).json()
     assert [choice["finish_reason"] for choice in both["choices"]] == ["length", "length"]
     with httpx2.stream("POST", f"{http.base_url}{CHAT}", json={
