@@ -148,6 +148,17 @@ def test_minus_one_token_is_no_limit(http: httpx2.Client) -> None:
     assert long["choices"][0]["finish_reason"] == "stop"
 
 
+def test_other_names_are_taken(http: httpx2.Client) -> None:
+    few = ask(http, max_tokens=None, n_predict=3).json()
+    assert few["usage"]["completion_tokens"] <= 3
+    assert few["choices"][0]["finish_reason"] == "length"
+    plain, told = (ask(http, **wish).json()["usage"]["prompt_tokens"] for wish in ({}, {"system": "Be very brief."}))
+    same = ask(http, messages=[{"role": "system", "content": "Be very brief."}, *PARIS]).json()["usage"][
+        "prompt_tokens"
+    ]
+    assert plain < told == same
+
+
 def test_a_json_answer_that_its_limit_cuts_is_an_answer(http: httpx2.Client) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY}}
     whole = answer(http, response_format=form, max_tokens=2)

@@ -15,7 +15,7 @@ from parlant_local.messages import Message, Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.naming import SWITCHED
-from parlant_local.server.options import chat_options, messages_of
+from parlant_local.server.options import chat_options, conversation_of, messages_of
 from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.replies import ChatAnswer, cut_or_whole, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
@@ -36,7 +36,7 @@ router = APIRouter(route_class=BodyRoute, tags=["chat"])
 async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation."""
     context = context_of(request, body)
-    messages = messages_of(body.messages, context.settings.limits)
+    messages = messages_of(conversation_of(body), context.settings.limits)
     options = chat_options(body, context.settings.limits)
     name, backend = await context.models.backend(body.model)
     if options.get("continue_final") and not isinstance(backend, PooledBackend):
