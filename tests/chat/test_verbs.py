@@ -254,3 +254,19 @@ def test_errors_are_one_line(verb: Verb, arguments: tuple[str, ...], code: int, 
     assert said in err
     assert "Traceback" not in err
     assert len([line for line in err.splitlines() if not line.startswith(("Usage:", "Try '"))]) <= 2
+
+
+def test_bytes_that_are_no_text_end_in_no_traceback(home: Path) -> None:
+    environment = {**os.environ, "PARLANT_LOCAL_HOME": str(home), "PYTHONIOENCODING": "utf-8:strict"}
+    model = b"local/llama/parlant-local-tiny"
+    for arguments, typed in (
+        ([b"rerank", model, b"\xff\xed\xa0\x80", b"\xffx", b"--json"], b""),
+        ([b"chat", model, b"--no-stats", b"--max-tokens", b"4"], b"a\xffb\n/save \xff.json\n"),
+        ([b"generate", model, b"a\xff", b"--stop", b"\xfe", b"--max-tokens", b"-1", b"--seed", b"-1", b"--json"], b""),
+    ):
+        done = subprocess.run(
+            [COMMAND, *arguments], input=typed, env=environment, cwd=home, capture_output=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+        assert b"Traceback" not in done.stderr
+        assert done.stdout.decode("utf-8")

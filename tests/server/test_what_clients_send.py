@@ -148,11 +148,26 @@ def test_minus_one_token_is_no_limit(http: httpx2.Client) -> None:
     assert long["choices"][0]["finish_reason"] == "stop"
 
 
+def test_other_names_are_taken(http: httpx2.Client) -> None:
+    few = ask(http, max_tokens=None, n_predict=3).json()
+    assert few["usage"]["completion_tokens"] <= 3
+    assert few["choices"][0]["finish_reason"] == "length"
+    plain, told = (ask(http, **wish).json()["usage"]["prompt_tokens"] for wish in ({}, {"system": "Be very brief."}))
+    same = ask(http, messages=[{"role": "system", "content": "Be very brief."}, *PARIS]).json()["usage"][
+        "prompt_tokens"
+    ]
+    assert plain < told == same
+
+
 def test_a_json_answer_that_its_limit_cuts_is_an_answer(http: httpx2.Client) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY}}
     whole = answer(http, response_format=form, max_tokens=2)
     assert whole["finish_reason"] == "length"
     assert not whole["message"]["content"].endswith("}")
+    text = answer(http, "/v1/completions", prompt="x", json_schema=CITY, max_tokens=2)
+    assert (text["finish_reason"], len(text["text"]) > 0) == ("length", True)
+    short = {"message": "x", "stream": False, "options": {"format": CITY, "max_tokens": 2}}
+    assert http.post("/api/chat", json=short).json()["response"]
     both = ask(http, response_format=form, max_tokens=2, n=2, temperature=1).json()
     assert [choice["finish_reason"] for choice in both["choices"]] == ["length", "length"]
     with httpx2.stream("POST", f"{http.base_url}{CHAT}", json={

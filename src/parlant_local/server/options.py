@@ -16,7 +16,7 @@ from parlant_local.server.shapes.chat import ChatMessage, ChatRequest, Sampling
 from parlant_local.server.thoughts import thought_options
 from parlant_local.settings import LimitSettings
 
-__all__ = ["chat_options", "check_texts", "messages_of", "sampling_options"]
+__all__ = ["chat_options", "check_texts", "conversation_of", "messages_of", "sampling_options"]
 
 _SAMPLING = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop", "n",
@@ -29,6 +29,12 @@ def messages_of(given: list[ChatMessage], limits: LimitSettings) -> tuple[Messag
     messages = as_messages(item.model_dump(exclude_none=True) for item in given)
     check_texts([message.content or "" for message in messages], limits, "messages")
     return messages
+
+
+def conversation_of(request: ChatRequest) -> list[ChatMessage]:
+    if not request.system:
+        return request.messages
+    return [ChatMessage(role="system", content=request.system), *request.messages]
 
 
 def check_texts(texts: list[str], limits: LimitSettings, param: str) -> None:
@@ -107,7 +113,7 @@ def _continued(request: ChatRequest) -> bool | None:
 
 def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
     asked: int | None = getattr(request, "max_completion_tokens", None)
-    asked = request.max_tokens if asked is None else asked
+    asked = next((value for value in (asked, request.max_tokens, request.n_predict) if value is not None), None)
     if asked == -1 and limits.max_tokens is not None:
         asked = limits.max_tokens
     if limits.max_tokens is not None and asked is not None and asked > limits.max_tokens:

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.errors import AllTargetsFailedError, BadRequestError, TruncatedOutputError
-from parlant_local.messages import ChatReply, Message, Usage
+from parlant_local.errors import BadRequestError
+from parlant_local.messages import Message, Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.naming import SWITCHED
-from parlant_local.server.options import chat_options, messages_of
+from parlant_local.server.options import chat_options, conversation_of, messages_of
 from parlant_local.server.pooled import PooledBackend
-from parlant_local.server.replies import ChatAnswer, logged_values, usage_of
+from parlant_local.server.replies import ChatAnswer, cut_or_whole, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import CHAT_COMPLETION
 from parlant_local.server.shapes.chat import ChatRequest
@@ -36,7 +36,7 @@ router = APIRouter(route_class=BodyRoute, tags=["chat"])
 async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation."""
     context = context_of(request, body)
-    messages = messages_of(body.messages, context.settings.limits)
+    messages = messages_of(conversation_of(body), context.settings.limits)
     options = chat_options(body, context.settings.limits)
     name, backend = await context.models.backend(body.model)
     if options.get("continue_final") and not isinstance(backend, PooledBackend):
@@ -48,26 +48,11 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
         pieces = _events(context, backend, name, answer, messages, options, with_usage=with_usage)
         return await context.streamed(request, pieces)
     with context.talk(name) as talk:
-        reply = await context.answered(request, _reply(backend, messages, options))
+        reply = await context.answered(request, cut_or_whole(backend.chat(messages, **options)))
         talk.usage = usage_of(reply)
     if context.settings.logging.content:
         context.logger.event("info", "answer", content=reply.content)
     return await json_answer(lambda: answer.whole(reply), logged_values(reply.choices))
-
-
-async def _reply(backend: Backend, messages: tuple[Message, ...], options: ChatOptions) -> ChatReply:
-    """One whole answer. One that its limit cut before its JSON was whole is an answer all the same, as in a stream."""
-    try:
-        return await backend.chat(messages, **options)
-    except TruncatedOutputError as cut:
-        if isinstance(cut.answer, ChatReply):
-            return cut.answer
-        raise
-    except AllTargetsFailedError as failed:
-        for cause in failed.causes.exceptions:
-            if isinstance(cause, TruncatedOutputError) and isinstance(cause.answer, ChatReply):
-                return cause.answer
-        raise
 
 
 async def _events(

@@ -18,7 +18,7 @@ from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import sampling_options
 from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.problems import Refused
-from parlant_local.server.replies import CompletionAnswer, logged_values, usage_of
+from parlant_local.server.replies import CompletionAnswer, cut_or_whole, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import COMPLETION
 from parlant_local.server.shapes.chat import CompletionRequest
@@ -67,9 +67,9 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
 
 async def _completed(backend: Backend, prompt: str | list[int], options: ChatOptions) -> ChatReply:
     if isinstance(prompt, str):
-        return await backend.complete(prompt, **options)
+        return await cut_or_whole(backend.complete(prompt, **options))
     assert isinstance(backend, PooledBackend)  # checked: ids are for models of this process
-    return await backend.complete(prompt, **options)
+    return await cut_or_whole(backend.complete(prompt, **options))
 
 
 async def _echoes(context: Context, name: str, prompts: list[str | list[int]]) -> list[str]:

@@ -20,7 +20,7 @@ from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import messages_of, sampling_options
 from parlant_local.server.problems import Problem, Refused
-from parlant_local.server.replies import usage_of
+from parlant_local.server.replies import cut_or_whole, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.routes.models import cards_of
 from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names
@@ -49,7 +49,7 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
     name, backend = await context.models.backend(body.model)
     if body.stream is False:
         with context.talk(name) as talk:
-            reply = await context.answered(request, backend.chat(messages, **options))
+            reply = await context.answered(request, cut_or_whole(backend.chat(messages, **options)))
             talk.usage = usage_of(reply)
         return JSONResponse({"response": reply.content, "done": True, "model": name})
     return await context.streamed(

@@ -148,6 +148,8 @@ class Sampling(Request):
     """A text that ends the answer, or up to 16."""
     max_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
     """-1: no limit but the context's."""
+    n_predict: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    """The same, as llama-server calls it."""
     n: Whole | None = Field(default=None, ge=1, le=32)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -172,6 +174,8 @@ class Sampling(Request):
 
 class ChatRequest(Sampling):
     messages: Listed[ChatMessage] = Field(min_length=1)
+    system: str | Listed[str | Part] | None = None
+    """A system message in front of the conversation, as Anthropic's clients send it."""
     max_completion_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
