@@ -410,6 +410,13 @@ def test_no_bytes_make_the_reader_fail_otherwise(data: bytes, size: int) -> None
         return
 
 
+def test_a_value_without_an_end_is_given_up() -> None:
+    with pytest.raises(TransientError, match="bytes"):
+        EventReader("x").feed(b"x" * (65 * 2**20))
+    with pytest.raises(TransientError, match="lines"):
+        EventReader("x").feed(b"data: [1\n" + b"data: ,1\n" * 2000)
+
+
 # Beside chats
 
 

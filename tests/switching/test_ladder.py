@@ -481,3 +481,21 @@ async def test_the_last_line_of_an_error_says_what_it_means_and_why() -> None:
     assert "s0/m has no such model" in last
     assert "s1/m has no such model" in last
     assert last.endswith("Without its CannedResponseDraftSchema, the agent stays silent.")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_an_overflow_in_an_endpoints_own_words_goes_to_a_larger_model(stream: bool) -> None:
+    """litellm#10793: the words were taken for a bad request, and the call was lost."""
+    words = (
+        "litellm.BadRequestError: Hosted_vllmException - The decoder prompt (length 41000) is longer than the maximum model "
+        "length of 32768. Make sure that `max_model_len` is no smaller than the number of text tokens."
+    )
+    async with FakeOpenAI(name="small") as small, FakeOpenAI(name="large") as large:
+        small.always = Fault("status", 400, body={"error": {"message": words}})
+        async with RoutedBackend([target("small", small), target("large", large)], limits=quick()) as routed:
+            if stream:
+                text = "".join([chunk.delta.content async for chunk in routed.chat_stream("long")])
+            else:
+                text = (await routed.chat("long")).content
+        assert "Paris" in text
+        assert (small.calls(CHAT), large.calls(CHAT)) == (1, 1)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, Mod
 from parlant_local.backends.dialect import Dialect, DialectMemory, apply, blames_format
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.keys import read_key
+from parlant_local.backends.openai_connection import events_of, make_client
 from parlant_local.backends.openai_lists import categories_of, models_of, scores_of, vectors_of, window_of
 from parlant_local.backends.openai_reading import (
     broken_off,
@@ -28,7 +29,6 @@ from parlant_local.backends.openai_reading import (
 )
 from parlant_local.backends.openai_stream import StreamAssembler
 from parlant_local.backends.openai_wire import Quirks, request_body
-from parlant_local.backends.reconnecting import openai_transport
 from parlant_local.backends.sse import EventReader
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
@@ -67,7 +67,6 @@ __all__ = ["OpenAIBackend"]
 T = TypeVar("T")
 
 _OPENAI = "https://api.openai.com/v1"
-_DRAIN_SECONDS = 0.25
 _MAX_REFUSALS = 6
 """Refused options that one call may learn from."""
 
@@ -193,7 +192,7 @@ class OpenAIBackend:
         started = False
         try:
             async with self._errors():
-                async for event in _events(response, reader):
+                async for event in events_of(response, reader):
                     self._check(event)
                     for chunk in assembler.feed(event):
                         started = True
@@ -333,7 +332,7 @@ class OpenAIBackend:
         if self._client is None:
             if self.remote and self.name == "openai" and not self._api_key:
                 raise AuthenticationError(f"{self.id} needs a key.", hint="Set OPENAI_API_KEY.")
-            self._client = _client(self.base_url, self._api_key, self.timeout, self.name, remote=self.remote)
+            self._client = make_client(self.base_url, self._api_key, self.timeout, self.name, remote=self.remote)
         return self._client
 
     def _body(self, thread: tuple[Message, ...], params: ChatParams, dialect: Dialect) -> dict[str, Any]:
@@ -480,63 +479,9 @@ class OpenAIBackend:
             raise mapped_transport from None
 
 
-async def _events(response: httpx2.Response, reader: EventReader) -> AsyncIterator[Any]:
-    """The values of a stream; one alone where the endpoint answered whole although it was asked to stream."""
-    kind = response.headers.get("content-type", "")
-    if "json" in kind and "ndjson" not in kind:
-        body = await response.aread()
-        for value in reader.whole(body) or [*reader.feed(body), *reader.finish()]:  # some call their events JSON
-            yield value
-        return
-    chunks = response.aiter_bytes()
-    async for data in chunks:
-        for value in reader.feed(data):
-            yield value
-        if reader.done:
-            await _drained(chunks)
-            return
-    for value in reader.finish():
-        yield value
-
-
-async def _drained(chunks: AsyncIterator[bytes]) -> None:
-    """Reads what little may follow the end, so that the connection serves again; one that does not end is given up.
-
-    The answer is whole, so that nothing which happens to its connection now is its failure.
-    """
-    import httpx2
-
-    with suppress(TimeoutError, httpx2.HTTPError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _ in chunks:
-                pass
-
-
 class _FormatRefusedError(BadRequestError):
     """The endpoint did not understand ``response_format``."""
 
 
 def _interrupted(target: str, error: ParlantLocalError) -> StreamInterruptedError:
     return StreamInterruptedError(f"The stream of {target} broke after it had begun: {error.message}", hint=error.hint)
-
-
-def _client(base_url: str, api_key: str | None, timeout: float, name: str, *, remote: bool) -> openai.AsyncOpenAI:
-    import httpx2
-    import openai
-
-    client = openai.AsyncOpenAI(
-        # Never None: that would take the environment's OpenAI credentials to whatever endpoint this is.
-        api_key=api_key or "none",
-        admin_api_key="",
-        base_url=base_url,
-        max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(
-            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
-            follow_redirects=False,
-            trust_env=remote,
-            transport=openai_transport(base_url, trust_env=remote),
-        ),
-    )
-    if name != "openai":
-        client.organization = client.project = None
-    return client

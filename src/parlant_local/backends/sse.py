@@ -17,6 +17,7 @@ __all__ = ["EventReader"]
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MOST_BYTES = 64 * 2**20
 """Of one value; no answer's piece is that long."""
+_MOST_PARTS = 1000
 
 
 class EventReader:
@@ -25,22 +26,28 @@ class EventReader:
     def __init__(self, target: str) -> None:
         self.done = False
         self._target = target
-        self._rest = b""
+        self._rest = bytearray()
+        """Of a line whose end has not come."""
         self._value = ""
+        self._parts = 0
+        """Lines that the present value has so far."""
 
     def feed(self, data: bytes) -> list[Any]:
+        held = self._rest.endswith(b"\r")
         self._rest += data
         if len(self._rest) + len(self._value) > _MOST_BYTES:
             raise TransientError(f"{self._target} sent an event of more than {_MOST_BYTES} bytes.")
+        if not held and _LINE_END.search(data) is None:
+            return []
         # A carriage return at the very end may be half of a line end.
-        whole = self._rest[:-1] if self._rest.endswith(b"\r") else self._rest
+        whole = bytes(self._rest[:-1] if self._rest.endswith(b"\r") else self._rest)
         *lines, last = _LINE_END.split(whole)
-        self._rest = last + self._rest[len(whole) :]
+        self._rest = bytearray(last) + self._rest[len(whole) :]
         return self._values(lines)
 
     def finish(self) -> list[Any]:
         """What a last line without an end says."""
-        line, self._rest = self._rest.rstrip(b"\r"), b""
+        line, self._rest = bytes(self._rest.rstrip(b"\r")), bytearray()
         return self._values([line])
 
     def whole(self, body: bytes) -> list[Any]:
@@ -70,7 +77,10 @@ class EventReader:
         if value.startswith("[DONE]"):
             self.done = True
         elif value:
-            self._value = f"{self._value}\n{value}" if self._value[:1] in ("{", "[") else value
+            goes_on = self._value[:1] in ("{", "[")
+            self._value, self._parts = (f"{self._value}\n{value}", self._parts + 1) if goes_on else (value, 1)
+            if self._parts > _MOST_PARTS:
+                raise TransientError(f"{self._target} sent an event of more than {_MOST_PARTS} lines.")
             if (whole := _parsed(self._value)) is not None:
                 self._value = ""
                 found.append(whole)
