@@ -80,7 +80,7 @@ async def test_a_file_that_ends_its_trial_is_an_invalid_model_and_stays_one(
 ) -> None:
     file = tmp_path / "home" / "vetted.json"
     engine = LlamaEngine(deadly, settings=settings_of(), vetting=Vetting(verdicts=file), logger=NullLogger())
-    with pytest.raises(InvalidModelError, match=r"SIGABRT: .*GGML_ASSERT\(n_embd_head == n_rot\) failed"):
+    with pytest.raises(InvalidModelError, match=r"SIGABRT: qwen2\.cpp:\d+: GGML_ASSERT\(n_embd_head == n_rot\) failed"):
         await engine.load()
     await engine.close()
     forget()

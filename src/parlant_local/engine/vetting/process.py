@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ _PASSED_ON = (
     "LLAMA_CPP_LIB_PATH",
 )
 _PASSED_ON_BEGINNINGS = ("OMP_", "GOMP_", "GGML_", "CUDA_", "HIP_", "ROCR_", "NVIDIA_", "VK_")
+_BUILT_IN = re.compile(r"\S*/(?=[\w.-]+:\d+: )")  # where the library's sources lay when it was built
 _TAIL = 4096
 _FOR_WANT_OF_MEMORY = ("bad_alloc", "mem_buffer != NULL", "failed to allocate", "out of memory")
 _NOT_THE_FILES_DOING = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGILL")
@@ -120,7 +122,8 @@ class _Tail:
 
 
 def _outcome(code: int, answer: str, log: str) -> Outcome:
-    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing was logged")[-300:]
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing was logged")
+    last = _BUILT_IN.sub("", last)[-300:]
     last = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in last)
     if code == 0:
         try:
