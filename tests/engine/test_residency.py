@@ -86,7 +86,7 @@ async def test_closing_one_holder_ends_its_requests_alone(engine_of: MakeEngine)
 async def test_two_hundred_holders_that_nobody_closed_are_one_engine_which_goes_after_its_time(
     made: Callable[[str], Path],
 ) -> None:
-    holders = [LlamaEngine(made("llama"), settings=settings_of(), linger=0.5, logger=NullLogger()) for _ in range(200)]
+    holders = [LlamaEngine(made("llama"), settings=settings_of(), linger=3.0, logger=NullLogger()) for _ in range(200)]
     await asyncio.gather(*(holder.load() for holder in holders))
     assert len({id(holder._engine) for holder in holders}) == 1
     threads = threading.active_count()

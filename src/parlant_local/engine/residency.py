@@ -137,6 +137,14 @@ class Resident:
         if timer is not None:
             timer.cancel()
 
+    def _end(self) -> None:
+        """With the process: nobody is left to be told."""
+        if self._load is not None:
+            self._load.control.give_up()
+            self._load.worker.stop(silently=True)
+        if self._engine is not None:
+            self._engine.worker.stop(silently=True)
+
     # -- loading ------------------------------------------------------------------------------------------------------
 
     def join(self) -> Load:
@@ -356,9 +364,7 @@ def _at_exit() -> None:
     with _table_lock():
         _ending = True
         for resident in list(_table.values()):
-            if resident._load is not None:
-                resident._give_up(resident._load)
-            resident._free()
+            resident._end()
     wait_for_all(list(_alive), timeout=_EXIT_SECONDS)
 
 

@@ -36,7 +36,7 @@ class Worker:
         self._on_failure = on_failure
         self._condition = threading.Condition()
         self._inbox: deque[Callable[[], None]] = deque()
-        self._closing = False
+        self._closing = self._silent = False
         self._release: Callable[[], None] = lambda: None
         self._broken: EngineFailedError | None = None
         self._scheduler: Scheduler | None = None
@@ -84,10 +84,13 @@ class Worker:
         """What the thread does last, however it ends."""
         self._release = release
 
-    def stop(self) -> None:
-        """Tells the thread to end: running work is aborted, its callers hear of it. ``gone`` says when it has."""
+    def stop(self, *, silently: bool = False) -> None:
+        """Tells the thread to end: running work is aborted, its callers hear of it. ``gone`` says when it has.
+
+        ``silently``: nobody hears of anything, where the process itself ends and callers are threads that end with it.
+        """
         with self._condition:
-            self._closing = True
+            self._closing, self._silent = True, silently
             if self._computing:
                 self._abort()
             self._condition.notify()
@@ -147,7 +150,7 @@ class Worker:
         self._abandon(failure)
 
     def _abandon(self, error: ParlantLocalError) -> None:
-        if self._scheduler is not None:
+        if self._scheduler is not None and not self._silent:
             self._scheduler.abandon(error)
 
     def _wait(self) -> bool:
@@ -168,7 +171,7 @@ class Worker:
 
     def _drain(self) -> None:
         """Runs what was posted too late, so that its callers hear of it."""
-        while self._inbox:
+        while self._inbox and not self._silent:
             self._inbox.popleft()()
 
     def _step(self) -> None:
