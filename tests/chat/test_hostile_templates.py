@@ -11,7 +11,7 @@ import pytest
 
 from parlant_local.engine.templates import ChatTemplate, Sandbox, SandboxLimits
 from parlant_local.errors import TemplateError, TemplateLimitError
-from parlant_local.messages import Message
+from parlant_local.messages import Message, Tool
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +123,22 @@ def test_errors_of_a_template_name_the_line(sandbox: Sandbox) -> None:
 def test_text_may_hold_any_character(sandbox: Sandbox) -> None:
     text = "\0 \ud83d \U0001f600 \u2028 \x7f"
     assert sandbox.render("{{ text }}", {"text": text}) == text
+
+
+def test_a_template_that_is_hostile_to_probes_only_is_used_all_the_same(sandbox: Sandbox) -> None:
+    """It can't be probed; conversations render, and calls are read in a form that is known."""
+    source = (
+        "{% for m in messages %}{% if 'needle' in m.content | string %}"
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+        "{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    )
+    template = ChatTemplate(source, sandbox=sandbox)
+    assert template.render([Message.user("Hello")]) == "[user]Hello"
+    assert template.speech([Tool("ping")]).calls_are == "generic"
+    assert template.render([Message.user("Hello")], [Tool("ping")]) == "[user]Hello"
+
+
+def test_a_flood_behind_the_users_words_is_not_compared() -> None:
+    source = "{% for m in messages %}{{ m.content }}{{ '{\"' * 9000 }}{{ m.tool_calls }}{% endfor %}"
+    template = ChatTemplate(source)
+    assert template.speech([Tool("ping")]).calls_are == "generic"

@@ -115,6 +115,30 @@ async def test_control_tokens_are_shown_where_calls_or_thoughts_may_be_written_w
     assert not (await planned(QWEN3, response_format=schema)).requests[0].control_text
 
 
+HARMONY = (
+    "{# <|channel|> analysis <|message|> #}Reasoning: {{ reasoning_effort or 'medium' }}"
+    "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant"
+)
+
+
+async def test_a_budget_is_told_as_an_effort_where_the_family_knows_efforts() -> None:
+    for budget, effort in ((200, "low"), (1000, "medium"), (9000, "high")):
+        assert f"Reasoning: {effort}" in prompt(
+            await planned(HARMONY, reasoning="on", reasoning_tokens=budget, n_ctx=16384)
+        )
+    assert "Reasoning: medium" in prompt(await planned(HARMONY))
+
+
+async def test_where_parts_are_messages_a_bound_answer_is_begun_for_the_model() -> None:
+    schema = {"type": "json_object"}
+    quiet = await planned(HARMONY, response_format=schema)
+    assert prompt(quiet).endswith("<|start|>assistant<|channel|>final<|message|>")
+    aloud = (await planned(HARMONY, response_format=schema, reasoning="on")).requests[0].reasoning
+    assert aloud is not None
+    assert (aloud.start, aloud.opened) == ("<|channel|>analysis<|message|>", False)
+    assert aloud.end == "<|end|><|start|>assistant<|channel|>final<|message|>"
+
+
 async def test_a_budget_of_nothing_switches_thinking_off() -> None:
     assert (await planned(R1, reasoning_tokens=0)).requests[0].reasoning is None
 

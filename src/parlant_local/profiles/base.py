@@ -57,6 +57,8 @@ class Profile:
     """Template arguments that switch thoughts on."""
     thinking_off: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts off."""
+    efforts: tuple[tuple[int, str], ...] = ()
+    """For budgets of so many tokens at most, the ``reasoning_effort`` that its template takes; the last one is for more."""
     sampling: SamplingAdvice = SamplingAdvice()
     sampling_thinking: SamplingAdvice | None = None
     """Where the makers recommend other values while the model thinks."""
@@ -66,6 +68,11 @@ class Profile:
     """``general.architecture`` values, for models whose template says nothing."""
     names: tuple[str, ...] = ()
     """Beginnings of ``general.basename`` or ``general.name`` (lower case), the weakest sign."""
+
+    def effort(self, budget: int) -> Mapping[str, str]:
+        """The template's argument for a budget of thoughts, in families that know efforts."""
+        fitting = [name for most, name in self.efforts if budget <= most] or [name for _, name in self.efforts[-1:]]
+        return {"reasoning_effort": fitting[0]} if fitting else {}
 
     def advice(self, *, thinking: bool) -> SamplingAdvice:
         return self.sampling_thinking if thinking and self.sampling_thinking is not None else self.sampling

@@ -13,6 +13,8 @@ GPT_OSS = Profile(
     begun="<|start|>assistant",
     fixed_marks=True,
     thinks_unasked=True,
+    thinking_off={"reasoning_effort": "low"},
+    efforts=((512, "low"), (2048, "medium"), (8192, "high")),
     sampling=SamplingAdvice(temperature=1.0, top_p=1.0),
     template_marks=(("<|channel|>", "<|start|>", "<|message|>", "analysis"),),
     architectures=frozenset({"gpt-oss", "gptoss"}),

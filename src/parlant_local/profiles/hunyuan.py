@@ -11,6 +11,7 @@ HY3 = Profile(
     reasoning=ReasoningTags("<think>", "</think>"),
     thinking_on={"reasoning_effort": "high"},
     thinking_off={"reasoning_effort": "no_think"},
+    efforts=((512, "low"), (8192, "high")),
     template_marks=(("hy_Assistant", "reasoning_effort"),),
     names=("hy3",),
 )

@@ -90,6 +90,8 @@ async def plan_chat(
         binding = _binding(params, tools, speech, settings, bounds)
     thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
     arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
+    if thinking == "on" and params.reasoning_tokens:
+        arguments = {**profile.thinking_on, **profile.effort(params.reasoning_tokens)}
     messages, continued = _continuation(messages, params, bound=binding.constraint is not None)
     text = await encoder.chat(messages, tools, arguments=arguments, continued=continued)
     prelude: ReasoningPrelude | None = None
