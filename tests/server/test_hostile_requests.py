@@ -160,8 +160,7 @@ def _schemas(rounds: int) -> Iterator[tuple[str, HostileRequest]]:
         for name, schema in _drawn(number):
             body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4,
                     "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}  # fmt: skip
-            data = _written(body).encode("utf-8", "surrogatepass")
-            if len(data) < 9 * MIB:
+            if (data := _written(body)) is not None:
                 headers = {"content-type": "application/json"}
                 yield f"schemas: {name}", HostileRequest(name, "POST", CHAT, headers, lambda d=data: d)
 
@@ -182,14 +181,24 @@ def _drawn(number: int) -> list[tuple[str, Any]]:
     return found
 
 
-def _written(body: Any) -> str:
-    """Some are thousands of levels deep."""
+def _written(body: Any) -> bytes | None:
+    """Some are thousands of levels deep, some would have more characters than there are atoms."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(30_000)
     try:
-        return json.dumps(body)
+        return json.dumps(body).encode("utf-8", "surrogatepass") if _size(body, {}) < 9 * MIB else None
     finally:
         sys.setrecursionlimit(before)
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Characters of the JSON; what stands in several places is looked at once."""
+    if not isinstance(value, dict | list):
+        return value.bit_length() // 3 + 2 if isinstance(value, int) else len(str(value))
+    if id(value) not in known:
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = sum(_size(part, known) + 2 for part in parts)
+    return known[id(value)]
 
 
 def _grammars() -> Iterator[HostileRequest]:
