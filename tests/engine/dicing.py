@@ -11,15 +11,15 @@ from parlant_local.engine.constraint.landing import Landing, LandingStrip
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.requests import Constraint, Generation, GenerationRequest, Sampling
 from parlant_local.engine.sequence import Sequence
-from parlant_local.settings import EngineSettings
+from parlant_local.settings import ConstraintSettings, EngineSettings
 
 
 class Dice:
     """A vocabulary, its compiler, and nothing that computes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bounds: ConstraintSettings | None = None) -> None:
         self.model = LoadedModel(path, EngineSettings(), vocabulary_only=True)
-        self.compiler = ConstraintCompiler(self.model)
+        self.compiler = ConstraintCompiler(self.model, bounds or ConstraintSettings())
         self._strip = LandingStrip(self.model)
 
     def watched(self, constraint: Constraint) -> int:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from parlant_local.engine.constraint.closing import close_schema
+from parlant_local.engine.constraint.validation import Validator
 from parlant_local.engine.requests import (
     AnyJson,
     Choices,
@@ -143,15 +144,21 @@ def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Di
     ("schema", "keyword"),
     [
         (False, "false"),
-        ({"not": {"type": "string"}}, "not"),
-        ({"if": {"type": "null"}, "then": {"type": "null"}}, "if"),
-        ({"type": "array", "uniqueItems": True}, "uniqueItems"),
-        ({"type": "array", "contains": {"type": "null"}}, "contains"),
-        ({"type": "object", "properties": {"a": {}}, "unevaluatedProperties": False}, "unevaluatedProperties"),
-        ({"type": "object", "properties": {"a": {}}, "dependentRequired": {"a": ["b"]}}, "dependentRequired"),
-        ({"type": "object", "propertyNames": {"pattern": "^a"}}, "propertyNames"),
-        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "oneOf"),
-        ({"oneOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}}]}, "oneOf"),
+        ({"not": {}}, "not"),
+        ({"type": "integer", "minimum": 10**19}, "minimum"),
+        ({"type": "number", "exclusiveMaximum": -1e30}, "exclusiveMaximum"),
+        ({"type": "string", "not": {"type": "string"}}, "not"),
+        ({"type": "array", "items": {"enum": [1, 2]}, "minItems": 3, "uniqueItems": True}, "uniqueItems"),
+        (
+            {"type": "object", "properties": {"b": {}}, "required": ["b"], "propertyNames": {"pattern": "^a"}},
+            "propertyNames",
+        ),
+        (
+            {"type": "object", "properties": {"a": {}}, "minProperties": 2, "additionalProperties": False},
+            "minProperties",
+        ),
+        ({"type": "object", "required": ["a", "b"], "maxProperties": 1}, "maxProperties"),
+        ({"oneOf": [{"const": 1}, {"const": 1}]}, "const"),
         ({"type": "integer", "minimum": 5, "maximum": 2}, "minimum"),
         ({"type": "string", "minLength": 5, "maxLength": 2}, "minLength"),
         ({"type": "array", "minItems": 5, "maxItems": 2}, "minItems"),
@@ -159,11 +166,11 @@ def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Di
         ({"type": "string", "pattern": "a(?=b)"}, "pattern"),
         ({"type": "string", "pattern": "["}, "pattern"),
         ({"type": "string", "pattern": "^aaaa$", "maxLength": 2}, "pattern"),
-        ({"type": "string", "format": "json-string"}, "format"),
+        ({"allOf": [{"const": 1}, {"const": 2}]}, "allOf"),
+        ({"type": "string", "pattern": "(a)\\1"}, "pattern"),
         ({"enum": []}, "enum"),
         ({"type": "integer", "const": "a"}, "const"),
         ({"enum": ["a", "b"], "minLength": 2}, "enum"),
-        ({"enum": ["a"], "format": "date"}, "format"),
         ({"type": "object", "required": ["a"], "properties": {"b": {}}, "additionalProperties": False}, "required"),
         ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "false"),
         ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "allOf"),
@@ -173,7 +180,10 @@ def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Di
         ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}, "$ref"),
         ({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#/$defs/a"}}}, "$ref"),
         (
-            {"$defs": {"n": {"properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]}}, "$ref": "#/$defs/n"},
+            {
+                "$defs": {"n": {"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "required": ["n"]}},
+                "$ref": "#/$defs/n",
+            },
             "$ref",
         ),
         ({"type": "wrong"}, "type"),
@@ -218,6 +228,136 @@ def test_what_cannot_be_served_is_refused_by_its_keyword(schema: Any, keyword: s
 def test_nonsense_is_a_schema_error_and_never_another(nonsense: Any) -> None:
     with contextlib.suppress(SchemaError):
         json.dumps(close_schema(nonsense, Limits()))
+
+
+# -- what no grammar says is checked afterwards -------------------------------------------------------------------------
+
+_COUNTRY = {"c": {"enum": ["US", "DE"]}, "zip": {"type": "string"}}
+_KNOWN_AS_ANNOTATIONS = [
+    {"type": "string", "format": "ipvanyaddress"},
+    {"type": "string", "format": "cron"},
+    {"type": "string", "format": "json-string", "maxLength": 9},
+    {"enum": ["a"], "format": "date"},
+    {"type": "string", "format": "date", "minLength": 30},
+    {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"},
+    {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+    {"type": "number", "minimum": 3, "exclusiveMinimum": True},
+    {"$id": "https://example.com/a", "$anchor": "top", "type": "object", "properties": {"n": {"$ref": "#top"}}},
+    {"$defs": {"c": {"$id": "c", "type": "integer"}}, "properties": {"q": {"$ref": "c"}}},
+    {"$defs": {"c": {"$dynamicAnchor": "c", "type": "integer"}}, "properties": {"q": {"$dynamicRef": "#c"}}},
+    {"type": "string", "pattern": "^(?=.*[A-Z])(?=.*[0-9]).{3,9}$"},
+    {"allOf": [{"type": "string", "pattern": "^a"}, {"pattern": "b$"}, {"maxLength": 9}]},
+    {"allOf": [{"type": ["integer", "null"]}, {"type": ["number", "string"], "minimum": 3}, {"multipleOf": 2}]},
+    {"allOf": [{"anyOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]},
+    {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}, "minProperties": 1},
+    {"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "maxProperties": 2},
+    {"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": {"type": "integer"}},
+    {"type": "object", "properties": {"ab": {"minimum": 3}}, "patternProperties": {"^a": {"type": "integer"}}},
+    {"type": "object", "propertyNames": {"pattern": "^[a-z]{1,5}$"}, "additionalProperties": {"type": "null"}},
+    {
+        "type": "object",
+        "propertyNames": {"enum": ["x", "y"]},
+        "additionalProperties": {"type": "null"},
+        "minProperties": 1,
+    },
+    {"type": ["string", "null", "integer"], "not": {"type": "string"}},
+    {"oneOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]},
+    {"type": "integer", "multipleOf": 7},
+    {"type": "number", "multipleOf": 0.01, "minimum": 0},
+    {"type": "array", "prefixItems": [{"type": "null"}, False]},
+    {
+        "$defs": {
+            "n": {
+                "type": "object",
+                "properties": {
+                    "a": {"allOf": [{"$ref": "#/$defs/n"}]},
+                    "b": {"$ref": "#/$defs/n", "required": ["c"]},
+                    "c": {"type": "object", "anyOf": [{"$ref": "#/$defs/n"}]},
+                },
+            }
+        },
+        "allOf": [{"$ref": "#/$defs/n"}],
+    },
+    {"type": "string", "pattern": "^.*\\.example\\.com$"},
+    {"type": "string", "pattern": "(png|jpeg)$"},
+    {"type": "object", "patternProperties": {"^.*bar$": {"type": "null"}}, "additionalProperties": False},
+]
+
+
+@pytest.mark.parametrize("schema", _KNOWN_AS_ANNOTATIONS, ids=str)
+def test_what_is_no_contradiction_is_taken_and_bound(schema: dict[str, Any], dice: Dice) -> None:
+    constraint = JsonSchema(schema)
+    assert not dice.compiler.compile(constraint).unbound - {"patternProperties", "oneOf"}
+    modern = {key: value for key, value in schema.items() if key != "exclusiveMinimum"}
+    for seed in range(4):
+        answer = dice.answer(constraint, max_tokens=dice.watched(constraint) + 30 * seed, seed=seed)
+        assert answer.finish_reason == "stop"
+        jsonschema.Draft202012Validator(modern).validate(_read(answer.text))
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword", "often"),
+    [
+        ({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True}, "uniqueItems", False),
+        ({"type": "array", "items": {"type": "integer"}, "contains": {"const": 5}}, "contains", True),
+        (
+            {"type": "object", "properties": {"a": {"type": "null"}}, "unevaluatedProperties": False},
+            "unevaluatedProperties",
+            True,
+        ),
+        (
+            {"type": "object", "properties": {"a": {}, "b": {}}, "dependentRequired": {"a": ["b"]}},
+            "dependentRequired",
+            True,
+        ),
+        (
+            {"properties": {"a": {}}, "dependentSchemas": {"a": {"required": ["b"]}}, "type": "object"},
+            "dependentSchemas",
+            True,
+        ),
+        (
+            {
+                "type": "object",
+                "properties": _COUNTRY,
+                "required": ["c"],
+                "if": {"properties": {"c": {"const": "US"}}},
+                "then": {"required": ["zip"]},
+                "else": {"properties": {"zip": False}},
+            },
+            "if",
+            True,
+        ),
+        ({"not": {"required": ["a"]}, "properties": {"a": {}, "b": {}}, "type": "object"}, "not", False),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "oneOf", False),
+        (
+            {"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {}, "b": {}}, "type": "object"},
+            "oneOf",
+            False,
+        ),
+        ({"type": "string", "pattern": "^(?!a)[ab]{2}$"}, "pattern", False),
+        ({"type": "integer", "multipleOf": 9999991}, "multipleOf", False),
+        ({"type": "number", "multipleOf": 0.0007, "minimum": 0, "maximum": 5}, "multipleOf", False),
+        (
+            {"type": "object", "patternProperties": {"^a": {"type": "null"}, "b$": {"type": "null"}}},
+            "patternProperties",
+            True,
+        ),
+    ],
+    ids=str,
+)
+def test_what_no_grammar_says_is_told_and_checked(schema: Any, keyword: str, often: bool, dice: Dice) -> None:
+    """``often``: it is bound all the same, by one way to keep it."""
+    constraint = JsonSchema(schema)
+    judge, peer = Validator(schema), jsonschema.Draft202012Validator(schema)
+    kept = 0
+    for seed in range(8):
+        answer = dice.answer(constraint, max_tokens=dice.watched(constraint) + 20 * seed, seed=seed)
+        assert keyword in answer.unbound
+        value = _read(answer.text)
+        violation = judge.violation(value)
+        assert (violation is None) == peer.is_valid(value)
+        kept += violation is None
+    assert kept == 8 or not often
 
 
 # -- two hundred random schemas ---------------------------------------------------------------------------------------
@@ -316,7 +456,10 @@ def test_a_random_schema_is_answered_validly_or_refused(schema: Any, seed: int) 
     for round_ in range(2):
         answer = dice.answer(constraint, max_tokens=watched + 60 * round_, seed=seed + round_)
         assert answer.finish_reason == "stop", (answer.text, schema)
-        jsonschema.Draft202012Validator(schema).validate(_read(answer.text))
+        value = _read(answer.text)
+        violation = Validator(schema).violation(value)
+        assert (violation is None) == jsonschema.Draft202012Validator(schema).is_valid(value), (violation, value)
+        assert violation is None or answer.unbound, (violation, value)
 
 
 _the_dice: list[Dice] = []
@@ -371,7 +514,7 @@ async def test_regex_grammars_and_choices_bind_a_running_model(engine_of: MakeEn
         (Grammar("start: nowhere"), "grammar"),
         (Grammar("root ::= ("), "grammar"),
         (Choices(()), "choices"),
-        (JsonSchema({"type": "array", "uniqueItems": True}), "uniqueItems"),
+        (JsonSchema({"not": {}}), "not"),
     ],
 )
 async def test_a_bad_constraint_fails_before_anything_is_computed(

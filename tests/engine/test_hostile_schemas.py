@@ -14,8 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 
 from parlant_local.engine.constraint.closing import closed_schema
-from parlant_local.engine.requests import Choices, Constraint, GenerationRequest, Grammar, JsonSchema, Regex
+from parlant_local.engine.requests import (
+    Choices,
+    Constraint,
+    GenerationRequest,
+    Grammar,
+    JsonSchema,
+    Regex,
+    Sampling,
+)
 from parlant_local.errors import SchemaError
+from parlant_local.settings import ConstraintSettings
 from tests.support.evidence import table, write_section
 from tests.support.hostile_schemas import HOSTILE_GRAMMARS, HOSTILE_PATTERNS, hostile_schemas
 from tests.support.watching import Watch
@@ -130,6 +139,21 @@ def test_so_do_grammars_patterns_and_choices(constraint: Constraint, dice: Dice)
     assert watch.grown < _BYTES
 
 
+async def test_a_limit_met_in_the_middle_of_an_answer_is_its_error_alone(engine_of: MakeEngine) -> None:
+    engine = engine_of("llama")
+    too_complex = [
+        Regex("((.{1,100}){1,100}x){1,100}"),
+        Regex("|".join(f".*{chr(97 + place % 26)}.{{{place}}}{place}" for place in range(50, 90))),
+        JsonSchema({"type": "string", "pattern": "^((.{1,100}){1,100}x){1,100}$"}),
+    ]
+    for constraint in too_complex:
+        sampling = Sampling(temperature=1.5, top_k=0, top_p=1, seed=1)
+        with pytest.raises(SchemaError, match="too complex to go on"):
+            await engine.generate(GenerationRequest("x", 200, sampling=sampling, constraint=constraint))
+    assert (await engine.generate(GenerationRequest("y", 8, constraint=JsonSchema({"const": 1})))).text == "1"
+    await engine.check_integrity()
+
+
 # -- compiling -------------------------------------------------------------------------------------------------------
 
 
@@ -194,3 +218,23 @@ async def test_a_slow_schema_stops_neither_the_loop_nor_other_answers(
     slow[0].cancel()
     gate.open.set()
     assert [(await answer).text for answer in slow[1:]] == [str(n) for n in range(1, 7)]
+
+
+def test_what_is_kept_is_bounded_by_count_and_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = Dice(TINY, ConstraintSettings(cached=6, cached_mb=50))
+    gate = _Gate(monkeypatch, "kept")
+    gate.open.set()
+
+    def compile_again(schemas: list[dict[str, Any]]) -> int:
+        for _ in range(2):
+            before = gate.calls
+            for schema in schemas:
+                dice.compiler.compile(JsonSchema(schema))
+        return gate.calls - before
+
+    assert compile_again([{"title": "kept", "const": n} for n in range(5)]) == 0
+    assert compile_again([{"title": "kept", "const": n} for n in range(10, 18)]) == 8
+    # Patterns may need many states: few of them are kept.
+    assert compile_again([{"title": "kept", "type": "string", "pattern": f"^{n}"} for n in range(2)]) == 0
+    assert compile_again([{"title": "kept", "type": "string", "pattern": f"^{n}"} for n in range(10, 14)]) == 4
+    dice.close()

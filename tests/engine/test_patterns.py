@@ -54,6 +54,7 @@ _BOUNDS = ConstraintSettings()
         ("(?<year>\\d{4})", "in 2024", "in 202"),
         ("^(?=.*[A-Z])(?=.*\\d).{8,}$", "abcDefg1", "abcdefg1"),
         ("^(?!foo$)[a-z]+$", "food", "foo"),
+        ("^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$", "-1.5", "+."),  # Pydantic's decimal number
         ("^(?!.*\\.\\.)[a-z.]+$", "a.b", "a..b"),
         ("x", "\ud800x", "\ud800"),
     ],

@@ -19,7 +19,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from parlant_local.backends.structured import instruct, strict_schema
+from parlant_local.engine.constraint.bounds import check_json
 from parlant_local.messages import Message, ResponseFormat
+from parlant_local.settings.constraints import DEFAULT_BOUNDS
 
 __all__ = ["LADDER", "Dialect", "DialectMemory", "apply", "blames_format"]
 
@@ -78,6 +80,7 @@ def apply(
     """The messages to send and the ``response_format`` beside them."""
     if wanted.type == "text":
         return tuple(messages), None
+    check_json(wanted.schema or {}, DEFAULT_BOUNDS)  # a client's: what follows walks it, here
     if dialect == "prompt":
         return instruct(messages, wanted), None
     if wanted.type == "json_object" or dialect == "json_object":

@@ -15,7 +15,7 @@ from parlant_local.messages import ChatReply, Message, ResponseFormat
 if TYPE_CHECKING:
     from parlant_local.engine.constraint.validation import Validator
 
-__all__ = ["checked", "checked_apart", "instruct", "parse_structured", "strict_schema"]
+__all__ = ["checked", "checked_apart", "corrected", "instruct", "parse_structured", "strict_schema"]
 
 _MAX_STARTS = 64
 
@@ -143,6 +143,15 @@ def instruct(messages: Sequence[Message], wanted: ResponseFormat) -> tuple[Messa
         wish = f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{schema}"
     else:
         wish = "Answer with one JSON object, and with nothing else."
+    last = messages[-1]
+    if last.role == "user":
+        return (*messages[:-1], replace(last, content=f"{last.content or ''}\n\n{wish}"))
+    return (*messages, Message.user(wish))
+
+
+def corrected(messages: Sequence[Message], problem: str) -> tuple[Message, ...]:
+    """``messages`` once more, with what was wrong with the answer to them."""
+    wish = f"Your last answer was rejected: {problem} Answer again."
     last = messages[-1]
     if last.role == "user":
         return (*messages[:-1], replace(last, content=f"{last.content or ''}\n\n{wish}"))

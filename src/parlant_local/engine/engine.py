@@ -15,6 +15,7 @@ from typing import Any
 
 from parlant_local.engine import residency
 from parlant_local.engine.awaiting import on_thread, outcome
+from parlant_local.engine.constraint.workers import settled
 from parlant_local.engine.embedding import EmbeddingContext, Embeddings, Reranking, normalise
 from parlant_local.engine.failures import typed
 from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Put
@@ -236,7 +237,7 @@ class LlamaEngine:
             if (
                 request.constraint is not None
             ):  # compiled in threads of its own: a slow one holds up nobody's tokenising
-                await asyncio.wrap_future(await asyncio.to_thread(engine.compiler.begin, request.constraint))
+                await settled(await asyncio.to_thread(engine.compiler.begin, request.constraint))
             sequence: Sequence = await asyncio.to_thread(engine.sequence, request, deliver)
         except Exception as error:
             raise typed(error) from error

@@ -175,3 +175,5 @@ class Generation:
     """The stop text that ended it, where one did."""
     landed: bool = False
     """Tokens ran low, so that a JSON answer was closed in the shortest way: whole and valid, but shorter than meant."""
+    unbound: frozenset[str] = frozenset()
+    """Keywords of its schema that the decoder wasn't bound to: whoever uses the answer has to check it."""

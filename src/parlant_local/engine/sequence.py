@@ -350,4 +350,5 @@ class Sequence:
             logprobs=tuple(self._logprobs) if self.request.logprobs is not None else None,
             stopped_by=self._text.stopped_by,
             landed=self.landed,
+            unbound=self._matcher.unbound if self._matcher is not None else frozenset(),
         )

@@ -54,8 +54,8 @@ class ConstraintSettings(Section):
     cached: int = Field(default=256, ge=1)
     """Compiled schemas and grammars that are kept."""
 
-    cached_mb: int = Field(default=64, ge=1)
-    """Size of what is kept, as the text of grammars, in MiB."""
+    cached_mb: int = Field(default=512, ge=1)
+    """About the memory that they may take, in MiB. Those with patterns count 20 each, others about 2."""
 
 
 DEFAULT_BOUNDS = ConstraintSettings()

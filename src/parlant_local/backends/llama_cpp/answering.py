@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,11 +55,18 @@ async def read_reply(engine: LlamaEngine, plan: ChatPlan, generation: Generation
 
 
 async def answer_chunks(
-    engine: LlamaEngine, plan: ChatPlan, model: str, logger: Logger
+    engine: LlamaEngine,
+    plan: ChatPlan,
+    model: str,
+    logger: Logger,
+    verify: Callable[[ChatReply], Awaitable[None]],
 ) -> AsyncGenerator[ChatChunk, None]:
-    """Chunks of every answer as they come, each with its index. Closing it cancels what still runs."""
+    """Chunks of every answer as they come, each with its index. Closing it cancels what still runs.
+
+    ``verify`` judges whole answers that may break their schema, before their last chunk.
+    """
     if len(plan.requests) == 1:
-        async with aclosing(_chunks(engine, plan.requests[0], plan.parser(), 0, model, logger)) as chunks:
+        async with aclosing(_chunks(engine, plan.requests[0], plan.parser(), 0, model, logger, verify)) as chunks:
             async for chunk in chunks:
                 yield chunk
         return
@@ -68,7 +75,7 @@ async def answer_chunks(
 
     async def pump(index: int, request: GenerationRequest) -> None:
         try:
-            async with aclosing(_chunks(engine, request, plan.parser(), index, model, logger)) as chunks:
+            async with aclosing(_chunks(engine, request, plan.parser(), index, model, logger, verify)) as chunks:
                 async for chunk in chunks:
                     await queue.put(chunk)
         except Exception as error:  # handed to the reader, who raises it
@@ -90,12 +97,18 @@ async def answer_chunks(
 
 
 async def _chunks(
-    engine: LlamaEngine, request: GenerationRequest, parser: OutputParser, index: int, model: str, logger: Logger
+    engine: LlamaEngine,
+    request: GenerationRequest,
+    parser: OutputParser,
+    index: int,
+    model: str,
+    logger: Logger,
+    verify: Callable[[ChatReply], Awaitable[None]],
 ) -> AsyncGenerator[ChatChunk, None]:
-    thoughts: list[str] = []
+    said: list[Delta] = []
 
     def chunk(delta: Delta, logprobs: tuple[TokenLogprob, ...] | None) -> ChatChunk:
-        thoughts.append(delta.reasoning)
+        said.append(delta)
         return ChatChunk(delta, index=index, model=model, logprobs=logprobs)
 
     pending: tuple[TokenLogprob, ...] = ()
@@ -116,9 +129,12 @@ async def _chunks(
         pending = ()
     for warning in parser.warnings:
         logger.warning(f"{model}: {warning}")
+    if final.unbound and not request.stop and final.finish_reason != "length":
+        found = collect(said)
+        await verify(ChatReply(content=found.content, tool_calls=found.tool_calls, usage=final.usage))
     yield ChatChunk(
         finish_reason=_finish_reason(final, parser),
-        usage=await _usage(engine, final, "".join(thoughts)),
+        usage=await _usage(engine, final, "".join(delta.reasoning for delta in said)),
         timings=final.timings,
         index=index,
         model=model,

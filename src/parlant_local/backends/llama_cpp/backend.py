@@ -7,11 +7,12 @@ import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
+from parlant_local.backends.allowance import may_send_another
 from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
 from parlant_local.backends.llama_cpp.answering import answer_chunks, read_reply, run_all
 from parlant_local.backends.llama_cpp.choice import best_model
@@ -20,6 +21,8 @@ from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
 from parlant_local.backends.llama_cpp.sync import SyncBackend
+from parlant_local.backends.llama_cpp.verifying import verify
+from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import ChatTemplate, template_source
 from parlant_local.errors import ConfigurationError, EngineClosedError, InvalidOutputError, TruncatedOutputError
 from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool, Usage, as_messages, as_tools
@@ -190,10 +193,20 @@ class LlamaCppBackend:
     ) -> ChatReply:
         """One whole answer (``alternatives`` has the others where ``n`` asked for more).
 
-        With a ``response_format`` of JSON its content is JSON of that schema, or :class:`TruncatedOutputError` is raised.
+        With a ``response_format`` of JSON its content is JSON of that schema, or :class:`TruncatedOutputError` is raised. Rules
+        that no decoder can be bound to are checked; an answer that breaks one is asked for once more, with what was wrong.
         """
         params = ChatParams.of(options)
-        return await self._answer(await self._plan_chat(messages, params), params)
+        conversation = as_messages(messages)
+        try:
+            return await self._answer(await self._plan_chat(conversation, params), params)
+        except InvalidOutputError as unfit:
+            if not may_send_another():
+                raise
+            self._logger.debug(f"{unfit.message} It is asked again.")
+            conversation = corrected(conversation, unfit.message)
+            reply = await self._answer(await self._plan_chat(conversation, params), params)
+            return replace(reply, usage=unfit.usage + reply.usage) if unfit.usage is not None else reply
 
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
@@ -201,7 +214,9 @@ class LlamaCppBackend:
         """The answer in pieces; the last one of each ``index`` has ``finish_reason`` and ``usage``."""
         params = ChatParams.of(options)
         plan = await self._plan_chat(messages, params)
-        async with aclosing(answer_chunks(self.engine, plan, self._name, self._logger)) as chunks:
+        async with aclosing(
+            answer_chunks(self.engine, plan, self._name, self._logger, partial(self._verify, params=params))
+        ) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -216,7 +231,9 @@ class LlamaCppBackend:
         """:meth:`complete` in pieces."""
         params = ChatParams.of(options)
         plan = await self._plan_completion(prompt, params)
-        async with aclosing(answer_chunks(self.engine, plan, self._name, self._logger)) as chunks:
+        async with aclosing(
+            answer_chunks(self.engine, plan, self._name, self._logger, partial(self._verify, params=params))
+        ) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -291,7 +308,18 @@ class LlamaCppBackend:
                 except TruncatedOutputError as cut:
                     cut.answer = answer
                     raise
+        for generation, reply in zip(generations, replies, strict=True):
+            if generation.unbound and not params.stop and reply.finish_reason != "length":
+                await self._verify(reply, params)
         return answer
+
+    async def _verify(self, reply: ChatReply, params: ChatParams) -> None:
+        bounds = self.settings.engine.constraints
+        try:
+            await verify(reply.content, reply.tool_calls, params, bounds, model=self._name)
+        except InvalidOutputError as unfit:
+            unfit.usage = reply.usage
+            raise
 
     # -- vectors and vocabulary ---------------------------------------------------------------------------------------
 

@@ -15,11 +15,14 @@ _IDENTITIES = ("$id", "id")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-def localised(root: Any) -> tuple[Any, bool]:
+def localised(root: Any, *, ref_alone: bool) -> tuple[Any, bool]:
     """A copy of ``root`` whose references within it are pointers, and whether one of them depends on the way to it.
 
-    A dynamic reference leads to its name's only place; where a name has several, to the first.
+    A dynamic reference leads to its name's only place; where a name has several, to the first. ``ref_alone``: as in drafts
+    before 2019, nothing beside a reference counts.
     """
+    if isinstance(root, Mapping) and ref_alone:
+        root = _alone(root)
     if not isinstance(root, Mapping) or not any(_needed(part) for _, part, _ in _walk(root)):
         return root, False
     places: dict[str, str] = {}
@@ -28,7 +31,9 @@ def localised(root: Any) -> tuple[Any, bool]:
         places.setdefault(base, pointer)
         for key in _IDENTITIES:
             if isinstance(name := part.get(key), str):
-                places.setdefault(urljoin(base, name), pointer)  # drafts before 2019 named anchors so, too
+                places.setdefault(
+                    base + name if name.startswith("#") else urljoin(base, name), pointer
+                )  # drafts before 2019 named anchors so, too
         for key in _NAMES:
             if isinstance(name := part.get(key), str):
                 places.setdefault(f"{base}#{name}", pointer)
@@ -39,6 +44,14 @@ def localised(root: Any) -> tuple[Any, bool]:
     )
     recursive = any("$recursiveAnchor" in part for _, part, _ in _walk(root))
     return _copied(root, {pointer: base for pointer, _, base in _walk(root)}, places, ""), dynamic or recursive
+
+
+def _alone(part: Any) -> Any:
+    if not isinstance(part, Mapping):
+        return part
+    if "$ref" in part:
+        part = {key: value for key, value in part.items() if key in ("$ref", "$defs", "definitions")}
+    return _with_parts(part, [(path, _alone(inner)) for path, inner in placed_subschemas(part)])
 
 
 def _needed(part: Mapping[str, Any]) -> bool:
@@ -68,18 +81,13 @@ def _walk(root: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str
 def _copied(part: Any, bases: Mapping[str, str], places: Mapping[str, str], pointer: str) -> Any:
     if not isinstance(part, Mapping):
         return part
-    copy: dict[str, Any] = dict(part)
-    fresh: set[str | int] = set()
-    for path, inner in placed_subschemas(part):
-        moved = _copied(inner, bases, places, pointer + "".join(f"/{_escaped(step)}" for step in path))
-        if len(path) == 1:
-            copy[str(path[0])] = moved
-            continue
-        key, step = str(path[0]), path[1]
-        if key not in fresh:
-            fresh.add(key)
-            copy[key] = dict(part[key]) if isinstance(part[key], Mapping) else list(part[key])
-        copy[key][step] = moved
+    copy = _with_parts(
+        part,
+        [
+            (path, _copied(inner, bases, places, pointer + "".join(f"/{_escaped(step)}" for step in path)))
+            for path, inner in placed_subschemas(part)
+        ],
+    )
     for key in _REFERENCES:
         if isinstance(target := copy.get(key), str):
             found = _found(target, bases[pointer], places)
@@ -89,8 +97,24 @@ def _copied(part: Any, bases: Mapping[str, str], places: Mapping[str, str], poin
     return copy
 
 
+def _with_parts(part: Mapping[str, Any], inner: list[tuple[tuple[str | int, ...], Any]]) -> dict[str, Any]:
+    """A copy of ``part`` with other subschemas in their places."""
+    copy: dict[str, Any] = dict(part)
+    fresh: set[str] = set()
+    for path, moved in inner:
+        key = str(path[0])
+        if len(path) == 1:
+            copy[key] = moved
+            continue
+        if key not in fresh:
+            fresh.add(key)
+            copy[key] = dict(part[key]) if isinstance(part[key], Mapping) else list(part[key])
+        copy[key][path[1]] = moved
+    return copy
+
+
 def _found(target: str, base: str, places: Mapping[str, str]) -> str | None:
-    whole = urljoin(base, target) if target != "#" else base
+    whole = base + target if target.startswith("#") else urljoin(base, target)  # addresses that are names join nothing
     url, fragment = urldefrag(whole)
     if fragment.startswith("/"):
         return f"#{places[url]}{fragment}" if url in places else None

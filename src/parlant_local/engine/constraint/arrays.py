@@ -24,6 +24,8 @@ def bounded_array(schema: Schema, depth: int, close: Close, limits: Limits, read
     least = int(schema.get("minItems", 0))
     described = schema.get("prefixItems", ())
     items = schema.get("items", schema.get("unevaluatedItems", True))
+    if "unevaluatedItems" in schema:
+        reading.unbound.add("unevaluatedItems")
     most = upper(schema, "maxItems", max(limits.max_items, least, len(described)), reading)
     first: list[Schema] = []
     for part in described[:most]:

@@ -45,10 +45,10 @@ def check_text(text: str, bounds: ConstraintSettings) -> None:
         raise SchemaError("The grammar holds an unpaired surrogate, which is no text.", keyword="grammar")
 
 
-def exceeded(message: str, setting: str, limit: float, *, keyword: str = "") -> SchemaError:
+def exceeded(message: str, setting: str, limit: int | str, *, keyword: str = "") -> SchemaError:
     """The refusal of what is beyond a bound, which it names."""
     return SchemaError(
-        f"{message.format(f'{limit:g}' if isinstance(limit, float) else limit)} (engine.constraints.{setting}).",
+        f"{message.format(limit)} (engine.constraints.{setting}).",
         keyword=keyword,
         hint="Ask for less, or raise the setting.",
     )
@@ -74,6 +74,8 @@ def _size(value: Any) -> int:
 
 
 def _writable(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

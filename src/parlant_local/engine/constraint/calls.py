@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from parlant_local.engine.constraint.bounds import exceeded
 from parlant_local.engine.constraint.closing import closed_schema
 from parlant_local.engine.constraint.marked import Marks
 from parlant_local.engine.model import LoadedModel
@@ -67,6 +68,7 @@ class _Grammar:
         self._marks = Marks(model)
         self._lines: list[str] = []
         self._rules: dict[str, str] = {}
+        self._parts = 0
 
     def whole(self) -> CallGrammar:
         options: list[str] = []
@@ -166,6 +168,9 @@ class _Grammar:
         self, schema: Any, definitions: Mapping[str, Any], depth: int = 8
     ) -> list[tuple[Kind, Mapping[str, Any]]]:
         """The simple schemas of which a closed one is made, each with its type."""
+        self._parts += 1  # references are followed each time, so that they multiply
+        if self._parts > self._bounds.max_parts:
+            raise exceeded("The tools' schemas have more than {} parts", "max_parts", self._bounds.max_parts)
         schema = _followed(schema, definitions)
         if depth and "anyOf" in schema:
             return [found for branch in schema["anyOf"] for found in self._kinds(branch, definitions, depth - 1)]

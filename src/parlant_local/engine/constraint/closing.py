@@ -18,13 +18,14 @@ from parlant_local.engine.constraint.arrays import bounded_array
 from parlant_local.engine.constraint.bounds import check_json, exceeded
 from parlant_local.engine.constraint.choices import exclusive
 from parlant_local.engine.constraint.impossible import Impossible
-from parlant_local.engine.constraint.keywords import OWN, Schema, vetted
+from parlant_local.engine.constraint.keywords import OWN, TYPES, Schema, vetted
 from parlant_local.engine.constraint.merging import merged
 from parlant_local.engine.constraint.objects import ObjectCloser
 from parlant_local.engine.constraint.reading import Reading
 from parlant_local.engine.constraint.references import References
+from parlant_local.engine.constraint.rewriting import without_not
 from parlant_local.engine.constraint.scalars import bounded_number, bounded_text
-from parlant_local.engine.constraint.validation import Validator
+from parlant_local.engine.constraint.validation import Validator, ref_alone
 from parlant_local.engine.constraint.values import identity
 from parlant_local.engine.requests import Limits
 from parlant_local.errors import SchemaError
@@ -40,6 +41,8 @@ class ClosedSchema:
     schema: Schema
     unbound: frozenset[str]
     """Keywords of the original that an answer of ``schema`` may still break."""
+    multiples: int = 0
+    """States of the automata that its ``multipleOf`` take."""
 
 
 def closed_schema(
@@ -54,7 +57,7 @@ def closed_schema(
     check_json(schema, bounds)
     reading = Reading(bounds)
     closed = _Closer(schema, limits, reading).close()
-    return ClosedSchema(closed, frozenset(reading.unbound))
+    return ClosedSchema(closed, frozenset(reading.unbound), reading.multiples)
 
 
 def close_schema(
@@ -67,7 +70,7 @@ def close_schema(
 class _Closer:
     def __init__(self, root: Mapping[str, Any] | bool, limits: Limits, reading: Reading) -> None:
         try:
-            self._root, dynamic = localised(root)
+            self._root, dynamic = localised(root, ref_alone=ref_alone(root))
         except (ValueError, RecursionError):
             raise SchemaError("The schema's $id or $ref is no address.", keyword="$ref") from None
         if dynamic:
@@ -117,14 +120,24 @@ class _Closer:
         if "$ref" in asked:
             return self._reference(asked, depth)
         if "allOf" in asked:
-            return self._value(merged(asked, self._references), depth)
+            return self._value(merged(asked, self._references), self._below(asked["allOf"], depth))
         for key in ("anyOf", "oneOf"):
             if key in asked:
                 return self._alternatives(key, asked, depth)
+        if "not" in asked:
+            return self._value(without_not(asked, self._reading), depth)
         return self._typed(asked, depth)
 
     def _typed(self, schema: Schema, depth: int) -> Schema:
-        kind = schema.get("type", _guess(schema))
+        if "type" in schema:
+            return self._of_type(schema, schema["type"], depth)
+        try:
+            return self._of_type(schema, _guess(schema), depth)
+        except Impossible:  # no value of the type that its keywords are about; they say nothing of others
+            free = [kind for kind in sorted(TYPES - {"integer"}) if not schema.keys() & OWN.get(kind, frozenset())]
+            return self._branches([{"type": kind} for kind in free], depth)
+
+    def _of_type(self, schema: Schema, kind: Any, depth: int) -> Schema:
         if isinstance(kind, list | tuple):
             branches = [_only(schema, one) for one in kind]
             return self._branches(branches, depth) if len(branches) > 1 else self._value(branches[0], depth)
@@ -171,6 +184,8 @@ class _Closer:
                 reason = impossible
         if not branches:
             raise reason or Impossible(key, f"its {key} leaves nothing.")
+        if shared:
+            depth = self._below(schema[key], depth)
         if key == "oneOf" and not exclusive(branches, self._references):
             self._reading.unbound.add("oneOf")
             branches = [self._alone(place, branches) for place in range(len(branches))]
@@ -226,13 +241,10 @@ class _Closer:
 
     def _reference(self, schema: Schema, depth: int) -> Schema:
         target = schema["$ref"]
+        depth = self._below([schema], depth)
         if len(schema) > 1:
             beside = {key: value for key, value in schema.items() if key != "$ref"}
             return self._value(merged({"allOf": [{"$ref": target}, beside]}, self._references), depth)
-        if self._references.is_recursive(target):
-            if depth <= 0:
-                raise Impossible("$ref", "it never ends, since every value of it must contain another one.")
-            depth -= 1
         key = (target, depth)
         name = self._names.get(key) or self._named(key)
         if name in self._impossible:
@@ -246,6 +258,15 @@ class _Closer:
                 self._impossible[name] = impossible
                 raise
         return {"$ref": f"#/$defs/{name}"}
+
+    def _below(self, parts: Sequence[Any], depth: int) -> int:
+        """The levels left once the references in ``parts`` are followed; recursive ones take one."""
+        targets = [part["$ref"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("$ref"), str)]
+        if not any(self._references.is_recursive(target) for target in targets):
+            return depth
+        if depth <= 0:
+            raise Impossible("$ref", "it never ends, since every value of it must contain another one.")
+        return depth - 1
 
     def _named(self, key: tuple[str, int]) -> str:
         """A name of our own: a stranger's could collide with another one's, or need escaping."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import threading
+from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +19,9 @@ from parlant_local.engine.constraint.grammars import grammar_of
 from parlant_local.engine.constraint.kept import Kept
 from parlant_local.engine.constraint.keywords import OWN
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
+from parlant_local.engine.constraint.objects import ANY_KEY
 from parlant_local.engine.constraint.shortest import tokens_home
+from parlant_local.engine.constraint.syntax import ending
 from parlant_local.engine.constraint.vocabulary import grammar_tokenizer
 from parlant_local.engine.constraint.workers import in_compile_thread
 from parlant_local.engine.model import LoadedModel
@@ -29,6 +32,8 @@ from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSetting
 __all__ = ["CompiledConstraint", "ConstraintCompiler"]
 
 _MARGIN = 16  # tokens
+_BEGUN = 64
+_ENDINGS = 16  # patterns that landing knows the end of
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 _SPACED: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
@@ -36,7 +41,12 @@ _SPACED: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separ
 # grammars of clients may be ambiguous, where time grows with the square of the items.
 _JSON_LIMITS: Any = {"max_items_in_row": 5_000, "step_max_items": 25_000}
 _GRAMMAR_LIMITS: Any = {"max_items_in_row": 2_000, "step_max_items": 8_000}
-_LEXER_LIMITS: Any = {"max_lexer_states": 50_000, "initial_lexer_fuel": 1_000_000, "step_lexer_fuel": 200_000}
+_LEXER_LIMITS: Any = {"max_lexer_states": 25_000, "initial_lexer_fuel": 1_000_000, "step_lexer_fuel": 200_000}
+
+
+# About what a compiled constraint takes, measured: for each byte of its grammar, for each state of a multiple's automaton, and
+# for the states of its lexer that answers need in time; patterns may need as many as the limit allows.
+_BYTE, _STATE, _LEXER, _PATTERNS = 200, 160, 2 * 1024 * 1024, 20 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class CompiledConstraint:
     """About what it takes at most to end an answer from anywhere within."""
     open_keys: bool = False
     """Whether it has dictionaries, whose keys could repeat."""
+    endings: tuple[str, ...] = ()
+    """Letters that its patterns want last, to be tried when an answer has to land."""
     unbound: frozenset[str] = frozenset()
     """Keywords of its schema that an answer may still break, and has to be checked for."""
 
@@ -62,7 +74,9 @@ class ConstraintCompiler:
         self._model = model
         self._bounds = bounds
         self._lock = threading.Lock()
+        self._making = threading.Lock()
         self._tokenizer: Any = None
+        self._begun: OrderedDict[int, tuple[Constraint, Future[CompiledConstraint]]] = OrderedDict()
         self._kept: Kept[CompiledConstraint] = Kept(bounds.cached, bounds.cached_mb * 1024 * 1024)
 
     def matcher(self, constraint: Constraint) -> ConstraintMatcher:
@@ -72,13 +86,16 @@ class ConstraintCompiler:
             compiled.pristine.deep_copy(),
             compiled.landing_tokens if compiled.json else None,
             open_keys=compiled.open_keys,
+            endings=compiled.endings,
             unbound=compiled.unbound,
         )
 
     def compile(self, constraint: Constraint) -> CompiledConstraint:
         """Waits for :meth:`begin`."""
+        with self._lock:
+            _, future = self._begun.pop(id(constraint), (None, None))
         try:
-            return self.begin(constraint).result()
+            return (future or self._start(constraint)).result()
         except SchemaError as error:  # kept, and asked for again by others: each gets one of its own
             raise SchemaError(error.message, keyword=error.keyword, hint=error.hint) from None
 
@@ -87,6 +104,14 @@ class ConstraintCompiler:
 
         Raises :class:`SchemaError` at once for what is too large to be looked at.
         """
+        future = self._start(constraint)
+        with self._lock:  # for the compile() that follows, which then need not look at the schema again
+            self._begun[id(constraint)] = (constraint, future)
+            if len(self._begun) > _BEGUN:
+                self._begun.popitem(last=False)
+        return future
+
+    def _start(self, constraint: Constraint) -> Future[CompiledConstraint]:
         if isinstance(constraint, JsonSchema):
             check_json(constraint.schema, self._bounds)
         if isinstance(constraint, CallOf):
@@ -119,7 +144,9 @@ class ConstraintCompiler:
             raise exceeded("The schema nests more than {} levels", "max_depth", self._bounds.max_depth) from None
         grammar = grammar_of(constraint, self._bounds)
         keyword = {"Regex": "pattern", "Choices": "choices"}.get(type(constraint).__name__, "grammar")
-        return CompiledConstraint(self._matcher(grammar, key, keyword, _GRAMMAR_LIMITS), False, 0)
+        compiled = CompiledConstraint(self._matcher(grammar, keyword, _GRAMMAR_LIMITS), False, 0)
+        self._kept.weigh(key, _BYTE * len(grammar) + (_LEXER if keyword == "choices" else _PATTERNS))
+        return compiled
 
     def _compile_json(self, closed: ClosedSchema, key: str, *, spaced: bool = False) -> CompiledConstraint:
         from llguidance import LLMatcher
@@ -130,15 +157,22 @@ class ConstraintCompiler:
             grammar = LLMatcher.grammar_from_json_schema(text, overrides=_SPACED if spaced else _COMPACT)
         except (TypeError, ValueError) as error:
             raise SchemaError(f"The schema is not JSON: {error}.", keyword="enum") from None
-        matcher = self._matcher(grammar, key, "", _JSON_LIMITS)
+        matcher = self._matcher(grammar, "", _JSON_LIMITS)
+        patterns = _patterns(schema)
+        states = _STATE * closed.multiples + (_PATTERNS if patterns else _LEXER)
+        self._kept.weigh(key, _BYTE * len(grammar) + states)
         home = tokens_home(schema, self._count)
-        return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, _has_open_keys(schema), closed.unbound)
+        endings = tuple(dict.fromkeys(filter(None, map(ending, patterns[:_ENDINGS]))))
+        return CompiledConstraint(
+            matcher, True, home + home // 4 + _MARGIN, _has_open_keys(schema), endings, closed.unbound
+        )
 
     def _compile_call(self, constraint: CallOf, key: str) -> CompiledConstraint:
         from llguidance import LLMatcher
 
         grammar = call_grammar(constraint, self._model, self._bounds)
-        matcher = self._matcher(LLMatcher.grammar_from_lark(grammar.text), key, "", _JSON_LIMITS)
+        matcher = self._matcher(LLMatcher.grammar_from_lark(grammar.text), "", _JSON_LIMITS)
+        self._kept.weigh(key, _BYTE * len(grammar.text) + _PATTERNS)
         if grammar.ways is None:
             return CompiledConstraint(matcher, False, 0, unbound=grammar.unbound)
         home = max(tokens_home(schema, self._count) for schema in grammar.ways) + self._count(constraint.syntax.last)
@@ -147,7 +181,7 @@ class ConstraintCompiler:
     def _count(self, text: str) -> int:
         return len(self._model.tokenize(text))
 
-    def _matcher(self, grammar: str, key: str, keyword: str, limits: Any) -> Any:
+    def _matcher(self, grammar: str, keyword: str, limits: Any) -> Any:
         from llguidance import LLMatcher, LLParserLimits
 
         allowed = LLParserLimits(verbose_errors=False, **_LEXER_LIMITS, **limits)
@@ -156,7 +190,6 @@ class ConstraintCompiler:
             first = matcher.deep_copy()
             first.compute_bitmask()  # what exceeds a limit at the first step is refused here, not while answering
             if not first.is_error():
-                self._kept.weigh(key, len(grammar))
                 return matcher
             matcher = first
         raise _schema_error(matcher.get_error(), keyword)
@@ -164,7 +197,7 @@ class ConstraintCompiler:
     @property
     def tokenizer(self) -> Any:
         """llguidance's view of the vocabulary; 0.2-0.9 s to make, once."""
-        with self._lock:
+        with self._making:
             if self._tokenizer is None:
                 self._tokenizer = grammar_tokenizer(self._model)
             return self._tokenizer
@@ -177,6 +210,22 @@ def _key(constraint: Constraint) -> str:
     else:
         text = repr(constraint)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _patterns(schema: Any) -> list[str]:
+    """The schema's patterns, less the one that bounds keys."""
+    found: list[str] = []
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict) and "enum" not in part:
+            pattern = part.get("pattern")
+            found += [pattern] if isinstance(pattern, str) else []
+            found += [key for key in part.get("patternProperties", ()) if not key.startswith(ANY_KEY)]
+            waiting += part.values()
+    return found
 
 
 def _has_open_keys(schema: Any) -> bool:

@@ -125,7 +125,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         ("a number", lambda value: isinstance(value, bool) or _is_number(value)),
     ),
     **dict.fromkeys(("$dynamicRef", "$recursiveRef"), ("a text", _is_text)),
-    "discriminator": ("a property's name", lambda value: True),
+    "discriminator": ("a property's name", lambda _: True),
     "dependentRequired": ("names with lists of names", _is_map_of(_is_list_of(_is_text))),
     "dependencies": (
         "names with lists of names or schemas",

@@ -7,12 +7,14 @@ one after which the answer could no longer end is not said; the rehearsed end is
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import numpy as np
 
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.model import LoadedModel
+from parlant_local.errors import SchemaError
 
 __all__ = ["Landing", "LandingStrip"]
 
@@ -28,6 +30,7 @@ class LandingStrip:
         self.outside = _single(model, _OUTSIDE)
         self.within = [*_single(model, b'"'), *_single(model, _WITHIN)]
         self.piece = model.piece
+        self.tokenize = model.tokenize
 
 
 def _single(model: LoadedModel, characters: bytes) -> list[int]:
@@ -81,10 +84,21 @@ class Landing:
         return path
 
     def _path(self, matcher: ConstraintMatcher, left: int, in_string: bool, escaped: bool) -> list[int] | None:
+        try:
+            return self._rehearsed(matcher, left, in_string, escaped)
+        except SchemaError:
+            return None  # the grammar met a limit on the way
+
+    def _rehearsed(self, matcher: ConstraintMatcher, left: int, in_string: bool, escaped: bool) -> list[int] | None:
         path: list[int] = []
         used: Counter[int] = Counter()
+        hinted = False
         while True:
             tokens = matcher.forced()
+            if not tokens and in_string and not hinted and matcher.endings:
+                hinted = True  # once a text: what does not end it at once will not later
+                tokens = self._ending(matcher)
+            hinted = hinted and in_string
             if not tokens and not matcher.complete:
                 token = self._next(matcher, in_string, used)
                 if token is None:
@@ -101,6 +115,22 @@ class Landing:
                 in_string, escaped = _strings(self._strip.piece(token), in_string, escaped)
             if matcher.finished:
                 return path
+
+    def _ending(self, matcher: ConstraintMatcher) -> list[int]:
+        """What ends the text that is open as one of its patterns wants, where a quote alone doesn't."""
+        quote = self._strip.within[0] if self._strip.within else -1
+        if quote < 0 or matcher.allows(quote):
+            return []
+        for letters in matcher.endings:
+            trial, tokens = matcher.copy(), self._strip.tokenize(json.dumps(letters, ensure_ascii=False)[1:-1])
+            for token in tokens:
+                if not trial.allows(token):
+                    break
+                trial.accept([token])
+            else:
+                if trial.allows(quote):
+                    return tokens
+        return []
 
     def _next(self, matcher: ConstraintMatcher, in_string: bool, used: Counter[int]) -> int | None:
         if in_string:

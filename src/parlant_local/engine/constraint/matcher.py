@@ -22,6 +22,7 @@ class ConstraintMatcher:
         landing_tokens: int | None,
         *,
         open_keys: bool = False,
+        endings: tuple[str, ...] = (),
         unbound: frozenset[str] = frozenset(),
     ) -> None:
         self._matcher = matcher
@@ -29,6 +30,8 @@ class ConstraintMatcher:
         """Tokens left at which its end must be thought of; None where the grammar can't be landed."""
         self.open_keys = open_keys
         """Whether keys of its answer could repeat."""
+        self.endings = endings
+        """Letters that its patterns want last."""
         self.unbound = unbound
         """Keywords that its answer has to be checked for."""
         self.seconds = 0.0
@@ -37,13 +40,17 @@ class ConstraintMatcher:
     def copy(self) -> ConstraintMatcher:
         """Another one at the same place, to try things out."""
         return ConstraintMatcher(
-            self._matcher.deep_copy(), self.landing_tokens, open_keys=self.open_keys, unbound=self.unbound
+            self._matcher.deep_copy(),
+            self.landing_tokens,
+            open_keys=self.open_keys,
+            endings=self.endings,
+            unbound=self.unbound,
         )
 
     @property
     def finished(self) -> bool:
         """Nothing but the end may follow."""
-        return bool(self._matcher.is_stopped())
+        return bool(self._matcher.is_stopped()) and self._sound()
 
     @property
     def complete(self) -> bool:
@@ -59,6 +66,7 @@ class ConstraintMatcher:
         start = time.perf_counter()
         tokens: list[int] = self._matcher.compute_ff_tokens()
         self.seconds += time.perf_counter() - start
+        self._sound()
         return tokens
 
     def allows(self, token: int) -> bool:
@@ -73,6 +81,7 @@ class ConstraintMatcher:
         packed = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         bits = np.unpackbits(packed, bitorder="little").view(np.bool_)
         self.seconds += time.perf_counter() - start
+        self._sound()
         if bits.size >= n_vocab:
             return bits[:n_vocab] if n_vocab else bits
         return np.concatenate([bits, np.zeros(n_vocab - bits.size, dtype=np.bool_)])
@@ -82,4 +91,14 @@ class ConstraintMatcher:
         taken = self._matcher.consume_tokens(tokens)
         self.seconds += time.perf_counter() - start
         if not taken:
-            raise SchemaError(f"The grammar engine failed: {' '.join(self._matcher.get_error().split())}")
+            self._sound()
+            raise SchemaError("The grammar engine took a token that its grammar does not allow.")
+
+    def _sound(self) -> bool:
+        """True; :class:`SchemaError` where a limit was met in the middle of an answer, which is then no answer."""
+        if self._matcher.is_error():
+            problem = " ".join(self._matcher.get_error().split())[:200]
+            raise SchemaError(
+                f"The schema or grammar is too complex to go on: {problem}.", hint="Make its patterns or rules simpler."
+            )
+        return True

@@ -120,6 +120,8 @@ def _narrower(key: str, one: Any, other: Any, references: References) -> Any:
             return [value for value in one if identity(value) in listed]
         case "uniqueItems":
             return True
+        case "not":
+            return {"anyOf": [one, other]}
         case "pattern":
             return AllPatterns.of(one, other)
         case "multipleOf":

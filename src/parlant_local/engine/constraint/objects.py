@@ -14,8 +14,9 @@ from parlant_local.engine.constraint.reading import Reading
 from parlant_local.engine.constraint.scalars import key_rule, upper
 from parlant_local.engine.requests import Limits
 
-__all__ = ["ObjectCloser"]
+__all__ = ["ANY_KEY", "ObjectCloser"]
 
+ANY_KEY = "^(?s:."  # how the pattern begins that bounds keys of which nothing is known
 _MAX_KEY = 128  # characters of a dictionary's key
 
 Close = Callable[[Any, int], Schema]
@@ -99,7 +100,7 @@ class ObjectCloser:
         rules: dict[str, Schema] = {}
         for pattern, part in patterns.items():
             bound = key_rule(pattern, self.reading)
-            trial = {**dict.fromkeys(rules, {"type": "null"}), bound["pattern"]: {"type": "null"}}
+            trial = {known: {"type": "null"} for known in (*rules, bound["pattern"])}
             if "allOf" in bound or (rules and problem_of({"type": "object", "patternProperties": trial})):
                 self.reading.unbound.add("patternProperties")
                 continue
@@ -125,7 +126,7 @@ class ObjectCloser:
             self.reading.unbound.add("propertyNames")
         least = int(rule.get("minLength", 0))
         most = min(_MAX_KEY, self.limits.max_string, int(rule.get("maxLength", _MAX_KEY)))
-        return {f"^(?s:.{{{least},{max(least, most)}}})$": value}
+        return {f"{ANY_KEY}{{{least},{max(least, most)}}})$": value}
 
     def _counted(
         self, closed: Schema, schema: Schema, fixed: dict[str, Schema], required: list[str], rules: dict[str, Schema]
@@ -156,7 +157,7 @@ class ObjectCloser:
             closed |= {"maxProperties": min(most, len(fixed) + max(self.limits.max_properties, least))}
             if least > len(fixed):
                 closed["minProperties"] = least
-            if fixed and len(rules) == 1 and next(iter(rules)).startswith("^(?s:."):
+            if fixed and len(rules) == 1 and next(iter(rules)).startswith(ANY_KEY):
                 closed["additionalProperties"] = next(iter(rules.values()))  # a pattern would bind described names, too
             else:
                 closed["patternProperties"] = rules

@@ -38,8 +38,13 @@ class Reading:
         self._steps += 1
         if self._steps % _OFTEN == 0 and time.thread_time() - self._started > self.bounds.compile_seconds:
             raise exceeded(
-                "Reading the schema takes more than {} s", "compile_seconds", float(self.bounds.compile_seconds)
+                "Reading the schema takes more than {} s", "compile_seconds", f"{self.bounds.compile_seconds:g}"
             )
+
+    @property
+    def multiples(self) -> int:
+        """The sum of those that were taken."""
+        return sum(self._multiples)
 
     def takes_multiple(self, number: int) -> bool:
         """Whether an automaton of one more ``multipleOf`` is within bounds; equal ones share theirs."""

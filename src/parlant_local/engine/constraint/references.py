@@ -40,9 +40,8 @@ class References:
                 hint="Put the definition under $defs; nothing is fetched.",
             )
         node: Any = self._root
-        for part in unquote(target[1:]).split("/"):
-            if not part:
-                continue
+        pointer = unquote(target[1:])
+        for part in pointer.removeprefix("/").split("/") if pointer.strip("/") else ():
             name = part.replace("~1", "/").replace("~0", "~")
             if isinstance(node, Mapping) and name in node:
                 node = node[name]

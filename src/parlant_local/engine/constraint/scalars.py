@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from parlant_local.engine.constraint.bounds import exceeded
 from parlant_local.engine.constraint.keywords import Schema
 from parlant_local.engine.constraint.patterns import AllPatterns, problem_of
 from parlant_local.engine.constraint.reading import Reading
 from parlant_local.engine.constraint.syntax import translated
 from parlant_local.engine.constraint.values import exact
 from parlant_local.engine.requests import Limits
+from parlant_local.errors import SchemaError
 
 __all__ = ["bounded_number", "bounded_text", "key_rule", "upper"]
 
@@ -62,11 +62,11 @@ def bounded_number(schema: Schema, limits: Limits, reading: Reading) -> Schema:
     highs = {key: schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema}
     for key, low in lows.items():
         if low > _LARGEST:
-            raise exceeded(f"The schema's {key} is more than {{}}", "max_digits", _LARGEST, keyword=key)
+            raise _beyond(key)
         closed[key] = max(low, -_LARGEST)
     for key, high in highs.items():
         if high < -_LARGEST:
-            raise exceeded(f"The schema's {key} is less than -{{}}", "max_digits", _LARGEST, keyword=key)
+            raise _beyond(key)
         closed[key] = min(high, _LARGEST)
     bound = 10**limits.max_digits - 1
     if not lows:
@@ -77,6 +77,14 @@ def bounded_number(schema: Schema, limits: Limits, reading: Reading) -> Schema:
     if step is not None:
         closed["multipleOf"] = step
     return closed
+
+
+def _beyond(key: str) -> SchemaError:
+    return SchemaError(
+        f"The schema's {key} leaves only numbers beyond 10^18, which the decoder can't write.",
+        keyword=key,
+        hint="Ask for a text of digits (type string with a pattern).",
+    )
 
 
 def _step(schema: Schema, closed: Schema, limits: Limits, reading: Reading) -> float | None:

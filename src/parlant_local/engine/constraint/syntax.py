@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["Translated", "translated"]
+__all__ = ["Translated", "ending", "translated"]
 
 # One piece of a pattern; every alternative begins differently, so that reading takes one pass.
 _PIECE = re.compile(r"\\[pPux]\{[^{}]*\}|\\.|\[|\(\?<?[=!]|\(|\)|\{|[^\\\[({)]+", re.DOTALL)
 _COUNT = re.compile(r"\{(\d{1,9})(,(\d{0,9}))?\}")
 _CLASS_ESCAPED = frozenset("[&~")  # letters of a class that the decoder's dialect reads as operators
+_LAST = re.compile(r"[^.*+?|^$]*\Z")
 _LOOKAHEADS = ("(?=", "(?!")
 
 
@@ -47,7 +48,7 @@ def translated(pattern: str, bounds: ConstraintSettings) -> Translated:
     place = start
     while place < len(pieces) and pieces[place] in _LOOKAHEADS and start:
         end = _closing(pieces, place)
-        inner = "".join(_plain(pieces[place + 1 : end], pattern))
+        inner = "".join(_plain(pieces[place + 1 : end], pattern)).removeprefix("^")
         (result.also if pieces[place] == "(?=" else result.never).append(f"^(?:{inner})")
         place = end + 1
     if place > start and "|" in _top_level(pieces[place:]):
@@ -56,7 +57,28 @@ def translated(pattern: str, bounds: ConstraintSettings) -> Translated:
     return Translated(rest, result.also, result.never)
 
 
-def _pieces(pattern: str, bounds: ConstraintSettings) -> Iterator[str]:
+def ending(pattern: str) -> str:
+    """The letters that a pattern, as :func:`translated` writes it, wants last; empty where it names none."""
+    pieces = list(_pieces(pattern, None))
+    wanted = ""
+    while pieces:
+        piece = pieces.pop()
+        if len(piece) == 2 and piece[0] == "\\" and not piece[1].isalnum():
+            wanted = piece[1] + wanted
+            continue
+        if piece == ")" and not wanted:
+            continue  # the last one of its alternatives
+        if piece[0] in "\\[(){":
+            break
+        letters = _LAST.search(piece.removeprefix("?:").removesuffix("$") if not wanted else piece.removeprefix("?:"))
+        assert letters is not None  # it may be empty
+        wanted = letters[0] + wanted
+        if letters.start():
+            break
+    return wanted
+
+
+def _pieces(pattern: str, bounds: ConstraintSettings | None) -> Iterator[str]:
     place = 0
     while place < len(pattern):
         if pattern[place] == "[":
@@ -107,9 +129,13 @@ def _class(pattern: str, place: int) -> tuple[str, int]:
     return "".join(written) + "]", place + 1
 
 
-def _repeat(pattern: str, place: int, bounds: ConstraintSettings) -> tuple[str, int]:
+def _repeat(pattern: str, place: int, bounds: ConstraintSettings | None) -> tuple[str, int]:
     """A repetition within bounds; a brace that begins none is a brace."""
     found = _COUNT.match(pattern, place)
+    if found is not None and bounds is None:
+        return found[0], found.end()
+    if bounds is None:
+        return "\\{", place + 1
     if found is None:
         if re.match(r"\{\d+(,\d*)?\}", pattern[place:]):
             raise _too_often(bounds)

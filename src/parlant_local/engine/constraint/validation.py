@@ -13,7 +13,7 @@ from typing import Any
 
 from referencing import Registry
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012, UnknownDialect, specification_with
+from referencing.jsonschema import DRAFT202012, UnknownDialect, lookup_recursive_ref, specification_with
 
 from parlant_local.engine.constraint.bounds import check_json, shown
 from parlant_local.engine.constraint.keywords import Schema, every_subschema, vetted
@@ -23,10 +23,9 @@ from parlant_local.engine.constraint.values import ASSERTIONS, holds, identity, 
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSettings
 
-__all__ = ["Validator"]
+__all__ = ["Validator", "ref_alone"]
 
 _REF_ALONE = frozenset({"draft-03", "draft-04", "draft-06", "draft-07"})
-"""Drafts in which nothing beside a ``$ref`` counts."""
 
 
 @dataclass(slots=True)
@@ -59,6 +58,7 @@ class Validator:
         self._bounds = bounds
         self._vetted = {id(part): vetted(part, bounds) for part in every_subschema(schema)}
         self._specification = _specification(schema)
+        self._ref_alone = ref_alone(schema)
         resource = self._specification.create_resource(schema)
         try:
             self._root = Registry().resolver_with_root(resource)
@@ -99,7 +99,7 @@ class Validator:
 
     @property
     def ref_alone(self) -> bool:
-        return self._specification.name in _REF_ALONE
+        return self._ref_alone
 
     def inside(self, schema: Mapping[str, Any], resolver: Any) -> Any:
         if "$id" in schema or "id" in schema:
@@ -113,6 +113,11 @@ def _specification(schema: Any) -> Any:
         return specification_with(named) if isinstance(named, str) else DRAFT202012
     except UnknownDialect:
         return DRAFT202012
+
+
+def ref_alone(schema: Any) -> bool:
+    """Whether nothing beside a ``$ref`` counts."""
+    return _specification(schema).name in _REF_ALONE
 
 
 class _Run:
@@ -142,7 +147,7 @@ class _Run:
         for key in ("$ref", "$dynamicRef", "$recursiveRef"):
             if key in rules:
                 self._reading.step()
-                found = resolver.lookup(rules[key])
+                found = lookup_recursive_ref(resolver) if key == "$recursiveRef" else resolver.lookup(rules[key])
                 seen.add(self.check(found.contents, value, at, found.resolver))
         self._in_place(rules, value, at, resolver, seen)
         if isinstance(value, Mapping):
@@ -200,7 +205,7 @@ class _Run:
                         self.check(rules[key], value[name], (*at, name), resolver)
                     except _Broken as broken:
                         raise broken if rules[key] is not False else _Broken(key, at) from None
-                seen.names |= value.keys()
+                seen.names.update(value)
 
     def _rules_of(self, rules: Schema, name: str) -> Iterator[Any]:
         if name in rules.get("properties", {}):

@@ -47,7 +47,7 @@ def _normal(value: Any) -> Any:
     return value
 
 
-def exact(number: float) -> Fraction:
+def exact(number: Any) -> Fraction:
     """A number as its text says it: 0.1 is a tenth."""
     return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["in_compile_thread"]
+__all__ = ["in_compile_thread", "settled"]
 
 T = TypeVar("T")
 
@@ -30,3 +32,20 @@ def in_compile_thread(work: Callable[[], T]) -> Future[T]:
             return _executor().submit(work)
         finally:
             threading.stack_size(before)
+
+
+async def settled(future: Future[Any]) -> None:
+    """Waits until ``future`` is done, however it ended: its error is one object for all who ask, and not raised here."""
+    loop = asyncio.get_running_loop()
+    there = loop.create_future()
+
+    def wake() -> None:
+        if not there.done():
+            there.set_result(None)
+
+    def tell(_: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+            loop.call_soon_threadsafe(wake)
+
+    future.add_done_callback(tell)
+    await there

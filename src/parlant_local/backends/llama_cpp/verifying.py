@@ -1,0 +1,52 @@
+"""Answers checked for the rules that their decoder could not be bound to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from parlant_local.backends.base import ChatParams
+from parlant_local.engine.constraint.validation import Validator
+from parlant_local.errors import InvalidOutputError
+from parlant_local.messages import ToolCall
+from parlant_local.settings import ConstraintSettings
+
+__all__ = ["verify"]
+
+
+async def verify(
+    content: str, calls: Sequence[ToolCall], params: ChatParams, bounds: ConstraintSettings, *, model: str
+) -> None:
+    """Raises :class:`InvalidOutputError` that names the place and the rule, and quotes nothing."""
+    problem = await asyncio.to_thread(_problem, content, calls, params, bounds)
+    if problem is not None:
+        raise InvalidOutputError(f"{model}: {problem}.", hint="Ask again, or say the rule in the prompt as well.")
+
+
+def _problem(content: str, calls: Sequence[ToolCall], params: ChatParams, bounds: ConstraintSettings) -> str | None:
+    tools = {tool.name: tool.parameters for tool in params.tools}
+    for call in calls:
+        found = _violation(call.arguments, tools.get(call.name, {}), bounds)
+        if found is not None:
+            return f"the arguments of {call.name!r} do not fit its parameters: {found}"
+    wanted = params.response_format
+    if calls or wanted.type != "json_schema":
+        return None
+    found = _violation(content, wanted.schema or {}, bounds)
+    return None if found is None else f"the answer does not fit the schema {wanted.name!r}: {found}"
+
+
+def _violation(text: str, schema: Mapping[str, Any], bounds: ConstraintSettings) -> str | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return "it is not JSON"
+    return _validator(json.dumps(schema), bounds).violation(value)
+
+
+@lru_cache(maxsize=32)
+def _validator(schema: str, bounds: ConstraintSettings) -> Validator:
+    return Validator(json.loads(schema), bounds)
