@@ -134,6 +134,8 @@ def test_names_that_clients_make_up_are_forgotten(start: Callable[..., Server]) 
         (json.dumps({"tools": [{}] * 257}), "limits.tools"),
         (json.dumps({"input": [{}] * 4097}), "limits.parts"),
         (json.dumps({"stop": ["x"] * 17}), "limits.stops"),
+        (json.dumps({"stop": "x" * 1025}), "limits.stop_characters"),
+        (json.dumps({"stop": ["y", "x" * 1025]}), "limits.stop_characters"),
         (json.dumps({"logit_bias": {str(i): 1 for i in range(4097)}}), "limits.logit_biases"),
         (json.dumps({"tokens": [0] * 300_001}), "limits.token_ids"),
         (json.dumps({"documents": ["x"] * 2049}), "limits.texts"),

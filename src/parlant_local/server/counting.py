@@ -32,6 +32,10 @@ def check_counts(body: Any, limits: LimitSettings) -> None:
         return
     for field, facts in _FIELDS.items():
         refuse_excess(_length(body.get(field)), field, *facts, limits)
+    stops = body.get("stop")
+    for text in stops if isinstance(stops, list) else [stops]:
+        if isinstance(text, str):
+            refuse_excess(len(text), "stop", "characters in a text", "stop_characters", "stop_too_long", limits)
     if isinstance(inputs := body.get("input"), list):
         parts = sum(isinstance(item, dict) for item in inputs)  # texts and numbers are looked at as a whole
         refuse_excess(parts, "input", *_WITHIN_MESSAGES["content"], limits)
