@@ -32,7 +32,7 @@ from tests.support.watching import Watch
 from .conftest import TINY, MakeEngine
 from .dicing import Dice
 
-# Against a hang, on a machine that others use too; what was measured stands in docs/evidence/hostile-requests.md.
+# Against a hang, on a machine that others use too; what was measured stands in docs/evidence/hostile-schemas.md.
 _SECONDS, _SILENCE, _BYTES = 60.0, 5.0, 768 * 1024 * 1024
 _STEPS = 15
 
@@ -108,8 +108,8 @@ def test_three_thousand_hostile_schemas(dice: Dice) -> None:
         )
     head = ["kind", "compiled", "refused", "ms, median", "ms, 99 %", "ms, worst", "silence of other threads, ms", "MiB"]
     write_section(
-        Path(__file__).parents[2] / "docs/evidence/hostile-requests.md",
-        "Schemas, compiled in process",
+        Path(__file__).parents[2] / "docs/evidence/hostile-schemas.md",
+        "Three thousand schemas",
         f"{len(seen)} schemas of `tests/support/hostile_schemas.py`, each compiled and then fed {_STEPS} tokens, or refused "
         f"with `SchemaError`.\n\n{table(head, rows)}",
         command="pytest -m evidence tests/engine/test_hostile_schemas.py",

@@ -73,7 +73,7 @@ class ConstraintMatcher:
         start = time.perf_counter()
         allowed = self._matcher.validate_tokens([token]) == 1
         self.seconds += time.perf_counter() - start
-        return bool(allowed)
+        return bool(allowed) or not self._sound()
 
     def mask(self, n_vocab: int) -> npt.NDArray[np.bool_]:
         """Which tokens may come next, shape ``(n_vocab,)``; as many as the grammar knows where ``n_vocab`` is 0."""
