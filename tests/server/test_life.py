@@ -127,6 +127,30 @@ def test_who_only_listens_keeps_nobody_waiting(start: Callable[..., Server]) -> 
         assert server.process.wait(10) == 0
 
 
+def test_the_first_request_imports_nothing_that_takes_long(start: Callable[..., Server]) -> None:
+    """An import of native code holds the interpreter's lock: everybody else would wait."""
+    watch = """
+import builtins, sys
+late = builtins.__import__
+def noting(name, *rest, **named):
+    found = name.split(".")[0]
+    if found in ("llama_cpp", "llguidance", "numpy") and found not in sys.modules and hasattr(sys, "_serving"):
+        print("LATE", found, file=sys.stderr, flush=True)
+    return late(name, *rest, **named)
+builtins.__import__ = noting
+import socket
+listen = socket.socket.listen
+def listening(self, *arguments):
+    sys._serving = True
+    return listen(self, *arguments)
+socket.socket.listen = listening
+"""
+    server = start(fault=watch)
+    body = {"messages": [{"role": "user", "content": "Hello"}], "response_format": {"type": "json_object"}}
+    assert httpx2.post(server.url + "/v1/chat/completions", json=body, timeout=60).status_code == 200
+    assert "LATE" not in server.raw
+
+
 def test_looking_never_wakes_a_model(start: Callable[..., Server]) -> None:
     server = start()
     with httpx2.Client(base_url=server.url, timeout=60) as http:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import math
 import signal
@@ -10,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -17,7 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from parlant_local.catalog import LocalModelManager
-from parlant_local.errors import SettingsError
+from parlant_local.errors import ConfigurationError, SettingsError
 from parlant_local.loopback import is_loopback
 from parlant_local.observability import NullLogger
 from parlant_local.server.app import create_app
@@ -55,6 +57,7 @@ def serve(settings: Settings) -> None:
     logger = ServerLogger(settings.logging, settings.log_level)
     app = create_app(settings, logger=logger)
     asyncio.run(_check_models(settings))
+    _import_native()
     listener = _listen(settings)
     for name in ("uvicorn.error", "uvicorn", "asyncio"):
         logger.adopt(name)
@@ -71,6 +74,16 @@ def serve(settings: Settings) -> None:
         listener.close()
         logger.info("The server has ended.")
         logger.close()
+
+
+def _import_native() -> None:
+    """What the first request would import: a second of it, in which the interpreter's lock lets nobody else be answered."""
+    for name in ("llguidance", "parlant_local.engine.engine", "parlant_local.engine.measuring.saved"):
+        import_module(name)
+    from parlant_local.engine.native import library
+
+    with contextlib.suppress(ConfigurationError):  # told to whoever asks for a model of this process
+        library()
 
 
 def uvicorn_config(app: FastAPI, crowd: Crowd, settings: ServerSettings) -> uvicorn.Config:
