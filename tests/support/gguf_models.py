@@ -215,7 +215,9 @@ def gpt2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 128)
     return model.save()
 
 
-def deepseek2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096) -> Path:
+def deepseek2(
+    path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096, template: str | None = CHAT_TEMPLATE
+) -> Path:
     """Multi-head latent attention and a mixture of experts."""
     width, layers, heads = 64, 2, 2
     q_rank, kv_rank, rope, nope, value = 32, 32, 16, 16, 16
@@ -242,7 +244,7 @@ def deepseek2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int =
     writer.add_expert_weights_scale(1.0)
     writer.add_expert_weights_norm(True)
     writer.add_uint32("deepseek2.expert_gating_func", 2)
-    model.vocabulary(vocabulary)
+    model.vocabulary(vocabulary, template)
     model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
     model.tensor("output_norm.weight", width, ones=True)
     model.tensor("output.weight", vocabulary, width)

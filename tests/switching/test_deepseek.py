@@ -30,12 +30,11 @@ class City(DefaultBaseModel):
 
 
 @pytest.fixture(params=list(BODIES))
-def model(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     template = TEMPLATES / f"{request.param}.jinja"
     if not template.is_file():
         pytest.skip("the shared chat templates are not here")
-    monkeypatch.setattr(gguf_models, "CHAT_TEMPLATE", template.read_text("utf-8"))
-    return BODIES[request.param](tmp_path / "model.gguf")
+    return BODIES[request.param](tmp_path / "model.gguf", template=template.read_text("utf-8"))
 
 
 def service(configure: Configure, model: Path, **more: Any) -> DeepSeekService:
