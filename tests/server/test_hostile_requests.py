@@ -4,6 +4,7 @@ siblings: what each gets, how long it takes, what it costs, and how long /health
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -256,8 +257,8 @@ def _write(single: dict[str, _Row], many: dict[str, _Row], count: int, silences:
 {count:,} requests and connections to one server with the shipped model, one after the other, each with its time, the memory that
 the process took beyond what it had and beyond the request's own body, and the longest that `/health` took meanwhile (asked by
 another process every ten milliseconds). The time-outs of connections are set to two seconds here. The longest silence of all
-was {1000 * silences[-1]:.0f} ms, the median {1000 * silences[len(silences) // 2]:.0f} ms. Afterwards the server answered a chat and ended with exit code 0; its log has no
-error.
+was {1000 * silences[-1]:.0f} ms, the median {1000 * silences[len(silences) // 2]:.0f} ms; the machine's load average was {os.getloadavg()[2]:.1f}. Afterwards the server answered a
+chat and ended with exit code 0; its log has no error.
 
 ## Siblings
 
