@@ -59,6 +59,7 @@ def _fan(width: int, depth: int) -> Any:
         ({"oneOf": [{"const": n} for n in range(21)]}, "oneOf", "max_branches"),
         ({"allOf": [{"minLength": n} for n in range(21)]}, "allOf", "max_branches"),
         ({"enum": list(range(31))}, "enum", "max_values"),
+        ({"enum": [[n] for n in range(21)]}, "enum", "max_branches"),
         ({"properties": {str(n): {} for n in range(26)}}, "properties", "max_properties"),
         ({"patternProperties": {str(n): {} for n in range(26)}}, "patternProperties", "max_properties"),
         ({"required": [str(n) for n in range(26)]}, "required", "max_properties"),

@@ -40,12 +40,13 @@ class Watch:
         return self._peak - self._before
 
     def _beat(self) -> None:
-        last = time.perf_counter()
+        last, spent = time.perf_counter(), time.process_time()
         while not self._ended.is_set():
             time.sleep(_BEAT)
-            now = time.perf_counter()
-            self.silence = max(self.silence, now - last - _BEAT)
-            last = now
+            now, used = time.perf_counter(), time.process_time()
+            # Only while this process computed: what the machine did elsewhere silences nobody here.
+            self.silence = max(self.silence, min(now - last - _BEAT, used - spent))
+            last, spent = now, used
 
     def _weigh(self) -> None:
         while not self._ended.is_set():

@@ -24,8 +24,8 @@ class ConstraintSettings(Section):
     max_parts: int = Field(default=20_000, ge=100)
     """Subschemas of a schema, once references are followed and recursion is unrolled."""
 
-    max_branches: int = Field(default=2_000, ge=2)
-    """Alternatives of one anyOf or oneOf, and parts of one allOf."""
+    max_branches: int = Field(default=500, ge=2)
+    """Alternatives of one anyOf or oneOf, parts of one allOf, arrays and objects in one enum."""
 
     max_values: int = Field(default=20_000, ge=2)
     """Values of one enum, or choices."""

@@ -166,6 +166,11 @@ class _Closer:
             raise exceeded("A value of the schema has more than {} characters", "max_text", longest, keyword=keyword)
         if not values:
             raise Impossible(keyword, f"its {keyword} leaves no value.")
+        most = self._reading.bounds.max_branches
+        if sum(isinstance(value, Mapping | list | tuple) for value in values) > most:
+            raise exceeded(
+                "The schema's enum lists more than {} arrays and objects", "max_branches", most, keyword=keyword
+            )
         return {"enum": values}
 
     # -- choices ------------------------------------------------------------------------------------------------------

@@ -33,13 +33,14 @@ __all__ = ["CompiledConstraint", "ConstraintCompiler"]
 
 _MARGIN = 16  # tokens
 _BEGUN = 64
+_TRIED = 4  # steps
 _ENDINGS = 16  # patterns that landing knows the end of
 _COMPACT: Any = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 _SPACED: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 # Measured so that no mask takes a quarter of a second or 256 MB. A JSON schema needs 4 items for each optional property;
 # grammars of clients may be ambiguous, where time grows with the square of the items.
-_JSON_LIMITS: Any = {"max_items_in_row": 5_000, "step_max_items": 25_000}
+_JSON_LIMITS: Any = {"max_items_in_row": 7_000, "step_max_items": 20_000}
 _GRAMMAR_LIMITS: Any = {"max_items_in_row": 2_000, "step_max_items": 8_000}
 _LEXER_LIMITS: Any = {"max_lexer_states": 25_000, "initial_lexer_fuel": 1_000_000, "step_lexer_fuel": 200_000}
 
@@ -187,11 +188,8 @@ class ConstraintCompiler:
         allowed = LLParserLimits(verbose_errors=False, **_LEXER_LIMITS, **limits)
         matcher = LLMatcher(self.tokenizer, grammar, log_level=0, limits=allowed)
         if not matcher.is_error():
-            first = matcher.deep_copy()
-            first.compute_bitmask()  # what exceeds a limit at the first step is refused here, not while answering
-            if not first.is_error():
-                return matcher
-            matcher = first
+            _try_out(ConstraintMatcher(matcher.deep_copy(), None))
+            return matcher
         raise _schema_error(matcher.get_error(), keyword)
 
     @property
@@ -201,6 +199,16 @@ class ConstraintCompiler:
             if self._tokenizer is None:
                 self._tokenizer = grammar_tokenizer(self._model)
             return self._tokenizer
+
+
+def _try_out(matcher: ConstraintMatcher) -> None:
+    """Some steps: what exceeds a limit at once is refused here, not while answering."""
+    for _ in range(_TRIED):
+        allowed = matcher.mask(0).nonzero()[0]
+        if matcher.finished or not allowed.size:
+            return
+        matcher.accept([int(allowed[0])])
+        matcher.forced()
 
 
 def _key(constraint: Constraint) -> str:

@@ -12,6 +12,8 @@ from parlant_local.errors import SchemaError
 
 __all__ = ["ConstraintMatcher"]
 
+_SLOWEST = 0.5  # seconds of the processor for one mask: all other answers wait meanwhile
+
 
 class ConstraintMatcher:
     """One answer's matcher. Used from one thread at a time."""
@@ -77,11 +79,16 @@ class ConstraintMatcher:
 
     def mask(self, n_vocab: int) -> npt.NDArray[np.bool_]:
         """Which tokens may come next, shape ``(n_vocab,)``; as many as the grammar knows where ``n_vocab`` is 0."""
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), time.thread_time()
         packed = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         bits = np.unpackbits(packed, bitorder="little").view(np.bool_)
         self.seconds += time.perf_counter() - start
         self._sound()
+        if (spent := time.thread_time() - spent) > _SLOWEST:
+            raise SchemaError(
+                f"The schema or grammar is too complex to go on: one step takes {spent:.1f} s.",
+                hint="Give it fewer alternatives that begin alike.",
+            )
         if bits.size >= n_vocab:
             return bits[:n_vocab] if n_vocab else bits
         return np.concatenate([bits, np.zeros(n_vocab - bits.size, dtype=np.bool_)])
