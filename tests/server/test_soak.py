@@ -25,7 +25,7 @@ from .in_process import InProcess, serving_here
 
 _PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "lifetimes.md"
 _MIB = 1024 * 1024
-_N_CTX = 512
+_N_CTX = 1024
 _WORKERS = 24
 _SHARED = "You are an agent of a book shop. Guidelines apply when their conditions hold. " * 3
 _SCHEMA = {
@@ -52,7 +52,7 @@ def settings(tmp_path: Path) -> Settings:
             "home": tmp_path / "home",
             "models_dir": tmp_path / "models",
             "engine.n_ctx": _N_CTX,
-            "engine.kv_tokens": 2048,
+            "engine.kv_tokens": 4096,
             "engine.n_seq_max": 8,
             "engine.n_threads": 1,
             "engine.prefixes.memory_mb": 16,
