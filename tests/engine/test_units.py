@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parlant_local.engine.admission import AdmissionRules, choose
@@ -225,6 +226,7 @@ def test_a_request_without_room_waits_while_others_run() -> None:
 # -- text -------------------------------------------------------------------------------------------------------------
 
 
+@example(text="baa", stops=["a", "baa"], random=Random(1))
 @given(st.text(max_size=40), st.lists(st.text("ab<>é", min_size=1, max_size=3), max_size=3), st.randoms())
 def test_text_comes_whole_whatever_the_pieces_and_ends_before_the_first_stop(
     text: str, stops: list[str], random: object
@@ -236,8 +238,9 @@ def test_text_comes_whole_whatever_the_pieces_and_ends_before_the_first_stop(
     pieces = [assembler.feed(data[a:b]) for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
     pieces.append(assembler.finish())
     said = "".join(pieces)
-    places = [place for stop in stops if (place := text.find(stop)) >= 0]
-    assert said == (text[: min(places)] if places else text)
+    # The stop text that is whole first ends it.
+    places = [(place + len(stop), place) for stop in stops if (place := text.find(stop)) >= 0]
+    assert said == (text[: min(places)[1]] if places else text)
     assert (assembler.stopped_by is not None) == bool(places)
 
 

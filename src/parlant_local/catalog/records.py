@@ -190,7 +190,11 @@ class LocalModel:
         data["pending"] = [str(item) for item in self.pending]
         data["defaults"] = dict(self.defaults)
         whole = {"path": str(self.path) if self.path else None, "size": self.size, "sha256": self.sha256}
-        return data | whole | {"base": self.is_base}
+        return data | whole
+
+    def told(self) -> dict[str, Any]:
+        """:meth:`as_dict` for readers: whether it is a base model is said, not left to be worked out."""
+        return self.as_dict() | {"base": self.is_base}
 
     @classmethod
     def from_dict(cls, data: Any) -> LocalModel:

@@ -60,7 +60,7 @@ def pull(
         say(f"Stopped. What was fetched is kept; to resume: parlant-local pull {model}", err=True)
         raise
     if as_json:
-        emit_json(record.as_dict())
+        emit_json(record.told())
     else:
         where = record.path if record.path else "in Ollama"
         say(f"{record.id} is available: {where} ({_size(record)})")
@@ -95,7 +95,7 @@ def add(
 
     records = asyncio.run(work())
     if as_json:
-        emit_json([record.as_dict() for record in records] if discover else records[0].as_dict())
+        emit_json([record.told() for record in records] if discover else records[0].told())
         return
     for record in records:
         say(f"{record.id}: {record.state.value.replace('_', ' ')}, {record.path or 'in Ollama'} ({_size(record)})")
@@ -123,7 +123,7 @@ def list_(
 
     records = asyncio.run(work())
     if as_json:
-        emit_json([record.as_dict() for record in records])
+        emit_json([record.told() for record in records])
         return
     _print_table(records, manager)
 
@@ -174,7 +174,7 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
     manager = make_manager(**catalogue)
     asyncio.run(manager.initialize())
     record = manager.find(model)
-    data = record.as_dict()
+    data = record.told()
     if record.state == "available" and record.path is not None:
         header = read_header(record.path)
         cells = n_ctx or min(header.context_length or 8192, 8192)

@@ -33,9 +33,10 @@ class TextAssembler:
         return text
 
     def _release(self, text: str) -> str:
+        # The one that is whole first, however the text comes in pieces; of several, the one that began first.
         first = min(
             ((position, stop) for stop in self._stops if (position := text.find(stop)) >= 0),
-            key=lambda found: found[0],
+            key=lambda found: (found[0] + len(found[1]), found[0]),
             default=None,
         )
         if first is not None:
