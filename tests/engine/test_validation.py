@@ -148,7 +148,7 @@ def _fan(width: int, depth: int, key: str) -> Any:
 
 
 def test_long_answers_and_wide_schemas_end_in_an_error_in_time() -> None:
-    wide = {"items": {"anyOf": [{"const": number} for number in range(1000)]}}
+    wide = {"items": {"anyOf": [{"const": number} for number in range(400)]}}
     with pytest.raises(SchemaError, match="compile_seconds"):
         Validator(wide, ConstraintSettings(compile_seconds=0.1)).violation([1] * 20_000)
 
