@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
@@ -38,6 +39,7 @@ __all__ = [
     "Usage",
     "as_messages",
     "as_tools",
+    "json_value",
     "shown",
     "whole_text",
     "whole_value",
@@ -58,6 +60,7 @@ _ROLE_NAMES: Mapping[str, Role] = {
     "model": "assistant",
 }
 _MEDIA = ("images", "audio")
+_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
 
 def whole_text(text: str) -> str:
@@ -67,8 +70,23 @@ def whole_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return _SURROGATES.sub(_whole, text)  # a call for each lets other threads run meanwhile
     return text
+
+
+def _whole(match: re.Match[str]) -> str:
+    found = match.group()
+    if len(found) == 1:
+        return "\N{REPLACEMENT CHARACTER}"
+    return found.encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def json_value(text: str | bytes) -> Any:
+    """The value of JSON text; raises ``json.JSONDecodeError`` for all that is none, and for what nests deeper than can be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise json.JSONDecodeError("It nests too deeply", "", 0) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +99,7 @@ class ToolCall:
 
     def parsed(self) -> Any:
         """The arguments as a Python value; raises ``json.JSONDecodeError`` where the model wrote no JSON."""
-        return json.loads(self.arguments or "{}")
+        return json_value(self.arguments or "{}")
 
     def __post_init__(self) -> None:
         _repair(self, "id", "name", "arguments")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,31 @@ def test_an_unknown_backend_name_lists_the_known_ones() -> None:
     assert isinstance(create_backend("llamacpp", model_path=TINY), LlamaCppBackend)
     with pytest.raises(ConfigurationError, match=r"llamacpp, ollama, openai"):
         create_backend("llamacp")
+
+
+def test_the_synchronous_face_is_closed_under_those_who_wait(settings: Settings) -> None:
+    backend = LlamaCppBackend(TINY, settings=settings).sync
+    stream = backend.chat_stream("Hello", max_tokens=900)
+    next(stream)
+    ends: list[BaseException | None] = []
+
+    def ask() -> None:
+        try:
+            backend.complete("Hello", max_tokens=900)
+        except EngineClosedError as error:
+            ends.append(error)
+        else:
+            ends.append(None)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads += [threading.Thread(target=backend.close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(ends) == 8
+    stream.close()  # type: ignore[attr-defined]  # what the collector does, and says nothing
 
 
 def test_the_synchronous_face_serves_scripts(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from parlant_local.messages import (
     ToolCall,
     as_messages,
     as_tools,
+    whole_text,
 )
 
 JSON = st.recursive(
@@ -256,3 +257,13 @@ def test_minus_one_is_no_limit_off_or_random() -> None:
     for bad in ({"max_tokens": -2}, {"max_tokens": 0}, {"top_k": -2}, {"reasoning_tokens": -2}, {"unlimited": True}):
         with pytest.raises(BadRequestError, match=next(iter(bad))):
             ChatParams.of(bad)
+
+
+def test_surrogates_with_a_partner_become_one_character() -> None:
+    assert whole_text("a\ud83d\ude00b\ude00\ud83d") == "a\U0001f600b\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{" + '"a":{' * 100_000, "nonsense", "9" * 5000])
+def test_arguments_that_can_not_be_read_are_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        ToolCall("1", "f", text).parsed()

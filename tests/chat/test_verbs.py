@@ -27,6 +27,14 @@ def test_generate_prints_the_answer_and_nothing_else(verb: Verb) -> None:
     assert whole == out
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a file without an end")
+def test_a_file_without_an_end_is_refused(verb: Verb) -> None:
+    for words in (("perplexity", str(TINY), "/dev/zero"), ("generate", str(TINY), "--file", "/dev/zero")):
+        code, _, err = verb(*words)
+        assert code != 0
+        assert "64 MiB" in err
+
+
 def test_generate_prints_the_whole_reply_as_json(verb: Verb) -> None:
     code, out, _ = verb("generate", str(TINY), "Hello", "-t", "0", "--json", "--n", "2", *SMALL)
     reply = json.loads(out)

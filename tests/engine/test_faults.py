@@ -106,6 +106,21 @@ async def test_a_failed_embedding_costs_its_caller_alone(
     assert engine.stats().engine_failures == 0
 
 
+async def test_an_embedding_that_fails_takes_no_context_from_under_others(
+    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of("llama", n_seq_max=4)
+    before = await engine.embed(["a text"])
+    monkeypatch.setattr(library(), "llama_decode", Once(library().llama_decode, lambda: -3, at=2))
+    found = await asyncio.gather(*(engine.embed(["a text"] * 200) for _ in range(4)), return_exceptions=True)
+    assert [type(outcome) for outcome in found].count(EngineError) == 1
+    for outcome in found:
+        if not isinstance(outcome, BaseException):
+            assert outcome.vectors[-1] == pytest.approx(
+                before.vectors[0], abs=1e-2
+            )  # batches differ, and with them the last digits
+
+
 @pytest.mark.parametrize("status", [1, 2], ids=["no room", "aborted"])
 async def test_a_step_that_only_has_to_be_repeated_costs_nothing(
     status: int, engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch

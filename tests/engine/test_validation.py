@@ -147,10 +147,10 @@ def _fan(width: int, depth: int, key: str) -> Any:
     return {"$defs": {**definitions, f"d{depth}": {"type": "null"}}, "$ref": "#/$defs/d0"}
 
 
-@pytest.mark.parametrize("key", ["allOf", "anyOf", "oneOf"])
-def test_references_that_fan_out_end_in_an_error_in_time(key: str) -> None:
+def test_long_answers_and_wide_schemas_end_in_an_error_in_time() -> None:
+    wide = {"items": {"anyOf": [{"const": number} for number in range(400)]}}
     with pytest.raises(SchemaError, match="compile_seconds"):
-        Validator(_fan(2, 40, key), ConstraintSettings(compile_seconds=0.3)).violation(None)
+        Validator(wide, ConstraintSettings(compile_seconds=0.1)).violation([1] * 20_000)
 
 
 def test_answers_and_schemas_that_nest_deeply_are_no_crash() -> None:
@@ -194,3 +194,31 @@ def test_nothing_is_fetched(schema: Any) -> None:
 def test_what_is_no_schema_is_refused_wherever_it_stands(schema: Any) -> None:
     with pytest.raises(SchemaError):
         Validator(schema)
+
+
+@pytest.mark.parametrize("extra", [{}, {"$id": "https://example.org/a"}, {"$dynamicAnchor": "a"}])
+@pytest.mark.parametrize("word", ["oneOf", "anyOf", "allOf"])
+def test_references_that_fan_out_are_followed_once(word: str, extra: dict[str, str]) -> None:
+    parts: dict[str, Any] = {"d0": {"enum": ["a", "b"]}}
+    for level in range(1, 90):
+        parts[f"d{level}"] = {word: [{"$ref": f"#/$defs/d{level - 1}"}] * 2}
+    bounds = ConstraintSettings(compile_seconds=0.5)
+    schema = {**extra, "$defs": parts, "$ref": "#/$defs/d89"}
+    wanted = "at $ the rule 'oneOf' is broken" if word == "oneOf" else None
+    assert Validator(schema, bounds).violation("a") == wanted
+    assert Validator(schema, bounds).violation("c") is not None
+
+
+def test_what_was_judged_at_one_place_says_nothing_of_another() -> None:
+    schema = {
+        "$defs": {"a": {"type": "integer"}},
+        "properties": {"x": {"$ref": "#/$defs/a"}, "y": {"$ref": "#/$defs/a"}},
+    }
+    assert Validator(schema).violation({"x": 1, "y": "1"}) == "at $.y the rule 'type' is broken"
+    twice: list[Any] = ["1"] * 2
+    listed = {
+        "$defs": {"a": {"type": "integer"}},
+        "not": {"prefixItems": [{"$ref": "#/$defs/a"}]},
+        "items": {"$ref": "#/$defs/a"},
+    }
+    assert Validator(listed).violation(twice) == "at $[0] the rule 'type' is broken"

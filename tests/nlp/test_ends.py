@@ -42,6 +42,11 @@ backend = LlamaCppBackend(TINY, settings=settings).sync
 threading.Thread(target=lambda: backend.chat("Hello " * 400, max_tokens=2000), daemon=True).start()
 import time; time.sleep(1)
 """,
+    "a stream that a script has half read": """
+backend = LlamaCppBackend(TINY, settings=settings).sync
+stream = backend.chat_stream("Hello", max_tokens=500)
+next(stream)
+""",
     "a synchronous backend": """
 backend = LlamaCppBackend(TINY, settings=settings).sync
 backend.chat("Hello", max_tokens=3)

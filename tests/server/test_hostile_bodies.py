@@ -167,6 +167,26 @@ def test_counting_takes_little_memory() -> None:
     assert peak < 5 * len(body)
 
 
+@pytest.mark.parametrize("arguments", ["[" + "[]," * 110_000 + "1]", '{"a": [' + "1," * 410_000 + "1]}"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_values_within_the_text_of_arguments_count(arguments: str, legacy: bool) -> None:
+    function = {"name": "f", "arguments": arguments}
+    call = {"function_call": function} if legacy else {"tool_calls": [{"id": "1", "function": function}]}
+    body = {"messages": [{"role": "assistant", **call}]}
+    with pytest.raises(Refused, match=r"limits\.body_values"):
+        read_json(json.dumps(body).encode(), LIMITS)
+
+
+def test_arguments_that_are_no_json_pass() -> None:
+    body = {
+        "messages": [
+            {"role": "assistant", "tool_calls": [{"function": {"arguments": "[" * 1000}}, 5, {"function": 7}]},
+            3,
+        ]
+    }
+    assert read_json(json.dumps(body).encode(), LIMITS) == body
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -46,7 +46,7 @@ def messages_of(messages: Iterable[Message]) -> list[dict[str, Any]]:
 def _call(call: ToolCall) -> dict[str, Any]:
     try:
         arguments = call.parsed()
-    except json.JSONDecodeError:
+    except ValueError:
         arguments = None
     if not isinstance(arguments, dict):
         raise BadRequestError(f"The arguments of the earlier call to {call.name!r} are no JSON object.")

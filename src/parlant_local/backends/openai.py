@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -52,6 +51,7 @@ from parlant_local.messages import (
     ResponseFormat,
     Usage,
     as_messages,
+    json_value,
     whole_text,
     whole_value,
 )
@@ -421,7 +421,7 @@ class OpenAIBackend:
     async def _whole(self, response: httpx2.Response) -> Any:
         """The JSON of a body, which may be an error whatever its status says."""
         async with self._errors():
-            data = json.loads(await response.aread())
+            data = json_value(await response.aread())
             self._check(data)
             return data
 

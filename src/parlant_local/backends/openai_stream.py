@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,17 @@ from parlant_local.backends.openai_reading import (
     usage_of,
 )
 from parlant_local.backends.thoughts import TaggedThoughts
-from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, ToolCall, ToolCallDelta, Usage, whole_text
+from parlant_local.messages import (
+    ChatChunk,
+    ChatReply,
+    Delta,
+    FinishReason,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+    json_value,
+    whole_text,
+)
 
 __all__ = ["StreamAssembler"]
 
@@ -40,7 +49,7 @@ class _Call:
 
     def _whole(self) -> bool:
         try:
-            return isinstance(json.loads(self.arguments), dict)
+            return isinstance(json_value(self.arguments), dict)
         except ValueError:
             return False
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from parlant_local.errors import InvalidOutputError, OutputError, TruncatedOutputError
@@ -61,7 +60,9 @@ async def checked_apart(
     """:func:`checked` off the event loop: how long it takes is up to schema and answer."""
     if wanted.type == "text":
         return reply
-    return await asyncio.to_thread(checked, reply, wanted, limit=limit, delivered=delivered)
+    from parlant_local.engine.constraint.workers import checked_aside
+
+    return await checked_aside(partial(checked, reply, wanted, limit=limit, delivered=delivered))
 
 
 def parse_structured(text: str, wanted: ResponseFormat) -> str:

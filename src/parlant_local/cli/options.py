@@ -34,6 +34,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
+_MAX_BYTES = 64 * 1024 * 1024
+
+
 def complete_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ids in the catalogue, and files."""
     from parlant_local.catalog import LocalModelManager
@@ -140,13 +143,19 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def read_text(file: str) -> str:
-    """A file's text; ``-`` is standard input."""
+    """A file's text; ``-`` is standard input. Pipes and devices count as files, and may never end."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else user_path(file).read_bytes()
+        if file == "-":
+            data = sys.stdin.buffer.read(_MAX_BYTES + 1)
+        else:
+            with user_path(file).open("rb") as stream:
+                data = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise BadRequestError(f"{file} can't be read: {error.strerror}.") from None
     except ValueError as error:  # a NUL in the name
         raise BadRequestError(f"{file!a} can't be read: {error}.") from None
+    if len(data) > _MAX_BYTES:
+        raise BadRequestError(f"{file} has more than {_MAX_BYTES >> 20} MiB, which is the most.", hint="Split it.")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -97,6 +97,10 @@ class EmbeddingContext:
     def pooling(self) -> str:
         return _POOLING.get(self.pooling_type, "unspecified")
 
+    @property
+    def closed(self) -> bool:
+        return self._pointer is None
+
     def close(self) -> None:
         if self._pointer is not None:
             pointer, self._pointer = self._pointer, None

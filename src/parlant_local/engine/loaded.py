@@ -185,10 +185,12 @@ class LoadedEngine:
         """Raw pooled rows of ``lists``. A native failure costs the embedding context, which the next call makes anew."""
 
         def compute() -> Any:
+            # Another's failure may have closed it since: its pointers lead nowhere.
+            usable = self._make_embedding_context() if context.closed else context
             try:
-                return context.compute(lists)
+                return usable.compute(lists)
             except BaseException:
-                if self._embedding is context:
+                if self._embedding is usable:
                     self._close_embedding_context()
                 raise
 

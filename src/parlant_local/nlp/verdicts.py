@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from parlant_local.backends.base import ChatOptions
 from parlant_local.errors import InvalidOutputError, TextTooLongError
-from parlant_local.messages import ChatReply, Message, ResponseFormat, TokenLogprob
+from parlant_local.messages import ChatReply, Message, ResponseFormat, TokenLogprob, json_value
 
 __all__ = ["MODERATION_TAGS", "Tag", "tag_probabilities", "verdict_options", "verdict_prompt"]
 
@@ -73,7 +73,7 @@ def verdict_options() -> ChatOptions:
 def tag_probabilities(reply: ChatReply) -> dict[Tag, float]:
     """The probability of ``true`` for each tag: from the first token of each value where log-probs came, else 0 or 1."""
     try:
-        values = json.loads(reply.content)
+        values = json_value(reply.content)
         verdicts = {tag: bool(values[tag]) for tag in MODERATION_TAGS}
     except (ValueError, KeyError, TypeError):
         raise InvalidOutputError(f"{reply.model or 'The model'} gave no moderation verdict.") from None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from parlant_local.messages import json_value
 from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.chat import ChatRequest, Sampling
 
@@ -67,7 +68,7 @@ def _schema(given: Any, name: str) -> dict[str, Any] | None:
         return None
     if isinstance(given, str):
         try:
-            given = json.loads(given)
+            given = json_value(given)
         except ValueError:
             raise Refused(400, f"{name} is text, but no JSON.", code="bad_request", param=name) from None
     if not isinstance(given, Mapping):

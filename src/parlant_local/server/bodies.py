@@ -95,19 +95,29 @@ def read_json(data: bytes, limits: LimitSettings) -> Any:
     if _SURROGATE.search(text):
         value = whole_value(value)
     check_counts(value, limits)
+    _measure_arguments(value, limits)
     return value
+
+
+def _measure_arguments(body: Any, limits: LimitSettings) -> None:
+    """Bounds the JSON that stands as text in a body: templates get the arguments of earlier calls as values."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    told = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+    calls = [call for message in told for call in [*_listed(message.get("tool_calls")), message]]
+    functions = [call.get(key) for call in calls if isinstance(call, dict) for key in ("function", "function_call")]
+    texts = [function.get("arguments") for function in functions if isinstance(function, dict)]
+    data = [text.encode() for text in texts if isinstance(text, str)]
+    if data:
+        _check_values(b",".join(data), limits)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _measure(data: bytes, limits: LimitSettings) -> None:
     """Bounds the values and the depth of a JSON text without reading it: brackets and commas outside its strings."""
-    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
-    # Each value has at most one key, and each of both at most two quotes.
-    if bare.count(b'"') > 4 * limits.body_values:
-        raise _too_many(limits)
-    outside = b"".join(bare.split(b'"')[::2])
-    brackets = outside.translate(None, _NO_BRACKETS)
-    if outside.count(b",") + 1 + _CONTAINER * len(brackets) // 2 > limits.body_values:
-        raise _too_many(limits)
+    brackets = _check_values(data, limits)
     if len(brackets) > limits.body_depth:
         depth = max(accumulate(step - 1 for step in brackets.translate(_STEPS)))
         if depth > limits.body_depth:
@@ -117,6 +127,19 @@ def _measure(data: bytes, limits: LimitSettings) -> None:
                 "(limits.body_depth).",
                 code="body_too_deep",
             )
+
+
+def _check_values(data: bytes, limits: LimitSettings) -> bytes:
+    """The brackets outside strings."""
+    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
+    # Each value has at most one key, and each of both at most two quotes.
+    if bare.count(b'"') > 4 * limits.body_values:
+        raise _too_many(limits)
+    outside = b"".join(bare.split(b'"')[::2])
+    brackets = outside.translate(None, _NO_BRACKETS)
+    if outside.count(b",") + 1 + _CONTAINER * len(brackets) // 2 > limits.body_values:
+        raise _too_many(limits)
+    return brackets
 
 
 def _too_many(limits: LimitSettings) -> Refused:

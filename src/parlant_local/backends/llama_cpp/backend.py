@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -25,7 +24,7 @@ from parlant_local.backends.llama_cpp.verifying import verify
 from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import ChatTemplate, template_source
 from parlant_local.errors import ConfigurationError, EngineClosedError, InvalidOutputError, TruncatedOutputError
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool, Usage, as_messages, as_tools
+from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool, Usage, as_messages, as_tools, json_value
 from parlant_local.observability import ConsoleLogger, Logger
 from parlant_local.settings import EngineSettings, Settings, load_settings
 
@@ -404,7 +403,7 @@ def _with_template(metadata: Mapping[str, str], template: str | None) -> Mapping
 
 def _check_structured(reply: ChatReply) -> None:
     try:
-        json.loads(reply.content)
+        json_value(reply.content)
     except ValueError as error:
         used = reply.usage.completion_tokens
         if reply.finish_reason == "length":

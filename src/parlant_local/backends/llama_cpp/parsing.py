@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ class ParsedText:
 
     def to_json(self) -> dict[str, Any]:
         """Calls with their arguments as values, not as text."""
-        calls = [{"name": call.name, "arguments": json.loads(call.arguments)} for call in self.tool_calls]
+        calls = [{"name": call.name, "arguments": call.parsed()} for call in self.tool_calls]
         return {"content": self.content, "reasoning": self.reasoning, "tool_calls": calls}
 
 

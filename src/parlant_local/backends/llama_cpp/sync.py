@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -34,6 +35,8 @@ class SyncBackend:
     def __init__(self, backend: LlamaCppBackend) -> None:
         self._backend = backend
         self._loop = asyncio.new_event_loop()
+        self._entering = threading.Lock()
+        self._closing = False
         self._thread = threading.Thread(target=_serve, args=[self._loop], name="parlant-local-sync", daemon=True)
         self._thread.start()
         self._finalizer = weakref.finalize(self, _end, self._loop)
@@ -82,45 +85,69 @@ class SyncBackend:
         return self._backend.model_info()
 
     def close(self) -> None:
-        """Idempotent."""
-        if self._loop.is_closed():
-            return
-        self._run(self._backend.close())
-        self._finalizer.detach()
-        _end(self._loop)
+        """Idempotent. Calls under way in other threads end with :class:`EngineClosedError`."""
+        with self._entering:
+            first, self._closing = not self._closing, True
+        if first:
+            self._finalizer.detach()
+            try:
+                self._enter(self._backend.close()).result()
+            finally:
+                _end(self._loop)
         self._thread.join()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
-            work.close()
-            raise EngineClosedError("The backend is closed.", hint="Create a new one.")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._entering:  # what enters before the loop is told to end is ended with it, and nothing enters later
+            if self._closing:
+                work.close()
+                raise EngineClosedError("The backend is closed.", hint="Create a new one.")
+            future = self._enter(work)
         try:
             return future.result()
         except BaseException:
             # Ctrl-C reaches this thread, not the loop's: the work must end with the wait for it.
             if not future.done():
                 future.cancel()
+            elif future.cancelled() and self._closing:
+                raise EngineClosedError("The backend was closed meanwhile.", hint="Create a new one.") from None
             raise
+
+    def _enter(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _iterate(self, stream: AsyncIterator[ChatChunk]) -> Iterator[ChatChunk]:
         async def advance() -> ChatChunk | None:
             return await anext(stream, None)
 
-        async def close() -> None:
-            if (closing := getattr(stream, "aclose", None)) is not None:
-                await closing()
-
         try:
             while (chunk := self._run(advance())) is not None:
                 yield chunk
         finally:
-            with contextlib.suppress(CancelledError):
+            self._leave(stream)
+
+    def _leave(self, stream: AsyncIterator[ChatChunk]) -> None:
+        """Ends a stream, which the collector may do as well: in any thread, and at the end of the interpreter."""
+
+        async def close() -> None:
+            if (closing := getattr(stream, "aclose", None)) is not None:
+                await closing()
+
+        if sys.is_finalizing():
+            return  # the loop's thread runs no more
+        with contextlib.suppress(CancelledError, EngineClosedError):
+            if threading.current_thread() is not self._thread:
                 self._run(close())
+            elif not self._closing:
+                self._enter(close())
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
+    while tasks := asyncio.all_tasks(loop):  # somebody waits for each
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks))
+    loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
 
 

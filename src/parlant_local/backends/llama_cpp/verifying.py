@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from parlant_local.backends.base import ChatParams
 from parlant_local.engine.constraint.validation import Validator
+from parlant_local.engine.constraint.workers import checked_aside
 from parlant_local.errors import InvalidOutputError
-from parlant_local.messages import ToolCall
+from parlant_local.messages import ToolCall, json_value
 from parlant_local.settings import ConstraintSettings
 
 __all__ = ["verify"]
@@ -21,7 +21,7 @@ async def verify(
     content: str, calls: Sequence[ToolCall], params: ChatParams, bounds: ConstraintSettings, *, model: str
 ) -> None:
     """Raises :class:`InvalidOutputError` that names the place and the rule, and quotes nothing."""
-    problem = await asyncio.to_thread(_problem, content, calls, params, bounds)
+    problem = await checked_aside(partial(_problem, content, calls, params, bounds))
     if problem is not None:
         raise InvalidOutputError(f"{model}: {problem}.", hint="Ask again, or say the rule in the prompt as well.")
 
@@ -41,7 +41,7 @@ def _problem(content: str, calls: Sequence[ToolCall], params: ChatParams, bounds
 
 def _violation(text: str, schema: Mapping[str, Any], bounds: ConstraintSettings) -> str | None:
     try:
-        value = json.loads(text)
+        value = json_value(text)
     except ValueError:
         return "it is not JSON"
     return _validator(json.dumps(schema), bounds).violation(value)

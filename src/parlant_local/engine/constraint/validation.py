@@ -25,6 +25,7 @@ from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSetting
 
 __all__ = ["Validator", "ref_alone"]
 
+_DYNAMIC = frozenset({"$dynamicAnchor", "$recursiveAnchor"})
 _REF_ALONE = frozenset({"draft-03", "draft-04", "draft-06", "draft-07"})
 
 
@@ -59,6 +60,9 @@ class Validator:
         self._vetted = {id(part): vetted(part, bounds) for part in every_subschema(schema)}
         self._specification = _specification(schema)
         self._ref_alone = ref_alone(schema)
+        words = [word for part in every_subschema(schema) for word in part]
+        self.settled = not _DYNAMIC.intersection(words) or words.count("$id") + words.count("id") < 2
+        """Whether a part of the schema says the same whichever way led there."""
         resource = self._specification.create_resource(schema)
         try:
             self._root = Registry().resolver_with_root(resource)
@@ -126,6 +130,8 @@ class _Run:
     def __init__(self, validator: Validator, reading: Reading) -> None:
         self._validator = validator
         self._reading = reading
+        self._judged: dict[tuple[int, int, tuple[str | int, ...]], _Seen | _Broken] = {}
+        """By part of the schema, value and place: references that fan out meet the same value again and again."""
 
     def check(self, schema: Any, value: Any, at: tuple[str | int, ...], resolver: Any) -> _Seen:
         """What was looked at; :class:`_Broken` for the first rule that doesn't hold."""
@@ -146,15 +152,29 @@ class _Run:
                 raise _Broken(key, at)
         for key in ("$ref", "$dynamicRef", "$recursiveRef"):
             if key in rules:
-                self._reading.step()
-                found = lookup_recursive_ref(resolver) if key == "$recursiveRef" else resolver.lookup(rules[key])
-                seen.add(self.check(found.contents, value, at, found.resolver))
+                seen.add(self._referred(key, rules[key], value, at, resolver))
         self._in_place(rules, value, at, resolver, seen)
         if isinstance(value, Mapping):
             self._object(rules, value, at, resolver, seen)
         elif isinstance(value, list | tuple):
             self._array(rules, value, at, resolver, seen)
         return seen
+
+    def _referred(self, key: str, reference: str, value: Any, at: tuple[str | int, ...], resolver: Any) -> _Seen:
+        self._reading.step()
+        found = lookup_recursive_ref(resolver) if key == "$recursiveRef" else resolver.lookup(reference)
+        place = (id(found.contents), id(value), at)
+        known = self._judged.get(place)
+        if known is None:
+            try:
+                known = self.check(found.contents, value, at, found.resolver)
+            except _Broken as broken:
+                known = broken
+            if self._validator.settled:
+                self._judged[place] = known
+        if isinstance(known, _Broken):
+            raise _Broken(known.rule, known.at)
+        return known
 
     def _fits(self, schema: Any, value: Any, at: tuple[str | int, ...], resolver: Any) -> _Seen | None:
         try:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
 
-__all__ = ["in_compile_thread", "settled"]
+__all__ = ["checked_aside", "in_compile_thread", "settled"]
 
 T = TypeVar("T")
 
 _STACK = 64 * 1024 * 1024  # reserved, not taken: 20,000 rules that lead into each other fit
 _AT_ONCE = 8
+_CHECKS_AT_ONCE = 2
 _creating = threading.Lock()
 
 
@@ -34,6 +36,17 @@ def in_compile_thread(work: Callable[[], T]) -> Future[T]:
             threading.stack_size(before)
 
 
+@lru_cache(maxsize=1)
+def _checkers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="check")
+
+
+async def checked_aside(check: Callable[[], T]) -> T:
+    """What ``check`` says of an answer and its schema, in threads that nothing else waits for: a stranger's schema may
+    take its whole time, and the loop's own threads are everybody's."""
+    return await asyncio.get_running_loop().run_in_executor(_checkers(), check)
+
+
 async def settled(future: Future[Any]) -> None:
     """Waits until ``future`` is done, however it ended: its error is one object for all who ask, and not raised here."""
     loop = asyncio.get_running_loop()
@@ -49,3 +62,15 @@ async def settled(future: Future[Any]) -> None:
 
     future.add_done_callback(tell)
     await there
+
+
+def _after_fork() -> None:
+    """The child has none of the parent's threads, but would wait for them."""
+    global _creating
+    _creating = threading.Lock()
+    _executor.cache_clear()
+    _checkers.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from parlant_local.engine.parsing.json_text import value_end
 from parlant_local.engine.parsing.literals import Literal, MoreNeeded, partial, skip_space
 from parlant_local.engine.parsing.syntax import Kind, TaggedBody
 from parlant_local.engine.parsing.values import property_schema, typed_value
+from parlant_local.messages import json_value
 
 __all__ = ["TaggedArguments", "TaggedReader"]
 
@@ -276,7 +276,7 @@ def _string_end(text: str, index: int) -> int:
 
 def unescaped(text: str) -> str:
     """A string between double quotes, as JSON or Python writes it."""
-    for read in (json.loads, ast.literal_eval):
+    for read in (json_value, ast.literal_eval):
         try:
             return str(read(text))
         except (ValueError, SyntaxError):

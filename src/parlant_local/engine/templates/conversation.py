@@ -78,7 +78,7 @@ def _call(call: ToolCall, identifier: str, can: Capabilities) -> dict[str, Any]:
     arguments: Any = call.arguments or "{}"
     if can.object_arguments:
         with contextlib.suppress(ValueError):  # what a model wrote badly goes back as it stood
-            arguments = json.loads(arguments)
+            arguments = call.parsed()
     return {"id": identifier, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 

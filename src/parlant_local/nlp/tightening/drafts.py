@@ -15,12 +15,12 @@ word, or it is dropped; an empty one is an empty message.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from parlant.core.engines.alpha.prompt_builder import PromptBuilder
 
+from parlant_local.messages import json_value
 from parlant_local.nlp.tightening.surgery import NotUnderstood, Schema, const, demand, enum, exactly, filled, properties
 
 __all__ = ["TIGHTENERS"]
@@ -80,7 +80,7 @@ def _last_customer_message(events: Any) -> str | None:
 def _listed(printed: str) -> list[str]:
     """The texts of a printed list. Where it is no JSON, a text with a ``", "`` of its own comes in two parts."""
     try:
-        return [str(text) for text in json.loads(f"[{printed}]")]
+        return [str(text) for text in json_value(f"[{printed}]")]
     except ValueError:
         return printed.removeprefix('"').removesuffix('"').split('", "')
 

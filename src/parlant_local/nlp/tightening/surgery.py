@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 from parlant.core.engines.alpha.prompt_builder import BuiltInSection, PromptBuilder, PromptSection
+
+from parlant_local.messages import json_value
 
 __all__ = [
     "NotUnderstood",
@@ -70,7 +71,7 @@ def section_prop(prompt: PromptBuilder, name: str | BuiltInSection, prop: str) -
 def section_json(prompt: PromptBuilder, name: str | BuiltInSection, prop: str) -> Any:
     """The JSON that a prop holds as text."""
     try:
-        return json.loads(section_prop(prompt, name, prop))
+        return json_value(section_prop(prompt, name, prop))
     except (TypeError, ValueError):
         raise NotUnderstood(f"{prop} of section {name!s} is not JSON") from None
 
