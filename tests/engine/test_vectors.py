@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from parlant_local.engine.context import Context
+from parlant_local.engine.embedding import EmbeddingContext
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.errors import BadRequestError, ContextOverflowError, TextTooLongError
 
@@ -94,3 +98,32 @@ async def test_generating_and_embedding_go_on_side_by_side(engine_of: MakeEngine
     assert all(answer.tokens == expected for answer in answers[:4])  # type: ignore[union-attr]
     assert all(np.allclose(answer.vectors, vectors, atol=1e-4) for answer in answers[4:])  # type: ignore[union-attr]
     assert engine.stats().embedded_texts == 160
+
+
+async def test_answers_go_on_between_the_batches_of_several_long_embeddings(
+    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of("llama", n_seq_max=2)
+    await engine.embed(["ready"])
+    order: list[str] = []
+    decode, compute = Context.decode, EmbeddingContext.compute
+
+    def decoding(self: Context, batch: Any) -> Any:
+        order.append("step")
+        return decode(self, batch)
+
+    def computing(self: EmbeddingContext, lists: Any) -> Any:
+        order.append("batch")
+        return compute(self, lists)
+
+    monkeypatch.setattr(Context, "decode", decoding)
+    monkeypatch.setattr(EmbeddingContext, "compute", computing)
+    texts = ["word " * 150] * 12  # each a batch of its own
+    await asyncio.gather(
+        engine.generate(GenerationRequest([7] * 40, 30)),
+        *(engine.embed(texts) for _ in range(4)),
+    )
+    steps = [place for place, what in enumerate(order) if what == "step"]
+    between = [later - earlier - 1 for earlier, later in itertools.pairwise(steps)]
+    assert len(steps) > 20
+    assert max(between) <= 1

@@ -32,8 +32,9 @@ async def outcome(future: Future[T]) -> T:
     return future.result()
 
 
-async def on_thread(worker: Worker, function: Callable[[], T]) -> T:
-    """The result of ``function`` on the engine's thread, between two steps; a failure is typed."""
+async def on_thread(worker: Worker, function: Callable[[], T], *, batch: bool = False) -> T:
+    """The result of ``function`` on the engine's thread, between two steps; a failure is typed. ``batch``: see
+    :meth:`Worker.call`."""
     future: Future[T] = Future()
 
     def done(value: Any, error: BaseException | None) -> None:
@@ -42,5 +43,5 @@ async def on_thread(worker: Worker, function: Callable[[], T]) -> T:
         else:
             future.set_result(value)
 
-    worker.call(function, done)
+    worker.call(function, done, batch=batch)
     return await outcome(future)

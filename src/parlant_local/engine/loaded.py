@@ -194,7 +194,7 @@ class LoadedEngine:
                     self._close_embedding_context()
                 raise
 
-        return await on_thread(self.worker, compute)
+        return await on_thread(self.worker, compute, batch=True)
 
     # -- requests (any thread) ----------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class Worker:
         self._on_failure = on_failure
         self._condition = threading.Condition()
         self._inbox: deque[Callable[[], None]] = deque()
+        self._batches: deque[Callable[[], None]] = deque()
         self._closing = self._silent = False
         self._release: Callable[[], None] = lambda: None
         self._broken: EngineFailedError | None = None
@@ -50,8 +51,17 @@ class Worker:
 
     # -- from any thread ----------------------------------------------------------------------------------------------
 
-    def call(self, function: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
-        """Runs ``function`` on the engine's thread between two steps; ``done(value, error)`` is called there too."""
+    def call(
+        self,
+        function: Callable[[], Any],
+        done: Callable[[Any, BaseException | None], None],
+        *,
+        batch: bool = False,
+    ) -> None:
+        """Runs ``function`` on the engine's thread between two steps; ``done(value, error)`` is called there too.
+
+        ``batch``: it computes for long, so only one such runs between two steps.
+        """
 
         def run() -> None:
             try:
@@ -61,10 +71,10 @@ class Worker:
             else:
                 done(value, None)
 
-        self._post(run)
+        self._post(run, self._batches if batch else self._inbox)
 
     def submit(self, sequence: Sequence) -> None:
-        self._post(lambda: self._started.submit(sequence))
+        self._post(lambda: self._started.submit(sequence), self._inbox)
 
     def cancel(self, sequence: Sequence) -> None:
         """Takes effect within one step; stops a running prefill that is mostly this sequence's."""
@@ -99,17 +109,21 @@ class Worker:
     def alive(self) -> bool:
         return self._thread.is_alive() and not self._closing and self._broken is None
 
-    def _post(self, message: Callable[[], None]) -> None:
+    def _post(self, message: Callable[[], None], queue: deque[Callable[[], None]]) -> None:
         with self._condition:
             if self._closing:
                 raise EngineClosedError("The engine is closed.", hint="Create a new one.")
             if self._broken is not None:
                 raise EngineFailedError(self._broken.message, hint=self._broken.hint)
-            self._inbox.append(message)
+            queue.append(message)
             self._condition.notify()
 
     def _abort(self) -> None:
         self._abort_flag.set()
+
+    @property
+    def _posted(self) -> bool:
+        return bool(self._inbox or self._batches)
 
     # -- on the thread ------------------------------------------------------------------------------------------------
 
@@ -160,10 +174,13 @@ class Worker:
                 if self._closing:
                     self._drain()
                     return False
-                if not self._inbox and (self._scheduler is None or not self._scheduler.busy):
+                if not self._posted and (self._scheduler is None or not self._scheduler.busy):
                     self._condition.wait()
                     continue
-                messages, self._inbox = list(self._inbox), deque()
+                messages = list(self._inbox)
+                self._inbox.clear()
+                if self._batches:
+                    messages.append(self._batches.popleft())
             for message in messages:
                 message()
             if self._scheduler is not None and self._scheduler.busy:
@@ -171,8 +188,8 @@ class Worker:
 
     def _drain(self) -> None:
         """Runs what was posted too late, so that its callers hear of it."""
-        while self._inbox and not self._silent:
-            self._inbox.popleft()()
+        while self._posted and not self._silent:
+            (self._inbox or self._batches).popleft()()
 
     def _step(self) -> None:
         scheduler = self._started
@@ -203,5 +220,5 @@ class Worker:
         """Requests wait but none may start: until something changes, or a deadline may have passed."""
         if scheduler.busy:
             with self._condition:
-                if not self._inbox and not self._closing:
+                if not self._posted and not self._closing:
                     self._condition.wait(timeout=0.05)
