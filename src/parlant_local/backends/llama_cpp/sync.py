@@ -8,7 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -110,6 +110,8 @@ class SyncBackend:
                 future.cancel()
             elif future.cancelled() and self._closing:
                 raise EngineClosedError("The backend was closed meanwhile.", hint="Create a new one.") from None
+            elif threading.current_thread().daemon and _interpreter_ends():
+                raise SystemExit from None  # a daemon ends with the program: nobody is there to be told
             raise
 
     def _enter(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -139,6 +141,16 @@ class SyncBackend:
                 self._run(close())
             elif not self._closing:
                 self._enter(close())
+
+
+def _interpreter_ends() -> bool:
+    """Whether the program is over: no thread is begun any more, which is how calls fail then."""
+    try:
+        with ThreadPoolExecutor(1) as probe:
+            probe.submit(int)
+    except RuntimeError:
+        return True
+    return False
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
