@@ -13,6 +13,7 @@ from parlant_local.errors import BadRequestError
 
 __all__ = [
     "CALLS",
+    "PART_WORDS",
     "RESULTS",
     "THOUGHTS",
     "Call",
@@ -33,6 +34,12 @@ _SEALED = frozenset({"redacted_thinking", "reasoning.encrypted"})  # only who wr
 CALLS = frozenset({"tool_use", "tool_call", "tool-call", "function_call"})
 RESULTS = frozenset({"tool_result", "tool-result", "function_call_output"})
 _MOST_SHOWN = 200
+PART_WORDS = frozenset(
+    "text refusal thinking think reasoning reasoning_content summary content function tool_call custom name toolName "
+    "arguments args input output result id call_id toolCallId tool_use_id tool_call_id is_error isError "
+    "signature data index format status".split()
+)
+"""What is read of a part, and what only says again where it came from."""
 
 
 def shown(value: Any) -> str:

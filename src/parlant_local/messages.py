@@ -56,9 +56,9 @@ _ROLE_NAMES: Mapping[str, Role] = {
     "developer": "system",  # OpenAI's newer name
     "human": "user",
     "ai": "assistant",
-    "AIMessageChunk": "assistant",
     "model": "assistant",
 }
+_LANGCHAIN = frozenset({"System", "Human", "AI", "Tool", "Function"})  # HumanMessage, AIMessageChunk, …
 _MEDIA = ("images", "audio")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
@@ -158,8 +158,7 @@ class Message:
             data = data.model_dump(exclude_none=True)
         if not isinstance(data, Mapping):
             raise BadRequestError(f"A message must be an object with role and content, not {shown(data)}.")
-        if isinstance(inner := data.get("data"), Mapping) and "role" not in data:  # LangChain's stored form
-            data = {**inner, "type": data.get("type")}
+        data = _unpacked(data)
         for name in _MEDIA:
             if data.get(name):
                 raise BadRequestError(f"Messages with {name} are not supported.", hint="Send text only.")
@@ -212,8 +211,32 @@ def whole_value(value: Any) -> Any:
     return value
 
 
+def _unpacked(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """LangChain's messages as it stores them, and what it keeps of other clients' words beside its own."""
+    if "role" not in data:
+        if isinstance(inner := data.get("data"), Mapping):
+            data = {**inner, "type": data.get("type")}
+        elif data.get("type") == "constructor" and isinstance(inner := data.get("kwargs"), Mapping):
+            named = data.get("id")
+            data = {"type": named[-1] if isinstance(named, list) and named else None, **inner}
+    beside = data.get("additional_kwargs")
+    if isinstance(beside, Mapping):
+        kept = {name: beside[name] for name in _BESIDE if beside.get(name) and not data.get(name)}
+        if data.get("tool_calls"):
+            kept.pop("function_call", None)
+        data = {**data, **kept}
+    return data
+
+
+_BESIDE = ("tool_calls", "function_call", "reasoning_content", "reasoning", "refusal")
+
+
 def _role(data: Mapping[str, Any]) -> Role:
     given = data.get("role", data.get("type"))
+    if isinstance(given, str):
+        kind, message, rest = given.partition("Message")
+        if message and kind in _LANGCHAIN and rest in ("", "Chunk"):
+            given = kind.lower()
     found = _ROLE_NAMES.get(given) if isinstance(given, str) else None
     if found is None:
         known = ", ".join(sorted([*_ROLES, "developer"]))

@@ -84,6 +84,7 @@ OVERFLOWS: list[tuple[str, int, str, tuple[int, int, int]]] = [
     ("ollama", 400, "prompt too long; exceeded max context length by 4096 tokens", (0, 0, 0)),
     ("ollama, embed", 400, "the input length exceeds the context length", (0, 0, 0)),
     ("tensorrt-llm", 500, "The sum of prompt length (9000.0), query length (0) should not exceed max_num_tokens (8192)", (9000, 8192, 9000)),
+    ("exllama", 400, "prompt (9000 tokens) exceeds max_seq_len 8192", (9000, 8192, 9000)),
     ("openrouter, pooled", 400, "Input length (265330) exceeds model's maximum context length (262144).", (265330, 262144, 265330)),
 ]  # fmt: skip
 

@@ -110,6 +110,19 @@ CALL = ToolCall("c1", "get_weather", '{"city": "Paris"}')
         ({"role": "assistant", "content": [{"type": "reasoning", "reasoning": "hm"}, {"type": "tool_call", "id": "c1", "name": "get_weather", "args": {"city": "Paris"}}],
           "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]},
          [Message("assistant", "", tool_calls=(CALL,), reasoning="hm")]),
+        ({"role": "assistant", "content": "", "additional_kwargs": {"reasoning_content": "hm", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]}},
+         [Message("assistant", "", tool_calls=(CALL,), reasoning="hm")]),
+        ({"type": "ai", "content": "", "tool_calls": [{"name": "get_weather", "args": {"city": "Paris"}, "id": "c1"}], "additional_kwargs": {
+            "function_call": {"name": "get_weather", "arguments": "{}"}, "tool_calls": [{"id": "c1", "function": {"name": "get_weather", "arguments": "{}"}}]}},
+         [Message("assistant", "", tool_calls=(CALL,))]),
+        ({"type": "HumanMessageChunk", "content": "x"}, [Message("user", "x")]),
+        ({"type": "AIMessage", "content": "x"}, [Message("assistant", "x")]),
+        ({"type": "SystemMessage", "content": "x"}, [Message("system", "x")]),
+        ({"type": "ToolMessageChunk", "content": "sunny", "tool_call_id": "c1"}, [Message("tool", "sunny", tool_call_id="c1")]),
+        ({"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"], "kwargs": {"content": "x"}}, [Message("user", "x")]),
+        ({"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "AIMessage"], "kwargs": {"content": "x", "type": "ai"}},
+         [Message("assistant", "x")]),
         # LiteLLM, OpenRouter, Ollama, Mistral
         ({"role": "assistant", "content": "x", "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": ""}]}, [Message("assistant", "x", reasoning="hm")]),
         ({"role": "assistant", "content": "x", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}, {"type": "reasoning.encrypted", "data": "?"}]},

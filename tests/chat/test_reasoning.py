@@ -92,6 +92,23 @@ def test_a_call_after_thoughts_is_a_call_and_one_inside_them_is_a_thought() -> N
         assert found.content == ""
 
 
+def test_some_families_call_amid_their_thoughts() -> None:
+    apertus = next(profile for profile in PROFILES if profile.name == "apertus")
+    call = '<|tools_prefix|>[{"ping": {}}]<|tools_suffix|>'
+    for text, content in (
+        ("<|inner_prefix|>Hm.<|inner_suffix|>Paris.", "Paris."),
+        (f"<|inner_prefix|>Hm.{call}", call),
+        (f"<|inner_prefix|>Hm.<|inner_suffix|>{call}", call),
+        ("Paris.", "Paris."),
+    ):
+        for step in (1, 4, len(text)):
+            assert apertus.reasoning is not None
+            splitter = ThoughtSplitter(apertus.reasoning, opened=False)
+            pieces = [text[at : at + step] for at in range(0, len(text), step)]
+            found = collect([delta for piece in pieces for delta in splitter.feed(piece)] + splitter.finish())
+            assert (found.reasoning, found.content) == ("" if text == "Paris." else "Hm.", content)
+
+
 def test_thoughts_that_the_engine_told_apart_lose_their_outer_white_space() -> None:
     parser = OutputParser(QWEN, PlainContent(), thoughts_apart=True)
     deltas = parser.feed("", "\nHm. ") + parser.feed("", " Well.\n") + parser.feed("\n\n") + parser.feed(" Paris.\n")

@@ -88,7 +88,13 @@ async def test_what_was_bound_is_not_asked_for_again(tiny: LlamaCppBackend) -> N
 
 
 async def test_a_tool_without_parameters_takes_none(tiny: LlamaCppBackend) -> None:
-    for parameters in ({}, {"type": "object"}, {"type": "object", "properties": {}}):
+    for parameters in (
+        {},
+        {"type": "object"},
+        {"type": "object", "properties": {}},
+        {"allOf": [{"type": "object"}]},
+        {"$ref": "#/$defs/Nothing", "$defs": {"Nothing": {"type": "object", "properties": {}}}},
+    ):
         tool = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": parameters}}
         reply = await tiny.chat("What time is it?", tools=[tool], tool_choice="required", temperature=1.2, seed=3)
         assert json.loads(reply.tool_calls[0].arguments) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -160,6 +161,39 @@ def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Di
         ({"type": "object", "required": ["a", "b"], "maxProperties": 1}, "maxProperties"),
         ({"oneOf": [{"const": 1}, {"const": 1}]}, "const"),
         ({"type": "integer", "minimum": 5, "maximum": 2}, "minimum"),
+        ({"type": "array", "items": {"type": "integer", "minimum": 5, "maximum": 2}, "minItems": 1}, "minimum"),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"type": "number", "exclusiveMinimum": 1, "maximum": 1}},
+                "required": ["a"],
+            },
+            "exclusiveMinimum",
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 2}},
+                "required": ["a"],
+            },
+            "exclusiveMinimum",
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"type": "number", "multipleOf": 10, "minimum": 1, "maximum": 9}},
+                "required": ["a"],
+            },
+            "multipleOf",
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"type": "string", "minLength": 5, "maxLength": 2}},
+                "required": ["a"],
+            },
+            "minLength",
+        ),
         ({"type": "string", "minLength": 5, "maxLength": 2}, "minLength"),
         ({"type": "array", "minItems": 5, "maxItems": 2}, "minItems"),
         ({"type": "integer", "minimum": 1, "maximum": 6, "multipleOf": 7}, "multipleOf"),
@@ -311,7 +345,11 @@ def test_what_is_no_contradiction_is_taken_and_bound(schema: dict[str, Any], dic
             True,
         ),
         (
-            {"properties": {"a": {}}, "dependentSchemas": {"a": {"required": ["b"]}}, "type": "object"},
+            {
+                "properties": {"a": {}},
+                "dependentSchemas": {"a": {"required": ["b"]}},
+                "type": "object",
+            },
             "dependentSchemas",
             True,
         ),
@@ -551,3 +589,25 @@ async def test_an_answer_that_would_be_cut_lands_and_validates(engine_of: MakeEn
     endless = {"type": "string", "minLength": 300}
     cut = await engine.generate(GenerationRequest("x", 20, constraint=JsonSchema(endless)))
     assert (cut.finish_reason, cut.landed) == ("length", False)  # nothing shorter is valid: said, not hidden
+
+
+@pytest.mark.parametrize(
+    ("schema", "right", "wrong"),
+    [
+        ({"type": "INTEGER", "minimum": 2}, 2, 1),
+        ({"type": ["STRING", "null"]}, None, 1),
+        ({"type": "object", "required": None, "properties": {"a": {"enum": None, "type": "string"}}}, {"a": "x"}, {"a": 1}),
+        ({"const": None, "minimum": None}, None, 1),
+        ({"properties": {"a": {"type": "integer", "required": True}, "b": {"required": False}}}, {"a": 1}, {"b": 1}),
+        ({"type": "number", "minimum": -sys.float_info.max, "maximum": sys.float_info.max}, 1.5, "x"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_words_of_other_dialects_are_read(schema: Any, right: Any, wrong: Any, dice: Dice) -> None:
+    """Gemini's types in capitals, null for what is absent, draft 3's required, and the bounds of a double."""
+    assert Validator(schema).violation(right) is None
+    assert Validator(schema).violation(wrong) is not None
+    for random in range(4):
+        answer = dice.answer(JsonSchema(schema), max_tokens=80, seed=random)
+        if answer.finish_reason == "stop":
+            assert Validator(schema).violation(json.loads(answer.text)) is None

@@ -222,3 +222,18 @@ def test_what_was_judged_at_one_place_says_nothing_of_another() -> None:
         "items": {"$ref": "#/$defs/a"},
     }
     assert Validator(listed).violation(twice) == "at $[0] the rule 'type' is broken"
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, 3),
+        ({"items": {"oneOf": [{"type": "boolean"}, {"const": True}]}}, [True]),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"a": 1, "b": 1}),
+    ],
+    ids=str,
+)
+def test_branches_that_overlap_may_be_taken_as_any_of_them(schema: Any, value: Any) -> None:
+    assert "oneOf" in (Validator(schema).violation(value) or "")
+    assert Validator(schema, overlapping=True).violation(value) is None
+    assert "oneOf" in (Validator({"oneOf": [{"type": "null"}]}, overlapping=True).violation(1) or "")

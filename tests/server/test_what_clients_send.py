@@ -198,6 +198,30 @@ def test_a_schema_binds_under_any_name(http: httpx2.Client, wish: dict[str, Any]
     assert "x-parlant-local-ignored" not in found.headers
 
 
+def test_a_format_binds_completions_too(http: httpx2.Client) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY}}
+    found = http.post("/v1/completions", json={"prompt": "A city:", "response_format": form, "max_tokens": 200})
+    assert set(json.loads(found.json()["choices"][0]["text"])) == {"city", "large"}
+    assert "x-parlant-local-ignored" not in found.headers
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+        {"oneOf": [{"type": "boolean"}, {"const": True}]},
+        {"oneOf": [{"type": "string", "maxLength": 3}, {"type": "string", "maxLength": 3}]},
+        {"oneOf": [{"type": ["string", "null"], "maxLength": 3}, {"type": ["integer", "null"]}]},
+    ],
+)
+def test_branches_that_overlap_are_taken_as_any_of_them(http: httpx2.Client, schema: Any) -> None:
+    wish = {"type": "object", "properties": {"v": schema}, "required": ["v"]}
+    for stream in (False, True):
+        found = ask(http, json_schema=wish, temperature=1, seed=3, stream=stream)
+        assert found.status_code == 200
+        assert "error" not in found.text
+
+
 def test_any_json_and_a_few_texts_can_be_asked_for(http: httpx2.Client) -> None:
     assert isinstance(json.loads(answer(http, format="json")["message"]["content"]), dict)
     odd = 'a "quoted" \\ one\n'
@@ -291,13 +315,19 @@ def test_what_nobody_understands_is_named(http: httpx2.Client, server: Server) -
         logit_processors=None,
         stream_options={"include_obfuscation": False},
         chat_template_kwargs={"enable_thinking": False, "tools_in_user_message": True},
-        messages=[{**PARIS[0], "weight": 1}],
+        messages=[
+            {**PARIS[0], "weight": 1},
+            {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]},
+        ],
+        tools=[
+            {"type": "function", "function": {**FUNCTION, "deferred": True}, "cache_control": {"type": "ephemeral"}}
+        ],
         **{"odd\r\nname: x": 1},
     )
     assert found.status_code == 200
     assert set(found.headers["x-parlant-local-ignored"].split(", ")) == {
         "store", "metadata", "stream_options.include_obfuscation", "chat_template_kwargs.tools_in_user_message",
-        "messages.weight", "odd??name??x",
+        "messages.weight", "messages.content.cache_control", "tools.cache_control", "tools.function.deferred", "odd??name??x",
     }  # fmt: skip
     for _ in range(100):
         if any(line.get("fields") and "store" in line["fields"] for line in server.log):

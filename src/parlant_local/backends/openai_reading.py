@@ -42,7 +42,15 @@ _BROKEN_OFF = frozenset(
 )
 _TEXT = frozenset({"text", "output_text", "input_text", "text_delta"})
 _THOUGHT = frozenset({"thinking", "reasoning", "reasoning_text", "reasoning_content", "thought", "summary_text", "thinking_delta", "reasoning.text", "reasoning.summary"})  # fmt: skip
-_THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking", "thoughts", "thinking_content", "reasoning_details")
+_THOUGHT_KEYS = (
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "thoughts",
+    "thinking_content",
+    "reasoning_details",
+    "thinking_blocks",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ def name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
     holder = function if isinstance(function, Mapping) else call
     name = holder.get("name") or (function if isinstance(function, str) else "")
     arguments = next(
-        (value for key in ("arguments", "parameters", "input") if (value := holder.get(key)) is not None), ""
+        (value for key in ("arguments", "parameters", "input", "args") if (value := holder.get(key)) is not None), ""
     )
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return whole_text(_string(name)), whole_text(text)
@@ -219,7 +227,8 @@ def _content(content: Any) -> Parts:
             elif kind in ("tool_use", "tool_call", "function_call"):
                 calls.append(part)
             elif kind in _TEXT or (kind is None and "text" in part):
-                text += _string(part.get("text"))
+                told = part.get("text")
+                text += _string(told.get("value") if isinstance(told, Mapping) else told)
             elif kind == "refusal":
                 text += _string(part.get("refusal"))
     return Parts(text, thoughts, tuple(calls))

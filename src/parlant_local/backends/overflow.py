@@ -17,7 +17,7 @@ SHORTER = "Shorten the prompt, or use a model with a larger context."
 _SAYS = re.compile(
     r"context[_ -]?length[_ -]?exceeded|context[_ ]window[_ ]exceeded|ContextWindowExceeded|exceed_context_size"
     r"|max(imum)?[_ ]prompt[_ ]tokens[_ ]exceeded|maximum (context|model|prompt|sequence) (length|window|size|limit)"
-    r"|max_model_len|context (length|size|window|limit)|too many (total )?(text )?tokens|token limit|max_num_tokens"
+    r"|max_(model|seq|sequence)_len|context (length|size|window|limit)|too many (total )?(text )?tokens|token limit|max_num_tokens"
     r"|(prompt|input|message|request|content)s? (is|are|was|were) too (long|large)|prompt too long|too large for model"
     r"|prompt exceeds|exceeds? (the )?max(imum)? (length|number of tokens|allowed input length)"
     r"|(input|prompt) token count|input tokens exceed|must have less than \d+ tokens|`max_new_tokens` must be <="
@@ -33,6 +33,7 @@ _NEVER_FITS = re.compile(r"request too large|(must|should) be reduced", re.IGNOR
 _N = r"(\d[\d,_.]*\d|\d)"
 _LIMIT = (
     rf"maximum (?:context|prompt|model|input|sequence|allowed input) (?:length|window|limit)(?: is| of|:)? \(?{_N}",
+    rf"max_seq(?:uence)?_len\W{{1,4}}{_N}",
     rf"max_model_len=(?:\w+=)?{_N}",
     rf"with {_N} maximum",
     rf"available context size \({_N}",

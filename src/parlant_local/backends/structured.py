@@ -134,7 +134,7 @@ def _violation(value: Any, wanted: ResponseFormat) -> str | None:
 def _validator(schema: str) -> Validator:
     from parlant_local.engine.constraint.validation import Validator
 
-    return Validator(json.loads(schema))
+    return Validator(json.loads(schema), overlapping=True)
 
 
 def instruct(messages: Sequence[Message], wanted: ResponseFormat) -> tuple[Message, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, SamplingAdvice
+from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
-# Sampling: the model card (temperature 0.8, top_p 0.9).
+# The template shows thoughts only in blocks of its own (chat template of the model). Sampling: the model card (temperature 0.8, top_p 0.9).
 APERTUS = Profile(
     name="apertus",
+    reasoning=ReasoningTags("<|inner_prefix|>", "<|inner_suffix|>", call="<|tools_prefix|>"),
+    thinking_on={"enable_thinking": True},
+    thinking_off={"enable_thinking": False},
     sampling=SamplingAdvice(temperature=0.8, top_p=0.9),
     template_marks=(("<|assistant_start|>", "<|tools_prefix|>"),),
     architectures=frozenset({"apertus"}),

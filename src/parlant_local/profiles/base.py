@@ -22,6 +22,8 @@ class ReasoningTags:
 
     start: str
     end: str
+    call: str = ""
+    """What ends them too, without being part of them: the mark of a call, where a family calls amid its thoughts."""
 
 
 @dataclass(frozen=True, slots=True)

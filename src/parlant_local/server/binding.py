@@ -8,7 +8,7 @@ from typing import Any
 
 from parlant_local.messages import json_value
 from parlant_local.server.problems import Refused
-from parlant_local.server.shapes.chat import ChatRequest, Sampling
+from parlant_local.server.shapes.chat import Sampling
 
 __all__ = ["binding_options"]
 
@@ -41,7 +41,7 @@ _ANY_JSON: dict[str, Any] = {"response_format": {"type": "json_object"}}
 
 
 def _response_format(request: Sampling) -> dict[str, Any] | None:
-    form = request.response_format if isinstance(request, ChatRequest) else None
+    form = request.response_format
     if form is None or form.type == "text":
         return None
     if form.type == "grammar":

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from parlant_local.server.shapes.chat import ChatMessage, ChatRequest
+from parlant_local.contents import PART_WORDS
+from parlant_local.server.shapes.chat import ChatRequest, Part
 from parlant_local.server.thoughts import TEMPLATE_ARGUMENTS
 
 __all__ = ["HEADER", "ignored_in"]
@@ -28,17 +29,13 @@ def ignored_in(body: BaseModel) -> list[str]:
 
 def _names(model: BaseModel, place: str) -> Iterator[str]:
     for name, value in (model.model_extra or {}).items():
-        if value not in (None, [], {}):  # said to be absent
+        if value not in (None, [], {}) and not (isinstance(model, Part) and name in PART_WORDS):  # said to be absent
             yield f"{place}{name}"
     for name in type(model).model_fields:
         value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            yield from _names(value, f"{place}{name}.")
-        elif isinstance(value, list) and value and isinstance(value[0], ChatMessage):
-            for message in value:
-                for extra, said in (message.model_extra or {}).items():
-                    if said not in (None, [], {}):
-                        yield f"{place}{name}.{extra}"
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, BaseModel):
+                yield from _names(item, f"{place}{name}.")
     if isinstance(model, ChatRequest):
         given: dict[str, Any] = model.chat_template_kwargs or {}
         yield from (f"chat_template_kwargs.{name}" for name in given if name not in TEMPLATE_ARGUMENTS)

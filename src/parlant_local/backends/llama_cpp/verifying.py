@@ -49,4 +49,4 @@ def _violation(text: str, schema: Mapping[str, Any], bounds: ConstraintSettings)
 
 @lru_cache(maxsize=32)
 def _validator(schema: str, bounds: ConstraintSettings) -> Validator:
-    return Validator(json.loads(schema), bounds)
+    return Validator(json.loads(schema), bounds, overlapping=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ OWN: Mapping[str, frozenset[str]] = {
 }
 """Which keywords speak of which type."""
 
-_LARGEST = 10**300  # numbers beyond mean nothing to anybody who reads JSON as floats
+_LARGEST = sys.float_info.max  # numbers beyond mean nothing to anybody who reads JSON as floats
 
 TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 
@@ -158,12 +159,16 @@ def vetted(schema: Mapping[str, Any], bounds: ConstraintSettings) -> Schema:
     result: Schema = {}
     for key, value in schema.items():
         known = _CHECKS.get(key)
-        if known is None:
-            continue
+        if known is None or (value is None and key != "const") or (key == "required" and isinstance(value, bool)):
+            continue  # null is said to be absent; draft 3's required is its object's to read
+        if key == "type":
+            value = _plain_type(value)
         wanted, holds = known
         if not holds(value):
             raise SchemaError(f"The schema's {key} is {shown(value)}; it must be {wanted}.", keyword=key)
         result[key] = _bounded(key, value, bounds)
+    if marked := _marked_required(result):
+        result["required"] = [*result.get("required", ()), *marked]
     _modernise(result)
     if result.get("uniqueItems") is False:
         del result["uniqueItems"]
@@ -171,6 +176,23 @@ def vetted(schema: Mapping[str, Any], bounds: ConstraintSettings) -> Schema:
     if tag is not None and not (isinstance(tag, Mapping) and isinstance(tag.get("propertyName"), str)):
         del result["discriminator"]
     return result
+
+
+def _plain_type(value: Any) -> Any:
+    """Gemini's clients write types in capitals."""
+    if isinstance(value, str):
+        return value.lower() if value.isupper() else value
+    return [_plain_type(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _marked_required(schema: Schema) -> list[str]:
+    """Properties that say themselves that they are required, as in draft 3."""
+    marked = [
+        name
+        for name, part in schema.get("properties", {}).items()
+        if isinstance(part, Mapping) and part.get("required") is True
+    ]
+    return [name for name in marked if name not in schema.get("required", ())]
 
 
 def _modernise(schema: Schema) -> None:

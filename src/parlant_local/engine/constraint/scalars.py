@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from parlant_local.engine.constraint.impossible import Impossible
 from parlant_local.engine.constraint.keywords import Schema
 from parlant_local.engine.constraint.patterns import AllPatterns, problem_of
 from parlant_local.engine.constraint.reading import Reading
@@ -34,6 +37,10 @@ def bounded_text(schema: Schema, limits: Limits, reading: Reading) -> Schema:
     label = "uuid" if label.startswith("uuid") else label  # Pydantic's uuid1 to uuid8
     most = _FORMAT_LENGTHS.get(label, limits.max_string)
     closed["maxLength"] = upper(schema, "maxLength", max(schema.get("minLength", 0), most), reading)
+    if closed.get("minLength", 0) > closed["maxLength"]:
+        raise Impossible(
+            "minLength", f"it needs {closed['minLength']} characters, and has room for {closed['maxLength']}."
+        )
     if "pattern" in schema:
         closed |= key_rule(schema["pattern"], reading)
     if label in _FORMATS and not (closed.keys() & {"minLength", "pattern"} and problem_of({**closed, "format": label})):
@@ -76,7 +83,34 @@ def bounded_number(schema: Schema, limits: Limits, reading: Reading) -> Schema:
     step = _step(schema, closed, limits, reading)
     if step is not None:
         closed["multipleOf"] = step
+    _check_room(closed, schema)
     return closed
+
+
+def _check_room(closed: Schema, asked: Schema) -> None:
+    """Raises :class:`Impossible` where no number lies between the bounds."""
+    low, low_open, low_key = max(
+        (exact(closed[key]), key != "minimum", key) for key in ("minimum", "exclusiveMinimum") if key in closed
+    )
+    high, high_closed, high_key = min(
+        (exact(closed[key]), key == "maximum", key) for key in ("maximum", "exclusiveMaximum") if key in closed
+    )
+    step = closed.get("multipleOf", 1 if closed["type"] == "integer" else None)
+    if step is None or ("multipleOf" in closed and "multipleOf" not in asked):
+        fits = low < high or (low == high and high_closed and not low_open)
+        many = ""
+    else:
+        size = exact(step)
+        first, last = math.ceil(low / size), math.floor(high / size)
+        first += low_open and first * size == low
+        last -= not high_closed and last * size == high
+        fits = first <= last
+        many = f" that is a multiple of {step}" if "multipleOf" in closed else ""
+    if not fits:
+        raise Impossible(
+            "multipleOf" if many else low_key,
+            f"no {closed['type']} lies between its {low_key} {closed[low_key]} and its {high_key} {closed[high_key]}{many}.",
+        )
 
 
 def _beyond(key: str) -> SchemaError:

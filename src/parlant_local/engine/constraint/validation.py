@@ -53,8 +53,16 @@ class _Broken(Exception):
 class Validator:
     """Of one schema; thread-safe. Raises :class:`SchemaError` for what is no schema or exceeds ``bounds``."""
 
-    def __init__(self, schema: Mapping[str, Any] | bool, bounds: ConstraintSettings = DEFAULT_BOUNDS) -> None:
+    def __init__(
+        self,
+        schema: Mapping[str, Any] | bool,
+        bounds: ConstraintSettings = DEFAULT_BOUNDS,
+        *,
+        overlapping: bool = False,
+    ) -> None:
+        """``overlapping``: several branches of a ``oneOf`` may fit, as people who write one mean it."""
         check_json(schema, bounds)
+        self.most_branches = None if overlapping else 1
         self._schema = schema
         self._bounds = bounds
         self._vetted = {id(part): vetted(part, bounds) for part in every_subschema(schema)}
@@ -185,7 +193,7 @@ class _Run:
     def _in_place(self, rules: Schema, value: Any, at: tuple[str | int, ...], resolver: Any, seen: _Seen) -> None:
         for part in rules.get("allOf", ()):
             seen.add(self.check(part, value, at, resolver))
-        for key, most in (("anyOf", None), ("oneOf", 1)):
+        for key, most in (("anyOf", None), ("oneOf", self._validator.most_branches)):
             if key in rules:
                 fitting = [found for part in rules[key] if (found := self._fits(part, value, at, resolver)) is not None]
                 if not fitting or (most and len(fitting) > most):

@@ -40,18 +40,32 @@ def call_schema(
     return schema
 
 
-_TAKES = ("$ref", "anyOf", "oneOf", "allOf", "additionalProperties", "patternProperties", "required")
+_TAKES = ("properties", "anyOf", "oneOf", "additionalProperties", "patternProperties", "required")
+_FOLLOWED = 8  # references and allOf within one another
 
 
 def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema of a tool's arguments. A tool that names none takes none."""
-    if not parameters.get("properties") and not any(parameters.get(key) for key in _TAKES):
+    if _names_none(parameters, parameters, _FOLLOWED):
         return {"type": "object", "properties": {}, "additionalProperties": False}
     return (
         parameters
         if any(key in parameters for key in ("type", "$ref", "anyOf", "oneOf", "allOf"))
         else {"type": "object", **parameters}
     )
+
+
+def _names_none(schema: Any, root: Mapping[str, Any], left: int) -> bool:
+    """Whether no argument is named, neither here nor in what is referred to."""
+    if left == 0 or not isinstance(schema, Mapping) or any(schema.get(key) for key in _TAKES):
+        return False
+    target = schema.get("$ref")
+    parts = list(schema.get("allOf") or ())
+    if target is not None:
+        place, _, name = str(target).rpartition("/")
+        definitions = root.get(place.removeprefix("#/")) if place in ("#/$defs", "#/definitions") else None
+        parts.append(definitions.get(name) if isinstance(definitions, Mapping) else None)
+    return all(_names_none(part, root, left - 1) for part in parts)
 
 
 def hoisted(schema: Mapping[str, Any], name: str, definitions: dict[str, Any]) -> Any:

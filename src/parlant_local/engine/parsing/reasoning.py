@@ -30,6 +30,7 @@ class ThoughtSplitter:
 
     def __init__(self, tags: ReasoningTags, *, opened: bool) -> None:
         self._tags = tags
+        self._ends = tuple(filter(None, (tags.end, tags.call)))
         self._buffer = ""
         self._state: Literal["undecided", "thinking", "content"] = "thinking" if opened else "undecided"
         self._begun = False
@@ -86,13 +87,17 @@ class ThoughtSplitter:
         if not self._begun:
             self._buffer = self._buffer.lstrip()
         end = self._buffer.find(self._tags.end)
-        if end >= 0:
+        call = self._buffer.find(self._tags.call) if self._tags.call else -1
+        if call >= 0 and not 0 <= end < call:
+            thought, self._buffer = self._buffer[:call].rstrip(), self._buffer[call:]
+            self._state, self._thought = "content", True
+        elif end >= 0:
             thought, self._buffer = self._buffer[:end].rstrip(), self._buffer[end + len(self._tags.end) :]
             self._state, self._thought = "undecided", True
         elif final:
             thought, self._buffer = self._buffer.rstrip(), ""
         else:
-            whole = self._buffer[: len(self._buffer) - overlap(self._buffer, (self._tags.end,))].rstrip()
+            whole = self._buffer[: len(self._buffer) - overlap(self._buffer, self._ends)].rstrip()
             thought, self._buffer = whole, self._buffer[len(whole) :]
         if thought:
             self._begun = True

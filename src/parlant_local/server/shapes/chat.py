@@ -20,6 +20,16 @@ class Part(Request):
     type: str | None = None
 
 
+class AdditionalWords(Request):
+    """What LangChain keeps of other clients' words beside its own."""
+
+    tool_calls: Listed[dict[str, Any]] | None = None
+    function_call: dict[str, Any] | None = None
+    reasoning_content: str | None = None
+    reasoning: Any = None
+    refusal: str | None = None
+
+
 class ChatMessage(Request):
     """OpenAI's; what Anthropic's, LangChain's, LiteLLM's and LibreChat's clients call otherwise is read as well."""
 
@@ -38,6 +48,11 @@ class ChatMessage(Request):
     type: str | None = None
     """Of entries without a role: LangChain's kinds of messages, and the items of a response."""
     parts: Listed[str | Part] | None = None
+    data: dict[str, Any] | None = None
+    """A message as LangChain stores it."""
+    kwargs: dict[str, Any] | None = None
+    """Another such form."""
+    additional_kwargs: AdditionalWords | None = None
     prefix: bool | None = None
     """Of a last message of the assistant: the answer goes on from there."""
 
@@ -169,6 +184,7 @@ class Sampling(Request):
     """A JSON schema, as llama-server's completions call it."""
     format: Literal["json"] | dict[str, Any] | None = None
     """``json`` or a JSON schema, as Ollama calls it."""
+    response_format: FormatShape | None = None
     priority: Literal["interactive", "normal", "background"] | None = None
 
 
@@ -179,7 +195,6 @@ class ChatRequest(Sampling):
     max_completion_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
     logprobs: bool | None = None
     top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
-    response_format: FormatShape | None = None
     tools: Listed[ToolShape] | None = None
     tool_choice: str | ToolChoiceShape | None = None
     """auto, none, required (or any), a tool's name, or an object in OpenAI's or Anthropic's words."""
