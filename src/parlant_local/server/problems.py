@@ -80,7 +80,12 @@ _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
     (e.InsufficientMemoryError, 503, "insufficient_memory", "model"),
     (e.ModelLoadError, 500, "model_load_failed", "model"),
     (e.TruncatedOutputError, 422, "output_truncated", "max_tokens"),
-    (e.OutputError, 500, "invalid_output", None),
+    (
+        e.OutputError,
+        422,
+        "invalid_output",
+        None,
+    ),  # not 5xx, which clients repeat by themselves: it was repaired already
     (e.InvalidModelError, 422, "invalid_model", "model"),
     (e.ModelInUseError, 409, "model_in_use", "model"),
     (e.OfflineError, 403, "offline", None),
