@@ -16,7 +16,8 @@ __all__ = ["checked_aside", "in_compile_thread", "settled"]
 T = TypeVar("T")
 
 _STACK = 64 * 1024 * 1024  # reserved, not taken: 20,000 rules that lead into each other fit
-_AT_ONCE = 8
+# More than there are cores: the system shares these among them, so that a quick schema is done while slow ones go on.
+_AT_ONCE = 32
 _CHECKS_AT_ONCE = 2
 _creating = threading.Lock()
 
