@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -291,3 +293,32 @@ def test_a_forked_process_is_told_and_harms_nobody(made: Callable[[str], Path]) 
     assert all("fork" in line for line in said), said
     assert asyncio.run(engine.generate(GenerationRequest("x", 2))).tokens
     engine.close_now()
+
+
+_FORKED = """
+import asyncio, os, sys
+from parlant_local import LlamaCppBackend
+from parlant_local.errors import EngineError
+from parlant_local.observability import NullLogger
+backend = LlamaCppBackend("local/llama/parlant-local-tiny", logger=NullLogger())
+async def ask():
+    return (await backend.chat("What is the capital of France?", max_tokens=20)).content
+first = asyncio.run(ask())
+child = os.fork()
+if child == 0:
+    try:
+        asyncio.run(ask())
+    except EngineError as error:
+        sys.exit(7 if "fork" in str(error) else 8)  # through every exit handler
+    sys.exit(9)
+assert os.waitpid(child, 0)[1] >> 8 == 7
+assert asyncio.run(ask()) == first
+print("both right")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_that_ends_takes_nothing_from_its_parent() -> None:
+    """Not the process that renders templates, either."""
+    done = subprocess.run([sys.executable, "-c", _FORKED], capture_output=True, text=True, timeout=60)
+    assert "both right" in done.stdout, done.stderr

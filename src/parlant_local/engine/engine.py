@@ -138,7 +138,10 @@ class LlamaEngine:
 
     @property
     def _engine(self) -> LoadedEngine | None:
-        return None if self._closed or self._resident is None else self._resident.engine
+        resident = self._resident
+        if self._closed or resident is None or resident.pid != os.getpid():  # a fork has the objects, not the threads
+            return None
+        return resident.engine
 
     @property
     def _open(self) -> LoadedEngine:

@@ -126,3 +126,13 @@ class AbortFlag:
     @property
     def is_set(self) -> bool:
         return bool(self._buffer[0] != b"\0")
+
+
+def _after_fork() -> None:
+    """A load that was under way in another thread did not come along."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

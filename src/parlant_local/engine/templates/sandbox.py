@@ -206,5 +206,20 @@ def shared_sandbox() -> Sandbox:
             import atexit
 
             _shared = Sandbox()
-            atexit.register(_shared.close)
+            atexit.register(_close_shared)
         return _shared
+
+
+def _close_shared() -> None:
+    if _shared is not None:
+        _shared.close()
+
+
+def _after_fork() -> None:
+    """The helper process answers the parent: a child that wrote to it, or ended it, would take the parent's answers."""
+    global _shared, _shared_lock
+    _shared, _shared_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
