@@ -185,9 +185,14 @@ def test_a_trial_without_end_is_ended_and_proves_nothing(sound: Path, trials: Tr
     assert len(trials.wishes) == 2
 
 
-def test_a_trial_ends_when_the_load_is_given_up(sound: Path) -> None:
+def test_a_trial_ends_when_the_load_is_given_up(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     control = LoadControl("sound")
-    threading.Timer(0.1, control.give_up).start()
+
+    def given_up_as_it_begins(wish: dict[str, object], control: LoadControl) -> Outcome:
+        control.give_up()
+        return run_trial(wish, control)
+
+    monkeypatch.setattr("parlant_local.engine.vetting.run_trial", given_up_as_it_begins)
     with pytest.raises(EngineClosedError, match="given up"):
         ensure_loadable(sound, SETTINGS, Vetting(), control=control)
 
