@@ -187,7 +187,9 @@ def test_who_never_reads_is_cut_off_and_the_model_stops(impatient: Server) -> No
             time.sleep(0.1)
         else:
             raise AssertionError(f"It still writes to nobody: {impatient.log[-3:]}")
-        assert running(impatient) == 0
+        while running(impatient):  # they leave with the step that is being computed
+            assert time.monotonic() < deadline + 30, "The model still answers nobody."
+            time.sleep(0.1)
 
 
 def send_until_cut_off(sock: socket.socket) -> None:

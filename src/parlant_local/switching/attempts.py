@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from types import TracebackType
 from typing import Any
 
 from parlant_local.backends.allowance import Allowance, allowing
@@ -22,7 +23,7 @@ from parlant_local.messages import ChatChunk, Usage
 from parlant_local.observability import Logger
 from parlant_local.settings import BreakerSettings
 from parlant_local.switching.breaker import CircuitBreaker, Outcome
-from parlant_local.switching.budget import TokenBudget
+from parlant_local.switching.budget import Reservation, TokenBudget
 from parlant_local.switching.chain import Chain, Step
 from parlant_local.switching.pool import BackendPool
 from parlant_local.switching.stats import CallRecord, TargetStats
@@ -157,55 +158,11 @@ class Attempts:
             }
         return targets
 
-    @asynccontextmanager
-    async def run(
+    def run(
         self, target: Target, chain: Chain, step: Step, facts: CallFacts, began: float, *, streaming: bool = False
-    ) -> AsyncIterator[Attempt]:
-        """Everything that must be undone however an attempt ends: lease, permit, reservation, counts."""
-        breaker = self.breaker(target.id)
-        permit = breaker.admit()
-        if permit is None:
-            raise SkippedError(self.left_alone(target.id))
-        stats = self.stats.setdefault(target.id, TargetStats())
-        outcome: Outcome = "neutral"
-        attempt: Attempt | None = None
-        failure: str | None = "cancelled"
-        reservation = None
-        stats.in_flight += 1
-        started = self._clock()
-        try:
-            if target.remote:
-                reservation = await self._budget.reserve(facts.prompt_tokens + facts.answer_tokens)
-                chain.remote_begins()
-            with self._pool.lease(target) as backend:
-                limit = partial(self._time_for, target, chain, facts, began)
-                attempt = Attempt(backend, started, limit, partial(self._left, facts, began))
-                # Streams bound each of their own waits: a timeout may not outlive a yield.
-                async with asyncio.timeout(None if streaming else limit()):
-                    yield attempt
-            outcome, failure = "success", None
-        except TimeoutError:
-            error = self._out_of_time(target, chain, facts, began)
-            outcome, failure = outcome_of(error), type(error).__name__
-            raise error from None
-        except GeneratorExit:
-            # A reader that stops early: whatever came was fine.
-            failure = None
-            raise
-        except Exception as error:
-            outcome, failure = outcome_of(error), type(error).__name__
-            if attempt is not None and isinstance(error, OutputError):
-                attempt.usage = error.usage or attempt.usage
-            raise
-        finally:
-            breaker.settle(permit, outcome)
-            stats.in_flight -= 1
-            usage = attempt.usage if attempt is not None else Usage()
-            if reservation is not None:
-                tokens = usage.total_tokens or (facts.prompt_tokens if _was_sent(attempt, failure) else 0)
-                self._budget.settle(reservation, tokens, target.id)
-                self._log_remote(target, step, tokens, usage, failure)
-            self._record(target, step, facts, stats, attempt, usage, failure, started)
+    ) -> AbstractAsyncContextManager[Attempt]:
+        """One attempt as a context: what it takes is given back, and what it did is counted, however it ends."""
+        return _Running(self, target, chain, step, facts, began, streaming)
 
     def _record(
         self, target: Target, step: Step, facts: CallFacts, stats: TargetStats, attempt: Attempt | None,
@@ -259,3 +216,95 @@ class Attempts:
         self._logger.info(
             f"remote call: target={target.id} reason={step.reason!r} {counted} outcome={failure or 'answered'}"
         )
+
+
+class _Running(AbstractAsyncContextManager[Attempt]):
+    """An attempt's lease, permit, reservation and counts.
+
+    A class, because an event loop that ends closes all its generators at once: one that is also the context of
+    another would be closed twice.
+    """
+
+    def __init__(
+        self, attempts: Attempts, target: Target, chain: Chain, step: Step, facts: CallFacts, began: float, streaming: bool
+    ) -> None:  # fmt: skip
+        self._attempts = attempts
+        self._target = target
+        self._chain = chain
+        self._step = step
+        self._facts = facts
+        self._began = began
+        self._streaming = streaming
+        self._held = AsyncExitStack()
+        self._attempt: Attempt | None = None
+        self._reservation: Reservation | None = None
+
+    async def __aenter__(self) -> Attempt:
+        attempts, target = self._attempts, self._target
+        self._breaker = attempts.breaker(target.id)
+        permit = self._breaker.admit()
+        if permit is None:
+            raise SkippedError(attempts.left_alone(target.id))
+        self._permit = permit
+        self._stats = attempts.stats.setdefault(target.id, TargetStats())
+        self._stats.in_flight += 1
+        self._started = attempts._clock()
+        try:
+            if target.remote:
+                self._reservation = await attempts._budget.reserve(
+                    self._facts.prompt_tokens + self._facts.answer_tokens
+                )
+                self._chain.remote_begins()
+            backend = self._held.enter_context(attempts._pool.lease(target))
+            limit = partial(attempts._time_for, target, self._chain, self._facts, self._began)
+            self._attempt = Attempt(backend, self._started, limit, partial(attempts._left, self._facts, self._began))
+            # Streams bound each of their own waits: a timeout may not outlive a yield.
+            await self._held.enter_async_context(asyncio.timeout(None if self._streaming else limit()))
+        except BaseException as error:
+            await self._end(error)
+            raise
+        return self._attempt
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._end(error)
+
+    async def _end(self, given: BaseException | None) -> None:
+        outcome: Outcome = "neutral"
+        failure: str | None = "cancelled"
+        error = given
+        try:
+            try:
+                await self._held.__aexit__(
+                    type(given) if given else None, given, given.__traceback__ if given else None
+                )
+            except BaseException as changed:  # a timeout that ran out makes its own of a cancellation
+                error = changed
+            if isinstance(error, TimeoutError):
+                late = self._attempts._out_of_time(self._target, self._chain, self._facts, self._began)
+                outcome, failure = outcome_of(late), type(late).__name__
+                raise late from None
+            if error is None:
+                outcome, failure = "success", None
+            elif isinstance(error, GeneratorExit):
+                failure = None  # a reader that stops early: whatever came was fine
+            elif isinstance(error, Exception):
+                outcome, failure = outcome_of(error), type(error).__name__
+                if self._attempt is not None and isinstance(error, OutputError):
+                    self._attempt.usage = error.usage or self._attempt.usage
+            if error is not None and error is not given:
+                raise error
+        finally:
+            self._settle(outcome, failure)
+
+    def _settle(self, outcome: Outcome, failure: str | None) -> None:
+        attempts, attempt = self._attempts, self._attempt
+        self._breaker.settle(self._permit, outcome)
+        self._stats.in_flight -= 1
+        usage = attempt.usage if attempt is not None else Usage()
+        if self._reservation is not None:
+            tokens = usage.total_tokens or (self._facts.prompt_tokens if _was_sent(attempt, failure) else 0)
+            attempts._budget.settle(self._reservation, tokens, self._target.id)
+            attempts._log_remote(self._target, self._step, tokens, usage, failure)
+        attempts._record(self._target, self._step, self._facts, self._stats, attempt, usage, failure, self._started)
