@@ -43,6 +43,7 @@ The tree (catch at the level you can act on)::
     │   ├── TargetDownError             refused, timed out, cut off, loading or out of memory
     │   ├── StreamInterruptedError      cut after the first chunk was delivered
     │   ├── BadRequestError             the request itself is wrong
+    │   │   └── UnsupportedCallError    a call that this backend has no way to make
     │   └── AuthenticationError         the key is missing or refused
     └── SwitchingError                  choosing between targets
         ├── NoTargetError               nothing configured can serve the call
@@ -103,6 +104,7 @@ __all__ = [
     "TransferError",
     "TransientError",
     "TruncatedOutputError",
+    "UnsupportedCallError",
     "UnsupportedModelError",
     "VerificationError",
 ]
@@ -364,6 +366,10 @@ class StreamInterruptedError(BackendError):
 
 class BadRequestError(BackendError):
     """The request itself is wrong; no target will take it."""
+
+
+class UnsupportedCallError(BadRequestError):
+    """A call that this backend has no way to make; another one may."""
 
 
 class AuthenticationError(BackendError):

@@ -10,19 +10,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import Protocol, runtime_checkable
 
 from parlant_local.backends.base import Backend
-from parlant_local.backends.letting_go import let_go
 
-__all__ = ["Loadable", "Once", "let_go_with"]
-
-
-@runtime_checkable
-class Loadable(Protocol):
-    """A backend that can get ready ahead of its first call."""
-
-    async def load(self) -> None: ...
+__all__ = ["Once", "let_go_with"]
 
 
 class Once:
@@ -69,5 +60,5 @@ def _seen(task: asyncio.Future[None]) -> None:
 def let_go_with(owner: object, *backends: Backend) -> None:
     """Let ``backends`` go when ``owner`` is collected; closing them earlier is fine."""
     for backend in backends:
-        finalizer = weakref.finalize(owner, let_go, backend)
+        finalizer = weakref.finalize(owner, backend.let_go)
         finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss

@@ -26,7 +26,7 @@ from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_h
 from parlant_local.nlp.fitness import small_context
 from parlant_local.nlp.guards import GuardModeration, OpenAIModeration, guard_of
 from parlant_local.nlp.host import Host, configuration_error
-from parlant_local.nlp.lifecycle import Loadable, Once, let_go_with
+from parlant_local.nlp.lifecycle import Once, let_go_with
 from parlant_local.nlp.moderation import ModelModeration, NoVerdict
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
@@ -143,7 +143,7 @@ class LocalNLPService(NLPService):
             raise configuration_error(error) from error
 
     async def _prepare(self) -> None:
-        await _load(self._core.backend)
+        await self._core.backend.load()
         info = self._core.backend.model_info()
         self.logger.info(f"Thinking with {info.id} (context of {info.n_ctx or 'unknown'} tokens).")
         leaves_out = self._core.settings.generation.leave_out_examples
@@ -165,7 +165,7 @@ class LocalNLPService(NLPService):
             self._embedder = lexical_embedder(self._host, embedding.dimensions)
             self.logger.info("Embeddings are lexical (shared words, no synonyms); embedding.model sets a real model.")
             return
-        await _load(self._embedding_backend)
+        await self._embedding_backend.load()
         self._embedder = await model_embedder(self._host, self._embedding_backend, truncate=embedding.truncate)
 
     def _make_moderation(self) -> ModerationService:
@@ -189,8 +189,3 @@ class LocalNLPService(NLPService):
 
 def is_shipped_model(model_id: str) -> bool:
     return model_id.rpartition("/")[2] == SHIPPED_MODEL_ID.rpartition("/")[2]
-
-
-async def _load(backend: Backend) -> None:
-    if isinstance(backend, Loadable):
-        await backend.load()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from parlant_local import __version__
-from parlant_local.errors import AllTargetsFailedError, TruncatedOutputError
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Timings, TokenLogprob, Usage
 
-__all__ = ["ChatAnswer", "CompletionAnswer", "cut_or_whole", "logged_values", "usage_of"]
+__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "usage_of"]
 
 _FINGERPRINT = f"parlant-local-{__version__}"
 
@@ -135,18 +134,6 @@ class CompletionAnswer:
             "model": self.model,
             "system_fingerprint": _FINGERPRINT,
         }
-
-
-async def cut_or_whole(work: Awaitable[ChatReply]) -> ChatReply:
-    """One whole answer. One that its limit cut before its JSON was whole is an answer all the same, as in a stream."""
-    try:
-        return await work
-    except (TruncatedOutputError, AllTargetsFailedError) as error:
-        causes = error.causes.exceptions if isinstance(error, AllTargetsFailedError) else (error,)
-        for cause in causes:
-            if isinstance(cause, TruncatedOutputError) and isinstance(cause.answer, ChatReply):
-                return cause.answer
-        raise
 
 
 def logged_values(replies: Iterable[ChatReply]) -> int:

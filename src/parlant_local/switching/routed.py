@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, Unpack
 
 from parlant_local.backends.allowance import allowing
-from parlant_local.backends.base import Backend, ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import (
+    Backend,
+    ChatOptions,
+    ChatParams,
+    ChatStream,
+    EmbedReply,
+    ModelInfo,
+    RerankReply,
+    Text,
+)
+from parlant_local.backends.moderator import Moderator
 from parlant_local.errors import (
     ConfigurationError,
     EmbeddingIdentityError,
@@ -17,7 +27,7 @@ from parlant_local.errors import (
     ParlantLocalError,
     TargetDownError,
 )
-from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike
+from parlant_local.messages import ChatReply, Message
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import SwitcherSettings
 from parlant_local.switching.attempts import (
@@ -34,20 +44,18 @@ from parlant_local.switching.ladder import Leeway
 from parlant_local.switching.policy import POLICIES, Candidate, Policy
 from parlant_local.switching.pool import BackendPool
 from parlant_local.switching.privacy import PrivacyGate
-from parlant_local.switching.question import Question, as_given, nothing_written
+from parlant_local.switching.question import Question, nothing_written
 from parlant_local.switching.report import TargetReport
+from parlant_local.switching.retrying import RequiringBackend, RetryingBackend
 from parlant_local.switching.stats import CallRecord
-from parlant_local.switching.targets import CallFacts, Requirements, Target, estimate_tokens
-from parlant_local.switching.view import RoutedView
+from parlant_local.switching.targets import ANYTHING, CallFacts, Requirements, Target, estimate_tokens
 
 __all__ = ["RoutedBackend"]
 
 T = TypeVar("T")
 
-_ANYTHING = Requirements()
 
-
-class RoutedBackend:
+class RoutedBackend(RetryingBackend, Moderator):
     """Chooses among ``targets``, the first of which is the primary.
 
     ``settings`` hold policy, permission, deadlines, breaker and budget; ``policy`` may be a function instead of a name.
@@ -97,12 +105,6 @@ class RoutedBackend:
         self._embeds_with: str | None = None
         self.set_targets(targets)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
     # Targets
 
     @property
@@ -146,17 +148,7 @@ class RoutedBackend:
 
     # Calls
 
-    async def chat(
-        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> ChatReply:
-        return await self.ask(as_given(messages, options))
-
-    def chat_stream(
-        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> AsyncIterator[ChatChunk]:
-        return self.ask_stream(as_given(messages, options))
-
-    async def ask(self, question: Question[T], base: Requirements = _ANYTHING) -> T:
+    async def ask(self, question: Question[T], base: Requirements = ANYTHING) -> T:
         """What ``question`` makes of an answer, after as many attempts at as many targets as the ladder allows."""
 
         async def call(attempt: Attempt, step: Step) -> T:
@@ -168,9 +160,7 @@ class RoutedBackend:
 
         return await self._run(CallFacts.of_question(question, base), call, question)
 
-    async def ask_stream(
-        self, question: Question[Any], base: Requirements = _ANYTHING
-    ) -> AsyncGenerator[ChatChunk, None]:
+    async def ask_stream(self, question: Question[Any], base: Requirements = ANYTHING) -> ChatStream:
         """The pieces of an answer. Until one of them counts, another attempt may be made."""
         facts = CallFacts.of_question(question, base.also("streaming"))
         began = self._clock()
@@ -191,8 +181,7 @@ class RoutedBackend:
                             committed = committed or question.counts(chunk)
                             yield chunk
                     finally:
-                        if (closing := getattr(stream, "aclose", None)) is not None:
-                            await closing()
+                        await stream.aclose()
                     if not committed:
                         raise nothing_written(step.target)
             except SkippedError as skipped:
@@ -206,26 +195,28 @@ class RoutedBackend:
             else:
                 return
 
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+    async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         params = ChatParams.of(options)
-        facts = CallFacts.of((Message.user(prompt),), params, _ANYTHING, "complete")
+        text = self.as_text(prompt)
+        facts = CallFacts.of((Message.user(text),), params, ANYTHING, "complete")
 
         async def call(attempt: Attempt, step: Step) -> ChatReply:
             wanted = in_time(step.change.fitted(options), attempt.time_left())
-            reply = await attempt.backend.complete(prompt, **wanted)
+            reply = await attempt.backend.complete(text, **wanted)
             attempt.came(reply.usage)
             return reply
 
         return await self._run(facts, call)
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
+        given = [self.as_text(text) for text in texts]
         self._embeds_with = only = self._embeds_with or self._first_that_embeds()
         facts = CallFacts(
-            Requirements(frozenset({"embed"})), "", sum(estimate_tokens(text) for text in texts), answer_tokens=0
+            Requirements(frozenset({"embed"})), "", sum(estimate_tokens(text) for text in given), answer_tokens=0
         )
 
         async def call(attempt: Attempt, _step: Step) -> EmbedReply:
-            reply = await attempt.backend.embed(texts, truncate=truncate)
+            reply = await attempt.backend.embed(given, truncate=truncate)
             attempt.came(reply.usage)
             return reply
 
@@ -244,12 +235,12 @@ class RoutedBackend:
 
     async def moderate(self, text: str) -> dict[str, float]:
         """Category to score, by a target's own moderation call (OpenAI's endpoint has one)."""
-        facts = CallFacts(_ANYTHING, "moderation", estimate_tokens(text), answer_tokens=0)
+        facts = CallFacts(ANYTHING, "moderation", estimate_tokens(text), answer_tokens=0)
 
         async def call(attempt: Attempt, _step: Step) -> dict[str, float]:
-            if (judge := getattr(attempt.backend, "moderate", None)) is None:
-                raise TargetDownError(f"{attempt.backend.model_info().id} has no moderation call.", sent=False)
-            scores: dict[str, float] = await judge(text)
+            if not isinstance(attempt.backend, Moderator):
+                raise attempt.backend.unsupported("moderate by a call of its own")
+            scores = await attempt.backend.moderate(text)
             attempt.came(None)
             return scores
 
@@ -275,8 +266,7 @@ class RoutedBackend:
         leader = self._leader()
         try:
             with self._pool.lease(leader) as backend:
-                if (loading := getattr(backend, "load", None)) is not None:
-                    await loading()
+                await backend.load()
         except ConfigurationError:
             raise
         except ParlantLocalError as error:
@@ -290,7 +280,6 @@ class RoutedBackend:
             await asyncio.to_thread(self._budget.flush)
 
     def let_go(self) -> None:
-        """For an owner that is gone; see :func:`~parlant_local.backends.letting_go.let_go`."""
         self._pool.let_go()
 
     async def drained(self) -> None:
@@ -299,7 +288,7 @@ class RoutedBackend:
 
     def requiring(self, requirements: Requirements) -> Backend:
         """This backend, with ``requirements`` added to every chat."""
-        return RoutedView(self, requirements)
+        return RequiringBackend(self, requirements)
 
     # What is going on
 

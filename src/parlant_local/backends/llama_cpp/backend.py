@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from parlant_local.backends.allowance import may_send_another
-from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import (
+    Backend,
+    ChatOptions,
+    ChatParams,
+    ChatStream,
+    EmbedReply,
+    ModelInfo,
+    RerankReply,
+    Text,
+)
 from parlant_local.backends.llama_cpp.answering import answer_chunks, read_reply, run_all
 from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.backends.llama_cpp.info import describe_loaded, describe_unloaded
@@ -24,7 +32,7 @@ from parlant_local.backends.llama_cpp.verifying import verify
 from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import ChatTemplate, template_source
 from parlant_local.errors import ConfigurationError, EngineClosedError, InvalidOutputError, TruncatedOutputError
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool, Usage, as_messages, as_tools, json_value
+from parlant_local.messages import ChatReply, MessageLike, Tool, Usage, as_messages, as_tools, json_value
 from parlant_local.observability import ConsoleLogger, Logger
 from parlant_local.settings import EngineSettings, Settings, load_settings
 
@@ -35,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["LlamaCppBackend"]
 
 
-class LlamaCppBackend:
+class LlamaCppBackend(Backend):
     """Chat, completion, embeddings and ranking with one GGUF model.
 
     ``model_path`` or ``model``: a GGUF path, a catalogue id or a reference (either argument takes any of them).
@@ -83,14 +91,6 @@ class LlamaCppBackend:
         self._closed = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> LlamaCppBackend:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def load(self) -> None:
         """Finds and loads the model now instead of at the first call.
@@ -209,7 +209,7 @@ class LlamaCppBackend:
 
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> AsyncGenerator[ChatChunk, None]:
+    ) -> ChatStream:
         """The answer in pieces; the last one of each ``index`` has ``finish_reason`` and ``usage``."""
         params = ChatParams.of(options)
         plan = await self._plan_chat(messages, params)
@@ -219,14 +219,12 @@ class LlamaCppBackend:
             async for chunk in chunks:
                 yield chunk
 
-    async def complete(self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]) -> ChatReply:
+    async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         """Text that continues ``prompt``; no template, but special tokens in it count as such. Token ids mean those ids."""
         params = ChatParams.of(options)
         return await self._answer(await self._plan_completion(prompt, params), params)
 
-    async def complete_stream(
-        self, prompt: str | Sequence[int], **options: Unpack[ChatOptions]
-    ) -> AsyncGenerator[ChatChunk, None]:
+    async def complete_stream(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatStream:
         """:meth:`complete` in pieces."""
         params = ChatParams.of(options)
         plan = await self._plan_completion(prompt, params)
@@ -322,7 +320,7 @@ class LlamaCppBackend:
 
     # -- vectors and vocabulary ---------------------------------------------------------------------------------------
 
-    async def embed(self, texts: Sequence[str | Sequence[int]], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         """Vectors of texts, or of lists of token ids, which are taken as they are."""
         await self._ready()
         found = await self.engine.embed(list(texts), truncate=truncate)

@@ -7,12 +7,12 @@ import contextlib
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from parlant_local.backends.base import ChatOptions, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import ChatOptions, ChatStream, EmbedReply, ModelInfo, RerankReply
 from parlant_local.backends.llama_cpp.parsing import ParsedText
 from parlant_local.errors import EngineClosedError
 from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool
@@ -117,7 +117,7 @@ class SyncBackend:
     def _enter(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def _iterate(self, stream: AsyncIterator[ChatChunk]) -> Iterator[ChatChunk]:
+    def _iterate(self, stream: ChatStream) -> Iterator[ChatChunk]:
         async def advance() -> ChatChunk | None:
             return await anext(stream, None)
 
@@ -127,12 +127,11 @@ class SyncBackend:
         finally:
             self._leave(stream)
 
-    def _leave(self, stream: AsyncIterator[ChatChunk]) -> None:
+    def _leave(self, stream: ChatStream) -> None:
         """Ends a stream, which the collector may do as well: in any thread, and at the end of the interpreter."""
 
         async def close() -> None:
-            if (closing := getattr(stream, "aclose", None)) is not None:
-                await closing()
+            await stream.aclose()
 
         if sys.is_finalizing():
             return  # the loop's thread runs no more

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.backends.whole import cut_or_whole
 from parlant_local.messages import Message
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
@@ -20,7 +21,7 @@ from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import messages_of, sampling_options
 from parlant_local.server.problems import Problem, Refused
-from parlant_local.server.replies import cut_or_whole, usage_of
+from parlant_local.server.replies import usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.routes.models import cards_of
 from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names
