@@ -18,13 +18,13 @@ from typing_extensions import override
 
 from parlant_local.backends.base import Backend
 from parlant_local.errors import ParlantLocalError
+from parlant_local.moderation import EndpointJudge, PromptedJudge, judge_of
 from parlant_local.nlp.calls import Core
 from parlant_local.nlp.collaborators import openai_moderator
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
 from parlant_local.nlp.fitness import small_context
-from parlant_local.nlp.guards import GuardModeration, OpenAIModeration, guard_of
 from parlant_local.nlp.host import Host, configuration_error
 from parlant_local.nlp.lifecycle import Once, let_go_with
 from parlant_local.nlp.moderation import ModelModeration, NoVerdict
@@ -170,20 +170,20 @@ class LocalNLPService(NLPService):
 
     def _make_moderation(self) -> ModerationService:
         settings = self._core.settings.moderation
-        judge = self._guard_backend or self._core.backend
         if settings.mode == "none":
             return NoVerdict(self._host, "moderation.mode is none.")
         if settings.mode == "openai":
             moderator = self._remote_moderator = openai_moderator(self._core.settings, self.logger)
-            return OpenAIModeration(self._host, moderator, settings)
+            return ModelModeration(self._host, EndpointJudge(moderator), settings)
         if settings.mode == "auto" and self._guard_backend is None and is_shipped_model(self._core.model_id):
             return NoVerdict(
                 self._host,
                 f"{self._core.model_id}'s verdicts mean nothing; set moderation.model, or moderation.mode=none.",
             )
-        if (guard := guard_of(judge.model_info())) is not None:
-            return GuardModeration(self._host, judge, guard, settings)
-        self.logger.info(f"{judge.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
+        backend = self._guard_backend or self._core.backend
+        judge = judge_of(backend)
+        if isinstance(judge, PromptedJudge):
+            self.logger.info(f"{backend.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
         return ModelModeration(self._host, judge, settings)
 
 
