@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 from parlant_local.backends.closing import close_blocking, close_unattended
@@ -273,6 +274,8 @@ class ModelInfo:
     """Weights, KV cache and compute buffers while loaded."""
     digest: str | None = None
     """sha256 of the model file, where it is known."""
+    path: Path | None = None
+    """The model file, where it is on this machine."""
     loaded: bool = False
     remote: bool = False
     """Whether prompts leave this machine."""

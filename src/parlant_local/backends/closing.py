@@ -19,13 +19,13 @@ Close = Callable[[], Coroutine[Any, Any, None]]
 def close_blocking(close: Close) -> None:
     """Runs ``close`` to its end, in a thread of its own where an event loop runs in this one."""
     if not _loop_runs_here():
-        asyncio.run(close())
+        _run(close)
         return
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            asyncio.run(close())
+            _run(close)
         except BaseException as error:  # told in the thread that waits
             failures.append(error)
 
@@ -45,9 +45,17 @@ def close_unattended(close: Close) -> None:
 
 
 def _quietly(close: Close) -> None:
-    with contextlib.suppress(ParlantLocalError, RuntimeError):
-        # RuntimeError: the loop that its connections belong to is gone, and they with it.
+    with contextlib.suppress(ParlantLocalError, RuntimeError):  # RuntimeError: no thread can be begun any more
+        _run(close)
+
+
+def _run(close: Close) -> None:
+    try:
         asyncio.run(close())
+    except RuntimeError as error:
+        # The loop that its connections belong to is gone, and they with it.
+        if str(error) != "Event loop is closed":
+            raise
 
 
 def _loop_runs_here() -> bool:

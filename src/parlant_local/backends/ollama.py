@@ -17,7 +17,6 @@ from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
 from parlant_local.backends.reconnecting import ollama_transport
-from parlant_local.backends.sharing import SharedCall
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
@@ -40,6 +39,7 @@ from parlant_local.messages import (
     whole_value,
 )
 from parlant_local.observability import Logger, NullLogger
+from parlant_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     import ollama
@@ -108,7 +108,7 @@ class OllamaBackend(Backend):
         self._client: ollama.AsyncClient | None = None
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None
-        self._show = SharedCall(self._ask_about_model)
+        self._show = SingleFlight(self._ask_about_model)
 
     def __repr__(self) -> str:
         return f"OllamaBackend({self.model!r}, host={self.base_url!r})"

@@ -26,12 +26,13 @@ from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
 from parlant_local.nlp.fitness import small_context
 from parlant_local.nlp.host import Host, configuration_error
-from parlant_local.nlp.lifecycle import Once, let_go_with
+from parlant_local.nlp.lifecycle import let_go_with
 from parlant_local.nlp.moderation import ModelModeration, NoVerdict
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
+from parlant_local.single_flight import SingleFlight
 
 __all__ = ["SHIPPED_MODEL_ID", "LocalNLPService"]
 
@@ -63,10 +64,9 @@ class LocalNLPService(NLPService):
         self._embedding_backend = embedding_backend
         self._guard_backend = guard_backend
         self._remote_moderator: Backend | None = None
-        self._embedder: Embedder | None = None
         self._moderation: ModerationService | None = None
-        self._ready = Once(self._prepare)
-        self._embedder_ready = Once(self._make_embedder)
+        self._ready = SingleFlight(self._prepare, keep=True)
+        self._ready_embedder = SingleFlight(self._make_embedder, keep=True)
         owned = [item for item in (backend, embedding_backend, guard_backend) if item is not None]
         let_go_with(self, *owned)
 
@@ -98,11 +98,9 @@ class LocalNLPService(NLPService):
     async def get_embedder(self, hints: EmbedderHints = {}) -> Embedder:  # noqa: B006  # the host's own signature
         """Always the same one: its class is what the host knows it by."""
         try:
-            await self._embedder_ready()
+            return await self._ready_embedder()
         except ParlantLocalError as error:
             raise configuration_error(error) from error
-        assert self._embedder is not None
-        return self._embedder
 
     @override
     async def get_moderation_service(self) -> ModerationService:
@@ -159,14 +157,13 @@ class LocalNLPService(NLPService):
             if warning:
                 self.logger.warning(warning)
 
-    async def _make_embedder(self) -> None:
+    async def _make_embedder(self) -> Embedder:
         embedding = self._core.settings.embedding
         if self._embedding_backend is None:
-            self._embedder = lexical_embedder(self._host, embedding.dimensions)
             self.logger.info("Embeddings are lexical (shared words, no synonyms); embedding.model sets a real model.")
-            return
+            return lexical_embedder(self._host, embedding.dimensions)
         await self._embedding_backend.load()
-        self._embedder = await model_embedder(self._host, self._embedding_backend, truncate=embedding.truncate)
+        return await model_embedder(self._host, self._embedding_backend, truncate=embedding.truncate)
 
     def _make_moderation(self) -> ModerationService:
         settings = self._core.settings.moderation

@@ -45,6 +45,7 @@ def describe_unloaded(reference: str, record: LocalModel | None) -> ModelInfo:
         embedding_length=record.embedding_length,
         pooling=record.pooling,
         digest=record.sha256,
+        path=record.path,
     )
 
 
@@ -74,6 +75,7 @@ def describe_loaded(
         chat_template=template.source if model.generates else None,
         memory_bytes=engine.sizing.estimate.total,
         digest=record.sha256 if record is not None else None,
+        path=model.path,
         loaded=True,
         capabilities=frozenset(capabilities),
         metadata=model.metadata,
