@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
+from parlant_local.brief import Brief
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import (
     ChatChunk,
@@ -69,8 +70,8 @@ class ChatOptions(TypedDict, total=False):
     """Seconds from now after which the answer is of no use; queueing counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatParams:
+@dataclass(frozen=True, slots=True, repr=False)
+class ChatParams(Brief):
     """:class:`ChatOptions` validated and with ``None`` resolved to "not given"."""
 
     temperature: float | None = None
@@ -224,8 +225,8 @@ def _allowed(value: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[Any, tu
     return inner.get("mode") or "auto", tuple(tool for tool in tools if tool.name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedReply:
+@dataclass(frozen=True, slots=True, repr=False)
+class EmbedReply(Brief):
     """``vectors``: one per text, L2-normalised, each of ``dimensions`` floats."""
 
     vectors: tuple[tuple[float, ...], ...]
@@ -236,8 +237,8 @@ class EmbedReply:
     """Indices of the texts that were cut, where cutting was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class RerankReply:
+@dataclass(frozen=True, slots=True, repr=False)
+class RerankReply(Brief):
     """``scores``: one per document, higher is more relevant, in the order of the documents."""
 
     scores: tuple[float, ...]
@@ -245,8 +246,8 @@ class RerankReply:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelInfo(Brief):
     """What a backend knows of its model; ``None`` where it can't know."""
 
     id: str
@@ -261,7 +262,7 @@ class ModelInfo:
     n_gpu_layers: int | None = None
     embedding_length: int | None = None
     pooling: str | None = None
-    chat_template: str | None = None
+    chat_template: str | None = field(default=None, repr=False)
     memory_bytes: int | None = None
     """Weights, KV cache and compute buffers while loaded."""
     digest: str | None = None
@@ -271,7 +272,7 @@ class ModelInfo:
     """Whether prompts leave this machine."""
     capabilities: frozenset[str] = frozenset()
     """Of: chat, schema, tools, reasoning, streaming, embed, rerank, complete."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @runtime_checkable

@@ -40,7 +40,7 @@ from parlant_local.messages import (
     whole_text,
     whole_value,
 )
-from parlant_local.observability import Logger, NullLogger
+from parlant_local.observability import Logger, heard
 
 if TYPE_CHECKING:
     import ollama
@@ -105,7 +105,7 @@ class OllamaBackend:
         self._keep_alive = keep_alive
         self._send_think = send_think
         self._allow_remote = allow_remote
-        self._logger = logger or NullLogger()
+        self._logger = heard(logger)
         self._client: ollama.AsyncClient | None = None
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None

@@ -55,7 +55,7 @@ from parlant_local.messages import (
     whole_text,
     whole_value,
 )
-from parlant_local.observability import Logger, NullLogger
+from parlant_local.observability import Logger, heard
 from parlant_local.settings import EndpointSettings
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class OpenAIBackend:
         self._allow_remote = allow_remote
         self._api_key = api_key
         self._n_ctx = n_ctx
-        self._logger = logger or NullLogger()
+        self._logger = heard(logger)
         self._dialect = DialectMemory(None if dialect == "auto" else dialect)
         self._quirks = Quirks()
         self._client: openai.AsyncOpenAI | None = None

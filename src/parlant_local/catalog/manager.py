@@ -27,9 +27,9 @@ from parlant_local.catalog.sources.huggingface import NoGGUFError
 from parlant_local.catalog.speed import prefill_operations
 from parlant_local.errors import CatalogError, ModelInUseError, ModelNotFoundError, ReferenceError_, VerificationError
 from parlant_local.gguf_info import available_memory
-from parlant_local.observability import ConsoleLogger, Logger, NullLogger
+from parlant_local.observability import Logger, NullLogger, heard
 from parlant_local.paths import is_dir, is_file, real_path, user_path
-from parlant_local.settings import Settings, load_settings
+from parlant_local.settings import Settings
 from parlant_local.storage import sweep
 
 __all__ = ["LocalModelManager"]
@@ -52,8 +52,8 @@ class LocalModelManager:
         settings: Settings | None = None,
         offline: bool | None = None,
     ) -> None:
-        self.logger: Logger = logger or ConsoleLogger("warning")
-        self.settings = settings or load_settings()
+        self.logger: Logger = heard(logger)
+        self.settings = settings or Settings()
         explicit = models_dir or self.settings.models_dir
         self.models_dir = user_path(explicit or self.settings.models_path).absolute()
         self._offline = bool(offline or self.settings.offline)
@@ -69,6 +69,9 @@ class LocalModelManager:
             settings=self.settings,
             logger=self.logger,
         )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(models_dir={str(self.models_dir)!r}{', offline=True' if self.offline else ''})"
 
     @property
     def offline(self) -> bool:

@@ -25,7 +25,7 @@ from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import ChatTemplate, template_source
 from parlant_local.errors import ConfigurationError, EngineClosedError, InvalidOutputError, TruncatedOutputError
 from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool, Usage, as_messages, as_tools, json_value
-from parlant_local.observability import ConsoleLogger, Logger
+from parlant_local.observability import Logger, heard
 from parlant_local.settings import EngineSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class LlamaCppBackend:
             template_source(chat_format)  # an unknown name fails here, not at the first call
         self._reference = str(reference if reference is not None else "" if engine is None else engine.path)
         self._chat_format = chat_format
-        self._logger: Logger = logger or ConsoleLogger("warning")
+        self._logger: Logger = heard(logger)
         self._given_engine = engine
         self._manager = manager
         self._engine: LlamaEngine | None = None
