@@ -23,7 +23,6 @@ from __future__ import annotations
 from typing import Literal
 
 from parlant_local.errors import (
-    AuthenticationError,
     BackendError,
     BudgetExceededError,
     CatalogError,
@@ -36,10 +35,10 @@ from parlant_local.errors import (
     ModelLoadError,
     OutputError,
     QueueFullError,
+    RequestError,
     StallError,
     StreamInterruptedError,
     TargetDownError,
-    TextTooLongError,
     TransientError,
     TruncatedOutputError,
 )
@@ -53,11 +52,10 @@ _VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
     (StreamInterruptedError, "fail"),
     (TransientError, "retry"),
     (TargetDownError, "next"),
-    (AuthenticationError, "fail"),
     (BackendError, "fail"),
-    (DeadlineExceededError, "fail"),
     (ContextOverflowError, "larger"),
-    (TextTooLongError, "fail"),
+    (RequestError, "fail"),
+    (DeadlineExceededError, "fail"),
     (ModelLoadError, "next"),
     (StallError, "next"),
     (EngineClosedError, "next"),
