@@ -7,9 +7,18 @@ The tree (catch at the level you can act on)::
     │   ├── SettingsError               a value in a file, the environment or an argument
     │   ├── CloudNotAllowedError        a remote target was asked for, but nobody allowed it
     │   └── EmbeddingIdentityError      another embedding model than the one an index was built with
-    ├── CatalogError                    finding, downloading, verifying, keeping models
-    │   ├── ReferenceError_             a model reference that can't be read
+    ├── RequestError                    the call itself has to change, wherever it is sent
+    │   ├── BadRequestError             an option, a message or a tool of it is wrong
+    │   │   └── UnsupportedCallError    a call that this backend has no way to make
+    │   ├── SchemaError                 a schema that can't be compiled, naming the keyword
+    │   ├── ContextOverflowError        the prompt can never fit, with figures
+    │   └── TextTooLongError            an input text exceeds what the embedding model takes
+    ├── RequestRefusedError             this server's own rules turned an HTTP request down
+    ├── DeadlineExceededError           the caller's own deadline passed
+    ├── CatalogError                    model files: finding, downloading, verifying, keeping them
+    │   ├── BadReferenceError           a model reference that can't be read, or means several things
     │   ├── ModelNotFoundError          no such model; names near misses
+    │   │   └── NoGGUFError             a repository with its weights in another format only
     │   ├── InvalidModelError           not a GGUF, truncated, corrupt, hostile
     │   ├── ModelInUseError             deleting what is loaded here or in another process
     │   ├── OfflineError                the network would be needed
@@ -19,21 +28,18 @@ The tree (catch at the level you can act on)::
     │       ├── DiskSpaceError          not enough room, with figures
     │       ├── AccessError             gated, no token, or no permission
     │       └── HubError                what the hub, registry or daemon answered
+    │           └── HubBusyError        it asks to come back later
     ├── EngineError                     running a model in this process
     │   ├── ModelLoadError              llama.cpp could not load the file
     │   │   ├── UnsupportedModelError   an architecture this build does not know
     │   │   └── InsufficientMemoryError the estimate does not fit, with figures
-    │   ├── ContextOverflowError        the prompt can never fit, with figures
-    │   ├── SchemaError                 a schema that can't be compiled, naming the keyword
     │   ├── TemplateError               a chat template that fails
     │   │   └── TemplateLimitError      one that was stopped: too long, too large, or without end
     │   ├── QueueFullError              too many requests are waiting
     │   ├── StallError                  no progress for too long
-    │   ├── DeadlineExceededError       the caller's own deadline passed
-    │   ├── EngineClosedError           used after close, or its loading was given up
-    │   │   └── EngineFailedError       a native failure ended it; the next request loads it anew
-    │   └── TextTooLongError            an input text exceeds what the embedding model takes
-    ├── StateFileError                  a file of ours that can't be read or written
+    │   └── EngineClosedError           used after close, or its loading was given up
+    │       └── EngineFailedError       a native failure ended it; the next request loads it anew
+    ├── StateFileError                  a file of ours that can't be read, written or locked
     ├── OutputError                     a model answered, but not usably
     │   ├── TruncatedOutputError        cut by the token limit before it was whole
     │   └── InvalidOutputError          does not validate against its schema
@@ -42,15 +48,14 @@ The tree (catch at the level you can act on)::
     │   │   └── RateLimitedError        429, with Retry-After where given
     │   ├── TargetDownError             refused, timed out, cut off, loading or out of memory
     │   ├── StreamInterruptedError      cut after the first chunk was delivered
-    │   ├── BadRequestError             the request itself is wrong
-    │   │   └── UnsupportedCallError    a call that this backend has no way to make
     │   └── AuthenticationError         the key is missing or refused
-    └── SwitchingError                  choosing between targets
-        ├── NoTargetError               nothing configured can serve the call
-        ├── BudgetExceededError         the token budget for remote calls is spent
-        └── AllTargetsFailedError       every target was tried; ``causes`` has each reason
+    ├── SwitchingError                  choosing between targets
+    │   ├── NoTargetError               nothing configured can serve the call
+    │   ├── BudgetExceededError         the token budget for remote calls is spent
+    │   └── AllTargetsFailedError       every target was tried; ``causes`` has each reason
+    └── AgentError                      the agent's Parlant server did not start, answer or reply
 
-Messages say what happened and to what; ``hint`` says what to do next.
+Messages say what happened and to what; ``hint`` says what to do next. A figure that nobody told is ``None``.
 """
 
 from __future__ import annotations
@@ -61,9 +66,11 @@ from typing import Any
 
 __all__ = [
     "AccessError",
+    "AgentError",
     "AllTargetsFailedError",
     "AuthenticationError",
     "BackendError",
+    "BadReferenceError",
     "BadRequestError",
     "BudgetExceededError",
     "CatalogError",
@@ -77,6 +84,7 @@ __all__ = [
     "EngineClosedError",
     "EngineError",
     "EngineFailedError",
+    "HubBusyError",
     "HubError",
     "InsufficientMemoryError",
     "InvalidModelError",
@@ -84,13 +92,15 @@ __all__ = [
     "ModelInUseError",
     "ModelLoadError",
     "ModelNotFoundError",
+    "NoGGUFError",
     "NoTargetError",
     "OfflineError",
     "OutputError",
     "ParlantLocalError",
     "QueueFullError",
     "RateLimitedError",
-    "ReferenceError_",
+    "RequestError",
+    "RequestRefusedError",
     "SchemaError",
     "SettingsError",
     "StallError",
@@ -141,6 +151,82 @@ class EmbeddingIdentityError(ConfigurationError):
     """Another embedding model than the pinned one: vectors of two models don't mix."""
 
 
+class RequestError(ParlantLocalError):
+    """The call itself can't be served, wherever it is sent: it has to change."""
+
+
+class BadRequestError(RequestError):
+    """An option, a message or a tool of the call is wrong. ``status`` is the HTTP status of an endpoint that said so."""
+
+    def __init__(self, message: str, *, status: int | None = None, field: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.field = field
+        """What is wrong in it, where an endpoint said so."""
+
+
+class UnsupportedCallError(BadRequestError):
+    """A call that this backend has no way to make; another one may."""
+
+
+class SchemaError(RequestError):
+    """A schema or grammar that can't be compiled. ``keyword`` is the part at fault where known."""
+
+    def __init__(self, message: str, *, keyword: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.keyword = keyword
+
+
+class ContextOverflowError(RequestError):
+    """The prompt with its answer can never fit in the context."""
+
+    def __init__(
+        self, message: str, *, needed: int | None, available: int | None, prompt: int | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+        """Tokens of the prompt and the answer's allowance."""
+        self.available = available
+        """Tokens."""
+        self.prompt = prompt
+        """Tokens of the prompt alone."""
+
+
+class TextTooLongError(RequestError):
+    """An input text is longer than the embedding model takes."""
+
+    def __init__(self, message: str, *, needed: int | None, available: int | None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+        """Tokens; characters where the message counts those."""
+        self.available = available
+        """Tokens."""
+
+
+class RequestRefusedError(ParlantLocalError):
+    """The server's own rules or limits turned a request down: ``status``, ``code`` and ``param`` as its answer has them."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+        """Seconds after which another try makes sense."""
+
+
+class DeadlineExceededError(ParlantLocalError):
+    """The deadline that the caller set has passed."""
+
+
 class StateFileError(ParlantLocalError):
     """A file that holds state can't be read, written or locked. ``reason`` is what is wrong with it."""
 
@@ -152,10 +238,10 @@ class StateFileError(ParlantLocalError):
 
 
 class CatalogError(ParlantLocalError):
-    """Finding, downloading, verifying or keeping a model failed."""
+    """Finding, downloading, verifying or keeping a model's file failed."""
 
 
-class ReferenceError_(CatalogError):  # the underscore keeps Python's own ReferenceError visible
+class BadReferenceError(CatalogError):
     """A model reference that can't be read, or that means several things."""
 
 
@@ -167,6 +253,15 @@ class ModelNotFoundError(CatalogError):
             hint = "Did you mean " + " or ".join(near) + "?"
         super().__init__(message, hint=hint)
         self.near = tuple(near)
+
+
+class NoGGUFError(ModelNotFoundError):
+    """A repository of weights in another format; ``near`` has GGUF conversions that the hub knows."""
+
+    def __init__(self, message: str, *, repo: str, revision: str | None, near: Sequence[str], hint: str) -> None:
+        super().__init__(message, near=near, hint=hint)
+        self.repo = repo
+        self.revision = revision
 
 
 class InvalidModelError(CatalogError):
@@ -196,7 +291,7 @@ class VerificationError(DownloadError):
 class DiskSpaceError(DownloadError):
     """Not enough room on the disk."""
 
-    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, needed: int | None, available: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.needed = needed
         """Bytes."""
@@ -216,6 +311,15 @@ class HubError(DownloadError):
         self.status = status
 
 
+class HubBusyError(HubError):
+    """An answer that is worth waiting for."""
+
+    def __init__(self, message: str, *, status: int, retry_after: float | None, hint: str = "") -> None:
+        super().__init__(message, status=status, hint=hint)
+        self.retry_after = retry_after
+        """Seconds, as the other side asked."""
+
+
 class EngineError(ParlantLocalError):
     """Running a model in this process failed."""
 
@@ -231,33 +335,12 @@ class UnsupportedModelError(ModelLoadError):
 class InsufficientMemoryError(ModelLoadError):
     """The model with its context does not fit in memory."""
 
-    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, needed: int | None, available: int | None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.needed = needed
         """Bytes: weights + KV cache + compute buffers."""
         self.available = available
         """Bytes."""
-
-
-class ContextOverflowError(EngineError):
-    """The prompt with its answer can never fit in the context."""
-
-    def __init__(self, message: str, *, needed: int, available: int, prompt: int = 0, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.needed = needed
-        """Tokens of the prompt and the answer's allowance; 0 where the other side does not tell."""
-        self.available = available
-        """Tokens."""
-        self.prompt = prompt
-        """Tokens of the prompt alone, where they are told."""
-
-
-class SchemaError(EngineError):
-    """A schema or grammar that can't be compiled. ``keyword`` is the part at fault where known."""
-
-    def __init__(self, message: str, *, keyword: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.keyword = keyword
 
 
 class TemplateError(EngineError):
@@ -280,27 +363,12 @@ class StallError(EngineError):
     """A running request made no progress for the stall limit."""
 
 
-class DeadlineExceededError(EngineError):
-    """The deadline that the caller set has passed."""
-
-
 class EngineClosedError(EngineError):
     """The engine was closed, or loading it was given up."""
 
 
 class EngineFailedError(EngineClosedError):
     """A failure inside the engine ended it with all its requests; the next one loads it anew, within limits."""
-
-
-class TextTooLongError(EngineError):
-    """An input text is longer than the embedding model takes."""
-
-    def __init__(self, message: str, *, needed: int, available: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.needed = needed
-        """Tokens."""
-        self.available = available
-        """Tokens."""
 
 
 class OutputError(ParlantLocalError):
@@ -316,12 +384,12 @@ class TruncatedOutputError(OutputError):
     answer: Any = None
     """What there is of it, as a :class:`ChatReply`, where it is known."""
 
-    def __init__(self, message: str, *, used: int, limit: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, used: int, limit: int | None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.used = used
         """Tokens."""
         self.limit = limit
-        """Tokens."""
+        """Tokens; ``None`` where nobody set one."""
 
 
 class InvalidOutputError(OutputError):
@@ -364,14 +432,6 @@ class StreamInterruptedError(BackendError):
     """The stream broke after its first chunk was delivered; nothing else may take it over."""
 
 
-class BadRequestError(BackendError):
-    """The request itself is wrong; no target will take it."""
-
-
-class UnsupportedCallError(BadRequestError):
-    """A call that this backend has no way to make; another one may."""
-
-
 class AuthenticationError(BackendError):
     """The key is missing, wrong, or has no permission."""
 
@@ -394,3 +454,7 @@ class AllTargetsFailedError(SwitchingError):
     def __init__(self, message: str, *, causes: ExceptionGroup[Exception], hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.causes = causes
+
+
+class AgentError(ParlantLocalError):
+    """The agent's Parlant server did not start, answer or reply."""

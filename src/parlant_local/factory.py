@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from parlant_local.errors import ParlantLocalError
-from parlant_local.observability import ConsoleLogger, Logger
+from parlant_local.observability import Logger, heard
 from parlant_local.registry import Registry
 from parlant_local.settings import Settings
 
@@ -41,8 +41,8 @@ class NLPServiceFactory:
         settings: Settings | None = None,
         container: Container | None = None,
     ) -> None:
-        self.settings = settings or Settings.load()
-        self.logger: Logger = logger or ConsoleLogger(self.settings.log_level)
+        self.settings = settings or Settings()
+        self.logger: Logger = heard(logger, self.settings.log_level)
         self._manager = model_manager
         self._container = container
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from parlant_local.brief import Brief
 from parlant_local.contents import (
     CALLS,
     RESULTS,
@@ -89,8 +90,8 @@ def json_value(text: str | bytes) -> Any:
         raise json.JSONDecodeError("It nests too deeply", "", 0) from None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+@dataclass(frozen=True, slots=True, repr=False)
+class ToolCall(Brief):
     """One call that an assistant asks for. ``arguments`` is JSON text, as OpenAI sends it."""
 
     id: str
@@ -113,8 +114,8 @@ class ToolCall:
         return cls(call.id, call.name, call.arguments)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+@dataclass(frozen=True, slots=True, repr=False)
+class Message(Brief):
     """One message of a conversation. ``content`` is plain text; parts in lists are joined on the way in."""
 
     role: Role
@@ -291,8 +292,8 @@ def as_messages(value: str | MessageLike | Iterable[MessageLike]) -> tuple[Messa
     return messages
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+@dataclass(frozen=True, slots=True, repr=False)
+class Tool(Brief):
     """A function that the model may call. ``parameters`` is a JSON schema of type object."""
 
     name: str
@@ -334,8 +335,8 @@ def as_tools(value: Iterable[Tool | Mapping[str, Any]] | None) -> tuple[Tool, ..
     return tuple(item if isinstance(item, Tool) else Tool.from_openai(item) for item in value or ())
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseFormat:
+@dataclass(frozen=True, slots=True, repr=False)
+class ResponseFormat(Brief):
     """What an answer must look like: free text, any JSON object, or JSON of a schema."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
@@ -391,8 +392,8 @@ class ResponseFormat:
         return {"type": self.type}
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+@dataclass(frozen=True, slots=True, repr=False)
+class Usage(Brief):
     """Tokens of one answer. ``cached_tokens`` are prompt tokens that were not computed again."""
 
     prompt_tokens: int = 0
@@ -422,8 +423,8 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+@dataclass(frozen=True, slots=True, repr=False)
+class Timings(Brief):
     """Where the time of one answer went, in seconds, and how its tokens came about."""
 
     queued: float = 0.0
@@ -441,8 +442,8 @@ class Timings:
     sampled_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenLogprob(Brief):
     """One sampled token with its natural-log probability and the most likely alternatives."""
 
     token: str
@@ -456,8 +457,8 @@ class TokenLogprob:
             object.__setattr__(self, "top", tuple((whole_text(token), value) for token, value in self.top))
 
 
-@dataclass(frozen=True, slots=True)
-class ChatReply:
+@dataclass(frozen=True, slots=True, repr=False)
+class ChatReply(Brief):
     """One whole answer."""
 
     content: str = ""
@@ -488,8 +489,8 @@ class ChatReply:
         return Message("assistant", self.content or None, tool_calls=self.tool_calls, reasoning=self.reasoning or None)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallDelta:
+@dataclass(frozen=True, slots=True, repr=False)
+class ToolCallDelta(Brief):
     """A piece of a tool call in a stream: ``id`` and ``name`` come once, ``arguments`` in pieces."""
 
     index: int
@@ -501,8 +502,8 @@ class ToolCallDelta:
         _repair(self, "id", "name", "arguments")
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+@dataclass(frozen=True, slots=True, repr=False)
+class Delta(Brief):
     content: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
@@ -511,8 +512,8 @@ class Delta:
         _repair(self, "content", "reasoning")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatChunk:
+@dataclass(frozen=True, slots=True, repr=False)
+class ChatChunk(Brief):
     """One piece of a streamed answer. The last one has ``finish_reason`` and ``usage``."""
 
     delta: Delta = Delta()

@@ -1,16 +1,30 @@
-"""How the package speaks: a logger anything can stand in for, and what every line goes through: secrets are redacted,
-and what a terminal would act on is written out."""
+"""How the package speaks: a logger anything can stand in for, the standard library's besides it, and what every line
+goes through: secrets are redacted, and what a terminal would act on is written out."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 import threading
 import time
 from typing import Any, Literal, Protocol, TextIO, runtime_checkable
 
-__all__ = ["ConsoleLogger", "LogLevel", "Logger", "NullLogger", "printable", "printable_json", "redact"]
+__all__ = [
+    "ConsoleLogger",
+    "FallbackConsole",
+    "Heard",
+    "LibraryLogger",
+    "LogLevel",
+    "Logger",
+    "NullLogger",
+    "heard",
+    "printable",
+    "printable_json",
+    "redact",
+    "to_standard",
+]
 
 LogLevel = Literal["debug", "info", "warning", "error", "none"]
 
@@ -90,6 +104,55 @@ class ConsoleLogger:
         self._write("error", message)
 
 
+_STANDARD = logging.getLogger("parlant_local")
+
+
+def to_standard(level: str, message: str) -> bool:
+    """Tells the standard library's logger ``parlant_local``; False where nobody set one up to listen."""
+    if not _STANDARD.hasHandlers():
+        return False
+    _STANDARD.log(logging.getLevelNamesMapping()[level.upper()], "%s", printable(redact(message)))
+    return True
+
+
+class Heard:
+    """What already speaks to the standard library's logger ``parlant_local``, besides its own."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+
+    def debug(self, message: str) -> None:
+        to_standard("debug", message)
+        self._logger.debug(message)
+
+    def info(self, message: str) -> None:
+        to_standard("info", message)
+        self._logger.info(message)
+
+    def warning(self, message: str) -> None:
+        to_standard("warning", message)
+        self._logger.warning(message)
+
+    def error(self, message: str) -> None:
+        to_standard("error", message)
+        self._logger.error(message)
+
+
+class LibraryLogger(Heard):
+    """Where nobody gave a logger: the standard library's, or the console while nobody set that up."""
+
+    def __init__(self, level: LogLevel = "warning") -> None:
+        super().__init__(FallbackConsole(level))
+
+
+class FallbackConsole(ConsoleLogger):
+    """The console, while nobody set the standard library's logger up."""
+
+    def _write(self, level: str, message: str) -> None:
+        if not _STANDARD.hasHandlers():
+            super()._write(level, message)
+
+
 class NullLogger:
     """Says nothing."""
 
@@ -100,3 +163,10 @@ class NullLogger:
     def warning(self, message: str) -> None: ...
 
     def error(self, message: str) -> None: ...
+
+
+def heard(logger: Logger | None, level: LogLevel = "warning") -> Logger:
+    """``logger``, with every line told to the standard library's ``parlant_local`` too; none: a :class:`LibraryLogger`."""
+    if logger is None:
+        return LibraryLogger(level)
+    return logger if isinstance(logger, Heard | NullLogger | logging.Logger) else Heard(logger)

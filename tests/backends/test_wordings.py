@@ -99,7 +99,7 @@ def test_a_prompt_that_is_too_long(
     )
     error = from_status("x", status, text)
     assert isinstance(error, ContextOverflowError), error
-    assert (error.needed, error.available, error.prompt) == figures
+    assert (error.needed, error.available, error.prompt) == tuple(figure or None for figure in figures)
 
 
 def test_the_known_window_counts_where_the_words_have_none() -> None:

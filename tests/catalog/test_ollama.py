@@ -14,10 +14,10 @@ import pytest
 from parlant_local.catalog import DownloadProgress, LocalModelManager, ModelSource, ModelState, ModelType
 from parlant_local.errors import (
     AccessError,
+    BadReferenceError,
     InvalidModelError,
     ModelNotFoundError,
     OfflineError,
-    ReferenceError_,
     TransferError,
     VerificationError,
 )
@@ -266,7 +266,7 @@ class TestDaemon:
         assert [model.id for model in await manager.discover()] == ["ollama/qwen3:4b"]
 
     async def test_hub_references_are_not_for_it(self, manager: LocalModelManager, daemon: FakeDaemon) -> None:
-        with pytest.raises(ReferenceError_):
+        with pytest.raises(BadReferenceError):
             await manager.download_model("user/repo:Q4_K_M", via="daemon")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parlant_local.catalog.quantizations import candidates, choose, quantization_of
-from parlant_local.errors import InvalidModelError, ModelNotFoundError, ReferenceError_
+from parlant_local.errors import BadReferenceError, InvalidModelError, ModelNotFoundError
 
 GB = 1_000_000_000
 REPO = {
@@ -85,7 +85,7 @@ def test_files_are_taken_by_name_any_shard_for_all() -> None:
 
 
 def test_two_models_of_one_label_must_be_told_apart() -> None:
-    with pytest.raises(ReferenceError_, match="several files"):
+    with pytest.raises(BadReferenceError, match="several files"):
         chosen({"A-Q4_K_M.gguf": 1, "B-Q4_K_M.gguf": 1}, quantization="Q4_K_M")
 
 

@@ -16,7 +16,7 @@ from parlant_local.catalog.references import (
     parse_reference,
 )
 from parlant_local.catalog.short_names import SHORT_NAMES, find_short_name
-from parlant_local.errors import ReferenceError_
+from parlant_local.errors import BadReferenceError
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -75,9 +75,9 @@ def test_a_source_decides_what_the_name_leaves_open() -> None:
     assert isinstance(parse_reference("https://example.com/m.gguf", "custom"), UrlReference)
     registry = parse_reference("https://registry.example.com/ns/name:tag", "ollama")
     assert str(registry) == "ollama://registry.example.com/ns/name:tag"
-    with pytest.raises(ReferenceError_, match="ollama reference"):
+    with pytest.raises(BadReferenceError, match="ollama reference"):
         parse_reference("ollama://x", "huggingface")
-    with pytest.raises(ReferenceError_, match="Known"):
+    with pytest.raises(BadReferenceError, match="Known"):
         parse_reference("x", "somewhere")
 
 
@@ -117,7 +117,7 @@ def test_a_mirror_is_a_hub_too(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_can_not_be_meant_is_refused(text: str) -> None:
-    with pytest.raises(ReferenceError_):
+    with pytest.raises(BadReferenceError):
         parse_reference(text)
 
 
@@ -125,7 +125,7 @@ def test_what_can_not_be_meant_is_refused(text: str) -> None:
 def test_any_text_is_a_reference_or_a_typed_refusal(text: str) -> None:
     try:
         reference = parse_reference(text)
-    except ReferenceError_:
+    except BadReferenceError:
         return
     if not isinstance(reference, PathReference | UrlReference):
         assert ".." not in str(reference).split("/")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from parlant_local.catalog import LocalModelManager, ModelSource
-from parlant_local.errors import HubError, ReferenceError_, TransferError
+from parlant_local.errors import BadReferenceError, HubError, TransferError
 from parlant_local.observability import NullLogger
 from parlant_local.settings import load_settings
 from tests.catalog.fakes.loopback import Exchange, LoopbackServer
@@ -109,5 +109,5 @@ async def test_a_host_that_is_not_there_is_named(manager: LocalModelManager) -> 
 
 
 async def test_an_address_of_something_else_is_refused(manager: LocalModelManager) -> None:
-    with pytest.raises(ReferenceError_, match="does not end in"):
+    with pytest.raises(BadReferenceError, match="does not end in"):
         await manager.download_model("https://example.com/page")

@@ -18,13 +18,12 @@ import pytest
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
-from parlant_local.errors import SettingsError
+from parlant_local.errors import RequestRefusedError, SettingsError
 from parlant_local.server.app import create_app
 from parlant_local.server.auth import Keyring, Owner, check_binding
 from parlant_local.server.clients import Clients
 from parlant_local.server.guarding import is_administration, is_public
 from parlant_local.server.limits import Limiter
-from parlant_local.server.problems import Refused
 from parlant_local.settings import AuthSettings, LimitSettings, ServerSettings, Settings
 
 from .conftest import TINY, Server
@@ -314,14 +313,14 @@ def test_rates_are_limited_per_key() -> None:
 
     one("anna")
     one("anna")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefusedError) as caught:
         one("anna")
-    assert caught.value.problem.status == 429
-    assert caught.value.problem.headers["retry-after"] == "30"
+    assert caught.value.status == 429
+    assert caught.value.retry_after == 30
     one("ben")
     now += 30
     one("anna")
-    with limiter.request("ben"), pytest.raises(Refused, match="at once"):
+    with limiter.request("ben"), pytest.raises(RequestRefusedError, match="at once"):
         one("ben")
     now += 60
     one("ben")
@@ -336,7 +335,7 @@ def test_the_limiter_remembers_no_more_than_it_may() -> None:
             with limiter.request(f"client{number}"):
                 pass
         assert len(limiter._clients) <= 4096
-        with pytest.raises(Refused):  # the busy ones are not forgotten
+        with pytest.raises(RequestRefusedError):  # the busy ones are not forgotten
             busy.enter_context(limiter.request("busy0"))
 
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from parlant_local.errors import RequestRefusedError
 from parlant_local.server.bodies import read_json
-from parlant_local.server.problems import Refused
 from parlant_local.server.writing import json_answer, slices_of
 from parlant_local.settings import LimitSettings
 from tests.support.health_watch import Watch
@@ -142,10 +142,10 @@ def test_names_that_clients_make_up_are_forgotten(start: Callable[..., Server]) 
     ],
 )
 def test_a_limit_is_named_with_its_setting(body: str, limit: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefusedError) as caught:
         read_json(body.encode(), LIMITS)
     assert f"({limit})" in caught.value.message
-    assert caught.value.problem.status == 400
+    assert caught.value.status == 400
 
 
 def test_what_is_just_within_the_limits_is_read() -> None:
@@ -160,7 +160,7 @@ def test_what_is_just_within_the_limits_is_read() -> None:
 def test_counting_takes_little_memory() -> None:
     body = b'{"a": [' + b"{}," * 2_000_000 + b"0]}"
     tracemalloc.start()
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefusedError):
         read_json(body, LIMITS)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -173,7 +173,7 @@ def test_values_within_the_text_of_arguments_count(arguments: str, legacy: bool)
     function = {"name": "f", "arguments": arguments}
     call = {"function_call": function} if legacy else {"tool_calls": [{"id": "1", "function": function}]}
     body = {"messages": [{"role": "assistant", **call}]}
-    with pytest.raises(Refused, match=r"limits\.body_values"):
+    with pytest.raises(RequestRefusedError, match=r"limits\.body_values"):
         read_json(json.dumps(body).encode(), LIMITS)
 
 
@@ -206,9 +206,9 @@ def test_surrogates_without_a_partner_are_replaced(text: str, value: Any) -> Non
     "text", ["NaN", "[-Infinity]", "1e999", "-1e999", "9" * 5000, "", " ", "{", "[1,]", "\x00", "'a'"]
 )
 def test_what_is_no_json_is_refused(text: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefusedError) as caught:
         read_json(text.encode(), LIMITS)
-    assert caught.value.problem.code == "invalid_json"
+    assert caught.value.code == "invalid_json"
 
 
 async def test_large_answers_are_the_same_as_small_ones() -> None:

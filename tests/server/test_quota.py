@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from parlant_local.server.problems import Refused
+from parlant_local.errors import RequestRefusedError
 from parlant_local.server.quota import Quota
 from parlant_local.settings import LimitSettings
 
@@ -29,7 +29,7 @@ def quota(clock: Callable[[], float] = time.monotonic, *, here: int = 0, **limit
 def test_a_model_may_be_so_large() -> None:
     found = quota(download_gb=2)
     found.accept(found.ticket(), 2 * GB, 2 * GB)
-    with pytest.raises(Refused, match=r"limits\.download_gb"):
+    with pytest.raises(RequestRefusedError, match=r"limits\.download_gb"):
         found.accept(found.ticket(), 2 * GB + 1, 1)
 
 
@@ -38,7 +38,9 @@ def test_a_day_may_bring_so_much_whatever_runs_at_once() -> None:
     found = quota(lambda: now, downloads_gb_a_day=10)
     first, second = found.ticket(), found.ticket()
     found.accept(first, 6 * GB, 6 * GB)
-    with pytest.raises(Refused, match=r"limits\.downloads_gb_a_day"):  # the first has not brought a byte yet
+    with pytest.raises(
+        RequestRefusedError, match=r"limits\.downloads_gb_a_day"
+    ):  # the first has not brought a byte yet
         found.accept(second, 6 * GB, 6 * GB)
     found.settle(second)
     found.progress(first, GB, GB)
@@ -47,7 +49,7 @@ def test_a_day_may_bring_so_much_whatever_runs_at_once() -> None:
     found.accept(third, 9 * GB, 9 * GB)
     found.progress(third, 9 * GB, 9 * GB)
     found.settle(third)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefusedError):
         found.accept(found.ticket(), 1, 1)
     now += 24 * 3600 + 1
     found.accept(found.ticket(), 10 * GB, 10 * GB)
@@ -58,18 +60,18 @@ def test_what_exceeds_its_announcement_is_noticed_on_the_way() -> None:
     ticket = found.ticket()
     found.accept(ticket, 0, 0)  # it did not say
     found.progress(ticket, 2 * GB, 2 * GB)
-    with pytest.raises(Refused, match=r"limits\.download_gb"):
+    with pytest.raises(RequestRefusedError, match=r"limits\.download_gb"):
         found.progress(ticket, 2 * GB + 1, 2 * GB + 1)
     other = found.ticket()
     found.accept(other, GB // 2, GB // 2)
-    with pytest.raises(Refused, match=r"limits\.downloads_gb_a_day"):
+    with pytest.raises(RequestRefusedError, match=r"limits\.downloads_gb_a_day"):
         found.progress(other, 2 * GB, 2 * GB)
 
 
 def test_the_folder_may_hold_so_much() -> None:
     found = quota(here=3 * GB, models_gb=5)
     found.accept(found.ticket(), 2 * GB, 2 * GB)
-    with pytest.raises(Refused, match=r"limits\.models_gb"):
+    with pytest.raises(RequestRefusedError, match=r"limits\.models_gb"):
         found.accept(found.ticket(), 3 * GB, 3 * GB)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import httpx
 from parlant.client import AsyncParlantClient
 
-from parlant_local.errors import ParlantLocalError
+from parlant_local.errors import AgentError
 
 __all__ = ["Customer", "Turn"]
 
@@ -108,7 +108,7 @@ class Customer:
         except ApiError as error:
             if error.status_code == 504:  # nothing new within the poll
                 return []
-            raise ParlantLocalError(f"The Parlant server answered {error.status_code}.") from error
+            raise AgentError(f"The Parlant server answered {error.status_code}.") from error
 
 
 def _text(data: Mapping[str, Any]) -> str:

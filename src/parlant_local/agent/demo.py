@@ -14,7 +14,7 @@ from typing import Any
 
 from parlant_local.agent.home import use_home
 from parlant_local.backends.base import Backend
-from parlant_local.errors import ParlantLocalError
+from parlant_local.errors import AgentError
 from parlant_local.nlp.service import is_shipped_model
 from parlant_local.settings import Settings
 
@@ -59,7 +59,7 @@ async def hold_demo(settings: Settings, *, say: Say, note: Say) -> None:
             for preamble in turn.preambles:
                 say(f"  (at once: {_line(preamble)})")
             if not turn.replies:
-                raise ParlantLocalError(f"The agent did not reply to {question!r}: {turn.problem}.")
+                raise AgentError(f"The agent did not reply to {question!r}: {turn.problem}.")
             for reply in turn.replies:
                 say(f"Agent: {_line(reply)}")
             after = server.service.stats()["total"]

@@ -14,7 +14,7 @@ import parlant.sdk as p
 from lagom import Container
 from parlant.core.nlp.service import NLPService
 
-from parlant_local.errors import ConfigurationError, ParlantLocalError
+from parlant_local.errors import AgentError, ConfigurationError
 from parlant_local.nlp.service import LocalNLPService
 
 __all__ = ["RunningServer", "free_port", "require_free", "running_server"]
@@ -85,7 +85,7 @@ async def running_server(
             if not server.ready.is_set():
                 await _stopped(serving)
     if not server.ready.is_set():
-        raise ParlantLocalError("The Parlant server did not start.", hint="Its reason stands above.")
+        raise AgentError("The Parlant server did not start.", hint="Its reason stands above.")
     service = cast(LocalNLPService, server.container[NLPService])  # type: ignore[type-abstract]  # lagom resolves interfaces
     shown = f"[{host}]" if ":" in host else ("localhost" if host in ("127.0.0.1", "0.0.0.0") else host)
     try:

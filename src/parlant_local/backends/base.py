@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 from parlant_local.backends.closing import close_blocking, close_unattended
 from parlant_local.backends.whole import cut_or_whole, in_one_piece
+from parlant_local.brief import Brief
 from parlant_local.errors import BadRequestError, UnsupportedCallError
 from parlant_local.messages import (
     ChatChunk,
@@ -77,8 +78,8 @@ class ChatOptions(TypedDict, total=False):
     """Seconds from now after which the answer is of no use; queueing counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatParams:
+@dataclass(frozen=True, slots=True, repr=False)
+class ChatParams(Brief):
     """:class:`ChatOptions` validated and with ``None`` resolved to "not given"."""
 
     temperature: float | None = None
@@ -232,8 +233,8 @@ def _allowed(value: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[Any, tu
     return inner.get("mode") or "auto", tuple(tool for tool in tools if tool.name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedReply:
+@dataclass(frozen=True, slots=True, repr=False)
+class EmbedReply(Brief):
     """``vectors``: one per text, L2-normalised, each of ``dimensions`` floats."""
 
     vectors: tuple[tuple[float, ...], ...]
@@ -244,8 +245,8 @@ class EmbedReply:
     """Indices of the texts that were cut, where cutting was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class RerankReply:
+@dataclass(frozen=True, slots=True, repr=False)
+class RerankReply(Brief):
     """``scores``: one per document, higher is more relevant, in the order of the documents."""
 
     scores: tuple[float, ...]
@@ -253,8 +254,8 @@ class RerankReply:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelInfo(Brief):
     """What a backend knows of its model; ``None`` where it can't know."""
 
     id: str
@@ -269,7 +270,7 @@ class ModelInfo:
     n_gpu_layers: int | None = None
     embedding_length: int | None = None
     pooling: str | None = None
-    chat_template: str | None = None
+    chat_template: str | None = field(default=None, repr=False)
     memory_bytes: int | None = None
     """Weights, KV cache and compute buffers while loaded."""
     digest: str | None = None
@@ -281,7 +282,7 @@ class ModelInfo:
     """Whether prompts leave this machine."""
     capabilities: frozenset[str] = frozenset()
     """Of: chat, schema, tools, reasoning, streaming, embed, rerank, complete."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Backend(ABC):

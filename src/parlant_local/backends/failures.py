@@ -74,7 +74,7 @@ def from_status(
         return overflow_of(target, text, n_ctx, said)
     if status == 413:
         return ContextOverflowError(
-            f"{target} says that the request is too large: {said}", needed=0, available=n_ctx or 0, hint=SHORTER
+            f"{target} says that the request is too large: {said}", needed=None, available=n_ctx, hint=SHORTER
         )
     if _MODEL_OUTPUT.search(text):
         return InvalidOutputError(f"{target} could not read its own model's tool call.")
@@ -107,7 +107,7 @@ def from_status(
     return BadRequestError(f"{target} refused the request ({status}): {said}", status=status)
 
 
-def from_transport(target: str, error: BaseException, *, address: str = "") -> BackendError | None:
+def from_transport(target: str, error: BaseException, *, address: str = "") -> BackendError | BadRequestError | None:
     """The error of a connection that failed below HTTP; ``None`` where ``error`` is no such failure (a bug, say)."""
     names = {kind.__name__ for kind in type(error).__mro__}
     where = f"{target} at {address}" if address else target

@@ -38,7 +38,7 @@ from parlant_local.messages import (
     as_messages,
     whole_value,
 )
-from parlant_local.observability import Logger, NullLogger
+from parlant_local.observability import Logger, heard
 from parlant_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class OllamaBackend(Backend):
         self._keep_alive = keep_alive
         self._send_think = send_think
         self._allow_remote = allow_remote
-        self._logger = logger or NullLogger()
+        self._logger = heard(logger)
         self._client: ollama.AsyncClient | None = None
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None

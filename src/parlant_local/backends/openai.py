@@ -64,7 +64,7 @@ from parlant_local.messages import (
     whole_text,
     whole_value,
 )
-from parlant_local.observability import Logger, NullLogger
+from parlant_local.observability import Logger, heard
 from parlant_local.settings import EndpointSettings
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ __all__ = ["OpenAIBackend"]
 T = TypeVar("T")
 
 _OPENAI = "https://api.openai.com/v1"
+_FORMAT = "response_format"
 _MAX_REFUSALS = 6
 """Refused options that one call may learn from."""
 
@@ -120,7 +121,7 @@ class OpenAIBackend(Backend, Moderator):
         self._allow_remote = allow_remote
         self._api_key = api_key
         self._n_ctx = n_ctx
-        self._logger = logger or NullLogger()
+        self._logger = heard(logger)
         self._dialect = DialectMemory(None if dialect == "auto" else dialect)
         self._quirks = Quirks()
         self._client: openai.AsyncOpenAI | None = None
@@ -370,7 +371,9 @@ class OpenAIBackend(Backend, Moderator):
         if wanted.type == "json_object":
             try:
                 return await attempt(memory.any_object)
-            except _FormatRefusedError:
+            except BadRequestError as error:
+                if error.field != _FORMAT:
+                    raise
                 memory.refute("json_object", refused=True)
                 return await attempt("prompt")
         if memory.exploring is not None:
@@ -393,9 +396,11 @@ class OpenAIBackend(Backend, Moderator):
             dialect = memory.candidate
             try:
                 result = await attempt(dialect)
-            except (_FormatRefusedError, InvalidOutputError) as error:
+            except (BadRequestError, InvalidOutputError) as error:
+                refused = isinstance(error, BadRequestError)
+                if isinstance(error, BadRequestError) and error.field != _FORMAT:
+                    raise
                 self._logger.debug(f"{self.id} does not take schemas as {dialect}: {type(error).__name__}")
-                refused = isinstance(error, _FormatRefusedError)
                 if not memory.refute(dialect, refused=refused) or not (refused or may_send_another()):
                     raise
                 continue
@@ -457,7 +462,7 @@ class OpenAIBackend(Backend, Moderator):
                 n_ctx=self._n_ctx,
             )
             if blames_format(error.status_code, text) and not isinstance(mapped, ContextOverflowError):
-                raise _FormatRefusedError(str(mapped), status=error.status_code) from None
+                raise BadRequestError(str(mapped), status=error.status_code, field=_FORMAT) from None
             raise mapped from None
         except openai.APIConnectionError as error:
             cause = from_transport(self.id, error.__cause__ or error, address=self.base_url)
@@ -473,10 +478,6 @@ class OpenAIBackend(Backend, Moderator):
             if mapped_transport is None:
                 raise
             raise mapped_transport from None
-
-
-class _FormatRefusedError(BadRequestError):
-    """The endpoint did not understand ``response_format``."""
 
 
 def _interrupted(target: str, error: ParlantLocalError) -> StreamInterruptedError:

@@ -97,12 +97,12 @@ def is_overflow(status: int, text: str) -> bool:
 
 def overflow_of(target: str, text: str, n_ctx: int | None, said: str) -> ContextOverflowError:
     limit, prompt, answer = _figure(_LIMIT, text), _figure(_PROMPT, text), _figure(_ANSWER, text)
-    available = limit or n_ctx or 0  # what it says now is truer than what it listed
-    needed = _figure(_NEEDED, text) or prompt + answer
-    if not needed and (over := _figure(_OVER, text)) and available:
+    available = limit or n_ctx  # what it says now is truer than what it listed
+    needed = _figure(_NEEDED, text) or ((prompt or 0) + (answer or 0) or None)
+    if needed is None and available is not None and (over := _figure(_OVER, text)):
         needed = prompt = available + over
     if needed and limit and needed <= limit and not answer:
-        needed = prompt = 0  # the words were misread
+        needed = prompt = None  # the words were misread
     asked = f"{needed} tokens do" if needed else "The prompt does"
     room = f" of {available}" if available else ""
     reason = "" if needed and available else f" ({said})"
@@ -115,9 +115,9 @@ def overflow_of(target: str, text: str, n_ctx: int | None, said: str) -> Context
     )
 
 
-def _figure(patterns: tuple[str, ...], text: str) -> int:
+def _figure(patterns: tuple[str, ...], text: str) -> int | None:
     for pattern in patterns:
         if (found := re.search(pattern, text, re.IGNORECASE)) is not None:
             digits = re.sub(r"[,_]|\.\d*$", "", found.group(1))
-            return int(digits) if digits.isdigit() and len(digits) < 10 else 0
-    return 0
+            return (int(digits) or None) if digits.isdigit() and len(digits) < 10 else None
+    return None

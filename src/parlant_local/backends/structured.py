@@ -44,7 +44,7 @@ def _checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, del
         raise TruncatedOutputError(
             f"{reply.model or 'The model'} was cut at {used} tokens before its JSON was whole.",
             used=used,
-            limit=limit or used,
+            limit=limit,
             hint="Raise max_tokens, or ask for less.",
         )
     alternatives = tuple(_checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)

@@ -16,7 +16,7 @@ from parlant_local.catalog.references import (
     parse_reference,
 )
 from parlant_local.catalog.short_names import find_short_name
-from parlant_local.errors import ModelNotFoundError, ReferenceError_
+from parlant_local.errors import BadReferenceError, ModelNotFoundError
 
 __all__ = ["by_reference", "find", "near_misses", "unusable"]
 
@@ -39,7 +39,7 @@ def find(text: str, models: Mapping[str, LocalModel]) -> LocalModel:
         return named[0]
     try:
         reference = parse_reference(text)
-    except ReferenceError_ as error:
+    except BadReferenceError as error:
         listed = "`parlant-local list --all` shows what is here."
         raise _not_found(text, models, listed if text.startswith("local/") else error.hint) from None
     if (known := by_reference(reference, models.values())) is not None:

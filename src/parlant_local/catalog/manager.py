@@ -23,13 +23,19 @@ from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, M
 from parlant_local.catalog.references import HubReference, OllamaReference, PathReference, Reference, parse_reference
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
 from parlant_local.catalog.shipped import SHIPPED_ID, shipped_model
-from parlant_local.catalog.sources.huggingface import NoGGUFError
 from parlant_local.catalog.speed import prefill_operations
-from parlant_local.errors import CatalogError, ModelInUseError, ModelNotFoundError, ReferenceError_, VerificationError
+from parlant_local.errors import (
+    BadReferenceError,
+    CatalogError,
+    ModelInUseError,
+    ModelNotFoundError,
+    NoGGUFError,
+    VerificationError,
+)
 from parlant_local.gguf_info import available_memory
-from parlant_local.observability import ConsoleLogger, Logger, NullLogger
+from parlant_local.observability import Logger, NullLogger, heard
 from parlant_local.paths import is_dir, is_file, real_path, user_path
-from parlant_local.settings import Settings, load_settings
+from parlant_local.settings import Settings
 from parlant_local.storage import sweep
 
 __all__ = ["LocalModelManager"]
@@ -52,8 +58,8 @@ class LocalModelManager:
         settings: Settings | None = None,
         offline: bool | None = None,
     ) -> None:
-        self.logger: Logger = logger or ConsoleLogger("warning")
-        self.settings = settings or load_settings()
+        self.logger: Logger = heard(logger)
+        self.settings = settings or Settings()
         explicit = models_dir or self.settings.models_dir
         self.models_dir = user_path(explicit or self.settings.models_path).absolute()
         self._offline = bool(offline or self.settings.offline)
@@ -69,6 +75,9 @@ class LocalModelManager:
             settings=self.settings,
             logger=self.logger,
         )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(models_dir={str(self.models_dir)!r}{', offline=True' if self.offline else ''})"
 
     @property
     def offline(self) -> bool:
@@ -123,7 +132,7 @@ class LocalModelManager:
         if model is None:
             try:
                 reference = parse_reference(model_id)
-            except ReferenceError_:
+            except BadReferenceError:
                 reference = None
             if reference is not None and not isinstance(reference, PathReference):
                 model = by_reference(reference, models.values())
@@ -207,7 +216,7 @@ class LocalModelManager:
         model share one download. Cancelling leaves it resumable. ``accept`` is told, in a thread and before the first byte
         is fetched, how large the model is and how much of it is missing; it refuses by raising.
 
-        Raises :class:`ReferenceError_`, :class:`OfflineError`, :class:`ModelNotFoundError`, :class:`InvalidModelError`
+        Raises :class:`BadReferenceError`, :class:`OfflineError`, :class:`ModelNotFoundError`, :class:`InvalidModelError`
         and the kinds of :class:`DownloadError`.
         """
         family = None if model_type is None else ModelType(model_type)
@@ -260,7 +269,7 @@ class LocalModelManager:
         from parlant_local.catalog.sources.ollama_daemon import pull_into_daemon
 
         if not isinstance(reference, OllamaReference):
-            raise ReferenceError_(f"{reference} is no Ollama reference.", hint="Example: llama3.2:3b.")
+            raise BadReferenceError(f"{reference} is no Ollama reference.", hint="Example: llama3.2:3b.")
         check_online(self._offline, f"Pulling {reference.short} through Ollama")
         model = await pull_into_daemon(reference, self.settings, progress or (lambda _: None))
         await asyncio.to_thread(self._index.write, model)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from parlant_local.catalog.records import ModelType
-from parlant_local.errors import InvalidModelError, ReferenceError_
+from parlant_local.errors import BadReferenceError, InvalidModelError
 from parlant_local.gguf_info import shard_names
 
 __all__ = ["check_component", "check_relative", "inside", "local_id", "model_stem", "slug"]
@@ -17,11 +17,11 @@ _SHARD_SUFFIX = re.compile(r"-\d{5}-of-\d{5}$")
 
 
 def check_component(name: str, what: str = "name") -> str:
-    """``name`` if it can be one file or folder name, else :class:`ReferenceError_`."""
+    """``name`` if it can be one file or folder name, else :class:`BadReferenceError`."""
     if not name or name in (".", "..") or "/" in name or _FORBIDDEN.search(name):
-        raise ReferenceError_(f"The {what} {name[:80]!r} is not one that a file could safely have.")
+        raise BadReferenceError(f"The {what} {name[:80]!r} is not one that a file could safely have.")
     if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
-        raise ReferenceError_(f"The {what} {name[:40]!r}… is longer than {_MAX_NAME_BYTES} bytes.")
+        raise BadReferenceError(f"The {what} {name[:40]!r}… is longer than {_MAX_NAME_BYTES} bytes.")
     return name
 
 
@@ -29,7 +29,7 @@ def check_relative(path: str, what: str = "file name") -> str:
     """``path`` if it stays below the folder it is joined to: no ``..``, not absolute, no odd characters."""
     parts = path.split("/")
     if len(parts) > 16:
-        raise ReferenceError_(f"The {what} {path[:80]!r} is nested too deep.")
+        raise BadReferenceError(f"The {what} {path[:80]!r} is nested too deep.")
     for part in parts:
         check_component(part, what)
     return path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from parlant_local.catalog.disk import human_bytes
 from parlant_local.catalog.names import model_stem
-from parlant_local.errors import InvalidModelError, ModelNotFoundError, ReferenceError_
+from parlant_local.errors import BadReferenceError, InvalidModelError, ModelNotFoundError
 from parlant_local.gguf_info import shard_names, shard_number
 
 __all__ = ["Candidate", "candidates", "choose", "quantization_of"]
@@ -127,7 +127,7 @@ def _by_label(repo: str, found: list[Candidate], quantization: str) -> Candidate
         raise ModelNotFoundError(f"{repo} has no quantization {quantization!r}.", hint=f"It has: {listed}.")
     if len(matches) > 1:
         names = ", ".join(item.files[0] for item in matches[:6])
-        raise ReferenceError_(
+        raise BadReferenceError(
             f"{repo}:{quantization} means several files: {names}.", hint=f"Name one: {repo}/{matches[0].files[0]}."
         )
     return matches[0]

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
+from parlant_local.brief import Brief
 from parlant_local.profiles.pretrained import is_base
 from parlant_local.storage import validated
 
@@ -86,8 +87,8 @@ class ModelState(StrEnum):
     """Known, but not in a form that runs here (safetensors without a GGUF conversion)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFile:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelFile(Brief):
     path: Place
     size: Count
     """Bytes."""
@@ -96,8 +97,8 @@ class ModelFile:
     """Modification time when it was last verified; another one means that the file changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalModel:
+@dataclass(frozen=True, slots=True, repr=False)
+class LocalModel(Brief):
     """A model in the catalogue. Records are values: the manager hands out new ones when something changes."""
 
     id: Line

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from parlant_local.catalog.names import check_component, check_relative
 from parlant_local.catalog.records import ModelSource
-from parlant_local.errors import ReferenceError_
+from parlant_local.errors import BadReferenceError
 from parlant_local.paths import user_path
 
 __all__ = [
@@ -118,17 +118,17 @@ Reference = HubReference | OllamaReference | UrlReference | PathReference
 
 
 def parse_reference(text: str, source: ModelSource | str | None = None) -> Reference:
-    """Read a reference; ``source`` decides where the name alone does not. Raises :class:`ReferenceError_`."""
+    """Read a reference; ``source`` decides where the name alone does not. Raises :class:`BadReferenceError`."""
     text = text.strip()
     if not text or len(text) > _MAX_LENGTH or "\0" in text:
-        raise ReferenceError_(
+        raise BadReferenceError(
             "A model reference is empty, too long, or holds a NUL character.",
             hint="Examples: bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M, llama3.2:3b, ./model.gguf.",
         )
     wanted = _source(source)
     reference = _parse(text, wanted)
     if wanted is not None and reference.source is not wanted and not _compatible(reference, wanted):
-        raise ReferenceError_(
+        raise BadReferenceError(
             f"{text!r} is a {reference.source.value} reference, but source={wanted.value!r} was asked for.",
             hint="Leave source out, or write the reference in that source's way.",
         )
@@ -143,7 +143,7 @@ def _source(source: ModelSource | str | None) -> ModelSource | None:
     except ValueError:
         wanted = ModelSource.SHIPPED
     if wanted is ModelSource.SHIPPED:
-        raise ReferenceError_(
+        raise BadReferenceError(
             f"Unknown source {str(source)!r}.", hint="Known: huggingface, ollama, gguf, custom."
         ) from None
     return wanted
@@ -194,7 +194,7 @@ def _path(text: str) -> Path:
 def _parse_bare(text: str) -> Reference:
     if "/" not in text:
         if text.lower().endswith(".gguf"):
-            raise ReferenceError_(
+            raise BadReferenceError(
                 f"There is no file {text!r} here.", hint="Give its path, or a reference to fetch it by."
             )
         return _parse_ollama(text, text)
@@ -225,7 +225,7 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) ->
     if scheme == "ollama":
         return _parse_ollama(rest, text)
     if scheme not in ("http", "https"):
-        raise ReferenceError_(f"{text!r} has the scheme {scheme!r}.", hint="Known: https, http, hf, ollama and file.")
+        raise BadReferenceError(f"{text!r} has the scheme {scheme!r}.", hint="Known: https, http, hf, ollama and file.")
     try:
         parts = urlsplit(text)
         _ = parts.port  # read by its own rules, and not before it is asked for
@@ -244,7 +244,7 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) ->
     if host in _OLLAMA_HOSTS:
         return _parse_ollama(path.removeprefix("library/"), text)
     if not path.lower().endswith(".gguf"):
-        raise ReferenceError_(f"The URL {text!r} does not end in .gguf.", hint="Give the URL of the file itself.")
+        raise BadReferenceError(f"The URL {text!r} does not end in .gguf.", hint="Give the URL of the file itself.")
     check_component(path.rsplit("/", 1)[-1], "file name")
     return UrlReference(text)
 
@@ -266,7 +266,7 @@ def _parse_hub(rest: str, text: str) -> HubReference:
     if file is not None:
         check_relative(file)
         if not file.lower().endswith(".gguf"):
-            raise ReferenceError_(
+            raise BadReferenceError(
                 f"{file!r} in {text!r} is not a GGUF file.", hint="Name a .gguf file, or the repository alone."
             )
     if revision:
@@ -279,7 +279,7 @@ def _parse_hub(rest: str, text: str) -> HubReference:
 def _parse_ollama(rest: str, text: str) -> OllamaReference:
     rest, _, digest = rest.partition("@")
     if digest and not _DIGEST.match(digest):
-        raise ReferenceError_(f"The digest in {text!r} is not sha256: and 64 hexadecimal digits.")
+        raise BadReferenceError(f"The digest in {text!r} is not sha256: and 64 hexadecimal digits.")
     parts = rest.split("/")
     model, _, tag = parts[-1].partition(":")
     if len(parts) == 2 and (":" in parts[0] or parts[0] == "localhost"):
@@ -310,8 +310,8 @@ def _short_name(text: str) -> str | None:
     return known.hub if known else None
 
 
-def _unreadable(text: str) -> ReferenceError_:
-    return ReferenceError_(
+def _unreadable(text: str) -> BadReferenceError:
+    return BadReferenceError(
         f"{text[:120]!r} can't be read as a model reference.",
         hint="Examples: user/repo:Q4_K_M, user/repo/file.gguf, llama3.2:3b, https://host/file.gguf, ./model.gguf.",
     )

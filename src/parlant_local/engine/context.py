@@ -124,8 +124,8 @@ class Context:
             if "alloc" in reason:
                 raise InsufficientMemoryError(
                     f"{model.path.name}: no memory for a context of {layout.cells} tokens ({reason}).",
-                    needed=0,
-                    available=0,
+                    needed=None,
+                    available=None,
                     hint="Lower engine.n_ctx, engine.kv_tokens or engine.n_seq_max.",
                 )
             raise ModelLoadError(

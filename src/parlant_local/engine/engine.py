@@ -33,7 +33,7 @@ from parlant_local.errors import (
     QueueFullError,
     StallError,
 )
-from parlant_local.observability import ConsoleLogger, Logger
+from parlant_local.observability import Logger, heard
 from parlant_local.paths import user_path
 from parlant_local.settings import EngineSettings
 
@@ -65,7 +65,7 @@ class LlamaEngine:
         self.path = user_path(model_path)
         self.settings = settings or EngineSettings()
         self._spec = EngineSpec(self.path, self.settings, prefix_dir, measured_dir, vetting or Vetting())
-        self._holder = residency.Holder(logger or ConsoleLogger("warning"))
+        self._holder = residency.Holder(heard(logger))
         self._linger = linger
         self._resident: residency.Resident | None = None
         self._finalizer: weakref.finalize[..., LlamaEngine] | None = None

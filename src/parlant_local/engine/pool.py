@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
 from parlant_local.engine.loading import ABANDONED_SECONDS
-from parlant_local.errors import EngineClosedError, InsufficientMemoryError, ModelInUseError, ParlantLocalError
+from parlant_local.errors import (
+    EngineClosedError,
+    EngineError,
+    InsufficientMemoryError,
+    ModelInUseError,
+    ParlantLocalError,
+)
 from parlant_local.observability import Logger, NullLogger
 
 __all__ = ["ModelPool", "PoolStatus"]
@@ -233,7 +239,7 @@ class ModelPool(Generic[M]):
     def _load_error(self, model_id: str, error: BaseException) -> Exception:
         if isinstance(error, asyncio.CancelledError):
             return EngineClosedError(f"Loading {model_id} was given up.", hint="Ask again to load it.")
-        return error if isinstance(error, ParlantLocalError) else RuntimeError(f"Loading {model_id}: {error!r}")
+        return error if isinstance(error, ParlantLocalError) else EngineError(f"Loading {model_id} failed: {error!r}")
 
     async def _unload(self, model_id: str, place: _Place[M]) -> None:
         place.state = "unloading"

@@ -33,7 +33,7 @@ class DeepSeekService(LlamaService):
         settings: Settings | None = None,
         **collaborators: Any,
     ) -> None:
-        settings = settings or Settings.load()
+        settings = settings or Settings()
         manager = model_manager or LocalModelManager(settings=settings)
         if model_id is None and model_path is None:
             model_id = settings.model or _largest(manager)

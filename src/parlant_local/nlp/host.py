@@ -15,16 +15,13 @@ from parlant.core.meter import LocalMeter, Meter
 from parlant.core.tracer import LocalTracer, Tracer
 
 from parlant_local.errors import ParlantLocalError
-from parlant_local.observability import ConsoleLogger, Logger, redact
+from parlant_local.observability import FallbackConsole, Heard, Logger, redact, to_standard
 
 __all__ = ["Host", "as_host_logger", "configuration_error"]
 
 
-class _AdaptedLogger(HostLogger):
+class _AdaptedLogger(Heard, HostLogger):
     """Any logger with debug/info/warning/error, in the shape the host's classes use."""
-
-    def __init__(self, logger: Logger) -> None:
-        self._logger = logger
 
     def set_level(self, log_level: LogLevel) -> None:
         """The wrapped logger keeps its own level."""
@@ -33,30 +30,54 @@ class _AdaptedLogger(HostLogger):
         """Prompts and completions: never passed on, they hold customers' words."""
 
     def debug(self, message: str) -> None:
-        self._logger.debug(redact(message))
+        super().debug(redact(message))
 
     def info(self, message: str) -> None:
-        self._logger.info(redact(message))
+        super().info(redact(message))
 
     def warning(self, message: str) -> None:
-        self._logger.warning(redact(message))
+        super().warning(redact(message))
 
     def error(self, message: str) -> None:
-        self._logger.error(redact(message))
+        super().error(redact(message))
 
     def critical(self, message: str) -> None:
-        self._logger.error(redact(message))
+        self.error(message)
 
     @contextmanager
     def scope(self, scope_id: str) -> Iterator[None]:  # noqa: ARG002  # the host passes it by name or place
         yield
 
 
+class _HeardHostLogger(Heard, HostLogger):
+    """The host's own logger, heard by the standard library's too."""
+
+    def __init__(self, logger: HostLogger) -> None:
+        super().__init__(logger)
+        self._host = logger
+
+    def set_level(self, log_level: LogLevel) -> None:
+        self._host.set_level(log_level)
+
+    def trace(self, message: str) -> None:
+        """Prompts and completions: for the host alone, they hold customers' words."""
+        self._host.trace(message)
+
+    def critical(self, message: str) -> None:
+        to_standard("critical", message)
+        self._host.critical(message)
+
+    @contextmanager
+    def scope(self, scope_id: str) -> Iterator[None]:
+        with self._host.scope(scope_id):
+            yield
+
+
 def as_host_logger(logger: Logger | HostLogger | None) -> HostLogger:
-    """``logger`` itself where it is the host's, wrapped otherwise."""
+    """``logger`` in the host's shape, heard by the standard library's ``parlant_local`` too."""
     if isinstance(logger, HostLogger):
-        return logger
-    return _AdaptedLogger(logger or ConsoleLogger())
+        return logger if isinstance(logger, Heard) else _HeardHostLogger(logger)
+    return _AdaptedLogger(logger or FallbackConsole("info"))
 
 
 class _Mute:

@@ -40,7 +40,7 @@ class LlamaService(LocalNLPService):
         settings: Settings | None = None,
         **collaborators: Any,
     ) -> None:
-        settings = settings or Settings.load()
+        settings = settings or Settings()
         reference = model_path or model_id
         if reference is None:
             raise ConfigurationError(f"{type(self).__name__} needs a model_id or a model_path.")

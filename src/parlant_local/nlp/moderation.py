@@ -10,7 +10,7 @@ from parlant.core.nlp.moderation import (
 )
 from typing_extensions import override
 
-from parlant_local.errors import BackendError, ParlantLocalError
+from parlant_local.errors import BackendError, ParlantLocalError, RequestError
 from parlant_local.messages import whole_text
 from parlant_local.moderation import Judge
 from parlant_local.nlp.host import Host
@@ -40,7 +40,7 @@ class ModelModeration(BaseModerationService):
         closed = self._settings.on_failure == "closed"
         verdict = "it is flagged" if closed else "it passes unchecked"
         # The kind only of what daemons and endpoints say: they may quote what was sent.
-        told = type(error).__name__ if isinstance(error, BackendError) else str(error)
+        told = type(error).__name__ if isinstance(error, BackendError | RequestError) else str(error)
         self.logger.error(f"A customer's message could not be moderated ({told}); {verdict} (moderation.on_failure).")
         return ModerationCheck(flagged=closed, tags=[])
 

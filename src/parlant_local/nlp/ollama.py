@@ -27,7 +27,7 @@ class OllamaService(ModelSwitcher):
         settings: Settings | None = None,
         **arguments: Any,
     ) -> None:
-        settings = settings or Settings.load()
+        settings = settings or Settings()
         chosen = (model or settings.model or "").removeprefix("ollama/")
         if not chosen:
             raise ConfigurationError("OllamaService needs the name of a model.", hint="Such as llama3.2:3b.")

@@ -33,7 +33,7 @@ class OpenAIService(ModelSwitcher):
         settings: Settings | None = None,
         **arguments: Any,
     ) -> None:
-        settings = settings or Settings.load()
+        settings = settings or Settings()
         chosen = (model or settings.model or "").removeprefix(f"{endpoint}/")
         if not chosen:
             raise ConfigurationError("OpenAIService needs the name of a model.")

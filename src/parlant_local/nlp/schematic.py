@@ -117,8 +117,9 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         return content, call.spent, call.last.model
 
     def _never_whole(self, name: str, error: TruncatedOutputError) -> TruncatedOutputError:
+        limit = error.used if error.limit is None else error.limit
         return TruncatedOutputError(
-            f"{self._core.model_id} filled its {error.limit} tokens ({error.used} used) before the {name} was whole.",
+            f"{self._core.model_id} filled its {limit} tokens ({error.used} used) before the {name} was whole.",
             used=error.used,
             limit=error.limit,
             hint="Raise generation.max_tokens, or lower generation.limits.max_string.",

@@ -51,7 +51,7 @@ class SchematicCall(Generic[T]):
     """What the whole prompt met with last."""
     _brief: str | None = None
     _plain: bool = False
-    _limit: int = 0
+    _limit: int | None = None
 
     @property
     def tightened(self) -> bool:
@@ -92,7 +92,7 @@ class SchematicCall(Generic[T]):
         self._plain = change.plain
         schema = self.answer.schema if change.plain else self.schema
         options = change.fitted(self.options)
-        self._limit = options.get("max_tokens") or 0
+        self._limit = options.get("max_tokens")
         return {**options, "response_format": ResponseFormat.json_schema(schema, self.answer.name)}
 
     def _judge(self, reply: ChatReply) -> T:

@@ -60,7 +60,7 @@ class LocalNLPService(NLPService):
         container: Container | None = None,
     ) -> None:
         self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
-        self._core = Core(backend=backend, host=self._host, settings=settings or Settings.load(), counters=Counters())
+        self._core = Core(backend=backend, host=self._host, settings=settings or Settings(), counters=Counters())
         self._embedding_backend = embedding_backend
         self._guard_backend = guard_backend
         self._remote_moderator: Backend | None = None
@@ -69,6 +69,9 @@ class LocalNLPService(NLPService):
         self._ready_embedder = SingleFlight(self._make_embedder, keep=True)
         owned = [item for item in (backend, embedding_backend, guard_backend) if item is not None]
         let_go_with(self, *owned)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.backend.model_info().id!r})"
 
     @property
     def backend(self) -> Backend:

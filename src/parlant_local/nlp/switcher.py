@@ -72,7 +72,7 @@ class ModelSwitcher(LocalNLPService):
         observer: Callable[[CallRecord], None] | None = None,
         **collaborators: Any,
     ) -> None:
-        settings = _with(settings or Settings.load(), policy=policy, allow_cloud=allow_cloud, budget=budget)
+        settings = _with(settings or Settings(), policy=policy, allow_cloud=allow_cloud, budget=budget)
         logger = host_logger(collaborators)
         self._resolver = TargetResolver(settings, manager=model_manager, logger=logger)
         default = default_model_id or settings.model or _best(self._resolver.manager)

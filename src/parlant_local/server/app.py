@@ -40,7 +40,7 @@ from parlant_local.server.routes import (
     tokenization,
 )
 from parlant_local.server.routes.common import FAILURES
-from parlant_local.settings import Settings, load_settings
+from parlant_local.settings import Settings
 
 __all__ = ["create_app"]
 
@@ -59,7 +59,7 @@ def create_app(
 
     Raises :class:`SettingsError` for keys that are missing or unreadable.
     """
-    settings = settings or load_settings()
+    settings = settings or Settings()
     logger = logger or ServerLogger(settings.logging, settings.log_level)
     check_key_origin(settings)
     keys = Keyring.load(settings.auth)

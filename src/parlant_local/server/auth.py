@@ -16,7 +16,7 @@ from parlant_local.errors import SettingsError, StateFileError
 from parlant_local.loopback import is_loopback
 from parlant_local.paths import user_path
 from parlant_local.settings import AuthSettings, ServerSettings, Settings
-from parlant_local.settings.loading import ENV_PREFIX
+from parlant_local.settings.layers import ENV_PREFIX
 from parlant_local.storage import read_text
 
 __all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "presented_key"]

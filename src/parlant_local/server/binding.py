@@ -6,21 +6,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import json_value
-from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.chat import Sampling
 
 __all__ = ["binding_options"]
 
 
 def binding_options(request: Sampling) -> dict[str, Any]:
-    """``response_format`` or ``grammar`` for a backend. :class:`Refused` where a request binds its answer twice, or to what
+    """``response_format`` or ``grammar`` for a backend. :class:`RequestRefusedError` where a request binds its answer twice, or to what
     can't be bound."""
     if request.guided_regex is not None:
         raise _unsupported("guided_regex", "a schema's `pattern`, or a grammar")
     found = {name: wish for name, wish in _wishes(request) if wish is not None}
     if len(found) > 1:
-        raise Refused(400, f"{' and '.join(found)} both bind the answer: give one.", code="bad_request")
+        raise RequestRefusedError(400, f"{' and '.join(found)} both bind the answer: give one.", code="bad_request")
     return next(iter(found.values()), {})
 
 
@@ -70,9 +70,9 @@ def _schema(given: Any, name: str) -> dict[str, Any] | None:
         try:
             given = json_value(given)
         except ValueError:
-            raise Refused(400, f"{name} is text, but no JSON.", code="bad_request", param=name) from None
+            raise RequestRefusedError(400, f"{name} is text, but no JSON.", code="bad_request", param=name) from None
     if not isinstance(given, Mapping):
-        raise Refused(400, f"{name} must be a JSON schema.", code="bad_request", param=name)
+        raise RequestRefusedError(400, f"{name} must be a JSON schema.", code="bad_request", param=name)
     inner = given["schema"] if isinstance(given.get("schema"), Mapping) else given  # some wrap it as OpenAI does
     return {"response_format": {"type": "json_schema", "json_schema": {"schema": inner}}}
 
@@ -86,9 +86,11 @@ def _choice(given: list[str] | None) -> dict[str, Any] | None:
     if given is None:
         return None
     if not given or not all(given):
-        raise Refused(400, "guided_choice needs texts to choose from.", code="bad_request", param="guided_choice")
+        raise RequestRefusedError(
+            400, "guided_choice needs texts to choose from.", code="bad_request", param="guided_choice"
+        )
     return {"grammar": "root ::= " + " | ".join(json.dumps(text, ensure_ascii=False) for text in given)}
 
 
-def _unsupported(name: str, instead: str) -> Refused:
-    return Refused(400, f"{name} is not supported: use {instead}.", code="unsupported", param=name)
+def _unsupported(name: str, instead: str) -> RequestRefusedError:
+    return RequestRefusedError(400, f"{name} is not supported: use {instead}.", code="unsupported", param=name)

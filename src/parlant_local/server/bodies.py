@@ -15,10 +15,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import whole_value
 from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import HEADER
-from parlant_local.server.problems import Problem, Refused
+from parlant_local.server.problems import Problem, problem_of
 from parlant_local.settings import LimitSettings
 
 __all__ = ["BodyRoute", "UnreadableBody", "read_json"]
@@ -60,13 +61,15 @@ class _BoundedRequest(Request):
             limits: LimitSettings = self.app.state.context.settings.limits
             try:
                 self._json = await self._read(limits)
-            except Refused as refused:
-                raise UnreadableBody(refused.problem) from None
+            except RequestRefusedError as refused:
+                raise UnreadableBody(problem_of(refused)) from None
         return self._json
 
     async def _read(self, limits: LimitSettings) -> Any:
         if self.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Refused(415, "Compressed bodies are not read: send the JSON as it is.", code="unsupported_encoding")
+            raise RequestRefusedError(
+                415, "Compressed bodies are not read: send the JSON as it is.", code="unsupported_encoding"
+            )
         data = await self.body()
         if len(data) < _LONG:
             return read_json(data, limits)
@@ -76,22 +79,22 @@ class _BoundedRequest(Request):
 def read_json(data: bytes, limits: LimitSettings) -> Any:
     """The value of a JSON text: numbers finite, lone surrogates replaced, lists counted.
 
-    Raises :class:`Refused` naming the limit that it exceeds, or what is wrong with it.
+    Raises :class:`RequestRefusedError` naming the limit that it exceeds, or what is wrong with it.
     """
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise Refused(400, "The body is not UTF-8.", code="invalid_json") from None
+        raise RequestRefusedError(400, "The body is not UTF-8.", code="invalid_json") from None
     _measure(data, limits)
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise Refused(
+        raise RequestRefusedError(
             400, f"The body is not JSON: {error.msg} at character {error.pos}.", code="invalid_json"
         ) from None
     except ValueError:  # Python's own limit for turning digits into a number
-        raise Refused(400, "A number in the body has too many digits.", code="invalid_json") from None
+        raise RequestRefusedError(400, "A number in the body has too many digits.", code="invalid_json") from None
     if _SURROGATE.search(text):
         value = whole_value(value)
     check_counts(value, limits)
@@ -121,7 +124,7 @@ def _measure(data: bytes, limits: LimitSettings) -> None:
     if len(brackets) > limits.body_depth:
         depth = max(accumulate(step - 1 for step in brackets.translate(_STEPS)))
         if depth > limits.body_depth:
-            raise Refused(
+            raise RequestRefusedError(
                 400,
                 f"The body has lists and objects within each other {depth} deep; {limits.body_depth} are allowed "
                 "(limits.body_depth).",
@@ -142,8 +145,8 @@ def _check_values(data: bytes, limits: LimitSettings) -> bytes:
     return brackets
 
 
-def _too_many(limits: LimitSettings) -> Refused:
-    return Refused(
+def _too_many(limits: LimitSettings) -> RequestRefusedError:
+    return RequestRefusedError(
         400,
         f"The body has more than {limits.body_values} values, lists and objects counted as {_CONTAINER} (limits.body_values).",
         code="too_many_values",
@@ -152,12 +155,12 @@ def _too_many(limits: LimitSettings) -> Refused:
 
 def _finite(digits: str) -> float:
     if not math.isfinite(value := float(digits)):
-        raise Refused(400, "A number in the body is larger than a number can be.", code="invalid_json")
+        raise RequestRefusedError(400, "A number in the body is larger than a number can be.", code="invalid_json")
     return value
 
 
 def _no_number(word: str) -> float:
-    raise Refused(400, f"{word} is not JSON.", code="invalid_json")
+    raise RequestRefusedError(400, f"{word} is not JSON.", code="invalid_json")
 
 
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from parlant_local.server.problems import Refused
+from parlant_local.errors import RequestRefusedError
 from parlant_local.settings import LimitSettings
 
 __all__ = ["check_counts", "refuse_excess"]
@@ -27,7 +27,7 @@ _WITHIN_MESSAGES: Mapping[str, tuple[str, str, str]] = {
 
 
 def check_counts(body: Any, limits: LimitSettings) -> None:
-    """Raises :class:`Refused` naming the field and the limit. What is no list where one belongs is left to validation."""
+    """Raises :class:`RequestRefusedError` naming the field and the limit. What is no list where one belongs is left to validation."""
     if not isinstance(body, dict):
         return
     for field, facts in _FIELDS.items():
@@ -51,7 +51,9 @@ def _length(value: Any) -> int:
 
 
 def refuse_excess(count: int, field: str, what: str, limit: str, code: str, limits: LimitSettings) -> None:
-    """Raises :class:`Refused` where ``count`` is more than the setting ``limit`` allows."""
+    """Raises :class:`RequestRefusedError` where ``count`` is more than the setting ``limit`` allows."""
     most: int = getattr(limits, limit)
     if count > most:
-        raise Refused(400, f"{field} has {count} {what}; {most} are allowed (limits.{limit}).", code=code, param=field)
+        raise RequestRefusedError(
+            400, f"{field} has {count} {what}; {most} are allowed (limits.{limit}).", code=code, param=field
+        )

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from parlant_local.catalog import DownloadProgress, LocalModelManager
 from parlant_local.catalog.references import HubReference, OllamaReference, parse_reference
-from parlant_local.errors import BadRequestError, ParlantLocalError
+from parlant_local.errors import BadRequestError, ParlantLocalError, RequestRefusedError
 from parlant_local.server.events import Events
 from parlant_local.server.logs import ServerLogger
-from parlant_local.server.problems import Refused, problem_of
+from parlant_local.server.problems import problem_of
 from parlant_local.server.quota import Quota
 from parlant_local.server.waiting import settle
 from parlant_local.settings import LimitSettings
@@ -63,7 +63,7 @@ class Downloads:
     def start(self, text: str) -> Download:
         """Begins, or joins what is under way. Only the hub and Ollama's registry: a client's word opens no other address.
 
-        Raises :class:`ReferenceError_`, :class:`BadRequestError`, :class:`Refused` where too many are under way.
+        Raises :class:`BadReferenceError`, :class:`BadRequestError`, :class:`RequestRefusedError` where too many are under way.
         """
         reference = parse_reference(text)
         public = isinstance(reference, HubReference) or (
@@ -80,7 +80,7 @@ class Downloads:
             return known
         running = sum(item.state == "downloading" for item in self._known.values())
         if running >= self._at_once:
-            raise Refused(
+            raise RequestRefusedError(
                 429,
                 f"{running} downloads are under way; {self._at_once} are allowed at once (limits.downloads).",
                 code="too_many_downloads",
@@ -114,13 +114,13 @@ class Downloads:
 
     async def _run(self, download: Download, text: str) -> None:
         ticket = self._quota.ticket()
-        excess: Refused | None = None
+        excess: RequestRefusedError | None = None
 
         def progress(now: DownloadProgress) -> None:
             nonlocal excess
             try:
                 self._quota.progress(ticket, max(now.done, now.total or 0), now.fetched)
-            except Refused as refused:
+            except RequestRefusedError as refused:
                 excess = refused
                 work.cancel()
             download.done, download.total = now.done, now.total
@@ -135,7 +135,7 @@ class Downloads:
         except asyncio.CancelledError:
             await settle(work)
             download.state = "cancelled" if excess is None else "failed"
-            download.error = None if excess is None else excess.problem.message
+            download.error = None if excess is None else excess.message
         except ParlantLocalError as error:
             download.state, download.error = "failed", problem_of(error).message
             self._logger.warning(f"The download of {download.reference} failed: {download.error}")

@@ -13,12 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from parlant_local.errors import RequestRefusedError
 from parlant_local.loopback import host_in, is_loopback
 from parlant_local.server.auth import presented_key
 from parlant_local.server.clients import Clients
 from parlant_local.server.draining import SHUTTING_DOWN
 from parlant_local.server.logs import request_id
-from parlant_local.server.problems import Problem, Refused, problem_of
+from parlant_local.server.problems import Problem, problem_of
 from parlant_local.server.waiting import ClientGone
 
 if TYPE_CHECKING:
@@ -127,8 +128,10 @@ class Guard:
                 scope.setdefault("state", {})["client"] = client
                 if scope["method"] not in _SAFE:
                     held.enter_context(self._context.limiter.request(client))
-            except Refused as refused:
-                await _tell(refused.problem, scope, receive, send, challenge=scope["path"].startswith(_FOR_BROWSERS))
+            except RequestRefusedError as refused:
+                await _tell(
+                    problem_of(refused), scope, receive, send, challenge=scope["path"].startswith(_FOR_BROWSERS)
+                )
                 return
             await self._app(scope, self._counted(receive), send)
 
@@ -142,19 +145,21 @@ class Guard:
             self._check_origin(headers)
             length = headers.get("content-length", "0")
             if length.isdigit() and int(length) > self._most_bytes:
-                raise Refused(413, self._too_large, code="request_too_large")
+                raise RequestRefusedError(413, self._too_large, code="request_too_large")
         if not self._context.keys:
             return self._clients.name(scope, headers)
         if is_public(path):
             return "public"
         key = presented_key(headers, basic=path.startswith(_FOR_BROWSERS) and scope["method"] in _SAFE)
         if key is None:
-            raise Refused(401, "An API key is needed: send `Authorization: Bearer KEY`.", code="missing_api_key")
+            raise RequestRefusedError(
+                401, "An API key is needed: send `Authorization: Bearer KEY`.", code="missing_api_key"
+            )
         owner = self._context.keys.owner_of(key)
         if owner is None:
-            raise Refused(401, "The API key is not known here.", code="invalid_api_key")
+            raise RequestRefusedError(401, "The API key is not known here.", code="invalid_api_key")
         if not owner.admin and is_administration(path):
-            raise Refused(
+            raise RequestRefusedError(
                 403,
                 "This key is for asking models; administering needs one of auth.admin_key_file.",
                 code="admin_key_needed",
@@ -169,7 +174,7 @@ class Guard:
         else:
             known = is_loopback(name) if self._only_loopback else not self._hosts or name.strip("[]") in self._hosts
         if not known:
-            raise Refused(
+            raise RequestRefusedError(
                 403,
                 f"This server does not go by the name {headers.get('host', '')!r}; server.allowed_hosts has its names.",
                 code="bad_host",
@@ -181,7 +186,7 @@ class Guard:
         if origin is None or "*" in self._origins or origin in self._origins:
             return
         if origin.partition("://")[2].lower() != headers.get("host", "").lower():
-            raise Refused(
+            raise RequestRefusedError(
                 403, f"The website {origin} may not use this server; cors.origins allows some.", code="bad_origin"
             )
 
@@ -211,8 +216,8 @@ async def _tell(problem: Problem, scope: Scope, receive: Receive, send: Send, *,
     await JSONResponse(problem.body, problem.status, headers)(scope, receive, send)
 
 
-def _refused(problem: Problem) -> Refused:
-    return Refused(problem.status, problem.message, code=problem.code, retry_after=problem.retry_after)
+def _refused(problem: Problem) -> RequestRefusedError:
+    return RequestRefusedError(problem.status, problem.message, code=problem.code, retry_after=problem.retry_after)
 
 
 def _route_of(scope: Scope) -> str:

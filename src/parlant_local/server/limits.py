@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from parlant_local.server.problems import Refused
+from parlant_local.errors import RequestRefusedError
 from parlant_local.settings import LimitSettings
 
 __all__ = ["Limiter"]
@@ -34,10 +34,10 @@ class Limiter:
 
     @contextmanager
     def request(self, client: str) -> Iterator[None]:
-        """One request of a client, from now to the end of its answer. :class:`Refused` (429) where it is one too many."""
+        """One request of a client, from now to the end of its answer. :class:`RequestRefusedError` (429) where it is one too many."""
         known = self._known(client)
         if self._at_once is not None and known.running >= self._at_once:
-            raise Refused(
+            raise RequestRefusedError(
                 429,
                 f"{known.running} requests of yours are under way; {self._at_once} are allowed at once "
                 "(limits.concurrent_requests).",
@@ -47,7 +47,7 @@ class Limiter:
         if self._per_minute is not None:
             if known.allowance < 1:
                 wait = (1 - known.allowance) * 60 / self._per_minute
-                raise Refused(
+                raise RequestRefusedError(
                     429,
                     f"Your limit is {self._per_minute} requests per minute (limits.requests_per_minute).",
                     code="rate_limit_exceeded",

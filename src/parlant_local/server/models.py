@@ -260,7 +260,7 @@ class Models:
         try:
             return plan(header, served.name, self._engine(served)).estimate.total
         except InsufficientMemoryError as error:
-            return error.needed  # others may be unloaded to make room; loading checks again
+            return error.needed or 0  # others may be unloaded to make room; loading checks again
 
 
 def _header(path: Path, stamp: int) -> GGUFHeader:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.catalog import LocalModel, LocalModelManager, ModelState
-from parlant_local.errors import ModelNotFoundError, SettingsError
-from parlant_local.server.problems import Refused
+from parlant_local.errors import ModelNotFoundError, RequestRefusedError, SettingsError
 from parlant_local.settings import ServedModelSettings, Settings
 
 __all__ = ["SWITCHED", "Directory", "Served"]
@@ -59,17 +58,17 @@ class Directory:
         return await asyncio.to_thread(self.look_up, name)
 
     def check_name(self, name: str) -> None:
-        """Raises :class:`Refused` for what can be no model's name, and would only fill logs and messages."""
+        """Raises :class:`RequestRefusedError` for what can be no model's name, and would only fill logs and messages."""
         most = self._settings.limits.name_characters
         if len(name) > most:
-            raise Refused(
+            raise RequestRefusedError(
                 400,
                 f"The model's name has {len(name)} characters; {most} are allowed (limits.name_characters).",
                 code="bad_name",
                 param="model",
             )
         if not name.isprintable():
-            raise Refused(400, "A model's name has no control characters.", code="bad_name", param="model")
+            raise RequestRefusedError(400, "A model's name has no control characters.", code="bad_name", param="model")
 
     def look_up(self, name: str) -> Served:
         if (options := self._settings.models.get(name)) is not None:

@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from parlant_local.backends.base import ChatOptions
-from parlant_local.errors import BadRequestError
+from parlant_local.errors import BadRequestError, RequestRefusedError
 from parlant_local.messages import Message, as_messages
 from parlant_local.server.binding import binding_options
-from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.chat import ChatMessage, ChatRequest, Sampling
 from parlant_local.server.thoughts import thought_options
 from parlant_local.settings import LimitSettings
@@ -25,7 +24,7 @@ _SAMPLING = (
 
 
 def messages_of(given: list[ChatMessage], limits: LimitSettings) -> tuple[Message, ...]:
-    """Raises :class:`BadRequestError`, and :class:`Refused` where one is too long."""
+    """Raises :class:`BadRequestError`, and :class:`RequestRefusedError` where one is too long."""
     messages = as_messages(item.model_dump(exclude_none=True) for item in given)
     check_texts([message.content or "" for message in messages], limits, "messages")
     return messages
@@ -40,7 +39,7 @@ def conversation_of(request: ChatRequest) -> list[ChatMessage]:
 def check_texts(texts: list[str], limits: LimitSettings, param: str) -> None:
     for index, text in enumerate(texts):
         if len(text) > limits.message_characters:
-            raise Refused(
+            raise RequestRefusedError(
                 400,
                 f"{param}[{index}] has {len(text)} characters; {limits.message_characters} are allowed "
                 "(limits.message_characters).",
@@ -57,7 +56,9 @@ def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     found["repeat_penalty"] = request.repeat_penalty or request.repetition_penalty
     found |= binding_options(request)
     if request.n is not None and request.n > limits.choices:
-        raise Refused(400, f"n may be {limits.choices} at most (limits.choices).", code="too_many_choices", param="n")
+        raise RequestRefusedError(
+            400, f"n may be {limits.choices} at most (limits.choices).", code="too_many_choices", param="n"
+        )
     if request.logit_bias:
         found["logit_bias"] = _logit_bias(request.logit_bias)
     return _given(found)
@@ -68,16 +69,18 @@ def chat_options(request: ChatRequest, limits: LimitSettings) -> ChatOptions:
     if request.logprobs:
         found["logprobs"] = request.top_logprobs or 0
     elif request.top_logprobs:
-        raise Refused(400, "top_logprobs needs logprobs.", code="bad_request", param="top_logprobs")
+        raise RequestRefusedError(400, "top_logprobs needs logprobs.", code="bad_request", param="top_logprobs")
     if request.audio is not None or any(kind != "text" for kind in request.modalities or ()):
-        raise Refused(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
+        raise RequestRefusedError(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
     found["continue_final"] = _continued(request)
     return _given(found | _tools(request) | thought_options(request))
 
 
 def _tools(request: ChatRequest) -> dict[str, Any]:
     if request.functions and (request.tools or request.tool_choice is not None):
-        raise Refused(400, "functions and tools say the same: give one.", code="bad_request", param="functions")
+        raise RequestRefusedError(
+            400, "functions and tools say the same: give one.", code="bad_request", param="functions"
+        )
     tools = [tool.model_dump(exclude_none=True) for tool in request.tools or ()]
     tools += [{"type": "function", "function": item.model_dump(exclude_none=True)} for item in request.functions or ()]
     choice: Any = request.tool_choice if request.tool_choice is not None else request.function_call
@@ -95,14 +98,14 @@ def _continued(request: ChatRequest) -> bool | None:
     if asked is None and request.messages[-1].prefix:
         asked = True
     if request.add_generation_prompt and asked:
-        raise Refused(
+        raise RequestRefusedError(
             400,
             "add_generation_prompt begins a new message, continue_final_message goes on with the last one: give one.",
             code="bad_request",
             param="continue_final_message",
         )
     if request.add_generation_prompt is False and asked is False:
-        raise Refused(
+        raise RequestRefusedError(
             400,
             "Without a generation prompt there is nothing to answer.",
             code="bad_request",
@@ -117,7 +120,7 @@ def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
     if asked == -1 and limits.max_tokens is not None:
         asked = limits.max_tokens
     if limits.max_tokens is not None and asked is not None and asked > limits.max_tokens:
-        raise Refused(
+        raise RequestRefusedError(
             400,
             f"max_tokens is {asked}; this server gives {limits.max_tokens} at most (limits.max_tokens).",
             code="max_tokens_too_large",

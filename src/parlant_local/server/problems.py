@@ -9,7 +9,7 @@ from typing import Any
 from parlant_local import errors as e
 from parlant_local.observability import redact
 
-__all__ = ["Problem", "Refused", "problem_of"]
+__all__ = ["Problem", "problem_of"]
 
 _TYPES = {
     400: "invalid_request_error",
@@ -47,22 +47,6 @@ class Problem:
         return {"retry-after": str(max(1, math.ceil(self.retry_after)))}
 
 
-class Refused(e.ParlantLocalError):
-    """A request that the server itself turns down."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: str | None = None,
-        param: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.problem = Problem(status, message, code, param, retry_after)
-
-
 # The first class that fits decides: subclasses stand before their bases.
 _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
     (e.ModelNotFoundError, 404, "model_not_found", "model"),
@@ -71,7 +55,7 @@ _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
     (e.SchemaError, 400, "invalid_schema", "response_format"),
     (e.TemplateError, 400, "template_error", "messages"),
     (e.BadRequestError, 400, "bad_request", None),
-    (e.ReferenceError_, 400, "bad_reference", "model"),
+    (e.BadReferenceError, 400, "bad_reference", "model"),
     (e.QueueFullError, 429, "queue_full", None),
     (e.StallError, 504, "stalled", None),
     (e.DeadlineExceededError, 504, "deadline_exceeded", None),
@@ -105,13 +89,14 @@ _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
 
 def problem_of(error: BaseException) -> Problem:
     """What a failure looks like to a client. A failure that nobody foresaw tells nothing of its inside."""
-    if isinstance(error, Refused):
-        return error.problem
+    if isinstance(error, e.RequestRefusedError):
+        return Problem(error.status, error.message, error.code, error.param, error.retry_after)
     if isinstance(error, e.ParlantLocalError):
         message = redact(str(error))
         if isinstance(error, e.ContextOverflowError):
             # The words by which clients tell this failure from others (litellm, LibreChat), before our own.
-            message = f"This model's maximum context length is {error.available} tokens. {message}"
+            length = f" is {error.available} tokens" if error.available is not None else " is exceeded"
+            message = f"This model's maximum context length{length}. {message}"
         wait = getattr(error, "retry_after", None)
         for kind, status, code, param in _RULES:
             if isinstance(error, kind):

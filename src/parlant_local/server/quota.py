@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from parlant_local.catalog import LocalModelManager
 from parlant_local.catalog.disk import human_bytes
-from parlant_local.server.problems import Refused
+from parlant_local.errors import RequestRefusedError
 from parlant_local.settings import LimitSettings
 
 __all__ = ["Quota", "Ticket"]
@@ -46,18 +46,18 @@ class Quota:
         return ticket
 
     def accept(self, ticket: Ticket, size: int, missing: int) -> None:
-        """Raises :class:`Refused` where a model of ``size`` bytes, ``missing`` of them still to come, is too much."""
+        """Raises :class:`RequestRefusedError` where a model of ``size`` bytes, ``missing`` of them still to come, is too much."""
         self._check_model(size)
         ticket.promised = missing
         try:
             self._check_day()
             self._check_folder(missing)
-        except Refused:
+        except RequestRefusedError:
             ticket.promised = 0
             raise
 
     def progress(self, ticket: Ticket, done: int, fetched: int) -> None:
-        """Raises :class:`Refused` where more came than was announced, and that is too much."""
+        """Raises :class:`RequestRefusedError` where more came than was announced, and that is too much."""
         ticket.fetched = fetched
         self._check_model(done)
         if ticket.fetched > ticket.promised:
@@ -97,5 +97,5 @@ class Quota:
             )
 
 
-def _too_much(message: str) -> Refused:
-    return Refused(403, message, code="download_too_large", param="model")
+def _too_much(message: str) -> RequestRefusedError:
+    return RequestRefusedError(403, message, code="download_too_large", param="model")

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from parlant_local.backends.base import Backend
-from parlant_local.errors import BadRequestError
+from parlant_local.errors import BadRequestError, RequestRefusedError
 from parlant_local.server.counting import refuse_excess
 from parlant_local.server.options import check_texts
 from parlant_local.server.pooled import PooledBackend
-from parlant_local.server.problems import Refused
 from parlant_local.settings import LimitSettings
 
 __all__ = ["check_inputs"]
 
 
 def check_inputs(given: list[str | list[int]], backend: Backend, limits: LimitSettings, param: str, most: str) -> None:
-    """Raises :class:`Refused` where there are none, too many (``most`` names the limit) or too long ones, and
+    """Raises :class:`RequestRefusedError` where there are none, too many (``most`` names the limit) or too long ones, and
     :class:`BadRequestError` for token ids that would mean something else to a model of another place."""
     if not given:
-        raise Refused(400, f"{param} is empty.", code="empty_input", param=param)
+        raise RequestRefusedError(400, f"{param} is empty.", code="empty_input", param=param)
     refuse_excess(len(given), param, "items", most, "too_many_inputs", limits)
     check_texts([item for item in given if isinstance(item, str)], limits, param)
     ids = sum(len(item) for item in given if isinstance(item, list))

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.types import Receive
 
+from parlant_local.errors import RequestRefusedError
 from parlant_local.server.draining import SHUTTING_DOWN, Drain
-from parlant_local.server.problems import Refused
 
 __all__ = ["ClientGone", "answered", "begun", "disconnected", "settle"]
 
@@ -45,7 +45,7 @@ async def answered(request: Request, drain: Drain, work: Coroutine[Any, Any, T])
         if task.done():
             return _result(task)
         if expired.done():
-            raise Refused(
+            raise RequestRefusedError(
                 SHUTTING_DOWN.status,
                 SHUTTING_DOWN.message,
                 code=SHUTTING_DOWN.code,
@@ -99,5 +99,7 @@ async def _rest(first: asyncio.Future[T] | None, items: AsyncGenerator[T, None])
 
 def _result(task: asyncio.Future[T]) -> T:
     if task.cancelled():  # from within: what it waited for was closed
-        raise Refused(503, "The model was unloaded while it answered.", code="model_unloaded", retry_after=1)
+        raise RequestRefusedError(
+            503, "The model was unloaded while it answered.", code="model_unloaded", retry_after=1
+        )
     return task.result()

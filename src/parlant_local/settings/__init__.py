@@ -1,6 +1,6 @@
 """One tree of settings: command line, then environment, then one file, then defaults.
 
-Sections live in files of their own; :mod:`parlant_local.settings.loading` puts the layers together and remembers where
+Sections live in files of their own; :mod:`parlant_local.settings.layers` puts the layers together and remembers where
 each value came from. Unknown keys are errors everywhere.
 """
 
@@ -12,7 +12,6 @@ from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings, PrefixSettings
 from parlant_local.settings.generation import GenerationSettings, OutputLimits
-from parlant_local.settings.loading import load_settings
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.server import (
     AuthSettings,
@@ -23,7 +22,7 @@ from parlant_local.settings.server import (
     ServerSettings,
 )
 from parlant_local.settings.switching import BreakerSettings, BudgetSettings, SwitcherSettings, TargetSettings
-from parlant_local.settings.tree import Settings
+from parlant_local.settings.tree import Settings, load_settings
 
 __all__ = [
     "AuthSettings",

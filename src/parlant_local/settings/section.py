@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -16,6 +17,12 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What is not the default: a session in a REPL stays readable."""
+        for name, value in super().__repr_args__():
+            if name is None or value != type(self).model_fields[name].get_default(call_default_factory=True):
+                yield name, value
 
     @field_validator("*", mode="after")
     @classmethod

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from parlant_local.errors import SettingsError
 from parlant_local.paths import user_path
@@ -16,6 +16,7 @@ from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings
 from parlant_local.settings.generation import GenerationSettings
+from parlant_local.settings.layers import explained, merged
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.section import Section
 from parlant_local.settings.server import (
@@ -28,7 +29,7 @@ from parlant_local.settings.server import (
 )
 from parlant_local.settings.switching import SwitcherSettings
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "load_settings"]
 
 
 def _data_home() -> Path:
@@ -39,7 +40,11 @@ def _data_home() -> Path:
 
 
 class Settings(Section):
-    """Every setting, with its default. Read them with :func:`parlant_local.settings.load_settings`."""
+    """Every setting: arguments over environment over one settings file over defaults.
+
+    ``Settings()`` reads all layers. The file is the one that ``PARLANT_LOCAL_CONFIG`` names; :meth:`load` takes another.
+    Raises :class:`SettingsError` naming the key, its value and where it stands.
+    """
 
     model: str | None = None
     """Model of the agent: a catalogue id, a reference or a GGUF path. None: the best one there is."""
@@ -89,8 +94,28 @@ class Settings(Section):
         return dict(self._origins)
 
     @classmethod
-    def load(cls, config: Path | str | None = None, **overrides: object) -> Settings:
-        """See :func:`parlant_local.settings.load_settings`."""
-        from parlant_local.settings.loading import load_settings
+    def load(cls, config: Path | str | None = None, **arguments: object) -> Settings:
+        """All layers, with the file ``config``; dotted arguments (``**{"engine.n_ctx": 4096}``) and ``None`` are welcome."""
+        return load_settings(config, arguments)
 
-        return load_settings(config, overrides)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_all_layers(
+        cls, given: Any, validate: ModelWrapValidatorHandler[Settings], info: ValidationInfo
+    ) -> Settings:
+        if not isinstance(given, Mapping):
+            return validate(given)
+        layers = merged(cls, given, (info.context or {}).get("config"))
+        try:
+            settings = validate(layers.values)
+        except ValidationError as error:
+            raise SettingsError(
+                explained(error, cls, layers.origins), hint="See `parlant-local doctor` for where values come from."
+            ) from None
+        settings._origins.update(layers.origins)
+        return settings
+
+
+def load_settings(config: Path | str | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """:class:`Settings` with the file ``config`` and with arguments by their dotted keys; ``None``: not given."""
+    return Settings.model_validate(overrides or {}, context={"config": config})

@@ -7,7 +7,14 @@ from typing import Any, TypeVar
 
 from parlant_local.backends.allowance import allowing
 from parlant_local.backends.base import ChatStream
-from parlant_local.errors import BackendError, HubError, InsufficientMemoryError, ParlantLocalError, TargetDownError
+from parlant_local.errors import (
+    BackendError,
+    BadRequestError,
+    HubError,
+    InsufficientMemoryError,
+    ParlantLocalError,
+    TargetDownError,
+)
 from parlant_local.observability import Logger
 from parlant_local.switching.attempts import Attempt, Attempts, SkippedError, after_commit, in_time, timed
 from parlant_local.switching.chain import Chain, ChainLimits, Step
@@ -136,7 +143,7 @@ class Calls:
 
     def _tell(self, step: Step, error: ParlantLocalError) -> None:
         # The kind only: messages of endpoints may quote what was sent.
-        status = error.status if isinstance(error, BackendError | HubError) else None
+        status = error.status if isinstance(error, BackendError | BadRequestError | HubError) else None
         shown = type(error).__name__ + (f" ({status})" if status else "")
         self._logger.warning(f"{step.target} failed (attempt {step.attempt}): {shown}.")
 

@@ -135,7 +135,7 @@ class Chain:
                 self._last = error
                 return
         if isinstance(error, ContextOverflowError):
-            self._needs_window = max(self._needs_window, error.available)
+            self._needs_window = max(self._needs_window, error.available or 0)
             if not step.change.brief:
                 self._overflows.append((step.target, error))
         self._give_up(step.target, error)
@@ -182,7 +182,7 @@ class Chain:
         """The last resort of a prompt that no target takes whole."""
         overflows, self._overflows = self._overflows, []
         present = {item.id: item for item in self.candidates()}
-        for target, error in sorted(overflows, key=lambda overflow: -overflow[1].available):
+        for target, error in sorted(overflows, key=lambda overflow: -(overflow[1].available or 0)):
             change = self._ladder.briefly(error)
             if change is None or target not in present or not self._ladder.spare(target, 0):
                 continue
@@ -241,7 +241,7 @@ class Chain:
         if len(errors) == 1:
             return errors[0]
         if all(isinstance(error, ContextOverflowError) for error in errors):
-            return max((e for e in errors if isinstance(e, ContextOverflowError)), key=lambda e: e.available)
+            return max((e for e in errors if isinstance(e, ContextOverflowError)), key=lambda e: e.available or 0)
         kinds = "; ".join(f"{target}: {type(error).__name__}" for target, error in self.causes)
         reasons = "; ".join(error.message if isinstance(error, ParlantLocalError) else str(error) for error in errors)
         hints = [error.hint for error in real if isinstance(error, ParlantLocalError) and error.hint]

@@ -128,19 +128,20 @@ class Ladder:
             return None
         limit = self.leeway.answer_limit
         prompt = self._prompt_of(error, limit or 0)
-        room = error.available - int(prompt * share * _UNEVEN) if prompt else 0
+        room = error.available - int(prompt * share * _UNEVEN) if prompt and error.available else 0
         shorter = limit is not None and _LEAST_ANSWER <= room < limit
         return Change(max_tokens=room if shorter else None, brief=True)
 
     def _longer(self, last: Change, error: TruncatedOutputError) -> Change | None:
         longest = self.leeway.longest_answer
-        limit = last.max_tokens or self.leeway.answer_limit or error.limit
+        limit = last.max_tokens or self.leeway.answer_limit or error.limit or error.used
         return replace(last, max_tokens=min(2 * limit, longest)) if longest is not None and limit < longest else None
 
     def _shorter(self, target: str, last: Change, error: ContextOverflowError) -> Change | None:
         """With the room that is left where the prompt alone fits, once for each target."""
         limit = last.max_tokens or self.leeway.answer_limit
-        if limit is None or target in self._fitted or not (prompt := self._prompt_of(error, limit)):
+        prompt = None if limit is None else self._prompt_of(error, limit)
+        if limit is None or prompt is None or error.available is None or target in self._fitted:
             return None
         room = error.available - prompt
         if not _LEAST_ANSWER <= room < limit:
@@ -148,12 +149,12 @@ class Ladder:
         self._fitted.add(target)
         return replace(last, max_tokens=room)
 
-    def _prompt_of(self, error: ContextOverflowError, limit: int) -> int:
-        """Tokens of the prompt, 0 where the figures don't tell: some count the prompt alone, others the answer too."""
-        if error.prompt:
+    def _prompt_of(self, error: ContextOverflowError, limit: int) -> int | None:
+        """Tokens of the prompt where the figures tell: some count the prompt alone, others the answer too."""
+        if error.prompt is not None or error.needed is None:
             return error.prompt
         prompt = error.needed - limit
-        return prompt if prompt >= self.prompt_tokens / 2 else 0
+        return prompt if prompt > 0 and prompt >= self.prompt_tokens / 2 else None
 
 
 def _was_sent(error: Exception) -> bool:

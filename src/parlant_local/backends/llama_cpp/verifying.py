@@ -62,7 +62,7 @@ def check_structured(reply: ChatReply) -> None:
             raise TruncatedOutputError(
                 f"The answer was cut after {used} tokens, before its JSON was whole.",
                 used=used,
-                limit=used,
+                limit=None,
                 hint="Allow more max_tokens.",
             ) from None
         raise InvalidOutputError(f"The answer is not JSON: {error}.") from None

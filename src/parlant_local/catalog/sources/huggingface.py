@@ -20,13 +20,15 @@ from parlant_local.catalog.sources.hub_errors import explain_hub_status
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
 from parlant_local.errors import (
     AccessError,
     CatalogError,
     ConfigurationError,
+    HubBusyError,
     HubError,
     ModelNotFoundError,
+    NoGGUFError,
     ParlantLocalError,
     TransferError,
 )
@@ -38,22 +40,13 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo
 
-__all__ = ["NoGGUFError", "hub_endpoint", "hub_token", "plan"]
+__all__ = ["hub_endpoint", "hub_token", "plan"]
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
 _SHA1 = re.compile(r"^[0-9a-f]{40}\Z")
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 T = TypeVar("T")
-
-
-class NoGGUFError(ModelNotFoundError):
-    """A repository of weights in another format; ``near`` has GGUF conversions that the hub knows."""
-
-    def __init__(self, message: str, *, repo: str, revision: str | None, near: list[str], hint: str) -> None:
-        super().__init__(message, near=near, hint=hint)
-        self.repo = repo
-        self.revision = revision
 
 
 def hub_endpoint() -> str:
@@ -284,7 +277,7 @@ class _Hub:
         if response is None:
             return HubError(f"The hub could not be asked about {reference.repo}: {error}")
         if response.status_code in RETRIED_STATUSES:
-            return Busy(
+            return HubBusyError(
                 f"The hub at {self.endpoint} answered {response.status_code}.",
                 status=response.status_code,
                 retry_after=retry_after(response.headers),

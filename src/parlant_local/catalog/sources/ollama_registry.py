@@ -20,9 +20,10 @@ from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
 from parlant_local.errors import (
     AccessError,
+    HubBusyError,
     HubError,
     InvalidModelError,
     ModelNotFoundError,
@@ -179,7 +180,7 @@ class _Registry:
 
     def _failure(self, response: HttpResponse) -> ParlantLocalError:
         if response.status in RETRIED_STATUSES:
-            return Busy(
+            return HubBusyError(
                 f"The registry {self._reference.host} answered {response.status}.",
                 status=response.status,
                 retry_after=retry_after(response.headers),

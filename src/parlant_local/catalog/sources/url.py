@@ -9,7 +9,7 @@ from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import UrlReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.transfer import FileTask
-from parlant_local.errors import ReferenceError_
+from parlant_local.errors import BadReferenceError
 from parlant_local.gguf_info import shard_names
 from parlant_local.loopback import is_loopback
 
@@ -21,7 +21,7 @@ def plan(reference: UrlReference, context: SourceContext) -> Plan:
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         context.logger.warning(f"{reference} is plain http: nothing protects the file on its way.")
     if not parts.hostname:
-        raise ReferenceError_(f"{reference} has no host.")
+        raise BadReferenceError(f"{reference} has no host.")
     names = [check_component(name) for name in shard_names(reference.name)]
     # The host is part of the folder: two sites may have different files of one name.
     folder = context.models_dir / "files" / slug(f"{parts.hostname}-{model_stem(reference.name)}")

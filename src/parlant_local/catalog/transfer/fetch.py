@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -18,12 +19,13 @@ from parlant_local.catalog.transfer.journal import Identity, Journal, bytes_done
 from parlant_local.catalog.transfer.location import Location
 from parlant_local.catalog.transfer.meter import FileMeter, Meter
 from parlant_local.catalog.transfer.rate import RateLimit
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, Busy, retrying
+from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
 from parlant_local.catalog.transfer.segments import Segment, content_start, content_total, split, write_all
 from parlant_local.catalog.transfer.task import FileTask
 from parlant_local.errors import (
     CatalogError,
     DiskSpaceError,
+    HubBusyError,
     HubError,
     TransferError,
     VerificationError,
@@ -86,7 +88,7 @@ class FileFetch:
             if isinstance(error, InterruptedError):
                 raise TransferError("The download was stopped.", hint="Pull again to resume.") from None
             raise self._disk_error(error) from error
-        except (TransferError, Busy) as error:
+        except (TransferError, HubBusyError) as error:
             error.hint = error.hint or "What was fetched is kept: pull again to resume."
             raise
         self._item.done, self._item.phase = self._item.total or self._item.done, "done"
@@ -215,7 +217,7 @@ class FileFetch:
             return response
         try:
             if response.status in RETRIED_STATUSES:
-                raise Busy(
+                raise HubBusyError(
                     f"{shown(response.url)} answered {response.status}.",
                     status=response.status,
                     retry_after=retry_after(response.headers),
@@ -291,7 +293,7 @@ class FileFetch:
                     before = segment.at
                     try:
                         self._fetch_segment(session, segment, journal, descriptor, hashing)
-                    except (TransferError, Busy):
+                    except (TransferError, HubBusyError):
                         if self._halt.is_set():
                             raise InterruptedError from None
                         segment.idle = 0 if segment.at - before >= _TRICKLE else segment.idle + 1
@@ -402,11 +404,11 @@ class FileFetch:
     def _disk_error(self, error: OSError) -> CatalogError:
         folder = self._task.destination.parent
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            needed = max((self._item.total or 0) - self._item.done, 0)
-            usage = os.statvfs(folder)
-            free = usage.f_bavail * usage.f_frsize
+            total, free = self._item.total, shutil.disk_usage(folder).free
+            needed = None if total is None else max(total - self._item.done, 0)
+            missing = "some" if needed is None else human_bytes(needed)
             return DiskSpaceError(
-                f"The disk of {folder} became full: {human_bytes(needed)} of {self._task.name} are missing, "
+                f"The disk of {folder} became full: {missing} of {self._task.name} are missing, "
                 f"{human_bytes(free)} are free.",
                 needed=needed,
                 available=free,

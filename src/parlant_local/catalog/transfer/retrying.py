@@ -8,32 +8,24 @@ from threading import Event
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.nap import sleep_using_event
 
-from parlant_local.errors import HubError, TransferError
+from parlant_local.errors import HubBusyError, TransferError
 
-__all__ = ["RETRIED_STATUSES", "Busy", "retrying"]
+__all__ = ["RETRIED_STATUSES", "retrying"]
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 300.0
 _backoff = wait_random_exponential(multiplier=0.5, max=20)
 
 
-class Busy(HubError):
-    """An answer that is worth waiting for. ``retry_after``: seconds, as the server asked."""
-
-    def __init__(self, message: str, *, status: int, retry_after: float | None, hint: str = "") -> None:
-        super().__init__(message, status=status, hint=hint)
-        self.retry_after = retry_after
-
-
 def retrying(attempts: int, stop: Event, idle_attempts: Callable[[], int] | None = None) -> Retrying:
-    """Tries again after :class:`TransferError` and :class:`Busy`, with growing pauses, until ``stop`` is set.
+    """Tries again after :class:`TransferError` and :class:`HubBusyError`, with growing pauses, until ``stop`` is set.
 
     ``idle_attempts`` counts the tries without progress (default: all tries); more than ``attempts`` of them give up.
     """
 
     def asked(state: RetryCallState) -> float | None:
         error = state.outcome.exception() if state.outcome else None
-        return error.retry_after if isinstance(error, Busy) else None
+        return error.retry_after if isinstance(error, HubBusyError) else None
 
     def give_up(state: RetryCallState) -> bool:
         count = idle_attempts() if idle_attempts is not None else state.attempt_number
@@ -44,7 +36,7 @@ def retrying(attempts: int, stop: Event, idle_attempts: Callable[[], int] | None
         return _backoff(state) if wait is None else wait
 
     return Retrying(
-        retry=retry_if_exception_type((TransferError, Busy)),
+        retry=retry_if_exception_type((TransferError, HubBusyError)),
         stop=give_up,
         wait=pause,
         sleep=sleep_using_event(stop),

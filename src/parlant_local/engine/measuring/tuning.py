@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from parlant_local.engine.measuring.speed import Workload, crowd_seconds
-from parlant_local.errors import EngineError
+from parlant_local.errors import ContextOverflowError, EngineError
 from parlant_local.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ async def _compare(
 ) -> Trial:
     try:
         await crowd_seconds(challenger, workload)
-    except EngineError as error:
+    except (EngineError, ContextOverflowError) as error:
         return Trial(candidate, None, reason=str(error))
     pairs = [(await crowd_seconds(challenger, workload), await crowd_seconds(champion, workload)) for _ in range(runs)]
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)

@@ -10,11 +10,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.catalog import LocalModel, ModelState
-from parlant_local.errors import ModelInUseError
+from parlant_local.errors import ModelInUseError, RequestRefusedError
 from parlant_local.messages import shown
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
-from parlant_local.server.problems import Refused
 from parlant_local.server.routes.models import card_of
 from parlant_local.server.shapes.answers import AdminList, Done, DownloadAnswer
 from parlant_local.server.shapes.others import ModelRequest
@@ -46,7 +45,9 @@ async def download(body: ModelRequest, request: Request) -> Response:
 async def cancel(body: ModelRequest, request: Request) -> Response:
     """Stop a download; what was fetched is kept for the next try."""
     if not await context_of(request, body).downloads.cancel(body.model):
-        raise Refused(404, f"No download of {shown(body.model)} is under way.", code="no_such_download", param="model")
+        raise RequestRefusedError(
+            404, f"No download of {shown(body.model)} is under way.", code="no_such_download", param="model"
+        )
     return JSONResponse({"success": True})
 
 

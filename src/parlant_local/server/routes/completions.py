@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.backends.whole import cut_or_whole
+from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import sampling_options
-from parlant_local.server.problems import Refused
 from parlant_local.server.replies import CompletionAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import COMPLETION
@@ -40,9 +40,9 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     context = context_of(request, body)
     limits = context.settings.limits
     if body.suffix:
-        raise Refused(400, "suffix is not supported.", code="unsupported", param="suffix")
+        raise RequestRefusedError(400, "suffix is not supported.", code="unsupported", param="suffix")
     if body.best_of is not None and body.best_of != (body.n or 1):
-        raise Refused(400, "best_of must equal n.", code="unsupported", param="best_of")
+        raise RequestRefusedError(400, "best_of must equal n.", code="unsupported", param="best_of")
     options: Any = dict(sampling_options(body, limits))
     if body.logprobs is not None:
         options["logprobs"] = body.logprobs

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from parlant_local.server.problems import Refused
+from parlant_local.errors import RequestRefusedError
 
 __all__ = ["router"]
 
@@ -46,6 +46,6 @@ async def redoc() -> Response:
 @router.get("/vendor/{name}")
 async def vendor(name: str) -> Response:
     if (found := _FILES.get(name)) is None:
-        raise Refused(404, f"There is no file {name!r}.", code="not_found")
+        raise RequestRefusedError(404, f"There is no file {name!r}.", code="not_found")
     path, kind = found
     return FileResponse(_VENDOR / path, media_type=kind, headers={"cache-control": "max-age=3600"})

@@ -11,11 +11,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import context_of
 from parlant_local.server.options import check_texts
-from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.answers import EmbeddingList, RerankList
 from parlant_local.server.shapes.others import EmbeddingRequest, RerankRequest
 from parlant_local.server.texts import check_inputs
@@ -35,7 +35,7 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
     texts = body.input
     check_inputs(texts, backend, limits, "input", "texts")
     if body.truncate_prompt_tokens not in (None, -1):
-        raise Refused(
+        raise RequestRefusedError(
             400, "truncate_prompt_tokens may be -1: as many as the model takes.", code="unsupported",
             param="truncate_prompt_tokens",
         )  # fmt: skip
@@ -46,7 +46,9 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         talk.usage = found.usage
     dimensions = body.dimensions or found.dimensions
     if dimensions > found.dimensions:
-        raise Refused(400, f"{name} has {found.dimensions} dimensions.", code="too_many_dimensions", param="dimensions")
+        raise RequestRefusedError(
+            400, f"{name} has {found.dimensions} dimensions.", code="too_many_dimensions", param="dimensions"
+        )
 
     def encoded(vector: Sequence[float]) -> str | Sequence[float]:
         if dimensions < found.dimensions:

@@ -10,12 +10,11 @@ from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend
 from parlant_local.contents import content_of
-from parlant_local.errors import ModelNotFoundError
+from parlant_local.errors import ModelNotFoundError, RequestRefusedError
 from parlant_local.moderation import MODERATION_TAGS, judge_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import check_texts
-from parlant_local.server.problems import Refused
 from parlant_local.server.shapes.answers import ModerationList
 from parlant_local.server.shapes.chat import Part
 from parlant_local.server.shapes.others import ModerationRequest
@@ -36,7 +35,9 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
     context = context_of(request, body)
     texts = _texts(body.input)
     if not texts or len(texts) > context.settings.limits.choices:
-        raise Refused(400, f"Give 1 to {context.settings.limits.choices} texts.", code="too_many_inputs", param="input")
+        raise RequestRefusedError(
+            400, f"Give 1 to {context.settings.limits.choices} texts.", code="too_many_inputs", param="input"
+        )
     check_texts(texts, context.settings.limits, "input")
     name, backend = await _judge(context, body.model)
     results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
@@ -50,7 +51,9 @@ def _texts(given: str | list[str | Part]) -> list[str]:
     texts = [item for item in given if isinstance(item, str)]
     parts = [item.model_dump() for item in given if isinstance(item, Part)]
     if texts and parts:
-        raise Refused(422, "input is a list of texts or of parts, not of both.", code="invalid_value", param="input")
+        raise RequestRefusedError(
+            422, "input is a list of texts or of parts, not of both.", code="invalid_value", param="input"
+        )
     return [content_of(parts).text or ""] if parts else texts
 
 

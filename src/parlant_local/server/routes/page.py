@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 
-from parlant_local.server.problems import Refused
+from parlant_local.errors import RequestRefusedError
 
 __all__ = ["router"]
 
@@ -43,5 +43,5 @@ async def icon() -> Response:
 @router.get("/page/{name}")
 async def file(name: str) -> Response:
     if (kind := _KINDS.get(name)) is None:
-        raise Refused(404, f"There is no file {name!r}.", code="not_found")
+        raise RequestRefusedError(404, f"There is no file {name!r}.", code="not_found")
     return FileResponse(_FROM_ELSEWHERE.get(name, _PAGE / name), media_type=kind, headers=_HEADERS)

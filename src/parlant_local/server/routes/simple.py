@@ -14,13 +14,14 @@ from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.backends.whole import cut_or_whole
+from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Message
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import messages_of, sampling_options
-from parlant_local.server.problems import Problem, Refused
+from parlant_local.server.problems import Problem
 from parlant_local.server.replies import usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.routes.models import cards_of
@@ -44,7 +45,9 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
         sampling = Sampling.model_validate(body.options or {})
         options = sampling_options(sampling, context.settings.limits)
     except ValidationError as error:
-        raise Refused(422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options") from None
+        raise RequestRefusedError(
+            422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options"
+        ) from None
     context.note_ignored(request, [f"options.{name}" for name in ignored_in(sampling)])
     options["n"] = 1
     name, backend = await context.models.backend(body.model)

@@ -1,9 +1,10 @@
-"""Layers put together: arguments over environment over one file over defaults, each value's origin remembered."""
+"""The layers of settings: arguments over environment over one file over defaults, each value's origin remembered."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,8 @@ from pydantic_settings import EnvSettingsSource
 from parlant_local.errors import SettingsError
 from parlant_local.paths import user_path
 from parlant_local.settings.files import read_settings_file
-from parlant_local.settings.tree import Settings
 
-__all__ = ["ENV_PREFIX", "config_path", "load_settings"]
+__all__ = ["ENV_PREFIX", "Layers", "config_path", "explained", "merged"]
 
 ENV_PREFIX = "PARLANT_LOCAL_"
 _LONGEST_SHOWN = 100
@@ -33,31 +33,31 @@ def config_path(argument: Path | str | None = None) -> tuple[Path, str] | None:
     return None
 
 
-def load_settings(config: Path | str | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """Read every layer and validate the whole.
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Values of all layers, the upper over the lower, and the origin of each by its dotted key."""
 
-    ``overrides`` are command-line or constructor arguments: dotted keys (``engine.n_ctx``) or nested mappings;
-    ``None`` values mean "not given". Raises :class:`SettingsError` naming the key, its value and where it stands.
+    values: dict[str, Any]
+    origins: dict[str, str]
+
+
+def merged(model: type[BaseModel], arguments: Mapping[str, object], config: Path | str | None) -> Layers:
+    """The layers for ``model``. ``arguments``: dotted keys (``engine.n_ctx``), nested mappings or sections.
+
+    Raises :class:`SettingsError` for a file or a variable that can't be read.
     """
-    merged: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if (found := config_path(config)) is not None:
         path, named_by = found
-        _merge(merged, origins, read_settings_file(path, named_by), lambda _key: str(path))
-    _merge(merged, origins, _read_environment(), _variable_of)
-    _merge(merged, origins, _nest(overrides or {}), lambda _key: "argument")
-    try:
-        settings = Settings.model_validate(merged)
-    except ValidationError as error:
-        raise SettingsError(
-            _explain(error, origins), hint="See `parlant-local doctor` for where values come from."
-        ) from None
-    settings._origins.update(origins)
-    return settings
+        _merge(values, origins, read_settings_file(path, named_by), lambda _key: str(path))
+    _merge(values, origins, _read_environment(model), _variable_of)
+    _merge(values, origins, _nest(arguments), lambda _key: "argument")
+    return Layers(values, origins)
 
 
-def _read_environment() -> dict[str, Any]:
-    known = set(Settings.model_fields)
+def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
+    known = set(model.model_fields)
     for name in os.environ:
         if name.upper().startswith(ENV_PREFIX) and name not in _CONFIG_VARIABLES:
             top = name[len(ENV_PREFIX) :].lower().split("__")[0]
@@ -67,7 +67,7 @@ def _read_environment() -> dict[str, Any]:
                     hint=f"Known: {', '.join(ENV_PREFIX + field.upper() for field in sorted(known))}.",
                 )
     source = EnvSettingsSource(
-        Settings,  # type: ignore[arg-type]  # any model works: the source only looks at its fields
+        model,  # type: ignore[arg-type]  # any model works: the source only looks at its fields
         case_sensitive=False,
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
@@ -121,7 +121,7 @@ def _merge(
         origins[dotted] = origin(dotted)
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+def explained(error: ValidationError, model: type[BaseModel], origins: Mapping[str, str]) -> str:
     """One line for the first problems; the count says if there are more."""
     problems = error.errors(include_url=False)
     lines = []
@@ -129,7 +129,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         key = ".".join(str(part) for part in problem["loc"])
         where = origins.get(key) or next((o for k, o in origins.items() if k.startswith(key)), "argument")
         if problem["type"] == "extra_forbidden":
-            near = get_close_matches(key, list(_keys(Settings)), 1, 0.7)
+            near = get_close_matches(key, list(_keys(model)), 1, 0.7)
             meant = f", did you mean {near[0]!r}?" if near else ""
             lines.append(f"unknown key {key!r} (from {where}{meant})")
         else:
