@@ -12,9 +12,10 @@ from parlant_local.errors import CloudNotAllowedError
 from parlant_local.nlp.host import Host
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
-from parlant_local.switching import RoutedBackend, Target, TargetResolver, TokenBudget
+from parlant_local.switching import RoutedBackend, Target, TargetResolver
+from parlant_local.switching.opening import open_target, routed
 
-__all__ = ["embedding_backend", "guard_backend", "host_logger", "openai_moderator", "remote_budget", "routed"]
+__all__ = ["embedding_backend", "guard_backend", "host_logger", "openai_moderator"]
 
 _MODERATION_MODEL = "omni-moderation-latest"
 
@@ -24,22 +25,6 @@ def host_logger(collaborators: dict[str, Any]) -> HostLogger:
     names = ("logger", "tracer", "meter", "container")
     collaborators["logger"] = Host(**{name: collaborators.get(name) for name in names}).logger
     return collaborators["logger"]  # type: ignore[no-any-return]  # just put there
-
-
-def remote_budget(settings: Settings, logger: Logger | None) -> TokenBudget:
-    """The ledger that every service of this home shares."""
-    return TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
-
-
-def routed(targets: list[Target], settings: Settings, logger: Logger | None) -> RoutedBackend:
-    """``targets`` behind the rules that the settings have for them; a single one gets permission and breaker as well."""
-    return RoutedBackend(
-        targets,
-        settings=settings.switcher,
-        budget=remote_budget(settings, logger),
-        offline=settings.offline,
-        logger=logger,
-    )
 
 
 def embedding_backend(settings: Settings, resolver: TargetResolver, logger: Logger | None) -> Backend | None:
@@ -53,11 +38,7 @@ def guard_backend(settings: Settings, resolver: TargetResolver, logger: Logger |
 
 
 def _single(model: str | None, settings: Settings, resolver: TargetResolver, logger: Logger | None) -> Backend | None:
-    if model is None:
-        return None
-    target = resolver.target(model)
-    # Alone, with no rules to apply, a model of this machine needs nothing between it and its caller.
-    return routed([target], settings, logger) if target.remote else target.open()
+    return None if model is None else open_target(resolver.target(model), settings, logger)
 
 
 def openai_moderator(settings: Settings, logger: Logger | None) -> RoutedBackend:

@@ -48,7 +48,7 @@ class Models:
     def __init__(self, settings: Settings, manager: LocalModelManager, logger: Logger) -> None:
         self.settings = settings
         self.manager = manager
-        self.directory = Directory(settings, manager)
+        self.directory = Directory(settings, manager, lambda: self.pool.loaded())
         self._logger = logger
         self._served: dict[str, Served] = {}
         self._resolver = TargetResolver(settings, manager=manager, logger=logger)
@@ -76,9 +76,10 @@ class Models:
         if name is None or name == "":
             if self.switches:
                 return SWITCHED, self._chain()
-            if self.settings.model is not None and self.directory.place_of(self.settings.model) is not None:
-                return await self.backend(self.settings.model)
-            served = await self._remember(await asyncio.to_thread(self.directory.default))
+            name = await asyncio.to_thread(self.directory.default)
+            if (place := self.directory.place_of(name)) is not None:
+                return name, Elsewhere(self._routes, place)
+            served = await self._remember(await asyncio.to_thread(self.directory.owned, name))
             return served.name, self._pooled(served)
         self.directory.check_name(name)
         if name == SWITCHED and self.switches:
@@ -126,7 +127,7 @@ class Models:
     async def preload(self, name: str) -> None:
         """Loads a model that the owner named, which may be by a path, and gets what renders its chats ready as well."""
         if name == self.settings.model:
-            served = await self._remember(await asyncio.to_thread(self.directory.default))
+            served = await self._remember(await asyncio.to_thread(self.directory.owned, name))
         else:
             served = await self.find(name)
         async with self.pool.use(served.key) as backend:
@@ -168,12 +169,10 @@ class Models:
 
     def _made(self, name: str) -> RoutedBackend:
         if name == SWITCHED:
-            first = self.settings.model or self.directory.default().name
+            first = self.directory.default()
             return self._routed(
                 [self._target(item) for item in dict.fromkeys([first, *self.settings.switcher.fallbacks])]
             )
-        if not self.settings.switcher.fallbacks and name.partition("/")[0] == "ollama":
-            self._logger.info(f"{name} is asked through its daemon.")
         return self._routed([self._target(name)])
 
     def _routed(self, targets: list[Target]) -> RoutedBackend:
@@ -194,7 +193,7 @@ class Models:
     def _target(self, name: str) -> Target:
         if (place := self.directory.place_of(name)) is not None:
             return self._resolver.target(place)
-        served = self._keep(self.directory.default() if name == self.settings.model else self.directory.look_up(name))
+        served = self._keep(self.directory.owned(name))
         info = describe_unloaded(served.record.id, served.record)
         facts = self.settings.switcher.targets.get(name)
         target = Target(served.name, lambda: self._pooled(served), info=info)
