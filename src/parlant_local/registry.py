@@ -65,7 +65,7 @@ class Registry(Generic[T]):
             if isinstance(entry, str):
                 module, _, attribute = entry.partition(":")
                 entry = self._entries[name] = getattr(import_module(module), attribute)
-            return entry  # type: ignore[return-value]  # a str stands for an entry, and is none
+            return entry
         if (point := self.plugins.get(name)) is not None:
             if point not in self._loaded:
                 self._loaded[point] = self._load(point)
