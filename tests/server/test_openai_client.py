@@ -6,12 +6,15 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import httpx2
 import openai
 import pytest
 from pydantic import BaseModel
+
+from tests.support import gguf_models
 
 from .conftest import TINY, Server
 
@@ -213,6 +216,20 @@ def test_lists_and_retrieves_models(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody")
     assert all(model.to_dict()["base"] is False for model in client.models.list())  # it was taught to chat
+
+
+def test_a_base_model_is_marked_in_the_list_and_no_default(start: Callable[..., Server], tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    gguf_models.llama(folder / "Large-7B-Base.gguf", width=128)
+    gguf_models.llama(folder / "Small-Instruct.gguf", template=None)
+    url = start(environment={"PARLANT_LOCAL_MODELS_DIR": str(folder)}).url
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+    base = {model.id: model.to_dict()["base"] for model in client.models.list()}
+    assert base["local/llama/large-7b-base"] is True
+    assert next(iter(base.items())) == ("local/llama/small-instruct", False)  # clients offer the first one first
+    named = client.chat.completions.create(model="local/llama/large-7b-base", messages=PARIS, max_tokens=2)
+    assert named.model == "local/llama/large-7b-base"
 
 
 def test_an_unknown_model_is_not_found_and_near_names_are_told(client: openai.OpenAI) -> None:

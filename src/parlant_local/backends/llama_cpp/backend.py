@@ -299,7 +299,7 @@ class LlamaCppBackend:
         replies = [await read_reply(engine, plan, generation, self._name) for generation in generations]
         answer = replace(replies[0], alternatives=tuple(replies[1:]))
         for reply in replies:
-            for warning in reply.warnings:
+            for warning in reply.warnings[len(plan.warnings) :]:  # the plan's were told when the model was opened
                 self._logger.warning(f"{self._name}: {warning}")
             if plan.structured and not reply.tool_calls and not params.stop:
                 try:
