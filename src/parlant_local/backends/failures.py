@@ -49,8 +49,9 @@ _INVALID = re.compile(r"invalid_request_error|BadRequestError|INVALID_ARGUMENT|v
 _MODEL_OUTPUT = re.compile(
     r"error parsing tool call|failed to parse (tool|input at pos)|tool_use_failed", re.IGNORECASE
 )
-_QUOTED = re.compile(r"""(?<!['"]:)(?<!['"]: )(['"`])(?:(?!\1).){48,}\1""")
-"""Long quotations, most likely what was sent; not the value of a quoted key, which is a message within a message."""
+_QUOTED = re.compile(r"""(?<!['"]:)(?<!['"]: )(?<![\w\\])(['"`])(?:(?!\1(?!\w)).){48,}\1(?!\w)""")
+"""Long quotations, most likely what was sent; neither the value of a quoted key, which is a message within a message, nor what
+stands between two apostrophes."""
 _MOST_READ = 20_000
 _MOST_SAID = 1000
 
