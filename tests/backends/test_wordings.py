@@ -168,7 +168,12 @@ OTHERS: list[tuple[str, int, str, type[ParlantLocalError]]] = [
     ("invalid, in a body", 0, '{"message":"messages must alternate","type":"invalid_request_error"}', BadRequestError),
     ("server, in a body", 0, '{"message":"CUDA error","type":"server_error"}', TransientError),
     ("no overflow", 400, "max_tokens must be at least 1, got 0", BadRequestError),
-    ("an answer's own limit", 400, "max_tokens is too large: 6000. This model supports at most 4096 completion tokens, whereas you provided 6000.", BadRequestError),
+    (
+        "an answer's own limit",
+        400,
+        "max_tokens is too large: 6000. This model supports at most 4096 completion tokens, whereas you provided 6000.",
+        BadRequestError,
+    ),
     ("a quota of tokens", 400, "Your total tokens exceed the quota of your plan", BadRequestError),
     ("a user's id", 400, "Invalid 'user': string too long. Expected a string with maximum length 64.", BadRequestError),
 ]
