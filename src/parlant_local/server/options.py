@@ -15,7 +15,19 @@ from parlant_local.server.shapes.chat import ChatMessage, ChatRequest, Sampling
 from parlant_local.server.thoughts import thought_options
 from parlant_local.settings import LimitSettings
 
-__all__ = ["chat_options", "check_texts", "conversation_of", "messages_of", "sampling_options"]
+__all__ = [
+    "BINDING",
+    "chat_options",
+    "check_texts",
+    "conversation_of",
+    "messages_of",
+    "refuse_unknown",
+    "sampling_options",
+]
+
+BINDING = ("tools", "tool_choice", "functions", "function_call")
+"""What binds an answer where there are tools."""
+
 
 _SAMPLING = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop", "n",
@@ -48,6 +60,14 @@ def check_texts(texts: list[str], limits: LimitSettings, param: str) -> None:
             )
 
 
+def refuse_unknown(body: BaseModel, names: tuple[str, ...], instead: str) -> None:
+    """Refuses what would bind the answer and can't here; what binds nothing is only told."""
+    extra = body.model_extra or {}
+    for name in names:
+        if extra.get(name) not in (None, [], {}, "none", "auto"):
+            raise Refused(400, f"{name} is not taken here: use {instead}.", code="unsupported", param=name)
+
+
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     found: dict[str, Any] = {name: getattr(request, name) for name in _SAMPLING}
     if request.user:  # whose it is matters, not how long the name is
@@ -64,15 +84,16 @@ def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     return _given(found)
 
 
-def chat_options(request: ChatRequest, limits: LimitSettings) -> ChatOptions:
+def chat_options(request: ChatRequest, limits: LimitSettings, last: Message) -> ChatOptions:
+    """``last``: the conversation's last message, which the answer may go on with."""
     found: dict[str, Any] = dict(sampling_options(request, limits))
     if request.logprobs:
         found["logprobs"] = request.top_logprobs or 0
     elif request.top_logprobs:
         raise RequestRefusedError(400, "top_logprobs needs logprobs.", code="bad_request", param="top_logprobs")
     if request.audio is not None or any(kind != "text" for kind in request.modalities or ()):
-        raise RequestRefusedError(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
-    found["continue_final"] = _continued(request)
+        raise Refused(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
+    found["continue_final"] = _continued(request, last)
     return _given(found | _tools(request) | thought_options(request))
 
 
@@ -92,7 +113,7 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     return found
 
 
-def _continued(request: ChatRequest) -> bool | None:
+def _continued(request: ChatRequest, last: Message) -> bool | None:
     """Whether a last message of the assistant is gone on with: as said, or as the message itself says."""
     asked = request.continue_final_message
     if asked is None and request.messages[-1].prefix:
@@ -104,14 +125,17 @@ def _continued(request: ChatRequest) -> bool | None:
             code="bad_request",
             param="continue_final_message",
         )
-    if request.add_generation_prompt is False and asked is False:
-        raise RequestRefusedError(
+    if request.add_generation_prompt is False and (asked is False or last.role != "assistant"):
+        raise Refused(
             400,
-            "Without a generation prompt there is nothing to answer.",
+            "Without a generation prompt there is nothing to answer: end with a message of the assistant, which is gone on "
+            "with, or leave add_generation_prompt out.",
             code="bad_request",
             param="add_generation_prompt",
         )
-    return False if asked is None and request.add_generation_prompt else asked
+    if asked is None and request.add_generation_prompt is not None:
+        return not request.add_generation_prompt
+    return asked
 
 
 def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
