@@ -96,7 +96,8 @@ def typed(part: Mapping[str, Any]) -> Mapping[str, Any]:
         return part
     for key, meaning in _GEMINIS.items():
         if isinstance(inner := part.get(key), Mapping):
-            return {**inner, **{name: part[name] for name in part if name != key}, "type": meaning}
+            whose = {"call_id": inner["id"]} if inner.get("id") is not None else {}
+            return {**inner, **whose, **{name: part[name] for name in part if name != key}, "type": meaning}
     if "text" in part:
         return {**part, "type": "thinking" if part.get("thought") is True else "text"}
     return part

@@ -9,7 +9,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from parlant_local.messages import role_of
-from parlant_local.server.shapes.chat import AdditionalWords, ChatMessage, ChatRequest, Part
+from parlant_local.server.binding import FORMAT_SCHEMAS
+from parlant_local.server.shapes.chat import (
+    AdditionalWords,
+    ChatMessage,
+    ChatRequest,
+    FormatShape,
+    Part,
+    ToolChoiceShape,
+    ToolShape,
+)
 from parlant_local.server.thoughts import TEMPLATE_ARGUMENTS
 from parlant_local.server.unread import unread_in_call, unread_in_content, unread_in_fields
 
@@ -30,11 +39,13 @@ def ignored_in(body: BaseModel) -> list[str]:
 
 def _names(model: BaseModel, place: str) -> Iterator[str]:
     if isinstance(model, Part):
-        yield from unread_in_content(model.model_dump(), place)
+        yield from unread_in_content(model.model_dump(exclude_none=True), place)
         return
+    read = FORMAT_SCHEMAS if isinstance(model, FormatShape) else ()
     for name, value in (model.model_extra or {}).items():
-        if value not in _ABSENT:
+        if value not in _ABSENT and name not in read:
             yield f"{place}{name}"
+    yield from (f"{place}{name}" for name in _beside_the_point(model))
     if isinstance(model, ChatMessage):
         yield from _names_in_message(model, place)
     elif isinstance(model, AdditionalWords):
@@ -44,6 +55,25 @@ def _names(model: BaseModel, place: str) -> Iterator[str]:
     if isinstance(model, ChatRequest):
         given: dict[str, Any] = model.chat_template_kwargs or {}
         yield from (f"chat_template_kwargs.{name}" for name in given if name not in TEMPLATE_ARGUMENTS)
+
+
+def _beside_the_point(model: BaseModel) -> Iterator[str]:
+    """Fields that are known, but say nothing where another one is as it is."""
+    unread: tuple[str, ...] = ()
+    if isinstance(model, ToolShape) and model.function is not None:
+        unread = ("name", "description", "parameters", "input_schema", "strict")
+    elif isinstance(model, FormatShape) and (model.json_schema is not None or model.type in ("text", "grammar")):
+        unread = ("name", "strict", "description")
+    elif isinstance(model, ToolChoiceShape):
+        read = {
+            "function": ("function", "name"),
+            "tool": ("name",),
+            "allowed_tools": ("allowed_tools", "mode", "tools"),
+        }
+        unread = tuple({"function", "name", "allowed_tools", "mode", "tools"} - set(read.get(model.type, ())))
+    elif isinstance(model, ChatRequest) and any(message.prefix for message in model.messages[:-1]):
+        yield "messages.prefix"
+    yield from sorted(name for name in unread if getattr(model, name) not in _ABSENT)
 
 
 _ABSENT: tuple[Any, ...] = (None, [], {})
@@ -59,7 +89,7 @@ def _names_in_fields(model: BaseModel, place: str, *but: str) -> Iterator[str]:
 
 def _names_in_message(message: ChatMessage, place: str) -> Iterator[str]:
     yield from _names_in_fields(message, place, "content")
-    given = message.model_dump(include={"content"})["content"]
+    given = message.model_dump(include={"content"}, exclude_none=True).get("content")
     of_tool = role_of(message.role or message.type) in ("tool", "function")
     yield from unread_in_content(given, f"{place}content.", of_tool=of_tool)
     yield from _names_in_calls(message.tool_calls, message.function_call, place)

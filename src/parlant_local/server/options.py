@@ -106,10 +106,18 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     tools += [{"type": "function", "function": item.model_dump(exclude_none=True)} for item in request.functions or ()]
     choice: Any = request.tool_choice if request.tool_choice is not None else request.function_call
     if isinstance(choice, BaseModel):
-        choice = choice.model_dump(exclude_none=True)
+        choice = _said(choice)
     found: dict[str, Any] = {"tools": tools, "parallel_tool_calls": request.parallel_tool_calls}
     if choice is not None and (tools or choice not in ("auto", "none")):
         found["tool_choice"] = choice
+    return found
+
+
+def _said(choice: BaseModel) -> dict[str, Any]:
+    """A choice without what says nothing beside its type, which is told as ignored."""
+    found = choice.model_dump(exclude_none=True)
+    if found.get("type") in ("auto", "none", "any", "required"):
+        return {name: value for name, value in found.items() if name in ("type", "disable_parallel_tool_use")}
     return found
 
 

@@ -9,14 +9,14 @@ from parlant_local.contents import ASIDE, CALLS, RESULTS, THOUGHT_FIELDS, THOUGH
 
 __all__ = ["unread_in_call", "unread_in_content", "unread_in_fields"]
 
-_ALWAYS = frozenset("type id index state status format signature encrypted_content data".split())
+_ALWAYS = frozenset(
+    "type id index state status format signature thoughtSignature thought_signature encrypted_content data".split()
+)
 """What only says again where a part came from, or can be read by its makers alone."""
 _IDS = frozenset("call_id toolCallId tool_use_id tool_call_id toolUseId".split())
 _CALL = frozenset("function tool_call custom name toolName arguments args input".split()) | _IDS
 _RESULT = frozenset("name toolName content output result response is_error isError errorText".split()) | _IDS
-_THOUGHT = frozenset(
-    "thinking think reasoning_content reasoning text summary content thought thoughtSignature thought_signature".split()
-)
+_THOUGHT = frozenset("thinking think reasoning_content reasoning text summary content thought".split())
 _NESTED = ("thinking", "think", "reasoning", "summary", "content", "output", "result", "value")
 
 
@@ -56,7 +56,7 @@ def _unread_in_part(part: Mapping[str, Any], place: str) -> Iterator[str]:
             if isinstance(inner := part.get(name), list):
                 yield from unread_in_content(inner, f"{place}{name}.", of_tool=kind in RESULTS)
     else:
-        yield from _others(part, _ALWAYS | {"text", "refusal", "thought", "thoughtSignature"}, place)
+        yield from _others(part, _ALWAYS | {"text", "refusal", "thought"}, place)
         if isinstance(text := part.get("text"), Mapping):
             yield from _others(text, frozenset({"value"}), f"{place}text.")
 
