@@ -622,3 +622,29 @@ async def test_a_pair_of_surrogates_is_the_character_it_means(server: Saying, ba
     server.body = WHOLE
     await backend.chat("\ud83d\ude00 \ud83d")
     assert server.requests[0].body["messages"][0]["content"] == "😀 \ufffd"
+
+
+async def test_unpaired_surrogates_are_replaced_in_whatever_comes(server: Saying, backend: OpenAIBackend) -> None:
+    bad, whole = "a\ud83d", "a\ufffd"
+    call = {"id": bad, "function": {"name": bad, "arguments": {bad: bad}}}
+    logprob = {"token": bad, "logprob": -1.0, "top_logprobs": [{"token": bad, "logprob": -1.0}]}
+    told = {"content": bad, "reasoning_content": bad, "tool_calls": [call]}
+    server.body = {"choices": [{"message": told, "logprobs": {"content": [logprob]}}]}
+    reply = await backend.chat("hello")
+    assert (reply.content, reply.reasoning) == (whole, whole)
+    assert (reply.tool_calls[0].id, reply.tool_calls[0].name, reply.tool_calls[0].parsed()) == (
+        whole,
+        whole,
+        {whole: whole},
+    )
+    assert reply.logprobs is not None
+    assert (reply.logprobs[0].token, reply.logprobs[0].top[0][0]) == (whole, whole)
+    server.body = {"choices": [{"text": bad}]}
+    assert (await backend.complete("hello")).content == whole
+    server.pieces = [delta(**told), delta("stop"), DONE]
+    reply = await streamed(backend)
+    assert (reply.content, reply.reasoning, reply.tool_calls[0].name) == (whole, whole, whole)
+    server.pieces, server.body = (), {"error": {"message": f"no {bad}", "code": 400}}
+    with pytest.raises(BadRequestError) as caught:
+        await backend.chat("hello")
+    str(caught.value).encode()
