@@ -10,12 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parlant_local.errors import BadRequestError
+from parlant_local.parts import (
+    ASIDE,
+    CALLS,
+    CALLS_WITH_RESULTS,
+    REFUSALS,
+    RESULTS,
+    SEALED,
+    STEP,
+    TEXTS,
+    THOUGHTS,
+    typed,
+)
 
 __all__ = [
-    "ASIDE",
-    "CALLS",
-    "RESULTS",
-    "THOUGHTS",
     "THOUGHT_FIELDS",
     "Call",
     "Content",
@@ -28,22 +36,8 @@ __all__ = [
     "thoughts_of",
     "tool_content_of",
     "turns_of",
-    "typed",
 ]
 
-_TEXTS = frozenset({"text", "input_text", "output_text", "summary_text"})
-_REFUSALS = frozenset({"refusal"})
-THOUGHTS = frozenset({"thinking", "think", "reasoning", "reasoning_text", "reasoning_content", "reasoning.text",
-                      "reasoning.summary"})  # fmt: skip
-_SEALED = frozenset({"redacted_thinking", "reasoning.encrypted"})  # only who wrote them can read them
-CALLS = frozenset({"tool_use", "tool_call", "tool-call", "function_call"})
-RESULTS = frozenset({"tool_result", "tool-result", "function_call_output"})
-_BOTH = frozenset({"tool-invocation", "dynamic-tool"})
-"""The AI SDK's: a call, and its result once there is one."""
-ASIDE = frozenset({"error", "agent_update", "source", "source-url", "source-document"})
-"""What clients show beside an answer, and don't send on themselves."""
-STEP = "step-start"
-"""The AI SDK's: what follows is another message of the same turn."""
 _MOST_SHOWN = 200
 
 
@@ -80,37 +74,6 @@ class Content:
     results: list[Result] = field(default_factory=list)
 
 
-def typed(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part under the name of what it is: Gemini's have none, and the AI SDK puts a tool's own name into it."""
-    kind = part.get("type")
-    if (
-        isinstance(kind, str)
-        and kind.startswith("tool-")
-        and "toolCallId" in part
-        and kind not in CALLS | RESULTS | _BOTH
-    ):
-        return {**part, "type": "dynamic-tool", "toolName": kind.removeprefix("tool-")}
-    if kind == "tool-invocation" and isinstance(inner := part.get("toolInvocation"), Mapping):
-        return {**inner, **{name: part[name] for name in part if name != "toolInvocation"}}
-    if kind is not None:
-        return part
-    for key, meaning in _GEMINIS.items():
-        if isinstance(inner := part.get(key), Mapping):
-            whose = {"call_id": inner["id"]} if inner.get("id") is not None else {}
-            return {**inner, **whose, **{name: part[name] for name in part if name != key}, "type": meaning}
-    if "text" in part:
-        return {**part, "type": "thinking" if part.get("thought") is True else "text"}
-    return part
-
-
-_GEMINIS = {
-    "functionCall": "tool_call",
-    "function_call": "tool_call",
-    "functionResponse": "tool_result",
-    "function_response": "tool_result",
-}
-
-
 def content_of(content: Any) -> Content:
     """Raises :class:`BadRequestError` naming the type of a part that is neither text, thought, call nor result."""
     if content is None or isinstance(content, str):
@@ -129,18 +92,18 @@ def content_of(content: Any) -> Content:
         kind = part.get("type")
         if not isinstance(kind, str):
             raise _unknown(given)
-        if kind in _TEXTS:
+        if kind in TEXTS:
             texts.append(_text(part.get("text")))
-        elif kind in _REFUSALS:
+        elif kind in REFUSALS:
             texts.append(_text(part.get("refusal")))
         elif kind in THOUGHTS:
             thoughts.append(_thought(part))
-        elif kind in CALLS | _BOTH:
+        elif kind in CALLS | CALLS_WITH_RESULTS:
             found.calls.append(call_of(part))
             found.results += _told_with(part)
         elif kind in RESULTS:
             found.results.append(_result(part))
-        elif kind not in _SEALED | ASIDE and kind != STEP:
+        elif kind not in SEALED | ASIDE and kind != STEP:
             raise _unknown(given)
     found.text = "".join(texts)
     found.thoughts = "".join(thoughts) or None
@@ -154,11 +117,13 @@ def turns_of(content: Any) -> list[list[Any]]:
     for given in content if isinstance(content, list | tuple) else (content,):
         part = typed(given) if isinstance(given, Mapping) else {"type": "text"}
         kind = part.get("type")
-        if answered and (kind in _TEXTS | THOUGHTS or kind == STEP):
+        if answered and (kind in TEXTS | THOUGHTS or kind == STEP):
             turns.append([])
             answered = False
         turns[-1].append(given)
-        answered = answered or kind in RESULTS or (kind in CALLS | _BOTH and any(True for _ in _told_with(part)))
+        answered = (
+            answered or kind in RESULTS or (kind in CALLS | CALLS_WITH_RESULTS and any(True for _ in _told_with(part)))
+        )
     return turns
 
 
@@ -224,7 +189,7 @@ def _result(part: Mapping[str, Any]) -> Result:
 
 def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
     """LibreChat and the AI SDK keep a call and its result in one part."""
-    if part.get("type") in _BOTH:
+    if part.get("type") in CALLS_WITH_RESULTS:
         if any(part.get(name) is not None for name in ("output", "result")):
             yield _result(part)
         elif part.get("errorText") is not None:

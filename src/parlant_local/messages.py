@@ -10,9 +10,6 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from parlant_local.brief import Brief
 from parlant_local.contents import (
-    CALLS,
-    RESULTS,
-    THOUGHTS,
     Content,
     call_of,
     content_of,
@@ -23,6 +20,7 @@ from parlant_local.contents import (
     turns_of,
 )
 from parlant_local.errors import BadRequestError
+from parlant_local.parts import CALLS, RESULTS, THOUGHTS
 
 __all__ = [
     "ChatChunk",
@@ -398,7 +396,8 @@ class ResponseFormat(Brief):
             if kind == "text":
                 return cls()
             if kind == "json_object":
-                schema = value.get("schema")
+                beside = value.get("json_schema")  # some put it where json_schema has it
+                schema = value.get("schema") or (beside.get("schema") if isinstance(beside, Mapping) else None)
                 return cls("json_schema", schema) if isinstance(schema, Mapping) else cls("json_object")
             if kind == "json_schema":
                 inner = value.get("json_schema")

@@ -323,6 +323,17 @@ def test_minus_one_is_no_limit_off_or_random() -> None:
             ChatParams.of(bad)
 
 
+def test_a_schema_binds_wherever_it_stands_in_a_format() -> None:
+    schema = {"type": "object"}
+    for form in (
+        {"type": "json_schema", "json_schema": {"schema": schema}},
+        {"type": "json_schema", "schema": schema},
+        {"type": "json_object", "schema": schema},
+        {"type": "json_object", "json_schema": {"schema": schema}},
+    ):
+        assert ResponseFormat.coerce(form) == ResponseFormat.json_schema(schema)
+
+
 def test_surrogates_with_a_partner_become_one_character() -> None:
     assert whole_text("a\ud83d\ude00b\ude00\ud83d") == "a\U0001f600b\ufffd\ufffd"
 

@@ -480,6 +480,8 @@ def test_streams_and_other_routes_tell_it_too(http: httpx2.Client) -> None:
         ("/v1/completions", {"prompt": "x", "max_tokens": 1}),
         ("/v1/embeddings", {"input": "x"}),
         ("/v1/rerank", {"query": "x", "documents": ["y"]}),
+        ("/rerank", {"query": "x", "documents": ["y"]}),
+        ("/models/load", {"model": TINY}),
         ("/tokenize", {"content": "x"}),
         ("/detokenize", {"tokens": [5]}),
         ("/apply-template", {"messages": PARIS}),
@@ -496,6 +498,15 @@ def test_streams_and_other_routes_tell_it_too(http: httpx2.Client) -> None:
         http.post("/api/chat", json=short).headers["x-parlant-local-ignored"]
         == "images, options.num_ctx, options.stream"
     )
+    ranked = http.post("/v1/rerank", json={"query": "x", "documents": [{"text": "y", "title": "z"}, "w"]})
+    assert ranked.headers["x-parlant-local-ignored"] == "documents.title"
+    judged = http.post("/v1/moderations", json={"input": [{"type": "text", "text": "x", "lang": "en"}]})
+    assert judged.headers["x-parlant-local-ignored"] == "input.lang"
+    shown = {
+        "messages": [{**PARIS[0], "weight": 1}],
+        "tools": [{"type": "function", "function": FUNCTION, "eager": True}],
+    }
+    assert http.post("/apply-template", json=shown).headers["x-parlant-local-ignored"] == "messages.weight, tools.eager"
     many = ask(http, max_tokens=1, **{f"field{number}": 1 for number in range(500)}, **{"x" * 5000: 1})
     assert len(many.headers["x-parlant-local-ignored"]) < 2000
     assert "and-481-more" in many.headers["x-parlant-local-ignored"]

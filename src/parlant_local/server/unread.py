@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from parlant_local.contents import ASIDE, CALLS, RESULTS, THOUGHT_FIELDS, THOUGHTS, is_outcome, typed
+from parlant_local.contents import THOUGHT_FIELDS, is_outcome
+from parlant_local.parts import ASIDE, CALLS, CALLS_WITH_RESULTS, RESULTS, THOUGHTS, typed
 
 __all__ = ["unread_in_call", "unread_in_content", "unread_in_fields"]
 
@@ -48,7 +49,7 @@ def _unread_in_part(part: Mapping[str, Any], place: str) -> Iterator[str]:
         yield f"{place}{kind}"
     elif kind in CALLS:
         yield from unread_in_call(part, place)
-    elif kind in ("tool-invocation", "dynamic-tool"):
+    elif kind in CALLS_WITH_RESULTS:
         yield from _others(part, _CALL | _RESULT | _ALWAYS | {"toolInvocation", "step"}, place)
     elif kind in RESULTS or kind in THOUGHTS:
         yield from _others(part, (_RESULT if kind in RESULTS else _THOUGHT) | _ALWAYS, place)
