@@ -68,7 +68,7 @@ def _response_format(request: Sampling) -> dict[str, Any] | None:
     if form.type != "grammar" and form.grammar is not None:
         raise _twice(f"A response_format of type {form.type}", "grammar")
     if len(given) > 1:
-        raise Refused(400, f"response_format has {' and '.join(given)}: give one.", code="bad_request")
+        raise RequestRefusedError(400, f"response_format has {' and '.join(given)}: give one.", code="bad_request")
     if form.type == "text":
         return None
     if form.type == "grammar":
@@ -99,7 +99,7 @@ def _structured(request: Sampling) -> dict[str, Any] | None:
     }
     found = {name: wish for name, wish in wishes.items() if wish is not None}
     if len(found) > 1:
-        raise Refused(400, f"structured_outputs has {' and '.join(found)}: give one.", code="bad_request")
+        raise RequestRefusedError(400, f"structured_outputs has {' and '.join(found)}: give one.", code="bad_request")
     return next(iter(found.values()), None)
 
 
@@ -132,9 +132,9 @@ def _choice(given: list[str] | None) -> dict[str, Any] | None:
     return {"grammar": "root ::= " + " | ".join(json.dumps(text, ensure_ascii=False) for text in given)}
 
 
-def _twice(what: str, name: str) -> Refused:
-    return Refused(400, f"{what} has no {name}.", code="bad_request", param="response_format")
+def _twice(what: str, name: str) -> RequestRefusedError:
+    return RequestRefusedError(400, f"{what} has no {name}.", code="bad_request", param="response_format")
 
 
-def _unsupported(name: str, instead: str) -> Refused:
-    return Refused(400, f"{name} is not supported: use {instead}.", code="unsupported", param=name)
+def _unsupported(name: str, instead: str) -> RequestRefusedError:
+    return RequestRefusedError(400, f"{name} is not supported: use {instead}.", code="unsupported", param=name)

@@ -65,7 +65,7 @@ def refuse_unknown(body: BaseModel, names: tuple[str, ...], instead: str) -> Non
     extra = body.model_extra or {}
     for name in names:
         if extra.get(name) not in (None, [], {}, "none", "auto"):
-            raise Refused(400, f"{name} is not taken here: use {instead}.", code="unsupported", param=name)
+            raise RequestRefusedError(400, f"{name} is not taken here: use {instead}.", code="unsupported", param=name)
 
 
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
@@ -92,7 +92,7 @@ def chat_options(request: ChatRequest, limits: LimitSettings, last: Message) -> 
     elif request.top_logprobs:
         raise RequestRefusedError(400, "top_logprobs needs logprobs.", code="bad_request", param="top_logprobs")
     if request.audio is not None or any(kind != "text" for kind in request.modalities or ()):
-        raise Refused(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
+        raise RequestRefusedError(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
     found["continue_final"] = _continued(request, last)
     return _given(found | _tools(request) | thought_options(request))
 
@@ -134,7 +134,7 @@ def _continued(request: ChatRequest, last: Message) -> bool | None:
             param="continue_final_message",
         )
     if request.add_generation_prompt is False and (asked is False or last.role != "assistant"):
-        raise Refused(
+        raise RequestRefusedError(
             400,
             "Without a generation prompt there is nothing to answer: end with a message of the assistant, which is gone on "
             "with, or leave add_generation_prompt out.",

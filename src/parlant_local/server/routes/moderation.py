@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from parlant_local.backends.base import Backend
 from parlant_local.catalog.shipped import SHIPPED_ID
 from parlant_local.contents import content_of
+from parlant_local.errors import RequestRefusedError
 from parlant_local.nlp.verdicts import MODERATION_TAGS, tag_probabilities, verdict_options, verdict_prompt
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of

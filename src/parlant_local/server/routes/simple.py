@@ -20,7 +20,7 @@ from parlant_local.server.context import Context, context_of
 from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import BINDING, messages_of, refuse_unknown, sampling_options
-from parlant_local.server.problems import Problem, Refused
+from parlant_local.server.problems import Problem
 from parlant_local.server.replies import cut_or_whole, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.routes.models import cards_of
@@ -45,10 +45,12 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
         sampling = Sampling.model_validate(body.options or {})
         options = sampling_options(sampling, context.settings.limits)
     except ValidationError as error:
-        raise Refused(422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options") from None
+        raise RequestRefusedError(
+            422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options"
+        ) from None
     refuse_unknown(sampling, BINDING, "/v1/chat/completions")
     if (options.pop("n", None) or 1) != 1:
-        raise Refused(400, "Here n is 1: use /v1/chat/completions.", code="unsupported", param="options")
+        raise RequestRefusedError(400, "Here n is 1: use /v1/chat/completions.", code="unsupported", param="options")
     beside = [name for name in ("model", "stream", "stream_options") if getattr(sampling, name) is not None]
     context.note_ignored(request, [f"options.{name}" for name in [*ignored_in(sampling), *beside]])
     name, backend = await context.models.backend(body.model)
