@@ -647,4 +647,9 @@ async def test_unpaired_surrogates_are_replaced_in_whatever_comes(server: Saying
     server.pieces, server.body = (), {"error": {"message": f"no {bad}", "code": 400}}
     with pytest.raises(BadRequestError) as caught:
         await backend.chat("hello")
-    str(caught.value).encode()
+    assert f"no {whole}" in str(caught.value)
+    server.body = {"data": [{"id": bad}]}
+    with pytest.raises(TargetDownError, match=whole):
+        await backend.check()
+    server.body = {"results": [{"category_scores": {bad: 0.5}}]}
+    assert await backend.moderate("hello") == {whole: 0.5}

@@ -253,11 +253,11 @@ def test_goes_on_with_a_last_message_of_the_assistant(client: openai.OpenAI, ser
     ):
         whole = client.chat.completions.create(
             model=TINY, messages=said, temperature=0, max_tokens=12, extra_body=extra
-        )  # type: ignore[arg-type]
+        )
         assert whole.choices[0].message.content == wanted
         with client.chat.completions.create(
             model=TINY, messages=said, temperature=0, max_tokens=12, stream=True, extra_body=extra
-        ) as stream:  # type: ignore[call-overload]
+        ) as stream:
             assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == wanted
 
 
@@ -267,7 +267,7 @@ def test_a_structured_answer_that_its_limit_cuts_ends_with_length(client: openai
     tool = {"tools": [WEATHER], "tool_choice": "required"}
     for wish in ({"response_format": schema}, tool):
         asked = {"model": TINY, "messages": PARIS, "max_tokens": 3, "temperature": 0, "stream": stream} | wish
-        given = client.chat.completions.create(**asked)  # type: ignore[call-overload]
+        given = client.chat.completions.create(**asked)
         ends = (
             [piece.choices[0].finish_reason for piece in given if piece.choices]
             if stream
@@ -276,12 +276,12 @@ def test_a_structured_answer_that_its_limit_cuts_ends_with_length(client: openai
         assert ends[-1] == "length", wish
     text = client.completions.create(
         model=TINY, prompt="A city:", max_tokens=3, stream=stream, extra_body={"response_format": schema}
-    )  # type: ignore[call-overload]
+    )
     ends = [piece.choices[0].finish_reason for piece in text] if stream else [text.choices[0].finish_reason]
     assert ends[-1] == "length"
     if not stream:
         with pytest.raises(openai.LengthFinishReasonError):
-            client.chat.completions.parse(model=TINY, messages=PARIS, response_format=City, max_tokens=3)  # type: ignore[arg-type]
+            client.chat.completions.parse(model=TINY, messages=PARIS, response_format=City, max_tokens=3)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -294,10 +294,10 @@ def test_minus_one_is_no_limit_off_or_random(client: openai.OpenAI, stream: bool
         "stream": stream,
         "extra_body": {"top_k": -1},
     }
-    chat = client.chat.completions.create(messages=PARIS, **asked)  # type: ignore[call-overload]
+    chat = client.chat.completions.create(messages=PARIS, **asked)
     text = client.completions.create(
         prompt="x", stop=["\n", " "], **(asked | {"extra_body": {"top_k": -1, "grammar": 'root ::= "ab"{40}'}})
-    )  # type: ignore[call-overload]
+    )
     for given in (chat, text):
         ends = (
             [piece.choices[0].finish_reason for piece in given if piece.choices]

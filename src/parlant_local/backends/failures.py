@@ -24,6 +24,7 @@ from parlant_local.errors import (
     TargetDownError,
     TransientError,
 )
+from parlant_local.messages import whole_text
 from parlant_local.observability import redact
 from parlant_local.retry_after import retry_after
 
@@ -132,7 +133,7 @@ def from_transport(target: str, error: BaseException, *, address: str = "") -> B
 
 def _said(text: str) -> str:
     """The whole reason that the other side gave, on one line, without secrets and without what was quoted back."""
-    line = " ".join(redact(_reason(text) or text).split())
+    line = " ".join(redact(whole_text(_reason(text) or text)).split())
     line = _QUOTED.sub(r"\1…\1", line)
     return f"{line[:_MOST_SAID]}…" if len(line) > _MOST_SAID else line.rstrip(".") or "no reason given"
 
