@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from parlant_local.errors import BadRequestError
+from parlant_local.messages import whole_value
 from parlant_local.paths import is_file, user_path
 from parlant_local.storage import parse_json
 
@@ -174,8 +175,8 @@ def read_text(file: str) -> str:
 
 
 def read_json(file: str) -> Any:
-    """A file's JSON; ``-`` is standard input."""
+    """A file's JSON; ``-`` is standard input. Unpaired surrogates are replaced, as in requests over HTTP."""
     try:
-        return parse_json(read_text(file))
+        return parse_json(read_text(file), mend=whole_value)
     except ValueError as error:
         raise BadRequestError(f"{file} can't be used: {error}.") from None

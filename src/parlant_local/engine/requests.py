@@ -120,6 +120,8 @@ class ReasoningPrelude:
     end: str
     budget: int
     opened: bool
+    call: str = ""
+    """What ends them, too, where a model calls amid its thoughts: the mark with which a call, and so the answer, begins."""
 
 
 @dataclass(frozen=True, slots=True)

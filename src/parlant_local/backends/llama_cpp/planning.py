@@ -20,6 +20,7 @@ from parlant_local.engine.parsing import (
     PlainContent,
     call_schema,
     closes_thoughts,
+    opens_answer,
     opens_thoughts,
 )
 from parlant_local.engine.parsing.bound import object_schema
@@ -95,8 +96,11 @@ async def plan_chat(
     messages, continued = _continuation(messages, params, bound=binding.constraint is not None)
     text = await encoder.chat(messages, tools, arguments=arguments, continued=continued)
     prelude: ReasoningPrelude | None = None
-    if not continued:
+    answering = not continued and opens_answer(text, profile)
+    if not continued and not answering:
         text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
+        if prelude is not None and profile.reasoning is not None and tools:
+            prelude = replace(prelude, call=profile.reasoning.call)
         if binding.answers:
             text, prelude = _answer_begun(text, prelude, profile)
     prompt = await encoder.encode(text)
@@ -125,7 +129,7 @@ async def plan_chat(
             # Bound answers hold no thoughts of their own: text that looks like a tag is part of the answer.
             return OutputParser(_PLAIN, reader, thoughts_apart=prelude is not None)
         # Where the answer goes on with a text, that has been begun long ago.
-        return OutputParser(profile, reader, thoughts_apart=prelude is not None, begun=continued)
+        return OutputParser(profile, reader, thoughts_apart=prelude is not None, begun=continued, answering=answering)
 
     return ChatPlan(_repeated(request, params), parser, binding.structured, encoder.template.warnings)
 

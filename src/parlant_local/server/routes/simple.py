@@ -20,7 +20,7 @@ from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
-from parlant_local.server.options import messages_of, sampling_options
+from parlant_local.server.options import BINDING, messages_of, refuse_unknown, sampling_options
 from parlant_local.server.problems import Problem
 from parlant_local.server.replies import usage_of
 from parlant_local.server.routes.common import stream_or
@@ -40,6 +40,7 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
     context = context_of(request, body)
     given = [ChatMessage(role="system", content=body.system)] if body.system else []
     messages = messages_of([*given, ChatMessage(role="user", content=body.message)], context.settings.limits)
+    refuse_unknown(body, ("format", *BINDING), "`options`, or /v1/chat/completions")
     check_counts(body.options, context.settings.limits)
     try:
         sampling = Sampling.model_validate(body.options or {})
@@ -48,8 +49,11 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
         raise RequestRefusedError(
             422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options"
         ) from None
-    context.note_ignored(request, [f"options.{name}" for name in ignored_in(sampling)])
-    options["n"] = 1
+    refuse_unknown(sampling, BINDING, "/v1/chat/completions")
+    if (options.pop("n", None) or 1) != 1:
+        raise RequestRefusedError(400, "Here n is 1: use /v1/chat/completions.", code="unsupported", param="options")
+    beside = [name for name in ("model", "stream", "stream_options") if getattr(sampling, name) is not None]
+    context.note_ignored(request, [f"options.{name}" for name in [*ignored_in(sampling), *beside]])
     name, backend = await context.models.backend(body.model)
     if body.stream is False:
         with context.talk(name) as talk:

@@ -31,23 +31,29 @@ class AdditionalWords(Request):
 
 
 class ChatMessage(Request):
-    """OpenAI's; what Anthropic's, LangChain's, LiteLLM's and LibreChat's clients call otherwise is read as well."""
+    """OpenAI's; what Anthropic's, LangChain's, LiteLLM's, LibreChat's and Gemini's clients call otherwise is read as well."""
 
-    role: Literal["system", "developer", "user", "human", "assistant", "ai", "model", "tool", "function"] | None = None
+    role: str | None = None
+    """system, user, assistant or tool, in anybody's words for them: developer, human, ai, model, bot, function, ipython …"""
     content: str | Listed[str | Part] | Part | None = None
     name: str | None = None
     tool_calls: Listed[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
+    tool_call_id: str | Whole | None = None
     reasoning: str | Listed[Part] | Part | None = None
     reasoning_content: str | None = None
     thinking: str | None = None
     thinking_blocks: Listed[Part] | None = None
     reasoning_details: Listed[Part] | None = None
+    provider_specific_fields: dict[str, Any] | None = None
+    """LiteLLM's; thoughts in it are read."""
     refusal: str | None = None
     function_call: dict[str, Any] | None = None
     type: str | None = None
     """Of entries without a role: LangChain's kinds of messages, and the items of a response."""
     parts: Listed[str | Part] | None = None
+    """Gemini's and the AI SDK's content."""
+    toolInvocations: Listed[dict[str, Any]] | None = None
+    """The AI SDK's calls with their results."""
     data: dict[str, Any] | None = None
     """A message as LangChain stores it."""
     kwargs: dict[str, Any] | None = None
