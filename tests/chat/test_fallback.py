@@ -17,8 +17,8 @@ from parlant_local.backends.llama_cpp.prompts import PromptEncoder
 from parlant_local.catalog import LocalModelManager, ModelSource
 from parlant_local.catalog.describe import describe
 from parlant_local.engine.requests import GenerationRequest
-from parlant_local.engine.templates import NAMED_TEMPLATES, ChatTemplate
-from parlant_local.engine.templates.fallback import MARKS, family_template
+from parlant_local.engine.templates import ChatTemplate, named_templates
+from parlant_local.engine.templates.fallback import family_template
 from parlant_local.messages import Message
 from parlant_local.observability import ConsoleLogger
 from parlant_local.profiles.pretrained import is_base
@@ -47,21 +47,21 @@ from .conftest import Verb
 def test_vocabulary_name_or_architecture_tells_the_family(
     tokens: list[str], metadata: dict[str, str], family: str
 ) -> None:
-    assert family_template(metadata, tokens.__contains__) == family
+    assert family_template(metadata, tokens.__contains__).name == family
     template = ChatTemplate.of_model(metadata, knows=tokens.__contains__)
-    assert template.source == NAMED_TEMPLATES[family]
+    assert template.source == named_templates()[family].source
     assert family in template.warnings[0]
 
 
-@pytest.mark.parametrize("name", NAMED_TEMPLATES)
+@pytest.mark.parametrize("name", named_templates())
 def test_every_named_template_has_marks_that_end_an_answer(name: str) -> None:
     """One of them stands behind the answer, or begins the next message."""
     template = ChatTemplate.of_model({}, bos="<s>", eos="</s>", chat_format=name)
     text = template.render([Message.user("one"), Message.assistant("two"), Message.user("three")])
     behind = text[text.index("two") + 3 :]
     following = behind.strip().removeprefix("</s>").strip()
-    assert any(following.startswith(mark) for mark in ("<s>", *MARKS[name])), behind
-    assert template.ends == MARKS[name]
+    assert any(following.startswith(mark) for mark in ("<s>", *named_templates()[name].ends)), behind
+    assert template.ends == named_templates()[name].ends
 
 
 class Vocabulary:
