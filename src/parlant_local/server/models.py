@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from parlant_local.backends.base import Backend, ModelInfo
-from parlant_local.backends.llama_cpp import LlamaCppBackend
+from parlant_local.backends.in_process import InProcessBackend
 from parlant_local.backends.llama_cpp.info import describe_unloaded
+from parlant_local.backends.registry import IN_PROCESS, create_backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import (
@@ -58,7 +59,7 @@ class Models:
         self._budget = TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         limit = settings.engine.memory_mb
-        self.pool: ModelPool[LlamaCppBackend] = ModelPool(
+        self.pool: ModelPool[InProcessBackend] = ModelPool(
             self._load,
             self._estimate,
             budget=limit * _MIB if limit else int(available_memory() * _RESERVE),
@@ -92,7 +93,7 @@ class Models:
         return served.name, self._pooled(served)
 
     @asynccontextmanager
-    async def engine(self, name: str | None) -> AsyncIterator[tuple[str, LlamaCppBackend]]:
+    async def engine(self, name: str | None) -> AsyncIterator[tuple[str, InProcessBackend]]:
         """A model in this process, loaded; for what only it can do (templates, detokenising)."""
         listed, backend = await self.backend(name)
         if not isinstance(backend, PooledBackend):
@@ -215,17 +216,19 @@ class Models:
         self._served[served.name] = self._served[served.key] = served
         return served
 
-    async def _load(self, key: str) -> LlamaCppBackend:
+    async def _load(self, key: str) -> InProcessBackend:
         served = self._served[key]
         self._logger.info(f"Loading {served.name}.")
         options = served.options
-        backend = LlamaCppBackend(
-            str(served.record.path),
+        backend = create_backend(
+            IN_PROCESS,
+            model_path=str(served.record.path),
             chat_format=options.chat_format if options else None,
             settings=self.settings.model_copy(update={"engine": self._engine(served)}),
             manager=self.manager,
             logger=self._logger,
         )
+        assert isinstance(backend, InProcessBackend)
         try:
             await backend.load()
         except BaseException:
