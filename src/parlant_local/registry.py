@@ -74,6 +74,10 @@ class Registry(Generic[T]):
         guess = f" Did you mean {near[0]!r}?" if near else ""
         raise ConfigurationError(f"Unknown {self._kind} {name!r}.{guess}", hint=f"Known: {', '.join(sorted(self))}.")
 
+    def packages(self) -> dict[str, str]:
+        """The package, with its version, of every plug-in."""
+        return {name: _package(point) for name, point in self.plugins.items()}
+
     def problems(self) -> list[PluginError]:
         """What is wrong with the plug-ins: names that can't be used, and those that don't load. Loads them all."""
         found = [] if self._group is None else [self._misnamed(self._group, name) for name in self._unusable()]

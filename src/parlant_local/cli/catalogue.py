@@ -11,6 +11,10 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
 
+    _Text = click.ParamType[str]
+else:
+    _Text = click.ParamType  # generic in newer versions only
+
 __all__ = ["TYPES", "SourceChoice", "catalogue_options", "make_manager"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -18,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 TYPES = click.Choice(["llama", "deepseek", "qwen", "mistral", "gemma", "phi", "embedding", "other"])
 
 
-class SourceChoice(click.ParamType):
+class SourceChoice(_Text):
     """The name of a source; which there are is asked when one is given."""
 
     name = "source"

@@ -93,11 +93,25 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
             "available": sum(m.state == "available" for m in models),
             "other": sum(m.state != "available" for m in models),
         },
+        "plug_ins": _plug_ins(),
         "settings": {
             key: f"{_setting(manager, key)}   (from {origin})" for key, origin in manager.settings.origins.items()
         },
         "advice": advice,
     }
+
+
+def _plug_ins() -> dict[str, str]:
+    """What installed packages add, each with its package, or with what is wrong with it."""
+    from parlant_local.backends import BACKENDS
+    from parlant_local.catalog.sources import SOURCES
+    from parlant_local.profiles.families import FAMILY_REGISTRY
+
+    found = {}
+    for kind, registry in (("backend", BACKENDS), ("source", SOURCES), ("family", FAMILY_REGISTRY)):
+        found |= {f"{kind} {name}": package for name, package in registry.packages().items()}
+        found |= {f"{kind} {error.plugin}": str(error) for error in registry.problems()}
+    return found
 
 
 def _version(name: str) -> str | None:

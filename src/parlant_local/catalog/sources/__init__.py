@@ -12,11 +12,13 @@ from parlant_local.catalog.names import inside
 from parlant_local.catalog.records import LocalModel, ModelSource
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.sources.source import Reference, Source, SourceReference
+from parlant_local.catalog.transfer.task import FileTask
 from parlant_local.errors import BadReferenceError, ParlantLocalError
 from parlant_local.registry import Registry
 
 __all__ = [
     "SOURCES",
+    "FileTask",
     "Plan",
     "Reference",
     "Source",
