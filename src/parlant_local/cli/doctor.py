@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ _PACKAGES = (
     "parlant",
     "fastapi",
 )
+_SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
 
 @click.command()
@@ -239,6 +241,8 @@ async def _network(manager: LocalModelManager) -> dict[str, Any]:
 
 
 def _setting(manager: LocalModelManager, key: str) -> object:
+    if key.startswith("plugins.") and _SECRET.search(key):  # a plug-in's own, so not known to be one
+        return "***"
     value: object = manager.settings
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)

@@ -60,8 +60,8 @@ class Context:
 
     async def start(self) -> None:
         await self.manager.initialize()
+        await asyncio.to_thread(self._tell_default)  # it looks at files, and may ask a daemon
         self.models.prepare()
-        await asyncio.to_thread(self._tell_default)
         self._tell_of_keys()
         names = [name for name, served in self.settings.models.items() if served.preload]
         if self.settings.model is not None:
@@ -72,15 +72,15 @@ class Context:
             self._preloader = asyncio.ensure_future(self._preload())
 
     def _tell_default(self) -> None:
-        if self.models.switches or self.settings.model is not None:
+        if self.settings.model is not None:
             return
         try:
             choice = self.models.directory.choice()
         except ModelNotFoundError as error:  # one may be fetched while it runs
             self.logger.warning(str(error))
             return
-        self.logger.info(f"Requests that name no model go to {choice.model}: {choice.reason}.")
-        if choice.notice:
+        self.logger.info(f"The default model is {choice.model}: {choice.reason}.")
+        if choice.notice and not self.models.switches:
             self.logger.warning(f"{choice.model}: {choice.notice}")
 
     def _tell_of_keys(self) -> None:
