@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
-
-if TYPE_CHECKING:
-    from parlant_local.catalog import LocalModelManager
 
 __all__ = ["BackendContext"]
 
@@ -26,7 +23,6 @@ class BackendContext:
     """What the reference begins with: the backend's name, or that of a configured endpoint."""
     settings: Settings
     logger: Logger
-    manager: LocalModelManager
     allow_remote: bool
     """Whether the owner lets prompts leave this machine; the switcher asks that of every call as well."""
 

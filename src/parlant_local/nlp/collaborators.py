@@ -7,12 +7,11 @@ from typing import Any
 from parlant.core.loggers import Logger as HostLogger
 
 from parlant_local.backends.base import Backend
-from parlant_local.backends.openai import OpenAIBackend
 from parlant_local.errors import CloudNotAllowedError
 from parlant_local.nlp.host import Host
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
-from parlant_local.switching import RoutedBackend, Target, TargetResolver
+from parlant_local.switching import RoutedBackend, TargetResolver
 from parlant_local.switching.opening import open_target, routed
 
 __all__ = ["embedding_backend", "guard_backend", "host_logger", "openai_moderator"]
@@ -43,20 +42,12 @@ def _single(model: str | None, settings: Settings, resolver: TargetResolver, log
 
 def openai_moderator(settings: Settings, logger: Logger | None) -> RoutedBackend:
     """OpenAI's moderation endpoint (or the endpoint named ``openai``), where the owner allows it."""
-    allowed = settings.switcher.allow_cloud != "never" and not settings.offline
-    endpoint = settings.endpoints.get("openai")
-
-    def open_() -> Backend:
-        if endpoint is not None:
-            return OpenAIBackend.from_endpoint(
-                "openai", endpoint, _MODERATION_MODEL, allow_remote=allowed, logger=logger
-            )
-        return OpenAIBackend(_MODERATION_MODEL, allow_remote=allowed, logger=logger)
-
-    info = open_().model_info()
-    if info.remote and not allowed:
+    resolver = TargetResolver(settings, logger=logger)
+    target = resolver.target(f"openai/{_MODERATION_MODEL}")
+    if target.remote and not resolver.allow_remote:
         raise CloudNotAllowedError(
             "moderation.mode=openai would send customers' messages to OpenAI, and nobody allowed that.",
             hint="Set PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD=always, or moderation.mode=model with a guard model.",
         )
-    return routed([Target(info.id, open_, remote=info.remote, info=info)], settings, logger)
+    target.open()  # a key that is missing is told now
+    return routed([target], settings, logger)

@@ -52,7 +52,7 @@ class TargetResolver:
         if chat_format is not None:
             raise ConfigurationError(f"{model} is not run by this process: its chat format is not ours to choose.")
         prefix, name = placed
-        found = place(name, BackendContext(prefix, self._settings, self._logger, self.manager, self.allow_remote))
+        found = place(name, BackendContext(prefix, self._settings, self._logger, self.allow_remote))
         return Target(
             found.info.id, found.open, remote=found.info.remote, info=found.info, facts=self._facts(found.info.id)
         )
