@@ -109,7 +109,7 @@ def _plug_ins() -> dict[str, str]:
     from parlant_local.catalog.sources import SOURCES
     from parlant_local.profiles.families import FAMILY_REGISTRY
 
-    found = {}
+    found: dict[str, str] = {}
     for kind, registry in (("backend", BACKENDS), ("source", SOURCES), ("family", FAMILY_REGISTRY)):
         found |= {f"{kind} {name}": package for name, package in registry.packages().items()}
         found |= {f"{kind} {error.plugin}": str(error) for error in registry.problems()}
