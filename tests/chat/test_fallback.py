@@ -179,9 +179,8 @@ def test_base_models_are_marked_and_what_stands_in_for_a_template_is_shown(
     assert {name: record["base"] for name, record in records.items()} == {
         "Large-7B-Base": True, "Plain-1B": True, "Small-Instruct": False, "parlant-local-tiny": False,
     }  # fmt: skip
-    assert (
-        choose_here(Settings(), LocalModelManager()).model == records["Small-Instruct"]["id"]
-    )  # the base models are larger
+    chosen = choose_here(Settings(), LocalModelManager())  # the base models are larger
+    assert chosen.model == records["Small-Instruct"]["id"]
     _, shown, _ = verb("show", records["Plain-1B"]["id"])
     assert "base: it continues texts" in shown
     assert "none; chatml stands in" in shown
