@@ -8,6 +8,7 @@ from pydantic import Field
 
 from parlant_local.server.shapes.common import Listed, Request, Whole
 from parlant_local.server.shapes.inputs import Inputs
+from parlant_local.server.shapes.sampling import with_option_fields
 
 __all__ = ["ChatMessage", "ChatRequest", "CompletionRequest", "Sampling", "StreamOptions"]
 
@@ -140,32 +141,16 @@ class Thinking(Request):
     budget_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
 
 
+@with_option_fields
 class Sampling(Request):
     """What chats and completions have in common."""
 
     model: str | None = None
     """A name that ``GET /v1/models`` lists; absent: the server's default."""
-    temperature: float | None = Field(default=None, ge=0, le=5)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: Whole | None = Field(default=None, ge=-1, le=1 << 31)
-    """-1 or 0: off."""
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    repeat_penalty: float | None = Field(default=None, ge=0.01, le=10)
-    repetition_penalty: float | None = Field(default=None, ge=0.01, le=10)
-    """The same, as Hugging Face and vLLM call it."""
     logit_bias: dict[str, float] | None = None
     """Token id to a bias, -100 to 100."""
-    seed: Whole | None = Field(default=None, ge=-(1 << 63), le=(1 << 64) - 1)
-    """-1: another one each time."""
     stop: str | Listed[str] | None = Field(default=None)
     """A text that ends the answer, or up to 16."""
-    max_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
-    """-1: no limit but the context's."""
-    n_predict: Whole | None = Field(default=None, ge=-1, le=1 << 31)
-    """The same, as llama-server calls it."""
-    n: Whole | None = Field(default=None, ge=1, le=32)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
@@ -185,7 +170,6 @@ class Sampling(Request):
     format: Literal["json"] | dict[str, Any] | None = None
     """``json`` or a JSON schema, as Ollama calls it."""
     response_format: FormatShape | None = None
-    priority: Literal["interactive", "normal", "background"] | None = None
 
 
 class ChatRequest(Sampling):

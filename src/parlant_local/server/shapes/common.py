@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
-__all__ = ["ErrorBody", "Listed", "Request", "Whole"]
+__all__ = ["TO_WHOLE", "ErrorBody", "Listed", "Request", "Whole"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,8 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+TO_WHOLE = BeforeValidator(_whole)
+Whole = Annotated[int, TO_WHOLE]
 
 
 class _FirstFailure:
