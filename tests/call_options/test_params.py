@@ -45,7 +45,7 @@ def test_numbers_end_where_their_range_does(option: Option) -> None:
     for value in beyond:
         with pytest.raises(BadRequestError, match=rf"^{option.name} must be (between|at least|a number)"):
             _params({option.name: value})
-    for other in ("1", True, [1], {}):
+    for other in ("1", True, [1], {"a": 1}):
         with pytest.raises(BadRequestError, match=f"^{option.name} must be a number"):
             _params({option.name: other})
     if option.kind is int:

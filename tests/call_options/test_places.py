@@ -22,6 +22,7 @@ from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import chat_options
 from parlant_local.server.shapes.chat import ChatRequest
 from parlant_local.settings import GenerationSettings, LimitSettings, Settings
+from tests.backends.fakes.http import FaultServer
 from tests.backends.fakes.ollama_server import FakeOllama
 from tests.backends.fakes.openai_server import FakeOpenAI
 from tests.nlp.scripted import ScriptedBackend
@@ -38,7 +39,8 @@ async def _sent(backend: Any, server: Any, path: str, options: dict[str, Any]) -
 
 
 def _flat(body: dict[str, Any]) -> dict[str, Any]:
-    return body | body.get("options", {})
+    options: dict[str, Any] = body.get("options", {})
+    return body | options
 
 
 @every_option
@@ -46,8 +48,8 @@ def _flat(body: dict[str, Any]) -> dict[str, Any]:
 async def test_a_wire_takes_refuses_or_leaves_out(option: Option, wire: str) -> None:
     async with FakeOpenAI() as openai_fake, FakeOllama(capabilities=("completion", "tools", "thinking")) as ollama_fake:
         if wire == "openai":
-            backend: Any = OpenAIBackend("m", base_url=openai_fake.base_url, name="fake")
-            server: Any = openai_fake
+            backend: Any = OpenAIBackend("m", base_url=f"{openai_fake.url}/v1", name="fake")
+            server: FaultServer = openai_fake
             path = "/chat/completions"
         else:
             backend = OllamaBackend("m", host=ollama_fake.url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -15,7 +14,7 @@ from parlant_local.nlp.verdicts import MODERATION_TAGS, tag_probabilities, verdi
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import check_texts
-from parlant_local.server.shapes.answers import ModerationList
+from parlant_local.server.shapes.answers import ModerationItem, ModerationList
 from parlant_local.server.shapes.chat import Part
 from parlant_local.server.shapes.others import ModerationRequest
 
@@ -41,7 +40,8 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
     check_texts(texts, context.settings.limits, "input")
     name, backend = await _judge(context, body.model)
     results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
-    return JSONResponse({"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results})
+    answer: ModerationList = {"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results}
+    return JSONResponse(answer)
 
 
 def _texts(given: str | list[str | Part]) -> list[str]:
@@ -72,7 +72,7 @@ async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:
     return name, backend
 
 
-async def _judged(context: Context, backend: Backend, text: str) -> dict[str, Any]:
+async def _judged(context: Context, backend: Backend, text: str) -> ModerationItem:
     found = tag_probabilities(await backend.chat(verdict_prompt(text), **verdict_options()))
     threshold = context.settings.moderation.threshold
     flags: dict[str, bool | None] = {tag: found[tag] >= threshold for tag in MODERATION_TAGS}
