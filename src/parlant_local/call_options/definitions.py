@@ -56,6 +56,10 @@ class SamplingOptions(TypedDict, total=False):
         float | None,
         sampler("Tokens at least this share as likely as the likeliest.", 0, 1, gguf="min_p", **_ELSEWHERE_TOO),
     ]
+    top_n_sigma: Annotated[
+        float | None,
+        sampler("Tokens whose logits lie so many standard deviations below the best at most; 0: off.", 0, 100, neutral=0),
+    ]  # fmt: skip
     presence_penalty: Annotated[
         float | None,
         sampler("Penalty on tokens that occurred.", -2, 2, engine=(-math.inf, math.inf), neutral=0, **_STANDARD),
