@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from parlant_local.server.shapes.common import Listed, Request, Whole
+from parlant_local.call_options import OPTIONS
+from parlant_local.server.shapes.common import TO_WHOLE, Listed, Request
 from parlant_local.server.shapes.inputs import Inputs
 from parlant_local.server.shapes.sampling import with_option_fields
 
 __all__ = ["ChatMessage", "ChatRequest", "CompletionRequest", "Sampling", "StreamOptions"]
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+_MAX_TOKENS, _THOUGHTS = OPTIONS["max_tokens"], OPTIONS["reasoning_tokens"]
+MaxTokens = Annotated[int, Field(ge=_MAX_TOKENS.lowest, le=_MAX_TOKENS.high), TO_WHOLE]
+Thoughts = Annotated[int, Field(ge=_THOUGHTS.lowest, le=_THOUGHTS.high), TO_WHOLE]
+Alternatives = Annotated[int, Field(ge=0, le=20), TO_WHOLE]
+"""As OpenAI bounds them."""
 
 
 class Part(Request):
@@ -130,7 +136,7 @@ class StructuredOutputs(Request):
 
 class Reasoning(Request):
     effort: Effort | None = None
-    max_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    max_tokens: Thoughts | None = None
     enabled: bool | None = None
 
 
@@ -138,7 +144,7 @@ class Thinking(Request):
     """Anthropic's, and DeepSeek's."""
 
     type: Literal["enabled", "disabled", "adaptive", "auto"] | None = None
-    budget_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    budget_tokens: Thoughts | None = None
 
 
 @with_option_fields
@@ -176,9 +182,9 @@ class ChatRequest(Sampling):
     messages: Listed[ChatMessage] = Field(min_length=1)
     system: str | Listed[str | Part] | None = None
     """A system message in front of the conversation, as Anthropic's clients send it."""
-    max_completion_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    max_completion_tokens: MaxTokens | None = None
     logprobs: bool | None = None
-    top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
+    top_logprobs: Alternatives | None = None
     tools: Listed[ToolShape] | None = None
     tool_choice: str | ToolChoiceShape | None = None
     """auto, none, required (or any), a tool's name, or an object in OpenAI's or Anthropic's words."""
@@ -207,7 +213,7 @@ class ChatRequest(Sampling):
 class CompletionRequest(Sampling):
     prompt: Inputs
     """Text or token ids; several give several choices."""
-    logprobs: Whole | None = Field(default=None, ge=0, le=20)
+    logprobs: Alternatives | None = None
     echo: bool | None = None
     suffix: str | None = None
-    best_of: Whole | None = Field(default=None, ge=1, le=32)
+    best_of: Annotated[int, Field(ge=OPTIONS["n"].low, le=OPTIONS["n"].high), TO_WHOLE] | None = None

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandle
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
-__all__ = ["TO_WHOLE", "ErrorBody", "Failure", "Listed", "Request", "Whole"]
+__all__ = ["TO_WHOLE", "ErrorBody", "Failure", "Listed", "Request"]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def _whole(value: Any) -> Any:
 
 
 TO_WHOLE = BeforeValidator(_whole)
-Whole = Annotated[int, TO_WHOLE]
+"""Stands behind the range of its number: in front of it, the range would be missing in the API's description."""
 
 
 class _FirstFailure:
