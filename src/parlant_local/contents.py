@@ -44,7 +44,10 @@ _MOST_SHOWN = 200
 def shown(value: Any) -> str:
     """A value that somebody gave, for a message about it: cut, and nothing in it that moves a terminal's cursor."""
     if not isinstance(value, str):
-        return reprlib.repr(value)
+        try:
+            return reprlib.repr(value)
+        except ValueError:  # a number of more digits than Python writes
+            return f"a very large {type(value).__name__}"
     text = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
     return text if text.isprintable() else repr(text)
 

@@ -312,11 +312,11 @@ def test_a_choice_that_fits_no_tool_is_refused(choice: Any) -> None:
 
 def test_minus_one_is_no_limit_off_or_random() -> None:
     params = ChatParams.of({"max_tokens": -1, "top_k": -1, "seed": -1, "reasoning_tokens": -1})
-    assert (params.max_tokens, params.unlimited, params.top_k, params.seed) == (None, True, 0, None)
+    assert (params.max_tokens, params.unlimited, params.sampling) == (None, True, {"top_k": 0})
     assert params.reasoning_tokens is not None
     assert params.reasoning_tokens > 10**6
     assert ChatParams.of({"max_tokens": -1.0}).unlimited
-    assert ChatParams.of({"seed": -2}).seed == 2**64 - 2
+    assert ChatParams.of({"seed": -2}).sampling == {"seed": 2**64 - 2}
     assert not ChatParams.of({"seed": -1}).unlimited
     for bad in ({"max_tokens": -2}, {"max_tokens": 0}, {"top_k": -2}, {"reasoning_tokens": -2}, {"unlimited": True}):
         with pytest.raises(BadRequestError, match=next(iter(bad))):

@@ -349,8 +349,7 @@ class OpenAIBackend(Backend, Moderator):
 
     def _params(self, options: ChatOptions) -> ChatParams:
         params = ChatParams.of(options)
-        if params.grammar:
-            raise BadRequestError(f"{self.id} takes no grammar.", hint="Use response_format, or a model loaded here.")
+        params.check_fits("openai", self.id)
         return params
 
     def _connected(self) -> openai.AsyncOpenAI:

@@ -206,8 +206,8 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
 
 def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any]:
     """What its template shows, or the one that stands in; None where it can't be rendered, which `render` says more of."""
-    from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
     from parlant_local.backends.llama_cpp.info import describe_speech
+    from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
     from parlant_local.engine.templates import ChatTemplate
     from parlant_local.errors import EngineError
 

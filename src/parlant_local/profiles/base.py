@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from parlant_local.call_options import SamplingOptions
 from parlant_local.profiles.templates import NamedTemplate
 
 __all__ = ["CallIds", "Family", "FamilyType", "KnownModel", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
@@ -28,14 +29,8 @@ class ReasoningTags:
     """What ends them too, without being part of them: the mark of a call, where a family calls amid its thoughts."""
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingAdvice:
-    """Sampling that the family's makers recommend; ``None`` where they say nothing."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
+SamplingAdvice = SamplingOptions
+"""Sampling that the family's makers recommend; what they say nothing about is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ class Profile:
     efforts: tuple[tuple[int, str], ...] = ()
     """For budgets of so many tokens at most, the effort that its template takes; the last one is for more."""
     effort_argument: str = "reasoning_effort"
-    sampling: SamplingAdvice = SamplingAdvice()
+    sampling: SamplingAdvice = field(default_factory=SamplingAdvice)
     sampling_thinking: SamplingAdvice | None = None
     """Where the makers recommend other values while the model thinks."""
     template_marks: tuple[tuple[str, ...], ...] = ()

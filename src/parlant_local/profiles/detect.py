@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
+from parlant_local.call_options import SAMPLING
 from parlant_local.profiles.base import Profile, SamplingAdvice
 from parlant_local.profiles.families import FAMILIES, families
 from parlant_local.profiles.generic import GENERIC
@@ -29,7 +31,7 @@ def profile_of(template: str | None, metadata: Mapping[str, str] | None = None) 
     profile = (_by_template(template, metadata) if template else None) or _by_metadata(metadata, alone=not template)
     profile = profile or GENERIC
     own = _own_advice(metadata)
-    if own != SamplingAdvice():
+    if own:
         profile = replace(profile, sampling=own, sampling_thinking=None)
     return profile
 
@@ -57,16 +59,18 @@ def _is_named(profile: Profile, metadata: Mapping[str, str]) -> bool:
 
 
 def _own_advice(metadata: Mapping[str, str]) -> SamplingAdvice:
-    return SamplingAdvice(
-        temperature=_number(metadata, "general.sampling.temp"),
-        top_p=_number(metadata, "general.sampling.top_p"),
-        top_k=None if (k := _number(metadata, "general.sampling.top_k")) is None else int(k),
-        min_p=_number(metadata, "general.sampling.min_p"),
-    )
+    """What the file says itself; a value that no call could ask for is nobody's advice."""
+    found: Any = {}
+    for name, option in SAMPLING.items():
+        value = _number(metadata.get(f"general.sampling.{option.gguf}")) if option.gguf else None
+        value = None if value is None else option.settled(value)
+        if value is not None and option.low <= value <= option.high:
+            found[name] = int(value) if option.kind is int else value
+    return found  # type: ignore[no-any-return]  # made of its keys
 
 
-def _number(metadata: Mapping[str, str], key: str) -> float | None:
+def _number(text: str | None) -> float | None:
     try:
-        return float(metadata[key])
-    except (KeyError, ValueError):
+        return float(text) if text is not None else None
+    except ValueError:
         return None

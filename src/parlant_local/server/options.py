@@ -7,11 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from parlant_local.backends.base import ChatOptions
-from parlant_local.errors import BadRequestError, RequestRefusedError
+from parlant_local.call_options import ChatOptions, token_biases
+from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Message, as_messages
 from parlant_local.server.binding import binding_options
 from parlant_local.server.shapes.chat import ChatMessage, ChatRequest, Sampling
+from parlant_local.server.shapes.sampling import asked_options
 from parlant_local.server.thoughts import thought_options
 from parlant_local.settings import LimitSettings
 
@@ -27,12 +28,6 @@ __all__ = [
 
 BINDING = ("tools", "tool_choice", "functions", "function_call")
 """What binds an answer where there are tools."""
-
-
-_SAMPLING = (
-    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop", "n",
-    "priority",
-)  # fmt: skip
 
 
 def messages_of(given: list[ChatMessage], limits: LimitSettings) -> tuple[Message, ...]:
@@ -69,18 +64,18 @@ def refuse_unknown(body: BaseModel, names: tuple[str, ...], instead: str) -> Non
 
 
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
-    found: dict[str, Any] = {name: getattr(request, name) for name in _SAMPLING}
+    found: dict[str, Any] = asked_options(request) | {"stop": request.stop}
     if request.user:  # whose it is matters, not how long the name is
         found["session"] = hashlib.blake2b(request.user.encode(), digest_size=16).hexdigest()
-    found["max_tokens"] = _max_tokens(request, limits)
-    found["repeat_penalty"] = request.repeat_penalty or request.repetition_penalty
+    asked = getattr(request, "max_completion_tokens", None)
+    found["max_tokens"] = _max_tokens(found.get("max_tokens") if asked is None else asked, limits)
     found |= binding_options(request)
-    if request.n is not None and request.n > limits.choices:
+    if found.get("n", 1) > limits.choices:
         raise RequestRefusedError(
             400, f"n may be {limits.choices} at most (limits.choices).", code="too_many_choices", param="n"
         )
     if request.logit_bias:
-        found["logit_bias"] = _logit_bias(request.logit_bias)
+        found["logit_bias"] = token_biases(request.logit_bias)
     return _given(found)
 
 
@@ -146,9 +141,7 @@ def _continued(request: ChatRequest, last: Message) -> bool | None:
     return asked
 
 
-def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
-    asked: int | None = getattr(request, "max_completion_tokens", None)
-    asked = next((value for value in (asked, request.max_tokens, request.n_predict) if value is not None), None)
+def _max_tokens(asked: int | None, limits: LimitSettings) -> int | None:
     if asked == -1 and limits.max_tokens is not None:
         asked = limits.max_tokens
     if limits.max_tokens is not None and asked is not None and asked > limits.max_tokens:
@@ -159,16 +152,6 @@ def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
             param="max_tokens",
         )
     return limits.max_tokens if asked is None else asked
-
-
-def _logit_bias(given: dict[str, float]) -> dict[int, float]:
-    try:
-        found = {int(token): bias for token, bias in given.items()}
-    except ValueError:
-        raise BadRequestError("logit_bias maps token ids to numbers.") from None
-    if any(not -100 <= bias <= 100 for bias in found.values()):
-        raise BadRequestError("A bias in logit_bias must be between -100 and 100.")
-    return found
 
 
 def _given(options: dict[str, Any]) -> ChatOptions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -16,7 +15,7 @@ from parlant_local.moderation import MODERATION_TAGS, judge_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import check_texts
-from parlant_local.server.shapes.answers import ModerationList
+from parlant_local.server.shapes.answers import ModerationItem, ModerationList
 from parlant_local.server.shapes.chat import Part
 from parlant_local.server.shapes.others import ModerationRequest
 
@@ -42,7 +41,7 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
     check_texts(texts, context.settings.limits, "input")
     name, backend = await _judge(context, body.model)
     results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
-    told = {"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results}
+    told: ModerationList = {"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results}
     if backend.model_info().name == _SHIPPED:
         context.logger.warning(_NO_JUDGEMENT)
         told["warnings"] = [_NO_JUDGEMENT]
@@ -78,7 +77,7 @@ async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:
     return await context.models.backend(None)
 
 
-async def _judged(context: Context, backend: Backend, text: str) -> dict[str, Any]:
+async def _judged(context: Context, backend: Backend, text: str) -> ModerationItem:
     verdict = await judge_of(backend).judge(text)
     threshold = context.settings.moderation.threshold
     tags: dict[str, float | None] = {tag: verdict.scores[tag] for tag in MODERATION_TAGS}
