@@ -30,7 +30,7 @@ from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
-    from parlant_local.engine.context import Layout
+    from parlant_local.engine.layout import Layout
     from parlant_local.settings import EngineSettings
 
 __all__ = ["LoadedModel"]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
-
-from parlant_local.engine.context import Layout
+from parlant_local.cores import usable_cores
+from parlant_local.engine.layout import Layout
 from parlant_local.engine.native import library, system_info
 from parlant_local.errors import InsufficientMemoryError
 from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory, estimate_memory
 from parlant_local.settings import EngineSettings
 from parlant_local.settings.engine import FlashAttention
 
-__all__ = ["Sizing", "micro_batch", "on_gpu", "plan", "usable_cores"]
+__all__ = ["Sizing", "micro_batch", "on_gpu", "plan"]
 
 _MIB = 1024 * 1024
 _KV_SHARE = 0.6  # of the memory that is left once the weights are in
@@ -163,17 +159,3 @@ def _what_to_lower(fits: int, header: GGUFHeader, available: int, *, unified: bo
             f"Set engine.n_ctx to {max(_MIN_CTX, fits)} or less, engine.n_seq_max lower, or engine.unified_kv to true."
         )
     return f"Set engine.n_ctx and engine.kv_tokens to {max(_MIN_CTX, fits)} or less, or engine.kv_type to q8_0."
-
-
-def usable_cores() -> int:
-    """Physical cores that this process may use: affinity and container limits counted in."""
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        usable = os.cpu_count() or 1
-    usable = min(usable, psutil.cpu_count(logical=False) or usable)
-    with contextlib.suppress(OSError, ValueError):  # no such limit on this system
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            usable = min(usable, max(1, round(int(quota) / int(period))))
-    return max(1, usable)

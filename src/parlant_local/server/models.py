@@ -16,6 +16,7 @@ from parlant_local.backends.base import Backend, ModelInfo
 from parlant_local.backends.llama_cpp import LlamaCppBackend
 from parlant_local.backends.llama_cpp.info import describe_unloaded
 from parlant_local.catalog import LocalModelManager
+from parlant_local.cores import usable_cores
 from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import (
     BadRequestError,
@@ -241,7 +242,7 @@ class Models:
         By itself the engine answers fewer at once on a CPU, so that the first of a crowd of calls is done early; who watches
         a stream cares for its beginning instead. In a cache that is split every sequence would cost a whole context.
         """
-        from parlant_local.engine.sizing import on_gpu, usable_cores
+        from parlant_local.engine.sizing import on_gpu
 
         engine = self.settings.engine
         if served.options is not None:

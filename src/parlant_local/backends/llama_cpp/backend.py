@@ -372,7 +372,7 @@ class LlamaCppBackend:
 
     def _make_engine(self, record: LocalModel) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine
-        from parlant_local.engine.measuring.saved import saved_folder
+        from parlant_local.engine.saved import saved_folder
         from parlant_local.engine.vetting import Vetting, verdicts_file
 
         assert record.path is not None

@@ -21,7 +21,7 @@ from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
-    from parlant_local.engine.context import Layout
+    from parlant_local.engine.layout import Layout
     from parlant_local.settings import EngineSettings
 
 __all__ = ["Vetting", "ensure_loadable", "verdicts_file"]
@@ -122,9 +122,9 @@ def _wish(
     paths: Sequence[Path], settings: EngineSettings, layout: Layout | None, *, vocabulary_only: bool
 ) -> dict[str, object]:
     """What the trial is to do: as the engine will, but small."""
-    from parlant_local.engine.context import FLASH, KV_TYPES
+    from parlant_local.cores import usable_cores
+    from parlant_local.engine.layout import FLASH, KV_TYPES
     from parlant_local.engine.native import library
-    from parlant_local.engine.sizing import usable_cores
 
     size = sum(item.stat().st_size for item in paths)
     gpu = bool(library().llama_supports_gpu_offload())  # its drivers reserve more address space than any limit
