@@ -22,7 +22,7 @@ from parlant_local.catalog.recommend import Recommendation, recommend
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
 from parlant_local.catalog.references import HubReference, OllamaReference, PathReference, Reference, parse_reference
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
-from parlant_local.catalog.shipped import SHIPPED_ID, shipped_model
+from parlant_local.catalog.shipped import shipped_model
 from parlant_local.catalog.speed import prefill_operations
 from parlant_local.errors import (
     BadReferenceError,
@@ -36,6 +36,7 @@ from parlant_local.gguf_info import available_memory
 from parlant_local.observability import Logger, NullLogger, heard
 from parlant_local.paths import is_dir, is_file, real_path, user_path
 from parlant_local.settings import Settings
+from parlant_local.shipped import SHIPPED_ID
 from parlant_local.storage import sweep
 
 __all__ = ["LocalModelManager"]

@@ -117,11 +117,7 @@ class Context:
         flash = layout.flash_attention != "off"  # "auto" is on wherever llama.cpp can
         self._threads = ThreadChoice(layout.n_threads, flash_attention=flash) if layout.n_threads_vary else None
         self._threads_set = (layout.n_threads, layout.n_threads_batch)
-        self._probe_trimming()
-
-    def _probe_trimming(self) -> None:
-        # Asked of llama.cpp itself: recurrent and hybrid memories refuse to be cut back.
-        self.trims = not self._model.is_recurrent and bool(self._memory)
+        self.trims = not model.is_recurrent and bool(self._memory)  # recurrent and hybrid memories can't be cut back
 
     def close(self) -> None:
         if self._pointer is not None:

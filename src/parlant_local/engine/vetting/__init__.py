@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from parlant_local.errors import InvalidModelError, ModelLoadError, ParlantLocal
 from parlant_local.gguf_info import shard_paths
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
+from parlant_local.shipped import shipped_file
 
 if TYPE_CHECKING:
     from parlant_local.engine.layout import Layout
@@ -115,7 +115,7 @@ def _one_at_a_time(control: LoadControl) -> Iterator[None]:
 
 def _came_with_us(path: Path) -> bool:
     """Whether it is the model of this package: who can change that can change this code."""
-    return path.absolute().parent == Path(str(files("parlant_local"))) / "models"
+    return path.absolute().parent == shipped_file().parent
 
 
 def _wish(
