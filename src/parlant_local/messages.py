@@ -465,7 +465,6 @@ class Timings(Brief):
     reused_tokens: int = 0
     forced_tokens: int = 0
     """Appended without sampling because the constraint left one way on."""
-    drafted_tokens: int = 0
     sampled_tokens: int = 0
 
 

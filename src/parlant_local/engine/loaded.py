@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parlant_local.cores import usable_cores
 from parlant_local.engine.admission import AdmissionRules
 from parlant_local.engine.awaiting import on_thread
 from parlant_local.engine.checking import check
@@ -23,7 +24,7 @@ from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
-from parlant_local.engine.sizing import on_gpu, plan, usable_cores
+from parlant_local.engine.sizing import on_gpu, plan
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.worker import Worker
@@ -135,7 +136,7 @@ class LoadedEngine:
         self.worker.attach(self._scheduler, context.abort)
 
     def _as_measured(self, header: GGUFHeader, folder: Path) -> EngineSettings:
-        from parlant_local.engine.measuring.saved import that_fits, with_saved
+        from parlant_local.engine.saved import that_fits, with_saved
 
         asked, path = self.settings, self._spec.path
         found = with_saved(asked, folder, path, self._logger)

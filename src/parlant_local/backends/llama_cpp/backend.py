@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from parlant_local.backends.allowance import may_send_another
 from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.described import info_of_record
 from parlant_local.backends.llama_cpp.answering import answer_chunks, read_reply, run_all
 from parlant_local.backends.llama_cpp.choice import best_model
-from parlant_local.backends.llama_cpp.info import describe_loaded, describe_unloaded
+from parlant_local.backends.llama_cpp.info import describe_loaded
 from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
@@ -350,7 +351,9 @@ class LlamaCppBackend:
 
     def model_info(self) -> ModelInfo:
         if self._engine is None or self._encoder is None:
-            return describe_unloaded(self._reference, self._record)
+            if self._record is not None:
+                return info_of_record(self._record)
+            return ModelInfo(id=self._reference, name=self._reference.rpartition("/")[2])
         return describe_loaded(self._engine, self._encoder.template, self._record, self._name, self._pooling)
 
     @property
@@ -372,7 +375,7 @@ class LlamaCppBackend:
 
     def _make_engine(self, record: LocalModel) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine
-        from parlant_local.engine.measuring.saved import saved_folder
+        from parlant_local.engine.saved import saved_folder
         from parlant_local.engine.vetting import Vetting, verdicts_file
 
         assert record.path is not None
