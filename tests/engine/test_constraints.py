@@ -158,7 +158,7 @@ def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Di
             "minProperties",
         ),
         ({"type": "number", "minimum": 1e-300, "maximum": 1e-290}, "minimum"),
-        ({"type": "number", "exclusiveMinimum": -1e-290, "maximum": -1e-300}, "maximum"),
+        ({"type": "number", "exclusiveMinimum": -1e-290, "maximum": -1e-300}, "exclusiveMinimum"),
         (
             {"type": "object", "properties": {"b": {}}, "required": ["b"], "propertyNames": {"pattern": "^a"}},
             "propertyNames",
