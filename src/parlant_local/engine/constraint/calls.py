@@ -53,6 +53,8 @@ class CallGrammar:
     text: str
     ways: tuple[Mapping[str, Any], ...]
     """The closed schemas of what is written."""
+    around: tuple[str, ...]
+    """What stands around the arguments of each."""
     unbound: frozenset[str]
     """Keywords of the schemas that a call may still break."""
     marks: CallMarks | None
@@ -97,7 +99,13 @@ class _Grammar:
             self._unbound |= closed.unbound
         text = "\n".join([f"start: {' | '.join(options)}", *self._lines, *self._marks.lines])
         tagged = isinstance(self._syntax.body, TaggedBody)
-        return CallGrammar(text, tuple(ways), frozenset(self._unbound), self._call_marks() if tagged else None)
+        around = tuple(self._around(name) for name, _ in self._constraint.tools)
+        return CallGrammar(text, tuple(ways), around, frozenset(self._unbound), self._call_marks() if tagged else None)
+
+    def _around(self, name: str) -> str:
+        body = self._syntax.body
+        shape = body.shape if isinstance(body, JsonCalls) else ""
+        return _filled(self._syntax.first + shape + self._syntax.last, name, self._syntax.index_base)
 
     def _call_marks(self) -> CallMarks:
         """Those that a call may need to end; where there are very many, those of the first arguments."""
@@ -188,7 +196,13 @@ class _Grammar:
         described = len(branch.get("properties", {}))
         least = max(0, int(branch.get("minProperties", 0)) - described)
         most = int(branch.get("maxProperties", described)) - described
-        if least > (1 if free else 0):  # a key could come twice
+        if least and not free:
+            raise SchemaError(
+                f"A tool's parameters need {least} keys of the model's choice, which the template's syntax of calls can't write.",
+                keyword="minProperties",
+                hint="Describe the keys as properties, or let minProperties go.",
+            )
+        if least > 1:  # a key could come twice
             self._unbound.add("minProperties")
         if not free or most < 1:
             return arguments

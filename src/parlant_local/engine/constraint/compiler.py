@@ -179,7 +179,8 @@ class ConstraintCompiler:
         grammar = call_grammar(constraint, self._model, self._bounds)
         matcher = self._matcher(LLMatcher.grammar_from_lark(grammar.text), "", _JSON_LIMITS)
         self._kept.weigh(key, _BYTE * len(grammar.text) + _PATTERNS)
-        home = max(tokens_home(schema, self._count) for schema in grammar.ways) + self._count(constraint.syntax.last)
+        around = max(self._count(text) for text in grammar.around)
+        home = max(tokens_home(schema, self._count) for schema in grammar.ways)
         if grammar.marks is not None:
             home = (
                 _MARKED * home
@@ -187,7 +188,7 @@ class ConstraintCompiler:
                 + max(map(self._count, grammar.marks.closing))
             )
         return CompiledConstraint(
-            matcher, True, home + home // 4 + _MARGIN, unbound=grammar.unbound, marks=grammar.marks
+            matcher, True, around + home + home // 4 + _MARGIN, unbound=grammar.unbound, marks=grammar.marks
         )
 
     def _count(self, text: str) -> int:

@@ -39,6 +39,7 @@ class MarkedLanding(Landing):
         self._signs = frozenset(mark[0] for mark in every if mark) | frozenset(b'"\\')
         self._letter = next(iter(strip.single(_LETTER)), -1)
         self._spelt: dict[bytes, list[int]] = {}
+        self._longest = max((len(self._tokens(mark)) for mark in self._closing), default=1)
         self._tail = b""
 
     def feed(self, text: bytes) -> None:
@@ -49,8 +50,9 @@ class MarkedLanding(Landing):
     def allows(self, matcher: ConstraintMatcher, token: int, left: int) -> bool:
         data = self._strip.piece(token, special=True)
         stays = self._idle(data) and self._free(matcher)
-        if stays and self._needed is not None:
-            return self._needed <= left - 1
+        # Near a text's greatest length another element's mark can be what fits, and has to be paid for.
+        if stays and self._needed is not None and self._needed + self._longest < left:
+            return True
         after = matcher.copy()
         after.accept([token])
         path = self._down(after, left - 1, self._tail + data)
