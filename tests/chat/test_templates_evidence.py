@@ -230,6 +230,7 @@ UNWRITABLE = ("MiniMax-M3", "free")
 """Its marks repeat the key at the end, which no grammar says of keys that nobody knows: refused by name."""
 
 
+@pytest.mark.timeout(5400)
 async def test_bound_calls_are_valid(templates: dict[str, str]) -> None:
     engine = LlamaEngine(TINY, settings=EngineSettings(n_ctx=4096, n_seq_max=4))
     await engine.load()

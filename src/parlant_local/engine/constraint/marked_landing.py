@@ -72,7 +72,7 @@ class MarkedLanding(Landing):
                 tokens = matcher.forced()
                 if not tokens and matcher.complete:
                     return path
-                tokens = tokens or self._next(matcher, said[-self._reach :], used)
+                tokens = tokens or self._onward(matcher, said[-self._reach :], used)
                 path += tokens
                 if not tokens or len(path) > left:
                     return None
@@ -82,7 +82,7 @@ class MarkedLanding(Landing):
             return None
         return path
 
-    def _next(self, matcher: ConstraintMatcher, said: bytes, used: Counter[int]) -> list[int]:
+    def _onward(self, matcher: ConstraintMatcher, said: bytes, used: Counter[int]) -> list[int]:
         free = self._free(matcher)
         quote = self._strip.within[0] if self._strip.within else -1
         if free and quote >= 0 and self._leaves(matcher, [quote]):
