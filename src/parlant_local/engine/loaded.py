@@ -13,7 +13,8 @@ from parlant_local.engine.admission import AdmissionRules
 from parlant_local.engine.awaiting import on_thread
 from parlant_local.engine.checking import check
 from parlant_local.engine.constraint import ConstraintCompiler
-from parlant_local.engine.constraint.landing import Landing, LandingStrip
+from parlant_local.engine.constraint.landing import LandingStrip
+from parlant_local.engine.constraint.marked_landing import landing_of
 from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
 from parlant_local.engine.loading import LoadControl
@@ -229,9 +230,6 @@ class LoadedEngine:
                 hint="Ask for fewer max_tokens, raise engine.n_ctx, or shorten the prompt.",
             )
         matcher = self.compiler.matcher(request.constraint) if request.constraint is not None else None
-        landing = None
-        if matcher is not None and matcher.landing_tokens is not None:
-            landing = Landing(self._strip, matcher.landing_tokens)
         start: list[int] = []
         end: list[int] = []
         if (reasoning := request.reasoning) is not None:
@@ -242,7 +240,7 @@ class LoadedEngine:
             prompt,
             model,
             matcher=matcher,
-            landing=landing,
+            landing=landing_of(self._strip, matcher) if matcher is not None else None,
             seed=self.settings.seed,
             think_start=start,
             think_end=end,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from parlant_local.backends.llama_cpp.planning import ChatPlan
 from parlant_local.engine.parsing import OutputParser, collect
 from parlant_local.engine.requests import Generation, GenerationRequest
-from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, TokenLogprob, Usage
+from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, TokenLogprob, ToolCall, Usage, json_value
 from parlant_local.observability import Logger
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def read_reply(engine: LlamaEngine, plan: ChatPlan, generation: Generation
     return ChatReply(
         content=found.content,
         reasoning=found.reasoning,
-        tool_calls=found.tool_calls,
+        tool_calls=tuple(call for call in found.tool_calls if generation.finish_reason != "length" or _whole(call)),
         finish_reason=_finish_reason(generation, parser),
         usage=await _usage(engine, generation, found.reasoning),
         timings=generation.timings,
@@ -140,6 +140,14 @@ async def _chunks(
         model=model,
         logprobs=pending or None,
     )
+
+
+def _whole(call: ToolCall) -> bool:
+    """Whether its arguments came to their end; half a call can't be run."""
+    try:
+        return isinstance(json_value(call.arguments), dict)
+    except ValueError:
+        return False
 
 
 def _finish_reason(generation: Generation, parser: OutputParser) -> FinishReason:
