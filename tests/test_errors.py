@@ -44,6 +44,7 @@ PYTHONS = {
     ("server/__init__.py", "ImportError"): "names the missing extra",
     ("catalog/records.py", "ValueError"): "pydantic",
     ("settings/section.py", "ValueError"): "pydantic",
+    ("call_options/reference.py", "ValueError"): "a developer, who moved the marks",
     ("server/shapes/inputs.py", "PydanticCustomError"): "pydantic",
     ("cli/agent.py", "Abort"): "click",
     ("cli/models.py", "Exit"): "click",
