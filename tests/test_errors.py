@@ -43,6 +43,7 @@ PYTHONS = {
     ("nlp/__init__.py", "ImportError"): "names the missing extra",
     ("server/__init__.py", "ImportError"): "names the missing extra",
     ("catalog/records.py", "ValueError"): "pydantic",
+    ("call_options/reference.py", "ValueError"): "who writes the documents",
     ("settings/section.py", "ValueError"): "pydantic",
     ("call_options/reference.py", "ValueError"): "a developer, who moved the marks",
     ("server/shapes/inputs.py", "PydanticCustomError"): "pydantic",
