@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from parlant_local.backends.base import Backend, ModelInfo
+from parlant_local.backends.base import Backend
 from parlant_local.backends.context import BackendContext
+from parlant_local.backends.described import info_of_record
 from parlant_local.backends.referring import place, split_reference
 from parlant_local.backends.registry import IN_PROCESS, create_backend
 from parlant_local.catalog import LocalModel, LocalModelManager
@@ -73,25 +74,8 @@ class TargetResolver:
                 linger=linger,
             )
 
-        info = _described(record)
+        info = info_of_record(record)
         return Target(info.id, open_, in_process=True, info=info, facts=self._facts(info.id))
 
     def _facts(self, model: str) -> TargetSettings:
         return self._settings.switcher.targets.get(model, TargetSettings())
-
-
-def _described(record: LocalModel) -> ModelInfo:
-    """What the catalogue knows before the model is loaded; unknown capabilities are left open."""
-    return ModelInfo(
-        id=record.id,
-        name=record.name,
-        architecture=record.architecture,
-        family=str(record.type),
-        parameters=record.parameters,
-        quantization=record.quantization,
-        n_ctx_train=record.context_length,
-        embedding_length=record.embedding_length,
-        pooling=record.pooling,
-        digest=record.sha256,
-        capabilities=frozenset({"embed", "rerank"}) if record.is_embedding else frozenset(),
-    )
