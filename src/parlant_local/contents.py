@@ -1,5 +1,5 @@
 """What stands in a message, in the words of whoever wrote it: OpenAI's parts, Anthropic's blocks, LangChain's, LibreChat's, the
-AI SDK's. Text, thoughts, calls and results come out; what is none of these is refused by its name."""
+AI SDK's, Gemini's. Text, thoughts, calls and results come out; what is none of these is refused by its name."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parlant_local.errors import BadRequestError
+from parlant_local.parts import (
+    ASIDE,
+    CALLS,
+    CALLS_WITH_RESULTS,
+    REFUSALS,
+    RESULTS,
+    SEALED,
+    STEP,
+    TEXTS,
+    THOUGHTS,
+    typed,
+)
 
 __all__ = [
-    "CALLS",
-    "PART_WORDS",
-    "RESULTS",
-    "THOUGHTS",
+    "THOUGHT_FIELDS",
     "Call",
     "Content",
     "Result",
     "call_of",
     "content_of",
+    "identity_of",
+    "is_outcome",
     "shown",
     "thoughts_of",
     "tool_content_of",
+    "turns_of",
 ]
 
-_TEXTS = frozenset({"text", "input_text", "output_text", "summary_text"})
-_REFUSALS = frozenset({"refusal"})
-THOUGHTS = frozenset({"thinking", "think", "reasoning", "reasoning_text", "reasoning_content", "reasoning.text",
-                      "reasoning.summary"})  # fmt: skip
-_SEALED = frozenset({"redacted_thinking", "reasoning.encrypted"})  # only who wrote them can read them
-CALLS = frozenset({"tool_use", "tool_call", "tool-call", "function_call"})
-RESULTS = frozenset({"tool_result", "tool-result", "function_call_output"})
 _MOST_SHOWN = 200
-PART_WORDS = frozenset(
-    "text refusal thinking think reasoning reasoning_content summary content function tool_call custom name toolName "
-    "arguments args input output result id call_id toolCallId tool_use_id tool_call_id is_error isError "
-    "signature data index format status".split()
-)
-"""What is read of a part, and what only says again where it came from."""
 
 
 def shown(value: Any) -> str:
     """A value that somebody gave, for a message about it: cut, and nothing in it that moves a terminal's cursor."""
     if not isinstance(value, str):
-        return reprlib.repr(value)
+        try:
+            return reprlib.repr(value)
+        except ValueError:  # a number of more digits than Python writes
+            return f"a very large {type(value).__name__}"
     text = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
     return text if text.isprintable() else repr(text)
 
@@ -85,42 +87,67 @@ def content_of(content: Any) -> Content:
         raise BadRequestError(f"Message content must be text or a list of parts, not {type(content).__name__}.")
     found = Content()
     texts, thoughts = [], []
-    for part in content:
-        kind = part.get("type") if isinstance(part, Mapping) else None
-        if isinstance(part, str):
-            texts.append(part)
-        elif not isinstance(part, Mapping) or not isinstance(kind, str | None):
-            raise _unknown(part)
-        elif kind in _TEXTS or (kind is None and "text" in part):
+    for given in content:
+        if isinstance(given, str):
+            texts.append(given)
+            continue
+        part = typed(given) if isinstance(given, Mapping) else {}
+        kind = part.get("type")
+        if not isinstance(kind, str):
+            raise _unknown(given)
+        if kind in TEXTS:
             texts.append(_text(part.get("text")))
-        elif kind in _REFUSALS:
+        elif kind in REFUSALS:
             texts.append(_text(part.get("refusal")))
         elif kind in THOUGHTS:
             thoughts.append(_thought(part))
-        elif kind in CALLS:
+        elif kind in CALLS | CALLS_WITH_RESULTS:
             found.calls.append(call_of(part))
             found.results += _told_with(part)
         elif kind in RESULTS:
             found.results.append(_result(part))
-        elif kind not in _SEALED:
-            raise _unknown(part)
+        elif kind not in SEALED | ASIDE and kind != STEP:
+            raise _unknown(given)
     found.text = "".join(texts)
     found.thoughts = "".join(thoughts) or None
     return found
 
 
+def turns_of(content: Any) -> list[list[Any]]:
+    """An assistant's parts as the messages that they are: after results another one begins."""
+    turns: list[list[Any]] = [[]]
+    answered = False
+    for given in content if isinstance(content, list | tuple) else (content,):
+        part = typed(given) if isinstance(given, Mapping) else {"type": "text"}
+        kind = part.get("type")
+        if answered and (kind in TEXTS | THOUGHTS or kind == STEP):
+            turns.append([])
+            answered = False
+        turns[-1].append(given)
+        answered = (
+            answered or kind in RESULTS or (kind in CALLS | CALLS_WITH_RESULTS and any(True for _ in _told_with(part)))
+        )
+    return turns
+
+
 def tool_content_of(content: Any) -> Content:
     """Of a tool's own message: its result, which may be any JSON, or parts that say whose result they are."""
     listed = content if isinstance(content, list | tuple) else ()
-    if any(isinstance(part, Mapping) and part.get("type") in RESULTS for part in listed):
+    if any(isinstance(part, Mapping) and typed(part).get("type") in RESULTS for part in listed):
         return content_of(content)
     return Content(_outcome(content))
 
 
+THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details")
+
+
 def thoughts_of(message: Mapping[str, Any]) -> str | None:
     """The thoughts that stand beside a message's content."""
-    for name in ("reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details"):
-        value = message.get(name)
+    beside = message.get("provider_specific_fields")  # LiteLLM's
+    for holder, name in [
+        (holder, name) for holder in (message, beside) if isinstance(holder, Mapping) for name in THOUGHT_FIELDS
+    ]:
+        value = holder.get(name)
         if isinstance(value, str):
             if value:
                 return value
@@ -147,20 +174,30 @@ def call_of(data: Any) -> Call:
         arguments = json.dumps({"input": arguments}, ensure_ascii=False)
     elif not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)
-    return Call(_identity(_first(data, "call_id", "id", "toolCallId") or _first(function, "id")) or "", name, arguments)
+    return Call(
+        identity_of(_first(data, "call_id", "id", "toolCallId") or _first(function, "id")) or "", name, arguments
+    )
 
 
 def _result(part: Mapping[str, Any]) -> Result:
-    identity = _identity(_first(part, "tool_use_id", "tool_call_id", "call_id", "toolCallId"))
+    identity = identity_of(_first(part, "tool_use_id", "tool_call_id", "call_id", "toolCallId"))
     name = _first(part, "name", "toolName")
-    text = _outcome(_first(part, "content", "output", "result"))
-    if part.get("is_error") or part.get("isError"):
-        text = f"Error: {text}"
-    return Result(identity, name if isinstance(name, str) else None, text)
+    outcome = _first(part, "content", "output", "result", "response")
+    failed = part.get("is_error") or part.get("isError")
+    if isinstance(outcome, Mapping) and outcome.get("type") in ("error-text", "error-json"):  # the AI SDK's
+        failed = True
+    text = _outcome(outcome)
+    return Result(identity, name if isinstance(name, str) else None, f"Error: {text}" if failed else text)
 
 
 def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
-    """LibreChat keeps a call and its result in one part."""
+    """LibreChat and the AI SDK keep a call and its result in one part."""
+    if part.get("type") in CALLS_WITH_RESULTS:
+        if any(part.get(name) is not None for name in ("output", "result")):
+            yield _result(part)
+        elif part.get("errorText") is not None:
+            yield _result({**part, "is_error": True, "output": part["errorText"]})
+        return
     inner = part.get("tool_call")
     if isinstance(inner, Mapping) and inner.get("output") is not None:
         call = call_of(part)
@@ -171,12 +208,18 @@ def _outcome(value: Any) -> str:
     """What a tool gave, as text: parts are read, other values are written as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, Mapping) and set(value) == {"type", "value"}:  # the AI SDK's
+    if isinstance(value, Mapping) and value.get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
         return _outcome(value["value"])
+    return json.dumps(value, ensure_ascii=False) if is_outcome(value) else content_of(value).text or ""
+
+
+def is_outcome(value: Any) -> bool:
+    """Whether what a tool gave is a value, and no parts of a message."""
     parts = [value] if isinstance(value, Mapping) else value
-    if isinstance(parts, Sequence) and all(isinstance(part, Mapping) and "type" in part for part in parts):
-        return content_of(parts).text or ""
-    return json.dumps(value, ensure_ascii=False)
+    return not (isinstance(parts, list | tuple) and all(isinstance(part, Mapping) and "type" in part for part in parts))
+
+
+_OUTPUTS = frozenset({"text", "json", "content", "error-text", "error-json"})
 
 
 def _thought(part: Mapping[str, Any]) -> str:
@@ -197,7 +240,9 @@ def _text(value: Any) -> str:
     raise BadRequestError(f"The text of a message part must be text, not {shown(value)}.")
 
 
-def _identity(value: Any) -> str | None:
+def identity_of(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if value is None or isinstance(value, str):
         return value
     raise BadRequestError(f"The id of a tool call must be text, not {shown(value)}.")

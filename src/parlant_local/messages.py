@@ -10,17 +10,17 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from parlant_local.brief import Brief
 from parlant_local.contents import (
-    CALLS,
-    RESULTS,
-    THOUGHTS,
     Content,
     call_of,
     content_of,
+    identity_of,
     shown,
     thoughts_of,
     tool_content_of,
+    turns_of,
 )
 from parlant_local.errors import BadRequestError
+from parlant_local.parts import CALLS, RESULTS, THOUGHTS
 
 __all__ = [
     "ChatChunk",
@@ -41,6 +41,7 @@ __all__ = [
     "as_messages",
     "as_tools",
     "json_value",
+    "role_of",
     "shown",
     "whole_text",
     "whole_value",
@@ -57,10 +58,15 @@ _ROLE_NAMES: Mapping[str, Role] = {
     "developer": "system",  # OpenAI's newer name
     "human": "user",
     "ai": "assistant",
-    "model": "assistant",
+    "bot": "assistant",
+    "chatbot": "assistant",  # Cohere's
+    "model": "assistant",  # Gemini's
+    "ipython": "tool",  # Llama's
+    "observation": "tool",  # GLM's
+    "tool_response": "tool",
 }
 _LANGCHAIN = frozenset({"System", "Human", "AI", "Tool", "Function"})  # HumanMessage, AIMessageChunk, …
-_MEDIA = ("images", "audio")
+_MEDIA = ("images", "audio", "videos", "files", "attachments", "experimental_attachments")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
 
@@ -169,7 +175,11 @@ class Message(Brief):
             content = content_of([data])
         else:
             role = _role(data)
-            given = data.get("content", data.get("parts"))
+            given = _content(data)
+            if role == "assistant" and not data.get("tool_calls") and len(turns := turns_of(given)) > 1:
+                first = {**data, "content": turns[0], "parts": None, "toolInvocations": None}
+                later = ({"role": "assistant", "content": turn} for turn in turns[1:])
+                return tuple(message for item in (first, *later) for message in cls.all_from(item))
             content = tool_content_of(given) if role in ("tool", "function") else content_of(given)
         calls = _calls(data, content)
         said = content.text or _optional(data, "refusal") or content.text
@@ -182,7 +192,7 @@ class Message(Brief):
             content=said,
             name=_optional(data, "name") if "role" in data or kind not in CALLS else None,
             tool_calls=calls,
-            tool_call_id=_optional(data, "tool_call_id"),
+            tool_call_id=identity_of(data.get("tool_call_id")),
             reasoning=thoughts or content.thoughts,
         )
         # An assistant calls first; a user's results answer what was called before.
@@ -232,17 +242,33 @@ def _unpacked(data: Mapping[str, Any]) -> Mapping[str, Any]:
 _BESIDE = ("tool_calls", "function_call", "reasoning_content", "reasoning", "refusal")
 
 
+def role_of(given: Any) -> Role | None:
+    """Whose message it is, in the words of any client; ``None`` where nobody knows."""
+    if not isinstance(given, str):
+        return None
+    kind, message, rest = given.partition("Message")
+    if message and kind in _LANGCHAIN and rest in ("", "Chunk"):
+        given = kind
+    return _ROLE_NAMES.get(given.lower())
+
+
 def _role(data: Mapping[str, Any]) -> Role:
     given = data.get("role", data.get("type"))
-    if isinstance(given, str):
-        kind, message, rest = given.partition("Message")
-        if message and kind in _LANGCHAIN and rest in ("", "Chunk"):
-            given = kind.lower()
-    found = _ROLE_NAMES.get(given) if isinstance(given, str) else None
-    if found is None:
+    if (found := role_of(given)) is None:
         known = ", ".join(sorted([*_ROLES, "developer"]))
         raise BadRequestError(f"Unknown message role {shown(given)!r}.", hint=f"Use one of {known}.")
     return found
+
+
+def _content(data: Mapping[str, Any]) -> Any:
+    """The AI SDK says the same twice: in ``parts`` with calls, in ``content`` without them."""
+    content, parts = data.get("content"), data.get("parts")
+    if not parts and isinstance(invoked := data.get("toolInvocations"), list):
+        parts = [{"type": "tool-invocation", "toolInvocation": item} for item in invoked]
+    if not parts or not isinstance(parts, list):
+        return content if content is not None else parts
+    told = any(isinstance(part, str) or (isinstance(part, Mapping) and part.get("text")) for part in parts)
+    return [*parts, content] if isinstance(content, str) and content and not told else parts
 
 
 def _calls(data: Mapping[str, Any], content: Content) -> tuple[ToolCall, ...]:
@@ -370,7 +396,8 @@ class ResponseFormat(Brief):
             if kind == "text":
                 return cls()
             if kind == "json_object":
-                schema = value.get("schema")
+                beside = value.get("json_schema")  # some put it where json_schema has it
+                schema = value.get("schema") or (beside.get("schema") if isinstance(beside, Mapping) else None)
                 return cls("json_schema", schema) if isinstance(schema, Mapping) else cls("json_object")
             if kind == "json_schema":
                 inner = value.get("json_schema")

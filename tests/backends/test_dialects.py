@@ -25,7 +25,7 @@ from parlant_local.errors import (
 )
 from parlant_local.messages import ChatReply, ToolCall, Usage
 
-from .fakes.http import FaultServer, Reply, Request
+from .fakes.http import Fault, FaultServer, Reply, Request
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
@@ -125,6 +125,19 @@ CONTENT: list[tuple[str, dict[str, Any], str, str]] = [
     ("a tag later on", {"content": "Paris <think>no</think>"}, "Paris <think>no</think>", ""),
     ("told apart, tag is text", {"content": "<think>", "reasoning_content": "Hm."}, "<think>", "Hm."),
     ("refusal", {"content": None, "refusal": "I can't."}, "I can't.", ""),
+    ("a number", {"content": 42}, "42", ""),
+    ("a fraction", {"content": 0.5}, "0.5", ""),
+    ("true", {"content": True}, "true", ""),
+    ("a value", {"content": {"city": "Paris", "n": [1, "é"]}}, '{"city": "Paris", "n": [1, "é"]}', ""),
+    ("numbers", {"content": [1, 2]}, "[1, 2]", ""),
+    ("litellm's fields", {"content": "Paris", "provider_specific_fields": {"reasoning_content": "Hm."}}, "Paris", "Hm."),
+    ("litellm's, doubled", {"content": "Paris", "reasoning_content": "Hm.", "provider_specific_fields": {"reasoning_content": "Hm."}}, "Paris", "Hm."),
+    ("litellm's, empty", {"content": "Paris", "provider_specific_fields": {"reasoning_content": None, "refusal": None}}, "Paris", ""),
+    ("closed only", {"content": "Hm.\n</think>\n\nParis"}, "Paris", "Hm."),
+    ("closed only, on one line", {"content": "h</think>Paris"}, "Paris", "h"),
+    ("closed only, nothing thought", {"content": "\n</think>\n\nParis"}, "Paris", ""),
+    ("closed only, in other words", {"content": "Hm.[/THINK]Paris"}, "Paris", "Hm."),
+    ("a closing tag that is quoted", {"content": "It ends with `</think>` there"}, "It ends with `</think>` there", ""),
     ("broken surrogates", {"content": "\ud83d Paris"}, "\ufffd Paris", ""),
 ]  # fmt: skip
 
@@ -141,10 +154,69 @@ async def test_content_and_thoughts(
     assert (reply.content, reply.reasoning, reply.finish_reason) == (text, thoughts, "stop")
 
 
+OPENED_BEFORE = ["Let me", " see.", "\n</th", "ink>\n", "\nPa", "ris"]
+
+
 async def test_thoughts_whose_beginning_stood_in_the_prompt(server: Saying, backend: OpenAIBackend) -> None:
     server.body = message(content="Let me see.\n</think>\n\nParis")
     reply = await backend.chat("hello")
     assert (reply.content, reply.reasoning) == ("Paris", "Let me see.")
+    server.pieces = [*(delta(content=piece) for piece in OPENED_BEFORE), delta("stop"), DONE]
+    seen = [chunk.delta async for chunk in backend.chat_stream("hello")]
+    assert ("".join(item.content for item in seen), "".join(item.reasoning for item in seen)) == (
+        "Paris",
+        "Let me see.",
+    )
+    assert sum(bool(item.reasoning) for item in seen) > 1  # as they come
+    server.pieces = [delta(content="Let me"), delta(content=" see"), delta("length"), DONE]
+    reply = await streamed(backend)
+    assert (reply.content, reply.reasoning, reply.finish_reason) == ("", "Let me see", "length")
+
+
+async def test_an_answer_without_the_thoughts_that_were_expected_is_not_lost(
+    server: Saying, backend: OpenAIBackend
+) -> None:
+    server.body = message(content="Hm.</think>Paris")
+    await backend.chat("hello")
+    server.pieces = [delta(content="Par"), delta(content="is"), delta("stop"), DONE]
+    assert (await streamed(backend)).content == "Paris"
+    again = await streamed(backend)
+    assert (again.content, again.reasoning) == ("Paris", "")
+
+
+@pytest.mark.parametrize(("model", "options"), [("deepseek-r1:7b", {}), ("m", {"reasoning": "on"})])
+async def test_where_thoughts_are_to_be_expected_no_answer_begins_with_them(
+    model: str, options: dict[str, Any], server: Saying
+) -> None:
+    async with OpenAIBackend(model, base_url=server.base_url, name="x", timeout=2.0) as fresh:
+        server.pieces = [*(delta(content=piece) for piece in OPENED_BEFORE), delta("stop"), DONE]
+        for _ in range(2):
+            seen = [chunk.delta async for chunk in fresh.chat_stream("hello", **options)]
+            assert "".join(item.content for item in seen) == "Paris"
+            assert "".join(item.reasoning for item in seen) == "Let me see."
+    async with OpenAIBackend(model, base_url=server.base_url, name="x", timeout=2.0) as fresh:
+        server.pieces = [delta(content="Par"), delta(content="is"), delta("stop"), DONE]
+        for pieces in (1, 2):  # once an answer was seen, the next one comes as it is written
+            seen = [chunk.delta async for chunk in fresh.chat_stream("hello", **options)]
+            assert [item.content for item in seen if item.content] == (["Paris"] if pieces == 1 else ["Par", "is"])
+
+
+async def test_a_first_stream_teaches_the_next_one(server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [*(delta(content=piece) for piece in OPENED_BEFORE), delta("stop"), DONE]
+    await streamed(backend)
+    reply = await streamed(backend)
+    assert (reply.content, reply.reasoning) == ("Paris", "Let me see.")
+
+
+async def test_geminis_thoughts_are_marked_beside_them(server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [
+        delta(content="Hm.", extra_content={"google": {"thought": True}}),
+        delta(content="Paris"),
+        delta("stop"),
+        DONE,
+    ]
+    reply = await streamed(backend)
+    assert (reply.content, reply.reasoning) == ("Paris", "Hm.")
 
 
 @given(st.text(alphabet="<think/>[THINK] \nab◁▷", max_size=60), st.integers(1, 7))
@@ -273,6 +345,48 @@ async def test_a_stream_without_a_reason_ends_where_it_says_so(server: Saying, b
     server.pieces = [DONE]
     with pytest.raises(TargetDownError):
         await streamed(backend)
+
+
+@pytest.mark.parametrize("rest", [[], [b": bye"], [b'data: {"choices": [], "usa']])
+async def test_a_stream_that_is_cut_after_its_reason_is_whole(
+    rest: list[bytes], server: Saying, backend: OpenAIBackend
+) -> None:
+    server.pieces = [delta(content="Paris"), delta("stop"), *rest, b": never sent"]
+    server.faults.append(Fault("cut", after=len(server.pieces) - 1))
+    reply = await streamed(backend)
+    assert (reply.content, reply.finish_reason) == ("Paris", "stop")
+    server.pieces = [delta(content="Par"), *rest, b": never sent"]
+    server.faults.append(Fault("cut", after=len(server.pieces) - 1))
+    with pytest.raises(StreamInterruptedError):
+        await streamed(backend)
+    both = [event({"choices": [{"index": index, "delta": {"content": "Paris"}}]}) for index in (0, 1)]
+    server.pieces = [*both, delta("stop"), b": never sent"]  # the other one of two answers has no end
+    server.faults.append(Fault("cut", after=3))
+    with pytest.raises(StreamInterruptedError):
+        _ = [chunk async for chunk in backend.chat_stream("hello", n=2)]
+
+
+async def test_an_error_after_the_reason_is_an_error(server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [delta(content="Paris"), delta("stop"), event({"error": {"message": "CUDA error", "code": 500}})]
+    with pytest.raises(StreamInterruptedError):
+        await streamed(backend)
+
+
+async def test_calls_that_are_no_list(server: Saying, backend: OpenAIBackend) -> None:
+    call = {"id": "a", "function": {"name": "weather", "arguments": {"city": "Paris"}}}
+    for calls in (call, {"0": call}, {"id": "a", "name": "weather", "input": {"city": "Paris"}}):
+        server.body = message(content=None, tool_calls=calls)
+        reply = await backend.chat("hello", tools=[TOOL])
+        server.pieces = [delta(tool_calls=calls), delta("tool_calls"), DONE]
+        for found in (reply, await streamed(backend)):
+            assert [(made.name, made.parsed()) for made in found.tool_calls] == [("weather", {"city": "Paris"})]
+            assert found.finish_reason == "tool_calls"
+        server.pieces = ()
+
+
+async def test_a_completion_whose_text_is_a_value(server: Saying, backend: OpenAIBackend) -> None:
+    server.body = {"choices": [{"text": 42}]}
+    assert (await backend.complete("6 * 7 =")).content == "42"
 
 
 # Usage
@@ -508,3 +622,34 @@ async def test_a_pair_of_surrogates_is_the_character_it_means(server: Saying, ba
     server.body = WHOLE
     await backend.chat("\ud83d\ude00 \ud83d")
     assert server.requests[0].body["messages"][0]["content"] == "😀 \ufffd"
+
+
+async def test_unpaired_surrogates_are_replaced_in_whatever_comes(server: Saying, backend: OpenAIBackend) -> None:
+    bad, whole = "a\ud83d", "a\ufffd"
+    call = {"id": bad, "function": {"name": bad, "arguments": {bad: bad}}}
+    logprob = {"token": bad, "logprob": -1.0, "top_logprobs": [{"token": bad, "logprob": -1.0}]}
+    told = {"content": bad, "reasoning_content": bad, "tool_calls": [call]}
+    server.body = {"choices": [{"message": told, "logprobs": {"content": [logprob]}}]}
+    reply = await backend.chat("hello")
+    assert (reply.content, reply.reasoning) == (whole, whole)
+    assert (reply.tool_calls[0].id, reply.tool_calls[0].name, reply.tool_calls[0].parsed()) == (
+        whole,
+        whole,
+        {whole: whole},
+    )
+    assert reply.logprobs is not None
+    assert (reply.logprobs[0].token, reply.logprobs[0].top[0][0]) == (whole, whole)
+    server.body = {"choices": [{"text": bad}]}
+    assert (await backend.complete("hello")).content == whole
+    server.pieces = [delta(**told), delta("stop"), DONE]
+    reply = await streamed(backend)
+    assert (reply.content, reply.reasoning, reply.tool_calls[0].name) == (whole, whole, whole)
+    server.pieces, server.body = (), {"error": {"message": f"no {bad}", "code": 400}}
+    with pytest.raises(BadRequestError) as caught:
+        await backend.chat("hello")
+    assert f"no {whole}" in str(caught.value)
+    server.body = {"data": [{"id": bad}]}
+    with pytest.raises(TargetDownError, match=whole):
+        await backend.check()
+    server.body = {"results": [{"category_scores": {bad: 0.5}}]}
+    assert await backend.moderate("hello") == {whole: 0.5}

@@ -85,6 +85,22 @@ OVERFLOWS: list[tuple[str, int, str, tuple[int, int, int]]] = [
     ("ollama, embed", 400, "the input length exceeds the context length", (0, 0, 0)),
     ("tensorrt-llm", 500, "The sum of prompt length (9000.0), query length (0) should not exceed max_num_tokens (8192)", (9000, 8192, 9000)),
     ("exllama", 400, "prompt (9000 tokens) exceeds max_seq_len 8192", (9000, 8192, 9000)),
+    ("vllm, passed", 400, "You passed 9000 input tokens and requested 100 output tokens. However, the model's context length is only 8192 tokens, resulting in a maximum input length of 8092 tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=9000)", (9100, 8192, 9000)),
+    ("vllm, embedding", 400, "You passed 2049 input tokens and requested 0 output tokens. However, the model's context length is only 2048 tokens, resulting in a maximum input length of 2048 tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=2049)", (2049, 2048, 2049)),
+    ("vllm, scheduler", 400, "Input prompt (2664 tokens) is too long and exceeds limit of 2048/2560", (2664, 2048, 2664)),
+    ("sglang, length", 400, "Input length (9000 tokens) exceeds the maximum allowed length (8186 tokens). Use a shorter input or enable --allow-auto-truncate.", (9000, 8186, 9000)),
+    ("total", 400, "total tokens 9000 exceed limit 8192", (9000, 8192, 0)),
+    ("total, in brackets", 400, "Total tokens (9000) exceeds the limit (8192)", (9000, 8192, 0)),
+    ("total, as a number of", 400, "The total number of tokens 9000 exceeds the limit of 8192.", (9000, 8192, 0)),
+    ("total, as a count", 400, "total token count 9000 exceeds model limit of 8192", (9000, 8192, 0)),
+    ("prompt tokens", 400, "prompt tokens (9000) exceed the maximum of 8192", (9000, 8192, 9000)),
+    ("token length", 400, "Input token length is 9000, exceeding the maximum of 8192", (9000, 8192, 9000)),
+    ("compared", 400, "The request exceeds the maximum number of tokens: 9000 > 8192", (9000, 8192, 0)),
+    ("fireworks", 400, "The prompt is too long: 9000, model maximum context length: 8191", (9000, 8191, 9000)),
+    ("cohere", 400, "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292. Try using a shorter prompt.", (4292, 4081, 4292)),
+    ("bedrock, titan", 400, "400 Bad Request: Too many input tokens. Max input tokens: 8192, request input token count: 9000", (9000, 8192, 9000)),
+    ("lm studio, mid-answer", 400, "Reached context length of 4096 tokens with model (arch: llama) that does not currently support mid-generation context overflow. Try reloading with a larger context length or shortening the prompt/chat.", (0, 4096, 0)),
+    ("azure, older", 400, "This model's maximum context length is 4097 tokens, however you requested 4116 tokens (3860 in your prompt; 256 for the completion). Please reduce your prompt; or completion length.", (4116, 4097, 3860)),
     ("openrouter, pooled", 400, "Input length (265330) exceeds model's maximum context length (262144).", (265330, 262144, 265330)),
 ]  # fmt: skip
 
@@ -152,6 +168,13 @@ OTHERS: list[tuple[str, int, str, type[ParlantLocalError]]] = [
     ("invalid, in a body", 0, '{"message":"messages must alternate","type":"invalid_request_error"}', BadRequestError),
     ("server, in a body", 0, '{"message":"CUDA error","type":"server_error"}', TransientError),
     ("no overflow", 400, "max_tokens must be at least 1, got 0", BadRequestError),
+    (
+        "an answer's own limit",
+        400,
+        "max_tokens is too large: 6000. This model supports at most 4096 completion tokens, whereas you provided 6000.",
+        BadRequestError,
+    ),
+    ("a quota of tokens", 400, "Your total tokens exceed the quota of your plan", BadRequestError),
     ("a user's id", 400, "Invalid 'user': string too long. Expected a string with maximum length 64.", BadRequestError),
 ]
 
@@ -179,6 +202,10 @@ def test_what_is_neither(who: str, status: int, words: str, expected: type[Parla
          "Provider returned error (the real reason)"),
         ([{"error": {"code": 400, "message": "Gemini wraps its errors in a list, for reasons of its own, it seems"}}],
          "Gemini wraps its errors in a list, for reasons of its own, it seems"),
+        ({"error": {"message": "The model's template wants roles to alternate, and the last but one of this request's didn't."}},
+         "The model's template wants roles to alternate, and the last but one of this request's didn't"),
+        ({"error": {"message": "litellm.BadRequestError: OpenAIException - {\"error\":{\"message\":\"the words of whoever stands behind the proxy, all of them\"}}"}},
+         "the words of whoever stands behind the proxy, all of them"),
         ("litellm.BadRequestError: OpenAIException - Error code: 400 - {'error': {'message': \"a message within a message, "
          "with more than forty-eight characters in it\"}}", "a message within a message, with more than forty-eight"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,11 @@ import pytest
 
 from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp import LlamaCppBackend
+from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.backends.llama_cpp.planning import plan_chat
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
+from parlant_local.catalog import LocalModelManager, ModelSource
+from parlant_local.catalog.describe import describe
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.engine.templates import NAMED_TEMPLATES, ChatTemplate
 from parlant_local.engine.templates.fallback import MARKS, family_template
@@ -19,6 +24,8 @@ from parlant_local.observability import ConsoleLogger
 from parlant_local.profiles.pretrained import is_base
 from parlant_local.settings import GenerationSettings, Settings
 from tests.support import gguf_models
+
+from .conftest import Verb
 
 
 @pytest.mark.parametrize(
@@ -117,10 +124,75 @@ async def test_such_marks_are_part_of_what_the_engine_is_asked() -> None:
         (["vicuna-7b-v1.5"], False, False),
         (["NVIDIA-Nemotron-Nano-12B-v2-Base"], True, True),
         (["NVIDIA-Nemotron-Nano-12B-v2"], False, False),
+        (["database-7b-instruct"], True, False),
+        (["database-7b"], True, False),
+        (["knowledge-base-7b"], True, False),
+        (["knowledge-base-qa-7b"], False, False),
+        (["codebase-helper"], True, False),
+        (["basement-7b"], True, False),
+        (["Qwen2.5-VL-7B-Base"], True, True),
+        (["Qwen2.5-Coder-7B-base-lora"], True, False),
+        (["granite-4.0-tiny-base-preview"], True, True),
+        (["Ministral-3-8B-Base-2512"], True, True),
+        (["ERNIE-4.5-21B-A3B-Base-PT"], True, True),
+        (["chatglm3-6b-base"], True, True),
+        (["chatglm3-6b"], False, False),
+        (["flan-t5-base"], False, False),
+        (["llama3-8b-text-q4_0"], True, True),
+        (["text-generator-7b-chat"], True, False),
+        (["Qwen2.5-7B-Q4_K_M", "Qwen2.5 7B"], True, True),  # base models of this line bring a template
+        (["Qwen2.5-7B-Instruct-Q4_K_M", "Qwen2.5 7B Instruct"], True, False),
+        (["my-agent", "Qwen2.5 7B"], True, False),
+        (["granite-4.0-h-tiny"], True, False),
     ],
 )
 def test_a_base_model_is_told_by_its_name_and_template(names: list[str], template: bool, base: bool) -> None:
     assert is_base(names, has_template=template) == base
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "base"),
+    [
+        ("llama3.2-1b", "{{ range .Messages }}{{ .Role }}{{ end }}", False),
+        ("phi3-mini", "{{ if .System }}<|system|>{{ end }}{{ .Prompt }}", False),
+        ("llama3-8b-text", "{{ .Prompt }}", True),
+        ("gemma-2b", "{{ .Prompt }}", True),
+        ("qwen2.5-coder-1.5b-base", "{{ if .Messages }}{{ .Prompt }}{{ end }}", True),
+    ],
+)
+def test_a_template_of_ollamas_tells_too(tmp_path: Path, name: str, layout: str, base: bool) -> None:
+    """Its files leave the template out, and its names the word that tuned models have elsewhere."""
+    path = gguf_models.llama(tmp_path / "blob.gguf", template=None)
+    record = describe(path, source=ModelSource.OLLAMA, name=name)
+    assert record.having(template=layout).is_base == base
+
+
+def test_base_models_are_marked_and_what_stands_in_for_a_template_is_shown(
+    tmp_path: Path, verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLANT_LOCAL_MODELS_DIR", str(tmp_path))
+    gguf_models.llama(tmp_path / "Large-7B-Base.gguf", width=128)
+    gguf_models.llama(tmp_path / "Plain-1B.gguf", template=None)
+    gguf_models.llama(tmp_path / "Small-Instruct.gguf", template=None, layers=1)
+    _, out, _ = verb("list", "--json")
+    records = {record["name"]: record for record in json.loads(out)}
+    assert {name: record["base"] for name, record in records.items()} == {
+        "Large-7B-Base": True, "Plain-1B": True, "Small-Instruct": False, "parlant-local-tiny": False,
+    }  # fmt: skip
+    assert best_model(LocalModelManager()) == records["Small-Instruct"]["id"]  # the base models are larger
+    _, shown, _ = verb("show", records["Plain-1B"]["id"])
+    assert "base: it continues texts" in shown
+    assert "none; chatml stands in" in shown
+    assert "in plain JSON" in shown
+
+
+def test_a_text_ends_where_the_answer_would_have_been_stopped(
+    tmp_path: Path, verb: Verb, written: Callable[[str, Any], str]
+) -> None:
+    path = gguf_models.llama(tmp_path / "Small-Instruct.gguf", template=None)
+    file = written("answer.txt", "Hello.<|im_end|>\n<|im_start|>user\nAnd more?")
+    for options in ((), ("--stream", "1")):
+        assert verb("parse", str(path), "--file", file, *options)[1] == "Hello.\n"
 
 
 async def test_a_base_model_completes_when_named_and_says_once_what_it_is(
@@ -128,8 +200,10 @@ async def test_a_base_model_completes_when_named_and_says_once_what_it_is(
 ) -> None:
     path = gguf_models.llama(tmp_path / "Plain-1B.gguf", template=None)
     async with LlamaCppBackend(path, settings=settings, logger=ConsoleLogger("warning")) as backend:
-        await backend.chat("Hello", max_tokens=2)
+        for _ in range(2):
+            await backend.chat("Hello", max_tokens=2)
         await backend.complete("Hello", max_tokens=2)
         assert backend.record is not None
         assert backend.record.is_base
-    assert capsys.readouterr().err.count("is a base model") == 1
+    told = capsys.readouterr().err
+    assert (told.count("is a base model"), told.count("no chat template")) == (1, 1)

@@ -137,6 +137,50 @@ CALL = ToolCall("c1", "get_weather", '{"city": "Paris"}')
         ({"role": "user", "parts": [{"type": "text", "text": "x"}]}, [Message("user", "x")]),
         ({"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "get_weather", "output": {"type": "text", "value": "sunny"}}]},
          [Message("tool", "sunny", name="get_weather", tool_call_id="c1")]),
+        ({"role": "assistant", "parts": [
+            {"type": "step-start"}, {"type": "reasoning", "text": "hm", "state": "done"}, {"type": "text", "text": "I look."},
+            {"type": "tool-get_weather", "toolCallId": "c1", "state": "output-available", "input": {"city": "Paris"}, "output": {"degrees": 20}},
+            {"type": "step-start"}, {"type": "text", "text": "Warm.", "state": "done"}, {"type": "source-url", "sourceId": "s", "url": "http://x"}]},
+         [Message("assistant", "I look.", tool_calls=(CALL,), reasoning="hm"), Message("tool", '{"degrees": 20}', tool_call_id="c1", name="get_weather"), Message("assistant", "Warm.")]),
+        ({"role": "assistant", "parts": [{"type": "dynamic-tool", "toolName": "get_weather", "toolCallId": "c1", "state": "output-error", "input": {"city": "Paris"}, "errorText": "no such city"}]},
+         [Message("assistant", "", tool_calls=(CALL,)), Message("tool", "Error: no such city", tool_call_id="c1", name="get_weather")]),
+        ({"role": "assistant", "content": "Warm.", "parts": [
+            {"type": "tool-invocation", "toolInvocation": {"state": "result", "step": 0, "toolCallId": "c1", "toolName": "get_weather", "args": {"city": "Paris"}, "result": "sunny"}},
+            {"type": "text", "text": "Warm."}]},
+         [Message("assistant", "", tool_calls=(CALL,)), Message("tool", "sunny", tool_call_id="c1", name="get_weather"), Message("assistant", "Warm.")]),
+        ({"role": "assistant", "content": "Warm.", "toolInvocations": [{"state": "result", "toolCallId": "c1", "toolName": "get_weather", "args": {"city": "Paris"}, "result": "sunny"}]},
+         [Message("assistant", "", tool_calls=(CALL,)), Message("tool", "sunny", tool_call_id="c1", name="get_weather"), Message("assistant", "Warm.")]),
+        ({"role": "assistant", "content": [{"type": "tool-call", "toolCallId": "c1", "toolName": "get_weather", "input": {"city": "Paris"}, "providerOptions": {}}]},
+         [Message("assistant", "", tool_calls=(CALL,))]),
+        ({"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "toolName": "get_weather", "output": {"type": "error-text", "value": "no such city"}}]},
+         [Message("tool", "Error: no such city", name="get_weather", tool_call_id="c1")]),
+        ({"role": "assistant", "content": [{"type": "error", "error": "An error occurred"}, {"type": "text", "text": "x"}, {"type": "agent_update", "agent_update": {"index": 0}}]},
+         [Message("assistant", "x")]),
+        # Gemini
+        ({"role": "user", "parts": [{"text": "a"}, {"text": "b"}]}, [Message("user", "ab")]),
+        ({"role": "model", "parts": [{"text": "hm", "thought": True}, {"text": "x", "thoughtSignature": "s"}, {"functionCall": {"id": "c1", "name": "get_weather", "args": {"city": "Paris"}}}]},
+         [Message("assistant", "x", tool_calls=(CALL,), reasoning="hm")]),
+        ({"role": "user", "parts": [{"functionResponse": {"id": "c1", "name": "get_weather", "response": {"degrees": 20}}}]},
+         [Message("tool", '{"degrees": 20}', name="get_weather", tool_call_id="c1")]),
+        ({"role": "function", "parts": [{"function_response": {"name": "get_weather", "response": {"degrees": 20}}}]},
+         [Message("tool", '{"degrees": 20}', name="get_weather")]),
+        ({"role": "model", "parts": [{"function_call": {"name": "get_weather", "args": {"city": "Paris"}}}]},
+         [Message("assistant", "", tool_calls=(ToolCall("", "get_weather", '{"city": "Paris"}'),))]),
+        # Open WebUI: what its backend sends on of a turn with a tool, with the fields that its database adds
+        ({"id": "m1", "parentId": None, "childrenIds": ["m2"], "role": "user", "content": "x", "timestamp": 1, "models": ["m"], "files": []}, [Message("user", "x")]),
+        ({"role": "assistant", "content": "", "tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]},
+         [Message("assistant", "", tool_calls=(CALL,))]),
+        # Other names of the same, and ids that are numbers
+        ({"role": "User", "content": "x"}, [Message("user", "x")]),
+        ({"role": "SYSTEM", "content": "x"}, [Message("system", "x")]),
+        ({"role": "bot", "content": "x"}, [Message("assistant", "x")]),
+        ({"role": "CHATBOT", "content": "x"}, [Message("assistant", "x")]),
+        ({"role": "ipython", "content": '{"degrees": 20}'}, [Message("tool", '{"degrees": 20}')]),
+        ({"role": "function", "name": "get_weather", "content": "sunny"}, [Message("function", "sunny", name="get_weather")]),
+        ({"role": "tool", "tool_call_id": 7, "content": "sunny"}, [Message("tool", "sunny", tool_call_id="7")]),
+        ({"role": "assistant", "tool_calls": [{"id": 7, "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}]},
+         [Message("assistant", None, tool_calls=(ToolCall("7", "get_weather", '{"city": "Paris"}'),))]),
+        ({"role": "assistant", "content": "x", "provider_specific_fields": {"reasoning_content": "hm"}}, [Message("assistant", "x", reasoning="hm")]),
         # Results that are no text
         ({"role": "tool", "tool_call_id": "c1", "content": {"degrees": 20}}, [Message("tool", '{"degrees": 20}', tool_call_id="c1")]),
         ({"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "sunny"}]}, [Message("tool", "sunny", tool_call_id="c1")]),
@@ -163,7 +207,14 @@ def test_objects_of_clients_are_read() -> None:
         ({"role": "user", "content": [{"type": "hologram"}]}, "hologram"),
         ({"role": "user", "content": [{"inline_data": {}}]}, "inline_data"),
         ({"role": "user", "content": [7]}, "int"),
+        ({"role": "user", "content": [{"inlineData": {"data": "x"}}]}, "inlineData"),
+        ({"role": "model", "parts": [{"executableCode": {"code": "1"}}]}, "executableCode"),
+        ({"role": "assistant", "parts": [{"type": "data-chart", "data": {}}]}, "data-chart"),
         ({"role": "user", "content": "x", "images": ["aGk="]}, "images"),
+        ({"role": "user", "content": "x", "files": [{"type": "file", "id": "f"}]}, "files"),
+        ({"role": "user", "content": "x", "experimental_attachments": [{"url": "x"}]}, "experimental_attachments"),
+        ({"role": "tool", "tool_call_id": 1.5, "content": "x"}, "id"),
+        ({"role": "tool", "tool_call_id": True, "content": "x"}, "id"),
         ({"role": "assistant", "content": None, "audio": {"id": "x"}}, "audio"),
         ({"role": "wizard", "content": "x"}, "wizard"),
         ({"role": "assistant", "tool_calls": [{"type": "function"}]}, "name"),
@@ -261,15 +312,26 @@ def test_a_choice_that_fits_no_tool_is_refused(choice: Any) -> None:
 
 def test_minus_one_is_no_limit_off_or_random() -> None:
     params = ChatParams.of({"max_tokens": -1, "top_k": -1, "seed": -1, "reasoning_tokens": -1})
-    assert (params.max_tokens, params.unlimited, params.top_k, params.seed) == (None, True, 0, None)
+    assert (params.max_tokens, params.unlimited, params.sampling) == (None, True, {"top_k": 0})
     assert params.reasoning_tokens is not None
     assert params.reasoning_tokens > 10**6
     assert ChatParams.of({"max_tokens": -1.0}).unlimited
-    assert ChatParams.of({"seed": -2}).seed == 2**64 - 2
+    assert ChatParams.of({"seed": -2}).sampling == {"seed": 2**64 - 2}
     assert not ChatParams.of({"seed": -1}).unlimited
     for bad in ({"max_tokens": -2}, {"max_tokens": 0}, {"top_k": -2}, {"reasoning_tokens": -2}, {"unlimited": True}):
         with pytest.raises(BadRequestError, match=next(iter(bad))):
             ChatParams.of(bad)
+
+
+def test_a_schema_binds_wherever_it_stands_in_a_format() -> None:
+    schema = {"type": "object"}
+    for form in (
+        {"type": "json_schema", "json_schema": {"schema": schema}},
+        {"type": "json_schema", "schema": schema},
+        {"type": "json_object", "schema": schema},
+        {"type": "json_object", "json_schema": {"schema": schema}},
+    ):
+        assert ResponseFormat.coerce(form) == ResponseFormat.json_schema(schema)
 
 
 def test_surrogates_with_a_partner_become_one_character() -> None:

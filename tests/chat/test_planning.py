@@ -9,6 +9,7 @@ import pytest
 from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
+from parlant_local.engine.parsing import collect
 from parlant_local.engine.requests import AnyJson, CallOf, Grammar, JsonSchema
 from parlant_local.engine.templates import ChatTemplate
 from parlant_local.errors import BadRequestError, ContextOverflowError
@@ -41,6 +42,17 @@ ADD = {
     },
 }
 TIME = {"type": "function", "function": {"name": "time"}}
+
+
+KIMI3 = (
+    "{# <|close|> #}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{{ tools | tojson if tools else '' }}"
+    "<|open|>{{ 'response' if thinking is defined and not thinking else 'think' }}<|sep|>"
+    "{{ thinking_effort if thinking_effort is defined else '' }}"
+)
+APERTUS = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{{ tools | tojson if tools else '' }}"
+    "{# <|tools_prefix|> #}<|assistant_start|>"
+)
 
 
 class Letters:
@@ -249,3 +261,28 @@ async def test_an_answer_that_can_never_fit_is_refused_with_figures() -> None:
     with pytest.raises(ContextOverflowError, match="max_tokens asks for 95") as caught:
         await planned(LLAMA, n_ctx=100, max_tokens=95)
     assert caught.value.available == 100
+
+
+async def test_no_thoughts_are_closed_inside_an_answer_that_the_prompt_has_begun() -> None:
+    plan = await planned(KIMI3, reasoning="off")
+    assert prompt(plan).endswith("<|open|>response<|sep|>")
+    assert plan.requests[0].reasoning is None
+    parser = plan.parser()
+    found = collect(parser.feed("Hi.<|close|>response<|sep|>") + parser.finish())
+    assert (found.content, found.reasoning) == ("Hi.", "")
+    plan = await planned(KIMI3, reasoning="off", response_format={"type": "json_object"})
+    assert prompt(plan).endswith("<|open|>response<|sep|>")
+
+
+async def test_thoughts_may_end_at_a_call_where_tools_are_offered_and_the_family_calls_amid_them() -> None:
+    for options, call in (
+        ({}, ""),
+        ({"tools": [TIME]}, "<|tools_prefix|>"),
+        ({"tools": [TIME], "tool_choice": "none"}, ""),
+    ):
+        prelude = (await planned(APERTUS, reasoning="on", **options)).requests[0].reasoning
+        assert prelude is not None
+        assert (prelude.start, prelude.end, prelude.call) == ("<|inner_prefix|>", "<|inner_suffix|>", call)
+    prelude = (await planned(QWEN3, reasoning="on", tools=[TIME])).requests[0].reasoning
+    assert prelude is not None
+    assert prelude.call == ""

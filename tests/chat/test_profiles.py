@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,14 +67,92 @@ def test_sampling_that_the_file_recommends_wins_over_the_familys() -> None:
 
 def test_a_family_that_thinks_recommends_other_sampling_while_it_does() -> None:
     profile = profile_of(None, {"general.architecture": "qwen3"})
-    assert profile.advice(thinking=True).temperature != profile.advice(thinking=False).temperature
+    assert profile.advice(thinking=True) != profile.advice(thinking=False)
 
 
-def test_every_profile_is_whole() -> None:
+def test_every_profile_is_whole_and_names_its_sources() -> None:
     for profile in PROFILES:
         assert profile.name
+        assert not profile.named or profile.names
+        known = (
+            profile.sampling != SamplingAdvice()
+            or profile.reasoning
+            or profile.efforts
+            or profile.call_ids == "numbered"
+        )
+        assert profile.source or not known, profile
         if profile.thinks_unasked or profile.thinking_on or profile.thinking_off:
             assert profile.reasoning is not None, profile
+
+
+def test_every_architecture_is_one_that_the_engine_knows() -> None:
+    llama_cpp = pytest.importorskip("llama_cpp")
+    known = next((Path(llama_cpp.__file__).parent / "lib").glob("libllama.*")).read_bytes()
+    named = {name for profile in PROFILES for name in profile.architectures}
+    assert {name for name in named if f"{name}\0".encode() not in known} == set()
+
+
+FAMILIES = (
+    "gpt-oss qwen glm kimi minimax lfm nemotron seed gemma mistral command granite apertus smollm phi llama deepseek hunyuan "
+    "ernie exaone"
+)
+
+
+def test_there_is_a_profile_for_every_family_that_people_run() -> None:
+    assert set(FAMILIES.split()) <= {profile.name for profile in PROFILES}
+
+
+# What their makers say, as it was read in the sources that the profiles name.
+@pytest.mark.parametrize(
+    ("template", "name", "advice", "thinking"),
+    [
+        ("<|im_start|>You are Qwen<parameter=", "Qwen3-Coder-30B-A3B-Instruct", (0.7, 0.8, 20, None), None),
+        ("<|im_start|>You are Qwen<parameter=", "Qwen3-Coder-Next", (1.0, 0.95, 40, None), None),
+        ("<|im_start|><tools>enable_thinking is defined reasoning_content", "Qwen3 8B", (0.7, 0.8, 20, 0.0), (0.6, 0.95, 20, 0.0)),
+        ("<|im_start|><tools>enable_thinking is defined<parameter=last_query_index", "Qwen3.5 4B", (0.7, 0.8, 20, 0.0), (1.0, 0.95, 20, 0.0)),
+        ("[gMASK]<|observation|><think>", "GLM 4.5 Air", (0.6, 0.95, None, None), None),
+        ("[gMASK]<|observation|><think>", "GLM 4.7", (1.0, 0.95, None, None), None),
+        ("[INST][/INST]", "Mistral Nemo Instruct 2407", (0.3, None, None, None), None),
+        ("[INST][/INST]", "Mistral 7B Instruct v0.3", (None, None, None, None), None),
+        ("[INST][SYSTEM_PROMPT]", "Ministral 3 8B Instruct 2512", (0.15, None, None, None), None),
+        ("[INST][THINK]", "Ministral 3 8B Reasoning 2512", (0.7, 0.95, None, None), None),
+        ("<|im_start|>List of tools: ", "LFM2 1.2B", (0.3, None, None, 0.15), None),
+        ("<|im_start|>List of tools: keep_past_thinking", "LFM2.5 1.2B Instruct", (0.1, None, 50, None), None),
+        ("<｜Assistant｜>DSML function_calls", "DeepSeek V3.2", (1.0, 0.95, None, None), None),
+        ("<｜Assistant｜>DSML tool_calls", "DeepSeek V4 Flash", (1.0, 1.0, None, None), None),
+        ("<｜hy_Assistant:opensource｜>reasoning_effort", "Hy3", (0.9, 1.0, None, None), None),
+        ("<｜hy_Assistant｜>reasoning_effort", "Hy3", (0.9, 1.0, None, None), None),
+        ("<|start_of_role|>", "granite-4.0-h-small", (None, None, None, None), None),
+        ("mm:think minimax", "MiniMax-M3", (1.0, 0.95, None, None), None),
+        ("<|im_sep|><think>", "Phi-4-reasoning", (0.8, 0.95, 50, None), None),
+    ],
+)  # fmt: skip
+def test_sampling_is_what_the_makers_say(
+    template: str, name: str, advice: tuple[Any, ...], thinking: tuple[Any, ...] | None
+) -> None:
+    profile = profile_of(template, {"general.name": name})
+    assert profile.advice(thinking=False) == _advice(*advice)
+    assert profile.advice(thinking=True) == _advice(*(thinking or advice))
+
+
+def _advice(*values: Any) -> dict[str, Any]:
+    named = zip(("temperature", "top_p", "top_k", "min_p"), values, strict=True)
+    return {name: value for name, value in named if value is not None}
+
+
+def test_efforts_go_under_the_name_that_the_template_reads() -> None:
+    kimi = profile_of("<|open|><|close|><|sep|>think")
+    assert [kimi.effort(budget) for budget in (100, 5000, 100_000)] == [
+        {"thinking_effort": "low"}, {"thinking_effort": "high"}, {"thinking_effort": "max"},
+    ]  # fmt: skip
+    assert profile_of("hy_Assistant reasoning_effort").effort(100) == {"reasoning_effort": "low"}
+
+
+def test_a_body_of_llamas_is_no_llama_where_a_template_shows_none_of_its_marks() -> None:
+    metadata = {"general.architecture": "llama"}
+    assert profile_of("<|im_start|>{{ role }}", metadata).name == "generic"
+    assert profile_of("<|start_header_id|><|eot_id|>", metadata).name == "llama"
+    assert profile_of("<|im_start|>{{ role }}", {"general.architecture": "gemma3"}).name == "gemma"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,12 +11,18 @@ from hypothesis import strategies as st
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
     CallParser,
+    CallSyntax,
     OutputParser,
     PlainContent,
     ThoughtSplitter,
     collect,
+    opens_answer,
     opens_thoughts,
 )
+from parlant_local.engine.parsing.formats import CallFormat
+from parlant_local.engine.parsing.reading import SyntaxReader
+from parlant_local.engine.parsing.syntax import ARGUMENTS, NAME, JsonCalls
+from parlant_local.engine.parsing.writing import write_calls
 from parlant_local.profiles import PROFILES, ReasoningTags
 
 THINK = ReasoningTags("<think>", "</think>")
@@ -107,6 +115,57 @@ def test_some_families_call_amid_their_thoughts() -> None:
             pieces = [text[at : at + step] for at in range(0, len(text), step)]
             found = collect([delta for piece in pieces for delta in splitter.feed(piece)] + splitter.finish())
             assert (found.reasoning, found.content) == ("" if text == "Paris." else "Hm.", content)
+
+
+APERTUS = next(profile for profile in PROFILES if profile.name == "apertus")
+CALL = '<|tools_prefix|>[{"ping": {}}]<|tools_suffix|>'
+
+
+@pytest.mark.parametrize(
+    ("text", "thoughts", "reasoning", "calls", "content"),
+    [
+        (f"<|inner_prefix|>Hm.{CALL}", "", "Hm.", 1, ""),
+        (f"<|inner_prefix|>Hm.{CALL}It worked.<|inner_suffix|>Done.", "", "Hm.It worked.", 1, "Done."),
+        (f"<|inner_prefix|>Hm.<|inner_suffix|>{CALL}", "", "Hm.", 1, ""),
+        (f"<|inner_prefix|>Hm.<|inner_suffix|>{CALL}Done.", "", "Hm.", 1, "Done."),
+        ("<|inner_suffix|>Done.", "", "", 0, "Done."),
+        ("So.<|inner_suffix|>Done.", "", "", 0, "So.Done."),
+        ("So. <|inner_prefix|> Hm. <|inner_suffix|>Done.", "", "Hm.", 0, "So. Done."),
+        (f"So.<|inner_prefix|>Hm.{CALL}", "", "Hm.", 1, "So."),
+        ("1 <|in 2", "", "", 0, "1 <|in 2"),
+        # Told apart by the engine, which ends them at a call, too.
+        (CALL, "Hm.", "Hm.", 1, ""),
+        (f"{CALL}It worked.<|inner_suffix|>Done.", "Hm.", "Hm.It worked.", 1, "Done."),
+        ("Done.", "Hm.", "Hm.", 0, "Done."),
+    ],
+)
+def test_marks_of_thoughts_anywhere_in_a_turn_are_no_text(
+    text: str, thoughts: str, reasoning: str, calls: int, content: str
+) -> None:
+    syntax = CallSyntax(
+        "<|tools_prefix|>[", ", ", "]<|tools_suffix|>", JsonCalls(f'{{"{NAME}": "{ARGUMENTS}"}}', listed=True)
+    )
+    form = CallFormat("json", {syntax.opener: SyntaxReader(syntax, {"ping": {}})}, partial(write_calls, syntax), {})
+    for step in (len(text), 1, 5):
+        parser = OutputParser(APERTUS, CallParser(form, ["ping"]), thoughts_apart=bool(thoughts))
+        deltas = parser.feed("", thoughts)
+        for at in range(0, len(text), step):
+            deltas += parser.feed(text[at : at + step])
+        found = collect(deltas + parser.finish())
+        assert (found.reasoning, len(found.tool_calls), found.content) == (reasoning, calls, content), step
+
+
+def test_an_answer_that_the_prompt_has_begun_loses_its_end() -> None:
+    kimi = next(profile for profile in PROFILES if profile.effort_argument == "thinking_effort")
+    assert kimi.answer_tags is not None
+    prompt = f"…{kimi.answer_tags.start}"
+    assert opens_answer(prompt, kimi)
+    assert not opens_answer("…<|open|>think<|sep|>", kimi)
+    for text in ("Paris.<|close|>response<|sep|>", "Paris."):
+        for pieces in ([text], list(text)):
+            parser = OutputParser(kimi, PlainContent(), answering=True)
+            found = collect([delta for piece in pieces for delta in parser.feed(piece)] + parser.finish())
+            assert (found.reasoning, found.content) == ("", "Paris.")
 
 
 def test_thoughts_that_the_engine_told_apart_lose_their_outer_white_space() -> None:

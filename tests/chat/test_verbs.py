@@ -278,3 +278,18 @@ def test_bytes_that_are_no_text_end_in_no_traceback(home: Path) -> None:
         assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
         assert b"Traceback" not in done.stderr
         assert done.stdout.decode("utf-8")
+
+
+def test_halves_of_characters_in_files_are_replaced(verb: Verb, written: Callable[[str, Any], str]) -> None:
+    said = written("m.json", [{"role": "user", "content": "x\ud800y"}])
+    code, out, err = verb("render", str(TINY), "--messages", said, "--json", *SMALL)
+    assert (code, err) == (0, "")
+    assert "x\ufffdy" in json.loads(out)["prompt"]
+    schema = written(
+        "s.json", {"type": "object", "properties": {"\ud800": {"enum": ["\udc00"]}}, "required": ["\ud800"]}
+    )
+    code, out, _ = verb("generate", str(TINY), "x", "--schema", schema, *SMALL)
+    assert (code, json.loads(out)) == (0, {"\ufffd": "\ufffd"})
+    tools = written("t.json", [{"name": "now\ud800", "input_schema": {"type": "object"}}])
+    code, out, _ = verb("generate", str(TINY), "x", "--tools", tools, "--tool-choice", "required", *SMALL)
+    assert (code, out[:4]) == (0, "now\ufffd")

@@ -367,3 +367,45 @@ def test_a_repeated_key_is_seen_before_it_is_said(before: bytes, then: bytes) ->
     guard = KeyGuard()
     assert not guard.feed(before)
     assert guard.repeats(then)
+
+
+# -- thoughts -----------------------------------------------------------------------------------------------------------
+
+
+class Words:
+    """A vocabulary of given pieces; the last one ends an answer."""
+
+    def __init__(self, *pieces: str) -> None:
+        self._pieces = pieces
+        self.n_vocab = len(pieces)
+        self.end_tokens = frozenset({len(pieces) - 1})
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        return self._pieces[token].encode()
+
+
+def says(vocabulary: Words, prelude: ReasoningPrelude, tokens: list[int]) -> tuple[str, str]:
+    """Thoughts and answer of a model that says ``tokens``."""
+    request = GenerationRequest(prompt=[0], max_tokens=64, sampling=Sampling(temperature=0), reasoning=prelude)
+    sequence = Sequence(request, [0], vocabulary, matcher=None, landing=None)
+    for token in tokens:
+        logits = np.zeros(vocabulary.n_vocab, dtype=np.float32)
+        logits[token] = 9
+        sequence.take(logits)
+    generation = sequence.result()
+    return generation.reasoning, generation.text
+
+
+def test_a_call_amid_thoughts_ends_them_and_its_mark_is_part_of_the_answer() -> None:
+    prelude = ReasoningPrelude("<in>", "</in>", 32, opened=True, call="<call>")
+    whole = Words("Hm", "<call>", "[x]", "</in>", "Hi", "<eos>")
+    assert says(whole, prelude, [0, 1, 2, 5]) == ("Hm", "<call>[x]")
+    assert says(whole, prelude, [0, 3, 1, 2, 5]) == ("Hm", "<call>[x]")
+    assert says(whole, prelude, [0, 3, 4, 5]) == ("Hm", "Hi")
+    letters = Words("Hm", "<ca", "ll>[", "x]", "</in>Hi", "<eos>")  # marks that are no tokens, and share some
+    assert says(letters, prelude, [0, 1, 2, 3, 5]) == ("Hm", "<call>[x]")
+    assert says(letters, prelude, [0, 4, 5]) == ("Hm", "Hi")
+    assert says(letters, ReasoningPrelude("<in>", "</in>", 32, opened=True), [0, 1, 2, 3, 4, 5]) == (
+        "Hm<call>[x]",
+        "Hi",
+    )

@@ -10,6 +10,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parlant_local.engine.text import TextAssembler
 from parlant_local.messages import ChatChunk, Delta, Usage
 from parlant_local.nlp import LocalNLPService
 from parlant_local.nlp.pieces import Pieces
@@ -80,6 +81,50 @@ def test_a_slow_model_shows_every_word() -> None:
     pieces = Pieces()
     assert pieces.feed("Hello there", hurry=True) == "Hello "
     assert pieces.feed(" 漢字", hurry=True) == "there 漢"
+
+
+WRITTEN = {
+    "thai": "สวัสดีครับ ร้านของเราเปิดตั้งแต่เก้าโมงเช้าถึงสองทุ่มทุกวันยกเว้นวันอาทิตย์ครับ",
+    "lao": "ສະບາຍດີ ຮ້ານຂອງພວກເຮົາເປີດແຕ່ເກົ້າໂມງເຊົ້າ",
+    "khmer": "សួស្តី ហាងរបស់យើងបើកពីម៉ោងប្រាំបួនព្រឹករៀងរាល់ថ្ងៃលើកលែងតែថ្ងៃអាទិត្យ",
+    "burmese": "မင်္ဂလာပါ ကျွန်ုပ်တို့ဆိုင်သည် နံနက်ကိုးနာရီတွင်ဖွင့်ပါသည်",
+    "tai tham": "ᩈ᩠ᩅᩢᩔ᩠ᨯᩦᨣᩕᩢ᩠ᨷᨾᩣᨲᩮᩬᩥ᩶ᨦ",
+    "javanese": "ꦱꦸꦒꦼꦁꦫꦮꦸꦃꦏꦁꦩꦶꦠꦿꦲꦶꦁꦏꦁꦏꦶꦤꦲꦺꦴꦂꦩꦠ꧀ꦠꦤ꧀",
+    "tibetan": "བཀྲ་ཤིས་བདེ་ལེགས། ང་ཚོའི་ཚོང་ཁང་ཉིན་ལྟར་སྒོ་འབྱེད།",
+    "hindi": "नमस्ते, क्षमा करें। हमारी दुकान सुबह नौ बजे खुलती है और स्त्रियों के वस्त्र भी मिलते हैं।",
+    "bengali": "নমস্কার, আমাদের দোকান সকাল নয়টায় খোলে এবং বিশ্বস্ত।",
+    "arabic": "مَرْحَبًا، يَفْتَحُ مَتْجَرُنَا فِي السَّاعَةِ التَّاسِعَةِ صَبَاحًا؛ أَهْلًا وَسَهْلًا ﷺ بِكُمْ.",
+    "hebrew": "שָׁלוֹם, הַחֲנוּת שֶׁלָּנוּ נִפְתַּחַת בְּתֵשַׁע בַּבֹּקֶר.",
+    "korean": "안녕하세요, 저희 가게는 오전 아홉 시에 문을 엽니다.",
+    "korean jamo": "안녕 하세요 가게는 ㅋㅋㅋ",
+    "japanese": "いらっしゃいませ。当店は午前９時に開店します、か゛んばって。",
+    "chinese": "您好，我们的商店早上九点开门，晚上八点关门。𠮷野家在旁边。",
+    "emoji": "👩‍👩‍👧‍👦👨🏽‍🚀🏳️‍🌈🏴‍☠️🇫🇷🇩🇪👍🏿❤️‍🔥1️⃣🏴󠁧󠁢󠁥󠁮󠁧󠁿🧑🏻‍🤝‍🧑🏿",
+    "marks": "Z̷̡̈a̋l̃g̀o e\u0301tude naïve",
+}
+
+
+@pytest.mark.parametrize("script", WRITTEN)
+async def test_every_script_streams_as_it_is_written_and_no_sign_is_broken(script: str) -> None:
+    """Through the real service, the model's bytes one by one, as the engine assembles them."""
+    text = f"{WRITTEN[script]} " * 6
+
+    class Backend(ScriptedBackend):
+        async def chat_stream(self, messages: Any, **options: Any) -> AsyncIterator[ChatChunk]:
+            assembler = TextAssembler()
+            for byte in text.encode():
+                yield ChatChunk(Delta(content=assembler.feed(bytes([byte]))))
+            yield ChatChunk(Delta(content=assembler.finish()))
+            yield ChatChunk(finish_reason="stop", usage=Usage(1, len(text)))
+
+    service = LocalNLPService(Backend(), settings=Settings(), logger=NullLogger())
+    result = (await service.get_streaming_text_generator()).generate("hi")
+    pieces = [piece async for piece in result.stream]
+    assert pieces.pop() is None
+    assert "".join(piece or "" for piece in pieces) == text
+    shown = [graphemes(piece or "") for piece in pieces]
+    assert [sign for signs in shown for sign in signs] == graphemes(text)
+    assert max(map(len, shown)) <= 40, "it comes in one piece"
 
 
 async def test_two_thousand_emoji_stream_through_the_generator() -> None:

@@ -97,7 +97,7 @@ async def test_hints_that_mean_something_here_reach_the_model_and_others_do_no_h
     generator = await service(backend).get_schematic_generator(Capital)
     await generator.generate("?", {"temperature": 0.15, "max_tokens": 99, "seed": 3, "tag": "x", "strict": True})
     params = backend.calls[0].params
-    assert (params.temperature, params.max_tokens, params.seed) == (0.15, 99, 3)
+    assert (params.sampling, params.max_tokens) == ({"temperature": 0.15, "seed": 3}, 99)
 
 
 async def test_a_hint_out_of_range_is_an_error_that_names_it() -> None:

@@ -6,12 +6,15 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import httpx2
 import openai
 import pytest
 from pydantic import BaseModel
+
+from tests.support import gguf_models
 
 from .conftest import TINY, Server
 
@@ -206,6 +209,107 @@ def test_embeds_the_same_in_floats_and_in_base64(client: openai.OpenAI) -> None:
     assert math.hypot(*short.data[0].embedding) == pytest.approx(1, abs=1e-4)
 
 
+def test_embeds_token_ids_as_the_text_that_they_are(client: openai.OpenAI, server: Server) -> None:
+    for text in ("A dog runs", "A dog <|im_end|> runs"):  # a control token that was typed is text
+        asked = {"content": text, "model": TINY, "add_special": True}
+        ids = httpx2.post(f"{server.url}/tokenize", json=asked, timeout=30).json()["tokens"]
+        of_ids, of_text = (client.embeddings.create(model=TINY, input=given).data[0].embedding for given in (ids, text))
+        assert sum(a * b for a, b in zip(of_ids, of_text, strict=True)) == pytest.approx(1, abs=1e-5)
+
+
+def test_cuts_texts_that_are_too_long_where_asked(client: openai.OpenAI) -> None:
+    long = "word " * 4000
+    with pytest.raises(openai.BadRequestError, match="truncate"):
+        client.embeddings.create(model=TINY, input=long)
+    found = client.embeddings.create(model=TINY, input=["short", long], extra_body={"truncate": True})
+    assert found.model_extra == {"truncated": [1]}
+    assert len(found.data) == 2
+
+
+@pytest.mark.parametrize("given", ["You are an idiot.", ["You are an idiot.", "Good morning."]])
+@pytest.mark.parametrize("named", [{}, {"model": "omni-moderation-latest"}, {"model": "text-moderation-stable"}])
+def test_judges_texts_without_further_ado(client: openai.OpenAI, given: str | list[str], named: dict[str, str]) -> None:
+    found = client.moderations.create(input=given, **named)
+    assert found.id.startswith("modr-")
+    assert found.model == TINY  # the default chat model
+    assert len(found.results) == (1 if isinstance(given, str) else 2)
+    for result in found.results:
+        scores, flags = result.category_scores.to_dict(), result.categories.to_dict()
+        judged = [name for name, score in scores.items() if score is not None]
+        assert len(judged) == 7
+        assert result.flagged == any(flags[name] for name in judged)
+        assert all(flags[name] == (scores[name] >= 0.5) for name in judged)
+    assert found.model_extra is not None
+    assert "no judgement" in found.model_extra["warnings"][0]
+
+
+def test_goes_on_with_a_last_message_of_the_assistant(client: openai.OpenAI, server: Server) -> None:
+    said = [*PARIS, {"role": "assistant", "content": "The capital of"}]
+    asked = {"messages": said, "continue_final_message": True, "model": TINY}
+    prompt = httpx2.post(f"{server.url}/apply-template", json=asked, timeout=30).json()["prompt"]
+    wanted = client.completions.create(model=TINY, prompt=prompt, temperature=0, max_tokens=12).choices[0].text
+    assert wanted
+    for extra in (
+        {},
+        {"continue_final_message": True},
+        {"continue_final_message": True, "add_generation_prompt": False},
+    ):
+        whole = client.chat.completions.create(
+            model=TINY, messages=said, temperature=0, max_tokens=12, extra_body=extra
+        )
+        assert whole.choices[0].message.content == wanted
+        with client.chat.completions.create(
+            model=TINY, messages=said, temperature=0, max_tokens=12, stream=True, extra_body=extra
+        ) as stream:
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == wanted
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_structured_answer_that_its_limit_cuts_ends_with_length(client: openai.OpenAI, stream: bool) -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "city", "schema": City.model_json_schema()}}
+    tool = {"tools": [WEATHER], "tool_choice": "required"}
+    for wish in ({"response_format": schema}, tool):
+        asked = {"model": TINY, "messages": PARIS, "max_tokens": 3, "temperature": 0, "stream": stream} | wish
+        given = client.chat.completions.create(**asked)
+        ends = (
+            [piece.choices[0].finish_reason for piece in given if piece.choices]
+            if stream
+            else [given.choices[0].finish_reason]
+        )
+        assert ends[-1] == "length", wish
+    text = client.completions.create(
+        model=TINY, prompt="A city:", max_tokens=3, stream=stream, extra_body={"response_format": schema}
+    )
+    ends = [piece.choices[0].finish_reason for piece in text] if stream else [text.choices[0].finish_reason]
+    assert ends[-1] == "length"
+    if not stream:
+        with pytest.raises(openai.LengthFinishReasonError):
+            client.chat.completions.parse(model=TINY, messages=PARIS, response_format=City, max_tokens=3)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_minus_one_is_no_limit_off_or_random(client: openai.OpenAI, stream: bool) -> None:
+    asked = {
+        "model": TINY,
+        "temperature": 1,
+        "seed": -1,
+        "max_tokens": -1,
+        "stream": stream,
+        "extra_body": {"top_k": -1},
+    }
+    chat = client.chat.completions.create(messages=PARIS, **asked)
+    text = client.completions.create(
+        prompt="x", stop=["\n", " "], **(asked | {"extra_body": {"top_k": -1, "grammar": 'root ::= "ab"{40}'}})
+    )
+    for given in (chat, text):
+        ends = (
+            [piece.choices[0].finish_reason for piece in given if piece.choices]
+            if stream
+            else [given.choices[0].finish_reason]
+        )
+        assert ends[-1] == "stop"
+
+
 def test_lists_and_retrieves_models(client: openai.OpenAI) -> None:
     assert TINY in [model.id for model in client.models.list()]
     assert client.models.retrieve(TINY).id == TINY
@@ -213,6 +317,20 @@ def test_lists_and_retrieves_models(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("nobody")
     assert all(model.to_dict()["base"] is False for model in client.models.list())  # it was taught to chat
+
+
+def test_a_base_model_is_marked_in_the_list_and_no_default(start: Callable[..., Server], tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    gguf_models.llama(folder / "Large-7B-Base.gguf", width=128)
+    gguf_models.llama(folder / "Small-Instruct.gguf", template=None)
+    url = start(environment={"PARLANT_LOCAL_MODELS_DIR": str(folder)}).url
+    client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+    base = {model.id: model.to_dict()["base"] for model in client.models.list()}
+    assert base["local/llama/large-7b-base"] is True
+    assert next(iter(base.items())) == ("local/llama/small-instruct", False)  # clients offer the first one first
+    named = client.chat.completions.create(model="local/llama/large-7b-base", messages=PARIS, max_tokens=2)
+    assert named.model == "local/llama/large-7b-base"
 
 
 def test_an_unknown_model_is_not_found_and_near_names_are_told(client: openai.OpenAI) -> None:

@@ -78,6 +78,26 @@ def message_of(error: httpx2.Response) -> str:
             [*PARIS, {"role": "assistant", "content": None, "tool_calls": [{"name": "f", "args": {"x": 1}, "id": "a", "type": "tool_call"}]}, {"role": "tool", "tool_call_id": "a", "content": {"y": 2}}],
             [*PARIS, {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {"x": 1}}}]}, {"role": "tool", "tool_call_id": "a", "content": '{"y": 2}'}],
         ),
+        (
+            [*PARIS, {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"x": 1}}}]}, {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"y": 2}}}]}],
+            [*PARIS, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}, {"role": "tool", "name": "f", "content": '{"y": 2}'}],
+        ),
+        (
+            [{"role": "SYSTEM", "content": "Be brief."}, {"role": "User", "content": "Hi"}, {"role": "bot", "content": "Yes?"}, {"role": "human", "content": "x"}],
+            [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "x"}],
+        ),
+        (
+            [*PARIS, {"role": "assistant", "tool_calls": [{"id": 7, "function": {"name": "f", "arguments": "{}"}}]}, {"role": "ipython", "tool_call_id": 7, "content": "2"}],
+            [*PARIS, {"role": "assistant", "tool_calls": [{"id": "7", "function": {"name": "f", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "7", "content": "2"}],
+        ),
+        (
+            [*PARIS, {"role": "assistant", "parts": [{"type": "step-start"}, {"type": "text", "text": "Paris"}, {"type": "source-url", "url": "x"}]}, *PARIS],
+            [*PARIS, {"role": "assistant", "content": "Paris"}, *PARIS],
+        ),
+        (
+            [*PARIS, {"role": "assistant", "content": [{"type": "text", "text": "Paris"}, {"type": "error", "error": "x"}]}, *PARIS],
+            [*PARIS, {"role": "assistant", "content": "Paris"}, *PARIS],
+        ),
     ],
 )  # fmt: skip
 def test_conversations_in_every_dialect_make_one_prompt(http: httpx2.Client, given: Any, same: Any) -> None:
@@ -99,6 +119,31 @@ def test_who_begins_and_who_comes_twice_does_not_matter(http: httpx2.Client) -> 
         assert ask(http, messages=said, max_tokens=1).status_code == 200, roles
         prompt = http.post("/apply-template", json={"messages": said}).json()["prompt"]
         assert all(f"word{index}" in prompt for index in range(len(roles)))
+
+
+def test_what_open_web_ui_sends_is_answered(http: httpx2.Client) -> None:
+    """The fields that its pages add to a request, and its database to a message: told, and nothing else."""
+    found = ask(
+        http,
+        stream=False,
+        model=TINY,
+        messages=[{"id": "m1", "parentId": None, "role": "user", "content": "Hi", "timestamp": 1, "models": [TINY]}],
+        params={},
+        files=None,
+        tool_servers=[],
+        features={"web_search": False, "image_generation": False, "code_interpreter": False, "memory": False},
+        variables={"{{USER_NAME}}": "Anna", "{{CURRENT_DATE}}": "2026-01-01"},
+        session_id="s",
+        chat_id="c",
+        id="m2",
+        background_tasks={"title_generation": True, "tags_generation": True, "follow_up_generation": True},
+        stream_options={"include_usage": True},
+    )
+    assert found.status_code == 200, found.text
+    assert set(found.headers["x-parlant-local-ignored"].split(", ")) == {
+        "features", "variables", "session_id", "chat_id", "id", "background_tasks",
+        "messages.id", "messages.timestamp", "messages.models",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["image_url", "input_audio", "file", "hologram"])
@@ -189,6 +234,9 @@ def test_a_json_answer_that_its_limit_cuts_is_an_answer(http: httpx2.Client) -> 
         {"format": CITY},
         {"structured_outputs": {"json": CITY}},
         {"response_format": {"type": "json_object", "schema": CITY}},
+        {"response_format": {"type": "json_object", "json_schema": {"name": "city", "schema": CITY}}},
+        {"response_format": {"type": "json_object", "response_schema": CITY}},
+        {"response_format": {"type": "json_object", "value": CITY}},
         {"response_format": {"type": "json_schema", "name": "city", "schema": CITY}},
     ],
 )
@@ -242,6 +290,18 @@ def test_any_json_and_a_few_texts_can_be_asked_for(http: httpx2.Client) -> None:
         ({"structured_outputs": {"regex": "a+"}}, "structured_outputs.regex"),
         ({"guided_json": CITY, "format": "json"}, "guided_json and format"),
         ({"guided_json": "no json"}, "guided_json"),
+        ({"regex": "a+"}, "regex"),
+        ({"ebnf": "root ::= x"}, "ebnf"),
+        ({"structured_outputs": {"structural_tag": "x"}}, "structural_tag"),
+        ({"structured_outputs": {"json": CITY, "choice": ["x"]}}, "json and choice"),
+        ({"response_format": {"type": "text", "schema": CITY}}, "schema"),
+        ({"response_format": {"type": "grammar", "grammar": 'root ::= "x"', "schema": CITY}}, "schema"),
+        (
+            {"response_format": {"type": "json_object", "schema": CITY, "json_schema": {"schema": CITY}}},
+            "json_schema and schema",
+        ),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": CITY}, "grammar": "x"}}, "grammar"),
+        ({"add_generation_prompt": False}, "add_generation_prompt"),
         ({"guided_choice": []}, "guided_choice"),
         ({"modalities": ["text", "audio"]}, "audio"),
         ({"audio": {"voice": "x"}}, "audio"),
@@ -254,6 +314,29 @@ def test_any_json_and_a_few_texts_can_be_asked_for(http: httpx2.Client) -> None:
 )
 def test_what_can_not_be_done_is_refused_by_name(http: httpx2.Client, wish: dict[str, Any], word: str) -> None:
     assert word in message_of(ask(http, **wish))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "word"),
+    [
+        ("/v1/completions", {"prompt": "x", "tools": [{"type": "function", "function": FUNCTION}]}, "tools"),
+        ("/v1/completions", {"prompt": "x", "functions": [FUNCTION]}, "functions"),
+        ("/v1/completions", {"prompt": "x", "tool_choice": "required"}, "tool_choice"),
+        ("/v1/completions", {"prompt": "x", "messages": PARIS}, "messages"),
+        ("/v1/completions", {"prompt": "x", "regex": "a+"}, "regex"),
+        ("/api/chat", {"message": "x", "tools": [{"type": "function", "function": FUNCTION}]}, "tools"),
+        ("/api/chat", {"message": "x", "format": CITY}, "format"),
+        ("/api/chat", {"message": "x", "options": {"tools": [{"type": "function", "function": FUNCTION}]}}, "tools"),
+        ("/api/chat", {"message": "x", "options": {"n": 2}}, "n is 1"),
+    ],
+)
+def test_what_would_bind_an_answer_is_refused_where_it_can_not(
+    http: httpx2.Client, path: str, body: dict[str, Any], word: str
+) -> None:
+    assert word in message_of(http.post(path, json=body))
+    assert http.post(
+        "/v1/completions", json={"prompt": "x", "max_tokens": 1, "tools": [], "tool_choice": "none"}
+    ).is_success
 
 
 # -- tools ------------------------------------------------------------------------------------------------------------
@@ -338,6 +421,57 @@ def test_what_nobody_understands_is_named(http: httpx2.Client, server: Server) -
     assert "x-parlant-local-ignored" not in ask(http, max_tokens=1, user="anna").headers
 
 
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "arguments": "{}", "detail": "low"}]}]},
+         "messages.content.arguments messages.content.detail"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": {"value": "x", "annotations": [1]}}]}]}, "messages.content.text.annotations"),
+        ({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "x", "cache_control": {"a": 1}}]}]}]},
+         "messages.content.content.cache_control"),
+        ({"messages": [*PARIS, {"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "extra_content": {"google": 1},
+            "function": {"name": "f", "arguments": "{}", "strict": True}}]}, {"role": "tool", "tool_call_id": "a", "content": {"y": 2}, "artifact": 1}]},
+         "messages.tool_calls.extra_content messages.tool_calls.function.strict messages.artifact"),
+        ({"messages": [*PARIS, {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}", "x": 1}}, *PARIS]}, "messages.function_call.x"),
+        ({"messages": [*PARIS, {"role": "assistant", "content": "x", "provider_specific_fields": {"reasoning_content": "hm", "citations": [1]}}, *PARIS]},
+         "messages.provider_specific_fields.citations"),
+        ({"messages": [{"type": "human", "data": {"content": "x", "type": "human", "response_metadata": {"a": 1}}}]}, "messages.data.response_metadata"),
+        ({"messages": [*PARIS, {"role": "assistant", "content": [{"type": "error", "error": "x"}, {"type": "text", "text": "x"}]}, *PARIS]}, "messages.content.error"),
+        ({"messages": [{"role": "assistant", "parts": [{"type": "source-url", "url": "x"}, {"type": "text", "text": "x", "providerMetadata": {"a": 1}}]}, *PARIS]},
+         "messages.parts.source-url messages.parts.providerMetadata"),
+        ({"messages": [{"role": "assistant", "content": "x", "prefix": True}, *PARIS]}, "messages.prefix"),
+        ({"system": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]}, "system.cache_control"),
+        ({"tools": [{"type": "function", "function": FUNCTION, "name": "x", "eager": True}], "tool_choice": {"type": "none", "name": "x", "y": 1}},
+         "tools.name tools.eager tool_choice.name tool_choice.y"),
+        ({"response_format": {"type": "json_schema", "name": "x", "json_schema": {"schema": CITY, "odd": 1}, "even": 1}},
+         "response_format.name response_format.even response_format.json_schema.odd"),
+        ({"stream_options": {"include_usage": True, "chunk": 1}}, "stream_options.chunk"),
+        ({"reasoning": {"exclude": True}}, "reasoning.exclude"),
+    ],
+)  # fmt: skip
+def test_what_nobody_understands_within_a_field_is_named(http: httpx2.Client, body: dict[str, Any], names: str) -> None:
+    found = ask(http, **({"max_tokens": 2} | body))
+    assert found.status_code == 200, found.text
+    assert set(found.headers["x-parlant-local-ignored"].split(", ")) == set(names.split())
+
+
+def test_what_is_understood_is_not_named(http: httpx2.Client) -> None:
+    said = [
+        {"role": "user", "content": [{"type": "text", "text": "x"}]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "2", "is_error": False}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"index": 0, "id": "b", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "b", "content": {"any": {"json": [1]}}},
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"x": 1}}, "thoughtSignature": "s"}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"y": 2}}}]},
+        {"role": "assistant", "parts": [{"type": "step-start"}, {"type": "tool-f", "toolCallId": "c", "state": "output-available", "input": {}, "output": {"z": 1}}]},
+        {"role": "user", "content": "So?"},
+    ]  # fmt: skip
+    found = ask(http, messages=said, max_tokens=2)
+    assert found.status_code == 200, found.text
+    assert "x-parlant-local-ignored" not in found.headers
+
+
 def test_streams_and_other_routes_tell_it_too(http: httpx2.Client) -> None:
     with http.stream("POST", CHAT, json={"messages": PARIS, "max_tokens": 1, "stream": True, "store": True}) as stream:
         assert stream.headers["x-parlant-local-ignored"] == "store"
@@ -346,14 +480,33 @@ def test_streams_and_other_routes_tell_it_too(http: httpx2.Client) -> None:
         ("/v1/completions", {"prompt": "x", "max_tokens": 1}),
         ("/v1/embeddings", {"input": "x"}),
         ("/v1/rerank", {"query": "x", "documents": ["y"]}),
+        ("/rerank", {"query": "x", "documents": ["y"]}),
+        ("/models/load", {"model": TINY}),
         ("/tokenize", {"content": "x"}),
         ("/detokenize", {"tokens": [5]}),
         ("/apply-template", {"messages": PARIS}),
         ("/v1/moderations", {"input": "x", "model": TINY}),
     ):
         assert http.post(path, json=body | {"frobnicate": 1}).headers["x-parlant-local-ignored"] == "frobnicate", path
-    short = {"message": "x", "stream": False, "options": {"max_tokens": 1, "num_ctx": 9}, "images": ["x"]}
-    assert http.post("/api/chat", json=short).headers["x-parlant-local-ignored"] == "images, options.num_ctx"
+    short = {
+        "message": "x",
+        "stream": False,
+        "options": {"max_tokens": 1, "num_ctx": 9, "stream": True},
+        "images": ["x"],
+    }
+    assert (
+        http.post("/api/chat", json=short).headers["x-parlant-local-ignored"]
+        == "images, options.num_ctx, options.stream"
+    )
+    ranked = http.post("/v1/rerank", json={"query": "x", "documents": [{"text": "y", "title": "z"}, "w"]})
+    assert ranked.headers["x-parlant-local-ignored"] == "documents.title"
+    judged = http.post("/v1/moderations", json={"input": [{"type": "text", "text": "x", "lang": "en"}]})
+    assert judged.headers["x-parlant-local-ignored"] == "input.lang"
+    shown = {
+        "messages": [{**PARIS[0], "weight": 1}],
+        "tools": [{"type": "function", "function": FUNCTION, "eager": True}],
+    }
+    assert http.post("/apply-template", json=shown).headers["x-parlant-local-ignored"] == "messages.weight, tools.eager"
     many = ask(http, max_tokens=1, **{f"field{number}": 1 for number in range(500)}, **{"x" * 5000: 1})
     assert len(many.headers["x-parlant-local-ignored"]) < 2000
     assert "and-481-more" in many.headers["x-parlant-local-ignored"]
@@ -425,5 +578,3 @@ def test_texts_are_judged_in_every_shape(http: httpx2.Client) -> None:
         assert len(found.json()["results"]) == count
     picture = [{"type": "image_url", "image_url": {"url": "x"}}]
     assert "image_url" in message_of(http.post("/v1/moderations", json={"input": picture, "model": TINY}))
-    default = http.post("/v1/moderations", json={"input": "a"})  # the shipped model never judges unless it is named
-    assert (default.status_code, "moderation.model" in default.text) == (404, True)

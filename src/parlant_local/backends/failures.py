@@ -24,6 +24,7 @@ from parlant_local.errors import (
     TargetDownError,
     TransientError,
 )
+from parlant_local.messages import whole_text
 from parlant_local.observability import redact
 from parlant_local.retry_after import retry_after
 
@@ -49,8 +50,9 @@ _INVALID = re.compile(r"invalid_request_error|BadRequestError|INVALID_ARGUMENT|v
 _MODEL_OUTPUT = re.compile(
     r"error parsing tool call|failed to parse (tool|input at pos)|tool_use_failed", re.IGNORECASE
 )
-_QUOTED = re.compile(r"""(?<!['"]:)(?<!['"]: )(['"`])(?:(?!\1).){48,}\1""")
-"""Long quotations, most likely what was sent; not the value of a quoted key, which is a message within a message."""
+_QUOTED = re.compile(r"""(?<!['"]:)(?<!['"]: )(?<![\w\\])(['"`])(?:(?!\1(?!\w)).){48,}\1(?!\w)""")
+"""Long quotations, most likely what was sent; neither the value of a quoted key, which is a message within a message, nor what
+stands between two apostrophes."""
 _MOST_READ = 20_000
 _MOST_SAID = 1000
 
@@ -131,7 +133,7 @@ def from_transport(target: str, error: BaseException, *, address: str = "") -> B
 
 def _said(text: str) -> str:
     """The whole reason that the other side gave, on one line, without secrets and without what was quoted back."""
-    line = " ".join(redact(_reason(text) or text).split())
+    line = " ".join(redact(whole_text(_reason(text) or text)).split())
     line = _QUOTED.sub(r"\1…\1", line)
     return f"{line[:_MOST_SAID]}…" if len(line) > _MOST_SAID else line.rstrip(".") or "no reason given"
 

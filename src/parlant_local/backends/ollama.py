@@ -268,10 +268,7 @@ class OllamaBackend(Backend):
 
     def _params(self, options: ChatOptions) -> ChatParams:
         params = ChatParams.of(options)
-        if params.grammar:
-            raise BadRequestError(f"{self.id} takes no grammar.", hint="Use response_format, or a model loaded here.")
-        if params.logit_bias:
-            raise BadRequestError(f"{self.id} takes no logit_bias: Ollama has no such option.")
+        params.check_fits("ollama", self.id)
         return params
 
     def _connected(self) -> ollama.AsyncClient:

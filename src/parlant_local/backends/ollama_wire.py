@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from parlant_local.backends.base import ChatParams
 from parlant_local.backends.openai_reading import finish_of
 from parlant_local.backends.thoughts import TaggedThoughts
+from parlant_local.call_options import OPTIONS, ChatParams, Sent
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import (
     ChatChunk,
@@ -25,6 +25,8 @@ from parlant_local.messages import (
 )
 
 __all__ = ["DaemonAssembler", "format_of", "messages_of", "options_of", "tools_of"]
+
+_SENT = [option for option in OPTIONS.values() if isinstance(option.ollama, Sent)]
 
 
 def messages_of(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -64,14 +66,12 @@ def tools_of(params: ChatParams) -> list[dict[str, Any]] | None:
 def options_of(params: ChatParams, num_ctx: int) -> dict[str, Any]:
     """``options`` of a call. ``num_ctx`` is always there, and always the same: another value reloads the model."""
     options: dict[str, Any] = {"num_ctx": num_ctx}
-    names = ("temperature", "top_p", "top_k", "min_p", "seed")
-    options |= {name: value for name in names if (value := getattr(params, name)) is not None}
-    if params.max_tokens is not None:
-        options["num_predict"] = params.max_tokens
-    for name in ("presence_penalty", "frequency_penalty", "repeat_penalty"):
-        options[name] = getattr(params, name)  # sent even when neutral: the daemon's own default may not be
-    if params.stop:
-        options["stop"] = list(params.stop)
+    for option in _SENT:
+        value = params.value_of(option.name)
+        value = option.neutral if value is None else value  # sent even so: the daemon's own default may not be neutral
+        if value not in (None, ()):
+            (name,) = option.fields("ollama")
+            options[name] = list(value) if isinstance(value, tuple) else value
     return options
 
 

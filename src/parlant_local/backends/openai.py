@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
@@ -40,9 +42,11 @@ from parlant_local.backends.openai_stream import StreamAssembler
 from parlant_local.backends.openai_wire import Quirks, request_body
 from parlant_local.backends.sse import EventReader
 from parlant_local.backends.structured import checked_apart
+from parlant_local.backends.thoughts import Habit, thinks_by_name
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     AuthenticationError,
+    BackendError,
     BadRequestError,
     ContextOverflowError,
     InvalidOutputError,
@@ -124,6 +128,7 @@ class OpenAIBackend(Backend, Moderator):
         self._logger = heard(logger)
         self._dialect = DialectMemory(None if dialect == "auto" else dialect)
         self._quirks = Quirks()
+        self._habits: defaultdict[str, Habit] = defaultdict(Habit)
         self._client: openai.AsyncOpenAI | None = None
         self._answered = False
 
@@ -173,7 +178,8 @@ class OpenAIBackend(Backend, Moderator):
             response = await self._create(self._body(thread, params, dialect))
             data = await self._whole(response)
             try:
-                reply = await checked_apart(self._read(reply_of, data), params.response_format, limit=params.max_tokens)
+                read = self._read(partial(reply_of, habit=self._habits[params.reasoning]), data)
+                reply = await checked_apart(read, params.response_format, limit=params.max_tokens)
             except OutputError as error:
                 error.usage = refuted = refuted + (error.usage or Usage())
                 raise
@@ -192,11 +198,14 @@ class OpenAIBackend(Backend, Moderator):
             return dialect, await self._create(body | {"stream": True, "stream_options": {"include_usage": True}})
 
         used, response = await self._in_dialect(params.response_format, attempt, confirm=False)
-        assembler, reader = StreamAssembler(self.id), EventReader(self.id)
+        hold = params.reasoning == "on" or (params.reasoning == "auto" and thinks_by_name(self.model))
+        assembler = StreamAssembler(self.id, self._habits[params.reasoning], hold=hold)
+        reader = EventReader(self.id)
         started = False
         try:
-            async with self._errors():
-                async for event in events_of(response, reader):
+            events = self._events(response, reader, lambda: assembler.complete(params.n))
+            async with aclosing(events):
+                async for event in events:
                     self._check(event)
                     for chunk in assembler.feed(event):
                         started = True
@@ -319,8 +328,7 @@ class OpenAIBackend(Backend, Moderator):
 
     def _params(self, options: ChatOptions) -> ChatParams:
         params = ChatParams.of(options)
-        if params.grammar:
-            raise BadRequestError(f"{self.id} takes no grammar.", hint="Use response_format, or a model loaded here.")
+        params.check_fits("openai", self.id)
         return params
 
     def _connected(self) -> openai.AsyncOpenAI:
@@ -418,6 +426,19 @@ class OpenAIBackend(Backend, Moderator):
             raise
         if wanted.type == "json_schema":
             self._dialect.confirm(used)
+
+    async def _events(
+        self, response: httpx2.Response, reader: EventReader, whole: Callable[[], bool]
+    ) -> AsyncGenerator[Any, None]:
+        """What a stream says. One that is cut when the answer was whole has lost nothing but the word that it is over."""
+        try:
+            async with self._errors():
+                async for event in events_of(response, reader):
+                    yield event
+        except BackendError as error:
+            if not whole():
+                raise
+            self._logger.debug(f"{self.id} ended its stream without saying so: {error.message}")
 
     async def _whole(self, response: httpx2.Response) -> Any:
         """The JSON of a body, which may be an error whatever its status says."""

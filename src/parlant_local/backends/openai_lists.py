@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from parlant_local.messages import whole_text
+
 __all__ = ["categories_of", "models_of", "scores_of", "vectors_of", "window_of"]
 
 _WINDOWS = ("max_model_len", "context_length", "max_context_length", "context_window", "max_input_tokens", "n_ctx", "n_ctx_train")  # fmt: skip
@@ -50,14 +52,14 @@ def categories_of(data: Any) -> dict[str, float]:
     scores = entries[0].get("category_scores") if entries and isinstance(entries[0], Mapping) else None
     if not isinstance(scores, Mapping):
         return {}
-    return {str(name): float(score) for name, score in scores.items() if isinstance(score, int | float)}
+    return {whole_text(str(name)): float(score) for name, score in scores.items() if isinstance(score, int | float)}
 
 
 def models_of(data: Any) -> dict[str, Mapping[str, Any]]:
     """By id. Most endpoints wrap the list, some do not."""
     entries = [entry for entry in _entries(data, "data", "models") if isinstance(entry, Mapping)]
     named = ((entry.get("id") or entry.get("name"), entry) for entry in entries)
-    return {name: entry for name, entry in named if isinstance(name, str)}
+    return {whole_text(name): entry for name, entry in named if isinstance(name, str)}
 
 
 def window_of(entry: Mapping[str, Any]) -> int | None:

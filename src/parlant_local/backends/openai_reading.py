@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parlant_local.backends.thoughts import without_thoughts
+from parlant_local.backends.thoughts import Habit, without_thoughts
 from parlant_local.messages import ChatReply, FinishReason, TokenLogprob, ToolCall, Usage, whole_text
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "name_and_arguments",
     "parts_of",
     "reply_of",
+    "text_of",
     "usage_of",
 ]
 
@@ -94,12 +95,24 @@ def parts_of(message: Any) -> Parts:
     if not isinstance(message, Mapping):
         return Parts()
     found = _content(message.get("content"))
+    if _marked_as_thought(message):  # Gemini's
+        found = Parts("", found.thoughts + found.text, found.calls)
     text = found.text or _string(message.get("refusal"))
-    thoughts = found.thoughts or next((told for key in _THOUGHT_KEYS if (told := _thoughts(message.get(key)))), "")
-    calls = [call for call in _list(message.get("tool_calls")) if isinstance(call, Mapping)]
+    beside = message.get("provider_specific_fields")  # LiteLLM's
+    holders = (message, beside if isinstance(beside, Mapping) else {})
+    told = (_thoughts(holder.get(key)) for holder in holders for key in _THOUGHT_KEYS)
+    thoughts = found.thoughts or next(filter(None, told), "")
+    calls = _calls(message.get("tool_calls"))
     if isinstance(legacy := message.get("function_call"), Mapping):
         calls.append({"function": legacy})
     return Parts(text, thoughts, (*found.calls, *calls))
+
+
+def text_of(value: Any) -> str:
+    """Text that came as what it says: some endpoints read an answer that is JSON, and send the value."""
+    if isinstance(value, str) or value is None:
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def calls_of(calls: Iterable[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
@@ -162,11 +175,11 @@ def usage_of(data: Any) -> Usage:
     )
 
 
-def reply_of(data: Any, model: str) -> ChatReply:
-    """A whole chat answer. Raises ``ValueError`` where it has no choices."""
+def reply_of(data: Any, model: str, habit: Habit | None = None) -> ChatReply:
+    """A whole chat answer; ``habit`` learns from it. Raises ``ValueError`` where it has no choices."""
     if not (choices := choices_of(data)):
         raise ValueError("no choices")
-    replies = [_choice(choice, model) for choice in choices]
+    replies = [_choice(choice, model, habit) for choice in choices]
     return replace(replies[0], usage=usage_of(data), alternatives=tuple(replies[1:]))
 
 
@@ -176,7 +189,7 @@ def completion_of(data: Any, model: str) -> ChatReply:
         raise ValueError("no choices")
     replies = [
         ChatReply(
-            whole_text(_string(item.get("text"))),
+            whole_text(text_of(item.get("text"))),
             finish_reason=finish_of(item.get("finish_reason")) or "stop",
             model=model,
         )
@@ -193,12 +206,12 @@ def logprobs_of(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:
     return tuple(_logprob(item) for item in content if isinstance(item, Mapping))
 
 
-def _choice(choice: Mapping[str, Any], model: str) -> ChatReply:
+def _choice(choice: Mapping[str, Any], model: str, habit: Habit | None) -> ChatReply:
     message = choice.get("message")
     found = parts_of(message if isinstance(message, Mapping) else choice.get("delta"))
-    text, thoughts = whole_text(found.text or _string(choice.get("text"))), whole_text(found.thoughts)
-    if not thoughts:
-        text, thoughts = without_thoughts(text)
+    text, thoughts = whole_text(found.text or text_of(choice.get("text"))), whole_text(found.thoughts)
+    if not thoughts and text:
+        text, thoughts = without_thoughts(text, habit)
     calls = calls_of(found.calls)
     finish = finish_of(choice.get("finish_reason")) or "stop"
     return ChatReply(
@@ -211,11 +224,24 @@ def _choice(choice: Mapping[str, Any], model: str) -> ChatReply:
     )
 
 
+def _calls(given: Any) -> list[Mapping[str, Any]]:
+    """A list of calls, one alone, or calls by their numbers."""
+    if isinstance(given, Mapping):
+        given = [given] if given.keys() & {"function", "name"} else list(given.values())
+    return [call for call in _list(given) if isinstance(call, Mapping)]
+
+
+def _marked_as_thought(message: Mapping[str, Any]) -> bool:
+    extra = message.get("extra_content")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    return isinstance(google, Mapping) and google.get("thought") is True
+
+
 def _content(content: Any) -> Parts:
-    if isinstance(content, str):
-        return Parts(content)
-    if isinstance(content, Mapping):
+    if isinstance(content, Mapping) and content.keys() & {"type", "text"}:
         content = [content]
+    if not isinstance(content, list) or (content and not any(isinstance(part, str | Mapping) for part in content)):
+        return Parts(text_of(content))
     text, thoughts, calls = "", "", []
     for part in _list(content):
         if isinstance(part, str):

@@ -12,9 +12,10 @@ from parlant_local.backends.openai_reading import (
     logprobs_of,
     name_and_arguments,
     parts_of,
+    text_of,
     usage_of,
 )
-from parlant_local.backends.thoughts import TaggedThoughts
+from parlant_local.backends.thoughts import Habit, TaggedThoughts
 from parlant_local.messages import (
     ChatChunk,
     ChatReply,
@@ -58,8 +59,8 @@ class _Call:
 class _Answer:
     """One of the answers of a stream."""
 
+    thoughts: TaggedThoughts
     content: list[str] = field(default_factory=list)
-    thoughts: TaggedThoughts = field(default_factory=TaggedThoughts)
     told_apart: bool = False
     """Whether the endpoint itself tells thoughts from text."""
     calls: list[_Call] = field(default_factory=list)
@@ -71,8 +72,10 @@ class _Answer:
 class StreamAssembler:
     """Turns events into chunks; empty ones are dropped."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, habit: Habit | None = None, *, hold: bool = False) -> None:
+        """``habit`` and ``hold``: see :class:`TaggedThoughts`."""
         self.model = model
+        self._habit, self._hold = habit or Habit(), hold
         self.usage: Usage | None = None
         self._answers: dict[int, _Answer] = {}
 
@@ -84,6 +87,11 @@ class StreamAssembler:
     def finished(self) -> bool:
         return any(answer.finished is not None for answer in self._answers.values())
 
+    def complete(self, count: int) -> bool:
+        """Whether all of ``count`` answers have come to their ends, so that nothing which happens now is a loss."""
+        ended = [answer for answer in self._answers.values() if answer.finished is not None]
+        return len(ended) == len(self._answers) >= count
+
     def feed(self, data: Any) -> list[ChatChunk]:
         usage = usage_of(data)
         if usage != Usage():
@@ -92,7 +100,8 @@ class StreamAssembler:
         for choice in choices_of(data):
             index = choice.get("index")
             index = index if isinstance(index, int) else 0
-            answer = self._answers.setdefault(index, _Answer())
+            if (answer := self._answers.get(index)) is None:
+                answer = self._answers[index] = _Answer(TaggedThoughts(self._habit, hold=self._hold))
             logprobs = logprobs_of(choice)
             for delta in self._deltas(answer, choice):
                 chunks.append(self._chunk(index, delta, logprobs))
@@ -106,8 +115,11 @@ class StreamAssembler:
         chunks: list[ChatChunk] = []
         for index, answer in self._answers.items():
             half, answer.half = whole_text(answer.half), ""
-            held = [] if answer.told_apart else answer.thoughts.finish()
-            for delta in (*held, Delta(content=half)):
+            cut = answer.finished == "length" or bool(answer.calls) or not (said or answer.finished)
+            held = [Delta(content=half)]
+            if not answer.told_apart:
+                held = [*answer.thoughts.feed(half), *answer.thoughts.finish(cut=cut)]
+            for delta in held:
                 if delta.content or delta.reasoning:
                     answer.content.append(delta.content)
                     chunks.append(self._chunk(index, delta, None))
@@ -149,11 +161,11 @@ class StreamAssembler:
     def _deltas(self, answer: _Answer, choice: Mapping[str, Any]) -> list[Delta]:
         # A whole message beside its pieces repeats them.
         found = parts_of(choice["delta"] if "delta" in choice else choice.get("message"))
-        text = found.text or (choice.get("text") or "" if "delta" not in choice else "")
+        text = found.text or (text_of(choice.get("text")) if "delta" not in choice else "")
         text = _mended(answer, text)
         deltas = [Delta(reasoning=whole_text(found.thoughts))]
         if found.thoughts and not answer.told_apart:
-            answer.told_apart = True
+            answer.told_apart = self._habit.seen = True
             deltas += answer.thoughts.finish()
         deltas += [Delta(content=text)] if answer.told_apart else answer.thoughts.feed(text)
         deltas.append(Delta(tool_calls=_call_deltas(answer.calls, found.calls)))

@@ -7,17 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from parlant_local.backends.base import ChatParams
+from parlant_local.call_options import OPTIONS, ChatParams, Sent
 from parlant_local.messages import Message
 
 __all__ = ["Quirks", "request_body"]
 
-_DROPPABLE = frozenset(
-    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop", "logprobs", "top_logprobs",
-     "parallel_tool_calls", "stream_options", "logit_bias", "top_k", "min_p", "repeat_penalty", "chat_template_kwargs"}
-)  # fmt: skip
-_EXTENSIONS = ("top_k", "min_p", "repeat_penalty", "chat_template_kwargs")
-"""Not OpenAI's, but understood by vLLM, llama-server and their kin."""
+_SENT = [option for option in OPTIONS.values() if isinstance(option.openai, Sent)]
+_EXTENSIONS = {name for option in OPTIONS.values() if option.is_extension for name in option.fields("openai")}
+_DROPPABLE = {name for option in OPTIONS.values() if not option.is_needed for name in option.fields("openai")}
+_DROPPABLE |= {"stream_options"}
 
 
 @dataclass
@@ -62,7 +60,9 @@ class Quirks:
 
 def request_body(model: str, messages: Iterable[Message], params: ChatParams) -> dict[str, Any]:
     """The body of ``/chat/completions`` without ``response_format`` and ``stream``; only what was asked for is sent."""
-    body: dict[str, Any] = {"model": model, "messages": [_message(item) for item in messages], **_sampling(params)}
+    body: dict[str, Any] = {"model": model, "messages": [_message(item) for item in messages], **_as_they_are(params)}
+    if bias := params.sampling.get("logit_bias"):
+        body["logit_bias"] = {str(token): value for token, value in bias.items()}
     if params.n > 1:
         body["n"] = params.n
     if params.logprobs is not None:
@@ -80,16 +80,13 @@ def request_body(model: str, messages: Iterable[Message], params: ChatParams) ->
     return body
 
 
-def _sampling(params: ChatParams) -> dict[str, Any]:
-    neutral = {"presence_penalty": 0.0, "frequency_penalty": 0.0, "repeat_penalty": 1.0}
-    names = ("temperature", "top_p", "top_k", "min_p", "seed", "max_tokens", *neutral)
-    body = {
-        name: value for name in names if (value := getattr(params, name)) is not None and value != neutral.get(name)
-    }
-    if params.stop:
-        body["stop"] = list(params.stop)
-    if params.logit_bias:
-        body["logit_bias"] = {str(token): bias for token, bias in params.logit_bias.items()}
+def _as_they_are(params: ChatParams) -> dict[str, Any]:
+    """The options that need no words of their own."""
+    body: dict[str, Any] = {}
+    for option in _SENT:
+        if (value := params.value_of(option.name)) not in (None, (), option.neutral):
+            (name,) = option.fields("openai")
+            body[name] = list(value) if isinstance(value, tuple) else value
     return body
 
 

@@ -21,17 +21,22 @@ _SAYS = re.compile(
     r"|(prompt|input|message|request|content)s? (is|are|was|were) too (long|large)|prompt too long|too large for model"
     r"|prompt exceeds|exceeds? (the )?max(imum)? (length|number of tokens|allowed input length)"
     r"|(input|prompt) token count|input tokens exceed|must have less than \d+ tokens|`max_new_tokens` must be <="
-    r"|reduce the (length|number) of|range of input length|request too large|too large to process|tokens to keep",
+    r"|reduce the (length|number) of|range of input length|request too large|too large to process|tokens to keep"
+    r"|too many input tokens|exceeds? the maximum allowed length"
+    r"|(total|input|prompt|context|sequence|requested|number of)\W{0,4}(token|length)[^.]{0,60}exceed"
+    r"|(input|prompt|request) \(\d+ tokens\) is too long",
     re.IGNORECASE,
 )
 _NOT = re.compile(
-    r"tokens? per (minute|day|hour|second)|wait before|rate.?limit|max_tokens.{0,40}(must be|should be) (at least|greater|positive)",
+    r"tokens? per (minute|day|hour|second)|wait before|rate.?limit|quota|max_tokens.{0,40}(must be|should be) (at least|greater|positive)",
     re.IGNORECASE,
 )
 _NEVER_FITS = re.compile(r"request too large|(must|should) be reduced", re.IGNORECASE)
 
-_N = r"(\d[\d,_.]*\d|\d)"
+_N = r"((?>\d[\d,_.]*\d|\d))"  # atomic: the whole figure, or none
 _LIMIT = (
+    rf"context length is only {_N}",
+    rf"cannot exceed {_N}",
     rf"maximum (?:context|prompt|model|input|sequence|allowed input) (?:length|window|limit)(?: is| of|:)? \(?{_N}",
     rf"max_seq(?:uence)?_len\W{{1,4}}{_N}",
     rf"max_model_len=(?:\w+=)?{_N}",
@@ -41,7 +46,8 @@ _LIMIT = (
     rf"n_ctx\W{{1,4}}{_N}",
     rf"must (?:be <=|have less than) {_N}",
     rf"tokens allowed \(?{_N}",
-    rf"exceeds the limit of {_N}",
+    rf"(?<!window )exceed(?:s|ing)? (?:[a-z'_-]+ ){{0,5}}?(?:limit|maximum|length)(?: of|:)? \(?{_N}(?! \+)",
+    rf"max input tokens: {_N}",
     rf"configured limit of {_N}",
     rf"token limit: {_N}",
     rf"supports up to {_N}",
@@ -55,10 +61,13 @@ _PROMPT = (
     rf"{_N} (?:tokens )?(?:in the messages|in your prompt|in the prompt|of text input|from the input messages)",
     rf"prompt contains (?:at least )?{_N}",
     rf"(?:decoder )?prompt \((?:total )?(?:length )?{_N}",
-    rf"(?:request|input|prompt) \({_N} tokens\)",
+    rf"(?:request|prompt|input(?: length| prompt)?) \({_N} tokens\)",
     rf"(?:your request|prompt|request) (?:has|contains) {_N}",
     rf"input length \(?{_N}",
-    rf"input token count (?:is )?\(?{_N}",
+    rf"passed {_N} input tokens",
+    rf"input token (?:count|length)(?: is|:)? \(?{_N}",
+    rf"(?:input|prompt) tokens \(?{_N}",
+    rf"received {_N}",
     rf"prompt token count of {_N}",
     rf"{_N} `inputs` tokens",
     rf"messages resulted in {_N}",
@@ -83,6 +92,8 @@ _NEEDED = (
     rf"total of (?:at least )?{_N} tokens",
     rf"requested (?:about |a total of )?{_N} tokens",
     rf"requested tokens \({_N}",
+    rf"total (?:number of )?tokens?(?: count)?:? \(?{_N}",
+    rf"maximum number of tokens: {_N}",
     rf"requested:? {_N}(?! output)",
 )
 _OVER = (rf"(?:exceeded .{{0,40}}|limit exceeded )by {_N} tokens",)

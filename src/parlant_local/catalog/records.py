@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from parlant_local.brief import Brief
-from parlant_local.profiles.pretrained import is_base
+from parlant_local.profiles.pretrained import is_base, lays_out_turns, says_base
 from parlant_local.storage import validated
 
 __all__ = ["LocalModel", "ModelFile", "ModelSource", "ModelState", "ModelType"]
@@ -171,6 +171,8 @@ class LocalModel(Brief):
         """Whether it continues texts and was never taught to chat."""
         if self.is_embedding or self.shipped or not self.files:
             return False
+        if lays_out_turns(self.template):  # Ollama's names leave the "instruct" out, and its files the template
+            return says_base([self.name]) is True
         return is_base([self.name], has_template=self.has_chat_template) if self.base is None else self.base
 
     @property

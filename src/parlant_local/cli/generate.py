@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from parlant_local.call_options import OPTIONS
 from parlant_local.cli.options import (
     make_backend,
     model_argument,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["generate"]
 
+_N = OPTIONS["n"]
+
 
 @click.command()
 @model_argument
@@ -39,7 +42,7 @@ __all__ = ["generate"]
 @click.option("--grammar", metavar="FILE", help="The answer follows this GBNF or Lark grammar.")
 @click.option("--tools", metavar="FILE", help="JSON: a list of tools the model may call.")
 @click.option("--tool-choice", metavar="CHOICE", help="auto, none, required, or a tool's name.")
-@click.option("--n", type=click.IntRange(1, 32), default=1, help="Answers to the prompt.")
+@click.option("--n", type=click.IntRange(int(_N.low), int(_N.high)), default=1, help=_N.help)
 @click.option(
     "--stream/--no-stream", default=None, help="Print the answer as it comes (default: one answer, no --json)."
 )

@@ -15,8 +15,11 @@ from parlant_local.cli.printing import emit_json, say
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from parlant_local.catalog import LocalModel, LocalModelManager
     from parlant_local.gguf_info import GGUFHeader
+    from parlant_local.settings import Settings
 
 __all__ = ["add", "list_", "pull", "rm", "show", "verify"]
 
@@ -181,8 +184,8 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
         estimate = estimate_memory(header, cells)
         free = available_memory()
         data["chat_template"] = header.chat_template
-        if header.chat_template:
-            data["speech"] = _speech(header)
+        if not record.is_embedding:
+            data |= _speech(record.path, header, manager.settings)
         data["tokenizer"] = header.tokenizer
         data["vocabulary_size"] = header.vocabulary_size
         data["memory"] = {
@@ -201,16 +204,26 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
         say(line)
 
 
-def _speech(header: GGUFHeader) -> dict[str, Any] | None:
-    """What its template shows; None where it can't be rendered, which `render` says more of."""
+def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any]:
+    """What its template shows, or the one that stands in; None where it can't be rendered, which `render` says more of."""
+    from parlant_local.backends.llama_cpp.choice import open_vocabulary
     from parlant_local.backends.llama_cpp.info import describe_speech
-    from parlant_local.errors import TemplateError
+    from parlant_local.engine.templates import ChatTemplate
+    from parlant_local.errors import EngineError
 
     metadata = {key: value for key, value in header.metadata.items() if isinstance(value, str)}
     try:
-        return describe_speech(header.chat_template or "", metadata)
-    except TemplateError:
-        return None
+        if header.chat_template:
+            return {
+                "speech": describe_speech(ChatTemplate(header.chat_template, bos="<s>", eos="</s>", metadata=metadata))
+            }
+        model, encoder = open_vocabulary(str(path), settings)  # by which its family is told
+        try:
+            return {"speech": describe_speech(encoder.template), "standing_in": encoder.template.standing_in}
+        finally:
+            model.release()
+    except (CatalogError, EngineError):
+        return {"speech": None}
 
 
 _FORMS = {
@@ -252,7 +265,7 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     if template := data.get("chat_template"):
         say("chat template", f"{len(template):,} characters (see it: parlant-local show {record.id} --json)")
     elif record.path is not None:
-        say("chat template", "none")
+        say("chat template", f"none; {data['standing_in']} stands in" if data.get("standing_in") else "none")
     if speech := data.get("speech"):
         calls = speech["tool_calls"]
         say("tool calls", f"{_FORMS[calls['form']]}: {' '.join(calls['example'].split())}")

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from parlant_local.call_options import OPTIONS, Option
 from parlant_local.errors import BadRequestError
+from parlant_local.messages import whole_value
 from parlant_local.paths import is_file, user_path
 from parlant_local.storage import parse_json
 
@@ -61,34 +63,14 @@ _MODEL_OPTIONS = (
     click.option("--verbose", "-v", is_flag=True, help="Show llama.cpp's own log."),
 )
 
-_SAMPLING_OPTIONS = (
-    click.option("--temperature", "-t", type=float, help="0 is greedy. Default: as the model's family recommends."),
-    click.option("--top-p", type=float),
-    click.option("--top-k", type=int),
-    click.option("--min-p", type=float),
-    click.option("--presence-penalty", type=float),
-    click.option("--frequency-penalty", type=float),
-    click.option("--repeat-penalty", type=float),
-    click.option("--seed", type=int, help="The same seed gives the same answer."),
-    click.option("--stop", multiple=True, metavar="TEXT", help="A text that ends the answer; may be repeated."),
-    click.option("--max-tokens", type=int, metavar="N", help="Tokens of the answer at most."),
-    click.option("--reasoning", type=click.Choice(["auto", "on", "off"]), help="Whether the model thinks first."),
-    click.option("--reasoning-tokens", type=int, metavar="N", help="Tokens of its thoughts at most."),
-)
-_SAMPLING_NAMES = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repeat_penalty",
-    "seed",
-    "stop",
-    "max_tokens",
-    "reasoning",
-    "reasoning_tokens",
-)
+_SAMPLING = {name: option for name, option in OPTIONS.items() if option.cli == "derived"}
+
+
+def _click_option(option: Option) -> Callable[[F], F]:
+    kind = click.Choice(option.choices) if option.choices else option.kind
+    names = (*option.flags, f"--{option.name.replace('_', '-')}")
+    told = f"{option.help} May be repeated." if option.several else option.help
+    return click.option(*names, type=kind, multiple=option.several, metavar=option.metavar, help=told)
 
 
 def model_options(command: F) -> F:
@@ -100,16 +82,19 @@ def model_options(command: F) -> F:
 
 def sampling_options(command: F) -> F:
     """Adds the options of one answer; :func:`sampling_values` takes them out of a verb's arguments again."""
-    for option in reversed(_SAMPLING_OPTIONS):
-        command = option(command)
+    for option in reversed(_SAMPLING.values()):
+        command = _click_option(option)(command)
     return command
 
 
 def sampling_values(arguments: dict[str, Any]) -> dict[str, Any]:
     """The options of one answer that were given, taken out of ``arguments``."""
-    values = {name: arguments.pop(name) for name in _SAMPLING_NAMES}
-    values["stop"] = list(values["stop"]) or None
-    return {name: value for name, value in values.items() if value is not None}
+    values = {name: arguments.pop(name) for name in _SAMPLING}
+    return {
+        name: list(value) if _SAMPLING[name].several else value
+        for name, value in values.items()
+        if value not in (None, ())
+    }
 
 
 def make_settings(arguments: dict[str, Any]) -> Settings:
@@ -163,8 +148,8 @@ def read_text(file: str) -> str:
 
 
 def read_json(file: str) -> Any:
-    """A file's JSON; ``-`` is standard input."""
+    """A file's JSON; ``-`` is standard input. Unpaired surrogates are replaced, as in requests over HTTP."""
     try:
-        return parse_json(read_text(file))
+        return parse_json(read_text(file), mend=whole_value)
     except ValueError as error:
         raise BadRequestError(f"{file} can't be used: {error}.") from None

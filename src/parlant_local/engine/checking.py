@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from parlant_local.engine.requests import GenerationRequest, Sampling
+from parlant_local.call_options import SAMPLING
+from parlant_local.engine.requests import GenerationRequest
+from parlant_local.engine.sampling import Sampling
 from parlant_local.errors import BadRequestError
 
 __all__ = ["check"]
@@ -24,15 +26,11 @@ def check(request: GenerationRequest) -> None:
 
 
 def _check_sampling(sampling: Sampling) -> None:
-    _need(0 <= sampling.temperature < math.inf, "temperature", sampling.temperature, "0 or more")
-    _need(0 <= sampling.top_p <= 1, "top_p", sampling.top_p, "between 0 and 1")
-    _need(0 <= sampling.min_p <= 1, "min_p", sampling.min_p, "between 0 and 1")
-    _need(0 < sampling.repeat_penalty < math.inf, "repeat_penalty", sampling.repeat_penalty, "more than 0")
-    for name in ("presence_penalty", "frequency_penalty"):
+    for name, option in SAMPLING.items():
         value = getattr(sampling, name)
-        _need(math.isfinite(value), name, value, "finite")
+        if option.bounded and value is not None:
+            _need(option.fits_engine(value), name, value, option.engine_range)
     _need(sampling.penalty_window >= 1, "penalty_window", sampling.penalty_window, "at least 1")
-    _need(sampling.seed is None or sampling.seed >= 0, "seed", sampling.seed, "0 or more")
     for token, bias in sampling.logit_bias.items():
         _need(token >= 0 and bias < math.inf, "logit_bias", {token: bias}, "token ids from 0 on with finite values")
 

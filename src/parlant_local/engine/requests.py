@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
+from parlant_local.call_options import Priority
 from parlant_local.engine.parsing.syntax import CallSyntax
+from parlant_local.engine.sampling import Sampling
 from parlant_local.messages import FinishReason, Timings, TokenLogprob, Usage
 
 __all__ = [
@@ -25,8 +27,6 @@ __all__ = [
     "Regex",
     "Sampling",
 ]
-
-Priority = Literal["interactive", "normal", "background"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +92,6 @@ Constraint = JsonSchema | AnyJson | Regex | Grammar | Choices | CallOf
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are drawn. Temperature 0 is greedy; the order is penalties, bias, constraint, top-k, top-p, min-p, temperature."""
-
-    temperature: float = 0.0
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    repeat_penalty: float = 1.0
-    penalty_window: int = 256
-    """Tokens that the penalties look back on."""
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ReasoningPrelude:
     """Free thoughts before the constraint binds (and before content counts).
 
@@ -120,6 +103,8 @@ class ReasoningPrelude:
     end: str
     budget: int
     opened: bool
+    call: str = ""
+    """What ends them, too, where a model calls amid its thoughts: the mark with which a call, and so the answer, begins."""
 
 
 @dataclass(frozen=True, slots=True)

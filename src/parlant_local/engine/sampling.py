@@ -1,18 +1,38 @@
-"""Logits to a token, per request: penalties, bias, constraint, temperature, top-k, top-p, min-p."""
+"""Logits to a token, per request: penalties, bias, constraint, temperature, top-n-sigma, top-k, top-p, min-p."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from parlant_local.engine.requests import Sampling
-
-__all__ = ["Sampler", "log_softmax_at"]
+__all__ = ["Sampler", "Sampling", "log_softmax_at"]
 
 # Tokens this many temperatures below the best one have a probability under e^-40 together with all their like.
 _NEGLIGIBLE = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Temperature 0 is greedy.
+
+    The order is penalties, bias, constraint, top-n-sigma, top-k, top-p, min-p, temperature.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.0
+    top_n_sigma: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    penalty_window: int = 256
+    """Tokens that the penalties look back on."""
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = None
 
 
 class Sampler:
@@ -62,7 +82,10 @@ class Sampler:
         if mask is not None:
             logits = np.where(mask, logits, -np.inf)
         best = logits.max()
-        candidates = np.flatnonzero(logits >= best - _NEGLIGIBLE * sampling.temperature)
+        reach = _NEGLIGIBLE * sampling.temperature
+        if sampling.top_n_sigma > 0:
+            reach = min(reach, sampling.top_n_sigma * float(logits[np.isfinite(logits)].std(dtype=np.float64)))
+        candidates = np.flatnonzero(logits >= best - reach)
         values = logits[candidates].astype(np.float64)
         order = np.argsort(-values, kind="stable")
         if 0 < sampling.top_k < order.size:

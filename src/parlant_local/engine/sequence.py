@@ -97,7 +97,8 @@ class Sequence:
         self._think_end = list(think_end)
         self._thinking = request.reasoning is not None
         self._thought_tokens = 0
-        self._thoughts = TextAssembler((request.reasoning.end,) if request.reasoning else ())
+        ends = (request.reasoning.end, request.reasoning.call) if request.reasoning else ()
+        self._thoughts = TextAssembler(tuple(filter(None, ends)))
         self._text = TextAssembler(request.stop)
         self._said: list[str] = []
         self._thought: list[str] = []
@@ -218,12 +219,29 @@ class Sequence:
             self._thought_tokens += 1
             assert self.request.reasoning is not None
             if self._thoughts.stopped_by is not None:
-                self._begin_answer()
+                self._leave_thoughts(token)
             elif self._thought_tokens >= self.request.reasoning.budget:
                 self._end_thoughts()
         elif self._matcher is not None:
             self._matcher.accept([token])
             self._jump()
+
+    def _leave_thoughts(self, token: int) -> None:
+        """They ended by themselves, with ``token``: at their end, or at a call, whose mark belongs to the answer."""
+        assert self.request.reasoning is not None
+        mark = self._thoughts.stopped_by if self._thoughts.stopped_by == self.request.reasoning.call else ""
+        if self._matcher is None:
+            self._thinking = False
+            self._tell(f"{mark}{self._thoughts.rest}".encode())
+        elif not mark:
+            self._begin_answer()
+        elif self.vocabulary.piece(token, special=True) == mark.encode() and self._matcher.allows(token):
+            self._thinking = False
+            self._tell(mark.encode())
+            self._matcher.accept([token])
+            self._jump()
+        else:
+            self._end_thoughts()
 
     def _end_thoughts(self) -> None:
         self._append(self._think_end, forced=True)
@@ -285,7 +303,10 @@ class Sequence:
             thought = self._thoughts.feed(data)
             self._thought.append(thought)
             self._piece_thought += thought
-            return
+        else:
+            self._tell(data)
+
+    def _tell(self, data: bytes) -> None:
         if self._landing is not None:
             self._landing.feed(data)
         if self._keys is not None:

@@ -18,6 +18,8 @@ class TextAssembler:
         self._stops = stops
         self._held = ""
         self.stopped_by: str | None = None
+        self.rest = ""
+        """What stood behind the stop text in the same piece."""
 
     def feed(self, data: bytes) -> str:
         if self.stopped_by is not None:
@@ -41,6 +43,7 @@ class TextAssembler:
         )
         if first is not None:
             position, self.stopped_by = first
+            self.rest = text[position + len(self.stopped_by) :]
             self._held = ""
             return text[:position]
         keep = max((_overlap(text, stop) for stop in self._stops), default=0)

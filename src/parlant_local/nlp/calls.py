@@ -11,7 +11,8 @@ from parlant.adapters.nlp.common import record_llm_metrics
 from parlant.core.engines.alpha.prompt_builder import PromptBuilder, PromptSection
 from parlant.core.nlp.generation_info import UsageInfo
 
-from parlant_local.backends.base import Backend, ChatOptions, Priority
+from parlant_local.backends.base import Backend
+from parlant_local.call_options import OPTIONS, ChatOptions, Priority
 from parlant_local.messages import Usage, whole_text
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.host import Host
@@ -19,22 +20,6 @@ from parlant_local.settings import Settings
 
 __all__ = ["Core", "as_text", "usage_info"]
 
-_HINTS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repeat_penalty",
-    "logit_bias",
-    "seed",
-    "stop",
-    "max_tokens",
-    "reasoning",
-    "reasoning_tokens",
-    "deadline",
-)
 # A customer waits for these two; the turn can't go on without the rest; nobody waits for the last ones.
 _URGENT = frozenset({"CannedResponsePreambleSchema", "streaming"})
 _PATIENT = frozenset(
@@ -79,9 +64,9 @@ class Core:
         }
         if generation.temperature is not None:
             options["temperature"] = generation.temperature
-        for name in _HINTS:
-            if (value := hints.get(name)) is not None:
-                options[name] = value  # type: ignore[literal-required]  # names of _HINTS are keys of ChatOptions
+        for name, option in OPTIONS.items():
+            if option.hint and (value := hints.get(name)) is not None:
+                options[name] = value  # type: ignore[literal-required]  # they are the keys of ChatOptions
         return options
 
     async def record(self, purpose: str, usage: Usage) -> None:

@@ -12,9 +12,9 @@ __all__ = ["Pieces"]
 
 _GRAPHEME = regex.compile(r"\X")
 _SPACE = regex.compile(r"\s")
-# Scripts without spaces between words, their punctuation, and pictures.
+# Scripts without spaces between words (by the classes of the line breaking algorithm), their punctuation, and pictures.
 _UNSPACED = regex.compile(
-    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Javanese}\p{Balinese}"
+    r"[\p{Line_Break=ID}\p{Line_Break=CJ}\p{Line_Break=SA}\p{Line_Break=AK}\p{Line_Break=AS}\p{Han}\p{Tibetan}"
     r"\p{Extended_Pictographic}\p{Regional_Indicator}\u3000-\u303f\uff00-\uffef]"
 )
 _CLOSING = regex.compile(r"[\p{Pe}\p{Pf}\p{Po}\p{Pd}]")

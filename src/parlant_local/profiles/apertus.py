@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
-# The template shows thoughts only in blocks of its own (chat template of the model). Sampling: the model card (temperature 0.8, top_p 0.9).
 APERTUS = Profile(
     name="apertus",
+    source="sampling: model card of Apertus-8B-Instruct-2509; marks and switch: its chat template, in blocks of its own",
     reasoning=ReasoningTags("<|inner_prefix|>", "<|inner_suffix|>", call="<|tools_prefix|>"),
     thinking_on={"enable_thinking": True},
     thinking_off={"enable_thinking": False},

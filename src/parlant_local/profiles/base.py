@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from parlant_local.call_options import SamplingOptions
+
 __all__ = ["CallIds", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
 ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "phi", "json"]
@@ -26,14 +28,8 @@ class ReasoningTags:
     """What ends them too, without being part of them: the mark of a call, where a family calls amid its thoughts."""
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingAdvice:
-    """Sampling that the family's makers recommend; ``None`` where they say nothing."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
+SamplingAdvice = SamplingOptions
+"""Sampling that the family's makers recommend; what they say nothing about is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,8 @@ class Profile:
     """One model family."""
 
     name: str
+    source: str = ""
+    """Where its sampling, switches and marks stand: model cards by their names, files by repository and path."""
     tools: ToolFormat = "json"
     call_ids: CallIds = "given"
     reasoning: ReasoningTags | None = None
@@ -60,21 +58,24 @@ class Profile:
     thinking_off: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts off."""
     efforts: tuple[tuple[int, str], ...] = ()
-    """For budgets of so many tokens at most, the ``reasoning_effort`` that its template takes; the last one is for more."""
-    sampling: SamplingAdvice = SamplingAdvice()
+    """For budgets of so many tokens at most, the effort that its template takes; the last one is for more."""
+    effort_argument: str = "reasoning_effort"
+    sampling: SamplingAdvice = field(default_factory=SamplingAdvice)
     sampling_thinking: SamplingAdvice | None = None
     """Where the makers recommend other values while the model thinks."""
     template_marks: tuple[tuple[str, ...], ...] = ()
     """Recognised when all texts of any one tuple stand in the chat template."""
+    named: bool = False
+    """Whether its name must say so, too: a version whose template is like its family's."""
     architectures: frozenset[str] = frozenset()
     """``general.architecture`` values, for models whose template says nothing."""
     names: tuple[str, ...] = ()
-    """Beginnings of ``general.basename`` or ``general.name`` (lower case), the weakest sign."""
+    """Beginnings of ``general.basename`` or ``general.name`` (lower case, hyphens for spaces), the weakest sign."""
 
     def effort(self, budget: int) -> Mapping[str, str]:
         """The template's argument for a budget of thoughts, in families that know efforts."""
         fitting = [name for most, name in self.efforts if budget <= most] or [name for _, name in self.efforts[-1:]]
-        return {"reasoning_effort": fitting[0]} if fitting else {}
+        return {self.effort_argument: fitting[0]} if fitting else {}
 
     def advice(self, *, thinking: bool) -> SamplingAdvice:
         return self.sampling_thinking if thinking and self.sampling_thinking is not None else self.sampling

@@ -6,33 +6,50 @@ from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
 _THINK = ReasoningTags("<think>", "</think>")
 
-# V3.2 and V4 write calls as DSML, which their templates show. Sampling: the model card of V3.2.
+# V3.2 and V4 write calls as DSML, which their templates show; V4's calls are <tool_calls>, V3.2's <function_calls>.
 DEEPSEEK_V32 = Profile(
     name="deepseek",
+    source="sampling: generation_config.json and model card of DeepSeek-V3.2; switch: its chat template",
     tools="deepseek",
     reasoning=_THINK,
     thinking_on={"thinking": True, "enable_thinking": True},
     thinking_off={"thinking": False, "enable_thinking": False},
     sampling=SamplingAdvice(temperature=1.0, top_p=0.95),
+    template_marks=(("DSML", "function_calls"),),
+    architectures=frozenset({"deepseek32"}),
+    names=("deepseek-v3.2",),
+)
+
+DEEPSEEK_V4 = Profile(
+    name="deepseek",
+    source="sampling: model cards of DeepSeek-V4-Flash and -Pro; switch: their chat templates in llama.cpp",
+    tools="deepseek",
+    reasoning=_THINK,
+    thinking_on={"thinking": True, "enable_thinking": True},
+    thinking_off={"thinking": False, "enable_thinking": False},
+    sampling=SamplingAdvice(temperature=1.0, top_p=1.0),
     template_marks=(("<｜Assistant｜>", "DSML"), ("｜DSML｜",)),
-    names=("deepseek-v3.2", "deepseek-v4"),
+    architectures=frozenset({"deepseek4"}),
+    names=("deepseek-v4",),
 )
 
 # V3.1 and later answer at once unless the template is told otherwise.
 DEEPSEEK_V3 = Profile(
     name="deepseek",
+    source="sampling: generation_config.json of DeepSeek-V3.1; switch: its chat template",
     tools="deepseek",
     reasoning=_THINK,
     thinking_on={"thinking": True, "enable_thinking": True},
     thinking_off={"thinking": False, "enable_thinking": False},
     sampling=SamplingAdvice(temperature=0.6, top_p=0.95),
     template_marks=(("<｜Assistant｜>", "not thinking"), ("<｜Assistant｜>", "thinking is defined")),
-    architectures=frozenset({"deepseek2", "deepseek3"}),
+    architectures=frozenset({"deepseek2"}),
 )
 
 # R1 is made to think, but templates edited for inference engines close its thoughts unless `enable_thinking` is given.
 DEEPSEEK_R1 = Profile(
     name="deepseek",
+    source="sampling: generation_config.json of DeepSeek-R1, model card of DeepSeek-R1-0528; marks: their chat template",
     tools="deepseek",
     reasoning=_THINK,
     thinks_unasked=True,
@@ -40,16 +57,17 @@ DEEPSEEK_R1 = Profile(
     thinking_off={"enable_thinking": False},
     sampling=SamplingAdvice(temperature=0.6, top_p=0.95),
     template_marks=(("<｜Assistant｜>", "think>"),),
-    names=("deepseek-r1", "deepseek r1"),
+    names=("deepseek-r1",),
 )
 
 DEEPSEEK = Profile(
     name="deepseek",
+    source="sampling: model card of DeepSeek-V3-0324",
     tools="deepseek",
-    sampling=SamplingAdvice(temperature=0.3, top_p=0.95),
+    sampling=SamplingAdvice(temperature=0.3),
     template_marks=(("<｜Assistant｜>",), ("<｜tool▁call▁begin｜>",)),
     architectures=frozenset({"deepseek"}),
     names=("deepseek",),
 )
 
-PROFILES = (DEEPSEEK_V32, DEEPSEEK_V3, DEEPSEEK_R1, DEEPSEEK)
+PROFILES = (DEEPSEEK_V32, DEEPSEEK_V4, DEEPSEEK_V3, DEEPSEEK_R1, DEEPSEEK)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from parlant_local.call_options import SAMPLING
 from parlant_local.profiles import (
     apertus,
     command,
@@ -67,40 +69,49 @@ def profile_of(template: str | None, metadata: Mapping[str, str] | None = None) 
     its body's architecture. Names and architecture serve where a template is missing or says nothing.
     """
     metadata = metadata or {}
-    profile = (_by_template(template) if template else None) or _by_metadata(metadata) or generic.GENERIC
+    profile = (_by_template(template, metadata) if template else None) or _by_metadata(metadata, alone=not template)
+    profile = profile or generic.GENERIC
     own = _own_advice(metadata)
-    if own != SamplingAdvice():
+    if own:
         profile = replace(profile, sampling=own, sampling_thinking=None)
     return profile
 
 
-def _by_template(template: str) -> Profile | None:
+def _by_template(template: str, metadata: Mapping[str, str]) -> Profile | None:
     for profile in PROFILES:
-        if any(all(mark in template for mark in marks) for marks in profile.template_marks):
+        marked = any(all(mark in template for mark in marks) for marks in profile.template_marks)
+        if marked and (not profile.named or _is_named(profile, metadata)):
             return profile
     return None
 
 
-def _by_metadata(metadata: Mapping[str, str]) -> Profile | None:
-    names = [metadata.get(key, "").lower() for key in ("general.basename", "general.name")]
-    for profile in PROFILES:
-        if any(name.startswith(profile.names) for name in names if name):
-            return profile
+def _by_metadata(metadata: Mapping[str, str], *, alone: bool) -> Profile | None:
+    """``alone``: no template tells otherwise. One without the marks of Llama says that only the body is."""
+    named = next((profile for profile in PROFILES if _is_named(profile, metadata)), None)
     architecture = metadata.get("general.architecture", "")
+    if named is not None or (architecture == "llama" and not alone):
+        return named
     return next((profile for profile in PROFILES if architecture in profile.architectures), None)
 
 
+def _is_named(profile: Profile, metadata: Mapping[str, str]) -> bool:
+    names = (metadata.get(key, "").lower().replace(" ", "-") for key in ("general.basename", "general.name"))
+    return any(name.startswith(profile.names) for name in names if name)
+
+
 def _own_advice(metadata: Mapping[str, str]) -> SamplingAdvice:
-    return SamplingAdvice(
-        temperature=_number(metadata, "general.sampling.temp"),
-        top_p=_number(metadata, "general.sampling.top_p"),
-        top_k=None if (k := _number(metadata, "general.sampling.top_k")) is None else int(k),
-        min_p=_number(metadata, "general.sampling.min_p"),
-    )
+    """What the file says itself; a value that no call could ask for is nobody's advice."""
+    found: Any = {}
+    for name, option in SAMPLING.items():
+        value = _number(metadata.get(f"general.sampling.{option.gguf}")) if option.gguf else None
+        value = None if value is None else option.settled(value)
+        if value is not None and option.low <= value <= option.high:
+            found[name] = int(value) if option.kind is int else value
+    return found  # type: ignore[no-any-return]  # made of its keys
 
 
-def _number(metadata: Mapping[str, str], key: str) -> float | None:
+def _number(text: str | None) -> float | None:
     try:
-        return float(metadata[key])
-    except (KeyError, ValueError):
+        return float(text) if text is not None else None
+    except ValueError:
         return None

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, SamplingAdvice
+from parlant_local.profiles.base import Profile, ReasoningTags
 
-# Sampling: the model card of ERNIE-4.5 (temperature 0.8, top_p 0.8).
+ERNIE_THINKING = Profile(
+    name="ernie",
+    source="marks: vllm/reasoning/ernie45_reasoning_parser.py in vllm-project/vllm",
+    reasoning=ReasoningTags("<think>", "</think>"),
+    answer_tags=ReasoningTags("<response>", "</response>"),
+    thinks_unasked=True,
+    template_marks=(("<think>",),),
+    named=True,
+    names=("ernie-4.5-21b-a3b-thinking", "ernie-4.5-vl-28b-a3b-thinking"),
+)
+
+# What its makers advise for sampling could not be found.
 ERNIE = Profile(
     name="ernie",
-    sampling=SamplingAdvice(temperature=0.8, top_p=0.8),
     template_marks=(("<|begin_of_sentence|>", "<|end_of_sentence|>"),),
     architectures=frozenset({"ernie4_5", "ernie4_5-moe"}),
     names=("ernie",),
 )
 
-PROFILES = (ERNIE,)
+PROFILES = (ERNIE_THINKING, ERNIE)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
-# Sampling: the model card of EXAONE 4.0 (thinking: 0.6, 0.95; otherwise below 0.6).
 EXAONE4 = Profile(
     name="exaone",
+    source="README.md of LG-AI-EXAONE/EXAONE-4.0 (without thoughts: below 0.6)",
     tools="hermes",
     reasoning=ReasoningTags("<think>", "</think>"),
     thinking_on={"enable_thinking": True},
@@ -15,7 +15,7 @@ EXAONE4 = Profile(
     sampling_thinking=SamplingAdvice(temperature=0.6, top_p=0.95),
     template_marks=(("[|assistant|]", "<think>"),),
     architectures=frozenset({"exaone4", "exaone-moe"}),
-    names=("exaone-4", "exaone 4"),
+    names=("exaone-4",),
 )
 
 EXAONE = Profile(

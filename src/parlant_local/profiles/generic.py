@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
+# Nobody's advice: what answers that are neither dull nor wild are commonly sampled with.
 _ADVICE = SamplingAdvice(temperature=0.7, top_p=0.95)
 
 GENERIC_THINKING = Profile(
     name="generic",
+    source="ours",
     reasoning=ReasoningTags("<think>", "</think>"),
     thinking_on={"enable_thinking": True, "thinking": True},
     thinking_off={"enable_thinking": False, "thinking": False},
@@ -15,6 +17,6 @@ GENERIC_THINKING = Profile(
     template_marks=(("<think>",), ("</think>",)),
 )
 
-GENERIC = Profile(name="generic", sampling=_ADVICE)
+GENERIC = Profile(name="generic", source="ours", sampling=_ADVICE)
 
 PROFILES = (GENERIC_THINKING, GENERIC)

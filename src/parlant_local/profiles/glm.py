@@ -1,20 +1,33 @@
-"""Zhipu's GLM-4: calls with a key and a value element for each argument; 4.5 and later think unless told not to."""
+"""Zhipu's GLM: calls with a key and a value element for each argument; 4.5 and later think unless told not to."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
-# Sampling: the model cards of GLM-4.6 and GLM-4.7 (temperature 1.0, top_p 0.95); the switch: their chat templates.
 GLM_THINKING = Profile(
     name="glm",
+    source="sampling: generation_config.json of GLM-4.6, GLM-4.7 and GLM-5, evaluations in their model cards; switch: their "
+    "chat templates; efforts: models/zai-org/GLM-5.2.yaml in vllm-project/recipes, which earlier templates don't read",
     reasoning=ReasoningTags("<think>", "</think>"),
     thinks_unasked=True,
     thinking_on={"enable_thinking": True},
     thinking_off={"enable_thinking": False},
+    efforts=((8192, "high"), (32768, "max")),
     sampling=SamplingAdvice(temperature=1.0, top_p=0.95),
     template_marks=(("[gMASK]", "<|observation|>", "<think>"),),
-    architectures=frozenset({"glm4moe", "glm4_moe", "deepseek2-glm"}),
-    names=("glm-4.5", "glm-4.6", "glm-4.7"),
+    architectures=frozenset({"glm4moe", "glm-dsa"}),
+    names=("glm-4.6", "glm-4.7", "glm-5"),
+)
+
+GLM45 = replace(
+    GLM_THINKING,
+    source="sampling: the makers' API reference (chat completion, series GLM-4.5); else as GLM-4.6",
+    sampling=SamplingAdvice(temperature=0.6, top_p=0.95),
+    architectures=frozenset(),
+    named=True,
+    names=("glm-4.5",),
 )
 
 GLM = Profile(
@@ -24,4 +37,4 @@ GLM = Profile(
     names=("glm", "chatglm"),
 )
 
-PROFILES = (GLM_THINKING, GLM)
+PROFILES = (GLM45, GLM_THINKING, GLM)

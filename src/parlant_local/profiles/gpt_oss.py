@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
-# Format: https://github.com/openai/harmony (docs/format.md). Sampling: the model card (temperature 1.0, top_p 1.0).
 GPT_OSS = Profile(
     name="gpt-oss",
+    source="sampling: README.md of openai/gpt-oss; format: docs/format.md of openai/harmony; efforts: its chat template",
     tools="harmony",
     reasoning=ReasoningTags("<|start|>assistant<|channel|>analysis<|message|>", "<|end|>"),
     answer_tags=ReasoningTags("<|start|>assistant<|channel|>final<|message|>", "<|end|>"),
@@ -17,7 +17,7 @@ GPT_OSS = Profile(
     efforts=((512, "low"), (2048, "medium"), (8192, "high")),
     sampling=SamplingAdvice(temperature=1.0, top_p=1.0),
     template_marks=(("<|channel|>", "<|start|>", "<|message|>", "analysis"),),
-    architectures=frozenset({"gpt-oss", "gptoss"}),
+    architectures=frozenset({"gpt-oss"}),
     names=("gpt-oss",),
 )
 

@@ -1,24 +1,26 @@
-"""IBM's Granite: role markers, a JSON list after ``<|tool_call|>``, thoughts and answer each in tags."""
+"""IBM's Granite: role markers, a JSON list after ``<|tool_call|>``, thoughts and answer each in tags.
+
+Its makers recommend no sampling (model cards and generation_config.json of granite-3.3-8b-instruct and granite-4.0-h-small).
+"""
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Profile, ReasoningTags
 
 GRANITE_THINKING = Profile(
     name="granite",
+    source="marks and switch: chat template of granite-3.3-2b-instruct",
     tools="granite",
     reasoning=ReasoningTags("<think>", "</think>"),
     answer_tags=ReasoningTags("<response>", "</response>"),
     thinking_on={"thinking": True},
     thinking_off={"thinking": False},
-    sampling=SamplingAdvice(temperature=0.0),
     template_marks=(("<|start_of_role|>", "thinking"),),
 )
 
 GRANITE = Profile(
     name="granite",
     tools="granite",
-    sampling=SamplingAdvice(temperature=0.0),
     template_marks=(("<|start_of_role|>",),),
     architectures=frozenset({"granite", "granitemoe", "granitehybrid"}),
     names=("granite",),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, SamplingAdvice
+from parlant_local.profiles.base import Profile
 
+# Too many models look like this for one advice on sampling.
 HERMES = Profile(
     name="hermes",
     tools="hermes",
-    sampling=SamplingAdvice(temperature=0.7, top_p=0.95),
     template_marks=(("<|im_start|>", "<tool_call>"),),
     names=("hermes", "nous-hermes"),
 )

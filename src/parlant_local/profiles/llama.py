@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, SamplingAdvice
 
-# Sampling: generation_config.json of the models.
 LLAMA4 = Profile(
     name="llama",
+    source="sampling: generation_config.json of Llama-4-Scout-17B-16E-Instruct",
     tools="llama",
     sampling=SamplingAdvice(temperature=0.6, top_p=0.9),
     template_marks=(("<|header_start|>", "<|eot|>"),),
@@ -14,17 +14,18 @@ LLAMA4 = Profile(
     names=("llama-4",),
 )
 
-# Its template lists calls after a word of its own, and wants the functions as text and the time (the model card).
+# Its template lists calls after a word of its own, and wants the functions as text and the time.
 FIREFUNCTION = Profile(
     name="llama",
+    source="variables: chat template of llama-3-firefunction-v2",
     variables=frozenset({"functions", "datetime"}),
-    sampling=SamplingAdvice(temperature=0.1),
     template_marks=(("functools[", "+ functions"),),
     names=("firefunction",),
 )
 
 LLAMA = Profile(
     name="llama",
+    source="sampling: generation_config.json of the Llama 3.1 and 3.2 Instruct models",
     tools="llama",
     sampling=SamplingAdvice(temperature=0.6, top_p=0.9),
     template_marks=(("<|start_header_id|>", "<|eot_id|>"),),

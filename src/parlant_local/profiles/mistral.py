@@ -6,6 +6,7 @@ from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
 MAGISTRAL = Profile(
     name="mistral",
+    source="sampling: model cards of Magistral-Small-2506 and Ministral-3-14B-Reasoning-2512; marks: their chat templates",
     tools="mistral",
     call_ids="short",
     reasoning=ReasoningTags("[THINK]", "[/THINK]"),
@@ -15,14 +16,34 @@ MAGISTRAL = Profile(
     names=("magistral",),
 )
 
+MISTRAL3 = Profile(
+    name="mistral",
+    source="sampling: model card of Mistral-Small-3.2-24B-Instruct-2506; Mistral/Ministral-3-Instruct.md in vllm-project/recipes",
+    tools="mistral",
+    call_ids="short",
+    sampling=SamplingAdvice(temperature=0.15),
+    template_marks=(("[INST]", "[SYSTEM_PROMPT]"),),
+    architectures=frozenset({"mistral3"}),
+    names=("ministral-3", "devstral"),
+)
+
+NEMO = Profile(
+    name="mistral",
+    source="sampling: model card of Mistral-Nemo-Instruct-2407",
+    tools="mistral",
+    call_ids="short",
+    sampling=SamplingAdvice(temperature=0.3),
+    template_marks=(("[INST]", "[/INST]"),),
+    named=True,
+    names=("mistral-nemo",),
+)
+
 MISTRAL = Profile(
     name="mistral",
     tools="mistral",
     call_ids="short",
-    sampling=SamplingAdvice(temperature=0.3),
     template_marks=(("[INST]", "[TOOL_CALLS]"), ("[INST]", "[/INST]")),
-    architectures=frozenset({"mistral", "mistral3"}),
-    names=("mistral", "mixtral", "ministral", "codestral", "devstral"),
+    names=("mistral", "mixtral", "ministral", "codestral"),
 )
 
-PROFILES = (MAGISTRAL, MISTRAL)
+PROFILES = (MAGISTRAL, MISTRAL3, NEMO, MISTRAL)

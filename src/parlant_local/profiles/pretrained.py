@@ -5,23 +5,46 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["is_base"]
+__all__ = ["is_base", "lays_out_turns", "says_base"]
 
-# As makers name them: Qwen3-8B-Base, gemma-3-4b-pt, Llama-3.2-1B (no word at all, and no template).
+_WORD = r"(?:^|[\W_])(?:{})(?:$|[\W_])"
+# As makers name them: Qwen3-8B-Base, gemma-3-4b-pt, Ollama's llama3:8b-text. A knowledge base is none.
 _BASE = re.compile(
-    r"(?:^|[\W_])(?:base|pretrain(?:ed)?|foundation)(?:$|[\W_])|gemma.*[\W_]pt(?:$|[\W_])", re.IGNORECASE
-)
-_TUNED = re.compile(
-    r"instruct|chat|assistant"
-    r"|(?:^|[\W_])(?:it|sft|dpo|rlhf|orpo|rl|tuned|finetuned?|thinking|reasoning|reasoner|think)(?:$|[\W_])",
+    r"(?<!knowledge)(?<!data)(?<!code)(?<!rule)" + _WORD.format("base|pretrain(?:ed)?|foundation")
+    + "|gemma.*" + _WORD.format("pt")
+    + r"|[\W_]text(?:$|[\W_](?:q\d|fp?\d))",
     re.IGNORECASE,
-)
+)  # fmt: skip
+_TUNED = re.compile(
+    r"instruct|chat(?!glm)|assistant|"
+    + _WORD.format(
+        "it|sft|dpo|rlhf|orpo|rl|tuned|finetuned?|thinking|reasoning|reasoner|think|flan|q?lora|qa"
+    ),
+    re.IGNORECASE,
+)  # fmt: skip
 # Lines of tuned models, whatever else their names say.
 _LINES = re.compile(
     r"hermes|vicuna|alpaca|wizard|zephyr|dolphin|guanaco|tulu|orca|starling|distill|magistral|devstral|qwq|command|gpt-oss|"
-    r"functionary|nemotron|parlant",
+    r"functionary|nemotron|chatglm|parlant",
     re.IGNORECASE,
 )
+# Lines whose tuned models always say so: the name and a size alone are the base model's, which may bring their template.
+_BARE = re.compile(
+    r"(?:meta[\W_])?(?:llama[\W_]?[23](?:[.\W_]\d)?|qwen[\W_]?(?:1\.5|2|2\.5)(?:[\W_](?:coder|math))?|code[\W_]?llama"
+    r"|mistral|gemma(?:[\W_]?(?:2|3|3n))?|smollm2?|falcon3|olmo[\W_]?2|yi(?:[\W_]1\.5)?|granite[\W_]3\.\d)"
+    r"[\W_]\d+(?:\.\d+)?[mb](?:[\W_]v0\.\d)?(?:[\W_](?:i?q\d\w*|b?f\d\d|fp16))?",
+    re.IGNORECASE,
+)
+
+
+def says_base(names: Iterable[str | None]) -> bool | None:
+    """What the names say; None where they say neither."""
+    known = [name for name in names if name]
+    if any(_TUNED.search(name) for name in known):
+        return False
+    if any(_BASE.search(name) for name in known):
+        return True
+    return False if any(_LINES.search(name) for name in known) else None
 
 
 def is_base(names: Iterable[str | None], *, has_template: bool) -> bool:
@@ -30,8 +53,11 @@ def is_base(names: Iterable[str | None], *, has_template: bool) -> bool:
     A base model may bring one all the same, made for its tuned sibling: then only its name tells.
     """
     known = [name for name in names if name]
-    if any(_TUNED.search(name) for name in known):
-        return False
-    if any(_BASE.search(name) for name in known):
-        return True
-    return not has_template and not any(_LINES.search(name) for name in known)
+    if (told := says_base(known)) is not None:
+        return told
+    return not has_template or (bool(known) and all(_BARE.fullmatch(name) for name in known))
+
+
+def lays_out_turns(template: str | None) -> bool:
+    """Whether a template of Ollama's (Go syntax) is for conversations, and not for text alone."""
+    return any(mark in template for mark in (".Messages", ".System", ".Role")) if template else False

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
-# Sampling: the README of Seed-OSS (temperature 1.1, top_p 0.95). A budget of 0 tokens switches its thoughts off.
+# A budget of 0 tokens switches its thoughts off.
 SEED_OSS = Profile(
     name="seed",
+    source="sampling: README.md of ByteDance-Seed/seed-oss; marks and budget: its chat template",
     reasoning=ReasoningTags("<seed:think>", "</seed:think>"),
     thinks_unasked=True,
     thinking_off={"thinking_budget": 0},
     sampling=SamplingAdvice(temperature=1.1, top_p=0.95),
     template_marks=(("<seed:think>",), ("<seed:bos>",)),
     architectures=frozenset({"seed_oss"}),
-    names=("seed-oss", "seed oss"),
+    names=("seed-oss",),
 )
 
 PROFILES = (SEED_OSS,)

@@ -6,6 +6,7 @@ from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
 
 SMOLLM3 = Profile(
     name="smollm",
+    source="sampling: model card of SmolLM3-3B; switch: its chat template",
     tools="hermes",
     reasoning=ReasoningTags("<think>", "</think>"),
     thinks_unasked=True,
@@ -18,6 +19,7 @@ SMOLLM3 = Profile(
 
 SMOLLM = Profile(
     name="smollm",
+    source="sampling: as the example in the model cards of the SmolLM2 Instruct models",
     tools="hermes",
     sampling=SamplingAdvice(temperature=0.2, top_p=0.9),
     template_marks=(("<|im_start|>", "SmolLM"),),

@@ -10,7 +10,7 @@ from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import json_value
 from parlant_local.server.shapes.chat import Sampling
 
-__all__ = ["binding_options"]
+__all__ = ["FORMAT_SCHEMAS", "binding_options"]
 
 
 def binding_options(request: Sampling) -> dict[str, Any]:
@@ -18,10 +18,22 @@ def binding_options(request: Sampling) -> dict[str, Any]:
     can't be bound."""
     if request.guided_regex is not None:
         raise _unsupported("guided_regex", "a schema's `pattern`, or a grammar")
+    for name, instead in _STRANGE.items():
+        if (request.model_extra or {}).get(name) is not None:
+            raise _unsupported(name, instead)
     found = {name: wish for name, wish in _wishes(request) if wish is not None}
     if len(found) > 1:
         raise RequestRefusedError(400, f"{' and '.join(found)} both bind the answer: give one.", code="bad_request")
     return next(iter(found.values()), {})
+
+
+_STRANGE = {
+    "regex": "a schema's `pattern`, or `grammar`",
+    "ebnf": "`grammar`",
+    "structural_tag": "a schema, or tools",
+    "response_schema": "`response_format`",
+}
+"""Other servers' names for what binds an answer."""
 
 
 def _wishes(request: Sampling) -> list[tuple[str, dict[str, Any] | None]]:
@@ -42,11 +54,33 @@ _ANY_JSON: dict[str, Any] = {"response_format": {"type": "json_object"}}
 
 def _response_format(request: Sampling) -> dict[str, Any] | None:
     form = request.response_format
-    if form is None or form.type == "text":
+    if form is None:
+        return None
+    extra = form.model_extra or {}
+    beside = {
+        "json_schema": form.json_schema,
+        "schema": form.schema_,
+        **{name: extra.get(name) for name in FORMAT_SCHEMAS},
+    }
+    given = [name for name, value in beside.items() if value is not None]
+    if form.type in ("text", "grammar") and given:
+        raise _twice(f"A response_format of type {form.type}", given[0])
+    if form.type != "grammar" and form.grammar is not None:
+        raise _twice(f"A response_format of type {form.type}", "grammar")
+    if len(given) > 1:
+        raise RequestRefusedError(400, f"response_format has {' and '.join(given)}: give one.", code="bad_request")
+    if form.type == "text":
         return None
     if form.type == "grammar":
         return _grammar(form.grammar or "")
-    return {"response_format": form.model_dump(by_alias=True, exclude_none=True)}
+    if given and given[0] in FORMAT_SCHEMAS:
+        return _schema(extra[given[0]], f"response_format.{given[0]}")
+    wanted = form.model_dump(by_alias=True, exclude_none=True)
+    return {"response_format": wanted | {"type": "json_schema"} if given else wanted}
+
+
+FORMAT_SCHEMAS = ("response_schema", "value")
+"""What Gemini's and TGI's clients call the schema in a ``json_object``."""
 
 
 def _structured(request: Sampling) -> dict[str, Any] | None:
@@ -55,12 +89,18 @@ def _structured(request: Sampling) -> dict[str, Any] | None:
         return None
     if asked.regex is not None:
         raise _unsupported("structured_outputs.regex", "a schema's `pattern`, or a grammar")
-    return (
-        _schema(asked.json_, "structured_outputs.json")
-        or _grammar(asked.grammar)
-        or _choice(asked.choice)
-        or (_ANY_JSON if asked.json_object else None)
-    )
+    if (asked.model_extra or {}).get("structural_tag") is not None:
+        raise _unsupported("structured_outputs.structural_tag", "a schema, or tools")
+    wishes = {
+        "json": _schema(asked.json_, "structured_outputs.json"),
+        "grammar": _grammar(asked.grammar),
+        "choice": _choice(asked.choice),
+        "json_object": _ANY_JSON if asked.json_object else None,
+    }
+    found = {name: wish for name, wish in wishes.items() if wish is not None}
+    if len(found) > 1:
+        raise RequestRefusedError(400, f"structured_outputs has {' and '.join(found)}: give one.", code="bad_request")
+    return next(iter(found.values()), None)
 
 
 def _schema(given: Any, name: str) -> dict[str, Any] | None:
@@ -90,6 +130,10 @@ def _choice(given: list[str] | None) -> dict[str, Any] | None:
             400, "guided_choice needs texts to choose from.", code="bad_request", param="guided_choice"
         )
     return {"grammar": "root ::= " + " | ".join(json.dumps(text, ensure_ascii=False) for text in given)}
+
+
+def _twice(what: str, name: str) -> RequestRefusedError:
+    return RequestRefusedError(400, f"{what} has no {name}.", code="bad_request", param="response_format")
 
 
 def _unsupported(name: str, instead: str) -> RequestRefusedError:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -105,17 +105,27 @@ def read_json(data: bytes, limits: LimitSettings) -> Any:
 def _measure_arguments(body: Any, limits: LimitSettings) -> None:
     """Bounds the JSON that stands as text in a body: templates get the arguments of earlier calls as values."""
     messages = body.get("messages") if isinstance(body, dict) else None
-    told = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
-    calls = [call for message in told for call in [*_listed(message.get("tool_calls")), message]]
-    functions = [call.get(key) for call in calls if isinstance(call, dict) for key in ("function", "function_call")]
-    texts = [function.get("arguments") for function in functions if isinstance(function, dict)]
-    data = [text.encode() for text in texts if isinstance(text, str)]
+    data = [text.encode() for text in _told_arguments(messages)]
     if data:
         _check_values(b",".join(data), limits)
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _told_arguments(messages: Any) -> Iterator[str]:
+    """In calls of every client's shape, wherever they stand in a message."""
+    left = [messages]
+    while left:
+        value = left.pop()
+        for key, item in value.items() if isinstance(value, dict) else ():
+            if isinstance(item, str):
+                if key in _ARGUMENTS:
+                    yield item
+            else:
+                left.append(item)
+        if isinstance(value, list):
+            left += value
+
+
+_ARGUMENTS = frozenset({"arguments", "args", "input"})
 
 
 def _measure(data: bytes, limits: LimitSettings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from parlant_local.catalog import DownloadProgress, LocalModelManager
 from parlant_local.catalog.references import HubReference, OllamaReference, parse_reference
@@ -14,6 +14,7 @@ from parlant_local.server.events import Events
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.problems import problem_of
 from parlant_local.server.quota import Quota
+from parlant_local.server.shapes.answers import DownloadState
 from parlant_local.server.waiting import settle
 from parlant_local.settings import LimitSettings
 
@@ -36,8 +37,7 @@ class Download:
     error: str | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Sizes in bytes, ``rate`` in bytes per second."""
+    def as_dict(self) -> DownloadState:
         return {
             "reference": self.reference,
             "state": self.state,

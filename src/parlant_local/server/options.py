@@ -7,20 +7,27 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from parlant_local.backends.base import ChatOptions
-from parlant_local.errors import BadRequestError, RequestRefusedError
+from parlant_local.call_options import ChatOptions, token_biases
+from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Message, as_messages
 from parlant_local.server.binding import binding_options
 from parlant_local.server.shapes.chat import ChatMessage, ChatRequest, Sampling
+from parlant_local.server.shapes.sampling import asked_options
 from parlant_local.server.thoughts import thought_options
 from parlant_local.settings import LimitSettings
 
-__all__ = ["chat_options", "check_texts", "conversation_of", "messages_of", "sampling_options"]
+__all__ = [
+    "BINDING",
+    "chat_options",
+    "check_texts",
+    "conversation_of",
+    "messages_of",
+    "refuse_unknown",
+    "sampling_options",
+]
 
-_SAMPLING = (
-    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop", "n",
-    "priority",
-)  # fmt: skip
+BINDING = ("tools", "tool_choice", "functions", "function_call")
+"""What binds an answer where there are tools."""
 
 
 def messages_of(given: list[ChatMessage], limits: LimitSettings) -> tuple[Message, ...]:
@@ -48,23 +55,32 @@ def check_texts(texts: list[str], limits: LimitSettings, param: str) -> None:
             )
 
 
+def refuse_unknown(body: BaseModel, names: tuple[str, ...], instead: str) -> None:
+    """Refuses what would bind the answer and can't here; what binds nothing is only told."""
+    extra = body.model_extra or {}
+    for name in names:
+        if extra.get(name) not in (None, [], {}, "none", "auto"):
+            raise RequestRefusedError(400, f"{name} is not taken here: use {instead}.", code="unsupported", param=name)
+
+
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
-    found: dict[str, Any] = {name: getattr(request, name) for name in _SAMPLING}
+    found: dict[str, Any] = asked_options(request) | {"stop": request.stop}
     if request.user:  # whose it is matters, not how long the name is
         found["session"] = hashlib.blake2b(request.user.encode(), digest_size=16).hexdigest()
-    found["max_tokens"] = _max_tokens(request, limits)
-    found["repeat_penalty"] = request.repeat_penalty or request.repetition_penalty
+    asked = getattr(request, "max_completion_tokens", None)
+    found["max_tokens"] = _max_tokens(found.get("max_tokens") if asked is None else asked, limits)
     found |= binding_options(request)
-    if request.n is not None and request.n > limits.choices:
+    if found.get("n", 1) > limits.choices:
         raise RequestRefusedError(
             400, f"n may be {limits.choices} at most (limits.choices).", code="too_many_choices", param="n"
         )
     if request.logit_bias:
-        found["logit_bias"] = _logit_bias(request.logit_bias)
+        found["logit_bias"] = token_biases(request.logit_bias)
     return _given(found)
 
 
-def chat_options(request: ChatRequest, limits: LimitSettings) -> ChatOptions:
+def chat_options(request: ChatRequest, limits: LimitSettings, last: Message) -> ChatOptions:
+    """``last``: the conversation's last message, which the answer may go on with."""
     found: dict[str, Any] = dict(sampling_options(request, limits))
     if request.logprobs:
         found["logprobs"] = request.top_logprobs or 0
@@ -72,7 +88,7 @@ def chat_options(request: ChatRequest, limits: LimitSettings) -> ChatOptions:
         raise RequestRefusedError(400, "top_logprobs needs logprobs.", code="bad_request", param="top_logprobs")
     if request.audio is not None or any(kind != "text" for kind in request.modalities or ()):
         raise RequestRefusedError(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
-    found["continue_final"] = _continued(request)
+    found["continue_final"] = _continued(request, last)
     return _given(found | _tools(request) | thought_options(request))
 
 
@@ -85,14 +101,22 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     tools += [{"type": "function", "function": item.model_dump(exclude_none=True)} for item in request.functions or ()]
     choice: Any = request.tool_choice if request.tool_choice is not None else request.function_call
     if isinstance(choice, BaseModel):
-        choice = choice.model_dump(exclude_none=True)
+        choice = _said(choice)
     found: dict[str, Any] = {"tools": tools, "parallel_tool_calls": request.parallel_tool_calls}
     if choice is not None and (tools or choice not in ("auto", "none")):
         found["tool_choice"] = choice
     return found
 
 
-def _continued(request: ChatRequest) -> bool | None:
+def _said(choice: BaseModel) -> dict[str, Any]:
+    """A choice without what says nothing beside its type, which is told as ignored."""
+    found = choice.model_dump(exclude_none=True)
+    if found.get("type") in ("auto", "none", "any", "required"):
+        return {name: value for name, value in found.items() if name in ("type", "disable_parallel_tool_use")}
+    return found
+
+
+def _continued(request: ChatRequest, last: Message) -> bool | None:
     """Whether a last message of the assistant is gone on with: as said, or as the message itself says."""
     asked = request.continue_final_message
     if asked is None and request.messages[-1].prefix:
@@ -104,19 +128,20 @@ def _continued(request: ChatRequest) -> bool | None:
             code="bad_request",
             param="continue_final_message",
         )
-    if request.add_generation_prompt is False and asked is False:
+    if request.add_generation_prompt is False and (asked is False or last.role != "assistant"):
         raise RequestRefusedError(
             400,
-            "Without a generation prompt there is nothing to answer.",
+            "Without a generation prompt there is nothing to answer: end with a message of the assistant, which is gone on "
+            "with, or leave add_generation_prompt out.",
             code="bad_request",
             param="add_generation_prompt",
         )
-    return False if asked is None and request.add_generation_prompt else asked
+    if asked is None and request.add_generation_prompt is not None:
+        return not request.add_generation_prompt
+    return asked
 
 
-def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
-    asked: int | None = getattr(request, "max_completion_tokens", None)
-    asked = next((value for value in (asked, request.max_tokens, request.n_predict) if value is not None), None)
+def _max_tokens(asked: int | None, limits: LimitSettings) -> int | None:
     if asked == -1 and limits.max_tokens is not None:
         asked = limits.max_tokens
     if limits.max_tokens is not None and asked is not None and asked > limits.max_tokens:
@@ -127,16 +152,6 @@ def _max_tokens(request: Sampling, limits: LimitSettings) -> int | None:
             param="max_tokens",
         )
     return limits.max_tokens if asked is None else asked
-
-
-def _logit_bias(given: dict[str, float]) -> dict[int, float]:
-    try:
-        found = {int(token): bias for token, bias in given.items()}
-    except ValueError:
-        raise BadRequestError("logit_bias maps token ids to numbers.") from None
-    if any(not -100 <= bias <= 100 for bias in found.values()):
-        raise BadRequestError("A bias in logit_bias must be between -100 and 100.")
-    return found
 
 
 def _given(options: dict[str, Any]) -> ChatOptions:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from parlant_local import errors as e
 from parlant_local.observability import redact
+from parlant_local.server.shapes.common import ErrorBody
 
 __all__ = ["Problem", "problem_of"]
 
@@ -36,7 +36,7 @@ class Problem:
     """Seconds after which another try makes sense."""
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> ErrorBody:
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 

@@ -6,12 +6,30 @@ import secrets
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TypeVar, cast
 
 from parlant_local import __version__
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Timings, TokenLogprob, Usage
+from parlant_local.server.shapes.answers import (
+    AnswerHead,
+    AssistantDelta,
+    AssistantMessage,
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatLogprob,
+    ChatLogprobs,
+    ChunkChoice,
+    TextChoice,
+    TextCompletion,
+    TextCompletionChunk,
+    TextLogprobs,
+    TokenUsage,
+)
 
-__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "usage_of"]
+__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "told_usage", "usage_of"]
+
+R = TypeVar("R", str, str | None)
 
 _FINGERPRINT = f"parlant-local-{__version__}"
 
@@ -27,16 +45,16 @@ class ChatAnswer:
         self._created = int(time.time())
         self._opened: set[int] = set()
 
-    def whole(self, reply: ChatReply) -> dict[str, Any]:
+    def whole(self, reply: ChatReply) -> ChatCompletion:
         """For :func:`json_answer`: log-probabilities, of which there may be very many, are made as they are written."""
         return {
             **self._head("chat.completion", reply.model),
             "choices": [self._choice(index, choice) for index, choice in enumerate(reply.choices)],
-            "usage": usage_of(reply).to_openai(),
+            "usage": told_usage(usage_of(reply)),
             "timings": _timings(reply.timings),
         }
 
-    def chunk(self, chunk: ChatChunk, *, with_usage: bool) -> dict[str, Any]:
+    def chunk(self, chunk: ChatChunk, *, with_usage: bool) -> ChatCompletionChunk:
         """``with_usage``: every chunk says that usage comes later, as OpenAI has it."""
         delta = _delta(chunk.delta)
         if self._legacy and (calls := delta.pop("tool_calls", None)):
@@ -44,32 +62,35 @@ class ChatAnswer:
         if chunk.index not in self._opened:
             self._opened.add(chunk.index)
             delta = {"role": "assistant", "content": "", **delta}
-        choice = {
+        choice: ChunkChoice = {
             "index": chunk.index,
             "delta": delta,
             "logprobs": _logprobs(chunk.logprobs),
             "finish_reason": self._finish(chunk.finish_reason),
         }
-        data = {**self._head("chat.completion.chunk", chunk.model), "choices": [choice]}
+        head = self._head("chat.completion.chunk", chunk.model)
+        data: ChatCompletionChunk = {**head, "choices": [choice]}  # type: ignore[typeddict-item]  # a head has no more keys
         if with_usage:
             data["usage"] = None
         if chunk.timings is not None:
             data["timings"] = _timings(chunk.timings)
         return data
 
-    def usage(self, usage: Usage) -> dict[str, Any]:
-        return {**self._head("chat.completion.chunk", ""), "choices": [], "usage": usage.to_openai()}
+    def usage(self, usage: Usage) -> ChatCompletionChunk:
+        head = self._head("chat.completion.chunk", "")
+        return {**head, "choices": [], "usage": told_usage(usage)}  # type: ignore[typeddict-item]  # as above
 
-    def _choice(self, index: int, reply: ChatReply) -> dict[str, Any]:
+    def _choice(self, index: int, reply: ChatReply) -> ChatChoice:
         choice = _choice(index, reply)
         if self._legacy and (calls := choice["message"].pop("tool_calls", None)):
             choice["message"]["function_call"] = calls[0]["function"]
-        return choice | {"finish_reason": self._finish(reply.finish_reason)}
+        choice["finish_reason"] = self._finish(reply.finish_reason)
+        return choice
 
-    def _finish(self, reason: str | None) -> str | None:
+    def _finish(self, reason: R) -> R | str:
         return "function_call" if self._legacy and reason == "tool_calls" else reason
 
-    def _head(self, kind: str, model: str) -> dict[str, Any]:
+    def _head(self, kind: str, model: str) -> AnswerHead:
         return {
             "id": self.id,
             "object": kind,
@@ -88,7 +109,7 @@ class CompletionAnswer:
         self.id = f"cmpl-{secrets.token_hex(12)}"
         self._created = int(time.time())
 
-    def whole(self, choices: Sequence[tuple[str, ChatReply]], usage: Usage) -> dict[str, Any]:
+    def whole(self, choices: Sequence[tuple[str, ChatReply]], usage: Usage) -> TextCompletion:
         """``choices``: what is put in front of each text (the prompt, where it is to be echoed), and the answer."""
         return {
             **self._head(),
@@ -96,23 +117,26 @@ class CompletionAnswer:
                 self._choice(index, before + reply.content, reply.finish_reason, reply.logprobs, len(before))
                 for index, (before, reply) in enumerate(choices)
             ],
-            "usage": usage.to_openai(),
+            "usage": told_usage(usage),
         }
 
     def piece(
         self, index: int, text: str, finish: str | None, logprobs: Sequence[TokenLogprob] | None, *, with_usage: bool
-    ) -> dict[str, Any]:
-        data = {**self._head(), "choices": [self._choice(index, text, finish, logprobs, 0)]}
-        return data | {"usage": None} if with_usage else data
+    ) -> TextCompletionChunk:
+        choice = self._choice(index, text, finish, logprobs, 0)
+        data: TextCompletionChunk = {**self._head(), "choices": [choice]}  # type: ignore[typeddict-item]  # as above
+        if with_usage:
+            data["usage"] = None
+        return data
 
-    def usage(self, usage: Usage) -> dict[str, Any]:
-        return {**self._head(), "choices": [], "usage": usage.to_openai()}
+    def usage(self, usage: Usage) -> TextCompletionChunk:
+        return {**self._head(), "choices": [], "usage": told_usage(usage)}
 
     @staticmethod
     def _choice(
         index: int, text: str, finish: str | None, logprobs: Sequence[TokenLogprob] | None, offset: int
-    ) -> dict[str, Any]:
-        told = None
+    ) -> TextChoice:
+        told: TextLogprobs | None = None
         if logprobs is not None:
             offsets = []
             for item in logprobs:
@@ -126,7 +150,7 @@ class CompletionAnswer:
             }
         return {"index": index, "text": text, "logprobs": told, "finish_reason": finish}
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self) -> AnswerHead:
         return {
             "id": self.id,
             "object": "text_completion",
@@ -152,14 +176,18 @@ def usage_of(reply: ChatReply) -> Usage:
     )
 
 
-def _choice(index: int, reply: ChatReply) -> dict[str, Any]:
-    message: dict[str, Any] = {
+def told_usage(usage: Usage) -> TokenUsage:
+    return cast("TokenUsage", usage.to_openai())
+
+
+def _choice(index: int, reply: ChatReply) -> ChatChoice:
+    message: AssistantMessage = {
         "role": "assistant",
         "content": reply.content if reply.content or not reply.tool_calls else None,
         "refusal": None,
     }
     if reply.reasoning:
-        message |= {"reasoning": reply.reasoning, "reasoning_content": reply.reasoning}
+        message["reasoning"] = message["reasoning_content"] = reply.reasoning
     if reply.tool_calls:
         message["tool_calls"] = [call.to_openai() for call in reply.tool_calls]
     return {
@@ -170,12 +198,12 @@ def _choice(index: int, reply: ChatReply) -> dict[str, Any]:
     }
 
 
-def _delta(delta: Delta) -> dict[str, Any]:
-    data: dict[str, Any] = {}
+def _delta(delta: Delta) -> AssistantDelta:
+    data: AssistantDelta = {}
     if delta.content:
         data["content"] = delta.content
     if delta.reasoning:
-        data |= {"reasoning": delta.reasoning, "reasoning_content": delta.reasoning}
+        data["reasoning"] = data["reasoning_content"] = delta.reasoning
     if delta.tool_calls:
         data["tool_calls"] = [
             {
@@ -191,11 +219,11 @@ def _delta(delta: Delta) -> dict[str, Any]:
     return data
 
 
-def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:
+def _logprobs(tokens: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:
     return None if tokens is None else {"content": [_logprob(item) for item in tokens], "refusal": None}
 
 
-def _logprob(item: TokenLogprob) -> dict[str, Any]:
+def _logprob(item: TokenLogprob) -> ChatLogprob:
     return {
         "token": item.token,
         "logprob": item.logprob,
@@ -206,5 +234,5 @@ def _logprob(item: TokenLogprob) -> dict[str, Any]:
     }
 
 
-def _timings(timings: Timings) -> dict[str, Any]:
+def _timings(timings: Timings) -> dict[str, float]:
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(timings).items()}

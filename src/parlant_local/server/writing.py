@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import GeneratorType
 from typing import Any
@@ -21,7 +21,7 @@ _NESTED = frozenset({dict, list, tuple, GeneratorType, map})
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-async def json_answer(build: Callable[[], dict[str, Any]], size: int, status: int = 200) -> Response:
+async def json_answer(build: Callable[[], Mapping[str, Any]], size: int, status: int = 200) -> Response:
     """The answer that ``build`` makes, which has about ``size`` values. Generators (and ``map``) in it are written as lists."""
     if size < LARGE:
         return Response(b"".join(slices_of(build())), status, media_type=JSONResponse.media_type)

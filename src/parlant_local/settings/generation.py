@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
+from parlant_local.call_options import OPTIONS, ReasoningChoice
 from parlant_local.settings.section import Section
 
 __all__ = ["GenerationSettings", "OutputLimits"]
@@ -31,16 +30,16 @@ class OutputLimits(Section):
 
 
 class GenerationSettings(Section):
-    max_tokens: int = Field(default=2048, ge=1)
+    max_tokens: int = Field(default=2048, ge=OPTIONS["max_tokens"].low)
     """Tokens of an answer when the call does not say."""
 
-    temperature: float | None = Field(default=None, ge=0, le=5)
+    temperature: float | None = Field(default=None, ge=OPTIONS["temperature"].low, le=OPTIONS["temperature"].high)
     """None: as the caller hints, else as the model's family recommends."""
 
-    reasoning: Literal["auto", "on", "off"] = "auto"
+    reasoning: ReasoningChoice = "auto"
     """Whether models that can think first do so; auto: off for schema-bound calls, as the template says otherwise."""
 
-    reasoning_tokens: int = Field(default=512, ge=0)
+    reasoning_tokens: int = Field(default=512, ge=OPTIONS["reasoning_tokens"].low)
     """Budget of thoughts per answer."""
 
     tighten: bool = True

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
@@ -107,10 +107,14 @@ def validated(kind: TypeAdapter[T], value: Any) -> T:
         raise ValueError(f"{shown or 'it'}: {problem['msg']}") from None
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Plain JSON: finite numbers, whole characters, no absurd nesting. :class:`ValueError` says what is wrong."""
+def parse_json(text: str | bytes, *, mend: Callable[[Any], Any] | None = None) -> Any:
+    """Plain JSON: finite numbers, whole characters, no absurd nesting. :class:`ValueError` says what is wrong.
+
+    ``mend``: is given the value first, to make it so.
+    """
     try:
         value = json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_short)
+        value = value if mend is None else mend(value)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ from parlant_local.backends.addresses import is_remote
 from parlant_local.backends.ollama import daemon_url, runs_elsewhere
 from parlant_local.catalog import LocalModel, LocalModelManager
 from parlant_local.errors import EngineError, InvalidModelError, ModelNotFoundError, ParlantLocalError
+from parlant_local.profiles.pretrained import says_base
 from parlant_local.settings import Settings
 from parlant_local.storage import parse_json
 from parlant_local.switching.resolve import TargetResolver
@@ -67,15 +68,16 @@ def choose_model(settings: Settings, manager: LocalModelManager) -> Choice:
 
 
 def daemon_models(settings: Settings) -> list[str]:
-    """Chat models of an Ollama daemon on this machine, the most recently changed first; none where nothing answers, or
-    where the configured daemon is on another host."""
+    """Chat models of an Ollama daemon on this machine, the most recently changed first and base models last; none where
+    nothing answers, or where the configured daemon is on another host."""
     url = daemon_url(settings.ollama.host)
     if is_remote(url):
         return []
     try:
         entries = sorted(_ask(f"{url}/api/tags")["models"], key=lambda item: str(item.get("modified_at")), reverse=True)
         names = [str(entry.get("model") or entry["name"]) for entry in entries[:_MOST_MODELS]]
-        return [name for name in names if not runs_elsewhere(name) and _chats(url, name)]
+        found = [name for name in names if not runs_elsewhere(name) and _chats(url, name)]
+        return sorted(found, key=lambda name: says_base([name]) is True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []  # nothing there, or nothing that speaks Ollama's API
 

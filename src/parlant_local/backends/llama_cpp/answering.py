@@ -76,7 +76,7 @@ class Answers:
         replies = [await read_reply(self._engine, plan, generation, self._model) for generation in generations]
         answer = replace(replies[0], alternatives=tuple(replies[1:]))
         for reply in replies:
-            self._warn(reply.warnings)
+            self._warn(reply.warnings[len(plan.warnings) :])  # the plan's were told when the model was opened
             if plan.structured and not reply.tool_calls and not self._params.stop:
                 try:
                     check_structured(reply)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from parlant_local.backends.base import ModelInfo
@@ -16,12 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["describe_loaded", "describe_speech", "describe_unloaded"]
 
 
-def describe_speech(template: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+def describe_speech(template: ChatTemplate) -> dict[str, Any]:
     """How a model with this chat template writes calls and thoughts, as far as probing tells."""
-    from parlant_local.engine.templates import ChatTemplate
-
-    chosen = ChatTemplate(template, bos="<s>", eos="</s>", metadata=metadata)
-    speech = chosen.speech([Tool("probe")])
+    speech = template.speech([Tool("probe")])
     tags = speech.profile.reasoning
     example = speech.calls.write([("NAME", '{"KEY": "VALUE"}')])
     return {

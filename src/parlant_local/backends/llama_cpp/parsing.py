@@ -39,9 +39,10 @@ def parse_text(
     """Reads ``text`` as an answer, ``step`` characters at a time where given; the result is the same.
 
     Without ``tools`` calls of any name are looked for, and values have the types that they seem to have. What the template
-    writes behind an answer is no part of it.
+    writes behind an answer is no part of it, nor what follows a mark at which an answer would have been stopped.
     """
     speech = template.speech(tools or ())
+    text = text[: min((at for mark in template.ends if (at := text.find(mark)) >= 0), default=len(text))]
     text = _as_one_turn(text, speech)
     for ending in (speech.turn_end, speech.syntax.ending if speech.syntax else ""):
         text = _without_end(text, ending)

@@ -20,6 +20,7 @@ from parlant_local.engine.parsing import (
     PlainContent,
     call_schema,
     closes_thoughts,
+    opens_answer,
     opens_thoughts,
 )
 from parlant_local.engine.parsing.bound import object_schema
@@ -33,8 +34,8 @@ from parlant_local.engine.requests import (
     JsonSchema,
     Limits,
     ReasoningPrelude,
-    Sampling,
 )
+from parlant_local.engine.sampling import Sampling
 from parlant_local.engine.templates import Speech
 from parlant_local.errors import BadRequestError, ContextOverflowError
 from parlant_local.messages import Message, Tool
@@ -95,8 +96,11 @@ async def plan_chat(
     messages, continued = _continuation(messages, params, bound=binding.constraint is not None)
     text = await encoder.chat(messages, tools, arguments=arguments, continued=continued)
     prelude: ReasoningPrelude | None = None
-    if not continued:
+    answering = not continued and opens_answer(text, profile)
+    if not continued and not answering:
         text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
+        if prelude is not None and profile.reasoning is not None and tools:
+            prelude = replace(prelude, call=profile.reasoning.call)
         if binding.answers:
             text, prelude = _answer_begun(text, prelude, profile)
     prompt = await encoder.encode(text)
@@ -125,7 +129,7 @@ async def plan_chat(
             # Bound answers hold no thoughts of their own: text that looks like a tag is part of the answer.
             return OutputParser(_PLAIN, reader, thoughts_apart=prelude is not None)
         # Where the answer goes on with a text, that has been begun long ago.
-        return OutputParser(profile, reader, thoughts_apart=prelude is not None, begun=continued)
+        return OutputParser(profile, reader, thoughts_apart=prelude is not None, begun=continued, answering=answering)
 
     return ChatPlan(_repeated(request, params), parser, binding.structured, encoder.template.warnings)
 
@@ -179,11 +183,9 @@ def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[Generatio
     """One request per answer; with a seed each has its own, so that they differ and can be had again."""
     if params.n == 1:
         return (request,)
-    if params.seed is None:
+    if (seed := request.sampling.seed) is None:
         return (request,) * params.n
-    return tuple(
-        replace(request, sampling=replace(request.sampling, seed=params.seed + index)) for index in range(params.n)
-    )
+    return tuple(replace(request, sampling=replace(request.sampling, seed=seed + index)) for index in range(params.n))
 
 
 def _binding(
@@ -292,22 +294,10 @@ def _settle_thoughts(
 
 def _sampling(params: ChatParams, settings: GenerationSettings, advice: SamplingAdvice) -> Sampling:
     """The call's own values, then the settings', then what the family's makers recommend."""
-    base = Sampling()
-
-    def first(*values: float | None) -> float:
-        return next(value for value in values if value is not None)
-
-    return Sampling(
-        temperature=first(params.temperature, settings.temperature, advice.temperature, 0.7),
-        top_k=int(first(params.top_k, advice.top_k, base.top_k)),
-        top_p=first(params.top_p, advice.top_p, base.top_p),
-        min_p=first(params.min_p, advice.min_p, base.min_p),
-        presence_penalty=params.presence_penalty,
-        frequency_penalty=params.frequency_penalty,
-        repeat_penalty=params.repeat_penalty,
-        logit_bias=params.logit_bias,
-        seed=params.seed,
-    )
+    chosen: dict[str, Any] = {"temperature": 0.7, **advice, **params.sampling}
+    if settings.temperature is not None and "temperature" not in params.sampling:
+        chosen["temperature"] = settings.temperature
+    return Sampling(**chosen)
 
 
 def _max_tokens(params: ChatParams, settings: GenerationSettings, prompt_tokens: int, n_ctx: int) -> int:

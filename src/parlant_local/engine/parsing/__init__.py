@@ -6,7 +6,7 @@ from parlant_local.engine.parsing.bound import BoundCalls, call_schema, hoisted
 from parlant_local.engine.parsing.calls import CallParser, new_call_id
 from parlant_local.engine.parsing.formats import CALL_FORMATS, CallFormat
 from parlant_local.engine.parsing.output import Collected, ContentReader, OutputParser, PlainContent, collect
-from parlant_local.engine.parsing.reasoning import ThoughtSplitter, closes_thoughts, opens_thoughts
+from parlant_local.engine.parsing.reasoning import ThoughtSplitter, closes_thoughts, opens_answer, opens_thoughts
 from parlant_local.engine.parsing.streaming import BoundSyntaxCalls
 from parlant_local.engine.parsing.syntax import CallSyntax
 
@@ -27,5 +27,6 @@ __all__ = [
     "collect",
     "hoisted",
     "new_call_id",
+    "opens_answer",
     "opens_thoughts",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from parlant_local.engine.parsing.reasoning import AnswerTags, ThoughtSplitter
+from parlant_local.engine.parsing.reasoning import AnswerTags, ThoughtsAmid, ThoughtSplitter, Trimmed
 from parlant_local.messages import Delta, ToolCall, ToolCallDelta
 from parlant_local.profiles import Profile
 
@@ -37,28 +37,12 @@ class PlainContent:
         return []
 
 
-class Trimmed:
-    """Thoughts without the white space at their ends."""
-
-    def __init__(self) -> None:
-        self._space = ""
-        self.begun = False
-
-    def feed(self, text: str) -> list[Delta]:
-        text = self._space + text if self.begun else text.lstrip()
-        stripped = text.rstrip()
-        self._space = text[len(stripped) :] if stripped or self.begun else ""
-        if not stripped:
-            return []
-        self.begun = True
-        return [Delta(reasoning=stripped)]
-
-
 class OutputParser:
     """One answer, read as it comes. Feeding it whole or in any pieces gives the same result.
 
     ``thoughts_apart``: the engine tells thoughts from the answer (it was given a prelude). ``opened``: the prompt ends
-    within thoughts, and they come with the text. ``begun``: what each part begins with stands in the text.
+    within thoughts, and they come with the text. ``begun``: what each part begins with stands in the text. ``answering``:
+    the prompt ends with the mark of an answer.
     """
 
     def __init__(
@@ -69,13 +53,16 @@ class OutputParser:
         thoughts_apart: bool = False,
         opened: bool = False,
         begun: bool = False,
+        answering: bool = False,
     ) -> None:
         self._content = content
         self._thoughts = Trimmed()
         self._at_start = thoughts_apart
         """Whether white space at the beginning of the answer still belongs to the thoughts before it."""
-        self._splitter = ThoughtSplitter(profile.reasoning, opened=opened) if profile.reasoning else None
-        self._answer = AnswerTags(profile.answer_tags) if profile.answer_tags else None
+        tags = profile.reasoning
+        self._splitter = ThoughtSplitter(tags, opened=opened) if tags else None
+        self._amid = ThoughtsAmid(tags) if tags and tags.call else None
+        self._answer = AnswerTags(profile.answer_tags, opened=answering) if profile.answer_tags else None
         self._begun = "" if thoughts_apart or opened or begun else profile.begun
 
     @property
@@ -107,13 +94,15 @@ class OutputParser:
             deltas += [result for delta in self._splitter.finish() for result in self._passed(delta)]
         if self._answer is not None:
             deltas += self._content.feed(self._answer.feed("", final=True))
-        return deltas + self._content.finish(truncated=truncated)
+        rest = self._content.finish(truncated=truncated)
+        return deltas + (self._amid.feed(rest) + self._amid.finish() if self._amid is not None else rest)
 
     def _passed(self, delta: Delta) -> list[Delta]:
         return self._read(delta.content) if delta.content else [delta]
 
     def _read(self, text: str) -> list[Delta]:
-        return self._content.feed(self._answer.feed(text) if self._answer is not None else text)
+        deltas = self._content.feed(self._answer.feed(text) if self._answer is not None else text)
+        return deltas if self._amid is None else self._amid.feed(deltas)
 
 
 class Collected:

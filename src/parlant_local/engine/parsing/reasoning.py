@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from parlant_local.engine.parsing.holdback import overlap
 from parlant_local.messages import Delta
-from parlant_local.profiles import ReasoningTags
+from parlant_local.profiles import Profile, ReasoningTags
 
-__all__ = ["AnswerTags", "ThoughtSplitter", "closes_thoughts", "opens_thoughts"]
+__all__ = [
+    "AnswerTags",
+    "ThoughtSplitter",
+    "ThoughtsAmid",
+    "Trimmed",
+    "closes_thoughts",
+    "opens_answer",
+    "opens_thoughts",
+]
 
 
 def opens_thoughts(prompt: str, tags: ReasoningTags) -> bool:
@@ -19,6 +28,12 @@ def opens_thoughts(prompt: str, tags: ReasoningTags) -> bool:
 def closes_thoughts(prompt: str, tags: ReasoningTags) -> bool:
     """Whether the rendered prompt ends right after thoughts, so that none will come."""
     return prompt.rstrip().endswith(tags.end.strip())
+
+
+def opens_answer(prompt: str, profile: Profile) -> bool:
+    """Whether the rendered prompt ends with the mark of an answer, so that no thoughts will come."""
+    tags = profile.answer_tags
+    return tags is not None and bool(tags.start) and prompt.rstrip().endswith(tags.start.strip())
 
 
 class ThoughtSplitter:
@@ -104,13 +119,80 @@ class ThoughtSplitter:
             deltas.append(Delta(reasoning=thought))
 
 
-class AnswerTags:
-    """Takes away the tags that some families put around the answer after their thoughts."""
+class Trimmed:
+    """Thoughts without the white space at their ends."""
+
+    def __init__(self) -> None:
+        self._space = ""
+        self.begun = False
+
+    def feed(self, text: str) -> list[Delta]:
+        text = self._space + text if self.begun else text.lstrip()
+        stripped = text.rstrip()
+        self._space = text[len(stripped) :] if stripped or self.begun else ""
+        if not stripped:
+            return []
+        self.begun = True
+        return [Delta(reasoning=stripped)]
+
+
+class ThoughtsAmid:
+    """For families that think and call anywhere in a turn: thoughts in what was read as content, and their lone marks.
+
+    Text behind a call goes on with the thoughts before it where their end follows, which only the end tells.
+    """
 
     def __init__(self, tags: ReasoningTags) -> None:
         self._tags = tags
+        self._held = ""
+        self._called = False
+        self._thoughts: Trimmed | None = None
+
+    def feed(self, deltas: Iterable[Delta]) -> list[Delta]:
+        found: list[Delta] = []
+        for delta in deltas:
+            self._called = self._called or bool(delta.tool_calls)
+            found += self._read(delta.content) if delta.content else [delta]
+        return found
+
+    def finish(self) -> list[Delta]:
+        rest, self._held = self._held, ""
+        return self._given(rest)
+
+    def _read(self, text: str) -> list[Delta]:
+        found: list[Delta] = []
+        self._held += text
+        marks = (self._tags.start, self._tags.end)
+        while places := [(at, mark) for mark in marks if (at := self._held.find(mark)) >= 0]:
+            at, mark = min(places)
+            before, self._held = self._held[:at], self._held[at + len(mark) :]
+            if self._called and mark == self._tags.end and self._thoughts is None:
+                self._thoughts = Trimmed()
+            found += self._given(before)
+            self._thoughts = Trimmed() if mark == self._tags.start else None
+            self._called = False
+        if not self._called:
+            whole = len(self._held) - overlap(self._held, marks)
+            text, self._held = self._held[:whole], self._held[whole:]
+            found += self._given(text)
+        return found
+
+    def _given(self, text: str) -> list[Delta]:
+        if self._thoughts is not None:
+            return self._thoughts.feed(text)
+        return [Delta(content=text)] if text else []
+
+
+class AnswerTags:
+    """Takes away the tags that some families put around the answer after their thoughts.
+
+    ``opened``: the prompt has the first one.
+    """
+
+    def __init__(self, tags: ReasoningTags, *, opened: bool = False) -> None:
+        self._tags = tags
         self._buffer = ""
-        self._state: Literal["start", "inside", "plain", "done"] = "start"
+        self._state: Literal["start", "inside", "plain", "done"] = "inside" if opened else "start"
 
     def feed(self, text: str, *, final: bool = False) -> str:
         self._buffer += text

@@ -83,6 +83,8 @@ class ChatTemplate:
         self.tool_source = tool_source
         """A second template that some models bring for conversations with tools."""
         self.warnings: tuple[str, ...] = ()
+        self.standing_in: str | None = None
+        """The name of the template that stands in for one that the model doesn't bring."""
         self.ends: tuple[str, ...] = ()
         """Texts that end an answer where the template is none of the model's own: to such a model they may be no tokens."""
         self.profile: Profile = profile_of(tool_source or source, metadata)
@@ -109,6 +111,7 @@ class ChatTemplate:
         warnings: tuple[str, ...] = ()
         tool_source: str | None = None
         ends: tuple[str, ...] = ()
+        name: str | None = None
         if chat_format:
             source = template_source(chat_format)
             ends = MARKS.get(template_name(chat_format) or "", ())
@@ -125,6 +128,7 @@ class ChatTemplate:
         template = cls(source, bos=bos, eos=eos, metadata=metadata, tool_source=tool_source, sandbox=sandbox)
         template.warnings = warnings
         template.ends = ends
+        template.standing_in = name
         return template
 
     def render(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -15,7 +14,7 @@ from parlant_local.messages import shown
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.routes.models import card_of
-from parlant_local.server.shapes.answers import AdminList, Done, DownloadAnswer
+from parlant_local.server.shapes.answers import AdminList, Done, DownloadAnswer, ModelCard
 from parlant_local.server.shapes.others import ModelRequest
 from parlant_local.server.streams import PieceStream, sse
 
@@ -38,7 +37,8 @@ async def download(body: ModelRequest, request: Request) -> Response:
     context.models.directory.check_name(body.model)
     started = context.downloads.start(body.model)
     await asyncio.sleep(0)
-    return JSONResponse({"success": True, "download": started.as_dict()}, 202)
+    answer: DownloadAnswer = {"success": True, "download": started.as_dict()}
+    return JSONResponse(answer, 202)
 
 
 @router.post("/models/cancel", response_model=Done)
@@ -48,7 +48,7 @@ async def cancel(body: ModelRequest, request: Request) -> Response:
         raise RequestRefusedError(
             404, f"No download of {shown(body.model)} is under way.", code="no_such_download", param="model"
         )
-    return JSONResponse({"success": True})
+    return _done()
 
 
 @router.post("/models/load", response_model=Done)
@@ -61,7 +61,7 @@ async def load(body: ModelRequest, request: Request) -> Response:
         await context.answered(request, context.models.load(body.model))
     finally:
         context.events.tell("status", model=served.name, status=_status(context, served.key))
-    return JSONResponse({"success": True})
+    return _done()
 
 
 @router.post("/models/unload", response_model=Done)
@@ -71,7 +71,7 @@ async def unload(body: ModelRequest, request: Request) -> Response:
     served = await context.models.find(body.model)
     unloaded = await context.models.unload(body.model)
     context.events.tell("status", model=served.name, status="unloaded")
-    return JSONResponse({"success": True, "was_loaded": unloaded})
+    return _done({"success": True, "was_loaded": unloaded})
 
 
 @router.delete("/models", response_model=Done)
@@ -87,7 +87,7 @@ async def delete(model: str, request: Request) -> Response:
         await context.models.pool.unload(record.id)
     freed = await context.manager.delete_model(record.id)
     context.events.tell("status", model=record.id, status="deleted")
-    return JSONResponse({"success": True, "freed": freed})
+    return _done({"success": True, "freed": freed})
 
 
 @router.get(
@@ -117,12 +117,18 @@ def _listed(context: Context, name: str) -> LocalModel | None:
     return next((record for record in context.manager.list_models(states="all") if record.id == name), None)
 
 
-def _everything(context: Context) -> dict[str, Any]:
+def _done(answer: Done | None = None) -> Response:
+    return JSONResponse(answer or {"success": True})
+
+
+def _everything(context: Context) -> AdminList:
     cards = [card_of(context, served) for served in context.models.directory.known()]
     for card in cards:
         place = context.models.pool.status().get(card["id"])
         if place is not None:
-            card["status"] |= {"users": place.users, "size": place.size, "idle_seconds": round(place.idle_seconds, 1)}
+            status = card["status"]
+            status["users"], status["size"] = place.users, place.size
+            status["idle_seconds"] = round(place.idle_seconds, 1)
     unfinished = [
         _unfinished(record) for record in context.manager.list_models(states=set(ModelState) - {ModelState.AVAILABLE})
     ]
@@ -133,7 +139,7 @@ def _everything(context: Context) -> dict[str, Any]:
     }
 
 
-def _unfinished(record: LocalModel) -> dict[str, Any]:
+def _unfinished(record: LocalModel) -> ModelCard:
     return {
         "id": record.id,
         "object": "model",

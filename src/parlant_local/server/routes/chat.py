@@ -38,7 +38,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation."""
     context = context_of(request, body)
     messages = messages_of(conversation_of(body), context.settings.limits)
-    options = chat_options(body, context.settings.limits)
+    options = chat_options(body, context.settings.limits, messages[-1])
     name, backend = await context.models.backend(body.model)
     if options.get("continue_final") and not isinstance(backend, PooledBackend):
         raise BadRequestError("continue_final_message is for models of this process.", hint="Leave it out.")

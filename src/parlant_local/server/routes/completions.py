@@ -17,7 +17,7 @@ from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
-from parlant_local.server.options import sampling_options
+from parlant_local.server.options import BINDING, refuse_unknown, sampling_options
 from parlant_local.server.replies import CompletionAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import COMPLETION
@@ -41,9 +41,10 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     limits = context.settings.limits
     if body.suffix:
         raise RequestRefusedError(400, "suffix is not supported.", code="unsupported", param="suffix")
-    if body.best_of is not None and body.best_of != (body.n or 1):
-        raise RequestRefusedError(400, "best_of must equal n.", code="unsupported", param="best_of")
+    refuse_unknown(body, ("messages", *BINDING), "a chat (/v1/chat/completions)")
     options: Any = dict(sampling_options(body, limits))
+    if body.best_of is not None and body.best_of != options.get("n", 1):
+        raise RequestRefusedError(400, "best_of must equal n.", code="unsupported", param="best_of")
     if body.logprobs is not None:
         options["logprobs"] = body.logprobs
     name, backend = await context.models.backend(body.model)

@@ -6,7 +6,6 @@ import base64
 import math
 import struct
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -16,7 +15,7 @@ from parlant_local.messages import Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import context_of
 from parlant_local.server.options import check_texts
-from parlant_local.server.shapes.answers import EmbeddingList, RerankList
+from parlant_local.server.shapes.answers import EmbeddingList, RerankItem, RerankList
 from parlant_local.server.shapes.others import EmbeddingRequest, RerankRequest
 from parlant_local.server.texts import check_inputs
 from parlant_local.server.writing import json_answer
@@ -55,9 +54,9 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
             vector = _shortened(vector, dimensions)
         return _base64(vector) if body.encoding_format == "base64" else vector
 
-    def answer() -> dict[str, Any]:
+    def answer() -> EmbeddingList:
         tokens = found.usage.prompt_tokens
-        return {
+        told: EmbeddingList = {
             "object": "list",
             "data": (
                 {"object": "embedding", "index": index, "embedding": encoded(vector)}
@@ -65,8 +64,10 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
             ),
             "model": name,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-            **({"truncated": list(found.truncated)} if found.truncated else {}),
         }
+        if found.truncated:
+            told["truncated"] = list(found.truncated)
+        return told
 
     return await json_answer(answer, len(texts) * dimensions)
 
@@ -84,20 +85,19 @@ async def rerank(body: RerankRequest, request: Request) -> Response:
         found = await context.answered(request, backend.rerank(body.query, documents))
         talk.usage = Usage(prompt_tokens=found.usage.prompt_tokens)
 
-    def answer() -> dict[str, Any]:
+    def ranked(index: int) -> RerankItem:
+        told: RerankItem = {"index": index, "relevance_score": found.scores[index]}
+        if body.return_documents:
+            told["document"] = {"text": documents[index]}
+        return told
+
+    def answer() -> RerankList:
         tokens = found.usage.prompt_tokens
         order = sorted(range(len(documents)), key=lambda index: -found.scores[index])
         return {
             "model": name,
             "object": "list",
-            "results": [
-                {
-                    "index": index,
-                    "relevance_score": found.scores[index],
-                    **({"document": {"text": documents[index]}} if body.return_documents else {}),
-                }
-                for index in order[: body.top_n]
-            ],
+            "results": [ranked(index) for index in order[: body.top_n]],
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
 

@@ -26,14 +26,19 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "descripti
 async def health(request: Request) -> Response:
     """200 when requests are answered, 503 while models that were asked for load, and when shutting down."""
     state = context_of(request).health
-    return JSONResponse({"status": state}, 200 if state == "ok" else 503)
+    answer: Health = {"status": state}
+    return JSONResponse(answer, 200 if state == "ok" else 503)
 
 
 @router.get("/api/health", response_model=Health, responses=_NOT_READY)
 async def api_health(request: Request) -> Response:
     """Like ``/health``, with the time and the version."""
     state = context_of(request).health
-    body = {"status": state, "timestamp": datetime.now(UTC).isoformat(timespec="seconds"), "version": __version__}
+    body: Health = {
+        "status": state,
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+    }
     return JSONResponse(body, 200 if state == "ok" else 503)
 
 
@@ -49,7 +54,7 @@ async def status(request: Request) -> Response:
     context = context_of(request)
     pool = context.models.pool.status()
     stats = context.engine_stats()
-    return JSONResponse({
+    answer: Status = {
         "status": context.health,
         "version": __version__,
         "time": time.time(),
@@ -68,7 +73,8 @@ async def status(request: Request) -> Response:
         "services": await asyncio.to_thread(_services, context),
         "switcher": _switcher(context),
         "machine": await context.machine.now(),
-    })  # fmt: skip
+    }
+    return JSONResponse(answer)
 
 
 def _services(context: Context) -> dict[str, Any]:

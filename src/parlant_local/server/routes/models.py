@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -23,7 +22,8 @@ router = APIRouter(route_class=BodyRoute, tags=["models"])
 async def list_models(request: Request) -> Response:
     """Every model that can be asked: served names, catalogue ids, and configured models elsewhere."""
     context = context_of(request)
-    return JSONResponse({"object": "list", "data": await asyncio.to_thread(cards_of, context)})
+    answer: ModelList = {"object": "list", "data": await asyncio.to_thread(cards_of, context)}
+    return JSONResponse(answer)
 
 
 @router.get("/v1/models/{model:path}", response_model=ModelCard)
@@ -38,7 +38,7 @@ async def get_model(model: str, request: Request) -> Response:
     return JSONResponse(card_of(context, await context.models.find(model)))
 
 
-def card_of(context: Context, served: Served) -> dict[str, Any]:
+def card_of(context: Context, served: Served) -> ModelCard:
     record = served.record
     info = context.models.info(served)
     place = context.models.pool.status().get(served.key)
@@ -70,7 +70,7 @@ def card_of(context: Context, served: Served) -> dict[str, Any]:
     }
 
 
-def cards_of(context: Context) -> list[dict[str, Any]]:
+def cards_of(context: Context) -> list[ModelCard]:
     """Everything that can be asked. First what answers where no model is named: clients offer the first one first."""
     models = context.models
     cards = [card_of(context, served) for served in models.directory.known()]
@@ -86,7 +86,7 @@ def cards_of(context: Context) -> list[dict[str, Any]]:
     return sorted(cards, key=lambda card: card["id"] != default)
 
 
-def _card_elsewhere(name: str, place: str) -> dict[str, Any]:
+def _card_elsewhere(name: str, place: str) -> ModelCard:
     return {
         "id": name,
         "object": "model",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend
+from parlant_local.catalog.shipped import SHIPPED_ID
 from parlant_local.contents import content_of
-from parlant_local.errors import ModelNotFoundError, RequestRefusedError
+from parlant_local.errors import RequestRefusedError
 from parlant_local.moderation import MODERATION_TAGS, judge_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import check_texts
-from parlant_local.server.shapes.answers import ModerationList
+from parlant_local.server.shapes.answers import ModerationItem, ModerationList
 from parlant_local.server.shapes.chat import Part
 from parlant_local.server.shapes.others import ModerationRequest
 
@@ -41,7 +41,18 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
     check_texts(texts, context.settings.limits, "input")
     name, backend = await _judge(context, body.model)
     results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
-    return JSONResponse({"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results})
+    told: ModerationList = {"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results}
+    if backend.model_info().name == _SHIPPED:
+        context.logger.warning(_NO_JUDGEMENT)
+        told["warnings"] = [_NO_JUDGEMENT]
+    return JSONResponse(told)
+
+
+_SHIPPED = SHIPPED_ID.rpartition("/")[2]
+_NO_JUDGEMENT = (
+    "The model that comes with parlant-local has no judgement, so these verdicts mean nothing: set moderation.model, or name a "
+    "model."
+)
 
 
 def _texts(given: str | list[str | Part]) -> list[str]:
@@ -63,16 +74,10 @@ async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:
         return await context.models.backend(asked)
     if (guard := context.settings.moderation.model) is not None:
         return await context.models.backend(guard)
-    name, backend = await context.models.backend(None)
-    if backend.model_info().name == "parlant-local-tiny":
-        raise ModelNotFoundError(
-            "No model here can moderate: the one that comes with parlant-local has no judgement.",
-            hint="Set moderation.model, or name a model.",
-        )
-    return name, backend
+    return await context.models.backend(None)
 
 
-async def _judged(context: Context, backend: Backend, text: str) -> dict[str, Any]:
+async def _judged(context: Context, backend: Backend, text: str) -> ModerationItem:
     verdict = await judge_of(backend).judge(text)
     threshold = context.settings.moderation.threshold
     tags: dict[str, float | None] = {tag: verdict.scores[tag] for tag in MODERATION_TAGS}

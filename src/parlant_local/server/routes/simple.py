@@ -20,12 +20,12 @@ from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
-from parlant_local.server.options import messages_of, sampling_options
+from parlant_local.server.options import BINDING, messages_of, refuse_unknown, sampling_options
 from parlant_local.server.problems import Problem
-from parlant_local.server.replies import usage_of
+from parlant_local.server.replies import told_usage, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.routes.models import cards_of
-from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names
+from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names, SimpleAnswer
 from parlant_local.server.shapes.chat import ChatMessage, Sampling
 from parlant_local.server.shapes.others import SimpleChatRequest
 
@@ -40,6 +40,7 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
     context = context_of(request, body)
     given = [ChatMessage(role="system", content=body.system)] if body.system else []
     messages = messages_of([*given, ChatMessage(role="user", content=body.message)], context.settings.limits)
+    refuse_unknown(body, ("format", *BINDING), "`options`, or /v1/chat/completions")
     check_counts(body.options, context.settings.limits)
     try:
         sampling = Sampling.model_validate(body.options or {})
@@ -48,14 +49,18 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
         raise RequestRefusedError(
             422, f"options: {error.errors()[0]['msg']}.", code="bad_value", param="options"
         ) from None
-    context.note_ignored(request, [f"options.{name}" for name in ignored_in(sampling)])
-    options["n"] = 1
+    refuse_unknown(sampling, BINDING, "/v1/chat/completions")
+    if (options.pop("n", None) or 1) != 1:
+        raise RequestRefusedError(400, "Here n is 1: use /v1/chat/completions.", code="unsupported", param="options")
+    beside = [name for name in ("model", "stream", "stream_options") if getattr(sampling, name) is not None]
+    context.note_ignored(request, [f"options.{name}" for name in [*ignored_in(sampling), *beside]])
     name, backend = await context.models.backend(body.model)
     if body.stream is False:
         with context.talk(name) as talk:
             reply = await context.answered(request, cut_or_whole(backend.chat(messages, **options)))
             talk.usage = usage_of(reply)
-        return JSONResponse({"response": reply.content, "done": True, "model": name})
+        answer: SimpleAnswer = {"response": reply.content, "done": True, "model": name}
+        return JSONResponse(answer)
     return await context.streamed(
         request,
         _lines(context, backend, name, messages, options),
@@ -69,13 +74,15 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
 async def models(request: Request) -> Response:
     """Names of the models that can be asked."""
     cards = await asyncio.to_thread(cards_of, context_of(request))
-    return JSONResponse({"models": [card["id"] for card in cards]})
+    answer: Names = {"models": [card["id"] for card in cards]}
+    return JSONResponse(answer)
 
 
 @router.get("/api/models/detailed", response_model=Detailed)
 async def models_detailed(request: Request) -> Response:
     """The same, with what is known of each."""
-    return JSONResponse({"models": await asyncio.to_thread(cards_of, context_of(request))})
+    answer: Detailed = {"models": await asyncio.to_thread(cards_of, context_of(request))}
+    return JSONResponse(answer)
 
 
 async def _lines(
@@ -89,12 +96,12 @@ async def _lines(
                 if chunk.delta.content:
                     yield _line({"response": chunk.delta.content, "done": False})
                 talk.usage = chunk.usage or talk.usage
-        yield _line({"response": "", "done": True, "model": name, "usage": talk.usage.to_openai()})
+        yield _line({"response": "", "done": True, "model": name, "usage": told_usage(talk.usage)})
 
 
 def _failed(problem: Problem) -> bytes:
-    return _line({**problem.body, "response": "", "done": True})
+    return _line({"response": "", "done": True, "error": problem.body["error"]})
 
 
-def _line(value: dict[str, Any]) -> bytes:
+def _line(value: SimpleAnswer) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
@@ -30,7 +28,7 @@ async def tokenize(body: TokenizeRequest, request: Request) -> Response:
         )
         pieces = await backend.engine.pieces(tokens) if body.with_pieces else None
 
-    def answer() -> dict[str, Any]:
+    def answer() -> Tokenized:
         if pieces is None:
             return {"tokens": tokens, "model": name}
         told = ({"id": token, "piece": piece} for token, piece in zip(tokens, pieces, strict=True))
@@ -44,7 +42,8 @@ async def detokenize(body: DetokenizeRequest, request: Request) -> Response:
     """The text of token ids."""
     async with context_of(request, body).models.engine(body.model) as (name, backend):
         text = await backend.engine.detokenize(body.tokens)
-    return JSONResponse({"content": text, "model": name})
+    answer: Detokenized = {"content": text, "model": name}
+    return JSONResponse(answer)
 
 
 @router.post("/apply-template", response_model=Rendered)
@@ -58,7 +57,7 @@ async def apply_template(body: ApplyTemplateRequest, request: Request) -> Respon
         continued = bool(body.continue_final_message)
         rendered = await backend.render(messages, tools, add_generation_prompt=opened, continue_final=continued)
 
-    def answer() -> dict[str, Any]:
+    def answer() -> Rendered:
         return {"prompt": rendered.prompt, "tokens": rendered.tokens, "model": name}
 
     return await json_answer(answer, len(rendered.tokens))

@@ -1,112 +1,355 @@
-"""What answers look like, for the API's description: the routes write them by hand, for speed."""
+"""What answers look like: the types of the code that writes them, and the API's description.
+
+Typed dictionaries, which cost nothing while tokens stream: nothing is validated on the way out, the type checker and the tests
+that send whatever fits the description do it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from parlant_local.server.shapes.common import Failure
 
 __all__ = [
     "CHAT_COMPLETION",
     "COMPLETION",
     "SIMPLE_ANSWER",
     "AdminList",
+    "AnswerHead",
+    "AssistantDelta",
+    "AssistantMessage",
+    "ChatChoice",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatLogprob",
+    "ChatLogprobs",
+    "ChunkChoice",
     "Detailed",
     "Detokenized",
     "Done",
     "DownloadAnswer",
+    "DownloadState",
     "EmbeddingList",
     "Health",
     "ModelCard",
     "ModelList",
+    "ModerationItem",
     "ModerationList",
     "Names",
     "Rendered",
+    "RerankItem",
     "RerankList",
+    "SimpleAnswer",
     "Status",
+    "TextChoice",
+    "TextCompletion",
+    "TextCompletionChunk",
+    "TextLogprobs",
+    "TokenUsage",
     "Tokenized",
 ]
 
+# Clients have to bear fields that later versions add.
+answer = with_config(ConfigDict(extra="allow", use_attribute_docstrings=True))
 
-class Answer(BaseModel):
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
 
-
-class Counted(Answer):
+@answer
+class Counted(TypedDict):
     prompt_tokens: int
     total_tokens: int
 
 
-class EmbeddingItem(Answer):
+@answer
+class TokenUsage(Counted):
+    completion_tokens: int
+    prompt_tokens_details: Mapping[str, int]
+    completion_tokens_details: Mapping[str, int]
+
+
+@answer
+class TopLogprob(TypedDict):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+@answer
+class ChatLogprob(TopLogprob):
+    top_logprobs: list[TopLogprob]
+
+
+@answer
+class ChatLogprobs(TypedDict):
+    content: Iterable[ChatLogprob]
+    refusal: None
+
+
+@answer
+class TextLogprobs(TypedDict):
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+# -- chats ------------------------------------------------------------------------------------------------------------
+
+
+@answer
+class AssistantMessage(TypedDict):
+    role: str
+    content: str | None
+    refusal: None
+    reasoning: NotRequired[str]
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    function_call: NotRequired[dict[str, Any]]
+    """To clients that sent ``functions``."""
+
+
+@answer
+class ChatChoice(TypedDict):
+    index: int
+    message: AssistantMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: str
+
+
+@answer
+class AnswerHead(TypedDict):
+    id: str
+    object: str
+    created: int
+    model: str
+    system_fingerprint: str
+
+
+@answer
+class ChatCompletion(AnswerHead):
+    choices: Annotated[list[ChatChoice], Field(min_length=1)]
+    usage: TokenUsage
+    timings: Mapping[str, float]
+    """Seconds, and how the tokens came about."""
+
+
+@answer
+class AssistantDelta(TypedDict, total=False):
+    role: str
+    content: str
+    reasoning: str
+    reasoning_content: str
+    tool_calls: list[dict[str, Any]]
+    function_call: dict[str, Any]
+
+
+@answer
+class ChunkChoice(TypedDict):
+    index: int
+    delta: AssistantDelta
+    logprobs: ChatLogprobs | None
+    finish_reason: str | None
+
+
+@answer
+class ChatCompletionChunk(AnswerHead):
+    choices: list[ChunkChoice]
+    usage: NotRequired[TokenUsage | None]
+    timings: NotRequired[Mapping[str, float]]
+
+
+# -- completions and the short API ------------------------------------------------------------------------------------
+
+
+@answer
+class TextChoice(TypedDict):
+    index: int
+    text: str
+    logprobs: TextLogprobs | None
+    finish_reason: str | None
+
+
+@answer
+class TextCompletion(AnswerHead):
+    choices: Annotated[list[TextChoice], Field(min_length=1)]
+    usage: TokenUsage
+
+
+@answer
+class TextCompletionChunk(AnswerHead):
+    choices: list[TextChoice]
+    usage: NotRequired[TokenUsage | None]
+
+
+@answer
+class SimpleAnswer(TypedDict):
+    response: str
+    done: bool
+    model: NotRequired[str]
+    usage: NotRequired[TokenUsage]
+    error: NotRequired[Failure]
+
+
+# -- vectors, verdicts, tokens ----------------------------------------------------------------------------------------
+
+
+@answer
+class EmbeddingItem(TypedDict):
     object: str
     index: int
-    embedding: list[float] | str
+    embedding: Sequence[float] | str
 
 
-class EmbeddingList(Answer):
+@answer
+class EmbeddingList(TypedDict):
     object: str
-    data: list[EmbeddingItem]
+    data: Iterable[EmbeddingItem]
     model: str
     usage: Counted
+    truncated: NotRequired[list[int]]
+    """Which texts were cut, where cutting was asked for."""
 
 
-class RerankItem(Answer):
+@answer
+class RerankItem(TypedDict):
     index: int
     relevance_score: float
+    document: NotRequired[dict[str, str]]
 
 
-class RerankList(Answer):
+@answer
+class RerankList(TypedDict):
+    object: str
     model: str
     results: list[RerankItem]
     usage: Counted
 
 
-class ModelStatus(Answer):
+@answer
+class ModerationItem(TypedDict):
+    flagged: bool
+    categories: dict[str, bool | None]
+    category_scores: dict[str, float | None]
+
+
+@answer
+class ModerationList(TypedDict):
+    id: str
+    model: str
+    results: list[ModerationItem]
+    warnings: NotRequired[list[str]]
+    """What the verdicts are worth, where that is little."""
+
+
+@answer
+class Tokenized(TypedDict):
+    tokens: Iterable[Any]
+    model: str
+
+
+@answer
+class Detokenized(TypedDict):
+    content: str
+    model: str
+
+
+@answer
+class Rendered(TypedDict):
+    prompt: str
+    tokens: Sequence[int]
+    model: str
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+
+@answer
+class ModelStatus(TypedDict):
     value: str
+    users: NotRequired[int]
+    size: NotRequired[int]
+    idle_seconds: NotRequired[float]
+    done: NotRequired[int | None]
+    total: NotRequired[int | None]
+    reason: NotRequired[str]
 
 
-class ModelCard(Answer):
+@answer
+class ModelCard(TypedDict):
     id: str
     object: str
     created: int
     owned_by: str
+    root: str
+    base: NotRequired[bool]
     status: ModelStatus
+    capabilities: list[str]
+    meta: dict[str, Any]
 
 
-class ModelList(Answer):
+@answer
+class ModelList(TypedDict):
     object: str
     data: list[ModelCard]
 
 
-class DownloadState(Answer):
+@answer
+class DownloadState(TypedDict):
     reference: str
     state: str
     done: int
+    """Bytes."""
     total: int | None
     rate: float
+    """Bytes per second."""
     seconds_left: float | None
     model: str | None
     error: str | None
 
 
+@answer
 class AdminList(ModelList):
     downloads: list[DownloadState]
 
 
-class DownloadAnswer(Answer):
+@answer
+class DownloadAnswer(TypedDict):
     success: bool
     download: DownloadState
 
 
-class Done(Answer):
+@answer
+class Done(TypedDict):
     success: bool
+    was_loaded: NotRequired[bool]
+    freed: NotRequired[int]
 
 
-class Health(Answer):
+@answer
+class Names(TypedDict):
+    models: list[str]
+
+
+@answer
+class Detailed(TypedDict):
+    models: list[ModelCard]
+
+
+# -- insight ----------------------------------------------------------------------------------------------------------
+
+
+@answer
+class Health(TypedDict):
     status: str
+    timestamp: NotRequired[str]
+    version: NotRequired[str]
 
 
-class Status(Answer):
+@answer
+class Status(TypedDict):
     status: str
     version: str
     time: float
@@ -118,90 +361,9 @@ class Status(Answer):
     machine: dict[str, Any]
 
 
-class Tokenized(Answer):
-    tokens: list[Any]
-    model: str
-
-
-class Detokenized(Answer):
-    content: str
-    model: str
-
-
-class Rendered(Answer):
-    prompt: str
-    tokens: list[int]
-    model: str
-
-
-class ModerationItem(Answer):
-    flagged: bool
-    categories: dict[str, bool | None]
-    category_scores: dict[str, float | None]
-
-
-class ModerationList(Answer):
-    id: str
-    model: str
-    results: list[ModerationItem]
-
-
-class Names(Answer):
-    models: list[str]
-
-
-class Detailed(Answer):
-    models: list[ModelCard]
-
-
-class Used(Counted):
-    completion_tokens: int
-
-
-class AssistantMessage(Answer):
-    role: str
-    content: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-
-
-class ChatChoice(Answer):
-    index: int
-    message: AssistantMessage
-    finish_reason: str
-
-
-class ChatCompletion(Answer):
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[ChatChoice] = Field(min_length=1)
-    usage: Used
-
-
-class TextChoice(Answer):
-    index: int
-    text: str
-    finish_reason: str | None
-
-
-class TextCompletion(Answer):
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[TextChoice] = Field(min_length=1)
-    usage: Used
-
-
-class SimpleAnswer(Answer):
-    response: str
-    done: bool
-
-
-def _inline(model: type[BaseModel]) -> dict[str, Any]:
+def _inline(declared: Any) -> dict[str, Any]:
     """A schema that stands by itself, for answers that share their route with a stream."""
-    schema = model.model_json_schema()
+    schema = TypeAdapter(declared).json_schema(mode="serialization")
     parts = schema.pop("$defs", {})
 
     def resolved(value: Any) -> Any:

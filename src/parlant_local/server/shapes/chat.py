@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from parlant_local.server.shapes.common import Listed, Request, Whole
+from parlant_local.call_options import OPTIONS
+from parlant_local.server.shapes.common import TO_WHOLE, Listed, Request
 from parlant_local.server.shapes.inputs import Inputs
+from parlant_local.server.shapes.sampling import with_option_fields
 
 __all__ = ["ChatMessage", "ChatRequest", "CompletionRequest", "Sampling", "StreamOptions"]
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+_MAX_TOKENS, _THOUGHTS = OPTIONS["max_tokens"], OPTIONS["reasoning_tokens"]
+MaxTokens = Annotated[int, Field(ge=_MAX_TOKENS.lowest, le=_MAX_TOKENS.high), TO_WHOLE]
+Thoughts = Annotated[int, Field(ge=_THOUGHTS.lowest, le=_THOUGHTS.high), TO_WHOLE]
+Alternatives = Annotated[int, Field(ge=0, le=20), TO_WHOLE]
+"""As OpenAI bounds them."""
 
 
 class Part(Request):
@@ -31,23 +38,29 @@ class AdditionalWords(Request):
 
 
 class ChatMessage(Request):
-    """OpenAI's; what Anthropic's, LangChain's, LiteLLM's and LibreChat's clients call otherwise is read as well."""
+    """OpenAI's; what Anthropic's, LangChain's, LiteLLM's, LibreChat's and Gemini's clients call otherwise is read as well."""
 
-    role: Literal["system", "developer", "user", "human", "assistant", "ai", "model", "tool", "function"] | None = None
+    role: str | None = None
+    """system, user, assistant or tool, in anybody's words for them: developer, human, ai, model, bot, function, ipython …"""
     content: str | Listed[str | Part] | Part | None = None
     name: str | None = None
     tool_calls: Listed[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
+    tool_call_id: str | Annotated[int, TO_WHOLE] | None = None
     reasoning: str | Listed[Part] | Part | None = None
     reasoning_content: str | None = None
     thinking: str | None = None
     thinking_blocks: Listed[Part] | None = None
     reasoning_details: Listed[Part] | None = None
+    provider_specific_fields: dict[str, Any] | None = None
+    """LiteLLM's; thoughts in it are read."""
     refusal: str | None = None
     function_call: dict[str, Any] | None = None
     type: str | None = None
     """Of entries without a role: LangChain's kinds of messages, and the items of a response."""
     parts: Listed[str | Part] | None = None
+    """Gemini's and the AI SDK's content."""
+    toolInvocations: Listed[dict[str, Any]] | None = None
+    """The AI SDK's calls with their results."""
     data: dict[str, Any] | None = None
     """A message as LangChain stores it."""
     kwargs: dict[str, Any] | None = None
@@ -129,7 +142,7 @@ class StructuredOutputs(Request):
 
 class Reasoning(Request):
     effort: Effort | None = None
-    max_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    max_tokens: Thoughts | None = None
     enabled: bool | None = None
 
 
@@ -137,35 +150,19 @@ class Thinking(Request):
     """Anthropic's, and DeepSeek's."""
 
     type: Literal["enabled", "disabled", "adaptive", "auto"] | None = None
-    budget_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    budget_tokens: Thoughts | None = None
 
 
+@with_option_fields
 class Sampling(Request):
     """What chats and completions have in common."""
 
     model: str | None = None
     """A name that ``GET /v1/models`` lists; absent: the server's default."""
-    temperature: float | None = Field(default=None, ge=0, le=5)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: Whole | None = Field(default=None, ge=-1, le=1 << 31)
-    """-1 or 0: off."""
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    repeat_penalty: float | None = Field(default=None, ge=0.01, le=10)
-    repetition_penalty: float | None = Field(default=None, ge=0.01, le=10)
-    """The same, as Hugging Face and vLLM call it."""
     logit_bias: dict[str, float] | None = None
     """Token id to a bias, -100 to 100."""
-    seed: Whole | None = Field(default=None, ge=-(1 << 63), le=(1 << 64) - 1)
-    """-1: another one each time."""
     stop: str | Listed[str] | None = Field(default=None)
     """A text that ends the answer, or up to 16."""
-    max_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
-    """-1: no limit but the context's."""
-    n_predict: Whole | None = Field(default=None, ge=-1, le=1 << 31)
-    """The same, as llama-server calls it."""
-    n: Whole | None = Field(default=None, ge=1, le=32)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
@@ -185,16 +182,15 @@ class Sampling(Request):
     format: Literal["json"] | dict[str, Any] | None = None
     """``json`` or a JSON schema, as Ollama calls it."""
     response_format: FormatShape | None = None
-    priority: Literal["interactive", "normal", "background"] | None = None
 
 
 class ChatRequest(Sampling):
     messages: Listed[ChatMessage] = Field(min_length=1)
     system: str | Listed[str | Part] | None = None
     """A system message in front of the conversation, as Anthropic's clients send it."""
-    max_completion_tokens: Whole | None = Field(default=None, ge=-1, le=1 << 31)
+    max_completion_tokens: MaxTokens | None = None
     logprobs: bool | None = None
-    top_logprobs: Whole | None = Field(default=None, ge=0, le=20)
+    top_logprobs: Alternatives | None = None
     tools: Listed[ToolShape] | None = None
     tool_choice: str | ToolChoiceShape | None = None
     """auto, none, required (or any), a tool's name, or an object in OpenAI's or Anthropic's words."""
@@ -223,7 +219,7 @@ class ChatRequest(Sampling):
 class CompletionRequest(Sampling):
     prompt: Inputs
     """Text or token ids; several give several choices."""
-    logprobs: Whole | None = Field(default=None, ge=0, le=20)
+    logprobs: Alternatives | None = None
     echo: bool | None = None
     suffix: str | None = None
-    best_of: Whole | None = Field(default=None, ge=1, le=32)
+    best_of: Annotated[int, Field(ge=OPTIONS["n"].low, le=OPTIONS["n"].high), TO_WHOLE] | None = None

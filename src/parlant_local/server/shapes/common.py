@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, with_config
 from pydantic_core import CoreSchema
+from typing_extensions import TypedDict
 
-__all__ = ["ErrorBody", "Listed", "Request", "Whole"]
+__all__ = ["TO_WHOLE", "ErrorBody", "Failure", "Listed", "Request"]
 
 T = TypeVar("T")
 
@@ -23,7 +24,8 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+TO_WHOLE = BeforeValidator(_whole)
+"""Stands behind the range of its number: in front of it, the range would be missing in the API's description."""
 
 
 class _FirstFailure:
@@ -37,17 +39,18 @@ Listed = Annotated[list[T], _FirstFailure()]
 """A list whose first wrong item is told: errors take more room than what they are about."""
 
 
-class Failure(BaseModel):
+@with_config(ConfigDict(use_attribute_docstrings=True))
+class Failure(TypedDict):
     message: str
     """What happened, and what to do."""
     type: str
-    param: str | None = None
-    code: str | None = None
+    param: str | None
+    code: str | None
 
 
-class ErrorBody(BaseModel):
+@with_config(ConfigDict(use_attribute_docstrings=True))
+class ErrorBody(TypedDict):
     """Every failure looks like this."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    error: Failure = Field(description="What went wrong.")
+    error: Failure
+    """What went wrong."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from parlant_local.server.shapes.chat import ChatMessage, Part, ToolShape
-from parlant_local.server.shapes.common import Listed, Request, Whole
+from parlant_local.server.shapes.common import TO_WHOLE, Listed, Request
 from parlant_local.server.shapes.inputs import Inputs, TokenIds
 
 __all__ = [
@@ -27,12 +27,12 @@ class EmbeddingRequest(Request):
     """Texts or token ids."""
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: Whole | None = Field(default=None, ge=1, le=1 << 20)
+    dimensions: Annotated[int, Field(ge=1, le=1 << 20), TO_WHOLE] | None = None
     """Fewer dimensions than the model's: the vectors are cut and normalised again."""
     truncate: bool | None = None
     """Whether a text that is too long is cut instead of refused; ``truncated`` in the answer tells which were.
     Absent: as the setting ``embedding.truncate`` says."""
-    truncate_prompt_tokens: Whole | None = Field(default=None, ge=-1)
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1), TO_WHOLE] | None = None
     """-1: the same, as vLLM calls it. Other numbers are refused."""
     user: str | None = None
 
@@ -45,7 +45,7 @@ class RerankRequest(Request):
     query: str
     documents: Listed[str | RerankDocument] = Field(min_length=1)
     model: str | None = None
-    top_n: Whole | None = Field(default=None, ge=1)
+    top_n: Annotated[int, Field(ge=1), TO_WHOLE] | None = None
     return_documents: bool | None = None
 
 

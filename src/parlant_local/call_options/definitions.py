@@ -1,0 +1,221 @@
+"""The one definition of every option of a call.
+
+From it come the checks, the fields over HTTP, the options of the command line, Parlant's hints, what is sent to other servers, and
+the table in ``docs/chat.md``. A sampler takes its line here, its line in the engine's chain, and its test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypedDict
+
+from parlant_local.call_options.option import (
+    NO_LIMIT,
+    Built,
+    Option,
+    Refused,
+    Sent,
+    Unsent,
+    options_of,
+    sampler,
+)
+from parlant_local.messages import Tool, ToolChoice
+
+__all__ = ["OPTIONS", "SAMPLING", "ChatOptions", "Priority", "ReasoningChoice", "SamplingOptions"]
+
+ReasoningChoice = Literal["auto", "on", "off"]
+Priority = Literal["interactive", "normal", "background"]
+
+_HERE = Unsent("it orders the work of this process")
+_STANDARD: dict[str, Any] = {"openai": Sent(), "ollama": Sent()}
+_ELSEWHERE_TOO: dict[str, Any] = {"openai": Sent(extension=True), "ollama": Sent()}
+
+
+class SamplingOptions(TypedDict, total=False):
+    """How tokens are drawn: of a call, and of what the makers of a model recommend."""
+
+    temperature: Annotated[
+        float | None,
+        sampler(
+            "0 is greedy. Default: as the model's family recommends.", 0, 5,
+            engine=(0, math.inf), flags=("-t",), gguf="temp", **_STANDARD,
+        ),
+    ]  # fmt: skip
+    top_p: Annotated[
+        float | None,
+        sampler(
+            "Nucleus sampling: the likeliest tokens that together have this share.", 0, 1, gguf="top_p", **_STANDARD
+        ),
+    ]
+    top_k: Annotated[
+        int | None,
+        sampler("So many of the likeliest tokens; -1 or 0: off.", 0, NO_LIMIT, minus_one="off", gguf="top_k", **_ELSEWHERE_TOO),
+    ]  # fmt: skip
+    min_p: Annotated[
+        float | None,
+        sampler("Tokens at least this share as likely as the likeliest.", 0, 1, gguf="min_p", **_ELSEWHERE_TOO),
+    ]
+    top_n_sigma: Annotated[
+        float | None,
+        sampler("Tokens whose logits lie so many standard deviations below the best at most; 0: off.", 0, 100, neutral=0),
+    ]  # fmt: skip
+    presence_penalty: Annotated[
+        float | None,
+        sampler("Penalty on tokens that occurred.", -2, 2, engine=(-math.inf, math.inf), neutral=0, **_STANDARD),
+    ]
+    frequency_penalty: Annotated[
+        float | None,
+        sampler(
+            "Penalty on tokens for each time they occurred.",
+            -2,
+            2,
+            engine=(-math.inf, math.inf),
+            neutral=0,
+            **_STANDARD,
+        ),
+    ]
+    repeat_penalty: Annotated[
+        float | None,
+        sampler(
+            "Divisor of the logits of tokens that occurred; 1: off.", 0.01, 10,
+            engine=(0.01, math.inf), neutral=1, **_ELSEWHERE_TOO,
+            aliases={"repetition_penalty": "The same, as Hugging Face and vLLM call it."},
+        ),
+    ]  # fmt: skip
+    logit_bias: Annotated[
+        Mapping[int, float] | None,
+        sampler(
+            "Token id to a bias, -100 to 100.", -100, 100,
+            engine=(-math.inf, math.inf), openai=Built(("logit_bias",)), http="own", cli=None,
+        ),
+    ]  # fmt: skip
+    seed: Annotated[
+        int | None,
+        sampler(
+            "The same seed gives the same answer. -1: another one each time.", -(1 << 63), (1 << 64) - 1,
+            engine=(0, (1 << 64) - 1), minus_one="random", **_STANDARD,
+        ),
+    ]  # fmt: skip
+
+
+class ChatOptions(SamplingOptions, total=False):
+    """Keyword arguments of ``chat``, ``chat_stream`` and ``complete``; ``None`` means absent everywhere."""
+
+    stop: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "A text that ends the answer, or up to 16.",
+            openai=Sent(), ollama=Sent(), http="own", cli="derived", metavar="TEXT", hint=True,
+        ),
+    ]  # fmt: skip
+    max_tokens: Annotated[
+        int | None,
+        Option(
+            "Tokens of the answer at most. -1: no limit but the context's.", 1, NO_LIMIT,
+            minus_one="no limit", openai=Sent(needed=True), ollama=Sent("num_predict"), http="derived",
+            aliases={"n_predict": "The same, as llama-server calls it."}, cli="derived", metavar="N", hint=True,
+        ),
+    ]  # fmt: skip
+    logprobs: Annotated[
+        int | None,
+        Option(
+            "Alternatives told for each token; 0: the chosen one alone.", 0, 50,
+            openai=Built(("logprobs", "top_logprobs")), ollama=Built(("logprobs", "top_logprobs")), http="own",
+        ),
+    ]  # fmt: skip
+    n: Annotated[
+        int | None,
+        Option(
+            "Answers to the prompt.", 1, 32,
+            neutral=1, openai=Built(("n",), needed=True), ollama=Built(()), http="derived", cli="own",
+        ),
+    ]  # fmt: skip
+    response_format: Annotated[
+        Any,
+        Option(
+            "What the answer must be: a `ResponseFormat`, OpenAI's dictionary, or a Pydantic model class.",
+            openai=Built(("response_format",), needed=True), ollama=Built(("format", "think")), http="own", cli="own",
+        ),
+    ]  # fmt: skip
+    grammar: Annotated[
+        str | None,
+        Option(
+            "GBNF or Lark that the answer follows; not together with `response_format`.",
+            openai=Refused("Use response_format, or a model loaded here."),
+            ollama=Refused("Use response_format, or a model loaded here."), http="own", cli="own",
+        ),
+    ]  # fmt: skip
+    tools: Annotated[
+        Iterable[Tool | Mapping[str, Any]] | None,
+        Option(
+            "What the model may call.",
+            openai=Built(("tools", "tool_choice"), needed=True), ollama=Built(("tools",)), http="own", cli="own",
+        ),
+    ]  # fmt: skip
+    tool_choice: Annotated[
+        ToolChoice | Mapping[str, Any] | None,
+        Option(
+            "auto, none, required, or a tool's name.",
+            openai=Built(("tool_choice",), needed=True), ollama=Built(("tools",)), http="own", cli="own",
+        ),
+    ]  # fmt: skip
+    parallel_tool_calls: Annotated[
+        bool | None,
+        Option(
+            "Whether one answer may hold several calls.",
+            openai=Built(("parallel_tool_calls",)), ollama=Unsent("the daemon has no such switch"), http="own",
+        ),
+    ]  # fmt: skip
+    reasoning: Annotated[
+        ReasoningChoice | None,
+        Option(
+            "Whether the model thinks first.",
+            openai=Built(("chat_template_kwargs",), extension=True), ollama=Built(("think",)),
+            http="own", cli="derived", hint=True,
+        ),
+    ]  # fmt: skip
+    reasoning_tokens: Annotated[
+        int | None,
+        Option(
+            "Tokens of its thoughts at most; -1: no limit.", 0, NO_LIMIT,
+            minus_one="no limit", openai=Unsent("endpoints have no common budget of thoughts"),
+            ollama=Unsent("the daemon has no budget of thoughts"), http="own", cli="derived", metavar="N", hint=True,
+        ),
+    ]  # fmt: skip
+    continue_final: Annotated[
+        bool | None,
+        Option(
+            "Whether a last message of the assistant is continued instead of answered; "
+            "absent: where nothing speaks against it.",
+            openai=Refused("Use a model loaded here."), ollama=Refused("Use a model loaded here."), http="own",
+        ),
+    ]  # fmt: skip
+    prefix_group: Annotated[
+        str | None,
+        Option(
+            "Calls of one group share long prefixes (a schema's name): one is retained per group and session.",
+            openai=_HERE, ollama=_HERE,
+        ),
+    ]  # fmt: skip
+    session: Annotated[
+        str | None,
+        Option(
+            "The conversation a call belongs to; a prefix seen in two holds no single customer's text.",
+            openai=_HERE, ollama=_HERE, http="own",
+        ),
+    ]  # fmt: skip
+    priority: Annotated[
+        Priority | None, Option("Who goes first where many wait.", openai=_HERE, ollama=_HERE, http="derived")
+    ]
+    deadline: Annotated[
+        float | None,
+        Option(
+            "Seconds from now after which the answer is of no use; queueing counts.", 0,
+            openai=_HERE, ollama=_HERE, hint=True,
+        ),
+    ]  # fmt: skip
+
+
+OPTIONS = options_of(ChatOptions)
+SAMPLING = {name: OPTIONS[name] for name in options_of(SamplingOptions)}
