@@ -20,6 +20,7 @@ from parlant_local.parts import (
     STEP,
     TEXTS,
     THOUGHTS,
+    kind_of,
     typed,
 )
 
@@ -118,14 +119,15 @@ def turns_of(content: Any) -> list[list[Any]]:
     turns: list[list[Any]] = [[]]
     answered = False
     for given in content if isinstance(content, list | tuple) else (content,):
-        part = typed(given) if isinstance(given, Mapping) else {"type": "text"}
-        kind = part.get("type")
+        kind = "text" if isinstance(given, str) else kind_of(given)
         if answered and (kind in TEXTS | THOUGHTS or kind == STEP):
             turns.append([])
             answered = False
         turns[-1].append(given)
         answered = (
-            answered or kind in RESULTS or (kind in CALLS | CALLS_WITH_RESULTS and any(True for _ in _told_with(part)))
+            answered
+            or kind in RESULTS
+            or (kind in CALLS | CALLS_WITH_RESULTS and any(True for _ in _told_with(typed(given))))
         )
     return turns
 
@@ -133,7 +135,7 @@ def turns_of(content: Any) -> list[list[Any]]:
 def tool_content_of(content: Any) -> Content:
     """Of a tool's own message: its result, which may be any JSON, or parts that say whose result they are."""
     listed = content if isinstance(content, list | tuple) else ()
-    if any(isinstance(part, Mapping) and typed(part).get("type") in RESULTS for part in listed):
+    if any(kind_of(part) in RESULTS for part in listed):
         return content_of(content)
     return Content(_outcome(content))
 
@@ -192,7 +194,7 @@ def _result(part: Mapping[str, Any]) -> Result:
 
 def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
     """LibreChat and the AI SDK keep a call and its result in one part."""
-    if part.get("type") in CALLS_WITH_RESULTS:
+    if kind_of(part) in CALLS_WITH_RESULTS:
         if any(part.get(name) is not None for name in ("output", "result")):
             yield _result(part)
         elif part.get("errorText") is not None:
@@ -208,7 +210,7 @@ def _outcome(value: Any) -> str:
     """What a tool gave, as text: parts are read, other values are written as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, Mapping) and value.get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
+    if isinstance(value, Mapping) and kind_of(value) in _OUTPUTS and "value" in value:  # the AI SDK's
         return _outcome(value["value"])
     return json.dumps(value, ensure_ascii=False) if is_outcome(value) else content_of(value).text or ""
 

@@ -169,8 +169,8 @@ class Message(Brief):
         for name in _MEDIA:
             if data.get(name):
                 raise BadRequestError(f"Messages with {name} are not supported.", hint="Send text only.")
-        kind = data.get("type")
-        if "role" not in data and isinstance(kind, str) and kind in CALLS | RESULTS | THOUGHTS:
+        kind = data.get("type") if isinstance(data.get("type"), str) else None
+        if "role" not in data and kind in CALLS | RESULTS | THOUGHTS:
             role: Role = "assistant"  # an item of a response
             content = content_of([data])
         else:
@@ -465,7 +465,6 @@ class Timings(Brief):
     reused_tokens: int = 0
     forced_tokens: int = 0
     """Appended without sampling because the constraint left one way on."""
-    drafted_tokens: int = 0
     sampled_tokens: int = 0
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "STEP",
     "TEXTS",
     "THOUGHTS",
+    "kind_of",
     "typed",
 ]
 
@@ -31,6 +32,12 @@ ASIDE = frozenset({"error", "agent_update", "source", "source-url", "source-docu
 """What clients show beside an answer, and don't send on themselves."""
 STEP = "step-start"
 """The AI SDK's: what follows is another message of the same turn."""
+
+
+def kind_of(part: Any) -> str | None:
+    """What a part is; ``None`` where that is no name."""
+    kind = typed(part).get("type") if isinstance(part, Mapping) else None
+    return kind if isinstance(kind, str) else None
 
 
 def typed(part: Mapping[str, Any]) -> Mapping[str, Any]:

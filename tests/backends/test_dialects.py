@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parlant_local.backends.openai import OpenAIBackend
+from parlant_local.backends.openai_reading import reply_of
+from parlant_local.backends.openai_stream import StreamAssembler
 from parlant_local.backends.sse import EventReader
 from parlant_local.backends.thoughts import TaggedThoughts, without_thoughts
 from parlant_local.errors import (
@@ -129,6 +131,7 @@ CONTENT: list[tuple[str, dict[str, Any], str, str]] = [
     ("a fraction", {"content": 0.5}, "0.5", ""),
     ("true", {"content": True}, "true", ""),
     ("a value", {"content": {"city": "Paris", "n": [1, "é"]}}, '{"city": "Paris", "n": [1, "é"]}', ""),
+    ("a type that is no name", {"content": [{"type": {"name": "text"}}, {"type": "text", "text": "Paris"}]}, "Paris", ""),
     ("numbers", {"content": [1, 2]}, "[1, 2]", ""),
     ("litellm's fields", {"content": "Paris", "provider_specific_fields": {"reasoning_content": "Hm."}}, "Paris", "Hm."),
     ("litellm's, doubled", {"content": "Paris", "reasoning_content": "Hm.", "provider_specific_fields": {"reasoning_content": "Hm."}}, "Paris", "Hm."),
@@ -229,6 +232,26 @@ def test_pieces_of_any_size_are_split_the_same_way(text: str, size: int) -> None
     assert "".join(item.content for item in deltas) == "".join(item.content for item in at_once)
     if not any(item.reasoning for item in at_once) and "</think>" not in text:
         assert without_thoughts(text)[0] == "".join(item.content for item in at_once)
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["text", "thinking", "tool_use", "x", "b</think>c", "\ud800", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from("content tool_calls function_call function name arguments id index type text reasoning thinking "
+                        "provider_specific_fields extra_content google thought refusal input value".split()), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.lists(st.fixed_dictionaries({"delta": ANY, "index": ANY, "finish_reason": ANY}), max_size=4), st.booleans())
+def test_any_json_is_read(choices: list[dict[str, Any]], hold: bool) -> None:
+    assembler = StreamAssembler("m", hold=hold)
+    for choice in choices:
+        assembler.feed({"choices": [choice]})
+        found = reply_of({"choices": [{"message": choice["delta"], **choice}]}, "m")
+        (found.content + found.reasoning).encode()
+    assembler.end(said=True)
+    assembler.whole().content.encode()
 
 
 # Tool calls

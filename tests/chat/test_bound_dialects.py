@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ import pytest
 from parlant_local.engine import LlamaEngine
 from parlant_local.engine.parsing import BoundSyntaxCalls, CallParser, collect
 from parlant_local.engine.parsing.bound import object_schema
+from parlant_local.engine.parsing.syntax import KEY
 from parlant_local.engine.requests import CallOf, GenerationRequest, Limits, Sampling
 from parlant_local.engine.templates import ChatTemplate
+from parlant_local.errors import SchemaError
 from parlant_local.messages import Tool
 from parlant_local.settings import EngineSettings
+from tests.engine.dicing import Dice
+from tests.support.call_shapes import SHAPES
 
 from .conftest import TINY
 
@@ -108,6 +112,113 @@ async def test_arguments_in_tags_come_one_by_one(engine: LlamaEngine) -> None:
     pieces = [delta.tool_calls[0].arguments for letter in text for delta in reader.feed(letter)]
     assert len(pieces) > 3
     assert json.loads("".join([*pieces, *(item.tool_calls[0].arguments for item in reader.finish())]))
+
+
+@pytest.fixture(scope="module")
+def dice() -> Iterator[Dice]:
+    dice = Dice(TINY)
+    yield dice
+    dice.close()
+
+
+LIMITS = Limits(max_string=40, max_items=3, max_properties=3, max_depth=2)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_tools_of_all_shapes_are_called_and_land_in_time(style: str, dice: Dice) -> None:
+    syntax = speech_of(style).syntax
+    for shape, schema in SHAPES.items():
+        constraint = CallOf(syntax, (("use", schema),), LIMITS)
+        if (style, shape) == ("elements", "free"):
+            with pytest.raises(SchemaError, match="keys of the model's choice"):
+                dice.watched(constraint)
+            continue
+        for seed, room in enumerate((1000, dice.watched(constraint))):
+            answer = dice.answer(constraint, max_tokens=room, seed=seed)
+            assert answer.finish_reason == "stop", (style, shape, answer.text)
+            reader = BoundSyntaxCalls(syntax, {"use": schema})
+            (call,) = collect([*reader.feed(answer.text), *reader.finish()]).tool_calls
+            assert not reader.warnings
+            jsonschema.Draft202012Validator(schema).validate(call.parsed())
+
+
+LONG = {
+    "type": "object",
+    "properties": {
+        "aside": {"type": "string"},
+        "text": {"type": "string", "minLength": 3},
+        "lines": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 40},
+        "place": {
+            "type": "object",
+            "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
+            "required": ["b"],
+        },
+        "code": {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$"},
+        "rest": {"type": "string"},
+    },
+    "required": ["text", "lines", "place", "code"],
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_call_lands_wherever_its_tokens_run_out(style: str, dice: Dice) -> None:
+    syntax = speech_of(style).syntax
+    schemas = {"write": LONG}
+    constraint = CallOf(syntax, tuple(schemas.items()), Limits())
+    least = dice.watched(constraint)
+    landed = 0
+    for seed in range(3):
+        answer = dice.answer(constraint, max_tokens=least + 27 * seed, seed=seed)
+        landed += answer.landed
+        assert answer.finish_reason == "stop", answer.text
+        reader = BoundSyntaxCalls(syntax, schemas)
+        (call,) = collect([*reader.feed(answer.text), *reader.finish()]).tool_calls
+        jsonschema.Draft202012Validator(LONG).validate(call.parsed())
+    assert landed
+
+
+@pytest.mark.parametrize("style", ["tags", "tags-in-pairs", "elements", "braces"])
+@pytest.mark.parametrize("length", [30, 700])
+def test_a_text_that_goes_on_after_half_a_mark_costs_no_more_than_another(style: str, length: int, dice: Dice) -> None:
+    syntax = speech_of(style).syntax
+    schema = {"type": "object", "properties": {"text": {"type": "string", "maxLength": length}}, "required": ["text"]}
+    matcher = dice.compiler.matcher(CallOf(syntax, (("use", schema),), Limits()))
+    matcher.accept(matcher.forced())
+    close = (syntax.body.quote + syntax.body.close).strip().replace(KEY, "text")
+    for said in ("ab", close[:-1], "cd", close[: len(close) // 2], "ef"):
+        tokens = [token for letter in said for token in dice.model.tokenize(letter)]
+        while not all(map(matcher.allows, tokens[:1])):
+            matcher.accept([int(matcher.mask(0).nonzero()[0][0])])
+        for token in tokens:
+            matcher.mask(0)
+            matcher.accept([token])
+
+
+def test_free_keys_are_written_between_marks(dice: Dice) -> None:
+    schema = {"type": "object", "properties": {"id": {"type": "integer"}}, "additionalProperties": {"type": "boolean"}}
+    for style in ("tags", "tags-with-types", "tags-in-pairs", "braces", "python"):
+        found: set[str] = set()
+        for seed in range(6):
+            constraint = CallOf(speech_of(style).syntax, (("use", schema),), LIMITS)
+            answer = dice.answer(constraint, max_tokens=600, seed=seed)
+            reader = BoundSyntaxCalls(speech_of(style).syntax, {"use": schema})
+            (call,) = collect([*reader.feed(answer.text), *reader.finish()]).tool_calls
+            jsonschema.validate(call.parsed(), schema)
+            found |= call.parsed().keys()
+        assert found - {"id"}, style
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_bound_call_that_was_cut_before_its_arguments_is_no_content(style: str, dice: Dice) -> None:
+    syntax = speech_of(style).syntax
+    constraint = CallOf(syntax, (("book_table", SCHEMAS["book_table"]),), Limits())
+    for room in range(1, 12):
+        answer = dice.answer(constraint, max_tokens=room, seed=room)
+        assert answer.finish_reason == "length"
+        reader = BoundSyntaxCalls(syntax, SCHEMAS)
+        found = collect([*reader.feed(answer.text), *reader.finish(truncated=True)])
+        assert not found.content
+        assert "cut off" in reader.warnings[0]
 
 
 def test_bound_arguments_that_were_cut_are_delivered_with_a_warning() -> None:

@@ -172,11 +172,11 @@ def renamed(text: str, seed: int) -> str:
     return inside.sub(lambda found: names[found[1]], text)
 
 
-@given(style=st.sampled_from(STYLES), seed=st.integers(0, 10**9))
+@given(style=st.sampled_from(STYLES), seed=st.integers(0, 10**9), what=st.sampled_from(sorted(ARGUMENTS)))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_the_derivation_knows_no_names(style: str, seed: int) -> None:
+def test_the_derivation_knows_no_names(style: str, seed: int, what: str) -> None:
     chosen = ChatTemplate(renamed(source(style), seed), bos="<s>", eos="</s>")
-    calls = [("book_table", ARGUMENTS["types"])]
+    calls = [("book_table", ARGUMENTS[what])]
     thought = None if style in WITHOUT_THOUGHTS else "Thinking."
     text = written(chosen, conversation(calls, "", thought), TOOLS)
     assert read(chosen, text) == ("", thought or "", calls)

@@ -23,10 +23,26 @@ from parlant_local.messages import (
     whole_text,
 )
 
+KINDS = st.sampled_from(
+    [
+        "assistant",
+        "tool",
+        "user",
+        "tool-f",
+        "tool-invocation",
+        "dynamic-tool",
+        "step-start",
+        "error",
+        "text",
+        "tool_use",
+    ]
+)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | KINDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["role", "content", "tool_calls", "function", "name", "arguments", "type", "text", "id", "parameters"]), inner, max_size=4
+        st.sampled_from(["role", "content", "tool_calls", "function", "name", "arguments", "type", "text", "id", "parameters", "parts",
+                         "toolInvocations", "toolInvocation", "functionCall", "functionResponse", "tool_call_id", "toolCallId",
+                         "output", "response", "errorText", "thought", "provider_specific_fields"]), inner, max_size=4
     ),
     max_leaves=12,
 )  # fmt: skip

@@ -198,7 +198,7 @@ def test_bench_measures_prefill_and_decode(verb: Verb) -> None:
 
 
 def test_what_bench_saves_holds_for_later_loads_unless_something_else_is_set(home: Path) -> None:
-    from parlant_local.engine.measuring.saved import save_settings, saved_file, with_saved
+    from parlant_local.engine.saved import save_settings, saved_file, with_saved
     from parlant_local.observability import NullLogger
     from parlant_local.settings import EngineSettings
 

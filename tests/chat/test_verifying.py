@@ -98,3 +98,22 @@ async def test_a_tool_without_parameters_takes_none(tiny: LlamaCppBackend) -> No
         tool = {"type": "function", "function": {"name": "now", "description": "The time.", "parameters": parameters}}
         reply = await tiny.chat("What time is it?", tools=[tool], tool_choice="required", temperature=1.2, seed=3)
         assert json.loads(reply.tool_calls[0].arguments) == {}
+
+
+async def test_a_call_that_can_not_end_in_time_is_cut_and_neither_content_nor_half_a_call(
+    tiny: LlamaCppBackend,
+) -> None:
+    parameters = {"type": "object", "properties": {"text": {"type": "string", "minLength": 40}}, "required": ["text"]}
+    tool = {"type": "function", "function": {"name": "write", "description": "Writes.", "parameters": parameters}}
+    for room in (1, 3, 6, 9, 14):
+        reply = await tiny.chat("Write.", tools=[tool], tool_choice="required", max_tokens=room)
+        assert (reply.content, reply.tool_calls, reply.finish_reason) == ("", (), "length")
+        assert "cut off" in reply.warnings[-1]
+
+
+async def test_a_call_with_little_room_is_landed(tiny: LlamaCppBackend) -> None:
+    parameters = {"type": "object", "properties": {"text": {"type": "string", "minLength": 9}}, "required": ["text"]}
+    tool = {"type": "function", "function": {"name": "write", "description": "Writes.", "parameters": parameters}}
+    reply = await tiny.chat("Write.", tools=[tool], tool_choice="required", max_tokens=70, temperature=2.0, seed=1)
+    assert reply.finish_reason == "tool_calls"
+    assert len(reply.tool_calls[0].parsed()["text"]) >= 9

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from parlant_local.engine.constraint import ConstraintCompiler
-from parlant_local.engine.constraint.landing import Landing, LandingStrip
+from parlant_local.engine.constraint.landing import LandingStrip
+from parlant_local.engine.constraint.marked_landing import landing_of
 from parlant_local.engine.model import LoadedModel
-from parlant_local.engine.requests import Constraint, Generation, GenerationRequest, Sampling
+from parlant_local.engine.requests import CallOf, Constraint, Generation, GenerationRequest, Sampling
 from parlant_local.engine.sequence import Sequence
 from parlant_local.settings import ConstraintSettings, EngineSettings
 
@@ -28,9 +29,11 @@ class Dice:
 
     def answer(self, constraint: Constraint, *, max_tokens: int, seed: int, temperature: float = 1.0) -> Generation:
         matcher = self.compiler.matcher(constraint)
-        landing = Landing(self._strip, matcher.landing_tokens) if matcher.landing_tokens is not None else None
+        landing = landing_of(self._strip, matcher)
         sampling = Sampling(temperature=temperature, top_k=0, top_p=1.0, seed=seed)
-        request = GenerationRequest([1], max_tokens, sampling=sampling, constraint=constraint)
+        request = GenerationRequest(
+            [1], max_tokens, sampling=sampling, constraint=constraint, control_text=isinstance(constraint, CallOf)
+        )
         sequence = Sequence(request, [1], self.model, matcher=matcher, landing=landing)
         random = np.random.default_rng(seed)
         while not sequence.finished:

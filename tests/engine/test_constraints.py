@@ -150,6 +150,15 @@ def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Di
         ({"type": "number", "exclusiveMaximum": -1e30}, "exclusiveMaximum"),
         ({"type": "string", "not": {"type": "string"}}, "not"),
         ({"type": "array", "items": {"enum": [1, 2]}, "minItems": 3, "uniqueItems": True}, "uniqueItems"),
+        ({"type": "array", "items": {"type": "boolean"}, "minItems": 3, "uniqueItems": True}, "uniqueItems"),
+        ({"type": "array", "contains": {"type": "null"}, "minContains": 3, "maxContains": 2}, "minContains"),
+        ({"type": "object", "minProperties": 5, "maxProperties": 3}, "minProperties"),
+        (
+            {"type": "object", "minProperties": 2, "maxProperties": 1, "properties": {"a": {}, "b": {}, "c": {}}},
+            "minProperties",
+        ),
+        ({"type": "number", "minimum": 1e-300, "maximum": 1e-290}, "minimum"),
+        ({"type": "number", "exclusiveMinimum": -1e-290, "maximum": -1e-300}, "exclusiveMinimum"),
         (
             {"type": "object", "properties": {"b": {}}, "required": ["b"], "propertyNames": {"pattern": "^a"}},
             "propertyNames",
@@ -315,6 +324,16 @@ _KNOWN_AS_ANNOTATIONS = [
     {"type": "string", "pattern": "^.*\\.example\\.com$"},
     {"type": "string", "pattern": "(png|jpeg)$"},
     {"type": "object", "patternProperties": {"^.*bar$": {"type": "null"}}, "additionalProperties": False},
+    {"type": "array", "items": {"enum": [1, 1.0, 2, True]}, "uniqueItems": True, "minItems": 2},
+    {"type": "array", "items": {"enum": ["a", "b", "c", "d", "e", "f", "g", "h"]}, "uniqueItems": True, "minItems": 1},
+    {"type": "array", "items": {"enum": list(range(20))}, "uniqueItems": True, "maxItems": 2},
+    {"type": "array", "items": {"type": ["boolean", "null"]}, "uniqueItems": True, "minItems": 3},
+    {"type": "array", "items": {"type": "integer"}, "contains": {"const": 5}},
+    {"type": "array", "items": {"enum": ["a", "b", "c"]}, "contains": {"enum": ["a", "b"]}, "maxContains": 1},
+    {"type": "array", "contains": {"type": "string"}, "minContains": 2, "maxContains": 2, "maxItems": 4},
+    {"type": "array", "contains": {"type": "string"}, "minContains": 0, "maxContains": 0, "maxItems": 4},
+    {"type": "number", "minimum": 5e-324},
+    {"type": "number", "exclusiveMinimum": -5e-324, "maximum": 5e-324},
 ]
 
 
@@ -332,8 +351,9 @@ def test_what_is_no_contradiction_is_taken_and_bound(schema: dict[str, Any], dic
 @pytest.mark.parametrize(
     ("schema", "keyword", "often"),
     [
-        ({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True}, "uniqueItems", False),
-        ({"type": "array", "items": {"type": "integer"}, "contains": {"const": 5}}, "contains", True),
+        ({"type": "array", "items": {"type": "integer"}, "uniqueItems": True}, "uniqueItems", False),
+        ({"type": "array", "items": {"enum": list(range(30))}, "uniqueItems": True}, "uniqueItems", False),
+        ({"type": "array", "contains": {"minimum": 5}, "maxContains": 1, "maxItems": 4}, "not", False),
         (
             {"type": "object", "properties": {"a": {"type": "null"}}, "unevaluatedProperties": False},
             "unevaluatedProperties",

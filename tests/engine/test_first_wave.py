@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from parlant_local.engine import LlamaEngine
-from parlant_local.engine.context import Layout
+from parlant_local.engine.layout import Layout
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.engine.sizing import plan
 from parlant_local.gguf_info import read_header

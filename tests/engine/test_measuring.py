@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from parlant_local.backends.llama_cpp import LlamaCppBackend
 from parlant_local.cli.main import cli
-from parlant_local.engine import LlamaEngine, native, sizing
-from parlant_local.engine.measuring.saved import forget_settings, save_settings, saved_file, saved_folder
+from parlant_local.engine import LlamaEngine, native, saved, sizing
 from parlant_local.engine.measuring.speed import Workload
 from parlant_local.engine.measuring.tuning import tune
+from parlant_local.engine.saved import forget_settings, save_settings, saved_file, saved_folder
 from parlant_local.errors import BadRequestError
 from parlant_local.observability import NullLogger
 from parlant_local.settings import EngineSettings, Settings
@@ -109,7 +109,7 @@ async def test_findings_of_another_build_machine_or_file_are_not_met(
     folder = saved_folder(home)
     assert (await _layout(model, folder))["n_ubatch"] == 192
     with monkeypatch.context() as patch:
-        patch.setattr(sizing, "usable_cores", lambda: 61)
+        patch.setattr(saved, "usable_cores", lambda: 61)
         assert (await _layout(model, folder, n_threads_batch=1))["n_ubatch"] == 128
     with monkeypatch.context() as patch:
         patch.setattr(native.library(), "__version__", "0.0.1")

@@ -16,9 +16,9 @@ import numpy as np
 from parlant_local.catalog import LocalModelManager
 from parlant_local.catalog.index import ModelIndex
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelType
-from parlant_local.engine.measuring.saved import save_settings
 from parlant_local.engine.prefix_disk import PrefixDisk
 from parlant_local.engine.prefixes import RetainedPrefix
+from parlant_local.engine.saved import save_settings
 from parlant_local.observability import NullLogger
 from parlant_local.settings import BudgetSettings
 from parlant_local.storage import locked, read_json

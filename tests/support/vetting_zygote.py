@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
+from parlant_local.engine import trial
 from parlant_local.engine.loading import LoadControl
-from parlant_local.engine.vetting import child
 from parlant_local.engine.vetting.process import Outcome, _environment, _outcome
 
 
@@ -51,7 +51,7 @@ class Zygote:
 
 
 def _serve() -> None:
-    child._only_the_bindings()
+    trial._only_the_bindings()
     from parlant_local.engine import native
 
     native.library()
@@ -63,7 +63,7 @@ def _serve() -> None:
                 os.dup2(answer.fileno(), 1)
                 os.dup2(log.fileno(), 2)
                 try:
-                    os.write(1, json.dumps(child.main(wish)).encode())
+                    os.write(1, json.dumps(trial.main(wish)).encode())
                     os._exit(0)
                 except BaseException as error:
                     os.write(2, repr(error).encode())

@@ -114,7 +114,7 @@ async def pair(
         routed = RoutedBackend(
             [_target("first", first, silence=silence), _target("second", second, silence=silence)],
             settings=SwitcherSettings(**settings),
-            limits=ChainLimits(2, 30.0, jitter=lambda _state: 0.01),  # type: ignore[arg-type]  # as waits are called
+            limits=ChainLimits(2, 30.0, jitter=lambda _attempt: 0.01),
         )
         await stack.enter_async_context(routed)
         yield routed, first, second
@@ -255,7 +255,7 @@ async def test_never_opens_no_remote_connection_whatever_fails(row: Row, forbid_
         routed = RoutedBackend(
             [_target("local", local), cloud, far],
             settings=SwitcherSettings(allow_cloud="never"),
-            limits=ChainLimits(2, 30.0, jitter=lambda _state: 0.01),  # type: ignore[arg-type]  # as waits are called
+            limits=ChainLimits(2, 30.0, jitter=lambda _attempt: 0.01),
         )
         if row.fault is None:
             await local.stop()

@@ -53,7 +53,7 @@ class AgentIntentionProposerSchema(BaseModel):
 
 
 def quick(attempts: int = 2, in_chain: int = 5) -> ChainLimits:
-    return ChainLimits(attempts, 30.0, in_chain, jitter=lambda _state: 0.0)  # type: ignore[arg-type]  # as waits are called
+    return ChainLimits(attempts, 30.0, in_chain, jitter=lambda _attempt: 0.0)
 
 
 def target(name: str, server: FakeOpenAI, dialect: Any = "json_schema") -> Target:

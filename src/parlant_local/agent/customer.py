@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
 import httpx
 from parlant.client import AsyncParlantClient
+from parlant.client.core.api_error import ApiError
 
 from parlant_local.errors import AgentError
 
@@ -55,12 +57,13 @@ class Customer:
 
     async def post(self, text: str) -> Any:
         """Posts ``text`` and returns its event; the agent starts to think."""
-        if not self._session_id:
-            session = await self._client.sessions.create(agent_id=self._agent_id, allow_greeting=False)
-            self._session_id = session.id
-        posted = await self._client.sessions.create_event(
-            self._session_id, kind="message", source="customer", message=text, moderation=self._moderation
-        )
+        async with _asking():
+            if not self._session_id:
+                session = await self._client.sessions.create(agent_id=self._agent_id, allow_greeting=False)
+                self._session_id = session.id
+            posted = await self._client.sessions.create_event(
+                self._session_id, kind="message", source="customer", message=text, moderation=self._moderation
+            )
         self._offset = posted.offset + 1
         return posted
 
@@ -91,24 +94,35 @@ class Customer:
 
     async def _said_since(self, offset: int) -> list[Mapping[str, Any]]:
         """The agent's messages, read when they are complete: a streamed one is its first words when it first shows."""
-        events = await self._client.sessions.list_events(
-            self._session_id, min_offset=offset, kinds="message", source="ai_agent", wait_for_data=0
-        )
+        async with _asking():
+            events = await self._client.sessions.list_events(
+                self._session_id, min_offset=offset, kinds="message", source="ai_agent", wait_for_data=0
+            )
         return [event.data for event in events if isinstance(event.data, Mapping)]
 
     async def _events(self) -> list[Any]:
-        from parlant.client.core.api_error import ApiError
-
-        try:
-            return list(
-                await self._client.sessions.list_events(
-                    self._session_id, min_offset=self._offset, wait_for_data=_POLL_SECONDS
+        async with _asking():
+            try:
+                return list(
+                    await self._client.sessions.list_events(
+                        self._session_id, min_offset=self._offset, wait_for_data=_POLL_SECONDS
+                    )
                 )
-            )
-        except ApiError as error:
-            if error.status_code == 504:  # nothing new within the poll
-                return []
-            raise AgentError(f"The Parlant server answered {error.status_code}.") from error
+            except ApiError as error:
+                if error.status_code == 504:  # nothing new within the poll
+                    return []
+                raise
+
+
+@asynccontextmanager
+async def _asking() -> AsyncIterator[None]:
+    """Failures of the server's API, and of the connection to it, as ours."""
+    try:
+        yield
+    except ApiError as error:
+        raise AgentError(f"The Parlant server answered {error.status_code}.") from error
+    except httpx.HTTPError as error:
+        raise AgentError(f"The Parlant server can't be reached: {type(error).__name__}.") from error
 
 
 def _text(data: Mapping[str, Any]) -> str:

@@ -8,15 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from parlant_local.agent.home import use_home
 from parlant_local.backends.base import Backend
 from parlant_local.errors import AgentError
-from parlant_local.nlp.service import is_shipped_model
 from parlant_local.settings import Settings
+from parlant_local.shipped import is_shipped, shipped_file
 
 __all__ = ["hold_demo"]
 
@@ -66,7 +64,7 @@ async def hold_demo(settings: Settings, *, say: Say, note: Say) -> None:
             say(f"  turn: {_cost(after, before, turn.seconds)}")
             before = after
     say("")
-    if is_shipped_model(model_id):
+    if is_shipped(model_id):
         say(
             "This model of a few megabytes shows that the machinery works; what it says to a long agent prompt makes no sense."
         )
@@ -84,8 +82,7 @@ async def _ask_directly(model_id: str, backend: Backend, say: Say) -> None:
 
 
 def _documented_questions() -> list[str]:
-    path = Path(str(files("parlant_local"))) / "models" / "parlant-local-tiny.json"
-    listed = json.loads(path.read_text("utf-8"))["questions"]
+    listed = json.loads(shipped_file(".json").read_text("utf-8"))["questions"]
     return [item["question"] for item in listed]
 
 

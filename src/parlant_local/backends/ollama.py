@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -39,6 +38,7 @@ from parlant_local.messages import (
     whole_value,
 )
 from parlant_local.observability import Logger, heard
+from parlant_local.ollama_address import ollama_address
 from parlant_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -57,14 +57,8 @@ _CAPABILITIES = {
 
 
 def daemon_url(host: str | None = None) -> str:
-    """Where the daemon listens: ``host``, else ``OLLAMA_HOST``, else this machine's port 11434.
-
-    Read as Ollama reads it: scheme and port may be left out, and the unspecified address means this machine.
-    """
-    from ollama._client import _parse_host  # the client's own reading, so that both mean the same place
-
-    url = _parse_host(host or os.environ.get("OLLAMA_HOST") or None)
-    return check_url(url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"), "the Ollama daemon")
+    """Where the daemon listens; raises :class:`SettingsError` where ``host`` or ``OLLAMA_HOST`` is no address."""
+    return check_url(ollama_address(host), "the Ollama daemon")
 
 
 def runs_elsewhere(model: str) -> bool:

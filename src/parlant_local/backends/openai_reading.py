@@ -247,7 +247,7 @@ def _content(content: Any) -> Parts:
         if isinstance(part, str):
             text += part
         elif isinstance(part, Mapping):
-            kind = part.get("type")
+            kind = part.get("type") if isinstance(part.get("type"), str) else None
             if kind in _THOUGHT:
                 thoughts += _thoughts(part)
             elif kind in ("tool_use", "tool_call", "function_call"):

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from parlant_local.catalog.describe import describe, file_record, matches_disk
+from parlant_local.catalog.catalogue import Catalogue
+from parlant_local.catalog.describe import describe, file_record
 from parlant_local.catalog.discovery import Found, find_in_hub_cache, find_in_ollama_stores, ollama_stores, verified
 from parlant_local.catalog.downloads import Accept, Downloads, Progress
 from parlant_local.catalog.families import type_by_name
@@ -17,12 +18,12 @@ from parlant_local.catalog.keeping import copy_into, delete_files, strays, verif
 from parlant_local.catalog.lookup import by_reference, find, near_misses, unusable
 from parlant_local.catalog.names import local_id
 from parlant_local.catalog.offline import check_online, offline_by_environment
-from parlant_local.catalog.pending import current, discard
+from parlant_local.catalog.pending import discard
 from parlant_local.catalog.recommend import Recommendation, recommend
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
 from parlant_local.catalog.references import HubReference, OllamaReference, PathReference, Reference, parse_reference
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
-from parlant_local.catalog.shipped import SHIPPED_ID, shipped_model
+from parlant_local.catalog.shipped import shipped_model
 from parlant_local.catalog.speed import prefill_operations
 from parlant_local.errors import (
     BadReferenceError,
@@ -64,12 +65,13 @@ class LocalModelManager:
         self.models_dir = user_path(explicit or self.settings.models_path).absolute()
         self._offline = bool(offline or self.settings.offline)
         self._index = ModelIndex(self.models_dir / "index")
+        self._catalogue = Catalogue(self._index)
         cache, told = environment_cache()
         # An explicit folder is meant for everything, unless the environment says where the hub's files go.
         self.hub_cache = self.models_dir / "huggingface" if explicit is not None and not told else cache
         self._downloads = Downloads(
             index=self._index,
-            add=self._add,
+            add=self._catalogue.add,
             models_dir=self.models_dir,
             hub_cache=self.hub_cache,
             settings=self.settings,
@@ -93,11 +95,11 @@ class LocalModelManager:
         if is_dir(self.models_dir):
             self._sweep()
             if not self._index.exists():
-                rebuilt = rebuild(self.models_dir, self.hub_cache, self._add, self.logger)
+                rebuilt = rebuild(self.models_dir, self.hub_cache, self._catalogue.add, self.logger)
                 self.logger.info(f"The model index was rebuilt from disk: {len(rebuilt)} models.")
             for path in loose_files(self.models_dir, self._index.read()):
-                add_loose(path, self._add, self.logger)
-        self._records()
+                add_loose(path, self._catalogue.add, self.logger)
+        self._catalogue.records()
         for model in self._index.damaged():
             self.logger.warning(f"{model.id}: {model.reason}.")
 
@@ -121,13 +123,13 @@ class LocalModelManager:
         wanted = set(ModelState) if states == "all" else {ModelState(state) for state in states}
         return [
             model
-            for model in self._records().values()
+            for model in self._catalogue.records().values()
             if model.state in wanted and family in (None, model.type) and origin in (None, model.source)
         ]
 
     def get_model(self, model_id: str) -> LocalModel:
         """The available model of this id, or fetched by this reference. :class:`ModelNotFoundError` names near misses."""
-        models = self._records()
+        models = self._catalogue.records()
         model = models.get(model_id)
         if model is None:
             try:
@@ -152,7 +154,7 @@ class LocalModelManager:
 
         A path that is not catalogued gives a record made from its header. Never downloads.
         """
-        return find(str(model_ref), self._records())
+        return find(str(model_ref), self._catalogue.records())
 
     def resolve(self, model_ref: str | Path) -> Path:
         """The file to load (first shard of a split model) for an id, a reference or a GGUF path. Never downloads.
@@ -178,24 +180,6 @@ class LocalModelManager:
         """
         operations = prefill_operations(self.settings.home, measure=measure, again=again, logger=self.logger)
         return recommend(available_memory(), operations, limit)
-
-    def _records(self) -> dict[str, LocalModel]:
-        """Everything that is known, each record's state checked against the disk."""
-        records = {key: self._current(model) for key, model in self._index.read().items()}
-        for model in self._index.damaged():
-            records.setdefault(model.id, model)
-        if (tiny := shipped_model()) is not None:
-            records[SHIPPED_ID] = tiny
-        return dict(sorted(records.items()))
-
-    def _current(self, model: LocalModel) -> LocalModel:
-        if model.state is ModelState.AVAILABLE:
-            for item in model.files:
-                if why := matches_disk(item):
-                    return model.having(state=ModelState.BROKEN, reason=why)
-        elif model.state in (ModelState.DOWNLOADING, ModelState.INCOMPLETE):
-            return current(model, self._index.folder)
-        return model
 
     # -- fetching --------------------------------------------------------------------------------------------------
 
@@ -227,7 +211,7 @@ class LocalModelManager:
             return await self.register_model(reference.path, model_type=family)
         if via == "daemon":
             return await self._pull_into_daemon(reference, progress)
-        records = await asyncio.to_thread(self._records)
+        records = await asyncio.to_thread(self._catalogue.records)
         known = by_reference(reference, (model for model in records.values() if not model.id.startswith("ollama/")))
         if known is not None and known.state is ModelState.AVAILABLE:
             return known
@@ -257,7 +241,7 @@ class LocalModelManager:
             return None
         self.logger.info(f"{reference} is on this disk already: {model.path}.")
         owned = model.path is not None and model.path.is_relative_to(self.models_dir)
-        return self._add(
+        return self._catalogue.add(
             model.having(owned=owned) if family is None else self._typed(model.having(owned=owned), family)
         )
 
@@ -278,7 +262,7 @@ class LocalModelManager:
     def _note_not_runnable(self, error: NoGGUFError, family: ModelType | None) -> None:
         name = error.repo.rpartition("/")[2]
         chosen = family or type_by_name(error.repo)
-        self._add(
+        self._catalogue.add(
             LocalModel(
                 id=local_id(chosen, name),
                 name=name,
@@ -311,13 +295,13 @@ class LocalModelManager:
         return found
 
     def _discover(self, register: bool) -> list[LocalModel]:
-        known = {real_path(path) for model in self._records().values() for path in model.paths}
+        known = {real_path(path) for model in self._catalogue.records().values() for path in model.paths}
         found = [
             *find_in_hub_cache(self.hub_cache, self.logger),
             *find_in_ollama_stores(ollama_stores(), self.logger),
         ]
         new = [item for item in found if not any(real_path(path) in known for path in item.model.paths)]
-        return [self._add(verified(item)) if register else item.model for item in new]
+        return [self._catalogue.add(verified(item)) if register else item.model for item in new]
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
@@ -345,32 +329,7 @@ class LocalModelManager:
         if copy:
             path = copy_into(path, self.models_dir / "files", name)
         model = describe(path, source=ModelSource.CUSTOM, name=name, family=family, hash_files=True)
-        return self._add(model.having(references=(str(original),), owned=copy))
-
-    def _add(self, model: LocalModel) -> LocalModel:
-        """Write a record under an id that is free, or that belongs to the same files already."""
-        with self._index.locked():
-            known = self._index.read()
-            chosen = self._free_id(model, known)
-            if (before := known.get(chosen.id)) is not None and before.state is not ModelState.BROKEN:
-                merged = dict.fromkeys((*chosen.references, *before.references))
-                chosen = chosen.having(
-                    references=tuple(merged),
-                    vouched=chosen.vouched or (before.vouched and _digests(before) == _digests(chosen)),
-                    owned=chosen.owned or before.owned,
-                )
-            self._index.write(chosen)
-        return chosen
-
-    @staticmethod
-    def _free_id(model: LocalModel, known: dict[str, LocalModel]) -> LocalModel:
-        for other in known.values():
-            if other.paths == model.paths and model.paths:
-                return model.having(id=other.id)
-        candidate, number = model.id, 2
-        while (candidate in known and known[candidate].paths != model.paths) or candidate == SHIPPED_ID:
-            candidate, number = f"{model.id}-{number}", number + 1
-        return model.having(id=candidate)
+        return self._catalogue.add(model.having(references=(str(original),), owned=copy))
 
     async def verify_model(self, model_id: str) -> LocalModel:
         """Hash a model's files again and check its header; returns its refreshed record.
@@ -378,7 +337,7 @@ class LocalModelManager:
         Raises :class:`VerificationError` when the bytes are not the ones that were verified first; the model is then
         listed as broken.
         """
-        model = self._known(model_id)
+        model = self._catalogue.known(model_id)
         return await asyncio.to_thread(self._verify, model)
 
     def _verify(self, model: LocalModel) -> LocalModel:
@@ -406,7 +365,7 @@ class LocalModelManager:
         Files that this catalogue did not download stay where they are. Raises :class:`ModelInUseError` while a file is
         loaded here or in another process, :class:`CatalogError` for the model that comes with the package.
         """
-        model = self._known(model_id)
+        model = self._catalogue.known(model_id)
         if model.shipped:
             raise CatalogError(f"{model.id} comes with parlant-local and can't be deleted.")
         if model.state is ModelState.DOWNLOADING:
@@ -430,15 +389,3 @@ class LocalModelManager:
             freed += discard(model.having(pending=tuple(path for path in model.pending if path not in outside)))
             self._index.remove(model.id)
         return freed
-
-    def _known(self, model_id: str) -> LocalModel:
-        """A catalogued model by id or reference, whatever its state."""
-        models = self._records()
-        model = find(model_id, models)
-        if model.id not in models or models[model.id].paths != model.paths:
-            raise ModelNotFoundError(f"{model_id} is not in the catalogue.", near=near_misses(model_id, models))
-        return model
-
-
-def _digests(model: LocalModel) -> list[str | None]:
-    return [item.sha256 for item in model.files]

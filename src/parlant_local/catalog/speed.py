@@ -22,6 +22,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from parlant_local.cores import usable_threads
 from parlant_local.errors import EngineError, StateFileError
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.storage import read_as, write_whole
@@ -74,7 +75,7 @@ def _saved(path: Path, logger: Logger) -> _Saved | None:
 
 
 def _key() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_threads()
     return f"{os.uname().nodename} {os.uname().machine} {cores} llama-cpp-python {metadata.version('llama-cpp-python')}"
 
 
@@ -172,7 +173,7 @@ def _time_prefill(model_path: str) -> float:
         raise EngineError("The model of random weights did not load.")
     options = llama_cpp.llama_context_default_params()
     options.n_ctx = options.n_batch = options.n_ubatch = _TOKENS
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_threads()
     options.n_threads = options.n_threads_batch = cores
     context = llama_cpp.llama_init_from_model(model, options)
     if not context:

@@ -88,8 +88,8 @@ def _sizes(option: str, text: str) -> list[int]:
 
 
 def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet: bool) -> dict[str, Any]:
-    from parlant_local.engine.measuring.saved import save_settings, saved_file, saved_folder
     from parlant_local.engine.measuring.tuning import tune
+    from parlant_local.engine.saved import save_settings, saved_file, saved_folder
 
     def tell(trial: Trial) -> None:
         ran = f"{trial.ratio:.2f} of the best so far" if trial.ratio is not None else f"did not run ({trial.reason})"
@@ -108,7 +108,7 @@ def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet:
 
 
 def _forget(path: Path, settings: Settings, *, as_json: bool) -> None:
-    from parlant_local.engine.measuring.saved import forget_settings, saved_folder
+    from parlant_local.engine.saved import forget_settings, saved_folder
 
     gone = [str(file) for file in forget_settings(saved_folder(settings.home), path)]
     if as_json:
@@ -133,8 +133,8 @@ def _measure(
     report: dict[str, Any],
 ) -> list[Measurement]:
     from parlant_local.engine import LlamaEngine
-    from parlant_local.engine.measuring.saved import saved_folder
     from parlant_local.engine.measuring.speed import measure_decode, measure_prefill
+    from parlant_local.engine.saved import saved_folder
     from parlant_local.observability import ConsoleLogger
     from parlant_local.settings import EngineSettings
 

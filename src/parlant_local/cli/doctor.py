@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
+from parlant_local.cores import usable_threads
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
@@ -131,7 +131,7 @@ def _hardware() -> dict[str, Any]:
     from parlant_local.catalog.disk import human_bytes
     from parlant_local.gguf_info import available_memory, total_memory
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = usable_threads()
     return {
         "processor": _processor(),
         "cores": f"{psutil.cpu_count(logical=False) or usable} physical, {usable} usable threads",

@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import time
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from parlant_local.engine.layout import FLASH, KV_TYPES, Layout
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import AbortFlag, clear_log, library, recent_log
 from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
 from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoadError
 from parlant_local.settings import EngineSettings
-from parlant_local.settings.engine import FlashAttention, KvType
 
-__all__ = ["FLASH", "KV_TYPES", "Batch", "Context", "DecodeStatus", "Layout"]
+__all__ = ["Batch", "Context", "DecodeStatus"]
 
 DecodeStatus = Literal["ok", "no_room", "aborted"]
-
-KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
-FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How the KV cache is cut up."""
-
-    n_ctx: int
-    """Longest sequence, in tokens."""
-    cells: int
-    """Cells in all; in a split cache every sequence owns an equal share."""
-    n_seq: int
-    unified: bool
-    n_batch: int
-    n_ubatch: int
-    n_threads: int
-    n_threads_batch: int
-    n_threads_vary: bool = False
-    """Small steps may take fewer threads, where that is faster."""
-    flash_attention: FlashAttention = "auto"
-    kv_type: KvType = "f16"
-    first_wave: int = 1 << 30
-    """Sequences that run at once until one of them has answered."""
 
 
 class Batch:
@@ -143,11 +117,7 @@ class Context:
         flash = layout.flash_attention != "off"  # "auto" is on wherever llama.cpp can
         self._threads = ThreadChoice(layout.n_threads, flash_attention=flash) if layout.n_threads_vary else None
         self._threads_set = (layout.n_threads, layout.n_threads_batch)
-        self._probe_trimming()
-
-    def _probe_trimming(self) -> None:
-        # Asked of llama.cpp itself: recurrent and hybrid memories refuse to be cut back.
-        self.trims = not self._model.is_recurrent and bool(self._memory)
+        self.trims = not model.is_recurrent and bool(self._memory)  # recurrent and hybrid memories can't be cut back
 
     def close(self) -> None:
         if self._pointer is not None:

@@ -11,12 +11,11 @@ from collections.abc import AsyncGenerator
 from collections.abc import Sequence as AbstractSequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from parlant_local.engine import residency
+from parlant_local.engine import residency, vectors
 from parlant_local.engine.awaiting import on_thread, outcome
 from parlant_local.engine.constraint.workers import settled
-from parlant_local.engine.embedding import EmbeddingContext, Embeddings, Reranking, normalise
+from parlant_local.engine.embedding import Embeddings, Reranking
 from parlant_local.engine.failures import typed
 from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Put
 from parlant_local.engine.model import LoadedModel
@@ -26,7 +25,6 @@ from parlant_local.engine.sizing import Sizing
 from parlant_local.engine.stats import EngineStats
 from parlant_local.engine.vetting import Vetting
 from parlant_local.errors import (
-    ContextOverflowError,
     EngineClosedError,
     EngineFailedError,
     ParlantLocalError,
@@ -280,41 +278,11 @@ class LlamaEngine:
 
         One that is too long is :class:`TextTooLongError` unless ``truncate``.
         """
-        engine = await self._ready()
-        context = await engine.embedding()
-        lists, cut = await asyncio.to_thread(context.tokens_of, texts, truncate=truncate)
-        rows = await self._pooled(engine, context, lists)
-        engine.recorder.embedded_texts += len(texts)
-        return Embeddings(normalise(rows), tuple(len(tokens) for tokens in lists), tuple(cut))
+        return await vectors.embed(await self._ready(), texts, truncate=truncate)
 
     async def rerank(self, query: str, documents: AbstractSequence[str]) -> Reranking:
         """Relevance of each document to ``query``: by a rank-pooled model, else by cosine of embeddings."""
-        engine = await self._ready()
-        context = await engine.embedding()
-        if context.pooling != "rank":
-            result = await self.embed([query, *documents])
-            scores = result.vectors[1:] @ result.vectors[0]
-            return Reranking(tuple(float(score) for score in scores), sum(result.tokens))
-        lists = await asyncio.to_thread(lambda: [context.pair(query, document) for document in documents])
-        for index, tokens in enumerate(lists):
-            if len(tokens) > context.max_tokens:
-                raise ContextOverflowError(
-                    f"Document {index} with its query has {len(tokens)} tokens; {self.path.name} takes {context.max_tokens}.",
-                    needed=len(tokens),
-                    available=context.max_tokens,
-                    hint="Split the document.",
-                )
-        rows = await self._pooled(engine, context, lists)
-        return Reranking(tuple(float(row[0]) for row in rows), sum(len(tokens) for tokens in lists))
-
-    async def _pooled(self, engine: LoadedEngine, context: EmbeddingContext, lists: list[list[int]]) -> Any:
-        import numpy as np
-
-        rows = np.empty((len(lists), context.dimensions), dtype=np.float32)
-        for group in context.batches(lists):  # a batch at a time: generations go on in between
-            chosen = [lists[index] for index in group]
-            rows[group] = await engine.pooled(context, chosen)
-        return rows
+        return await vectors.rerank(await self._ready(), query, documents)
 
     async def embedding_facts(self) -> tuple[str, int, int]:
         """Pooling, dimensions, and tokens that one text may have."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parlant_local.cores import usable_cores
 from parlant_local.engine.admission import AdmissionRules
 from parlant_local.engine.awaiting import on_thread
 from parlant_local.engine.checking import check
 from parlant_local.engine.constraint import ConstraintCompiler
-from parlant_local.engine.constraint.landing import Landing, LandingStrip
+from parlant_local.engine.constraint.landing import LandingStrip
+from parlant_local.engine.constraint.marked_landing import landing_of
 from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
 from parlant_local.engine.loading import LoadControl
@@ -23,7 +25,7 @@ from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
-from parlant_local.engine.sizing import on_gpu, plan, usable_cores
+from parlant_local.engine.sizing import on_gpu, plan
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.worker import Worker
@@ -135,7 +137,7 @@ class LoadedEngine:
         self.worker.attach(self._scheduler, context.abort)
 
     def _as_measured(self, header: GGUFHeader, folder: Path) -> EngineSettings:
-        from parlant_local.engine.measuring.saved import that_fits, with_saved
+        from parlant_local.engine.saved import that_fits, with_saved
 
         asked, path = self.settings, self._spec.path
         found = with_saved(asked, folder, path, self._logger)
@@ -228,9 +230,6 @@ class LoadedEngine:
                 hint="Ask for fewer max_tokens, raise engine.n_ctx, or shorten the prompt.",
             )
         matcher = self.compiler.matcher(request.constraint) if request.constraint is not None else None
-        landing = None
-        if matcher is not None and matcher.landing_tokens is not None:
-            landing = Landing(self._strip, matcher.landing_tokens)
         start: list[int] = []
         end: list[int] = []
         if (reasoning := request.reasoning) is not None:
@@ -241,7 +240,7 @@ class LoadedEngine:
             prompt,
             model,
             matcher=matcher,
-            landing=landing,
+            landing=landing_of(self._strip, matcher) if matcher is not None else None,
             seed=self.settings.seed,
             think_start=start,
             think_end=end,

@@ -37,7 +37,6 @@ class RetainedPrefix:
     """Seen in two sessions or more: no single customer's text."""
     read: Callable[[], State | None] | None = None
     used: float = field(default_factory=time.monotonic)
-    hits: int = 0
 
     @property
     def size(self) -> int:
@@ -88,7 +87,6 @@ class PrefixStore:
 
     def touch(self, entry: RetainedPrefix) -> None:
         entry.used = time.monotonic()
-        entry.hits += 1
 
     def load(self, entry: RetainedPrefix) -> State | None:
         """The state of an entry, read from disk where it must be; None (and the entry is gone) where that failed."""

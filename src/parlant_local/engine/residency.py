@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from parlant_local.engine.holders import Holder, LoggerOfHolders
 from parlant_local.engine.loaded import EngineSpec, LoadedEngine
 from parlant_local.engine.loading import ABANDONED_SECONDS, LoadControl
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import EngineClosedError, EngineError, EngineFailedError, ModelLoadError, ParlantLocalError
-from parlant_local.observability import ConsoleLogger, Logger
 
 __all__ = ["Gone", "Holder", "Load", "Resident", "check_process", "hold", "let_go_when_collected"]
 
@@ -38,13 +38,6 @@ _Key = tuple[Any, ...]
 
 Gone = Future[None]
 """Done when an engine's thread has let go of everything."""
-
-
-@dataclass(eq=False)
-class Holder:
-    """Somebody who wants the engine kept."""
-
-    logger: Logger
 
 
 @dataclass(eq=False)
@@ -182,7 +175,7 @@ class Resident:
 
     def _start(self) -> Load:
         before = [gone for gone in (self._leaving, *_free_unheld()) if gone is not None]
-        logger = _OfHolders(self._holders)
+        logger = LoggerOfHolders(self._holders)
         try:
             worker = Worker(self._name, logger, self.recorder, self._failed)
         except RuntimeError as error:
@@ -234,7 +227,9 @@ class Resident:
             self.recorder.engine_failures += 1
             if self._engine is not None and self._engine.worker is worker:
                 self._engine, self._leaving = None, worker.gone
-        _OfHolders(self._holders).error(f"{failure.message} Its requests are lost; the next one loads the model anew.")
+        LoggerOfHolders(self._holders).error(
+            f"{failure.message} Its requests are lost; the next one loads the model anew."
+        )
 
     def _check_failures(self) -> None:
         if (seconds := self.blocked_seconds) > 0:
@@ -250,34 +245,6 @@ class Resident:
         if len(self._failures) < _FAILURES:
             return 0.0
         return max(0.0, self._failures[0][0] + _WINDOW_SECONDS - time.monotonic())
-
-
-class _OfHolders:
-    """The logger of an engine that several hold: whoever came last hears it, and nobody who left is kept alive by it.
-
-    A logger's own failure must not become the engine's."""
-
-    def __init__(self, holders: list[Holder]) -> None:
-        self._holders = holders
-
-    def _say(self, level: str, message: str) -> None:
-        for holder in self._holders[-1:]:
-            try:
-                getattr(holder.logger, level)(message)
-            except Exception as error:
-                ConsoleLogger().error(f"A logger failed ({error!r}) at: {message}")
-
-    def debug(self, message: str) -> None:
-        self._say("debug", message)
-
-    def info(self, message: str) -> None:
-        self._say("info", message)
-
-    def warning(self, message: str) -> None:
-        self._say("warning", message)
-
-    def error(self, message: str) -> None:
-        self._say("error", message)
 
 
 # -- the process's table ----------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from parlant_local.engine.admission import AdmissionRules, Start, choose
@@ -11,9 +10,10 @@ from parlant_local.engine.cells import CellLedger
 from parlant_local.engine.context import Batch, Context
 from parlant_local.engine.failures import typed
 from parlant_local.engine.prefix_disk import PrefixDisk
-from parlant_local.engine.prefixes import PrefixStore, RetainedPrefix, Tokens, common_length
+from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation
-from parlant_local.engine.sequence import Checkpoint, Sequence
+from parlant_local.engine.reuse import PrefixReuse
+from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.errors import DeadlineExceededError, EngineError, ParlantLocalError
 from parlant_local.observability import Logger
@@ -24,8 +24,6 @@ Finished = Callable[[Sequence, Generation | ParlantLocalError | None], None]
 """Called once per sequence: with its result, its failure, or None where it was cancelled."""
 
 _MIXED_STEP = 64  # tokens of a step that decodes and prefills: long prompts must not stall short answers
-_HISTORY = 4  # prompts per group whose common beginnings are looked for
-_GROUPS = 128
 
 
 class Scheduler:
@@ -43,18 +41,17 @@ class Scheduler:
     ) -> None:
         self._context = context
         self._store = store
-        self._disk = disk
         self._rules = rules
         self._stats = stats
         self._logger = logger
         self._finished = finished
         self._batch = Batch(context.layout.n_batch)
         self._ledger = CellLedger()
+        self._prefixes = PrefixReuse(context, self._ledger, store, disk, rules, logger)
         self._free = list(range(context.layout.n_seq - 1, -1, -1))
         self._waiting: list[Sequence] = []
         self._live: list[Sequence] = []
         self._answered = False  # whether anybody has been, since the engine was idle
-        self._history: OrderedDict[str, deque[tuple[Tokens, str | None]]] = OrderedDict()
         self._in_batch: list[
             tuple[Sequence, int, int]
         ] = []  # sequence, tokens in this batch, index of its logits or -1
@@ -111,8 +108,8 @@ class Scheduler:
             return
         for sequence, count, _ in batch:
             sequence.computed += count
-            self._ledger_grow(sequence, count)
-            self._keep_checkpoint(sequence)
+            self._ledger.grow(sequence.slot, count)
+            self._prefixes.note(sequence)
         for sequence, _, index in batch:
             if index < 0 or sequence.cancelled:
                 continue
@@ -125,7 +122,7 @@ class Scheduler:
                 self._finished(sequence, typed(error))
                 continue
             if sequence.finished:
-                self._retain(sequence)
+                self._prefixes.keep(sequence)
                 self._leave(sequence)
                 self._complete(sequence)
 
@@ -149,7 +146,7 @@ class Scheduler:
             if not (sequence.cancelled or late):
                 continue
             if sequence.slot >= 0:
-                self._retain(sequence)
+                self._prefixes.keep(sequence)
                 self._leave(sequence)
             else:
                 self._waiting.remove(sequence)
@@ -176,8 +173,8 @@ class Scheduler:
         for sequence in sorted((s for s in self._live if s.stage == "prefill"), key=lambda s: s.rank):
             budget -= self._add(sequence, budget)
         while budget > 0 and (start := self._next()) is not None:
-            if self._begin(start):
-                budget -= self._add(start.sequence, budget)
+            self._begin(start)
+            budget -= self._add(start.sequence, budget)
 
     def _prefill_budget(self) -> int:
         """Prompt tokens that may join the decoding ones: what fills the step up, or one step more where that would be little.
@@ -224,7 +221,7 @@ class Scheduler:
         layout = self._context.layout
         return layout.n_seq if self._answered else min(layout.first_wave, layout.n_seq)
 
-    def _begin(self, start: Start) -> bool:
+    def _begin(self, start: Start) -> None:
         sequence = start.sequence
         self._waiting.remove(sequence)
         sequence.slot = self._free.pop()
@@ -233,54 +230,11 @@ class Scheduler:
         if not sequence.clock.admitted:
             sequence.clock.admitted = time.monotonic()
         self._live.append(sequence)
-        length = self._load_prefix(start)
+        length = self._prefixes.load(start)
         sequence.computed = length
         sequence.reused = min(length, int(sequence.prompt.size))
-        self._plan_checkpoints(sequence)
-        self._keep_checkpoint(sequence)  # what was shared or restored may be worth keeping as it is
-        return True
-
-    def _load_prefix(self, start: Start) -> int:
-        """Fills the sequence's slot from its source; the tokens that are there then."""
-        slot, length = start.sequence.slot, start.length
-        if start.live is not None:
-            source = start.live
-            if self._rules.unified:
-                if self._context.fork(source.slot, slot, length):
-                    self._ledger.fork(source.slot, slot, length)
-                    return length
-                return 0
-            # In a split cache a fork copies the whole share; a saved state copies what is used, and serves the next sibling.
-            entry = self._remember(source, source.tokens[: source.computed])
-            return 0 if entry is None else self._restore(slot, entry, length)
-        if start.retained is not None:
-            self._store.touch(start.retained)
-            return self._restore(slot, start.retained, length)
-        return 0
-
-    def _restore(self, slot: int, entry: RetainedPrefix, length: int) -> int:
-        try:
-            state = self._store.load(entry)
-        except MemoryError:
-            self._logger.warning(
-                f"No memory to restore a prefix of {entry.tokens.size} tokens, which is computed anew."
-            )
-            return 0
-        if state is None:
-            return 0
-        if not self._context.restore(slot, state) or self._context.length(slot) < length:
-            self._context.drop(slot)
-            self._store.remove(entry)
-            self._logger.warning("A retained prefix did not fit its context any more and was dropped.")
-            return 0
-        if self._context.length(slot) > length and not self._context.trim(slot, length):
-            self._context.drop(slot)
-            return 0
-        self._ledger.grow(slot, length)
-        return length
-
-    def _ledger_grow(self, sequence: Sequence, count: int) -> None:
-        self._ledger.grow(sequence.slot, count)
+        self._prefixes.plan(sequence)
+        self._prefixes.note(sequence)  # what was shared or restored may be worth keeping as it is
 
     def _recover(self, batch: list[tuple[Sequence, int, int]], status: str) -> None:
         """After an abort or a full cache: keep what got done, compute the rest again."""
@@ -344,76 +298,6 @@ class Scheduler:
         sequence.slot = -1
         sequence.stage = "done"
         self._live.remove(sequence)
-
-    # -- prefixes that last -------------------------------------------------------------------------------------------
-
-    def _plan_checkpoints(self, sequence: Sequence) -> None:
-        """Where this prompt leaves an earlier one of its group, its state is worth keeping.
-
-        Always for memories that can't be cut back; elsewhere for what two sessions share, which goes to disk.
-        """
-        earlier = self._history.get(sequence.group, ())
-        session = sequence.request.session
-        places: dict[int, bool] = {}
-        limit = int(sequence.prompt.size) - 1
-        for tokens, other in earlier:
-            length = min(common_length(tokens, sequence.prompt), limit)
-            static = session is not None and other is not None and session != other
-            if length >= self._rules.min_tokens and (static or not self._rules.trims):
-                places[length] = places.get(length, False) or static
-        for position, static in sorted(places.items()):
-            if position >= sequence.computed and not self._store_has(sequence.prompt[:position], static):
-                sequence.checkpoints.append(Checkpoint(position, static))
-        history = self._history.setdefault(sequence.group, deque(maxlen=_HISTORY))
-        self._history.move_to_end(sequence.group)
-        history.append((sequence.prompt, session))
-        while len(self._history) > _GROUPS:
-            self._history.popitem(last=False)
-
-    def _store_has(self, tokens: Tokens, static: bool) -> bool:
-        return any(
-            entry.tokens.size == tokens.size
-            and entry.static >= static
-            and common_length(entry.tokens, tokens) == tokens.size
-            for entry in self._store
-        )
-
-    def _keep_checkpoint(self, sequence: Sequence) -> None:
-        for checkpoint in list(sequence.checkpoints):
-            if checkpoint.position > sequence.computed:
-                return
-            sequence.checkpoints.remove(checkpoint)
-            if checkpoint.position == sequence.computed:
-                self._remember(sequence, sequence.prompt[: checkpoint.position], static=checkpoint.static)
-
-    def _retain(self, sequence: Sequence) -> None:
-        """Keeps the state of a sequence that leaves, unless another one already spares most of it."""
-        prompt_only = bool(sequence.group)
-        length = min(sequence.computed, int(sequence.prompt.size)) if prompt_only else sequence.computed
-        if length < self._rules.min_tokens or self._store.covers(sequence.tokens[:length]):
-            return
-        if self._context.length(sequence.slot) > length and not self._context.trim(sequence.slot, length):
-            if prompt_only:
-                return  # its checkpoints serve
-            length = sequence.computed
-        self._remember(sequence, sequence.tokens[:length])
-
-    def _remember(self, sequence: Sequence, tokens: Tokens, *, static: bool = False) -> RetainedPrefix | None:
-        """Keeps the state of a sequence as that of ``tokens``; None where it can't be had, which costs time, not an answer."""
-        try:
-            entry = RetainedPrefix(
-                tokens=tokens.copy(),
-                group=sequence.group,
-                session=sequence.request.session,
-                state=self._context.save(sequence.slot),
-                static=static,
-            )
-            if self._store.add(entry) and static and self._disk is not None:
-                self._disk.write(entry)
-        except Exception as error:
-            self._logger.warning(f"A prefix of {tokens.size} tokens could not be kept: {typed(error).message}")
-            return None
-        return entry
 
     # -- proofs -------------------------------------------------------------------------------------------------------
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
-
-from parlant_local.engine.context import Layout
+from parlant_local.cores import usable_cores
+from parlant_local.engine.layout import Layout
 from parlant_local.engine.native import library, system_info
 from parlant_local.errors import InsufficientMemoryError
 from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory, estimate_memory
 from parlant_local.settings import EngineSettings
 from parlant_local.settings.engine import FlashAttention
 
-__all__ = ["Sizing", "micro_batch", "on_gpu", "plan", "usable_cores"]
+__all__ = ["Sizing", "micro_batch", "on_gpu", "plan"]
 
 _MIB = 1024 * 1024
 _KV_SHARE = 0.6  # of the memory that is left once the weights are in
@@ -48,69 +44,16 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     The context is as trained, or shrunk to what fits (with a message). Raises :class:`InsufficientMemoryError`, with figures,
     where weights, KV cache and compute buffers together exceed the memory available.
     """
-    gpu = on_gpu(settings)
-    available = available_memory()
-    trained = header.context_length or 4096
-    n_ctx = settings.n_ctx or trained
-    rows = header.position_rows
     messages: list[str] = []
-    if rows is not None and n_ctx > rows:
-        n_ctx = rows
-        messages.append(f"its context is {rows} tokens: its positions are a table, which engine.n_ctx can't stretch.")
-    cores = usable_cores()
-    n_threads = settings.n_threads or cores
+    n_threads = settings.n_threads or usable_cores()
     # A split cache was 10 % faster for strangers here, and had its first answer three times as late.
     unified = settings.unified_kv is None or settings.unified_kv
     n_seq, first_wave = _sequences(header, settings, n_threads, unified=unified)
-    n_ubatch = micro_batch(settings)
-
-    def estimate(cells: int, flash: FlashAttention = "on") -> MemoryEstimate:
-        return estimate_memory(
-            header,
-            cells,
-            kv_type=settings.kv_type or "f16",  # as large as bf16
-            n_seq=n_seq,
-            n_ubatch=n_ubatch,
-            flash_attention=flash != "off",
-            swa_full=True,
-        )
-
-    per_token = max(1, (estimate(2 * _STEP).kv_cache - estimate(_STEP).kv_cache) // _STEP)
-    grows = per_token > 1
-    room = max(0, int((available - header.weights_bytes) * _KV_SHARE))
-    fits = room // per_token // _STEP * _STEP if grows and not gpu else 1 << 30
-    if not unified and grows and not gpu:
-        fits = fits // n_seq // _STEP * _STEP  # every sequence gets the whole context
-    if settings.n_ctx is None and n_ctx > fits:
-        n_ctx = max(_MIN_CTX, fits)
-        messages.append(
-            f"its context is {n_ctx} tokens here instead of the {trained} it was trained for, to fit in memory; "
-            "engine.n_ctx sets another one."
-        )
-    if unified:
-        cells = max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL), int(fits)))
-    else:
-        cells = n_ctx * n_seq
-        if settings.kv_tokens is not None:
-            messages.append(
-                f"engine.kv_tokens is not used: a split cache gives each of {n_seq} sequences {n_ctx} cells; "
-                "set engine.n_ctx and engine.n_seq_max, or engine.unified_kv."
-            )
-    flash = settings.flash_attention
-    if flash == "auto" and not gpu and settings.kv_type in (None, *_UNQUANTIZED):
-        # Steps of 2 to 63 tokens take up to twice the time with it here, and large ones as long or a tenth less.
-        without = estimate(cells, "off")
-        if without.compute <= available * _SCORES_SHARE and without.total <= available:
-            flash = "off"
-    needed = estimate(cells, flash)
-    if needed.total > available and not gpu:
-        raise InsufficientMemoryError(
-            f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of {cells} tokens "
-            f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}); {available // _MIB} MiB are available.",
-            needed=needed.total,
-            available=available,
-            hint=_what_to_lower(fits, header, available, unified=unified),
-        )
+    memory = _Memory(header, settings, n_seq, unified)
+    n_ctx = _context(header, settings, memory.fits, messages)
+    cells = _cells(settings, n_ctx, n_seq, memory.fits, messages, unified=unified)
+    flash = memory.flash_attention(cells)
+    needed = memory.checked(name, cells, flash)
     layout = Layout(
         n_ctx=n_ctx,
         cells=cells,
@@ -118,14 +61,100 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         first_wave=first_wave,
         unified=unified,
         n_batch=min(settings.n_batch, cells),
-        n_ubatch=min(n_ubatch, settings.n_batch, cells),
+        n_ubatch=min(micro_batch(settings), settings.n_batch, cells),
         n_threads=n_threads,
-        n_threads_batch=settings.n_threads_batch or settings.n_threads or cores,
-        n_threads_vary=settings.n_threads is None and settings.n_threads_batch is None and not gpu,
+        n_threads_batch=settings.n_threads_batch or n_threads,
+        n_threads_vary=settings.n_threads is None and settings.n_threads_batch is None and not memory.gpu,
         flash_attention=flash,
-        kv_type=settings.kv_type or ("bf16" if flash == "off" and not gpu and _rather_bf16(header) else "f16"),
+        kv_type=settings.kv_type or ("bf16" if flash == "off" and not memory.gpu and _rather_bf16(header) else "f16"),
     )
     return Sizing(layout, needed, tuple(messages))
+
+
+class _Memory:
+    """What cells of a KV cache cost of the memory that is available."""
+
+    def __init__(self, header: GGUFHeader, settings: EngineSettings, n_seq: int, unified: bool) -> None:
+        self.gpu = on_gpu(settings)
+        self._header = header
+        self._settings = settings
+        self._n_seq = n_seq
+        self._unified = unified
+        self._available = available_memory()
+        self.fits = self._fitting()
+        """Cells that each sequence may have; without end where nobody can tell."""
+
+    def estimate(self, cells: int, flash: FlashAttention = "on") -> MemoryEstimate:
+        return estimate_memory(
+            self._header,
+            cells,
+            kv_type=self._settings.kv_type or "f16",  # as large as bf16
+            n_seq=self._n_seq,
+            n_ubatch=micro_batch(self._settings),
+            flash_attention=flash != "off",
+            swa_full=True,
+        )
+
+    def _fitting(self) -> int:
+        per_cell = (self.estimate(2 * _STEP).kv_cache - self.estimate(_STEP).kv_cache) // _STEP
+        if per_cell <= 1 or self.gpu:
+            return 1 << 30
+        room = max(0, int((self._available - self._header.weights_bytes) * _KV_SHARE))
+        cells = room // per_cell
+        return (cells if self._unified else cells // self._n_seq) // _STEP * _STEP
+
+    def flash_attention(self, cells: int) -> FlashAttention:
+        """As set; where that is left open, off on a processor whose memory has room for the attention scores.
+
+        Steps of 2 to 63 tokens take up to twice the time with it here, and large ones as long or a tenth less.
+        """
+        wanted = self._settings.flash_attention
+        if wanted != "auto" or self.gpu or self._settings.kv_type not in (None, *_UNQUANTIZED):
+            return wanted
+        without = self.estimate(cells, "off")
+        roomy = without.compute <= self._available * _SCORES_SHARE and without.total <= self._available
+        return "off" if roomy else wanted
+
+    def checked(self, name: str, cells: int, flash: FlashAttention) -> MemoryEstimate:
+        """The estimate; raises :class:`InsufficientMemoryError` where a processor's memory does not hold it."""
+        needed, available = self.estimate(cells, flash), self._available
+        if needed.total > available and not self.gpu:
+            raise InsufficientMemoryError(
+                f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of {cells} tokens "
+                f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}); {available // _MIB} MiB are available.",
+                needed=needed.total,
+                available=available,
+                hint=_what_to_lower(self.fits, self._header, available, unified=self._unified),
+            )
+        return needed
+
+
+def _context(header: GGUFHeader, settings: EngineSettings, fits: int, messages: list[str]) -> int:
+    """As set or trained; shrunk to the model's table of positions, and to what fits where nobody set it."""
+    trained = header.context_length or 4096
+    n_ctx = settings.n_ctx or trained
+    rows = header.position_rows
+    if rows is not None and n_ctx > rows:
+        n_ctx = rows
+        messages.append(f"its context is {rows} tokens: its positions are a table, which engine.n_ctx can't stretch.")
+    if settings.n_ctx is None and n_ctx > fits:
+        n_ctx = max(_MIN_CTX, fits)
+        messages.append(
+            f"its context is {n_ctx} tokens here instead of the {trained} it was trained for, to fit in memory; "
+            "engine.n_ctx sets another one."
+        )
+    return n_ctx
+
+
+def _cells(settings: EngineSettings, n_ctx: int, n_seq: int, fits: int, messages: list[str], *, unified: bool) -> int:
+    if unified:
+        return max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL), fits))
+    if settings.kv_tokens is not None:
+        messages.append(
+            f"engine.kv_tokens is not used: a split cache gives each of {n_seq} sequences {n_ctx} cells; "
+            "set engine.n_ctx and engine.n_seq_max, or engine.unified_kv."
+        )
+    return n_ctx * n_seq
 
 
 def _sequences(header: GGUFHeader, settings: EngineSettings, n_threads: int, *, unified: bool) -> tuple[int, int]:
@@ -163,17 +192,3 @@ def _what_to_lower(fits: int, header: GGUFHeader, available: int, *, unified: bo
             f"Set engine.n_ctx to {max(_MIN_CTX, fits)} or less, engine.n_seq_max lower, or engine.unified_kv to true."
         )
     return f"Set engine.n_ctx and engine.kv_tokens to {max(_MIN_CTX, fits)} or less, or engine.kv_type to q8_0."
-
-
-def usable_cores() -> int:
-    """Physical cores that this process may use: affinity and container limits counted in."""
-    try:
-        usable = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS
-        usable = os.cpu_count() or 1
-    usable = min(usable, psutil.cpu_count(logical=False) or usable)
-    with contextlib.suppress(OSError, ValueError):  # no such limit on this system
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            usable = min(usable, max(1, round(int(quota) / int(period))))
-    return max(1, usable)

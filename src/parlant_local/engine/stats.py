@@ -25,7 +25,6 @@ class EngineStats:
     prefilled_tokens: int = 0
     reused_tokens: int = 0
     forced_tokens: int = 0
-    drafted_tokens: int = 0
     sampled_tokens: int = 0
     steps: int = 0
     decode_seconds: float = 0.0

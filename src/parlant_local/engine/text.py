@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 
-__all__ = ["TextAssembler"]
+__all__ = ["TextAssembler", "overlap"]
 
 
 class TextAssembler:
@@ -46,14 +47,17 @@ class TextAssembler:
             self.rest = text[position + len(self.stopped_by) :]
             self._held = ""
             return text[:position]
-        keep = max((_overlap(text, stop) for stop in self._stops), default=0)
+        keep = overlap(text, self._stops)
         self._held = text[len(text) - keep :] if keep else ""
         return text[: len(text) - keep]
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Characters at the end of ``text`` with which ``stop`` begins."""
-    for length in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:length]):
-            return length
-    return 0
+def overlap(text: str, markers: Iterable[str]) -> int:
+    """Characters at the end of ``text`` with which one of the markers begins (and is not yet whole)."""
+    longest = 0
+    for marker in markers:
+        for length in range(min(len(text), len(marker) - 1), longest, -1):
+            if text.endswith(marker[:length]):
+                longest = length
+                break
+    return longest

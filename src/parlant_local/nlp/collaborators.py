@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
+from lagom import Container
 from parlant.core.loggers import Logger as HostLogger
+from parlant.core.meter import Meter
+from parlant.core.tracer import Tracer
 
 from parlant_local.backends.base import Backend
 from parlant_local.backends.openai import OpenAIBackend
@@ -14,16 +17,40 @@ from parlant_local.observability import Logger
 from parlant_local.settings import Settings
 from parlant_local.switching import RoutedBackend, Target, TargetResolver, TokenBudget
 
-__all__ = ["embedding_backend", "guard_backend", "host_logger", "openai_moderator", "remote_budget", "routed"]
+__all__ = [
+    "Collaborators",
+    "embedding_backend",
+    "guard_backend",
+    "host_logger",
+    "openai_moderator",
+    "remote_budget",
+    "routed",
+]
 
 _MODERATION_MODEL = "omni-moderation-latest"
 
 
-def host_logger(collaborators: dict[str, Any]) -> HostLogger:
+class Collaborators(TypedDict, total=False):
+    """What a service may be given beside its model: other models, and the host's own parts."""
+
+    embedding_backend: Backend | None
+    guard_backend: Backend | None
+    logger: Logger | HostLogger | None
+    tracer: Tracer | None
+    meter: Meter | None
+    container: Container | None
+
+
+def host_logger(collaborators: Collaborators) -> HostLogger:
     """The logger that a service made with these arguments is going to have; put among them, so that it is made once."""
-    names = ("logger", "tracer", "meter", "container")
-    collaborators["logger"] = Host(**{name: collaborators.get(name) for name in names}).logger
-    return collaborators["logger"]  # type: ignore[no-any-return]  # just put there
+    host = Host(
+        logger=collaborators.get("logger"),
+        tracer=collaborators.get("tracer"),
+        meter=collaborators.get("meter"),
+        container=collaborators.get("container"),
+    )
+    collaborators["logger"] = host.logger
+    return host.logger
 
 
 def remote_budget(settings: Settings, logger: Logger | None) -> TokenBudget:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from typing_extensions import override
 
 from parlant_local.catalog import LocalModelManager, ModelType
 from parlant_local.errors import ConfigurationError, ModelNotFoundError
+from parlant_local.nlp.collaborators import Collaborators
 from parlant_local.nlp.llama import LlamaService
 from parlant_local.profiles import profile_of
 from parlant_local.settings import Settings
@@ -31,7 +32,7 @@ class DeepSeekService(LlamaService):
         model_id: str | None = None,
         model_path: str | Path | None = None,
         settings: Settings | None = None,
-        **collaborators: Any,
+        **collaborators: Unpack[Collaborators],
     ) -> None:
         settings = settings or Settings()
         manager = model_manager or LocalModelManager(settings=settings)

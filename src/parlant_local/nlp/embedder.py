@@ -52,35 +52,16 @@ class EmbeddingIdentity:
 class _IdentifiedEmbedder(BaseEmbedder):
     """What both kinds share: the host's base, and a cache that never mixes two texts up."""
 
-    def __init__(self, host: Host, model_name: str) -> None:
-        super().__init__(**host.arguments_for(BaseEmbedder, model_name=model_name))
-
-    @override
-    def _compute_checksum(self, text: str) -> int:
-        # The base keys its cache by crc32 alone, and two texts of one length do collide there.
-        return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big")
-
-
-class LocalEmbedder(_IdentifiedEmbedder):
-    """Vectors of an embedding model. Subclasses made by :func:`model_embedder` carry an identity."""
-
     identity: ClassVar[EmbeddingIdentity]
 
-    def __init__(self, host: Host, backend: Backend, *, truncate: bool) -> None:
-        super().__init__(host, backend.model_info().id)
-        self._backend = backend
-        self._truncate = truncate
-        self._tokenizer = BackendTokenizer(backend)
+    def __init__(self, host: Host, model_name: str, tokenizer: EstimatingTokenizer) -> None:
+        super().__init__(**host.arguments_for(BaseEmbedder, model_name=model_name))
+        self._tokenizer = tokenizer
 
     @property
     @override
     def id(self) -> str:
         return self.model_name
-
-    @property
-    @override
-    def max_tokens(self) -> int:
-        return self._backend.model_info().n_ctx or _DEFAULT_TEXT_TOKENS
 
     @property
     @override
@@ -91,6 +72,25 @@ class LocalEmbedder(_IdentifiedEmbedder):
     @override
     def dimensions(self) -> int:
         return self.identity.dimensions
+
+    @override
+    def _compute_checksum(self, text: str) -> int:
+        # The base keys its cache by crc32 alone, and two texts of one length do collide there.
+        return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), "big")
+
+
+class LocalEmbedder(_IdentifiedEmbedder):
+    """Vectors of an embedding model. Subclasses made by :func:`model_embedder` carry an identity."""
+
+    def __init__(self, host: Host, backend: Backend, *, truncate: bool) -> None:
+        super().__init__(host, backend.model_info().id, BackendTokenizer(backend))
+        self._backend = backend
+        self._truncate = truncate
+
+    @property
+    @override
+    def max_tokens(self) -> int:
+        return self._backend.model_info().n_ctx or _DEFAULT_TEXT_TOKENS
 
     @override
     async def do_embed(self, texts: list[str], hints: Mapping[str, Any] = {}) -> EmbeddingResult:
@@ -108,31 +108,13 @@ class LocalEmbedder(_IdentifiedEmbedder):
 class LexicalEmbedder(_IdentifiedEmbedder):
     """Hashed words and character n-grams; deterministic, no model. Subclasses carry their dimensions."""
 
-    identity: ClassVar[EmbeddingIdentity]
-
     def __init__(self, host: Host) -> None:
-        super().__init__(host, f"local/lexical-v{LEXICAL_VERSION}")
-        self._tokenizer = _WordTokenizer()
-
-    @property
-    @override
-    def id(self) -> str:
-        return self.model_name
+        super().__init__(host, f"local/lexical-v{LEXICAL_VERSION}", _WordTokenizer())
 
     @property
     @override
     def max_tokens(self) -> int:
         return 8192
-
-    @property
-    @override
-    def tokenizer(self) -> EstimatingTokenizer:
-        return self._tokenizer
-
-    @property
-    @override
-    def dimensions(self) -> int:
-        return self.identity.dimensions
 
     @override
     async def do_embed(self, texts: list[str], hints: Mapping[str, Any] = {}) -> EmbeddingResult:

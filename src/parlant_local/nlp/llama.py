@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from parlant_local.backends.base import Backend
 from parlant_local.backends.registry import create_backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ConfigurationError
+from parlant_local.nlp.collaborators import Collaborators
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.settings import Settings
 
@@ -38,17 +39,15 @@ class LlamaService(LocalNLPService):
         model_id: str | None = None,
         model_path: str | Path | None = None,
         settings: Settings | None = None,
-        **collaborators: Any,
+        **collaborators: Unpack[Collaborators],
     ) -> None:
         settings = settings or Settings()
         reference = model_path or model_id
         if reference is None:
             raise ConfigurationError(f"{type(self).__name__} needs a model_id or a model_path.")
         manager = model_manager or LocalModelManager(settings=settings)
-        for role, wanted in (
-            ("embedding_backend", settings.embedding.model),
-            ("guard_backend", settings.moderation.model),
-        ):
-            if wanted and collaborators.get(role) is None:
-                collaborators[role] = gguf_backend(wanted, settings, manager)
+        if settings.embedding.model and collaborators.get("embedding_backend") is None:
+            collaborators["embedding_backend"] = gguf_backend(settings.embedding.model, settings, manager)
+        if settings.moderation.model and collaborators.get("guard_backend") is None:
+            collaborators["guard_backend"] = gguf_backend(settings.moderation.model, settings, manager)
         super().__init__(gguf_backend(reference, settings, manager), settings=settings, **collaborators)

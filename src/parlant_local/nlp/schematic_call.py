@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from parlant_local.backends.base import ChatOptions
+from parlant_local.backends.structured import corrected
 from parlant_local.errors import (
     BadRequestError,
     ContextOverflowError,
@@ -79,10 +80,9 @@ class SchematicCall(Generic[T]):
         text = self.text
         if change.brief and self._brief is not None:
             text, self.went_brief = self._brief, True
-        if change.repair is None:
-            return (Message.user(text),)
+        asked = (Message.user(text),)
         # Rules that a JSON schema can't say (a model's own validators): the model is told what was wrong.
-        return (Message.user(f"{text}\n\nYour last answer was rejected: {change.repair} Answer again."),)
+        return asked if change.repair is None else corrected(asked, change.repair)
 
     def _brief_share(self) -> float | None:
         self._brief = self.without_shots() if self.without_shots is not None else None

@@ -32,11 +32,11 @@ from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
+from parlant_local.shipped import SHIPPED_ID as SHIPPED_MODEL_ID
+from parlant_local.shipped import is_shipped
 from parlant_local.single_flight import SingleFlight
 
 __all__ = ["SHIPPED_MODEL_ID", "LocalNLPService"]
-
-SHIPPED_MODEL_ID = "local/llama/parlant-local-tiny"
 
 
 class LocalNLPService(NLPService):
@@ -150,7 +150,7 @@ class LocalNLPService(NLPService):
         leaves_out = self._core.settings.generation.leave_out_examples
         if warning := small_context(info, leaves_out_examples=leaves_out):
             self.logger.warning(warning)
-        if is_shipped_model(info.id):
+        if is_shipped(info.id):
             self.logger.warning(
                 f"{info.id} shows that everything works; its words in a long agent prompt make no sense. "
                 "`parlant-local recommend` names models for this machine."
@@ -175,7 +175,7 @@ class LocalNLPService(NLPService):
         if settings.mode == "openai":
             moderator = self._remote_moderator = openai_moderator(self._core.settings, self.logger)
             return ModelModeration(self._host, EndpointJudge(moderator), settings)
-        if settings.mode == "auto" and self._guard_backend is None and is_shipped_model(self._core.model_id):
+        if settings.mode == "auto" and self._guard_backend is None and is_shipped(self._core.model_id):
             return NoVerdict(
                 self._host,
                 f"{self._core.model_id}'s verdicts mean nothing; set moderation.model, or moderation.mode=none.",
@@ -185,7 +185,3 @@ class LocalNLPService(NLPService):
         if isinstance(judge, PromptedJudge):
             self.logger.info(f"{backend.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
         return ModelModeration(self._host, judge, settings)
-
-
-def is_shipped_model(model_id: str) -> bool:
-    return model_id.rpartition("/")[2] == SHIPPED_MODEL_ID.rpartition("/")[2]

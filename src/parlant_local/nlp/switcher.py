@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 from parlant.core.nlp.generation import SchematicGenerator, StreamingTextGenerator, T
 from parlant.core.nlp.service import ModelSize, SchematicGeneratorHints, StreamingTextGeneratorHints
@@ -15,6 +15,7 @@ from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import CloudNotAllowedError, EmbeddingIdentityError, SettingsError
 from parlant_local.nlp.calls import Core
 from parlant_local.nlp.collaborators import (
+    Collaborators,
     embedding_backend,
     guard_backend,
     host_logger,
@@ -70,7 +71,7 @@ class ModelSwitcher(LocalNLPService):
         budget: BudgetSettings | Mapping[str, int | None] | None = None,
         settings: Settings | None = None,
         observer: Callable[[CallRecord], None] | None = None,
-        **collaborators: Any,
+        **collaborators: Unpack[Collaborators],
     ) -> None:
         settings = _with(settings or Settings(), policy=policy, allow_cloud=allow_cloud, budget=budget)
         logger = host_logger(collaborators)
@@ -79,9 +80,10 @@ class ModelSwitcher(LocalNLPService):
         others = settings.switcher.fallbacks if fallbacks is None else fallbacks
         chosen = dict.fromkeys([default, *([fallback_model_id] if fallback_model_id else []), *others])
         targets = {target.id: target for target in map(self._resolver.target, chosen)}
-        for role, made in (("embedding_backend", embedding_backend), ("guard_backend", guard_backend)):
-            if collaborators.get(role) is None:
-                collaborators[role] = made(settings, self._resolver, logger)
+        if collaborators.get("embedding_backend") is None:
+            collaborators["embedding_backend"] = embedding_backend(settings, self._resolver, logger)
+        if collaborators.get("guard_backend") is None:
+            collaborators["guard_backend"] = guard_backend(settings, self._resolver, logger)
         self._observer = observer
         self._routed = RoutedBackend(
             list(targets.values()),

@@ -1,4 +1,4 @@
-"""Token counts with the model's own vocabulary: nothing is estimated, nothing is downloaded."""
+"""Token counts by the backend: exact for a model loaded here, an estimate where an endpoint counts for nobody."""
 
 from __future__ import annotations
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from parlant_local.observability import Logger
 from parlant_local.server.problems import Problem
 from parlant_local.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from parlant_local.server.connections import Connection
 
 __all__ = ["Crowd", "room_for"]
 
@@ -19,6 +16,17 @@ _PORCH = 32  # more than may come in, who are told so; half of it is for this ma
 _CROWDED = 0.9  # from here on those go who wait for nothing
 _FRESH_SECONDS = 1.0  # nobody goes who came just now
 _OTHER_DESCRIPTORS = 192  # models, downloads, pipes, the log
+
+
+class Connection(Protocol):
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when it has no request under way; ``None``: it has one."""
+
+    def expire(self, now: float, write_seconds: float) -> None:
+        """Ends it where it takes too long."""
+
+    def make_room(self) -> None: ...
 
 
 class Crowd:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from parlant_local.backends.base import Backend, ModelInfo
+from parlant_local.backends.described import info_of_record
 from parlant_local.backends.llama_cpp import LlamaCppBackend
-from parlant_local.backends.llama_cpp.info import describe_unloaded
 from parlant_local.catalog import LocalModelManager
+from parlant_local.cores import usable_cores
 from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import (
     BadRequestError,
@@ -142,7 +143,7 @@ class Models:
 
     def info(self, served: Served) -> ModelInfo:
         loaded = self.pool.loaded().get(served.key)
-        return loaded.model_info() if loaded is not None else describe_unloaded(served.record.id, served.record)
+        return loaded.model_info() if loaded is not None else info_of_record(served.record)
 
     async def close(self) -> None:
         await self._routes.close()
@@ -195,7 +196,7 @@ class Models:
         if (place := self.directory.place_of(name)) is not None:
             return self._resolver.target(place)
         served = self._keep(self.directory.default() if name == self.settings.model else self.directory.look_up(name))
-        info = describe_unloaded(served.record.id, served.record)
+        info = info_of_record(served.record)
         facts = self.settings.switcher.targets.get(name)
         target = Target(served.name, lambda: self._pooled(served), info=info)
         return target if facts is None else Target(target.id, target.open, info=info, facts=facts)
@@ -203,7 +204,7 @@ class Models:
     # -- the pool -----------------------------------------------------------------------------------------------------
 
     def _pooled(self, served: Served) -> PooledBackend:
-        return PooledBackend(self.pool, served.key, describe_unloaded(served.record.id, served.record))
+        return PooledBackend(self.pool, served.key, info_of_record(served.record))
 
     async def _remember(self, served: Served) -> Served:
         if served.record.path is not None and served.key not in self.pool.loaded():
@@ -241,7 +242,7 @@ class Models:
         By itself the engine answers fewer at once on a CPU, so that the first of a crowd of calls is done early; who watches
         a stream cares for its beginning instead. In a cache that is split every sequence would cost a whole context.
         """
-        from parlant_local.engine.sizing import on_gpu, usable_cores
+        from parlant_local.engine.sizing import on_gpu
 
         engine = self.settings.engine
         if served.options is not None:

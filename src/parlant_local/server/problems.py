@@ -54,7 +54,7 @@ _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
     (e.TextTooLongError, 400, "context_length_exceeded", "input"),
     (e.SchemaError, 400, "invalid_schema", "response_format"),
     (e.TemplateError, 400, "template_error", "messages"),
-    (e.BadRequestError, 400, "bad_request", None),
+    (e.RequestError, 400, "bad_request", None),
     (e.BadReferenceError, 400, "bad_reference", "model"),
     (e.QueueFullError, 429, "queue_full", None),
     (e.StallError, 504, "stalled", None),

@@ -78,7 +78,7 @@ def serve(settings: Settings) -> None:
 
 def _import_native() -> None:
     """What the first request would import: a second of it, in which the interpreter's lock lets nobody else be answered."""
-    for name in ("llguidance", "parlant_local.engine.engine", "parlant_local.engine.measuring.saved"):
+    for name in ("llguidance", "parlant_local.engine.engine", "parlant_local.engine.saved"):
         import_module(name)
     from parlant_local.engine.native import library
 

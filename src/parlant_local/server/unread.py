@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from parlant_local.contents import THOUGHT_FIELDS, is_outcome
-from parlant_local.parts import ASIDE, CALLS, CALLS_WITH_RESULTS, RESULTS, THOUGHTS, typed
+from parlant_local.parts import ASIDE, CALLS, CALLS_WITH_RESULTS, RESULTS, THOUGHTS, kind_of, typed
 
 __all__ = ["unread_in_call", "unread_in_content", "unread_in_fields"]
 
@@ -44,7 +44,7 @@ def unread_in_fields(beside: Mapping[str, Any] | None, place: str) -> Iterator[s
 
 
 def _unread_in_part(part: Mapping[str, Any], place: str) -> Iterator[str]:
-    kind = part.get("type")
+    kind = kind_of(part)
     if kind in ASIDE:
         yield f"{place}{kind}"
     elif kind in CALLS:

@@ -5,11 +5,9 @@ How the same target is asked again is the ladder's part (ladder.py).
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-
-from tenacity import RetryCallState, wait_random_exponential
-from tenacity.wait import wait_base
 
 from parlant_local.backends.allowance import Allowance
 from parlant_local.errors import (
@@ -28,7 +26,10 @@ __all__ = ["Chain", "ChainLimits", "Step"]
 
 _LONGEST_WAIT = 15.0
 """Seconds; a target that asks for a longer pause is left for the next one."""
-_JITTER = wait_random_exponential(multiplier=0.5, max=8.0)
+
+
+def _jitter(attempt: int) -> float:
+    return random.uniform(0, min(8.0, 0.5 * 2 ** (attempt - 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class ChainLimits:
     """Seconds for all remote attempts together, from the first one."""
     in_chain: int = 5
     """Attempts at all targets together."""
-    jitter: wait_base = _JITTER
+    jitter: Callable[[int], float] = _jitter
+    """Seconds before the next attempt, after so many."""
 
 
 @dataclass
@@ -223,9 +225,7 @@ class Chain:
         asked = getattr(error, "retry_after", None)
         if asked is not None and asked > _LONGEST_WAIT:
             return None
-        state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]  # unused by waits
-        state.attempt_number = step.attempt
-        wait = max(self.limits.jitter(state), asked or 0.0)
+        wait = max(self.limits.jitter(step.attempt), asked or 0.0)
         ends = [self.remote_time_left()] if remote else []
         if self.deadline is not None:
             ends.append(self.deadline - (self.clock() - self._began))

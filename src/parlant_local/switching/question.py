@@ -8,6 +8,7 @@ from functools import cache
 from typing import Generic, TypeVar
 
 from parlant_local.backends.base import ChatOptions
+from parlant_local.backends.structured import corrected
 from parlant_local.errors import InvalidOutputError, ParlantLocalError
 from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, as_messages
 from parlant_local.switching.ladder import Change, Leeway
@@ -43,10 +44,7 @@ def as_given(given: str | MessageLike | Iterable[MessageLike], options: ChatOpti
         return as_messages(given)
 
     def messages(change: Change) -> tuple[Message, ...]:
-        if change.repair is None:
-            return thread()
-        wish = f"Your last answer was refused. {change.repair} Answer again, with JSON that fits the schema and nothing else."
-        return (*thread(), Message.user(wish))
+        return thread() if change.repair is None else corrected(thread(), change.repair)
 
     return Question(
         messages,

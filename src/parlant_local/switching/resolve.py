@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from parlant_local.backends.addresses import is_remote
 from parlant_local.backends.base import Backend, ModelInfo
-from parlant_local.catalog import LocalModel, LocalModelManager
+from parlant_local.backends.described import info_of_record
+from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ConfigurationError
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import EndpointSettings, Settings, TargetSettings
@@ -120,25 +121,8 @@ class TargetResolver:
             linger = settings.engine.linger_seconds
             return LlamaCppBackend(model=model, settings=settings, manager=manager, logger=logger, linger=linger)
 
-        return self._target(_described(record), open_, in_process=True)
+        return self._target(info_of_record(record), open_, in_process=True)
 
     def _target(self, info: ModelInfo, open_: Callable[[], Backend], *, in_process: bool = False) -> Target:
         facts = self._facts(info.id)
         return Target(info.id, open_, remote=info.remote, in_process=in_process, info=info, facts=facts)
-
-
-def _described(record: LocalModel) -> ModelInfo:
-    """What the catalogue knows before the model is loaded; unknown capabilities are left open."""
-    return ModelInfo(
-        id=record.id,
-        name=record.name,
-        architecture=record.architecture,
-        family=str(record.type),
-        parameters=record.parameters,
-        quantization=record.quantization,
-        n_ctx_train=record.context_length,
-        embedding_length=record.embedding_length,
-        pooling=record.pooling,
-        digest=record.sha256,
-        capabilities=frozenset({"embed", "rerank"}) if record.is_embedding else frozenset(),
-    )

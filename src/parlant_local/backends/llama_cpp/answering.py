@@ -14,7 +14,7 @@ from parlant_local.backends.llama_cpp.verifying import check_structured, verify
 from parlant_local.engine.parsing import OutputParser, collect
 from parlant_local.engine.requests import Generation, GenerationRequest
 from parlant_local.errors import InvalidOutputError, TruncatedOutputError
-from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, TokenLogprob, Usage
+from parlant_local.messages import ChatChunk, ChatReply, Delta, FinishReason, TokenLogprob, ToolCall, Usage, json_value
 from parlant_local.observability import Logger
 from parlant_local.settings import ConstraintSettings
 
@@ -48,7 +48,7 @@ async def read_reply(engine: LlamaEngine, plan: ChatPlan, generation: Generation
     return ChatReply(
         content=found.content,
         reasoning=found.reasoning,
-        tool_calls=found.tool_calls,
+        tool_calls=tuple(call for call in found.tool_calls if generation.finish_reason != "length" or _whole(call)),
         finish_reason=_finish_reason(generation, parser),
         usage=await _usage(engine, generation, found.reasoning),
         timings=generation.timings,
@@ -165,6 +165,14 @@ class Answers:
     def _warn(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
             self._logger.warning(f"{self._model}: {warning}")
+
+
+def _whole(call: ToolCall) -> bool:
+    """Whether its arguments came to their end; half a call can't be run."""
+    try:
+        return isinstance(json_value(call.arguments), dict)
+    except ValueError:
+        return False
 
 
 def _finish_reason(generation: Generation, parser: OutputParser) -> FinishReason:

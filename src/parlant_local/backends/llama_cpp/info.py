@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from parlant_local.engine import LlamaEngine
     from parlant_local.engine.templates import ChatTemplate
 
-__all__ = ["describe_loaded", "describe_speech", "describe_unloaded"]
+__all__ = ["describe_loaded", "describe_speech"]
 
 
 def describe_speech(template: ChatTemplate) -> dict[str, Any]:
@@ -25,24 +25,6 @@ def describe_speech(template: ChatTemplate) -> dict[str, Any]:
         "tool_calls": {"form": speech.calls_are, "example": example},
         "thoughts": None if tags is None else [tags.start, tags.end],
     }
-
-
-def describe_unloaded(reference: str, record: LocalModel | None) -> ModelInfo:
-    if record is None:
-        return ModelInfo(id=reference, name=reference.rpartition("/")[2])
-    return ModelInfo(
-        id=record.id,
-        name=record.name,
-        architecture=record.architecture,
-        family=str(record.type),
-        parameters=record.parameters,
-        quantization=record.quantization,
-        n_ctx_train=record.context_length,
-        embedding_length=record.embedding_length,
-        pooling=record.pooling,
-        digest=record.sha256,
-        path=record.path,
-    )
 
 
 def describe_loaded(

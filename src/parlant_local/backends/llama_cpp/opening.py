@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from parlant_local.backends.base import ModelInfo
+from parlant_local.backends.described import info_of_record
 from parlant_local.backends.llama_cpp.choice import best_model
-from parlant_local.backends.llama_cpp.info import describe_loaded, describe_unloaded
+from parlant_local.backends.llama_cpp.info import describe_loaded
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
 from parlant_local.engine.templates import ChatTemplate
 from parlant_local.errors import EngineClosedError
@@ -63,7 +64,9 @@ class OpenedModel:
 
     def described(self) -> ModelInfo:
         if self._engine is None or self._encoder is None:
-            return describe_unloaded(self.reference, self.record)
+            if self.record is not None:
+                return info_of_record(self.record)
+            return ModelInfo(id=self.reference, name=self.reference.rpartition("/")[2])
         return describe_loaded(self._engine, self._encoder.template, self.record, self.name, self._pooling)
 
     async def ready(self) -> PromptEncoder:
@@ -134,7 +137,7 @@ class OpenedModel:
 
     def _make_engine(self, record: LocalModel) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine
-        from parlant_local.engine.measuring.saved import saved_folder
+        from parlant_local.engine.saved import saved_folder
         from parlant_local.engine.vetting import Vetting, verdicts_file
 
         assert record.path is not None

@@ -253,24 +253,24 @@ class _Hub:
         import httpx2
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-        for attempt in retrying(self._context.settings.downloads.attempts, self._context.stop):
-            with attempt:
-                if self._context.stop.is_set():
-                    raise CatalogError("The download was stopped.")
-                try:
-                    return call()
-                except HfHubHTTPError as error:
-                    raise self._translate(reference, error) from None
-                except HFValidationError as error:
-                    raise ModelNotFoundError(f"{reference.repo!r} is no repository name: {error}") from None
-                except httpx2.TransportError as error:
-                    raise TransferError(
-                        f"The hub at {self.endpoint} can't be reached: {type(error).__name__} {error}".rstrip() + ".",
-                        hint="Check the connection, a proxy (HTTPS_PROXY) or a mirror (HF_ENDPOINT).",
-                    ) from None
-                except (ValueError, KeyError, TypeError) as error:
-                    raise HubError(f"The hub at {self.endpoint} sent something unreadable: {error!r}.") from None
-        raise AssertionError("unreachable")
+        def once() -> T:
+            if self._context.stop.is_set():
+                raise CatalogError("The download was stopped.")
+            try:
+                return call()
+            except HfHubHTTPError as error:
+                raise self._translate(reference, error) from None
+            except HFValidationError as error:
+                raise ModelNotFoundError(f"{reference.repo!r} is no repository name: {error}") from None
+            except httpx2.TransportError as error:
+                raise TransferError(
+                    f"The hub at {self.endpoint} can't be reached: {type(error).__name__} {error}".rstrip() + ".",
+                    hint="Check the connection, a proxy (HTTPS_PROXY) or a mirror (HF_ENDPOINT).",
+                ) from None
+            except (ValueError, KeyError, TypeError) as error:
+                raise HubError(f"The hub at {self.endpoint} sent something unreadable: {error!r}.") from None
+
+        return retrying(self._context.settings.downloads.attempts, self._context.stop)(once)
 
     def _translate(self, reference: HubReference, error: Exception) -> ParlantLocalError:
         response = getattr(error, "response", None)

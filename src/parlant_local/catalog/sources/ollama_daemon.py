@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from parlant_local.catalog.records import LocalModel, ModelSource
 from parlant_local.catalog.references import OllamaReference
 from parlant_local.catalog.transfer.meter import DownloadProgress, FileProgress, Phase
 from parlant_local.errors import HubError, ModelNotFoundError, ParlantLocalError, TransferError
+from parlant_local.ollama_address import ollama_address
 from parlant_local.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ __all__ = ["daemon_host", "daemon_models", "delete_from_daemon", "is_reachable",
 
 
 def daemon_host(settings: Settings) -> str:
-    """Address of the daemon: settings, else OLLAMA_HOST, else this machine. 0.0.0.0 means a server's binding, not a place."""
-    host = settings.ollama.host or os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
-    return host.replace("0.0.0.0", "127.0.0.1")
+    return ollama_address(settings.ollama.host)
 
 
 @asynccontextmanager
@@ -44,7 +42,7 @@ async def _asking(settings: Settings, timeout: float, what: str) -> AsyncIterato
 def _failure(error: Exception, settings: Settings, what: str) -> ParlantLocalError:
     from ollama import ResponseError
 
-    host = urlsplit(f"//{daemon_host(settings).rpartition('://')[2]}").netloc.rpartition("@")[2]
+    host = urlsplit(daemon_host(settings)).netloc.rpartition("@")[2]
     if isinstance(error, ResponseError):
         if error.status_code == 404 or "file does not exist" in error.error:
             return ModelNotFoundError(

@@ -132,25 +132,26 @@ class _Registry:
     def _get(self, url: str, headers: Mapping[str, str]) -> bytes:
         downloads = self._context.settings.downloads
         session = HttpSession(downloads.stall_seconds)
+
+        def once() -> bytes:
+            if self._context.stop.is_set():
+                raise InterruptedError
+            response = session.get(url, {**headers, **self.headers()})
+            if response.status == 401 and not self._challenge and self._read_challenge(response):
+                session.reset()
+                self._authenticate()
+                response = session.get(url, {**headers, **self.headers()})
+            if response.status == 200:
+                return response.read(_MAX_MANIFEST)
+            session.reset()
+            raise self._failure(response)
+
         try:
-            for attempt in retrying(downloads.attempts, self._context.stop):
-                with attempt:
-                    if self._context.stop.is_set():
-                        raise InterruptedError
-                    response = session.get(url, {**headers, **self.headers()})
-                    if response.status == 401 and not self._challenge and self._read_challenge(response):
-                        session.reset()
-                        self._authenticate()
-                        response = session.get(url, {**headers, **self.headers()})
-                    if response.status == 200:
-                        return response.read(_MAX_MANIFEST)
-                    session.reset()
-                    raise self._failure(response)
+            return retrying(downloads.attempts, self._context.stop)(once)
         except InterruptedError:
             raise TransferError("The download was stopped.", hint="Pull again to resume.") from None
         finally:
             session.reset()
-        raise AssertionError("unreachable")
 
     def _read_challenge(self, response: HttpResponse) -> bool:
         value = response.headers.get("WWW-Authenticate") or ""

@@ -138,7 +138,8 @@ class HttpSession:
         raise TransferError(f"{shown(url)} redirects more than {_MAX_REDIRECTS} times.")
 
     def _request(self, method: str, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-        for fresh in (False, True):
+        fresh = False
+        while True:
             connection, path, reused = self._connect(url, fresh)
             sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
             if (authority := urlsplit(url).netloc.rpartition("@")[0]) and "Authorization" not in sent:
@@ -150,9 +151,9 @@ class HttpSession:
                 self._drop(url)
                 # A kept-open connection may have been closed by the server meanwhile: once more, on a new one.
                 if reused and not fresh and isinstance(error, ConnectionError | http.client.HTTPException):
+                    fresh = True
                     continue
                 raise TransferError(f"{shown(url)} can't be reached: {_reason(error)}.") from error
-        raise AssertionError("unreachable")
 
     def _connect(self, url: str, fresh: bool) -> tuple[http.client.HTTPConnection, str, bool]:
         origin = scheme, host, port = _origin(url)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from parlant_local.engine.constraint.bounds import exceeded
 from parlant_local.engine.constraint.closing import closed_schema
-from parlant_local.engine.constraint.marked import Marks
+from parlant_local.engine.constraint.lexemes import (
+    BARE_TEXT,
+    MARKED_KEY,
+    OTHER_THAN_TEXT,
+    PLAIN_KEY,
+    empty_together,
+    free_keys,
+    text_patterns,
+    whole_pattern,
+)
+from parlant_local.engine.constraint.marked import Marks, regex_of
+from parlant_local.engine.constraint.marked_landing import CallMarks
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.parsing.syntax import (
     ARGUMENTS,
@@ -33,15 +44,6 @@ __all__ = ["CallGrammar", "call_grammar"]
 
 _SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _ID = {"type": "string", "pattern": "^[a-zA-Z0-9]{9}$"}
-_FORMATS = {
-    "date": r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])",
-    "time": r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z",
-    "date-time": r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z",
-    "uuid": r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
-    "email": r"[a-zA-Z0-9]+([._\-][a-zA-Z0-9]+){0,3}@[a-zA-Z0-9]{1,30}(\.[a-zA-Z0-9]{1,20}){1,3}",
-    "ipv4": r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}",
-    "uri": r"https?:\/\/[a-zA-Z0-9.\-]{1,60}(\/[a-zA-Z0-9._\-]{0,40}){0,6}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,29 @@ class CallGrammar:
     """Lark of one call of any of the tools."""
 
     text: str
-    ways: tuple[Mapping[str, Any], ...] | None
-    """The closed schemas of what is written, where it is JSON that can be landed."""
+    ways: tuple[Mapping[str, Any], ...]
+    """The closed schemas of what is written."""
+    around: tuple[str, ...]
+    """What stands around the arguments of each."""
     unbound: frozenset[str]
     """Keywords of the schemas that a call may still break."""
+    marks: CallMarks | None
+    """What stands around arguments that are no JSON."""
 
 
 def call_grammar(constraint: CallOf, model: LoadedModel, bounds: ConstraintSettings) -> CallGrammar:
     """Raises :class:`SchemaError` for schemas that can't be bound or exceed ``bounds``."""
     return _Grammar(constraint, model, bounds).whole()
+
+
+class _Unlike(NamedTuple):
+    """What keeps a text from being read as a value of another type."""
+
+    patterns: Sequence[str]
+    never: Sequence[str]
+
+
+_NO_OTHERS = _Unlike((), ())
 
 
 class _Grammar:
@@ -69,19 +85,35 @@ class _Grammar:
         self._lines: list[str] = []
         self._rules: dict[str, str] = {}
         self._parts = 0
+        self._unbound: set[str] = set()
+        self._closing: dict[str, None] = {}
+        self._opening: dict[str, None] = {}
 
     def whole(self) -> CallGrammar:
         options: list[str] = []
         ways: list[Mapping[str, Any]] = []
-        unbound: frozenset[str] = frozenset()
         for name, parameters in self._constraint.tools:
             closed = closed_schema(parameters, self._constraint.limits, self._bounds)
             options.append(self._call(name, closed.schema))
             ways.append(closed.schema)
-            unbound |= closed.unbound
+            self._unbound |= closed.unbound
         text = "\n".join([f"start: {' | '.join(options)}", *self._lines, *self._marks.lines])
         tagged = isinstance(self._syntax.body, TaggedBody)
-        return CallGrammar(text, None if tagged else tuple(ways), unbound)
+        around = tuple(self._around(name) for name, _ in self._constraint.tools)
+        return CallGrammar(text, tuple(ways), around, frozenset(self._unbound), self._call_marks() if tagged else None)
+
+    def _around(self, name: str) -> str:
+        body = self._syntax.body
+        shape = body.shape if isinstance(body, JsonCalls) else ""
+        return _filled(self._syntax.first + shape + self._syntax.last, name, self._syntax.index_base)
+
+    def _call_marks(self) -> CallMarks:
+        """Those that a call may need to end; where there are very many, those of the first arguments."""
+        kept = [
+            list(islice(filter(None, map(self._marks.said, marks)), _MOST_MARKS))
+            for marks in (self._closing, self._opening)
+        ]
+        return CallMarks(tuple(dict.fromkeys(kept[0])), tuple(dict.fromkeys(kept[1])))
 
     def _call(self, name: str, closed: Mapping[str, Any]) -> str:
         syntax = self._syntax
@@ -105,15 +137,19 @@ class _Grammar:
     # -- arguments between marks --------------------------------------------------------------------------------------
 
     def _tagged(self, name: str, first: str, closed: Mapping[str, Any]) -> str:
-        last = self._marks.literal(_filled(self._syntax.last, name))
+        ended = _filled(self._syntax.last, name)
+        last = self._marks.literal(ended)
+        self._closing |= dict.fromkeys((ended, self._syntax.empty or ended))
         options = []
         for branch in self._branches(closed):
             properties = branch.get("properties", {})
             required = set(branch.get("required", ()))
-            arguments = self._arguments(list(properties.items()), required, _definitions(closed))
+            definitions = _definitions(closed)
+            arguments = self._arguments(list(properties.items()), required, definitions)
+            arguments = self._with_free(arguments, branch, definitions)
             if arguments:
                 options.append(f"{self._marks.literal(first)} {arguments} {last}".strip())
-            if not required:
+            if not required and (not branch.get("minProperties") or not arguments):
                 options.append(self._marks.literal(self._emptied(name, first)))
         return " | ".join(dict.fromkeys(options)) if len(options) == 1 else f"({' | '.join(dict.fromkeys(options))})"
 
@@ -139,7 +175,7 @@ class _Grammar:
         rest = ""
         lead = ""
         for key, schema in reversed(properties):
-            argument = self._rule("arg", self._argument(key, schema, definitions))
+            argument = self._rule("arg", self._argument(key, schema, definitions, required=key in required))
             after = f" {rest}" if rest else ""
             started = f"{argument}{after}"
             lead_now = started if key in required or not lead else f"{started} | {lead}"
@@ -151,17 +187,80 @@ class _Grammar:
             lead = self._rule("lead", lead_now)
         return lead
 
+    def _with_free(self, arguments: str, branch: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+        """The described arguments, and behind them ones whose keys the model thinks of."""
+        free = "" if KEY in self._body.close else self._free(branch, self._argument_of, definitions)
+        return self._repeated(arguments, free, branch, self._marks.literal(self._body.between))
+
+    def _repeated(self, arguments: str, free: str, branch: Mapping[str, Any], between: str) -> str:
+        described = len(branch.get("properties", {}))
+        least = max(0, int(branch.get("minProperties", 0)) - described)
+        most = int(branch.get("maxProperties", described)) - described
+        if least and not free:
+            raise SchemaError(
+                f"A tool's parameters need {least} keys of the model's choice, which the template's syntax of calls can't write.",
+                keyword="minProperties",
+                hint="Describe the keys as properties, or let minProperties go.",
+            )
+        if least > 1:  # a key could come twice
+            self._unbound.add("minProperties")
+        if not free or most < 1:
+            return arguments
+        follows = f"{between} {free}".strip()
+        if arguments:
+            return f"{arguments} ({follows}){{{least},{most}}}"
+        return f"{free} ({follows}){{{max(0, least - 1)},{most - 1}}}" if most > 1 else free
+
+    def _free(
+        self,
+        branch: Mapping[str, Any],
+        member: Callable[[list[str], list[str], Any, Mapping[str, Any]], list[str]],
+        definitions: Mapping[str, Any],
+    ) -> str:
+        """Any member whose key the schema leaves open, written by ``member``; empty where there can be none."""
+        taken = [regex_of(name) for name in branch.get("properties", {})]
+        options: list[str] = []
+        for pattern, value in free_keys(branch):
+            patterns = [self._key_text, *([] if pattern is None else [whole_pattern(pattern)])]
+            if not empty_together(patterns):
+                options += member(patterns, taken, value, definitions)
+        return self._rule("free", " | ".join(dict.fromkeys(options))) if options else ""
+
+    @property
+    def _key_text(self) -> str:
+        return MARKED_KEY if self._body.open else PLAIN_KEY
+
+    def _argument_of(
+        self, patterns: list[str], taken: list[str], schema: Any, definitions: Mapping[str, Any]
+    ) -> list[str]:
+        body = self._body
+        shared = "" if body.typed else body.assign["number"]
+        kinds = self._kinds(schema, definitions)
+        options = []
+        for kind, value in kinds:
+            head = shared or body.assign[kind]
+            key = self._marks.up_to(patterns, head, taken)
+            self._opening[head] = None
+            valued = self._closed(
+                kind, value, body.assign[kind].removeprefix(head), body.close, definitions, self._mistakable(kinds)
+            )
+            options.append(f"{self._marks.literal(body.open)} {key} {valued}".strip())
+        return options
+
     @property
     def _body(self) -> TaggedBody:
         assert isinstance(self._syntax.body, TaggedBody)
         return self._syntax.body
 
-    def _argument(self, key: str, schema: Any, definitions: Mapping[str, Any]) -> str:
+    def _argument(self, key: str, schema: Any, definitions: Mapping[str, Any], *, required: bool) -> str:
         options = []
-        for kind, value in self._kinds(schema, definitions):
+        kinds = self._kinds(schema, definitions)
+        for kind, value in kinds:
             opened = f"{self._body.open}{key}{self._body.assign[kind]}"
             close = self._body.close.replace(KEY, key)
-            options.append(self._closed(kind, value, opened, close, definitions))
+            if required:
+                self._opening[opened] = None
+            options.append(self._closed(kind, value, opened, close, definitions, self._mistakable(kinds)))
         return " | ".join(dict.fromkeys(options))
 
     def _kinds(
@@ -179,17 +278,32 @@ class _Grammar:
         kind = schema.get("type")
         return [("number" if kind == "integer" else kind, schema)]
 
+    def _mistakable(self, kinds: Sequence[tuple[Kind, Any]]) -> _Unlike:
+        """Texts that would be read as values of the other types, where no mark tells."""
+        if self._body.quote or self._body.typed:
+            return _NO_OTHERS
+        others = dict.fromkeys(OTHER_THAN_TEXT[kind] for kind, _ in kinds if kind in OTHER_THAN_TEXT)
+        never = [rf"[ \t\r\n]*({'|'.join(others)})[ \t\r\n]*"] if others else []
+        return _Unlike([BARE_TEXT] if {"array", "object"} & {kind for kind, _ in kinds} else [], never)
+
     def _closed(
-        self, kind: Kind, schema: Mapping[str, Any], opened: str, close: str, definitions: Mapping[str, Any]
+        self,
+        kind: Kind,
+        schema: Mapping[str, Any],
+        opened: str,
+        close: str,
+        definitions: Mapping[str, Any],
+        unlike: _Unlike,
     ) -> str:
         """Mark, value and mark."""
+        self._closing |= dict.fromkeys((close, self._body.quote + close))
         if kind == "string":
-            return self._string(schema, opened, close)
+            return self._string(schema, opened, close, unlike)
         value = self._nested(kind, schema, definitions)
         ended = self._marks.literal(close)
         return f"{self._marks.literal(opened)} {value} {ended}".strip()
 
-    def _string(self, schema: Mapping[str, Any], opened: str, close: str) -> str:
+    def _string(self, schema: Mapping[str, Any], opened: str, close: str, unlike: _Unlike = _NO_OTHERS) -> str:
         body = self._body
         if body.quote and len(body.quote) == 1:
             # What stands between simple quotes can't hold them; JSON's own strings can hold anything.
@@ -197,7 +311,13 @@ class _Grammar:
             return f"{self._marks.literal(opened)} {self._json(schema)} {self._marks.literal(close)}".strip()
         if "enum" in schema:
             return self._marks.literal(f"{opened}{schema['enum'][0]}{body.quote}{close}")
-        return f"{self._marks.literal(opened)} {self._marks.up_to(_patterns(schema), body.quote + close)}"
+        patterns = text_patterns(schema)
+        # A text that can only look like another value is better than none.
+        if "pattern" in schema and empty_together([*patterns, *unlike.patterns], unlike.never):
+            unlike = _NO_OTHERS
+        loose = not {"pattern", "format", "allOf"} & schema.keys()
+        text = self._marks.up_to([*patterns, *unlike.patterns], body.quote + close, unlike.never, loose=loose)
+        return f"{self._marks.literal(opened)} {text}".strip()
 
     # -- values -------------------------------------------------------------------------------------------------------
 
@@ -225,14 +345,16 @@ class _Grammar:
     def _any_of(self, schema: Any, definitions: Mapping[str, Any], before: str, after: str) -> str:
         """A value between two marks, in the template's own notation."""
         options = []
-        for kind, one in self._kinds(schema, definitions):
+        kinds = self._kinds(schema, definitions)
+        self._closing |= dict.fromkeys((after, self._body.quote + after))
+        for kind, one in kinds:
             if kind != "string":
                 value = self._nested(kind, one, definitions)
                 options.append(f"{self._marks.literal(before)} {value} {self._marks.literal(after)}".strip())
             elif self._body.nested == "braces":
                 options.append(self._string(one, before + self._body.quote, after))
             else:
-                options.append(self._string(one, before, after))
+                options.append(self._string(one, before, after, self._mistakable(kinds)))
         return self._rule("value", " | ".join(dict.fromkeys(options)))
 
     def _object(self, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -243,12 +365,22 @@ class _Grammar:
         for key, part in reversed(members):
             marks = (f"{key}:", "") if braces else (f"{before}{key}{after}", f"{closing}{key}{after}")
             member = self._any_of(part, definitions, *marks)
+            if key in required:
+                self._opening[marks[0]] = None
             started = f"{member} {rest}".strip()
             follows = f'"," {started}' if braces else started
             lead = self._rule("lead", started if key in required or not lead else f"{started} | {lead}")
             rest = self._rule("rest", follows if key in required else f"{follows} | {rest or _NOTHING}")
-        inside = f"({lead} | {_NOTHING})" if lead and not required else lead or _NOTHING
+        free = self._free(schema, self._member_of, definitions) if braces else ""
+        lead = self._repeated(lead, free, schema, '","' if braces else "")
+        inside = f"({lead} | {_NOTHING})" if lead and not required and not _needs_keys(schema) else lead or _NOTHING
         return f'"{{" {inside} "}}"' if braces else inside
+
+    def _member_of(
+        self, patterns: list[str], taken: list[str], schema: Any, definitions: Mapping[str, Any]
+    ) -> list[str]:
+        self._opening[":"] = None
+        return [f"{self._marks.up_to(patterns, ':', taken)} {self._any_of(schema, definitions, '', '')}"]
 
     def _array(self, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         braces = self._body.nested == "braces"
@@ -282,6 +414,7 @@ class _Grammar:
 
 
 _NOTHING = '""'
+_MOST_MARKS = 200
 
 
 def _filled(literal: str, name: str, index: int = 0) -> str:
@@ -323,40 +456,5 @@ def _followed(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
     return schema if isinstance(schema, Mapping) else {}
 
 
-def _patterns(schema: Mapping[str, Any]) -> list[str]:
-    """Regular expressions that a text must match, all of them."""
-    least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 600))
-    found = [f"(?s:.{{{least},{most}}})"]
-    for part in (schema, *schema.get("allOf", ())):
-        if pattern := part.get("pattern"):
-            found.append("|".join(map(_whole, _alternatives(pattern))))
-    if (known := _FORMATS.get(str(schema.get("format")))) is not None:
-        found.append(known)
-    return found
-
-
-def _alternatives(pattern: str) -> list[str]:
-    """The parts of a pattern between bars that stand in no group or class."""
-    parts, depth, start, index, in_class = [], 0, 0, 0, False
-    while index < len(pattern):
-        letter = pattern[index]
-        if letter == "\\":
-            index += 1
-        elif in_class:
-            in_class = letter != "]"
-        elif letter in "([":
-            in_class, depth = letter == "[", depth + (letter == "(")
-        elif letter == ")":
-            depth -= 1
-        elif letter == "|" and not depth:
-            parts.append(pattern[start:index])
-            start = index + 1
-        index += 1
-    return [*parts, pattern[start:]]
-
-
-def _whole(pattern: str) -> str:
-    """A pattern that is searched for as one that matches a whole text, written between slashes."""
-    starts, ends = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
-    inner = re.sub(r"(?<!\\)((?:\\\\)*)/", r"\1\\/", pattern[1 if starts else 0 : -1 if ends else None])
-    return f"{'' if starts else '(?s:.*)'}(?:{inner}){'' if ends else '(?s:.*)'}"
+def _needs_keys(schema: Mapping[str, Any]) -> bool:
+    return bool(schema.get("minProperties"))

@@ -17,6 +17,7 @@ from parlant_local.engine.constraint.calls import call_grammar
 from parlant_local.engine.constraint.closing import ClosedSchema, closed_schema
 from parlant_local.engine.constraint.grammars import grammar_of
 from parlant_local.engine.constraint.keywords import OWN
+from parlant_local.engine.constraint.marked_landing import CallMarks
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.constraint.objects import ANY_KEY
 from parlant_local.engine.constraint.shortest import tokens_home
@@ -32,6 +33,7 @@ from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSetting
 __all__ = ["CompiledConstraint", "ConstraintCompiler"]
 
 _MARGIN = 16  # tokens
+_MARKED = 2  # times what JSON takes: marks around each value instead of a quote
 _BEGUN = 64
 _TRIED = 4  # steps
 _ENDINGS = 16  # patterns that landing knows the end of
@@ -56,8 +58,8 @@ class CompiledConstraint:
 
     pristine: Any
     """A matcher in its initial state; requests get deep copies."""
-    json: bool
-    """Whether it speaks JSON, so that it can be landed when tokens run out."""
+    lands: bool
+    """Whether it can be landed when tokens run out: it speaks JSON, or its marks are known."""
     landing_tokens: int
     """About what it takes at most to end an answer from anywhere within."""
     open_keys: bool = False
@@ -66,6 +68,8 @@ class CompiledConstraint:
     """Letters that its patterns want last, to be tried when an answer has to land."""
     unbound: frozenset[str] = frozenset()
     """Keywords of its schema that an answer may still break, and has to be checked for."""
+    marks: CallMarks | None = None
+    """Between which arguments of a call stand."""
 
 
 class ConstraintCompiler:
@@ -85,10 +89,11 @@ class ConstraintCompiler:
         compiled = self.compile(constraint)
         return ConstraintMatcher(
             compiled.pristine.deep_copy(),
-            compiled.landing_tokens if compiled.json else None,
+            compiled.landing_tokens if compiled.lands else None,
             open_keys=compiled.open_keys,
             endings=compiled.endings,
             unbound=compiled.unbound,
+            marks=compiled.marks,
         )
 
     def compile(self, constraint: Constraint) -> CompiledConstraint:
@@ -174,10 +179,17 @@ class ConstraintCompiler:
         grammar = call_grammar(constraint, self._model, self._bounds)
         matcher = self._matcher(LLMatcher.grammar_from_lark(grammar.text), "", _JSON_LIMITS)
         self._kept.weigh(key, _BYTE * len(grammar.text) + _PATTERNS)
-        if grammar.ways is None:
-            return CompiledConstraint(matcher, False, 0, unbound=grammar.unbound)
-        home = max(tokens_home(schema, self._count) for schema in grammar.ways) + self._count(constraint.syntax.last)
-        return CompiledConstraint(matcher, True, home + home // 4 + _MARGIN, unbound=grammar.unbound)
+        around = max(self._count(text) for text in grammar.around)
+        home = max(tokens_home(schema, self._count) for schema in grammar.ways)
+        if grammar.marks is not None:
+            home = (
+                _MARKED * home
+                + sum(map(self._count, grammar.marks.opening))
+                + max(map(self._count, grammar.marks.closing))
+            )
+        return CompiledConstraint(
+            matcher, True, around + home + home // 4 + _MARGIN, unbound=grammar.unbound, marks=grammar.marks
+        )
 
     def _count(self, text: str) -> int:
         return len(self._model.tokenize(text))

@@ -31,6 +31,18 @@ class LandingStrip:
         self.within = [*_single(model, b'"'), *_single(model, _WITHIN)]
         self.piece = model.piece
         self.tokenize = model.tokenize
+        self._model = model
+
+    def single(self, characters: str) -> list[int]:
+        """The tokens that are one of ``characters`` each."""
+        return _single(self._model, characters.encode())
+
+    def spelt(self, text: str) -> list[int]:
+        """Tokens of exactly ``text``, marks among them; letter by letter where the tokenizer puts something before it."""
+        tokens = self._model.tokenize(text, parse_special=True)
+        if b"".join(self.piece(token, special=True) for token in tokens) == text.encode():
+            return tokens
+        return [token for letter in text for token in self._model.tokenize(letter)[-len(letter.encode()) :]]
 
 
 def _single(model: LoadedModel, characters: bytes) -> list[int]:

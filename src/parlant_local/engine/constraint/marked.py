@@ -39,35 +39,53 @@ class Marks:
             return parts[0]
         return self._rule(("literal", text), "m", " ".join(parts))
 
-    def up_to(self, patterns: Sequence[str], closer: str) -> str:
-        """A rule for a text that matches all ``patterns`` and is ended by ``closer``, which it doesn't hold."""
-        key = ("text", *patterns, closer)
+    def said(self, text: str) -> str:
+        """As much of ``text`` as :meth:`literal` has."""
+        parts = list(self._parts(text))
+        return "".join(
+            self._model.piece(int(part[2:-2]), special=True).decode("utf-8", "replace")
+            if part.startswith("<[")
+            else str(json.loads(part))
+            for part in parts
+        )
+
+    def up_to(self, patterns: Sequence[str], closer: str, never: Sequence[str] = (), *, loose: bool = False) -> str:
+        """A rule for a text that matches all ``patterns``, none of ``never``, and is ended by the first ``closer``.
+
+        The lexeme is lazy: what may follow a mark within a text never has to be ruled out, which takes an automaton its
+        states times the text's length. ``loose``: white space before the mark may be missing, as some models leave it out.
+        """
+        key = ("text", *patterns, None, *never, closer, loose)
         if key in self._rules:
             return self._rules[key]
         parts = list(self._parts(closer))
-        mark = closer.strip() or closer
-        body = [f"/({pattern})/" for pattern in patterns]
-        if parts and parts[0].startswith("<["):
-            body.append(f"~/(?s:.*){regex_of(mark)}(?s:.*)/")
-            return self._text(key, body, parts)
-        # Up to the first special token the closer is text, and part of the lexeme: only so it is told from the value.
-        first = str(json.loads(parts[0])) if parts else ""
-        ended = [f"/({pattern}){regex_of(first)}/" for pattern in patterns]
-        ended.append(
-            f"~/(?s:.*){regex_of(first.strip() or first)}(?s:.+)/" if first.strip() == first else self._once(first)
-        )
-        return self._text(key, ended, parts[1:])
+        space = ""
+        if parts and not parts[0].startswith("<["):
+            first = str(json.loads(parts[0]))
+            space = first[: len(first) - len(first.lstrip())]
+            parts[:1] = [json.dumps(first[len(space) :], ensure_ascii=False)] if first != space else []
+        before = f"({regex_of(space)}){'?' if loose else ''}" if space else ""
+        if not parts:  # nothing but white space
+            return self._rule(key, "v", self._lexeme(patterns, never, regex_of(space), lazy=True))
+        if parts[0].startswith("<["):
+            spelt = self._model.piece(int(parts[0][2:-2]), special=True).decode("utf-8", "replace")
+            text = self._lexeme(patterns, never, before)
+            look = self._lexeme(patterns, never, before + regex_of(spelt), lazy=True)  # the token's letters end it, too
+            return self._rule(key, "v", f"{text} {' '.join(parts)} | {' '.join([look, *parts[1:]])}")
+        mark = str(json.loads(parts[0]))
+        body = mark.rstrip()
+        rest = [json.dumps(mark[len(body) :], ensure_ascii=False)] if mark != body else []
+        text = self._lexeme(patterns, never, before + regex_of(body), lazy=True)
+        return self._rule(key, "v", " ".join([text, *rest, *parts[1:]]))
 
-    @staticmethod
-    def _once(closer: str) -> str:
-        """No second mark before the one that ends the text; white space around it doesn't count."""
-        mark = regex_of(closer.strip() or closer)
-        return f"~/(?s:.*){mark}(?s:.*){mark}(?s:.*)/"
-
-    def _text(self, key: tuple[Any, ...], terminals: list[str], parts: list[str]) -> str:
-        terminal = f"T{len(self._rules)}"
-        self.lines.append(f"{terminal}: {' & '.join(terminals)}")
-        return self._rule(key, "v", " ".join([terminal, *parts]))
+    def _lexeme(self, patterns: Sequence[str], never: Sequence[str], ended: str, *, lazy: bool = False) -> str:
+        terms = [f"/({pattern}){ended}/" for pattern in patterns] + [f"~/({pattern}){ended}/" for pattern in never]
+        key = ("lexeme", *terms, lazy)
+        if key not in self._rules:
+            name = self._rules[key] = f"t{len(self._rules)}"
+            self.lines.append(f"{name.upper()}: {' & '.join(terms)}")
+            self.lines.append(f"{name}{'[lazy]' if lazy else ''}: {name.upper()}")
+        return self._rules[key]
 
     def _rule(self, key: tuple[Any, ...], letter: str, body: str) -> str:
         if key not in self._rules:

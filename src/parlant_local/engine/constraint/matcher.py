@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from parlant_local.errors import SchemaError
+
+if TYPE_CHECKING:
+    from parlant_local.engine.constraint.marked_landing import CallMarks
 
 __all__ = ["ConstraintMatcher"]
 
@@ -26,6 +29,7 @@ class ConstraintMatcher:
         open_keys: bool = False,
         endings: tuple[str, ...] = (),
         unbound: frozenset[str] = frozenset(),
+        marks: CallMarks | None = None,
     ) -> None:
         self._matcher = matcher
         self.landing_tokens = landing_tokens
@@ -36,6 +40,8 @@ class ConstraintMatcher:
         """Letters that its patterns want last."""
         self.unbound = unbound
         """Keywords that its answer has to be checked for."""
+        self.marks = marks
+        """Between which its arguments stand; None where it is JSON."""
         self.seconds = 0.0
         """Spent here."""
 
@@ -47,6 +53,7 @@ class ConstraintMatcher:
             open_keys=self.open_keys,
             endings=self.endings,
             unbound=self.unbound,
+            marks=self.marks,
         )
 
     @property
@@ -76,6 +83,13 @@ class ConstraintMatcher:
         allowed = self._matcher.validate_tokens([token]) == 1
         self.seconds += time.perf_counter() - start
         return bool(allowed) or not self._sound()
+
+    def allows_all(self, tokens: list[int]) -> bool:
+        """Whether ``tokens`` may come next, one after the other."""
+        start = time.perf_counter()
+        taken = self._matcher.validate_tokens(tokens)
+        self.seconds += time.perf_counter() - start
+        return bool(tokens) and taken == len(tokens)
 
     def mask(self, n_vocab: int) -> npt.NDArray[np.bool_]:
         """Which tokens may come next, shape ``(n_vocab,)``; as many as the grammar knows where ``n_vocab`` is 0."""

@@ -138,6 +138,8 @@ class ObjectCloser:
         """
         least = int(schema.get("minProperties", 0))
         most = upper(schema, "maxProperties", max(len(fixed) + self.limits.max_properties, least), self.reading)
+        if least > most:
+            raise Impossible("minProperties", f"its minProperties is {least}, and its maxProperties {most}.")
         needed = [name for name in fixed if name in required]
         if len(needed) > most:
             raise Impossible("maxProperties", f"it requires {len(needed)} names, and has room for {most}.")

@@ -15,7 +15,7 @@ from parlant_local.engine.constraint.syntax import translated
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["AllPatterns", "matches", "problem_of"]
+__all__ = ["AllPatterns", "matches", "problem_of", "problem_of_grammar"]
 
 _KEPT = 512
 _CHUNK = 4096  # bytes taken at once: the GIL is held meanwhile
@@ -86,11 +86,24 @@ def problem_of(schema: Mapping[str, Any]) -> str:
     return str(_matcher(schema).get_error())
 
 
+def problem_of_grammar(lark: str) -> str:
+    """The same of a small grammar."""
+    from llguidance import LLMatcher
+
+    return str(_made(LLMatcher.grammar_from_lark(lark)).get_error())
+
+
 def _matcher(schema: Mapping[str, Any]) -> Any:
+    from llguidance import LLMatcher
+
+    return _made(LLMatcher.grammar_from_json_schema(json.dumps(schema)))
+
+
+def _made(grammar: str) -> Any:
     from llguidance import LLMatcher, LLParserLimits
 
     limits = LLParserLimits(verbose_errors=False, **_LIMITS)
-    return LLMatcher(_tokenizer(), LLMatcher.grammar_from_json_schema(json.dumps(schema)), log_level=0, limits=limits)
+    return LLMatcher(_tokenizer(), grammar, log_level=0, limits=limits)
 
 
 def _refused(pattern: str, problem: str) -> SchemaError:

@@ -10,6 +10,7 @@ from parlant_local.settings.constraints import ConstraintSettings
 __all__ = ["Reading"]
 
 _OFTEN = 64  # steps between two looks at the clock
+_LISTS = 4  # full ones whose values may be written out
 
 
 class Reading:
@@ -23,6 +24,8 @@ class Reading:
         self._parts = 0
         self._steps = 0
         self._multiples: set[int] = set()
+        self._listed = 0
+        self._listed_size = 0
 
     def part(self) -> None:
         """One more subschema to be compiled."""
@@ -52,4 +55,16 @@ class Reading:
         if sum(wanted) > self.bounds.max_multiple:
             return False
         self._multiples = wanted
+        return True
+
+    def lists(self, number: int, size: int) -> bool:
+        """Whether so many arrays more may be written out, with so many characters in all; counts them if so."""
+        if (
+            number > self.bounds.max_branches
+            or self._listed + number > _LISTS * self.bounds.max_branches
+            or self._listed_size + size > self.bounds.max_grammar_kb * 1024
+        ):
+            return False
+        self._listed += number
+        self._listed_size += size
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from parlant_local.engine.constraint.impossible import Impossible
 from parlant_local.engine.constraint.keywords import Schema
@@ -17,6 +18,7 @@ __all__ = ["bounded_number", "bounded_text", "key_rule", "upper"]
 
 _DECIMALS = 9  # llguidance counts multiples exactly up to here
 _LARGEST = 10**18  # llguidance's numbers
+_FINEST = 20  # decimals of a bound: each is a level in llguidance's pattern, and these are as deep as it may be
 
 # What llguidance can write. To the standard a format is an annotation, so all others are left to the model.
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
@@ -80,6 +82,8 @@ def bounded_number(schema: Schema, limits: Limits, reading: Reading) -> Schema:
         closed["minimum"] = max(-_LARGEST, min(-bound, *(2 * -abs(high) - 1 for high in highs.values()), 0))
     if not highs:
         closed["maximum"] = min(_LARGEST, max(bound, *(2 * abs(low) + 1 for low in lows.values()), 0))
+    _check_room(closed, schema)
+    _writable(closed)
     step = _step(schema, closed, limits, reading)
     if step is not None:
         closed["multipleOf"] = step
@@ -111,6 +115,29 @@ def _check_room(closed: Schema, asked: Schema) -> None:
             "multipleOf" if many else low_key,
             f"no {closed['type']} lies between its {low_key} {closed[low_key]} and its {high_key} {closed[high_key]}{many}.",
         )
+
+
+def _writable(closed: Schema) -> None:
+    """Bounds that are too fine to be written become the next ones within."""
+    for key, inner, to in (
+        ("exclusiveMinimum", "minimum", math.ceil),
+        ("minimum", "minimum", math.ceil),
+        ("exclusiveMaximum", "maximum", math.floor),
+        ("maximum", "maximum", math.floor),
+    ):
+        scaled = exact(closed.get(key, 0)) * 10**_FINEST
+        if scaled.denominator == 1:
+            continue
+        del closed[key]
+        rounded = float(Fraction(to(scaled), 10**_FINEST))
+        tighter = max if inner == "minimum" else min
+        closed[inner] = tighter(closed.get(inner, rounded), rounded)
+        if closed.get("minimum", -math.inf) > closed.get("maximum", math.inf):
+            raise SchemaError(
+                f"The schema's {key} leaves only numbers of more than {_FINEST} decimals, which the decoder can't write.",
+                keyword=key,
+                hint="Ask for a larger unit, or for a text of digits (type string with a pattern).",
+            )
 
 
 def _beyond(key: str) -> SchemaError:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parlant_local.engine.context import Batch, Context, Layout
-from parlant_local.engine.sizing import micro_batch, usable_cores
+from parlant_local.cores import usable_cores
+from parlant_local.engine.context import Batch, Context
+from parlant_local.engine.layout import Layout
+from parlant_local.engine.sizing import micro_batch
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:

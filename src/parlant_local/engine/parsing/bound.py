@@ -126,10 +126,11 @@ class BoundCalls:
         return self._advance(text, final=False)
 
     def finish(self, *, truncated: bool = False) -> list[Delta]:
-        deltas = self._advance("", final=True)
-        if truncated and self.count and not self._done:
-            self.warnings.append("The arguments of the tool call were cut off by the token limit.")
-        return deltas
+        if truncated and not self._done and (self.count or (self._text and not self._content)):
+            # Of what may be half a call nothing is content.
+            self.warnings.append("The tool call was cut off by the token limit.")
+            return []
+        return self._advance("", final=True)
 
     def _advance(self, text: str, *, final: bool) -> list[Delta]:
         if self._done:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 
-from parlant_local.engine.parsing.formats import BARE, CallFormat
+from parlant_local.engine.parsing.formats import CallFormat
 from parlant_local.engine.parsing.holdback import earliest, overlap
+from parlant_local.engine.parsing.json_calls import read_bare_json
 from parlant_local.engine.parsing.sections import Call, Reader, Section
 from parlant_local.messages import Delta, ToolCallDelta
 
 __all__ = ["CallParser", "new_call_id"]
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_CUT = "A tool call was cut off by the token limit."
+_BEGUN = 2  # letters of a mark that may be text all the same
 
 
 def new_call_id() -> str:
@@ -32,7 +35,7 @@ class CallParser:
 
     ``tools``: the names that were offered; None: any name will do.
 
-    A call is delivered when it is whole and readable. One that is not becomes content, with a warning. White space around
+    A call is delivered when it is whole and readable. One that is not becomes content, with a warning; one that was cut is left out. White space around
     calls belongs to neither.
     """
 
@@ -68,6 +71,9 @@ class CallParser:
 
     def finish(self, *, truncated: bool = False) -> list[Delta]:
         """What was held back. ``truncated``: the answer was cut, so an unfinished call is no fault of the model."""
+        if truncated and self._reader is None and (begun := overlap(self._buffer, self._form.openers)) > _BEGUN:
+            self._buffer = self._buffer[:-begun]
+            self.warnings.append(_CUT)
         deltas = self._advance(final=True, truncated=truncated)
         if self._space and not self.count:
             deltas.append(Delta(content=self._space))
@@ -138,22 +144,22 @@ class CallParser:
             return False
         self._space += self._buffer[:start]
         self._buffer = stripped
-        self._reader = BARE
+        self._reader = read_bare_json
         return True
 
     def _section(self, deltas: list[Delta], section: Section, *, cut: bool) -> None:
         raw, self._buffer = self._buffer[: section.length], self._buffer[section.length :]
-        bare, self._reader = self._reader is BARE, None
+        bare, self._reader = self._reader is read_bare_json, None
         if section.calls:
             self._space = ""
             self._at_start = True
             for call in section.calls:
                 self._call(deltas, call)
             return
-        if cut:
-            if not bare:
-                self.warnings.append("A tool call was cut off by the token limit; what there was of it is content.")
-        elif section.problem:
+        if cut and section.problem and not bare:
+            self.warnings.append(_CUT)  # what there was of it are marks, not content
+            return
+        if section.problem and not cut:
             self.warnings.append(f"A tool call could not be read ({section.problem}); it is content.")
         self._say(deltas, raw if section.text is None else section.text)
         self._at_start = False

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from parlant_local.engine.text import overlap
+
 __all__ = ["earliest", "overlap"]
-
-
-def overlap(text: str, markers: Iterable[str]) -> int:
-    """Characters at the end of ``text`` with which one of the markers begins (and is not yet whole)."""
-    longest = 0
-    for marker in markers:
-        for length in range(min(len(text), len(marker) - 1), longest, -1):
-            if text.endswith(marker[:length]):
-                longest = length
-                break
-    return longest
 
 
 def earliest(text: str, markers: Iterable[str]) -> tuple[int, str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from parlant_local.engine.parsing.formats import json_calls
+from parlant_local.engine.parsing.json_calls import JsonCallReader
 from parlant_local.engine.parsing.json_text import decode_lenient, dump, value_end
 from parlant_local.engine.parsing.literals import Found, Literal, MoreNeeded, skip_space
 from parlant_local.engine.parsing.sections import Call, Reader, Section
@@ -138,7 +138,7 @@ def _json_reader(syntax: CallSyntax, body: JsonCalls) -> Reader:
     opening = Literal(first.removesuffix("[") if body.listed else first)
     last = syntax.last.strip()
     parts = Literal(last.removeprefix("]") if body.listed else last).parts
-    inner = json_calls("", parts[0] if parts else "", by_name=body.by_name)
+    inner = JsonCallReader("", parts[0] if parts else "", by_name=body.by_name)
     rest = Literal(" ".join(parts[1:]))
 
     def read(text: str, final: bool, names: Collection[str]) -> Section | None:

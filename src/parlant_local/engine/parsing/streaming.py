@@ -14,7 +14,9 @@ from parlant_local.engine.parsing.syntax import ARGUMENTS, ID, INDEX, NAME, Call
 from parlant_local.engine.parsing.tagged import TaggedArguments
 from parlant_local.messages import Delta, ToolCallDelta
 
-__all__ = ["BoundSyntaxCalls"]
+__all__ = ["CUT", "BoundSyntaxCalls"]
+
+CUT = "The tool call was cut off by the token limit."
 
 
 class BoundSyntaxCalls:
@@ -46,12 +48,11 @@ class BoundSyntaxCalls:
         return deltas + (self._tagged(final=False) if self._state is not None else self._json())
 
     def finish(self, *, truncated: bool = False) -> list[Delta]:
-        if not self.count:
-            return [Delta(content=self._text)] if self._text else []
         if self._done:
             return []
-        if truncated:
-            self.warnings.append("The arguments of the tool call were cut off by the token limit.")
+        if not self.count or truncated:
+            # Half a call is no content: what there is of it are marks.
+            self.warnings.append(CUT if truncated else "The answer ended before the tool call did.")
             return []
         return self._tagged(final=True) if self._state is not None else []
 

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from parlant_local.engine.parsing.json_text import decode_lenient, strict
+from parlant_local.engine.constraint.patterns import matches
+from parlant_local.engine.parsing.json_text import decode_lenient, dump, strict
 from parlant_local.engine.parsing.syntax import Kind, kind_of
+from parlant_local.errors import SchemaError
+from parlant_local.settings.constraints import DEFAULT_BOUNDS
 
 __all__ = ["Kinds", "kinds_of", "property_schema", "typed_value"]
 
 Kinds = frozenset[str]
 _EVERY: Kinds = frozenset({"string", "number", "boolean", "null", "array", "object"})
 _MAX_DEPTH = 8
+_SPACE = " \t\r\n"  # JSON's
 _MAX_PYTHON = 100_000
 
 
 def property_schema(parameters: Mapping[str, Any], key: str) -> Any:
     """What a tool's parameters say of one argument; True where they say nothing."""
     try:
-        resolved = _followed(parameters, parameters)
-        properties = resolved.get("properties")
-        if isinstance(properties, Mapping) and key in properties:
-            return _followed(properties[key], parameters)
-        rest = resolved.get("additionalProperties", True)
-        return _followed(rest, parameters)
-    except (LookupError, TypeError, AttributeError):
+        found = list(_said_of(parameters, key, parameters, _MAX_DEPTH))
+    except (LookupError, TypeError, AttributeError, SchemaError):
         return True
+    return True if not found else found[0] if len(found) == 1 else {"anyOf": found}
+
+
+def _said_of(schema: Any, key: str, root: Mapping[str, Any], depth: int) -> Iterator[Any]:
+    """What a schema, or one of its alternatives, says of a key."""
+    resolved = _followed(schema, root)
+    if depth == 0 or not isinstance(resolved, Mapping):
+        return
+    alternatives = [part for word in ("anyOf", "oneOf", "allOf") for part in resolved.get(word) or ()]
+    named = [part for part in alternatives for part in _said_of(part, key, root, depth - 1)]
+    if key in (resolved.get("properties") or {}):
+        yield _followed(resolved["properties"][key], root)
+    elif fitting := [
+        part
+        for pattern, part in (resolved.get("patternProperties") or {}).items()
+        if matches(pattern, key, DEFAULT_BOUNDS)
+    ]:
+        yield from (_followed(part, root) for part in fitting)
+    elif not named and "additionalProperties" in resolved:
+        yield _followed(resolved["additionalProperties"], root)
+    yield from named
 
 
 def _followed(schema: Any, root: Mapping[str, Any]) -> Any:
@@ -85,11 +105,14 @@ def typed_value(text: str, schema: Any, root: Mapping[str, Any], kind: Kind | No
     kinds, whole = kinds_of(schema, root)
     if kind is None and kinds == {"string"}:
         return text
-    stripped = text.strip()
+    stripped = text.strip(_SPACE)
+    listed = _listed(schema, root)
     for reading in (strict, _python, _loose):
         try:
             value = reading(stripped)
         except ValueError:
+            continue
+        if text in listed and dump(value) not in map(dump, listed):
             continue
         if whole and isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
             value = int(value)
@@ -98,6 +121,25 @@ def typed_value(text: str, schema: Any, root: Mapping[str, Any], kind: Kind | No
     if kind_of(text) in kinds or kinds == _EVERY:
         return text
     return text if stripped else _nothing(kinds, text)
+
+
+def _listed(schema: Any, root: Mapping[str, Any], depth: int = _MAX_DEPTH) -> list[Any]:
+    """The values that a schema lists; none where it allows others, too."""
+    try:
+        schema = _followed(schema, root)
+    except (LookupError, TypeError, AttributeError):
+        return []
+    if not isinstance(schema, Mapping) or depth == 0:
+        return []
+    if "const" in schema:
+        return [schema["const"]]
+    if isinstance(schema.get("enum"), list | tuple):
+        return list(schema["enum"])
+    for word in ("anyOf", "oneOf"):
+        if isinstance(schema.get(word), list | tuple):
+            parts = [_listed(part, root, depth - 1) for part in schema[word]]
+            return [value for part in parts for value in part] if all(parts) else []
+    return []
 
 
 def _nothing(kinds: Kinds, text: str) -> Any:

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, Literal
 
 from parlant_local.engine.parsing.families import FAMILY_SYNTAX, PYTHONIC
-from parlant_local.engine.parsing.formats import BARE, CALL_FORMATS, CallFormat
+from parlant_local.engine.parsing.formats import CALL_FORMATS, CallFormat
+from parlant_local.engine.parsing.json_calls import read_bare_json
 from parlant_local.engine.parsing.reading import SyntaxReader, syntax_reader
 from parlant_local.engine.parsing.sections import Reader, either
 from parlant_local.engine.parsing.syntax import CallSyntax
@@ -265,7 +266,7 @@ def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool])
             reader = either(reader, family.openers[syntax.opener])
         (weak if syntax.weak else openers)[syntax.opener] = reader
     if tools == "llama":
-        weak["["] = either(SyntaxReader(PYTHONIC, {tool.name: tool.parameters for tool in offered}), BARE)
+        weak["["] = either(SyntaxReader(PYTHONIC, {tool.name: tool.parameters for tool in offered}), read_bare_json)
     return CallFormat(tools, openers, partial(write_calls, syntax), weak)
 
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,10 @@ from parlant_local.errors import InvalidModelError, ModelLoadError, ParlantLocal
 from parlant_local.gguf_info import shard_paths
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
+from parlant_local.shipped import shipped_file
 
 if TYPE_CHECKING:
-    from parlant_local.engine.context import Layout
+    from parlant_local.engine.layout import Layout
     from parlant_local.settings import EngineSettings
 
 __all__ = ["Vetting", "ensure_loadable", "verdicts_file"]
@@ -115,16 +115,16 @@ def _one_at_a_time(control: LoadControl) -> Iterator[None]:
 
 def _came_with_us(path: Path) -> bool:
     """Whether it is the model of this package: who can change that can change this code."""
-    return path.absolute().parent == Path(str(files("parlant_local"))) / "models"
+    return path.absolute().parent == shipped_file().parent
 
 
 def _wish(
     paths: Sequence[Path], settings: EngineSettings, layout: Layout | None, *, vocabulary_only: bool
 ) -> dict[str, object]:
     """What the trial is to do: as the engine will, but small."""
-    from parlant_local.engine.context import FLASH, KV_TYPES
+    from parlant_local.cores import usable_cores
+    from parlant_local.engine.layout import FLASH, KV_TYPES
     from parlant_local.engine.native import library
-    from parlant_local.engine.sizing import usable_cores
 
     size = sum(item.stat().st_size for item in paths)
     gpu = bool(library().llama_supports_gpu_offload())  # its drivers reserve more address space than any limit

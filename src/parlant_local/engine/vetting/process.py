@@ -22,7 +22,7 @@ from parlant_local.errors import ModelLoadError
 
 __all__ = ["Outcome", "run_trial"]
 
-_CHILD = Path(__file__).with_name("child.py")
+_CHILD = Path(__file__).parents[1] / "trial.py"
 # Enough to find Python, the library and its devices, and to wait as we do. No keys.
 _PASSED_ON = (
     "PATH",

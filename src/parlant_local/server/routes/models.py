@@ -43,7 +43,7 @@ def card_of(context: Context, served: Served) -> ModelCard:
     info = context.models.info(served)
     place = context.models.pool.status().get(served.key)
     created = record.files[0].mtime_ns // 1_000_000_000 if record.files and record.files[0].mtime_ns else 0
-    capabilities = info.capabilities or (("embed", "rerank") if record.is_embedding else ("chat", "complete", "embed"))
+    capabilities = info.capabilities or ("chat", "complete", "embed")
     return {
         "id": served.name,
         "object": "model",

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend
-from parlant_local.catalog.shipped import SHIPPED_ID
 from parlant_local.contents import content_of
 from parlant_local.errors import RequestRefusedError
 from parlant_local.moderation import MODERATION_TAGS, judge_of
@@ -18,6 +17,7 @@ from parlant_local.server.options import check_texts
 from parlant_local.server.shapes.answers import ModerationItem, ModerationList
 from parlant_local.server.shapes.chat import Part
 from parlant_local.server.shapes.others import ModerationRequest
+from parlant_local.shipped import SHIPPED_NAME
 
 __all__ = ["router"]
 
@@ -42,13 +42,12 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
     name, backend = await _judge(context, body.model)
     results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
     told: ModerationList = {"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results}
-    if backend.model_info().name == _SHIPPED:
+    if backend.model_info().name == SHIPPED_NAME:
         context.logger.warning(_NO_JUDGEMENT)
         told["warnings"] = [_NO_JUDGEMENT]
     return JSONResponse(told)
 
 
-_SHIPPED = SHIPPED_ID.rpartition("/")[2]
 _NO_JUDGEMENT = (
     "The model that comes with parlant-local has no judgement, so these verdicts mean nothing: set moderation.model, or name a "
     "model."

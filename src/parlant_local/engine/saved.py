@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from parlant_local.cores import usable_cores
 from parlant_local.errors import InsufficientMemoryError, StateFileError
 from parlant_local.gguf_info import GGUFHeader
 from parlant_local.observability import Logger
@@ -104,6 +105,5 @@ def _model(path: Path) -> str:
 def _machine() -> str:
     """What a measurement depends on besides the model: processor features, cores, and the build."""
     from parlant_local.engine.native import library, system_info
-    from parlant_local.engine.sizing import usable_cores
 
     return hashlib.sha256(f"{system_info()} {usable_cores()} {library().__version__}".encode()).hexdigest()[:16]

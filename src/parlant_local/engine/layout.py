@@ -1,0 +1,36 @@
+"""How the memory of a model's sequences is cut up, and what llama.cpp calls its kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the process that tries unknown files is to start without pydantic
+    from parlant_local.settings.engine import FlashAttention, KvType
+
+__all__ = ["FLASH", "KV_TYPES", "Layout"]
+
+KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
+FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the KV cache is cut up."""
+
+    n_ctx: int
+    """Longest sequence, in tokens."""
+    cells: int
+    """Cells in all; in a split cache every sequence owns an equal share."""
+    n_seq: int
+    unified: bool
+    n_batch: int
+    n_ubatch: int
+    n_threads: int
+    n_threads_batch: int
+    n_threads_vary: bool = False
+    """Small steps may take fewer threads, where that is faster."""
+    flash_attention: FlashAttention = "auto"
+    kv_type: KvType = "f16"
+    first_wave: int = 1 << 30
+    """Sequences that run at once until one of them has answered."""

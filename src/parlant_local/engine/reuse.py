@@ -1,0 +1,148 @@
+"""What sequences share over time: the state that one starts from, and the states that are worth keeping of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from parlant_local.engine.admission import AdmissionRules, Start
+from parlant_local.engine.cells import CellLedger
+from parlant_local.engine.context import Context
+from parlant_local.engine.failures import typed
+from parlant_local.engine.prefix_disk import PrefixDisk
+from parlant_local.engine.prefixes import PrefixStore, RetainedPrefix, Tokens, common_length
+from parlant_local.engine.sequence import Checkpoint, Sequence
+from parlant_local.observability import Logger
+
+__all__ = ["PrefixReuse"]
+
+_HISTORY = 4  # prompts per group whose common beginnings are looked for
+_GROUPS = 128
+
+
+class PrefixReuse:
+    """Moves states between the context, the store and the disk. Used from the engine's thread alone."""
+
+    def __init__(
+        self,
+        context: Context,
+        ledger: CellLedger,
+        store: PrefixStore,
+        disk: PrefixDisk | None,
+        rules: AdmissionRules,
+        logger: Logger,
+    ) -> None:
+        self._context = context
+        self._ledger = ledger
+        self._store = store
+        self._disk = disk
+        self._rules = rules
+        self._logger = logger
+        self._history: OrderedDict[str, deque[tuple[Tokens, str | None]]] = OrderedDict()
+
+    def load(self, start: Start) -> int:
+        """Fills the sequence's slot from its source; the tokens that are there then."""
+        slot, length = start.sequence.slot, start.length
+        if start.live is not None:
+            source = start.live
+            if self._rules.unified:
+                if self._context.fork(source.slot, slot, length):
+                    self._ledger.fork(source.slot, slot, length)
+                    return length
+                return 0
+            # In a split cache a fork copies the whole share; a saved state copies what is used, and serves the next sibling.
+            entry = self._remember(source, source.tokens[: source.computed])
+            return 0 if entry is None else self._restore(slot, entry, length)
+        if start.retained is not None:
+            self._store.touch(start.retained)
+            return self._restore(slot, start.retained, length)
+        return 0
+
+    def _restore(self, slot: int, entry: RetainedPrefix, length: int) -> int:
+        try:
+            state = self._store.load(entry)
+        except MemoryError:
+            self._logger.warning(
+                f"No memory to restore a prefix of {entry.tokens.size} tokens, which is computed anew."
+            )
+            return 0
+        if state is None:
+            return 0
+        if not self._context.restore(slot, state) or self._context.length(slot) < length:
+            self._context.drop(slot)
+            self._store.remove(entry)
+            self._logger.warning("A retained prefix did not fit its context any more and was dropped.")
+            return 0
+        if self._context.length(slot) > length and not self._context.trim(slot, length):
+            self._context.drop(slot)
+            return 0
+        self._ledger.grow(slot, length)
+        return length
+
+    def plan(self, sequence: Sequence) -> None:
+        """Where this prompt leaves an earlier one of its group, its state is worth keeping when it gets there.
+
+        Always for memories that can't be cut back; elsewhere for what two sessions share, which goes to disk.
+        """
+        earlier = self._history.get(sequence.group, ())
+        session = sequence.request.session
+        places: dict[int, bool] = {}
+        limit = int(sequence.prompt.size) - 1
+        for tokens, other in earlier:
+            length = min(common_length(tokens, sequence.prompt), limit)
+            static = session is not None and other is not None and session != other
+            if length >= self._rules.min_tokens and (static or not self._rules.trims):
+                places[length] = places.get(length, False) or static
+        for position, static in sorted(places.items()):
+            if position >= sequence.computed and not self._store_has(sequence.prompt[:position], static):
+                sequence.checkpoints.append(Checkpoint(position, static))
+        history = self._history.setdefault(sequence.group, deque(maxlen=_HISTORY))
+        self._history.move_to_end(sequence.group)
+        history.append((sequence.prompt, session))
+        while len(self._history) > _GROUPS:
+            self._history.popitem(last=False)
+
+    def _store_has(self, tokens: Tokens, static: bool) -> bool:
+        return any(
+            entry.tokens.size == tokens.size
+            and entry.static >= static
+            and common_length(entry.tokens, tokens) == tokens.size
+            for entry in self._store
+        )
+
+    def note(self, sequence: Sequence) -> None:
+        """Keeps the state of a sequence that has come to a place that was planned."""
+        for checkpoint in list(sequence.checkpoints):
+            if checkpoint.position > sequence.computed:
+                return
+            sequence.checkpoints.remove(checkpoint)
+            if checkpoint.position == sequence.computed:
+                self._remember(sequence, sequence.prompt[: checkpoint.position], static=checkpoint.static)
+
+    def keep(self, sequence: Sequence) -> None:
+        """Keeps the state of a sequence that leaves, unless another one already spares most of it."""
+        prompt_only = bool(sequence.group)
+        length = min(sequence.computed, int(sequence.prompt.size)) if prompt_only else sequence.computed
+        if length < self._rules.min_tokens or self._store.covers(sequence.tokens[:length]):
+            return
+        if self._context.length(sequence.slot) > length and not self._context.trim(sequence.slot, length):
+            if prompt_only:
+                return  # its checkpoints serve
+            length = sequence.computed
+        self._remember(sequence, sequence.tokens[:length])
+
+    def _remember(self, sequence: Sequence, tokens: Tokens, *, static: bool = False) -> RetainedPrefix | None:
+        """Keeps the state of a sequence as that of ``tokens``; None where it can't be had, which costs time, not an answer."""
+        try:
+            entry = RetainedPrefix(
+                tokens=tokens.copy(),
+                group=sequence.group,
+                session=sequence.request.session,
+                state=self._context.save(sequence.slot),
+                static=static,
+            )
+            if self._store.add(entry) and static and self._disk is not None:
+                self._disk.write(entry)
+        except Exception as error:
+            self._logger.warning(f"A prefix of {tokens.size} tokens could not be kept: {typed(error).message}")
+            return None
+        return entry
