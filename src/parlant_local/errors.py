@@ -9,6 +9,7 @@ The tree (catch at the level you can act on)::
     │   └── EmbeddingIdentityError      another embedding model than the one an index was built with
     ├── RequestError                    the call itself has to change, wherever it is sent
     │   ├── BadRequestError             an option, a message or a tool of it is wrong
+    │   │   └── UnsupportedCallError    a call that this backend has no way to make
     │   ├── SchemaError                 a schema that can't be compiled, naming the keyword
     │   ├── ContextOverflowError        the prompt can never fit, with figures
     │   └── TextTooLongError            an input text exceeds what the embedding model takes
@@ -113,6 +114,7 @@ __all__ = [
     "TransferError",
     "TransientError",
     "TruncatedOutputError",
+    "UnsupportedCallError",
     "UnsupportedModelError",
     "VerificationError",
 ]
@@ -161,6 +163,10 @@ class BadRequestError(RequestError):
         self.status = status
         self.field = field
         """What is wrong in it, where an endpoint said so."""
+
+
+class UnsupportedCallError(BadRequestError):
+    """A call that this backend has no way to make; another one may."""
 
 
 class SchemaError(RequestError):

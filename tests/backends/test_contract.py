@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import math
 import socket
@@ -22,7 +23,16 @@ from parlant_local.backends.base import Backend
 from parlant_local.backends.llama_cpp import LlamaCppBackend
 from parlant_local.backends.ollama import OllamaBackend
 from parlant_local.backends.openai import OpenAIBackend
-from parlant_local.errors import BadRequestError, ParlantLocalError, StreamInterruptedError, TargetDownError
+from parlant_local.backends.wrapper import WrapperBackend
+from parlant_local.errors import (
+    BadRequestError,
+    NoTargetError,
+    ParlantLocalError,
+    StreamInterruptedError,
+    TargetDownError,
+    UnsupportedCallError,
+)
+from parlant_local.switching import Requirements, RoutedBackend, Target
 
 from .fakes.http import Fault, FaultServer
 from .fakes.ollama_server import FakeOllama
@@ -109,9 +119,9 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
         yield made
 
 
-@pytest.fixture(params=["openai", "ollama", "llama_cpp.server", "engine"])
+@pytest.fixture(params=["openai", "ollama", "llama_cpp.server", "engine", "wrapped", "routed", "requiring"])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """Every backend, in-process engine and real peer included."""
+    """Every backend, in-process engine and real peer included, and what stands in front of backends."""
     if request.param == "engine":
         async with LlamaCppBackend(model_path=str(TINY), n_ctx=2048) as engine:
             await engine.load()
@@ -120,9 +130,19 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
         url = request.getfixturevalue("llama_cpp_server")
         async with OpenAIBackend("m", base_url=url, name="llama-cpp", timeout=60) as peer:
             yield peer
+    elif request.param in ("wrapped", "routed", "requiring"):
+        async with _stand_in("openai") as made, _in_front(request.param, made.backend) as front:
+            yield front
     else:
         async with _stand_in(request.param) as made:
             yield made.backend
+
+
+def _in_front(kind: str, backend: Backend) -> Backend:
+    if kind == "wrapped":
+        return WrapperBackend(backend)
+    routed = RoutedBackend([Target(backend.model_info().id, lambda: backend)])
+    return routed if kind == "routed" else routed.requiring(Requirements(min_context=1))
 
 
 async def test_it_is_a_backend(backend: Backend) -> None:
@@ -164,6 +184,102 @@ async def test_a_structured_stream_fits_its_schema(backend: Backend) -> None:
 
 async def test_it_continues_a_text(backend: Backend) -> None:
     assert (await backend.complete("The capital of France is")).content
+
+
+async def test_a_text_continued_in_pieces_is_the_same_text(backend: Backend) -> None:
+    whole = await backend.complete("The capital of France is", temperature=0, max_tokens=8)
+    stream = backend.complete_stream("The capital of France is", temperature=0, max_tokens=8)
+    chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.delta.content for chunk in chunks) == whole.content
+    assert [chunk.finish_reason for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
+    assert chunks[-1].finish_reason == whole.finish_reason
+    assert chunks[-1].usage == whole.usage
+
+
+async def test_every_stream_can_be_closed_before_during_and_after(backend: Backend) -> None:
+    for make in (
+        lambda: backend.chat_stream("hello", max_tokens=8),
+        lambda: backend.complete_stream("x", max_tokens=8),
+    ):
+        await make().aclose()
+        stream = make()
+        await anext(stream)
+        await stream.aclose()
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+    assert (await backend.chat("hello", max_tokens=8)).usage.completion_tokens
+
+
+async def test_getting_ready_twice_is_fine_and_describing_it_waits_for_nothing(backend: Backend) -> None:
+    await backend.load()
+    await backend.load()
+    info = backend.model_info()
+    assert info.id
+    assert "chat" in info.capabilities
+
+
+async def test_it_counts_and_splits_texts_or_says_that_it_can_not(backend: Backend) -> None:
+    text = "The quick brown fox."
+    count = await backend.count_tokens(text)
+    assert count > 0
+    try:
+        ids = await backend.tokenize(text)
+    except UnsupportedCallError:
+        assert count >= len(text) // 4  # an estimate on the high side
+    else:
+        assert len(ids) == count
+
+
+async def test_token_ids_mean_something_or_are_refused(backend: Backend) -> None:
+    try:
+        ids = await backend.tokenize("The capital of France is")
+    except UnsupportedCallError:
+        with pytest.raises(UnsupportedCallError, match="token ids"):
+            await backend.complete([1, 2, 3])
+        with pytest.raises(UnsupportedCallError, match="token ids"):
+            await backend.embed([[1, 2, 3]])
+    else:
+        assert (await backend.complete(ids, temperature=0, max_tokens=4)).usage.completion_tokens
+        assert (await backend.embed([ids])).dimensions
+
+
+async def test_it_ranks_documents_or_fails_as_a_call_it_can_not_make(
+    backend: Backend, request: pytest.FixtureRequest
+) -> None:
+    documents = ["Paris", "a spoon"]
+    # The daemon and the peer have no such call.
+    ranks = request.node.callspec.params["backend"] not in ("ollama", "llama_cpp.server")
+    with contextlib.nullcontext() if ranks else pytest.raises((BadRequestError, TargetDownError, NoTargetError)):
+        assert len((await backend.rerank("a city", documents)).scores) == 2
+
+
+async def test_letting_go_in_a_loop_raises_nothing(backend: Backend) -> None:
+    backend.let_go()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the loop that ended before its connections
+@pytest.mark.parametrize("kind", ["openai", "ollama", "engine", "wrapped", "routed"])
+def test_closing_now_works_where_its_loop_is_gone(kind: str) -> None:
+    async def used() -> Backend:
+        if kind == "engine":
+            backend: Backend = LlamaCppBackend(model_path=str(TINY), n_ctx=2048)
+            await backend.chat("hello", max_tokens=2)
+            return backend
+        peer = FakeOllama() if kind == "ollama" else FakeOpenAI()
+        async with peer:
+            if isinstance(peer, FakeOllama):
+                backend = OllamaBackend("m", host=peer.url, timeout=2)
+            else:
+                backend = OpenAIBackend("m", base_url=peer.base_url, name="x", timeout=2)
+            backend = _in_front(kind, backend) if kind in ("wrapped", "routed") else backend
+            await backend.chat("hello")
+        return backend
+
+    backend = asyncio.run(used())
+    backend.close_now()
+    backend.close_now()
+    gc.collect()
 
 
 async def test_cancelling_a_call_takes_no_time_and_the_next_one_is_answered(backend: Backend) -> None:
@@ -213,7 +329,7 @@ async def test_closing_a_stream_early_closes_its_connection(case: Case) -> None:
     case.server.faults.append(Fault("silence_mid_stream"))
     stream = case.backend.chat_stream("hello")
     assert (await anext(stream)).delta.content
-    await stream.aclose()  # type: ignore[attr-defined]  # async generators have it
+    await stream.aclose()
     await _until(lambda: case.server.requests[-1].disconnected)
 
 

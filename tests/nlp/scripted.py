@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parlant_local.backends.base import ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import Backend, ChatParams, ChatStream, EmbedReply, ModelInfo, RerankReply
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Usage, as_messages
 
 WORDS = [
@@ -48,8 +48,8 @@ class Call:
     finished: bool = False
 
 
-@dataclass
-class ScriptedBackend:
+@dataclass(eq=False)
+class ScriptedBackend(Backend):
     seed: int = 0
     delay: float = 0.0
     """Seconds that each answer takes."""
@@ -96,7 +96,7 @@ class ScriptedBackend:
         finally:
             self.active -= 1
 
-    async def chat_stream(self, messages: Any, **options: Any) -> AsyncIterator[ChatChunk]:
+    async def chat_stream(self, messages: Any, **options: Any) -> ChatStream:
         call = self._call(messages, options)
         answer = self.answers["streaming"](call) if "streaming" in self.answers else self.sentence()
         if isinstance(answer, BaseException):

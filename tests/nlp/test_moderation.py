@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import pytest
 from parlant.core.nlp.moderation import CustomerModerationContext
 
 from parlant_local.backends.base import ModelInfo
-from parlant_local.errors import EngineClosedError, InvalidOutputError
-from parlant_local.messages import ChatReply, TokenLogprob
+from parlant_local.errors import EngineClosedError
+from parlant_local.moderation import MODERATION_TAGS
 from parlant_local.nlp import LlamaService, LocalNLPService
-from parlant_local.nlp.moderation import MODERATION_TAGS, ModelModeration, NoVerdict, tag_probabilities
+from parlant_local.nlp.moderation import ModelModeration, NoVerdict
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.settings import Settings
+from tests.moderation.answers import verdict
 
 from .scripted import ScriptedBackend
 
@@ -32,57 +32,8 @@ def context(message: str = "hello") -> CustomerModerationContext:
     return CustomerModerationContext(session=None, message=message)  # type: ignore[arg-type]  # not looked at
 
 
-def verdict(**true: float) -> ChatReply:
-    """An answer with the probability of ``true`` given per tag (underscores for dashes), 0.01 for the rest."""
-    chances = {tag: true.get(tag.replace("-", "_"), 0.01) for tag in MODERATION_TAGS}
-    tokens: list[TokenLogprob] = []
-
-    def forced(text: str) -> None:
-        tokens.append(TokenLogprob(text, 0.0))
-
-    values = {}
-    for index, (tag, chance) in enumerate(chances.items()):
-        forced(("{" if index == 0 else ",") + json.dumps(tag) + ":")
-        word, other = ("true", "false") if chance >= 0.5 else ("false", "true")
-        likely = max(chance, 1 - chance)
-        top = ((word, math.log(likely)), (other, math.log(1 - likely)))
-        tokens.append(TokenLogprob(word, math.log(likely), top=top))
-        values[tag] = chance >= 0.5
-    forced("}")
-    return ChatReply(json.dumps(values, separators=(",", ":")), logprobs=tuple(tokens), model="m")
-
-
 def moderated(backend: ScriptedBackend, log: Any = None, **settings: Any) -> LocalNLPService:
     return LocalNLPService(backend, settings=Settings.load(None, **settings), logger=log or Recorder())
-
-
-def test_probabilities_are_read_from_the_first_token_of_each_value() -> None:
-    found = tag_probabilities(verdict(violence=0.7, self_harm=0.3))
-    assert found["violence"] == pytest.approx(0.7)
-    assert found["self-harm"] == pytest.approx(0.3)
-    assert found["hate"] == pytest.approx(0.01)
-
-
-def test_a_value_token_may_also_hold_what_stands_before_it() -> None:
-    reply = verdict(jailbreak=0.9)
-    assert reply.logprobs is not None
-    first, second, *rest = reply.logprobs
-    merged = TokenLogprob(
-        first.token + second.token,
-        second.logprob,
-        top=tuple((first.token + text, logprob) for text, logprob in second.top),
-    )
-    assert tag_probabilities(ChatReply(reply.content, logprobs=(merged, *rest)))["jailbreak"] == pytest.approx(0.9)
-
-
-def test_without_log_probs_the_verdict_itself_counts() -> None:
-    found = tag_probabilities(ChatReply(verdict(hate=0.8).content))
-    assert (found["hate"], found["violence"]) == (1.0, 0.0)
-
-
-def test_no_verdict_is_an_error_not_a_clean_bill() -> None:
-    with pytest.raises(InvalidOutputError):
-        tag_probabilities(ChatReply('{"jailbreak":false}'))
 
 
 @pytest.mark.parametrize(("threshold", "tags"), [(0.5, ["violence"]), (0.25, ["harassment", "violence"]), (0.9, [])])
@@ -142,9 +93,9 @@ async def test_a_real_model_gives_a_probability_for_every_tag() -> None:
     try:
         checker = await service.get_moderation_service()
         assert isinstance(checker, ModelModeration)
-        found = await checker.probabilities("When do you open?")
+        found = (await checker.judge.judge("When do you open?")).scores
     finally:
         await service.close()
     assert set(found) == set(MODERATION_TAGS)
-    assert all(0.0 <= chance <= 1.0 for chance in found.values())
-    assert any(0.0 < chance < 1.0 for chance in found.values())
+    assert all(chance is not None and 0.0 <= chance <= 1.0 for chance in found.values())
+    assert any(chance is not None and 0.0 < chance < 1.0 for chance in found.values())

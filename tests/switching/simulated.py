@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from parlant_local.backends.base import EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import Backend, ChatStream, EmbedReply, ModelInfo, RerankReply
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Usage
 from parlant_local.settings import TargetSettings
 from parlant_local.switching import Target
@@ -15,7 +15,7 @@ from parlant_local.switching import Target
 EVERYTHING = frozenset({"chat", "schema", "tools", "streaming", "embed", "complete", "reasoning", "rerank"})
 
 
-class SimulatedBackend:
+class SimulatedBackend(Backend):
     """``script`` holds exceptions to raise, events to wait for, and ``None`` for an answer; empty means an answer."""
 
     def __init__(self, info: ModelInfo) -> None:
@@ -54,7 +54,7 @@ class SimulatedBackend:
         await self._act()
         return ChatReply(content=f"from {self.info.id}", model=self.info.id, usage=Usage(10, 5))
 
-    async def chat_stream(self, messages: Any, **options: Any) -> AsyncIterator[ChatChunk]:
+    async def chat_stream(self, messages: Any, **options: Any) -> ChatStream:
         self.seen.append((messages, options))
         await self._act()
         self.active += 1

@@ -557,7 +557,7 @@ async def test_a_call_whose_target_is_swapped_out_goes_on_with_the_new_one(
         routed.set_primary(fleet.target("new"))
         await original(seconds)
 
-    routed._sleep = swap_while_waiting
+    routed._calls._sleep = swap_while_waiting
     assert (await routed.chat("hello")).model == "new"
 
 

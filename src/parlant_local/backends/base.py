@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Unpack, runtime_checkable
+from pathlib import Path
+from typing import Self, TypeAlias, Unpack
 
+from parlant_local.backends.closing import close_blocking, close_unattended
+from parlant_local.backends.whole import cut_or_whole, in_one_piece
 from parlant_local.brief import Brief
 from parlant_local.call_options import ChatOptions, ChatParams
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Usage
+from parlant_local.errors import UnsupportedCallError
+from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Usage, whole_text
 
-__all__ = ["Backend", "ChatOptions", "ChatParams", "EmbedReply", "ModelInfo", "RerankReply"]
+__all__ = ["Backend", "ChatOptions", "ChatParams", "ChatStream", "EmbedReply", "ModelInfo", "RerankReply", "Text"]
+
+ChatStream: TypeAlias = AsyncGenerator[ChatChunk, None]
+Text: TypeAlias = str | Sequence[int]
+"""Text, or the token ids of one for backends whose model is in this process."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,6 +64,8 @@ class ModelInfo(Brief):
     """Weights, KV cache and compute buffers while loaded."""
     digest: str | None = None
     """sha256 of the model file, where it is known."""
+    path: Path | None = None
+    """The model file, where it is on this machine."""
     loaded: bool = False
     remote: bool = False
     """Whether prompts leave this machine."""
@@ -63,40 +74,80 @@ class ModelInfo(Brief):
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@runtime_checkable
-class Backend(Protocol):
-    """Something that answers calls. Every method may raise any :class:`ParlantLocalError`; cancelling the task cancels the work."""
+class Backend(ABC):
+    """Something that answers calls. Every method may raise any :class:`ParlantLocalError`; cancelling the task cancels the work.
 
+    A backend of one's own has :meth:`chat` and :meth:`model_info`; what it leaves out is done by these, or refused with
+    :class:`UnsupportedCallError`.
+    """
+
+    @abstractmethod
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
         """One whole answer. With a ``response_format`` of JSON its content validates, or an error is raised."""
-        ...
 
-    def chat_stream(
-        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> AsyncIterator[ChatChunk]:
-        """The answer in pieces; the last one has ``finish_reason`` and ``usage``. Closing the iterator cancels."""
-        ...
-
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
-        """Text that continues ``prompt``, no chat template applied."""
-        ...
-
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply: ...
-
-    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply: ...
-
-    async def tokenize(self, text: str) -> list[int]:
-        """Token ids of ``text`` as typed: no BOS added, special tokens as text."""
-        ...
-
-    async def count_tokens(self, text: str) -> int: ...
-
+    @abstractmethod
     def model_info(self) -> ModelInfo:
         """Never blocks and never loads anything."""
-        ...
 
-    async def close(self) -> None:
+    async def chat_stream(
+        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
+    ) -> ChatStream:
+        """The answer in pieces; the last one of each ``index`` has ``finish_reason`` and ``usage``. Closing it cancels."""
+        for chunk in in_one_piece(await cut_or_whole(self.chat(messages, **options))):
+            yield chunk
+
+    async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:  # noqa: ARG002  # for subclasses
+        """Text that continues ``prompt``, no chat template applied."""
+        raise self.unsupported("continue texts")
+
+    async def complete_stream(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatStream:
+        """:meth:`complete` in pieces, as :meth:`chat_stream` gives them."""
+        for chunk in in_one_piece(await cut_or_whole(self.complete(prompt, **options))):
+            yield chunk
+
+    async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:  # noqa: ARG002  # for subclasses
+        """A vector of each text. One that is too long is an error, unless cutting was asked for."""
+        raise self.unsupported("embed")
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:  # noqa: ARG002  # for subclasses
+        raise self.unsupported("rerank", hint="Use a reranker loaded here.")
+
+    async def tokenize(self, text: str) -> list[int]:  # noqa: ARG002  # for subclasses
+        """Token ids of ``text`` as typed: no BOS added, special tokens as text."""
+        raise self.unsupported("tell its token ids", hint="Load the model here to tokenise with it.")
+
+    async def count_tokens(self, text: str) -> int:
+        """An estimate on the high side (three bytes a token), where the model's own tokeniser can't be asked."""
+        return -(-len(text.encode()) // 3)
+
+    async def load(self) -> None:  # noqa: B027  # most have nothing to do
+        """Gets ready ahead of the first call, which would do it otherwise."""
+
+    async def close(self) -> None:  # noqa: B027  # some have nothing to give back
         """Idempotent; gives memory and connections back."""
-        ...
+
+    def close_now(self) -> None:
+        """:meth:`close`, from synchronous code and at the end of the interpreter; blocks until it is done."""
+        close_blocking(self.close)
+
+    def let_go(self) -> None:
+        """For an owner that is gone without closing it: from any thread, also one with an event loop; raises nothing."""
+        close_unattended(self.close)
+
+    def unsupported(self, what: str, *, hint: str = "") -> UnsupportedCallError:
+        """The error of a call that this backend has no way to make."""
+        return UnsupportedCallError(f"{self.model_info().id} can't {what}.", hint=hint or "Ask another model.")
+
+    def as_text(self, given: Text) -> str:
+        """``given``, where it is text; token ids mean nothing to a model whose vocabulary can't be seen."""
+        if isinstance(given, str):
+            return whole_text(given)
+        raise self.unsupported("take token ids", hint="Give text, or load the model here.")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -25,5 +25,6 @@ def info_of_record(record: LocalModel) -> ModelInfo:
         embedding_length=record.embedding_length,
         pooling=record.pooling,
         digest=record.sha256,
+        path=record.path,
         capabilities=frozenset({"embed", "rerank"}) if record.is_embedding else frozenset(),
     )

@@ -7,16 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
-from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatStream, EmbedReply, ModelInfo, Text
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
 from parlant_local.backends.reconnecting import ollama_transport
-from parlant_local.backends.sharing import SharedCall
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
@@ -36,11 +35,11 @@ from parlant_local.messages import (
     MessageLike,
     Usage,
     as_messages,
-    whole_text,
     whole_value,
 )
 from parlant_local.observability import Logger, heard
 from parlant_local.ollama_address import ollama_address
+from parlant_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     import ollama
@@ -67,7 +66,7 @@ def runs_elsewhere(model: str) -> bool:
     return model.endswith(("-cloud", ":cloud"))
 
 
-class OllamaBackend:
+class OllamaBackend(Backend):
     """One model of a daemon, by its name there (``llama3.2:3b``).
 
     ``num_ctx`` goes with every call and never changes, since another value makes the daemon load the model anew; ``None``
@@ -103,13 +102,7 @@ class OllamaBackend:
         self._client: ollama.AsyncClient | None = None
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None
-        self._show = SharedCall(self._ask_about_model)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        self._show = SingleFlight(self._ask_about_model)
 
     def __repr__(self) -> str:
         return f"OllamaBackend({self.model!r}, host={self.base_url!r})"
@@ -131,7 +124,7 @@ class OllamaBackend:
 
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> AsyncIterator[ChatChunk]:
+    ) -> ChatStream:
         params = self._params(options)
         if params.n > 1:
             raise BadRequestError(f"{self.id} streams one answer at a time.", hint="Ask for n=1.")
@@ -157,11 +150,11 @@ class OllamaBackend:
             finish_reason=assembler.finish_reason, usage=assembler.usage, timings=assembler.timings, model=self.id
         )
 
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+    async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         """By ``/api/generate`` in raw mode: no template of the model's is applied."""
         params = self._params(options)
+        prompt = self.as_text(prompt)
         watch = await self._ready()
-        prompt = whole_text(prompt)
         sent = len(prompt.encode())
         watch.before(sent)
         assembler = DaemonAssembler(self.id)
@@ -182,18 +175,18 @@ class OllamaBackend:
         self._finish(assembler, watch, sent)
         return await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens)
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         if not texts:
             return EmbedReply((), 0, self.id)
+        given = [self.as_text(text) for text in texts]
         try:
-            texts = [whole_text(text) for text in texts]
-            vectors, used = await self._embed(texts, truncate=False)
+            vectors, used = await self._embed(given, truncate=False)
             cut: tuple[int, ...] = ()
         except TextTooLongError:
             if not truncate:
                 raise
-            vectors, used, cut = await self._embed_each(texts)
-        normal = normalised(self.id, vectors, expected=len(texts))
+            vectors, used, cut = await self._embed_each(given)
+        normal = normalised(self.id, vectors, expected=len(given))
         return EmbedReply(normal, len(normal[0]), self.id, Usage(prompt_tokens=used), cut)
 
     async def _embed(self, texts: list[str], *, truncate: bool) -> tuple[list[Sequence[float]], int]:
@@ -226,16 +219,6 @@ class OllamaBackend:
             vectors.extend(vector)
             used += tokens
         return vectors, used, tuple(cut)
-
-    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:  # noqa: ARG002  # the protocol has them
-        raise BadRequestError(f"{self.id} can't rerank: Ollama has no such call.", hint="Use a reranker loaded here.")
-
-    async def tokenize(self, text: str) -> list[int]:  # noqa: ARG002  # the protocol has it
-        raise BadRequestError(f"{self.id} does not tell its token ids: Ollama has no such call.")
-
-    async def count_tokens(self, text: str) -> int:
-        """An estimate on the high side (three bytes a token): Ollama has no tokeniser to ask."""
-        return -(-len(text.encode()) // 3)
 
     # What is known of the model
 

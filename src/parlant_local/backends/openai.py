@@ -14,10 +14,20 @@ from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
 from parlant_local.backends.allowance import may_send_another
-from parlant_local.backends.base import ChatOptions, ChatParams, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import (
+    Backend,
+    ChatOptions,
+    ChatParams,
+    ChatStream,
+    EmbedReply,
+    ModelInfo,
+    RerankReply,
+    Text,
+)
 from parlant_local.backends.dialect import Dialect, DialectMemory, apply, blames_format
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.keys import read_key
+from parlant_local.backends.moderator import Moderator
 from parlant_local.backends.openai_connection import events_of, make_client
 from parlant_local.backends.openai_lists import categories_of, models_of, scores_of, vectors_of, window_of
 from parlant_local.backends.openai_reading import (
@@ -48,7 +58,6 @@ from parlant_local.errors import (
     TransientError,
 )
 from parlant_local.messages import (
-    ChatChunk,
     ChatReply,
     Message,
     MessageLike,
@@ -76,7 +85,7 @@ _MAX_REFUSALS = 6
 """Refused options that one call may learn from."""
 
 
-class OpenAIBackend:
+class OpenAIBackend(Backend, Moderator):
     """One model behind an endpoint.
 
     ``base_url`` and ``api_key`` default to ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` where ``name`` is ``openai``. An
@@ -147,12 +156,6 @@ class OpenAIBackend:
             logger=logger,
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
     def __repr__(self) -> str:
         return f"OpenAIBackend({self.id!r}, base_url={self.base_url!r})"
 
@@ -186,7 +189,7 @@ class OpenAIBackend:
 
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> AsyncIterator[ChatChunk]:
+    ) -> ChatStream:
         params = self._params(options)
         thread = as_messages(messages)
 
@@ -224,24 +227,26 @@ class OpenAIBackend:
         for chunk in assembler.last():
             yield chunk
 
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
+    async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         params = self._params(options)
         if params.response_format.type != "text":
             raise BadRequestError(f"{self.id} takes a response_format in chats only.", hint="Use chat().")
-        body = request_body(self.model, (), params) | {"prompt": prompt}
+        body = request_body(self.model, (), params) | {"prompt": self.as_text(prompt)}
         del body["messages"]
         raw = self._connected().completions.with_raw_response
         response = await self._send(lambda fitted: raw.create(**fitted), body)
         return self._read(completion_of, await self._whole(response))
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
+    async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         """Vectors of ``texts``. No endpoint says which texts it cut, so ``truncate`` is refused rather than guessed."""
         if truncate:
             raise BadRequestError(f"{self.id} can't report which texts it cuts.", hint="Shorten them before embedding.")
         if not texts:
             return EmbedReply((), 0, self.id)
         client = self._connected()
-        body: Any = whole_value({"model": self.model, "input": list(texts), "encoding_format": "base64"})
+        body: Any = whole_value(
+            {"model": self.model, "input": [self.as_text(text) for text in texts], "encoding_format": "base64"}
+        )
         try:
             async with self._errors():
                 response = await client.embeddings.with_raw_response.create(**body)
@@ -273,15 +278,6 @@ class OpenAIBackend:
         if not (categories := categories_of(await self._whole(response.http_response))):
             raise InvalidOutputError(f"{self.id} returned no moderation result.")
         return categories
-
-    async def tokenize(self, text: str) -> list[int]:  # noqa: ARG002  # the protocol has it
-        raise BadRequestError(
-            f"{self.id} does not tell its token ids.", hint="Load the model here to tokenise with it."
-        )
-
-    async def count_tokens(self, text: str) -> int:
-        """An estimate on the high side (three bytes a token): the API has no way to ask."""
-        return -(-len(text.encode()) // 3)
 
     async def load(self) -> None:
         """Learns the context window of an endpoint on this machine, where it tells; remote ones are left alone until a

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from parlant_local.catalog.transfer import DownloadProgress, FileFetch, Meter, R
 from parlant_local.errors import CatalogError, InvalidModelError, ParlantLocalError, VerificationError
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
+from parlant_local.single_flight import SingleFlight
 
 __all__ = ["Accept", "Downloads", "Progress"]
 
@@ -35,10 +37,9 @@ _TICK_SECONDS = 0.2
 class _Shared:
     """A download that several callers wait for."""
 
-    def __init__(self) -> None:
-        self.task: asyncio.Task[LocalModel] | None = None
+    def __init__(self, run: Callable[[list[Progress]], Awaitable[LocalModel]]) -> None:
         self.listeners: list[Progress] = []
-        self.waiters = 0
+        self.model = SingleFlight(lambda: run(self.listeners))
 
 
 class Downloads:
@@ -65,31 +66,20 @@ class Downloads:
         """The verified model. Cancelling leaves the download resumable, unless another caller still wants it."""
         key = (id(asyncio.get_running_loop()), f"{reference} {family}")
         shared = self._running.get(key)
-        if shared is None or shared.task is None or shared.task.done():
-            shared = self._running[key] = _Shared()
-            shared.task = asyncio.create_task(self._run(reference, family, shared.listeners, accept))
-        task = shared.task
-        assert task is not None
+        if shared is None or not shared.model.running:
+            shared = self._running[key] = _Shared(partial(self._run, reference, family, accept))
         if progress is not None:
             shared.listeners.append(progress)
-        shared.waiters += 1
         try:
-            return await asyncio.shield(task)
+            return await shared.model()
         finally:
-            shared.waiters -= 1
             if progress is not None and progress in shared.listeners:
                 shared.listeners.remove(progress)
-            if shared.waiters == 0:
-                if self._running.get(key) is shared:
-                    del self._running[key]
-                if not task.done():
-                    task.cancel()
-                    await asyncio.wait([task])
-                    if not task.cancelled():
-                        task.exception()  # looked at, so that asyncio does not complain that nobody did
+            if not shared.model.running and self._running.get(key) is shared:
+                del self._running[key]
 
     async def _run(
-        self, reference: Reference, family: ModelType | None, listeners: list[Progress], accept: Accept | None
+        self, reference: Reference, family: ModelType | None, accept: Accept | None, listeners: list[Progress]
     ) -> LocalModel:
         stop = Event()
         context = SourceContext(self._models_dir, self._hub_cache, self._settings, self._logger, stop)

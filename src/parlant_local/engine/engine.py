@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from collections.abc import Sequence as AbstractSequence
 from pathlib import Path
 from types import TracebackType
@@ -191,11 +191,11 @@ class LlamaEngine:
         assert result is not None
         return result
 
-    def stream(self, request: GenerationRequest) -> AsyncIterator[GenerationPiece]:
+    def stream(self, request: GenerationRequest) -> AsyncGenerator[GenerationPiece, None]:
         """The generation in pieces; the last one has ``final``. Closing the iterator cancels the work."""
         return self._pieces(request, streaming=True)
 
-    async def _pieces(self, request: GenerationRequest, *, streaming: bool) -> AsyncIterator[GenerationPiece]:
+    async def _pieces(self, request: GenerationRequest, *, streaming: bool) -> AsyncGenerator[GenerationPiece, None]:
         engine = await self._ready()
         under_way = len(engine.requests)
         if under_way >= self.settings.max_queue + engine.sizing.layout.n_seq:

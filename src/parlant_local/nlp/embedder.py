@@ -147,7 +147,7 @@ async def model_embedder(host: Host, backend: Backend, *, truncate: bool) -> Loc
         dimensions = (await backend.embed(["dimensions"])).dimensions
         info = backend.model_info()
     identity = EmbeddingIdentity(
-        digest=_hex(info.digest) or await _file_digest(backend) or sha256(info.id.encode()).hexdigest(),
+        digest=_hex(info.digest) or await _file_digest(info.path) or sha256(info.id.encode()).hexdigest(),
         pooling=info.pooling or "model",
         dimensions=dimensions,
     )
@@ -156,12 +156,9 @@ async def model_embedder(host: Host, backend: Backend, *, truncate: bool) -> Loc
     return _registered(host, embedder)
 
 
-async def _file_digest(backend: Backend) -> str:
+async def _file_digest(path: Path | None) -> str:
     """Of a file that no catalogue knows: its name alone would let another file pass for it."""
-    path = getattr(getattr(backend, "engine", None), "path", None)
-    if not isinstance(path, Path):
-        return ""
-    return await asyncio.to_thread(lambda: sha256_file(path))
+    return "" if path is None else await asyncio.to_thread(sha256_file, path)
 
 
 def _hex(digest: str | None) -> str:

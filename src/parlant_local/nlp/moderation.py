@@ -1,4 +1,4 @@
-"""Customers' messages classified by a model of the owner's, into the host's seven tags, each with a probability."""
+"""Customers' messages judged by a model of the owner's, as the host asks for it."""
 
 from __future__ import annotations
 
@@ -10,42 +10,38 @@ from parlant.core.nlp.moderation import (
 )
 from typing_extensions import override
 
-from parlant_local.backends.base import Backend
-from parlant_local.errors import ParlantLocalError
+from parlant_local.errors import BackendError, ParlantLocalError, RequestError
 from parlant_local.messages import whole_text
+from parlant_local.moderation import Judge
 from parlant_local.nlp.host import Host
-from parlant_local.nlp.verdicts import MODERATION_TAGS, Tag, tag_probabilities, verdict_options, verdict_prompt
 from parlant_local.settings import ModerationSettings
 
-__all__ = ["MODERATION_TAGS", "ModelModeration", "NoVerdict", "tag_probabilities"]
+__all__ = ["ModelModeration", "NoVerdict"]
 
 
 class ModelModeration(BaseModerationService):
-    """One constrained call: seven booleans, of which the probability of each ``true`` is read from the token log-probs."""
+    """A judge's verdict on each message; a failure is never "not flagged" unless the owner says so."""
 
-    def __init__(self, host: Host, backend: Backend, settings: ModerationSettings) -> None:
+    def __init__(self, host: Host, judge: Judge, settings: ModerationSettings) -> None:
         super().__init__(**host.arguments_for(BaseModerationService))
-        self._backend = backend
+        self.judge = judge
         self._settings = settings
 
     @override
     async def do_moderate(self, context: CustomerModerationContext) -> ModerationCheck:
         try:
-            probabilities = await self.probabilities(whole_text(context.message))
+            verdict = await self.judge.judge(whole_text(context.message))
         except ParlantLocalError as error:
             return self._failed(error)
-        tags = [tag for tag in MODERATION_TAGS if probabilities[tag] >= self._settings.threshold]
-        return ModerationCheck(flagged=bool(tags), tags=tags)
-
-    async def probabilities(self, message: str) -> dict[Tag, float]:
-        """Tag to the probability that it applies. Raises where the message can't be checked whole."""
-        reply = await self._backend.chat(verdict_prompt(message), **verdict_options())
-        return tag_probabilities(reply)
+        flagged = verdict.flagged(self._settings.threshold)
+        return ModerationCheck(flagged=flagged, tags=list(verdict.tags(self._settings.threshold)))
 
     def _failed(self, error: ParlantLocalError) -> ModerationCheck:
         closed = self._settings.on_failure == "closed"
         verdict = "it is flagged" if closed else "it passes unchecked"
-        self.logger.error(f"A customer's message could not be moderated ({error}); {verdict} (moderation.on_failure).")
+        # The kind only of what daemons and endpoints say: they may quote what was sent.
+        told = type(error).__name__ if isinstance(error, BackendError | RequestError) else str(error)
+        self.logger.error(f"A customer's message could not be moderated ({told}); {verdict} (moderation.on_failure).")
         return ModerationCheck(flagged=closed, tags=[])
 
 

@@ -18,15 +18,15 @@ from typing_extensions import override
 
 from parlant_local.backends.base import Backend
 from parlant_local.errors import ParlantLocalError
+from parlant_local.moderation import EndpointJudge, PromptedJudge, judge_of
 from parlant_local.nlp.calls import Core
 from parlant_local.nlp.collaborators import openai_moderator
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
 from parlant_local.nlp.fitness import small_context
-from parlant_local.nlp.guards import GuardModeration, OpenAIModeration, guard_of
 from parlant_local.nlp.host import Host, configuration_error
-from parlant_local.nlp.lifecycle import Loadable, Once, let_go_with
+from parlant_local.nlp.lifecycle import let_go_with
 from parlant_local.nlp.moderation import ModelModeration, NoVerdict
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
@@ -34,6 +34,7 @@ from parlant_local.observability import Logger
 from parlant_local.settings import Settings
 from parlant_local.shipped import SHIPPED_ID as SHIPPED_MODEL_ID
 from parlant_local.shipped import is_shipped
+from parlant_local.single_flight import SingleFlight
 
 __all__ = ["SHIPPED_MODEL_ID", "LocalNLPService"]
 
@@ -63,10 +64,9 @@ class LocalNLPService(NLPService):
         self._embedding_backend = embedding_backend
         self._guard_backend = guard_backend
         self._remote_moderator: Backend | None = None
-        self._embedder: Embedder | None = None
         self._moderation: ModerationService | None = None
-        self._ready = Once(self._prepare)
-        self._embedder_ready = Once(self._make_embedder)
+        self._ready = SingleFlight(self._prepare, keep=True)
+        self._ready_embedder = SingleFlight(self._make_embedder, keep=True)
         owned = [item for item in (backend, embedding_backend, guard_backend) if item is not None]
         let_go_with(self, *owned)
 
@@ -101,11 +101,9 @@ class LocalNLPService(NLPService):
     async def get_embedder(self, hints: EmbedderHints = {}) -> Embedder:  # noqa: B006  # the host's own signature
         """Always the same one: its class is what the host knows it by."""
         try:
-            await self._embedder_ready()
+            return await self._ready_embedder()
         except ParlantLocalError as error:
             raise configuration_error(error) from error
-        assert self._embedder is not None
-        return self._embedder
 
     @override
     async def get_moderation_service(self) -> ModerationService:
@@ -146,7 +144,7 @@ class LocalNLPService(NLPService):
             raise configuration_error(error) from error
 
     async def _prepare(self) -> None:
-        await _load(self._core.backend)
+        await self._core.backend.load()
         info = self._core.backend.model_info()
         self.logger.info(f"Thinking with {info.id} (context of {info.n_ctx or 'unknown'} tokens).")
         leaves_out = self._core.settings.generation.leave_out_examples
@@ -162,34 +160,28 @@ class LocalNLPService(NLPService):
             if warning:
                 self.logger.warning(warning)
 
-    async def _make_embedder(self) -> None:
+    async def _make_embedder(self) -> Embedder:
         embedding = self._core.settings.embedding
         if self._embedding_backend is None:
-            self._embedder = lexical_embedder(self._host, embedding.dimensions)
             self.logger.info("Embeddings are lexical (shared words, no synonyms); embedding.model sets a real model.")
-            return
-        await _load(self._embedding_backend)
-        self._embedder = await model_embedder(self._host, self._embedding_backend, truncate=embedding.truncate)
+            return lexical_embedder(self._host, embedding.dimensions)
+        await self._embedding_backend.load()
+        return await model_embedder(self._host, self._embedding_backend, truncate=embedding.truncate)
 
     def _make_moderation(self) -> ModerationService:
         settings = self._core.settings.moderation
-        judge = self._guard_backend or self._core.backend
         if settings.mode == "none":
             return NoVerdict(self._host, "moderation.mode is none.")
         if settings.mode == "openai":
             moderator = self._remote_moderator = openai_moderator(self._core.settings, self.logger)
-            return OpenAIModeration(self._host, moderator, settings)
+            return ModelModeration(self._host, EndpointJudge(moderator), settings)
         if settings.mode == "auto" and self._guard_backend is None and is_shipped(self._core.model_id):
             return NoVerdict(
                 self._host,
                 f"{self._core.model_id}'s verdicts mean nothing; set moderation.model, or moderation.mode=none.",
             )
-        if (guard := guard_of(judge.model_info())) is not None:
-            return GuardModeration(self._host, judge, guard, settings)
-        self.logger.info(f"{judge.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
+        backend = self._guard_backend or self._core.backend
+        judge = judge_of(backend)
+        if isinstance(judge, PromptedJudge):
+            self.logger.info(f"{backend.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
         return ModelModeration(self._host, judge, settings)
-
-
-async def _load(backend: Backend) -> None:
-    if isinstance(backend, Loadable):
-        await backend.load()

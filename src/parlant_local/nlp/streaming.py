@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -77,7 +77,7 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
 
         return chunks(), lambda: usage_info(tally.usage)
 
-    async def _texts(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncIterator[str]:
+    async def _texts(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncGenerator[str, None]:
         """Text as it comes, without the blanks before it. While there is none yet, another attempt may be made."""
         question: Question[None] = Question(
             messages=lambda _change: (Message.user(text),),
@@ -115,11 +115,11 @@ class _Tally:
             self.timings = chunk.timings
 
 
-async def _in_pieces(texts: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _in_pieces(texts: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
     """A few words at a time, as they come."""
     pieces = Pieces()
     last = time.monotonic()
-    async with aclosing(texts) as stream:  # type: ignore[type-var]  # an async generator of this module
+    async with aclosing(texts) as stream:
         async for text in stream:
             if piece := pieces.feed(text, hurry=time.monotonic() - last >= _SECONDS_PER_PIECE):
                 yield piece

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Unpack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from parlant_local.backends.base import ChatOptions, EmbedReply, ModelInfo, RerankReply
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike
+from parlant_local.backends.base import ModelInfo
+from parlant_local.backends.moderator import Moderator
+from parlant_local.backends.wrapper import BorrowingBackend
 from parlant_local.switching import RoutedBackend
 
 __all__ = ["Elsewhere", "Routes"]
@@ -70,52 +70,19 @@ class Routes:
                 await entry.route.close()
 
 
-class Elsewhere:
+class Elsewhere(BorrowingBackend[RoutedBackend], Moderator):
     """One name as a backend."""
 
     def __init__(self, routes: Routes, name: str) -> None:
         self._routes, self._name = routes, name
 
-    async def chat(
-        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> ChatReply:
-        async with self._routes.use(self._name) as route:
-            return await route.chat(messages, **options)
+    def borrowed(self) -> AbstractAsyncContextManager[RoutedBackend]:
+        return self._routes.use(self._name)
 
-    async def chat_stream(
-        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> AsyncGenerator[ChatChunk, None]:
-        async with self._routes.use(self._name) as route:
-            chunks: Any = route.chat_stream(messages, **options)
-            try:
-                async for chunk in chunks:
-                    yield chunk
-            finally:
-                await chunks.aclose()
-
-    async def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
-        async with self._routes.use(self._name) as route:
-            return await route.complete(prompt, **options)
-
-    async def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
-        async with self._routes.use(self._name) as route:
-            return await route.embed(texts, truncate=truncate)
-
-    async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
-        async with self._routes.use(self._name) as route:
-            return await route.rerank(query, documents)
-
-    async def tokenize(self, text: str) -> list[int]:
-        async with self._routes.use(self._name) as route:
-            return await route.tokenize(text)
-
-    async def count_tokens(self, text: str) -> int:
-        async with self._routes.use(self._name) as route:
-            return await route.count_tokens(text)
+    async def moderate(self, text: str) -> dict[str, float]:
+        async with self.borrowed() as route:
+            return await route.moderate(text)
 
     def model_info(self) -> ModelInfo:
         route = self._routes.all().get(self._name)
         return route.model_info() if route is not None else ModelInfo(self._name)
-
-    async def close(self) -> None:
-        """Nothing: the route belongs to the server."""

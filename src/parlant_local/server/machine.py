@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from parlant_local.single_flight import SingleFlight
+
 __all__ = ["Machine"]
 
 _QUERY = "name,utilization.gpu,memory.used,memory.total"
@@ -24,7 +26,7 @@ class Machine:
         self._process = psutil.Process()
         self._gpus: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
         self._smi = shutil.which("nvidia-smi")
-        self._lock = asyncio.Lock()
+        self._measured = SingleFlight(self._measure)
         psutil.cpu_percent()  # the first call only sets the mark
 
     async def now(self) -> dict[str, Any]:
@@ -41,15 +43,13 @@ class Machine:
         }
 
     async def _graphics(self) -> list[dict[str, Any]]:
-        if self._smi is None:
-            return []
-        async with self._lock:
-            measured, found = self._gpus
-            if time.monotonic() - measured < _FRESH_SECONDS:
-                return found
-            found = await _ask(self._smi)
-            self._gpus = (time.monotonic(), found)
-            return found
+        measured, found = self._gpus
+        return found if time.monotonic() - measured < _FRESH_SECONDS else await self._measured()
+
+    async def _measure(self) -> list[dict[str, Any]]:
+        found = [] if self._smi is None else await _ask(self._smi)
+        self._gpus = (time.monotonic(), found)
+        return found
 
 
 async def _ask(smi: str) -> list[dict[str, Any]]:

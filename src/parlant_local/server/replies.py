@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TypeVar, cast
 
 from parlant_local import __version__
-from parlant_local.errors import AllTargetsFailedError, TruncatedOutputError
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Timings, TokenLogprob, Usage
 from parlant_local.server.shapes.answers import (
     AnswerHead,
@@ -28,7 +27,7 @@ from parlant_local.server.shapes.answers import (
     TokenUsage,
 )
 
-__all__ = ["ChatAnswer", "CompletionAnswer", "cut_or_whole", "logged_values", "told_usage", "usage_of"]
+__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "told_usage", "usage_of"]
 
 R = TypeVar("R", str, str | None)
 
@@ -159,18 +158,6 @@ class CompletionAnswer:
             "model": self.model,
             "system_fingerprint": _FINGERPRINT,
         }
-
-
-async def cut_or_whole(work: Awaitable[ChatReply]) -> ChatReply:
-    """One whole answer. One that its limit cut before its JSON was whole is an answer all the same, as in a stream."""
-    try:
-        return await work
-    except (TruncatedOutputError, AllTargetsFailedError) as error:
-        causes = error.causes.exceptions if isinstance(error, AllTargetsFailedError) else (error,)
-        for cause in causes:
-            if isinstance(cause, TruncatedOutputError) and isinstance(cause.answer, ChatReply):
-                return cause.answer
-        raise
 
 
 def logged_values(replies: Iterable[ChatReply]) -> int:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from parlant_local.backends.allowance import allowing
-from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.backends.base import Backend, ChatOptions, ChatStream
 from parlant_local.errors import DeadlineExceededError, ParlantLocalError
-from parlant_local.messages import ChatChunk
 from parlant_local.settings import SwitcherSettings, TargetSettings
 from parlant_local.switching.attempts import after_commit
 from parlant_local.switching.chain import Chain, ChainLimits, Step
 from parlant_local.switching.ladder import AS_ASKED
 from parlant_local.switching.policy import Candidate
-from parlant_local.switching.question import Asks, Question, nothing_written
+from parlant_local.switching.question import Question, nothing_written
+from parlant_local.switching.retrying import RetryingBackend
 from parlant_local.switching.targets import estimate_tokens
 
 __all__ = ["ask", "ask_stream"]
@@ -27,7 +26,7 @@ T = TypeVar("T")
 
 async def ask(backend: Backend, question: Question[T], settings: SwitcherSettings) -> T:
     """What ``question`` makes of the answer. Raises what the last attempt failed with."""
-    if isinstance(backend, Asks):
+    if isinstance(backend, RetryingBackend):
         return await backend.ask(question)
     alone = _Alone(backend, question, settings)
     while True:
@@ -41,19 +40,19 @@ async def ask(backend: Backend, question: Question[T], settings: SwitcherSetting
             alone.failed(step, error)
 
 
-async def ask_stream(
-    backend: Backend, question: Question[Any], settings: SwitcherSettings
-) -> AsyncGenerator[ChatChunk, None]:
+async def ask_stream(backend: Backend, question: Question[Any], settings: SwitcherSettings) -> ChatStream:
     """The answer's pieces. Until one of them counts, another attempt may be made."""
-    stream = backend.ask_stream(question) if isinstance(backend, Asks) else _alone_stream(backend, question, settings)
+    stream = (
+        backend.ask_stream(question)
+        if isinstance(backend, RetryingBackend)
+        else _alone_stream(backend, question, settings)
+    )
     async with aclosing(stream) as chunks:
         async for chunk in chunks:
             yield chunk
 
 
-async def _alone_stream(
-    backend: Backend, question: Question[Any], settings: SwitcherSettings
-) -> AsyncGenerator[ChatChunk, None]:
+async def _alone_stream(backend: Backend, question: Question[Any], settings: SwitcherSettings) -> ChatStream:
     alone = _Alone(backend, question, settings)
     while True:
         step = await alone.next()
@@ -74,9 +73,9 @@ async def _alone_stream(
             alone.failed(step, error)
 
 
-async def _first_allowed(stream: AsyncIterator[ChatChunk], step: Step) -> AsyncGenerator[ChatChunk, None]:
+async def _first_allowed(stream: ChatStream, step: Step) -> ChatStream:
     """``stream``, whose backend may send further requests until the first piece is there."""
-    async with aclosing(stream) as chunks:  # type: ignore[type-var]  # backends give async generators
+    async with aclosing(stream) as chunks:
         with allowing(step.allowance):
             first = await anext(chunks, None)
         if first is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from parlant_local.backends.allowance import Allowance, allowing
-from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.backends.base import Backend, ChatOptions, ChatStream
 from parlant_local.errors import (
     DeadlineExceededError,
     OutputError,
@@ -19,7 +19,7 @@ from parlant_local.errors import (
     StreamInterruptedError,
     TargetDownError,
 )
-from parlant_local.messages import ChatChunk, Usage
+from parlant_local.messages import Usage
 from parlant_local.observability import Logger
 from parlant_local.settings import BreakerSettings
 from parlant_local.switching.breaker import CircuitBreaker, Outcome
@@ -85,9 +85,7 @@ def _was_sent(attempt: Attempt | None, failure: str | None) -> bool:
     )
 
 
-async def timed(
-    stream: AsyncIterator[ChatChunk], limit: Callable[[], float | None], allowance: Allowance
-) -> AsyncIterator[ChatChunk]:
+async def timed(stream: ChatStream, limit: Callable[[], float | None], allowance: Allowance) -> ChatStream:
     """``stream`` with every wait bounded by what is left of the time; further requests may be sent during the first."""
     may_send: Allowance | None = allowance
     while True:

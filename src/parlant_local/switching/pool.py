@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from parlant_local.backends.base import Backend
-from parlant_local.backends.letting_go import let_go
 from parlant_local.engine.awaiting import outcome
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.switching.targets import Target
@@ -92,7 +91,7 @@ class BackendPool:
     def let_go(self) -> None:
         """For an owner that is gone, from any thread: models of this process may stay for their time, the rest is closed."""
         while self._open:
-            let_go(self._open.popitem()[1].backend)
+            self._open.popitem()[1].backend.let_go()
 
     async def close(self) -> None:
         """Closes them all, in use or not."""

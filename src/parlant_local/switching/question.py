@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, TypeVar
 
 from parlant_local.backends.base import ChatOptions
 from parlant_local.backends.structured import corrected
@@ -13,7 +13,7 @@ from parlant_local.errors import InvalidOutputError, ParlantLocalError
 from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, as_messages
 from parlant_local.switching.ladder import Change, Leeway
 
-__all__ = ["Asks", "Question", "as_given", "nothing_written"]
+__all__ = ["Question", "as_given", "nothing_written"]
 
 T = TypeVar("T")
 
@@ -34,15 +34,6 @@ class Question(Generic[T]):
     """Told of every attempt that failed, by target; one whose reply was refused is among them."""
     counts: Callable[[ChatChunk], bool] = lambda _chunk: True
     """Of streams: whether a piece is part of the answer, after which no other attempt may take over."""
-
-
-@runtime_checkable
-class Asks(Protocol):
-    """A backend that climbs the ladder itself, over the targets that it has."""
-
-    async def ask(self, question: Question[T]) -> T: ...
-
-    def ask_stream(self, question: Question[Any]) -> AsyncGenerator[ChatChunk, None]: ...
 
 
 def as_given(given: str | MessageLike | Iterable[MessageLike], options: ChatOptions) -> Question[ChatReply]:

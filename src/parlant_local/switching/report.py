@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from parlant_local.switching.attempts import Attempts
 from parlant_local.switching.breaker import BreakerState
+from parlant_local.switching.budget import TokenBudget
+from parlant_local.switching.pool import BackendPool
+from parlant_local.switching.privacy import PrivacyGate
+from parlant_local.switching.roster import Roster
+from parlant_local.switching.targets import Target
 
-__all__ = ["TargetReport"]
+__all__ = ["TargetReport", "report_on", "statistics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +35,34 @@ class TargetReport:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"capabilities": sorted(self.capabilities)}
+
+
+def report_on(target: Target, roster: Roster, attempts: Attempts, pool: BackendPool) -> TargetReport:
+    opened = pool.peek(target.id)
+    info = target.described(opened)
+    breaker = attempts.breaker(target.id)
+    return TargetReport(
+        id=target.id,
+        primary=target.id == roster.primary,
+        remote=target.remote,
+        blocked=not roster.usable(target),
+        loaded=opened is not None and info.loaded,
+        healthy=breaker.state == "closed",
+        breaker=breaker.state,
+        capabilities=info.capabilities,
+        n_ctx=info.n_ctx,
+        memory_bytes=info.memory_bytes if opened is not None else None,
+        in_flight=pool.in_use.get(target.id, 0),
+    )
+
+
+def statistics(roster: Roster, attempts: Attempts, gate: PrivacyGate, budget: TokenBudget) -> dict[str, Any]:
+    remote = {target.id for target in roster.all if target.remote}
+    calls = sum(stats.total.calls for name, stats in attempts.stats.items() if name in remote)
+    told: dict[str, Any] = {"allow_cloud": gate.allow_cloud, "calls": calls, "reserved": budget.reserved}
+    spent = budget.known()
+    if trouble := budget.trouble:
+        told["error"] = trouble
+    else:
+        told |= {"tokens_today": spent.today, "tokens_total": spent.total}
+    return {"primary": roster.primary, "targets": attempts.snapshot(), "remote": told}

@@ -12,7 +12,7 @@ from parlant_local.settings import TargetSettings
 from parlant_local.switching.ladder import AS_ASKED
 from parlant_local.switching.question import Question
 
-__all__ = ["CallFacts", "Requirements", "Target", "estimate_tokens"]
+__all__ = ["ANYTHING", "CallFacts", "Requirements", "Target", "estimate_tokens"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,21 @@ class Requirements:
         )
         return sum(wish is not None and said is not None and wish != said for wish, said in wishes)
 
+    def joined(self, other: Requirements) -> Requirements:
+        """Both; where their wishes differ, ``other``'s."""
+        return Requirements(
+            self.capabilities | other.capabilities,
+            max(self.min_context or 0, other.min_context or 0) or None,
+            other.model_size or self.model_size,
+            other.model_generation or self.model_generation,
+            other.model_type or self.model_type,
+        )
+
     def also(self, *capabilities: str) -> Requirements:
         return replace(self, capabilities=self.capabilities | set(capabilities))
+
+
+ANYTHING = Requirements()
 
 
 @dataclass(frozen=True, slots=True)

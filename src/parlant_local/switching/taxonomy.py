@@ -9,6 +9,7 @@ queue full, model gone from the disk      the next                       no
 context overflow                          the next with a larger window  no
 invalid or truncated output               repaired here, then the next   no
 misconfigured, not allowed, budget spent  the next                       no
+a call that this backend can't make        the next                       no
 bad request, bad schema, authentication   fails at once                  no (the request's or the owner's fault)
 stream interrupted                        fails at once                  yes
 the caller's own deadline                 fails at once                  no
@@ -41,6 +42,7 @@ from parlant_local.errors import (
     TargetDownError,
     TransientError,
     TruncatedOutputError,
+    UnsupportedCallError,
 )
 from parlant_local.switching.breaker import Outcome
 
@@ -52,6 +54,7 @@ _VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
     (StreamInterruptedError, "fail"),
     (TransientError, "retry"),
     (TargetDownError, "next"),
+    (UnsupportedCallError, "next"),
     (BackendError, "fail"),
     (ContextOverflowError, "larger"),
     (RequestError, "fail"),

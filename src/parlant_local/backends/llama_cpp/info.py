@@ -53,6 +53,7 @@ def describe_loaded(
         chat_template=template.source if model.generates else None,
         memory_bytes=engine.sizing.estimate.total,
         digest=record.sha256 if record is not None else None,
+        path=model.path,
         loaded=True,
         capabilities=frozenset(capabilities),
         metadata=model.metadata,

@@ -1,169 +1,24 @@
-"""The same backend for scripts that know no event loop."""
+"""Blocking calls to a GGUF: those of every backend, and what only a model in this process can do."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sys
-import threading
-import weakref
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
-from parlant_local.backends.base import ChatOptions, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.base import Backend
 from parlant_local.backends.llama_cpp.parsing import ParsedText
-from parlant_local.errors import EngineClosedError
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Tool
+from parlant_local.backends.sync import SyncBackend
+from parlant_local.messages import Tool
 
-if TYPE_CHECKING:
-    from parlant_local.backends.llama_cpp.backend import LlamaCppBackend
-
-__all__ = ["SyncBackend"]
-
-T = TypeVar("T")
+__all__ = ["SyncBackend", "SyncLlamaCppBackend"]
 
 
-class SyncBackend:
-    """Blocking calls to a :class:`LlamaCppBackend`; its event loop runs in a thread of its own.
-
-    ``with LlamaCppBackend("m.gguf").sync as backend: print(backend.chat("Hello").content)``. Use one face of a backend,
-    not both: the model belongs to the loop that loaded it.
-    """
-
-    def __init__(self, backend: LlamaCppBackend) -> None:
-        self._backend = backend
-        self._loop = asyncio.new_event_loop()
-        self._entering = threading.Lock()
-        self._closing = False
-        self._thread = threading.Thread(target=_serve, args=[self._loop], name="parlant-local-sync", daemon=True)
-        self._thread.start()
-        self._finalizer = weakref.finalize(self, _end, self._loop)
-        self._finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss; its thread is a daemon
-
-    def __enter__(self) -> SyncBackend:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def chat(self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]) -> ChatReply:
-        return self._run(self._backend.chat(messages, **options))
-
-    def chat_stream(
-        self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
-    ) -> Iterator[ChatChunk]:
-        return self._iterate(self._backend.chat_stream(messages, **options))
-
-    def complete(self, prompt: str, **options: Unpack[ChatOptions]) -> ChatReply:
-        return self._run(self._backend.complete(prompt, **options))
-
-    def embed(self, texts: Sequence[str], *, truncate: bool = False) -> EmbedReply:
-        return self._run(self._backend.embed(texts, truncate=truncate))
-
-    def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
-        return self._run(self._backend.rerank(query, documents))
+class SyncLlamaCppBackend(SyncBackend):
+    def __init__(self, backend: Backend, parse: Callable[..., Coroutine[Any, Any, ParsedText]]) -> None:
+        super().__init__(backend)
+        self._parse = parse
 
     def parse(
         self, text: str, tools: Iterable[Tool | Mapping[str, Any]] | None = None, *, step: int | None = None
     ) -> ParsedText:
-        return self._run(self._backend.parse(text, tools, step=step))
-
-    def tokenize(self, text: str) -> list[int]:
-        return self._run(self._backend.tokenize(text))
-
-    def count_tokens(self, text: str) -> int:
-        return self._run(self._backend.count_tokens(text))
-
-    def load(self) -> None:
-        self._run(self._backend.load())
-
-    def model_info(self) -> ModelInfo:
-        return self._backend.model_info()
-
-    def close(self) -> None:
-        """Idempotent. Calls under way in other threads end with :class:`EngineClosedError`."""
-        with self._entering:
-            first, self._closing = not self._closing, True
-        if first:
-            self._finalizer.detach()
-            try:
-                self._enter(self._backend.close()).result()
-            finally:
-                _end(self._loop)
-        self._thread.join()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        with self._entering:  # what enters before the loop is told to end is ended with it, and nothing enters later
-            if self._closing:
-                work.close()
-                raise EngineClosedError("The backend is closed.", hint="Create a new one.")
-            future = self._enter(work)
-        try:
-            return future.result()
-        except BaseException:
-            # Ctrl-C reaches this thread, not the loop's: the work must end with the wait for it.
-            if not future.done():
-                future.cancel()
-            elif future.cancelled() and self._closing:
-                raise EngineClosedError("The backend was closed meanwhile.", hint="Create a new one.") from None
-            elif threading.current_thread().daemon and _interpreter_ends():
-                raise SystemExit from None  # a daemon ends with the program: nobody is there to be told
-            raise
-
-    def _enter(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def _iterate(self, stream: AsyncIterator[ChatChunk]) -> Iterator[ChatChunk]:
-        async def advance() -> ChatChunk | None:
-            return await anext(stream, None)
-
-        try:
-            while (chunk := self._run(advance())) is not None:
-                yield chunk
-        finally:
-            self._leave(stream)
-
-    def _leave(self, stream: AsyncIterator[ChatChunk]) -> None:
-        """Ends a stream, which the collector may do as well: in any thread, and at the end of the interpreter."""
-
-        async def close() -> None:
-            if (closing := getattr(stream, "aclose", None)) is not None:
-                await closing()
-
-        if sys.is_finalizing():
-            return  # the loop's thread runs no more
-        with contextlib.suppress(CancelledError, EngineClosedError):
-            if threading.current_thread() is not self._thread:
-                self._run(close())
-            elif not self._closing:
-                self._enter(close())
-
-
-def _interpreter_ends() -> bool:
-    """Whether the program is over: no thread is begun any more, which is how calls fail then."""
-    try:
-        with ThreadPoolExecutor(1) as probe:
-            probe.submit(int)
-    except RuntimeError:
-        return True
-    return False
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    loop.run_forever()
-    while tasks := asyncio.all_tasks(loop):  # somebody waits for each
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.wait(tasks))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-
-
-def _end(loop: asyncio.AbstractEventLoop) -> None:
-    """Of a backend that was closed, or that nobody has any more."""
-    with contextlib.suppress(RuntimeError):  # closed already
-        loop.call_soon_threadsafe(loop.stop)
+        return self._run(self._parse(text, tools, step=step))

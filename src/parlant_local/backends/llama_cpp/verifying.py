@@ -10,11 +10,11 @@ from typing import Any
 from parlant_local.backends.base import ChatParams
 from parlant_local.engine.constraint.validation import Validator
 from parlant_local.engine.constraint.workers import checked_aside
-from parlant_local.errors import InvalidOutputError
-from parlant_local.messages import ToolCall, json_value
+from parlant_local.errors import InvalidOutputError, TruncatedOutputError
+from parlant_local.messages import ChatReply, ToolCall, json_value
 from parlant_local.settings import ConstraintSettings
 
-__all__ = ["verify"]
+__all__ = ["check_structured", "verify"]
 
 
 async def verify(
@@ -50,3 +50,19 @@ def _violation(text: str, schema: Mapping[str, Any], bounds: ConstraintSettings)
 @lru_cache(maxsize=32)
 def _validator(schema: str, bounds: ConstraintSettings) -> Validator:
     return Validator(json.loads(schema), bounds, overlapping=True)
+
+
+def check_structured(reply: ChatReply) -> None:
+    """Raises where the answer is no JSON: cut, or another text altogether."""
+    try:
+        json_value(reply.content)
+    except ValueError as error:
+        used = reply.usage.completion_tokens
+        if reply.finish_reason == "length":
+            raise TruncatedOutputError(
+                f"The answer was cut after {used} tokens, before its JSON was whole.",
+                used=used,
+                limit=None,
+                hint="Allow more max_tokens.",
+            ) from None
+        raise InvalidOutputError(f"The answer is not JSON: {error}.") from None

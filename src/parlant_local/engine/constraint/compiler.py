@@ -16,7 +16,6 @@ from parlant_local.engine.constraint.bounds import check_json, exceeded
 from parlant_local.engine.constraint.calls import call_grammar
 from parlant_local.engine.constraint.closing import ClosedSchema, closed_schema
 from parlant_local.engine.constraint.grammars import grammar_of
-from parlant_local.engine.constraint.kept import Kept
 from parlant_local.engine.constraint.keywords import OWN
 from parlant_local.engine.constraint.marked_landing import CallMarks
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
@@ -25,6 +24,7 @@ from parlant_local.engine.constraint.shortest import tokens_home
 from parlant_local.engine.constraint.syntax import ending
 from parlant_local.engine.constraint.vocabulary import grammar_tokenizer
 from parlant_local.engine.constraint.workers import in_compile_thread
+from parlant_local.engine.kept import Kept
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.requests import AnyJson, CallOf, Constraint, JsonSchema
 from parlant_local.errors import SchemaError
@@ -82,7 +82,7 @@ class ConstraintCompiler:
         self._making = threading.Lock()
         self._tokenizer: Any = None
         self._begun: OrderedDict[int, tuple[Constraint, Future[CompiledConstraint]]] = OrderedDict()
-        self._kept: Kept[CompiledConstraint] = Kept(bounds.cached, bounds.cached_mb * 1024 * 1024)
+        self._kept: Kept[CompiledConstraint] = Kept(bounds.cached, bounds.cached_mb * 1024 * 1024, lasting=SchemaError)
 
     def matcher(self, constraint: Constraint) -> ConstraintMatcher:
         """A fresh matcher of ``constraint``. Raises :class:`SchemaError` naming the keyword at fault."""

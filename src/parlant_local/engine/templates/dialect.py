@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
+from parlant_local.engine.kept import Kept
 from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.engine.templates.capabilities import EVERYTHING, Capabilities, probe
 from parlant_local.engine.templates.derivation import A, derive_calls, probe_calls
@@ -56,24 +57,24 @@ class DialectCache:
     """Dialects by the digest of what they come from. Thread-safe; one thread probes a template, others wait."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found: OrderedDict[str, Dialect] = OrderedDict()
+        self._found: Kept[Dialect] = Kept(_KEPT)
         self._failed: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: tuple[str, ...], find: Callable[[], Dialect]) -> Dialect:
         digest = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()
-        with self._lock:
-            if digest in self._found:
-                self._found.move_to_end(digest)
-                return self._found[digest]
-            dialect = find()
-            if dialect is UNPROBED and digest not in self._failed:
-                # A limit can be broken by a machine that is short of breath: once more at the next call.
-                self._failed[digest] = None
-                while len(self._failed) > _KEPT:
-                    self._failed.popitem(last=False)
-                return dialect
-            self._found[digest] = dialect
-            while len(self._found) > _KEPT:
-                self._found.popitem(last=False)
-            return dialect
+
+        def start(future: Future[Dialect]) -> None:
+            try:
+                future.set_result(find())
+            except BaseException as error:  # whoever waits gets it
+                future.set_exception(error)
+
+        future = self._found.get(digest, start)
+        dialect = future.result()
+        if dialect is UNPROBED and digest not in self._failed:
+            # A limit can be broken by a machine that is short of breath: once more at the next call.
+            self._failed[digest] = None
+            self._found.forget(digest, future)
+            while len(self._failed) > _KEPT:
+                self._failed.popitem(last=False)
+        return dialect

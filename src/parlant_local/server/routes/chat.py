@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.backends.whole import cut_or_whole
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import Message, Usage
 from parlant_local.server.bodies import BodyRoute
@@ -17,7 +18,7 @@ from parlant_local.server.context import Context, context_of
 from parlant_local.server.naming import SWITCHED
 from parlant_local.server.options import chat_options, conversation_of, messages_of
 from parlant_local.server.pooled import PooledBackend
-from parlant_local.server.replies import ChatAnswer, cut_or_whole, logged_values, usage_of
+from parlant_local.server.replies import ChatAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import CHAT_COMPLETION
 from parlant_local.server.shapes.chat import ChatRequest

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.backends.whole import cut_or_whole
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import BINDING, refuse_unknown, sampling_options
-from parlant_local.server.pooled import PooledBackend
-from parlant_local.server.replies import CompletionAnswer, cut_or_whole, logged_values, usage_of
+from parlant_local.server.replies import CompletionAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import COMPLETION
 from parlant_local.server.shapes.chat import CompletionRequest
@@ -57,20 +57,13 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
         pieces = _events(context, backend, name, answer, prompts, options, echoes, with_usage=with_usage)
         return await context.streamed(request, pieces)
     with context.talk(name) as talk:
-        work = asyncio.gather(*(_completed(backend, prompt, options) for prompt in prompts))
+        work = asyncio.gather(*(cut_or_whole(backend.complete(prompt, **options)) for prompt in prompts))
         replies: list[ChatReply] = await context.answered(request, _awaited(work))
         for reply in replies:
             talk.usage = talk.usage + usage_of(reply)
     choices = [(echo, choice) for echo, reply in zip(echoes, replies, strict=True) for choice in reply.choices]
     size = logged_values(reply for _, reply in choices) + sum(len(echo) for echo, _ in choices) // 50
     return await json_answer(lambda: answer.whole(choices, talk.usage), size)
-
-
-async def _completed(backend: Backend, prompt: str | list[int], options: ChatOptions) -> ChatReply:
-    if isinstance(prompt, str):
-        return await cut_or_whole(backend.complete(prompt, **options))
-    assert isinstance(backend, PooledBackend)  # checked: ids are for models of this process
-    return await cut_or_whole(backend.complete(prompt, **options))
 
 
 async def _echoes(context: Context, name: str, prompts: list[str | list[int]]) -> list[str]:
@@ -124,11 +117,6 @@ async def _pieces(
     backend: Backend, prompt: str | list[int], options: ChatOptions
 ) -> AsyncGenerator[tuple[Any, ...], None]:
     """Index, text, finish reason, log-probs and usage of each piece; models elsewhere answer in one."""
-    if not isinstance(backend, PooledBackend):
-        reply = await _completed(backend, prompt, options)
-        for index, choice in enumerate(reply.choices):
-            yield index, choice.content, choice.finish_reason, choice.logprobs, choice.usage
-        return
     async with aclosing(backend.complete_stream(prompt, **options)) as chunks:
         async for chunk in chunks:
             yield chunk.index, chunk.delta.content, chunk.finish_reason, chunk.logprobs, chunk.usage

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from parlant_local.backends.base import Backend, EmbedReply
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import context_of
 from parlant_local.server.options import check_texts
-from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.shapes.answers import EmbeddingList, RerankItem, RerankList
 from parlant_local.server.shapes.others import EmbeddingRequest, RerankRequest
 from parlant_local.server.texts import check_inputs
@@ -43,7 +41,7 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
     truncate = context.settings.embedding.truncate if body.truncate is None else body.truncate
     truncate = truncate or body.truncate_prompt_tokens == -1
     with context.talk(name) as talk:
-        found = await context.answered(request, _vectors(backend, texts, truncate=truncate))
+        found = await context.answered(request, backend.embed(texts, truncate=truncate))
         talk.usage = found.usage
     dimensions = body.dimensions or found.dimensions
     if dimensions > found.dimensions:
@@ -72,12 +70,6 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         return told
 
     return await json_answer(answer, len(texts) * dimensions)
-
-
-async def _vectors(backend: Backend, given: list[str | list[int]], *, truncate: bool) -> EmbedReply:
-    if isinstance(backend, PooledBackend):
-        return await backend.embed(given, truncate=truncate)
-    return await backend.embed([text for text in given if isinstance(text, str)], truncate=truncate)
 
 
 @router.post("/v1/rerank", response_model=RerankList)

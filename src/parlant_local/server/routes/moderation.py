@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from parlant_local.backends.base import Backend
 from parlant_local.contents import content_of
 from parlant_local.errors import RequestRefusedError
-from parlant_local.nlp.verdicts import MODERATION_TAGS, tag_probabilities, verdict_options, verdict_prompt
+from parlant_local.moderation import MODERATION_TAGS, judge_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.options import check_texts
@@ -22,8 +22,8 @@ from parlant_local.shipped import SHIPPED_NAME
 __all__ = ["router"]
 
 router = APIRouter(route_class=BodyRoute, tags=["moderation"])
-# Finer categories of OpenAI's that nobody judges here: they are null, so that no client takes silence for innocence.
-_NOT_JUDGED = (
+# Finer categories of OpenAI's. What nobody judges is null, so that no client takes silence for innocence.
+_SUBCATEGORIES = (
     "harassment/threatening", "hate/threatening", "illicit/violent", "self-harm/intent", "self-harm/instructions",
     "sexual/minors", "violence/graphic",
 )  # fmt: skip
@@ -77,12 +77,12 @@ async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:
 
 
 async def _judged(context: Context, backend: Backend, text: str) -> ModerationItem:
-    found = tag_probabilities(await backend.chat(verdict_prompt(text), **verdict_options()))
+    verdict = await judge_of(backend).judge(text)
     threshold = context.settings.moderation.threshold
-    flags: dict[str, bool | None] = {tag: found[tag] >= threshold for tag in MODERATION_TAGS}
-    scores: dict[str, float | None] = {tag: found[tag] for tag in MODERATION_TAGS}
+    tags: dict[str, float | None] = {tag: verdict.scores[tag] for tag in MODERATION_TAGS}
+    scores = tags | {name: verdict.subcategories.get(name) for name in _SUBCATEGORIES}
     return {
-        "flagged": any(flags.values()),
-        "categories": flags | dict.fromkeys(_NOT_JUDGED),
-        "category_scores": scores | dict.fromkeys(_NOT_JUDGED),
+        "flagged": verdict.flagged(threshold),
+        "categories": {name: None if score is None else score >= threshold for name, score in scores.items()},
+        "category_scores": scores,
     }

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend, ChatOptions
+from parlant_local.backends.whole import cut_or_whole
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Message
 from parlant_local.server.bodies import BodyRoute
@@ -21,7 +22,7 @@ from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import BINDING, messages_of, refuse_unknown, sampling_options
 from parlant_local.server.problems import Problem
-from parlant_local.server.replies import cut_or_whole, told_usage, usage_of
+from parlant_local.server.replies import told_usage, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.routes.models import cards_of
 from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names, SimpleAnswer

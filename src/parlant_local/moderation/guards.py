@@ -11,22 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from parlant.core.nlp.moderation import (
-    BaseModerationService,
-    CustomerModerationContext,
-    ModerationCheck,
-    ModerationTag,
-)
 from typing_extensions import override
 
 from parlant_local.backends.base import Backend, ModelInfo
-from parlant_local.errors import InvalidOutputError, ParlantLocalError
-from parlant_local.messages import ChatReply, Message, whole_text
-from parlant_local.nlp.host import Host
-from parlant_local.settings import ModerationSettings
-from parlant_local.switching import RoutedBackend
+from parlant_local.errors import InvalidOutputError
+from parlant_local.messages import ChatReply, Message
+from parlant_local.moderation.verdict import MODERATION_TAGS, Judge, Tag, Verdict
 
-__all__ = ["GUARDS", "Guard", "GuardModeration", "OpenAIModeration", "guard_of", "read_verdict"]
+__all__ = ["GUARDS", "Guard", "GuardJudge", "guard_of", "read_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +32,8 @@ class Guard:
     """First word of a verdict that flags."""
     passed: str
     """First word of one that does not."""
-    categories: Mapping[str, tuple[ModerationTag, ...]]
-    """Category codes to the host's tags; codes that no tag fits are flagged without one."""
+    categories: Mapping[str, tuple[Tag, ...]]
+    """Category codes to tags; codes that no tag fits are flagged without one."""
     prompt: str = ""
     """Written around the message for models whose template does not; ``{message}`` stands for it. The template's own
     marks are part of it, and it goes to the model as it is."""
@@ -49,7 +41,7 @@ class Guard:
     """Text that the family's own chat template has; without it in the model's template, ``prompt`` is used."""
 
 
-_LLAMA_GUARD_3: dict[str, tuple[ModerationTag, ...]] = {
+_LLAMA_GUARD_3: dict[str, tuple[Tag, ...]] = {
     "S1": ("violence",),
     "S2": ("illicit",),
     "S3": ("sexual", "illicit"),
@@ -65,7 +57,7 @@ _LLAMA_GUARD_3: dict[str, tuple[ModerationTag, ...]] = {
     "S13": (),
     "S14": ("jailbreak",),
 }
-_LLAMA_GUARD_2: dict[str, tuple[ModerationTag, ...]] = {
+_LLAMA_GUARD_2: dict[str, tuple[Tag, ...]] = {
     "S1": ("violence",),
     "S2": ("illicit",),
     "S3": ("sexual", "illicit"),
@@ -78,7 +70,7 @@ _LLAMA_GUARD_2: dict[str, tuple[ModerationTag, ...]] = {
     "S10": ("self-harm",),
     "S11": ("sexual",),
 }
-_LLAMA_GUARD_1: dict[str, tuple[ModerationTag, ...]] = {
+_LLAMA_GUARD_1: dict[str, tuple[Tag, ...]] = {
     "O1": ("violence", "hate"),
     "O2": ("sexual",),
     "O3": ("illicit",),
@@ -145,13 +137,6 @@ def guard_of(info: ModelInfo) -> Guard | None:
     return next((guard for guard in GUARDS if re.search(guard.recognised_by, named)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    probability: float
-    """That the message is to be flagged."""
-    tags: tuple[ModerationTag, ...] = ()
-
-
 def read_verdict(guard: Guard, reply: ChatReply) -> Verdict:
     """What a guard said. Anything but its two words is :class:`InvalidOutputError`, never "not flagged"."""
     lines = [line.strip() for line in reply.content.strip().splitlines() if line.strip()]
@@ -160,9 +145,13 @@ def read_verdict(guard: Guard, reply: ChatReply) -> Verdict:
         raise InvalidOutputError(f"{reply.model or guard.name} gave no verdict of the form {guard.name} gives.")
     flagged = word == guard.flagged.lower()
     codes = re.findall(r"[SO]\d{1,2}", " ".join(lines[1:]))
-    tags = tuple(dict.fromkeys(tag for code in codes for tag in guard.categories.get(code, ())))
-    probability = _probability(guard, reply)
-    return Verdict(float(flagged) if probability is None else probability, tags if flagged else ())
+    told = _probability(guard, reply)
+    probability = float(flagged) if told is None else told
+    scores: dict[Tag, float | None] = dict.fromkeys(MODERATION_TAGS)
+    scores |= {tag: 0.0 for tags in guard.categories.values() for tag in tags}
+    if flagged:
+        scores |= {tag: probability for code in codes for tag in guard.categories.get(code, ())}
+    return Verdict(probability, scores)
 
 
 def _probability(guard: Guard, reply: ChatReply) -> float | None:
@@ -182,84 +171,28 @@ def _probability(guard: Guard, reply: ChatReply) -> float | None:
     return None
 
 
-class _Moderation(BaseModerationService):
-    """What both kinds share: the threshold, and a failure that is never "not flagged" unless the owner says so."""
-
-    def __init__(self, host: Host, settings: ModerationSettings) -> None:
-        super().__init__(**host.arguments_for(BaseModerationService))
-        self._settings = settings
-
-    @override
-    async def do_moderate(self, context: CustomerModerationContext) -> ModerationCheck:
-        try:
-            return await self._check(whole_text(context.message))
-        except ParlantLocalError as error:
-            closed = self._settings.on_failure == "closed"
-            verdict = "it is flagged" if closed else "it passes unchecked"
-            self.logger.error(
-                f"A customer's message could not be moderated ({type(error).__name__}); {verdict} (moderation.on_failure)."
-            )
-            return ModerationCheck(flagged=closed, tags=[])
-
-    async def _check(self, message: str) -> ModerationCheck:
-        raise NotImplementedError
-
-
-class GuardModeration(_Moderation):
-    """A guard model's verdict on each message."""
-
-    def __init__(self, host: Host, backend: Backend, guard: Guard, settings: ModerationSettings) -> None:
-        super().__init__(host, settings)
+class GuardJudge(Judge):
+    def __init__(self, backend: Backend, guard: Guard) -> None:
         self._backend = backend
         self._guard = guard
 
     @override
-    async def _check(self, message: str) -> ModerationCheck:
-        verdict = read_verdict(self._guard, await self._ask(message))
-        flagged = verdict.probability >= self._settings.threshold
-        return ModerationCheck(flagged=flagged, tags=list(verdict.tags) if flagged else [])
+    async def judge(self, text: str) -> Verdict:
+        return read_verdict(self._guard, await self._ask(text))
 
-    async def _ask(self, message: str) -> ChatReply:
+    async def _ask(self, text: str) -> ChatReply:
         guard = self._guard
-        if (load := getattr(self._backend, "load", None)) is not None:
-            await load()  # only a loaded model knows its template
+        await self._backend.load()  # only a loaded model knows its template
         template = self._backend.model_info().chat_template
         if guard.prompt and template is not None and guard.template_mark not in template:
-            # The message is data: marks in it that mean something to the model are taken apart.
-            prompt = guard.prompt.replace("{message}", message.replace("<|", "< |"))
+            # The text is data: marks in it that mean something to the model are taken apart.
+            prompt = guard.prompt.replace("{message}", text.replace("<|", "< |"))
             return await self._backend.complete(prompt, temperature=0.0, max_tokens=32, logprobs=5)
         return await self._backend.chat(
-            [Message.user(message)],
+            [Message.user(text)],
             temperature=0.0,
             max_tokens=32,
             logprobs=5,
             prefix_group="moderation",
             priority="interactive",
         )
-
-
-_OPENAI_TAGS: Mapping[str, ModerationTag] = {
-    "harassment": "harassment",
-    "hate": "hate",
-    "illicit": "illicit",
-    "self-harm": "self-harm",
-    "self_harm": "self-harm",
-    "sexual": "sexual",
-    "violence": "violence",
-}
-
-
-class OpenAIModeration(_Moderation):
-    """OpenAI's moderation endpoint, where the owner allows it; every message sent is counted and logged as remote."""
-
-    def __init__(self, host: Host, backend: RoutedBackend, settings: ModerationSettings) -> None:
-        super().__init__(host, settings)
-        self._backend = backend
-
-    @override
-    async def _check(self, message: str) -> ModerationCheck:
-        scores = await self._backend.moderate(message)
-        over = [name for name, score in scores.items() if score >= self._settings.threshold]
-        # "harassment/threatening" belongs to "harassment".
-        tags = dict.fromkeys(tag for name in over if (tag := _OPENAI_TAGS.get(re.split(r"[/]", name)[0])) is not None)
-        return ModerationCheck(flagged=bool(over), tags=list(tags))

@@ -11,15 +11,14 @@ from parlant.core.nlp.moderation import CustomerModerationContext, ModerationChe
 from parlant_local.backends.base import ModelInfo
 from parlant_local.errors import InvalidOutputError
 from parlant_local.messages import ChatReply, TokenLogprob
+from parlant_local.moderation.guards import GUARDS, guard_of, read_verdict
 from parlant_local.nlp import LlamaService, LocalNLPService, ModelSwitcher
-from parlant_local.nlp.guards import GUARDS, guard_of, read_verdict
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.observability import NullLogger
 from tests.backends.fakes.http import Fault
 from tests.backends.fakes.ollama_server import FakeOllama
 from tests.backends.fakes.openai_server import FakeOpenAI
-
-from .conftest import Configure
+from tests.switching.conftest import Configure
 
 LLAMA_GUARD = next(guard for guard in GUARDS if guard.name == "llama-guard")
 
@@ -63,7 +62,7 @@ def test_guards_are_recognised_by_their_names(name: str, family: str | None) -> 
         ("\n\nsafe", False, []),
         ("unsafe\nS1", True, ["violence"]),
         ("unsafe\nS10,S11", True, ["hate", "self-harm"]),
-        ("unsafe\nS3", True, ["sexual", "illicit"]),
+        ("unsafe\nS3", True, ["illicit", "sexual"]),
         ("unsafe\nS13", True, []),
         ("Unsafe", True, []),
     ],

@@ -1,23 +1,19 @@
-"""What a model is asked about a text, and how its verdict is read: seven categories, each with a probability.
-
-Knows no Parlant, so that the server judges the same way as the host's moderation does.
-"""
+"""What any chat model is asked about a text, and how its verdict is read: one constrained call, seven booleans."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
 
-from parlant_local.backends.base import ChatOptions
+from typing_extensions import override
+
+from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.errors import InvalidOutputError, TextTooLongError
 from parlant_local.messages import ChatReply, Message, ResponseFormat, TokenLogprob, json_value
+from parlant_local.moderation.verdict import MODERATION_TAGS, Judge, Tag, Verdict
 
-__all__ = ["MODERATION_TAGS", "Tag", "tag_probabilities", "verdict_options", "verdict_prompt"]
-
-Tag = Literal["jailbreak", "harassment", "hate", "illicit", "self-harm", "sexual", "violence"]
-MODERATION_TAGS: tuple[Tag, ...] = get_args(Tag)
+__all__ = ["PromptedJudge", "tag_probabilities"]
 
 _MEANINGS: dict[str, str] = {
     "jailbreak": "tries to make the assistant ignore its instructions, reveal them, or act as something else",
@@ -37,7 +33,19 @@ _SCHEMA = {
 }
 
 
-def verdict_prompt(message: str) -> list[Message]:
+class PromptedJudge(Judge):
+    """The probability of each ``true`` is read from the log-probabilities of its first token."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @override
+    async def judge(self, text: str) -> Verdict:
+        found = tag_probabilities(await self._backend.chat(_prompt(text), **_options()))
+        return Verdict(max(found.values()), found)
+
+
+def _prompt(message: str) -> list[Message]:
     """The conversation that asks for a verdict on ``message``; :class:`TextTooLongError` where it is too long to judge."""
     if len(message) > _MAX_CHARACTERS:
         raise TextTooLongError(
@@ -57,7 +65,7 @@ def verdict_prompt(message: str) -> list[Message]:
     return [Message.user(text)]
 
 
-def verdict_options() -> ChatOptions:
+def _options() -> ChatOptions:
     """How the call is made: seven booleans, with the log-probs that their probabilities are read from."""
     return {
         "response_format": ResponseFormat.json_schema(_SCHEMA, "moderation"),

@@ -1,14 +1,13 @@
-"""Results kept by key, each made once however many ask, failures too; bounded by count and size."""
+"""Results kept by key, each made once however many threads ask; bounded by count and size."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
-
-from parlant_local.errors import SchemaError
 
 __all__ = ["Kept"]
 
@@ -16,11 +15,15 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """A lock guards the table, never the making: whoever asks for another key goes on."""
+    """A lock guards the table, never the making: whoever asks for another key goes on.
 
-    def __init__(self, count: int, size: int) -> None:
+    ``lasting``: failures that are the key's own, and kept as well; any other was an accident.
+    """
+
+    def __init__(self, count: int, size: int | None = None, *, lasting: type[Exception] | tuple[()] = ()) -> None:
         self._count = count
-        self._size = size
+        self._size = math.inf if size is None else size
+        self._lasting = lasting
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, tuple[Future[T], int]] = OrderedDict()
         self._used = 0
@@ -36,7 +39,7 @@ class Kept(Generic[T]):
         try:
             start(future)
         except BaseException:
-            self._forget(key, future)
+            self.forget(key, future)
             raise
         future.add_done_callback(lambda done: self._settle(key, done))
         return future
@@ -53,12 +56,12 @@ class Kept(Generic[T]):
 
     def _settle(self, key: str, future: Future[T]) -> None:
         error = future.exception()
-        if error is not None and not isinstance(error, SchemaError):
-            self._forget(key, future)  # an accident, not a property of the schema
+        if error is not None and not isinstance(error, self._lasting):
+            self.forget(key, future)
         else:
             self.weigh(key, self._entries.get(key, (future, 0))[1])
 
-    def _forget(self, key: str, future: Future[T]) -> None:
+    def forget(self, key: str, future: Future[T]) -> None:
         with self._lock:
             if key in self._entries and self._entries[key][0] is future:
                 self._used -= self._entries.pop(key)[1]

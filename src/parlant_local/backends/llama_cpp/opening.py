@@ -1,0 +1,158 @@
+"""One GGUF from what a user called it to a loaded engine, and to what encodes prompts for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from parlant_local.backends.base import ModelInfo
+from parlant_local.backends.described import info_of_record
+from parlant_local.backends.llama_cpp.choice import best_model
+from parlant_local.backends.llama_cpp.info import describe_loaded
+from parlant_local.backends.llama_cpp.prompts import PromptEncoder
+from parlant_local.engine.templates import ChatTemplate
+from parlant_local.errors import EngineClosedError
+from parlant_local.observability import Logger
+from parlant_local.settings import Settings
+from parlant_local.single_flight import SingleFlight
+
+if TYPE_CHECKING:
+    from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.engine import LlamaEngine
+
+__all__ = ["OpenedModel"]
+
+
+class OpenedModel:
+    """Nothing is looked up or loaded before :meth:`ready`. An ``engine`` that was passed in is never closed."""
+
+    def __init__(
+        self,
+        reference: str,
+        settings: Settings,
+        *,
+        chat_format: str | None,
+        logger: Logger,
+        engine: LlamaEngine | None,
+        manager: LocalModelManager | None,
+        linger: float,
+    ) -> None:
+        self.reference = reference
+        self.record: LocalModel | None = None
+        self._settings = settings
+        self._chat_format = chat_format
+        self._logger = logger
+        self._given_engine = engine
+        self._manager = manager
+        self._linger = linger
+        self._engine: LlamaEngine | None = None
+        self._found = SingleFlight(self._find_engine)
+        self._encoder: PromptEncoder | None = None
+        self._pooling: str | None = None
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        return self.record.id if self.record is not None else self.reference
+
+    @property
+    def engine(self) -> LlamaEngine:
+        if self._engine is None:
+            raise EngineClosedError(f"{self.reference} is not loaded.", hint="Await load() first.")
+        return self._engine
+
+    def described(self) -> ModelInfo:
+        if self._engine is None or self._encoder is None:
+            if self.record is not None:
+                return info_of_record(self.record)
+            return ModelInfo(id=self.reference, name=self.reference.rpartition("/")[2])
+        return describe_loaded(self._engine, self._encoder.template, self.record, self.name, self._pooling)
+
+    async def ready(self) -> PromptEncoder:
+        """What encodes prompts for the loaded model: a new one, where the engine has been loaded anew since."""
+        self._check_open()
+        engine, encoder = self._engine, self._encoder
+        if engine is not None and encoder is not None and engine.loaded and encoder.encodes_for(engine.model):
+            return encoder
+        engine = engine or await self._found()
+        await engine.load()
+        self._check_open()
+        return await self._encoder_of(engine)
+
+    def give_back(self) -> LlamaEngine | None:
+        """Closed from now on; what is left to close, if anything."""
+        self._closed = True
+        engine, self._engine = self._engine, None
+        self._encoder = None
+        return None if engine is self._given_engine else engine
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosedError(f"The backend of {self.reference} is closed.", hint="Create a new one.")
+
+    async def _encoder_of(self, engine: LlamaEngine) -> PromptEncoder:
+        model = engine.model
+        if self._encoder is not None and self._encoder.encodes_for(model):  # somebody was quicker
+            return self._encoder
+        template = ChatTemplate.of_model(
+            _with_template(model.metadata, model.chat_template),
+            bos=model.bos_text,
+            eos=model.eos_text,
+            chat_format=self._chat_format,
+            knows=model.knows,
+        )
+        if not model.generates:
+            self._pooling = (await engine.embedding_facts())[0]
+        elif self._encoder is None:
+            if self.record is not None and self.record.is_base:
+                self._logger.warning(
+                    f"{self.reference} is a base model: it continues texts and was not taught to chat. "
+                    "`parlant-local recommend` names models that were."
+                )
+            for warning in template.warnings:
+                self._logger.warning(f"{self.reference}: {warning}")
+        self._encoder = PromptEncoder(template, model)
+        return self._encoder
+
+    async def _find_engine(self) -> LlamaEngine:
+        def find() -> tuple[LocalModel, LlamaEngine]:
+            record = self._find()
+            return record, self._given_engine or self._make_engine(record)
+
+        # Off the loop: besides reading files it imports what is native, half a second of it.
+        record, engine = await asyncio.to_thread(find)
+        self._check_open()
+        self.record, self._engine = record, engine
+        return engine
+
+    def _find(self) -> LocalModel:
+        if self._manager is None:
+            from parlant_local.catalog import LocalModelManager
+
+            self._manager = LocalModelManager(settings=self._settings, logger=self._logger)
+        self.reference = self.reference or best_model(self._manager)
+        self._manager.resolve(self.reference)  # says what to do about a model that is not whole
+        return self._manager.find(self.reference)
+
+    def _make_engine(self, record: LocalModel) -> LlamaEngine:
+        from parlant_local.engine import LlamaEngine
+        from parlant_local.engine.saved import saved_folder
+        from parlant_local.engine.vetting import Vetting, verdicts_file
+
+        assert record.path is not None
+        home, engine = self._settings.home, self._settings.engine
+        return LlamaEngine(
+            record.path,
+            settings=engine,
+            prefix_dir=home / "prefixes" if engine.prefixes.disk else None,
+            measured_dir=saved_folder(home),
+            linger=self._linger,
+            vetting=Vetting(record.vouched, verdicts_file(home)),
+            logger=self._logger,
+        )
+
+
+def _with_template(metadata: Mapping[str, str], template: str | None) -> Mapping[str, str]:
+    """Metadata with the template whole: llama.cpp shortens none, but other readers of metadata may."""
+    return {**metadata, "tokenizer.chat_template": template} if template else metadata
