@@ -5,6 +5,7 @@ The tree (catch at the level you can act on)::
     ParlantLocalError
     ├── ConfigurationError              a setting, argument or installation is wrong
     │   ├── SettingsError               a value in a file, the environment or an argument
+    │   ├── PluginError                 an installed package adds something that can't be used
     │   ├── CloudNotAllowedError        a remote target was asked for, but nobody allowed it
     │   └── EmbeddingIdentityError      another embedding model than the one an index was built with
     ├── RequestError                    the call itself has to change, wherever it is sent
@@ -97,6 +98,7 @@ __all__ = [
     "OfflineError",
     "OutputError",
     "ParlantLocalError",
+    "PluginError",
     "QueueFullError",
     "RateLimitedError",
     "RequestError",
@@ -141,6 +143,17 @@ class ConfigurationError(ParlantLocalError):
 
 class SettingsError(ConfigurationError):
     """A bad value in a settings file, the environment or an argument."""
+
+
+class PluginError(ConfigurationError):
+    """What an installed package adds to parlant-local can't be used."""
+
+    def __init__(self, message: str, *, plugin: str, package: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.plugin = plugin
+        """Its name among those of its kind."""
+        self.package = package
+        """The distribution that brings it, with its version."""
 
 
 class CloudNotAllowedError(ConfigurationError):

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from parlant.core.nlp.service import NLPService
 
     from parlant_local.backends.base import Backend
+    from parlant_local.backends.choice import Choice
     from parlant_local.catalog import LocalModelManager
-    from parlant_local.switching.choice import Choice
 
 __all__ = ["SERVICES", "NLPServiceFactory", "model_backend", "nlp_service"]
 
-SERVICES: Registry[NLPService] = Registry("service")
+SERVICES: Registry[Callable[..., NLPService]] = Registry("service")
 SERVICES.register("llama", "parlant_local.nlp:LlamaService")
 SERVICES.register("deepseek", "parlant_local.nlp:DeepSeekService")
 SERVICES.register("ollama", "parlant_local.nlp:OllamaService")
@@ -82,9 +82,11 @@ class NLPServiceFactory:
         return self._create(self._kind(choice.model), None, {"model": choice.model})
 
     def _choose(self) -> Choice:
-        from parlant_local.switching.choice import choose_model
+        from parlant_local.switching import choose_model
 
-        choice = choose_model(self.settings, self.model_manager)
+        return self._told(choose_model(self.settings, self.model_manager))
+
+    def _told(self, choice: Choice) -> Choice:
         self.logger.info(f"Taking {choice.model}: {choice.reason}.")
         if choice.notice:
             self.logger.warning(f"{choice.model}: {choice.notice}")
@@ -121,12 +123,9 @@ class NLPServiceFactory:
             raise configuration_error(error) from error
 
     def _choose_gguf(self) -> str:
-        choice = self._choose()
-        if choice.model.startswith("ollama/") and not self.settings.model:
-            from parlant_local.backends.llama_cpp.choice import best_model
+        from parlant_local.backends.choice import choose_here
 
-            return best_model(self.model_manager)
-        return choice.model
+        return self._told(choose_here(self.settings, self.model_manager)).model
 
 
 def nlp_service(container: Container, *, settings: Settings | None = None) -> NLPService:
@@ -148,11 +147,7 @@ def nlp_service(container: Container, *, settings: Settings | None = None) -> NL
 def model_backend(settings: Settings) -> tuple[str, Backend]:
     """Id and backend of the agent's model, not loaded yet."""
     from parlant_local.catalog import LocalModelManager
-    from parlant_local.switching import RoutedBackend, TargetResolver
-    from parlant_local.switching.choice import choose_model
+    from parlant_local.switching import choose_model
+    from parlant_local.switching.opening import open_model
 
-    manager = LocalModelManager(settings=settings)
-    target = TargetResolver(settings, manager=manager).target(choose_model(settings, manager).model)
-    if target.remote:
-        return target.id, RoutedBackend([target], settings=settings.switcher, offline=settings.offline)
-    return target.id, target.open()
+    return open_model(choose_model(settings, LocalModelManager(settings=settings)).model, settings)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from parlant_local.backends.llama_cpp.choice import best_model
+from parlant_local.backends.choice import choose_here
 from parlant_local.catalog import LocalModelManager
 from parlant_local.cli.main import cli
 from parlant_local.settings import Settings
@@ -48,11 +48,11 @@ def test_a_record_of_an_older_version_is_told_by_its_name(both: LocalModelManage
 
 
 async def test_nothing_chooses_a_base_model_while_a_tuned_one_is_here(both: LocalModelManager) -> None:
-    assert best_model(both) == TUNED
+    assert choose_here(Settings(home=both.settings.home), both).model == TUNED
     assert choose_model(Settings(home=both.settings.home), both).model == TUNED
     await both.delete_model(TUNED)
     shipped = "local/llama/parlant-local-tiny"
-    assert best_model(both) == shipped
+    assert choose_here(Settings(home=both.settings.home), both).model == shipped
     assert choose_model(Settings(home=both.settings.home), both).model == shipped
 
 

@@ -15,7 +15,7 @@ from parlant_local.catalog.references import (
     UrlReference,
     parse_reference,
 )
-from parlant_local.catalog.short_names import SHORT_NAMES, find_short_name
+from parlant_local.catalog.short_names import find_short_name, short_names
 from parlant_local.errors import BadReferenceError
 
 DIGEST = "sha256:" + "ab" * 32
@@ -132,9 +132,9 @@ def test_any_text_is_a_reference_or_a_typed_refusal(text: str) -> None:
 
 
 def test_short_names_are_unique_and_sane() -> None:
-    names = [entry.name for entry in SHORT_NAMES]
+    names = [entry.name for entry in short_names()]
     assert len(names) == len(set(names))
-    for entry in SHORT_NAMES:
+    for entry in short_names():
         assert isinstance(parse_reference(entry.name), OllamaReference)
         assert isinstance(parse_reference(entry.hub), HubReference)
         assert 0.4 < entry.q4_gb / entry.parameters < 0.9

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from parlant_local.backends.base import ChatParams
+from parlant_local.backends.choice import choose_here
 from parlant_local.backends.llama_cpp import LlamaCppBackend
-from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.backends.llama_cpp.planning import plan_chat
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
 from parlant_local.catalog import LocalModelManager, ModelSource
 from parlant_local.catalog.describe import describe
 from parlant_local.engine.requests import GenerationRequest
-from parlant_local.engine.templates import NAMED_TEMPLATES, ChatTemplate
-from parlant_local.engine.templates.fallback import MARKS, family_template
+from parlant_local.engine.templates import ChatTemplate, named_templates
+from parlant_local.engine.templates.fallback import family_template
 from parlant_local.messages import Message
 from parlant_local.observability import ConsoleLogger
 from parlant_local.profiles.pretrained import is_base
@@ -47,21 +47,21 @@ from .conftest import Verb
 def test_vocabulary_name_or_architecture_tells_the_family(
     tokens: list[str], metadata: dict[str, str], family: str
 ) -> None:
-    assert family_template(metadata, tokens.__contains__) == family
+    assert family_template(metadata, tokens.__contains__).name == family
     template = ChatTemplate.of_model(metadata, knows=tokens.__contains__)
-    assert template.source == NAMED_TEMPLATES[family]
+    assert template.source == named_templates()[family].source
     assert family in template.warnings[0]
 
 
-@pytest.mark.parametrize("name", NAMED_TEMPLATES)
+@pytest.mark.parametrize("name", named_templates())
 def test_every_named_template_has_marks_that_end_an_answer(name: str) -> None:
     """One of them stands behind the answer, or begins the next message."""
     template = ChatTemplate.of_model({}, bos="<s>", eos="</s>", chat_format=name)
     text = template.render([Message.user("one"), Message.assistant("two"), Message.user("three")])
     behind = text[text.index("two") + 3 :]
     following = behind.strip().removeprefix("</s>").strip()
-    assert any(following.startswith(mark) for mark in ("<s>", *MARKS[name])), behind
-    assert template.ends == MARKS[name]
+    assert any(following.startswith(mark) for mark in ("<s>", *named_templates()[name].ends)), behind
+    assert template.ends == named_templates()[name].ends
 
 
 class Vocabulary:
@@ -179,7 +179,8 @@ def test_base_models_are_marked_and_what_stands_in_for_a_template_is_shown(
     assert {name: record["base"] for name, record in records.items()} == {
         "Large-7B-Base": True, "Plain-1B": True, "Small-Instruct": False, "parlant-local-tiny": False,
     }  # fmt: skip
-    assert best_model(LocalModelManager()) == records["Small-Instruct"]["id"]  # the base models are larger
+    chosen = choose_here(Settings(), LocalModelManager())  # the base models are larger
+    assert chosen.model == records["Small-Instruct"]["id"]
     _, shown, _ = verb("show", records["Plain-1B"]["id"])
     assert "base: it continues texts" in shown
     assert "none; chatml stands in" in shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parlant_local.engine.templates import NAMED_TEMPLATES, ChatTemplate
+from parlant_local.engine.templates import ChatTemplate, named_templates
 from parlant_local.errors import ConfigurationError, TemplateError
 from parlant_local.messages import Message, Tool, ToolCall, as_messages
 
@@ -131,7 +131,7 @@ def test_a_model_without_a_template_gets_chatml_and_a_warning() -> None:
     assert "no chat template" in template.warnings[0]
 
 
-@pytest.mark.parametrize("name", NAMED_TEMPLATES)
+@pytest.mark.parametrize("name", named_templates())
 def test_every_named_template_shows_a_whole_conversation(name: str) -> None:
     template = ChatTemplate.of_model({}, bos="<s>", eos="</s>", chat_format=name)
     text = template.render(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from parlant_local.backends.llama_cpp.choice import open_vocabulary
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
+from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
 from parlant_local.engine import LoadedModel
 from parlant_local.messages import Message
 from parlant_local.settings import Settings

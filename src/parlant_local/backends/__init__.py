@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatStream, EmbedReply, ModelInfo, RerankReply
+from parlant_local.backends.context import BackendContext
 from parlant_local.backends.registry import BACKENDS, create_backend
+from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.wrapper import WrapperBackend
 
 __all__ = [
     "BACKENDS",
     "Backend",
+    "BackendContext",
     "ChatOptions",
     "ChatParams",
     "ChatStream",
@@ -16,5 +19,6 @@ __all__ = [
     "ModelInfo",
     "RerankReply",
     "WrapperBackend",
+    "checked_apart",
     "create_backend",
 ]

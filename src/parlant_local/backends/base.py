@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Self, TypeAlias, Unpack
 
 from parlant_local.backends.closing import close_blocking, close_unattended
+from parlant_local.backends.context import BackendContext
 from parlant_local.backends.whole import cut_or_whole, in_one_piece
 from parlant_local.brief import Brief
 from parlant_local.call_options import ChatOptions, ChatParams
-from parlant_local.errors import UnsupportedCallError
+from parlant_local.errors import ConfigurationError, UnsupportedCallError
 from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Usage, whole_text
 
 __all__ = ["Backend", "ChatOptions", "ChatParams", "ChatStream", "EmbedReply", "ModelInfo", "RerankReply", "Text"]
@@ -80,6 +81,16 @@ class Backend(ABC):
     A backend of one's own has :meth:`chat` and :meth:`model_info`; what it leaves out is done by these, or refused with
     :class:`UnsupportedCallError`.
     """
+
+    @classmethod
+    def from_reference(cls, name: str, context: BackendContext) -> Self:  # noqa: ARG003  # for subclasses
+        """The backend of the model that users call ``<prefix>/<name>``. Cheap: nothing is opened before its first call."""
+        raise ConfigurationError(f"{cls.__name__} has no models that a reference can name.")
+
+    @classmethod
+    def info_of(cls, name: str, context: BackendContext) -> ModelInfo:
+        """What is known of that model beforehand; ``remote`` in it decides whether the owner's leave is needed."""
+        return cls.from_reference(name, context).model_info()
 
     @abstractmethod
     async def chat(

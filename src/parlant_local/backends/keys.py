@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 
-from parlant_local.errors import SettingsError, StateFileError
+from parlant_local.errors import ConfigurationError, SettingsError, StateFileError
 from parlant_local.paths import user_path
-from parlant_local.settings import EndpointSettings
+from parlant_local.settings import EndpointSettings, Settings
 from parlant_local.storage import read_text
 
-__all__ = ["read_key"]
+__all__ = ["check_key_origin", "read_key"]
 
 _MAX_KEY_BYTES = 16 * 1024
+
+
+def check_key_origin(name: str, endpoint: EndpointSettings, settings: Settings) -> None:
+    """Raises :class:`ConfigurationError` for a key of the endpoint ``name`` that stands in a settings file."""
+    origin = settings.origin(f"endpoints.{name}.api_key")
+    if endpoint.api_key is not None and ("/" in origin or "\\" in origin or "." in origin):
+        raise ConfigurationError(
+            f"The key of the endpoint {name!r} stands in {origin}; keys never stand in settings files.",
+            hint=f"Name a variable with endpoints.{name}.api_key_env, or a file with api_key_file.",
+        )
 
 
 def read_key(name: str, endpoint: EndpointSettings) -> str | None:

@@ -7,11 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatStream, EmbedReply, ModelInfo, Text
+from parlant_local.backends.context import BackendContext
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
@@ -103,6 +104,19 @@ class OllamaBackend(Backend):
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None
         self._show = SingleFlight(self._ask_about_model)
+
+    @classmethod
+    def from_reference(cls, name: str, context: BackendContext) -> Self:
+        settings = context.settings
+        return cls(
+            name,
+            host=settings.ollama.host,
+            num_ctx=settings.ollama.num_ctx,
+            keep_alive=settings.ollama.keep_alive,
+            timeout=settings.engine.stall_seconds,
+            allow_remote=context.allow_remote,
+            logger=context.logger,
+        )
 
     def __repr__(self) -> str:
         return f"OllamaBackend({self.model!r}, host={self.base_url!r})"

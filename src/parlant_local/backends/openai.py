@@ -24,9 +24,10 @@ from parlant_local.backends.base import (
     RerankReply,
     Text,
 )
+from parlant_local.backends.context import BackendContext
 from parlant_local.backends.dialect import Dialect, DialectMemory, apply, blames_format
 from parlant_local.backends.failures import from_status, from_transport
-from parlant_local.backends.keys import read_key
+from parlant_local.backends.keys import check_key_origin, read_key
 from parlant_local.backends.moderator import Moderator
 from parlant_local.backends.openai_connection import events_of, make_client
 from parlant_local.backends.openai_lists import categories_of, models_of, scores_of, vectors_of, window_of
@@ -131,6 +132,26 @@ class OpenAIBackend(Backend, Moderator):
         self._habits: defaultdict[str, Habit] = defaultdict(Habit)
         self._client: openai.AsyncOpenAI | None = None
         self._answered = False
+
+    @classmethod
+    def from_reference(cls, name: str, context: BackendContext) -> Self:
+        """A model of the endpoint that is configured under the prefix, or of OpenAI itself, by its own environment variables."""
+        endpoint = context.settings.endpoints.get(context.prefix)
+        if endpoint is None:
+            return cls(name, allow_remote=context.allow_remote, logger=context.logger)
+        return cls.from_endpoint(
+            context.prefix, endpoint, name, allow_remote=context.allow_remote, logger=context.logger
+        )
+
+    @classmethod
+    def info_of(cls, name: str, context: BackendContext) -> ModelInfo:
+        """Without the key, which is read when the backend is made."""
+        endpoint = context.settings.endpoints.get(context.prefix)
+        if endpoint is None:
+            return cls.from_reference(name, context).model_info()
+        check_key_origin(context.prefix, endpoint, context.settings)
+        made = cls(name, base_url=endpoint.base_url, name=context.prefix, n_ctx=endpoint.n_ctx)
+        return made.model_info()
 
     @classmethod
     def from_endpoint(

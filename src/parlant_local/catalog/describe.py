@@ -17,7 +17,7 @@ __all__ = ["describe", "file_record", "matches_disk"]
 def describe(
     path: Path,
     *,
-    source: ModelSource,
+    source: ModelSource | str,
     name: str | None = None,
     family: ModelType | None = None,
     hash_files: bool = False,
@@ -38,7 +38,7 @@ def describe(
 
 
 def from_header(
-    header: GGUFHeader, *, source: ModelSource, name: str, family: ModelType | None, files: tuple[ModelFile, ...]
+    header: GGUFHeader, *, source: ModelSource | str, name: str, family: ModelType | None, files: tuple[ModelFile, ...]
 ) -> LocalModel:
     chosen = family or model_type(header, name)
     return LocalModel(

@@ -18,7 +18,7 @@ from parlant_local.catalog.index import ModelIndex
 from parlant_local.catalog.pending import discard, fetched_bytes, missing_bytes, pending_record, working
 from parlant_local.catalog.records import LocalModel, ModelState, ModelType
 from parlant_local.catalog.references import Reference
-from parlant_local.catalog.sources import PLANNERS, Plan, SourceContext
+from parlant_local.catalog.sources import Plan, SourceContext, make_plan
 from parlant_local.catalog.transfer import DownloadProgress, FileFetch, Meter, RateLimit
 from parlant_local.errors import CatalogError, InvalidModelError, ParlantLocalError, VerificationError
 from parlant_local.observability import Logger
@@ -82,11 +82,11 @@ class Downloads:
         self, reference: Reference, family: ModelType | None, accept: Accept | None, listeners: list[Progress]
     ) -> LocalModel:
         stop = Event()
-        context = SourceContext(self._models_dir, self._hub_cache, self._settings, self._logger, stop)
+        source = str(reference.source)
+        context = SourceContext(self._models_dir, self._hub_cache, self._settings, self._logger, stop, source)
         meter = Meter(str(reference))
         with ThreadPoolExecutor(1, thread_name_prefix="parlant-local-download") as pool:
-            planner = PLANNERS.get(reference.source.value)
-            plan = await _in_thread(pool, lambda: planner(reference, context), stop.set)
+            plan = await _in_thread(pool, lambda: make_plan(reference, context), stop.set)
             if accept is not None:
                 size = sum(task.size or 0 for task in plan.tasks)
                 missing = sum(map(missing_bytes, plan.tasks))

@@ -24,6 +24,7 @@ from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, M
 from parlant_local.catalog.references import HubReference, OllamaReference, PathReference, Reference, parse_reference
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
 from parlant_local.catalog.shipped import shipped_model
+from parlant_local.catalog.sources import source_named
 from parlant_local.catalog.speed import prefill_operations
 from parlant_local.errors import (
     BadReferenceError,
@@ -119,7 +120,7 @@ class LocalModelManager:
     ) -> list[LocalModel]:
         """Models in the catalogue, by id; only whole and verified ones unless ``states`` says otherwise ("all": every one)."""
         family = None if type is None else ModelType(type)
-        origin = None if source is None else ModelSource(source)
+        origin = None if source is None else source_named(source)
         wanted = set(ModelState) if states == "all" else {ModelState(state) for state in states}
         return [
             model

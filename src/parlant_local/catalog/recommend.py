@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parlant_local.catalog.records import ModelType
-from parlant_local.catalog.short_names import SHORT_NAMES, ShortName
+from parlant_local.catalog.short_names import ShortName, short_names
 
 __all__ = ["COLD_TURN_TOKENS", "WARM_TURN_TOKENS", "Recommendation", "recommend"]
 
@@ -45,7 +45,7 @@ class Recommendation:
 
 def recommend(memory: int, operations_per_second: float | None, limit: int = 5) -> list[Recommendation]:
     """Chat models that fit into ``memory`` bytes, the most capable responsive ones first, then the quickest others."""
-    found = [_rate(entry, operations_per_second) for entry in SHORT_NAMES if entry.type is not ModelType.EMBEDDING]
+    found = [_rate(entry, operations_per_second) for entry in short_names() if entry.type is not ModelType.EMBEDDING]
     fitting = [item for item in found if item.memory <= memory * _RESERVE]
     quick = sorted((item for item in fitting if item.responsive), key=_capability, reverse=True)
     slow = sorted(

@@ -45,6 +45,8 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Line = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
 Shown = Annotated[str, AfterValidator(_first_line)]
 """What a file says of itself, and people read: cut to a line."""
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+"""A source that an installed package brings."""
 Place = Annotated[Path, AfterValidator(_possible_path)]
 
 
@@ -105,7 +107,7 @@ class LocalModel(Brief):
     """``local/<family>/<name>``, or ``ollama/<name:tag>`` for a daemon's."""
     name: Line
     type: ModelType
-    source: ModelSource
+    source: Annotated[ModelSource | SourceName, Field(union_mode="left_to_right")]
     state: ModelState = ModelState.AVAILABLE
     files: tuple[ModelFile, ...] = ()
     """In order; several for a split model."""

@@ -1,7 +1,8 @@
 """Model references: what users type to name a model, read by stated rules.
 
 1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~`` or ``file:``, is a path.
-2. A scheme or a host says itself what it is: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``.
+2. A scheme or a host says itself what it is: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``; any other source's
+   references begin with its name: ``<source>://…``.
 3. A name without ``/`` is Ollama's: ``llama3.2:3b``. With ``source="huggingface"`` the table of short names translates it.
 4. Three parts that end in ``.gguf`` are a file in a hub repository: ``user/repo/file.gguf``.
 5. ``a/b`` is a hub repository; ``a/b:x`` too if ``x`` looks like a quantization (``Q4_K_M``), else it is Ollama's ``ns/name:tag``.
@@ -18,6 +19,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from parlant_local.catalog.names import check_component, check_relative
 from parlant_local.catalog.records import ModelSource
+from parlant_local.catalog.sources import SOURCES, Reference, parse_with, source_named
 from parlant_local.errors import BadReferenceError
 from parlant_local.paths import user_path
 
@@ -30,6 +32,8 @@ __all__ = [
     "UrlReference",
     "looks_like_path",
     "looks_like_quantization",
+    "parse_hub",
+    "parse_ollama",
     "parse_reference",
 ]
 
@@ -114,9 +118,6 @@ class PathReference:
         return str(self.path)
 
 
-Reference = HubReference | OllamaReference | UrlReference | PathReference
-
-
 def parse_reference(text: str, source: ModelSource | str | None = None) -> Reference:
     """Read a reference; ``source`` decides where the name alone does not. Raises :class:`BadReferenceError`."""
     text = text.strip()
@@ -125,37 +126,23 @@ def parse_reference(text: str, source: ModelSource | str | None = None) -> Refer
             "A model reference is empty, too long, or holds a NUL character.",
             hint="Examples: bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M, llama3.2:3b, ./model.gguf.",
         )
-    wanted = _source(source)
+    wanted = None if source is None else source_named(source)
     reference = _parse(text, wanted)
-    if wanted is not None and reference.source is not wanted and not _compatible(reference, wanted):
+    if wanted is not None and reference.source != wanted and not _compatible(reference, wanted):
         raise BadReferenceError(
-            f"{text!r} is a {reference.source.value} reference, but source={wanted.value!r} was asked for.",
+            f"{text!r} is a {reference.source} reference, but source={str(wanted)!r} was asked for.",
             hint="Leave source out, or write the reference in that source's way.",
         )
     return reference
 
 
-def _source(source: ModelSource | str | None) -> ModelSource | None:
-    if source is None:
-        return None
-    try:
-        wanted = ModelSource(source)
-    except ValueError:
-        wanted = ModelSource.SHIPPED
-    if wanted is ModelSource.SHIPPED:
-        raise BadReferenceError(
-            f"Unknown source {str(source)!r}.", hint="Known: huggingface, ollama, gguf, custom."
-        ) from None
-    return wanted
-
-
-def _compatible(reference: Reference, wanted: ModelSource) -> bool:
+def _compatible(reference: Reference, wanted: str) -> bool:
     """ "gguf" and "custom" both take a file by URL or path."""
     files = (ModelSource.GGUF, ModelSource.CUSTOM)
     return wanted in files and reference.source in files
 
 
-def _parse(text: str, wanted: ModelSource | None) -> Reference:
+def _parse(text: str, wanted: str | None) -> Reference:
     if looks_like_path(text) or (wanted in (ModelSource.CUSTOM, ModelSource.GGUF) and "://" not in text):
         return PathReference(_path(text))
     scheme, separator, rest = text.partition("://")
@@ -163,13 +150,13 @@ def _parse(text: str, wanted: ModelSource | None) -> Reference:
         return _parse_url(scheme.lower(), rest, text, wanted)
     host, _, rest = text.partition("/")
     if host.lower() in _HUB_HOSTS and rest:
-        return _parse_hub(rest.removeprefix("models/"), text)
+        return parse_hub(rest.removeprefix("models/"), text)
     if host.lower() in _OLLAMA_HOSTS and rest:
-        return _parse_ollama(rest.removeprefix("library/"), text)
-    if wanted is ModelSource.OLLAMA:
-        return _parse_ollama(text, text)
-    if wanted is ModelSource.HUGGINGFACE:
-        return _parse_hub(_short_name(text) or text, text)
+        return parse_ollama(rest.removeprefix("library/"), text)
+    if wanted == ModelSource.OLLAMA:
+        return parse_ollama(text, text)
+    if wanted == ModelSource.HUGGINGFACE:
+        return parse_hub(_short_name(text) or text, text)
     return _parse_bare(text)
 
 
@@ -197,21 +184,21 @@ def _parse_bare(text: str) -> Reference:
             raise BadReferenceError(
                 f"There is no file {text!r} here.", hint="Give its path, or a reference to fetch it by."
             )
-        return _parse_ollama(text, text)
+        return parse_ollama(text, text)
     parts = text.split("/")
     if "." in parts[0] or ":" in parts[0] or parts[0] == "localhost":
         # A repository's owner may have a dot too, but only a host is followed by two more parts that are no file.
         if len(parts) == 3 and not text.lower().endswith(".gguf"):
-            return _parse_ollama(text, text)
+            return parse_ollama(text, text)
         if ":" in parts[0] or parts[0] == "localhost":
-            return _parse_ollama(text, text)
+            return parse_ollama(text, text)
     if len(parts) == 2:
         name, colon, tag = parts[1].partition(":")
         if _DIGEST.match(name.partition("@")[2] + colon + tag) or (colon and not looks_like_quantization(tag)):
-            return _parse_ollama(text, text)
-        return _parse_hub(text, text)
+            return parse_ollama(text, text)
+        return parse_hub(text, text)
     if text.lower().endswith(".gguf") or "@" in parts[1]:
-        return _parse_hub(text, text)
+        return parse_hub(text, text)
     raise _unreadable(text)
 
 
@@ -219,13 +206,14 @@ def looks_like_quantization(tag: str) -> bool:
     return bool(_QUANTIZATION.match(tag))
 
 
-def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) -> Reference:
-    if scheme in ("hf", "huggingface"):
-        return _parse_hub(rest, text)
-    if scheme == "ollama":
-        return _parse_ollama(rest, text)
+def _parse_url(scheme: str, rest: str, text: str, wanted: str | None) -> Reference:
+    if scheme == "hf":
+        return parse_hub(rest, text)
+    if scheme in SOURCES:
+        return parse_with(scheme, rest, text)
     if scheme not in ("http", "https"):
-        raise BadReferenceError(f"{text!r} has the scheme {scheme!r}.", hint="Known: https, http, hf, ollama and file.")
+        known = ["https", "http", "hf", *(name for name in SOURCES if name != ModelSource.GGUF), "file"]
+        raise BadReferenceError(f"{text!r} has the scheme {scheme!r}.", hint=f"Known: {', '.join(known)}.")
     try:
         parts = urlsplit(text)
         _ = parts.port  # read by its own rules, and not before it is asked for
@@ -235,21 +223,21 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: ModelSource | None) ->
     if not host:
         raise _unreadable(text)
     path = unquote(parts.path).strip("/")
-    if wanted is ModelSource.OLLAMA and host not in _OLLAMA_HOSTS:
-        return _parse_ollama(f"{parts.netloc.rpartition('@')[2]}/{path}", text)
+    if wanted == ModelSource.OLLAMA and host not in _OLLAMA_HOSTS:
+        return parse_ollama(f"{parts.netloc.rpartition('@')[2]}/{path}", text)
     endpoint = urlsplit(os.environ.get("MODEL_ENDPOINT") or os.environ.get("HF_ENDPOINT") or "")
     mirrored = bool(endpoint.netloc) and parts.netloc == endpoint.netloc
     if host in _HUB_HOSTS or (mirrored and (_HUB_PAGE.search(path) or not path.lower().endswith(".gguf"))):
-        return _parse_hub(path.removeprefix("models/"), text)
+        return parse_hub(path.removeprefix("models/"), text)
     if host in _OLLAMA_HOSTS:
-        return _parse_ollama(path.removeprefix("library/"), text)
+        return parse_ollama(path.removeprefix("library/"), text)
     if not path.lower().endswith(".gguf"):
         raise BadReferenceError(f"The URL {text!r} does not end in .gguf.", hint="Give the URL of the file itself.")
     check_component(path.rsplit("/", 1)[-1], "file name")
     return UrlReference(text)
 
 
-def _parse_hub(rest: str, text: str) -> HubReference:
+def parse_hub(rest: str, text: str) -> HubReference:
     owner, _, tail = rest.partition("/")
     repo, _, path = tail.partition("/")
     repo, colon, quantization = repo.partition(":")
@@ -276,7 +264,7 @@ def _parse_hub(rest: str, text: str) -> HubReference:
     return HubReference(f"{owner}/{repo}", None, file, revision or None)
 
 
-def _parse_ollama(rest: str, text: str) -> OllamaReference:
+def parse_ollama(rest: str, text: str) -> OllamaReference:
     rest, _, digest = rest.partition("@")
     if digest and not _DIGEST.match(digest):
         raise BadReferenceError(f"The digest in {text!r} is not sha256: and 64 hexadecimal digits.")

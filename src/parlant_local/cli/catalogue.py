@@ -6,16 +6,44 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
 
-__all__ = ["SOURCES", "TYPES", "catalogue_options", "make_manager"]
+    _Text = click.ParamType[str]
+else:
+    _Text = click.ParamType  # generic in newer versions only
+
+__all__ = ["TYPES", "SourceChoice", "catalogue_options", "make_manager"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 TYPES = click.Choice(["llama", "deepseek", "qwen", "mistral", "gemma", "phi", "embedding", "other"])
-SOURCES = click.Choice(["huggingface", "ollama", "gguf", "custom"])
+
+
+class SourceChoice(_Text):
+    """The name of a source; which there are is asked when one is given."""
+
+    name = "source"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from parlant_local.catalog.sources import source_names
+
+        if value not in (known := source_names()):
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, known))}.", param, ctx)
+        return value
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        from parlant_local.catalog.sources import source_names
+
+        return [CompletionItem(name) for name in source_names() if name.startswith(incomplete)]
+
 
 _OPTIONS = (
     click.option("--models-dir", type=click.Path(file_okay=False), metavar="DIR", help="Where models are kept."),

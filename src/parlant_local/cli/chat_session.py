@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.chat_input import Input
+from parlant_local.cli.options import open_backend
 from parlant_local.cli.printing import say, show_text, whisper
 from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError, StateFileError
 from parlant_local.messages import Message, Timings, Usage, as_messages
@@ -23,7 +24,7 @@ from parlant_local.paths import user_path
 from parlant_local.storage import read_json, write_whole
 
 if TYPE_CHECKING:
-    from parlant_local.backends.llama_cpp import LlamaCppBackend
+    from parlant_local.backends import Backend
     from parlant_local.settings import Settings
 
 __all__ = ["ChatSession", "Manner"]
@@ -74,7 +75,7 @@ class ChatSession:
         self._total = Usage()
         self._last = _Answer()
         self._runner = asyncio.Runner()
-        self._backend: LlamaCppBackend | None = None
+        self._backend: Backend | None = None
         self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
             "/help": ("what you can type", self._help),
             "/system": ("TEXT  set the system message; without TEXT, show it", self._set_system),
@@ -98,18 +99,21 @@ class ChatSession:
 
     def open(self, saved: str | None = None) -> None:
         """Loads the model, and the conversation to go on with."""
-        self._backend = self._make_backend(self._model, self._chat_format)
+        self._backend = open_backend(self._model, self._settings, self._chat_format)
         self._runner.run(self._backend.load())
         info = self._backend.model_info()
-        whisper(f"{info.id}, context of {info.n_ctx} tokens. /help lists commands.", err=True)
+        context = f", context of {info.n_ctx} tokens" if info.n_ctx else ""
+        whisper(f"{info.id}{context}. /help lists commands.", err=True)
         self._tell_proof_of_life()
         if saved is not None:
             self._load(saved)
 
     def _tell_proof_of_life(self) -> None:
-        record = self._backend.record if self._backend is not None else None
-        if record is not None and record.shipped:
-            whisper(f"{record.reason} `parlant-local recommend` names real ones.", err=True)
+        from parlant_local.catalog.shipped import shipped_model
+
+        shipped = shipped_model()
+        if shipped is not None and self._backend is not None and self._backend.model_info().id == shipped.id:
+            whisper(f"{shipped.reason} `parlant-local recommend` names real ones.", err=True)
 
     def talk(self, typed: Input) -> None:
         """Until the input ends, or /quit."""
@@ -227,10 +231,11 @@ class ChatSession:
         assert self._backend is not None
         if not rest:
             info = self._backend.model_info()
-            say(f"{info.id}: {info.architecture}, {info.quantization}, context of {info.n_ctx} tokens")
+            known = [info.architecture, info.quantization, f"context of {info.n_ctx} tokens" if info.n_ctx else None]
+            say(f"{info.id}: {', '.join(item for item in known if item) or 'nothing else is known of it'}")
             return
         # Loaded before the other is closed: a name that is wrong must not end the conversation.
-        other = self._make_backend(rest, None)
+        other = open_backend(rest, self._settings)
         try:
             self._runner.run(other.load())
         except BaseException:
@@ -281,11 +286,6 @@ class ChatSession:
 
     def _quit(self, _rest: str) -> None:
         raise _Quit
-
-    def _make_backend(self, model: str | None, chat_format: str | None) -> LlamaCppBackend:
-        from parlant_local.backends.llama_cpp import LlamaCppBackend
-
-        return LlamaCppBackend(model, chat_format=chat_format, settings=self._settings)
 
 
 class _Quit(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ _PACKAGES = (
     "parlant",
     "fastapi",
 )
+_SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
 
 @click.command()
@@ -93,11 +95,25 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
             "available": sum(m.state == "available" for m in models),
             "other": sum(m.state != "available" for m in models),
         },
+        "plug_ins": _plug_ins(),
         "settings": {
             key: f"{_setting(manager, key)}   (from {origin})" for key, origin in manager.settings.origins.items()
         },
         "advice": advice,
     }
+
+
+def _plug_ins() -> dict[str, str]:
+    """What installed packages add, each with its package, or with what is wrong with it."""
+    from parlant_local.backends import BACKENDS
+    from parlant_local.catalog.sources import SOURCES
+    from parlant_local.profiles.families import FAMILY_REGISTRY
+
+    found: dict[str, str] = {}
+    for kind, registry in (("backend", BACKENDS), ("source", SOURCES), ("family", FAMILY_REGISTRY)):
+        found |= {f"{kind} {name}": package for name, package in registry.packages().items()}
+        found |= {f"{kind} {error.plugin}": str(error) for error in registry.problems()}
+    return found
 
 
 def _version(name: str) -> str | None:
@@ -225,6 +241,8 @@ async def _network(manager: LocalModelManager) -> dict[str, Any]:
 
 
 def _setting(manager: LocalModelManager, key: str) -> object:
+    if key.startswith("plugins.") and _SECRET.search(key):  # a plug-in's own, so not known to be one
+        return "***"
     value: object = manager.settings
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)

@@ -23,7 +23,7 @@ from parlant_local.cli.printing import emit_json, show_text, whisper
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:
-    from parlant_local.backends.llama_cpp import LlamaCppBackend
+    from parlant_local.backends import Backend
     from parlant_local.messages import ChatReply
 
 __all__ = ["generate"]
@@ -62,7 +62,7 @@ def generate(
 ) -> None:
     """Answer one prompt from an argument, a file or standard input.
 
-    MODEL is a catalogue id, a reference or a GGUF path.
+    MODEL is a catalogue id, a reference, a GGUF path, or another backend's: ollama/NAME, ENDPOINT/NAME.
     """
     text = _prompt(prompt, file)
     options = sampling_values(arguments) | _shape(arguments)
@@ -121,15 +121,13 @@ def _conversation(text: str, system: str | None) -> list[dict[str, str]]:
     return [*head, {"role": "user", "content": text}]
 
 
-async def _whole(
-    backend: LlamaCppBackend, text: str, system: str | None, raw: bool, options: dict[str, Any]
-) -> ChatReply:
+async def _whole(backend: Backend, text: str, system: str | None, raw: bool, options: dict[str, Any]) -> ChatReply:
     if raw:
         return await backend.complete(text, **options)
     return await backend.chat(_conversation(text, system), **options)
 
 
-async def _stream(backend: LlamaCppBackend, text: str, system: str | None, raw: bool, options: dict[str, Any]) -> None:
+async def _stream(backend: Backend, text: str, system: str | None, raw: bool, options: dict[str, Any]) -> None:
     """Content goes to standard output, thoughts and everything else to standard error."""
     chunks = (
         backend.complete_stream(text, **options) if raw else backend.chat_stream(_conversation(text, system), **options)

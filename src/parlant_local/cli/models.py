@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parlant_local.cli.catalogue import SOURCES, TYPES, catalogue_options, make_manager
+from parlant_local.cli.catalogue import TYPES, SourceChoice, catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
@@ -27,7 +27,7 @@ __all__ = ["add", "list_", "pull", "rm", "show", "verify"]
 @click.command()
 @click.argument("model")
 @click.option("--type", "model_type", type=TYPES, help="Its family. Default: read from the file.")
-@click.option("--source", type=SOURCES, help="Where to look. Default: told by the reference.")
+@click.option("--source", type=SourceChoice(), help="Where to look. Default: told by the reference.")
 @click.option(
     "--via",
     type=click.Choice(["registry", "daemon"]),
@@ -108,7 +108,7 @@ def add(
 
 @click.command("list")
 @click.option("--type", "model_type", type=TYPES, help="Only this family.")
-@click.option("--source", type=SOURCES, help="Only from there.")
+@click.option("--source", type=SourceChoice(), help="Only from there.")
 @click.option("--all", "everything", is_flag=True, help="Also what is not usable: downloading, incomplete, broken.")
 @click.option("--discover", is_flag=True, help="What other programs on this machine have, not catalogued here.")
 @catalogue_options
@@ -206,8 +206,8 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
 
 def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any]:
     """What its template shows, or the one that stands in; None where it can't be rendered, which `render` says more of."""
-    from parlant_local.backends.llama_cpp.choice import open_vocabulary
     from parlant_local.backends.llama_cpp.info import describe_speech
+    from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
     from parlant_local.engine.templates import ChatTemplate
     from parlant_local.errors import EngineError
 
@@ -235,6 +235,7 @@ _FORMS = {
 
 def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     from parlant_local.catalog.disk import human_bytes
+    from parlant_local.catalog.sources import origin
 
     lines = [record.id]
 
@@ -243,10 +244,7 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
             lines.append(f"  {label:<14} {value}")
 
     say("state", _state(record))
-    say(
-        "source",
-        f"{record.source.value} ({', '.join(record.references)})" if record.references else record.source.value,
-    )
+    say("source", origin(record))
     for item in record.files:
         say("file", f"{item.path} ({human_bytes(item.size)})")
         say("sha256", item.sha256)

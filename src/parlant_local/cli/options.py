@@ -17,7 +17,7 @@ from parlant_local.paths import is_file, user_path
 from parlant_local.storage import parse_json
 
 if TYPE_CHECKING:
-    from parlant_local.backends.llama_cpp import LlamaCppBackend
+    from parlant_local.backends import Backend
     from parlant_local.settings import Settings
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "make_settings",
     "model_argument",
     "model_options",
+    "open_backend",
     "read_json",
     "read_text",
     "run",
@@ -115,12 +116,22 @@ def chat_format(arguments: dict[str, Any]) -> str | None:
     return read_text(value) if value is not None and "{" not in value and is_file(value) else value
 
 
-def make_backend(model: str | None, arguments: dict[str, Any]) -> LlamaCppBackend:
+def make_backend(model: str, arguments: dict[str, Any]) -> Backend:
     """A backend of ``model``, not loaded yet, with the model options in ``arguments`` (taken out of it)."""
-    from parlant_local.backends.llama_cpp import LlamaCppBackend
-
     template = chat_format(arguments)
-    return LlamaCppBackend(model, chat_format=template, settings=make_settings(arguments))
+    return open_backend(model, make_settings(arguments), template)
+
+
+def open_backend(model: str | None, settings: Settings, chat_format: str | None = None) -> Backend:
+    """A backend of ``model``, or of the default one, not loaded yet; remote ones keep to the owner's rules."""
+    from parlant_local.catalog import LocalModelManager
+    from parlant_local.observability import ConsoleLogger
+    from parlant_local.switching import choose_model
+    from parlant_local.switching.opening import open_model
+
+    logger = ConsoleLogger("warning")
+    chosen = model or choose_model(settings, LocalModelManager(settings=settings, logger=logger)).model
+    return open_model(chosen, settings, chat_format=chat_format, logger=logger)[1]
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -37,8 +37,8 @@ def parse(model: str, file: str, tools: str | None, stream: int | None, as_json:
 
     MODEL is a catalogue id, a reference or a GGUF path. Without --tools, calls of any name are read.
     """
-    from parlant_local.backends.llama_cpp.choice import open_vocabulary
     from parlant_local.backends.llama_cpp.parsing import parse_text
+    from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
     from parlant_local.messages import as_tools
 
     text = read_text(file)

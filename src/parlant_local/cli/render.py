@@ -35,7 +35,7 @@ def render(
 
     MODEL is a catalogue id, a reference or a GGUF path.
     """
-    from parlant_local.backends.llama_cpp.choice import open_vocabulary
+    from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
     from parlant_local.messages import as_messages, as_tools
 
     conversation = read_json(messages)
@@ -81,7 +81,7 @@ def tokenize(model: str, text: str | None, file: str | None, as_json: bool, **ar
 
     MODEL is a catalogue id, a reference or a GGUF path.
     """
-    from parlant_local.backends.llama_cpp.choice import open_vocabulary
+    from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
 
     if (text is None) == (file is None):
         raise BadRequestError("Give a text or --file, one of them.")

@@ -19,13 +19,21 @@ from parlant_local.nlp.collaborators import (
     embedding_backend,
     guard_backend,
     host_logger,
-    remote_budget,
 )
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
 from parlant_local.settings import BudgetSettings, Settings
-from parlant_local.switching import CallRecord, Policy, Requirements, RoutedBackend, Target, TargetResolver
+from parlant_local.switching import (
+    CallRecord,
+    Policy,
+    Requirements,
+    RoutedBackend,
+    Target,
+    TargetResolver,
+    choose_model,
+)
+from parlant_local.switching.opening import remote_budget
 
 __all__ = ["AvailableModel", "ModelSwitcher"]
 
@@ -76,7 +84,7 @@ class ModelSwitcher(LocalNLPService):
         settings = _with(settings or Settings(), policy=policy, allow_cloud=allow_cloud, budget=budget)
         logger = host_logger(collaborators)
         self._resolver = TargetResolver(settings, manager=model_manager, logger=logger)
-        default = default_model_id or settings.model or _best(self._resolver.manager)
+        default = default_model_id or choose_model(settings, self._resolver.manager).model
         others = settings.switcher.fallbacks if fallbacks is None else fallbacks
         chosen = dict.fromkeys([default, *([fallback_model_id] if fallback_model_id else []), *others])
         targets = {target.id: target for target in map(self._resolver.target, chosen)}
@@ -239,9 +247,3 @@ def _with(
         where = ".".join(str(part) for part in problem["loc"])
         raise SettingsError(f"{where} = {problem['input']!r}: {problem['msg']}.") from None
     return settings.model_copy(update={"switcher": whole})
-
-
-def _best(manager: LocalModelManager) -> str:
-    from parlant_local.backends.llama_cpp.choice import best_model
-
-    return best_model(manager)

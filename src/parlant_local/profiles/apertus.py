@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 APERTUS = Profile(
     name="apertus",
@@ -17,3 +17,5 @@ APERTUS = Profile(
 )
 
 PROFILES = (APERTUS,)
+
+FAMILY = Family("apertus", PROFILES)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from parlant_local.call_options import SamplingOptions
+from parlant_local.profiles.templates import NamedTemplate
 
-__all__ = ["CallIds", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
+__all__ = ["CallIds", "Family", "FamilyType", "KnownModel", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
 ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "phi", "json"]
 """How a family writes tool calls; ``json`` is the plain object that any model can be asked for."""
@@ -79,3 +80,64 @@ class Profile:
 
     def advice(self, *, thinking: bool) -> SamplingAdvice:
         return self.sampling_thinking if thinking and self.sampling_thinking is not None else self.sampling
+
+
+FamilyType = Literal["llama", "deepseek", "qwen", "mistral", "gemma", "phi", "embedding", "other"]
+"""What the catalogue sorts models by."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model in Ollama's registry and its counterpart on the hub, with sizes to plan by."""
+
+    name: str
+    """As Ollama has it."""
+    hub: str
+    """Repository with GGUF files."""
+    parameters: float
+    """Billions."""
+    q4_gb: float
+    """Size of the Q4_K_M file, in GB (10^9 bytes), rounded."""
+    layers: int
+    kv_width: int
+    """Numbers that one token adds to the cache in one layer: keys and values of all its heads."""
+    context: int
+    """Tokens, as trained."""
+    active: float = 0.0
+    """Billions of parameters that one token passes through, where these are fewer."""
+    reasoning: bool = False
+
+    @property
+    def active_parameters(self) -> float:
+        return self.active or self.parameters
+
+    @property
+    def size(self) -> int:
+        return int(self.q4_gb * 1_000_000_000)
+
+    def kv_bytes(self, tokens: int) -> int:
+        """Of a cache in f16."""
+        return tokens * self.layers * self.kv_width * 2
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """All that is said of a family, in one file of this package or by the plug-in that brings it."""
+
+    name: str
+    profiles: tuple[Profile, ...] = ()
+    """Its versions, those with marks of their own before the ones that share them."""
+    rank: int = 0
+    """Families of a lower rank are asked first: those whose marks stand in templates of others come later."""
+    type: FamilyType = "other"
+    called: str = ""
+    """A regular expression for names of its models, by which the catalogue tells ``type`` before a file is here."""
+    bodies: tuple[str, ...] = ()
+    """Beginnings of ``general.architecture`` that say as much."""
+    known: tuple[KnownModel, ...] = ()
+    templates: tuple[NamedTemplate, ...] = ()
+    """For ``chat_format``, and for models of it that bring none."""
+
+    def __post_init__(self) -> None:
+        if self.type not in get_args(FamilyType):
+            raise ValueError(f"type must be one of {', '.join(get_args(FamilyType))}, not {self.type!r}")

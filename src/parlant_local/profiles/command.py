@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.templates import NamedTemplate
 
 _EXAMPLE = SamplingAdvice(temperature=0.3)
 
@@ -28,3 +29,19 @@ COMMAND = Profile(
 )
 
 PROFILES = (COMMAND_THINKING, COMMAND)
+
+TEMPLATES = (
+    NamedTemplate(
+        "command-r",
+        "{{- bos_token -}}{%- for message in messages -%}"
+        "{%- set role = {'user': 'USER', 'system': 'SYSTEM', 'assistant': 'CHATBOT'}[message.role] -%}"
+        "{{- '<|START_OF_TURN_TOKEN|><|' + role + '_TOKEN|>' + message.content + '<|END_OF_TURN_TOKEN|>' -}}"
+        "{%- endfor -%}"
+        "{%- if add_generation_prompt -%}{{- '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' -}}{%- endif -%}",
+        ends=("<|END_OF_TURN_TOKEN|>", "<|START_OF_TURN_TOKEN|>"),
+        tokens=("<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>"),
+        architectures=("command-r", "cohere2"),
+    ),
+)
+
+FAMILY = Family("command", PROFILES, templates=TEMPLATES)

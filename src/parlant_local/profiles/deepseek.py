@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, KnownModel, Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.templates import FIRST_SYSTEM, NamedTemplate
 
 _THINK = ReasoningTags("<think>", "</think>")
 
@@ -71,3 +72,39 @@ DEEPSEEK = Profile(
 )
 
 PROFILES = (DEEPSEEK_V32, DEEPSEEK_V4, DEEPSEEK_V3, DEEPSEEK_R1, DEEPSEEK)
+
+KNOWN = (
+    KnownModel(
+        "deepseek-r1:1.5b", "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF", 1.78, 1.12, 28, 512, 131072, reasoning=True
+    ),
+    KnownModel(
+        "deepseek-r1:7b", "bartowski/DeepSeek-R1-Distill-Qwen-7B-GGUF", 7.62, 4.68, 28, 1024, 131072, reasoning=True
+    ),
+    KnownModel(
+        "deepseek-r1:8b", "bartowski/DeepSeek-R1-Distill-Llama-8B-GGUF", 8.03, 4.92, 32, 2048, 131072, reasoning=True
+    ),
+    KnownModel(
+        "deepseek-r1:14b", "bartowski/DeepSeek-R1-Distill-Qwen-14B-GGUF", 14.8, 8.99, 48, 2048, 131072, reasoning=True
+    ),
+    KnownModel(
+        "deepseek-r1:32b", "bartowski/DeepSeek-R1-Distill-Qwen-32B-GGUF", 32.8, 19.9, 64, 2048, 131072, reasoning=True
+    ),
+)
+
+TEMPLATES = (
+    NamedTemplate(
+        "deepseek",
+        FIRST_SYSTEM + "{{- bos_token + system -}}{%- for message in rest -%}"
+        "{%- if message.role == 'user' -%}{{- '<｜User｜>' + message.content -}}"
+        "{%- else -%}{{- '<｜Assistant｜>' + message.content + eos_token -}}{%- endif -%}"
+        "{%- endfor -%}"
+        "{%- if add_generation_prompt -%}{{- '<｜Assistant｜>' -}}{%- endif -%}",
+        ends=("<｜end▁of▁sentence｜>", "<｜User｜>"),
+        tokens=("<｜User｜>", "<｜Assistant｜>"),
+        called=("deepseek",),
+    ),
+)
+
+FAMILY = Family(
+    "deepseek", PROFILES, type="deepseek", called=r"deepseek", bodies=("deepseek",), known=KNOWN, templates=TEMPLATES
+)

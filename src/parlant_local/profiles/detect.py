@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from parlant_local.call_options import SAMPLING
-from parlant_local.profiles import (
-    apertus,
-    command,
-    deepseek,
-    ernie,
-    exaone,
-    gemma,
-    generic,
-    glm,
-    gpt_oss,
-    granite,
-    hermes,
-    hunyuan,
-    kimi,
-    lfm,
-    llama,
-    minimax,
-    mistral,
-    nemotron,
-    phi,
-    qwen,
-    seed,
-    smollm,
-)
 from parlant_local.profiles.base import Profile, SamplingAdvice
+from parlant_local.profiles.families import FAMILIES, families
+from parlant_local.profiles.generic import GENERIC
 
 __all__ = ["PROFILES", "profile_of"]
 
-# Order matters where marks overlap: a family with marks of its own before the ones that share ChatML.
-PROFILES: tuple[Profile, ...] = (
-    *gpt_oss.PROFILES,
-    *kimi.PROFILES,
-    *lfm.PROFILES,
-    *glm.PROFILES,
-    *minimax.PROFILES,
-    *nemotron.PROFILES,
-    *seed.PROFILES,
-    *command.PROFILES,
-    *apertus.PROFILES,
-    *hunyuan.PROFILES,
-    *ernie.PROFILES,
-    *exaone.PROFILES,
-    *deepseek.PROFILES,
-    *granite.PROFILES,
-    *smollm.PROFILES,
-    *qwen.PROFILES,
-    *hermes.PROFILES,
-    *mistral.PROFILES,
-    *gemma.PROFILES,
-    *phi.PROFILES,
-    *llama.PROFILES,
-    *generic.PROFILES,
-)
+PROFILES: tuple[Profile, ...] = tuple(profile for family in FAMILIES for profile in family.profiles)
+"""Of the families that come with this package."""
+
+
+def _profiles() -> Iterator[Profile]:
+    return (profile for family in families() for profile in family.profiles)
 
 
 def profile_of(template: str | None, metadata: Mapping[str, str] | None = None) -> Profile:
@@ -70,7 +29,7 @@ def profile_of(template: str | None, metadata: Mapping[str, str] | None = None) 
     """
     metadata = metadata or {}
     profile = (_by_template(template, metadata) if template else None) or _by_metadata(metadata, alone=not template)
-    profile = profile or generic.GENERIC
+    profile = profile or GENERIC
     own = _own_advice(metadata)
     if own:
         profile = replace(profile, sampling=own, sampling_thinking=None)
@@ -78,7 +37,7 @@ def profile_of(template: str | None, metadata: Mapping[str, str] | None = None) 
 
 
 def _by_template(template: str, metadata: Mapping[str, str]) -> Profile | None:
-    for profile in PROFILES:
+    for profile in _profiles():
         marked = any(all(mark in template for mark in marks) for marks in profile.template_marks)
         if marked and (not profile.named or _is_named(profile, metadata)):
             return profile
@@ -87,11 +46,11 @@ def _by_template(template: str, metadata: Mapping[str, str]) -> Profile | None:
 
 def _by_metadata(metadata: Mapping[str, str], *, alone: bool) -> Profile | None:
     """``alone``: no template tells otherwise. One without the marks of Llama says that only the body is."""
-    named = next((profile for profile in PROFILES if _is_named(profile, metadata)), None)
+    named = next((profile for profile in _profiles() if _is_named(profile, metadata)), None)
     architecture = metadata.get("general.architecture", "")
     if named is not None or (architecture == "llama" and not alone):
         return named
-    return next((profile for profile in PROFILES if architecture in profile.architectures), None)
+    return next((profile for profile in _profiles() if architecture in profile.architectures), None)
 
 
 def _is_named(profile: Profile, metadata: Mapping[str, str]) -> bool:

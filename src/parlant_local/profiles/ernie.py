@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags
+from parlant_local.profiles.base import Family, Profile, ReasoningTags
 
 ERNIE_THINKING = Profile(
     name="ernie",
@@ -24,3 +24,5 @@ ERNIE = Profile(
 )
 
 PROFILES = (ERNIE_THINKING, ERNIE)
+
+FAMILY = Family("ernie", PROFILES)

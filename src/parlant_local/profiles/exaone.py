@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 EXAONE4 = Profile(
     name="exaone",
@@ -26,3 +26,5 @@ EXAONE = Profile(
 )
 
 PROFILES = (EXAONE4, EXAONE)
+
+FAMILY = Family("exaone", PROFILES)

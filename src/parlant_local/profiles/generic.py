@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.templates import NamedTemplate
 
 # Nobody's advice: what answers that are neither dull nor wild are commonly sampled with.
 _ADVICE = SamplingAdvice(temperature=0.7, top_p=0.95)
@@ -20,3 +21,17 @@ GENERIC_THINKING = Profile(
 GENERIC = Profile(name="generic", source="ours", sampling=_ADVICE)
 
 PROFILES = (GENERIC_THINKING, GENERIC)
+
+TEMPLATES = (
+    NamedTemplate(
+        "chatml",
+        "{%- for message in messages -%}"
+        "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' -}}"
+        "{%- endfor -%}"
+        "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}",
+        ends=("<|im_end|>", "<|im_start|>"),
+        tokens=("<|im_start|>", "<|im_end|>"),
+    ),
+)
+
+FAMILY = Family("generic", PROFILES, rank=9, templates=TEMPLATES)

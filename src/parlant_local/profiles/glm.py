@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.templates import NamedTemplate
 
 GLM_THINKING = Profile(
     name="glm",
@@ -38,3 +39,18 @@ GLM = Profile(
 )
 
 PROFILES = (GLM45, GLM_THINKING, GLM)
+
+TEMPLATES = (
+    NamedTemplate(
+        "glm4",
+        "{{- '[gMASK]<sop>' -}}{%- for message in messages -%}"
+        "{{- '<|' + message.role + '|>\\n' + message.content -}}"
+        "{%- endfor -%}"
+        "{%- if add_generation_prompt -%}{{- '<|assistant|>\\n' -}}{%- endif -%}",
+        ends=("<|user|>", "<|observation|>"),
+        tokens=("[gMASK]", "<|user|>", "<|assistant|>"),
+        architectures=("chatglm", "glm4"),
+    ),
+)
+
+FAMILY = Family("glm", PROFILES, templates=TEMPLATES)

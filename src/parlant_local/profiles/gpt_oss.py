@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 GPT_OSS = Profile(
     name="gpt-oss",
@@ -22,3 +22,5 @@ GPT_OSS = Profile(
 )
 
 PROFILES = (GPT_OSS,)
+
+FAMILY = Family("gpt-oss", PROFILES)

@@ -5,7 +5,8 @@ Its makers recommend no sampling (model cards and generation_config.json of gran
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags
+from parlant_local.profiles.base import Family, Profile, ReasoningTags
+from parlant_local.profiles.templates import NamedTemplate
 
 GRANITE_THINKING = Profile(
     name="granite",
@@ -27,3 +28,18 @@ GRANITE = Profile(
 )
 
 PROFILES = (GRANITE_THINKING, GRANITE)
+
+TEMPLATES = (
+    NamedTemplate(
+        "granite",
+        "{%- for message in messages -%}"
+        "{{- '<|start_of_role|>' + message.role + '<|end_of_role|>' + message.content + '<|end_of_text|>\\n' -}}"
+        "{%- endfor -%}"
+        "{%- if add_generation_prompt -%}{{- '<|start_of_role|>assistant<|end_of_role|>' -}}{%- endif -%}",
+        ends=("<|end_of_text|>", "<|start_of_role|>"),
+        tokens=("<|start_of_role|>", "<|end_of_role|>"),
+        architectures=("granite",),
+    ),
+)
+
+FAMILY = Family("granite", PROFILES, templates=TEMPLATES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile
+from parlant_local.profiles.base import Family, Profile
 
 # Too many models look like this for one advice on sampling.
 HERMES = Profile(
@@ -13,3 +13,5 @@ HERMES = Profile(
 )
 
 PROFILES = (HERMES,)
+
+FAMILY = Family("hermes", PROFILES, rank=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 # Hy3's marks carry a suffix that its template shows, ":opensource" or none.
 HY3 = Profile(
@@ -33,3 +33,5 @@ HUNYUAN = Profile(
 )
 
 PROFILES = (HY3, HUNYUAN)
+
+FAMILY = Family("hunyuan", PROFILES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 # K3 opens its thoughts in the prompt, so that their mark can't be told from the role's.
 KIMI_K3 = Profile(
@@ -43,3 +43,5 @@ KIMI = Profile(
 )
 
 PROFILES = (KIMI_K3, KIMI_THINKING, KIMI)
+
+FAMILY = Family("kimi", PROFILES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, SamplingAdvice
 
 LFM25 = Profile(
     name="lfm",
@@ -27,3 +27,5 @@ LFM = Profile(
 )
 
 PROFILES = (LFM25, LFM)
+
+FAMILY = Family("lfm", PROFILES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 MINIMAX_M3 = Profile(
     name="minimax",
@@ -38,3 +38,5 @@ MINIMAX = Profile(
 )
 
 PROFILES = (MINIMAX_M3, MINIMAX_M2, MINIMAX)
+
+FAMILY = Family("minimax", PROFILES)

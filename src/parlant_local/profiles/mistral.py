@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, KnownModel, Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.templates import FIRST_SYSTEM, NamedTemplate
 
 MAGISTRAL = Profile(
     name="mistral",
@@ -47,3 +48,36 @@ MISTRAL = Profile(
 )
 
 PROFILES = (MAGISTRAL, MISTRAL3, NEMO, MISTRAL)
+
+KNOWN = (
+    KnownModel("mistral:7b", "bartowski/Mistral-7B-Instruct-v0.3-GGUF", 7.25, 4.37, 32, 2048, 32768),
+    KnownModel("mistral-nemo:12b", "bartowski/Mistral-Nemo-Instruct-2407-GGUF", 12.2, 7.48, 40, 2048, 131072),
+    KnownModel("mistral-small:24b", "bartowski/Mistral-Small-24B-Instruct-2501-GGUF", 23.6, 14.3, 40, 2048, 32768),
+)
+
+TEMPLATES = (
+    NamedTemplate(
+        "mistral",
+        FIRST_SYSTEM + "{{- bos_token -}}{%- for message in rest -%}"
+        "{%- if message.role == 'user' -%}"
+        "{%- set head = system + '\\n\\n' if loop.first and system else '' -%}"
+        "{{- '[INST] ' + head + message.content + ' [/INST]' -}}"
+        "{%- else -%}{{- ' ' + message.content + eos_token -}}{%- endif -%}"
+        "{%- endfor -%}",
+        ends=("[INST]",),
+        tokens=("[INST]", "[/INST]"),
+        called=("mistral", "mixtral"),
+        aliases=("mistral-instruct",),
+    ),
+)
+
+FAMILY = Family(
+    "mistral",
+    PROFILES,
+    rank=3,
+    type="mistral",
+    called=r"mistral|mixtral|ministral|codestral|devstral|magistral|mathstral|pixtral",
+    bodies=("mistral",),
+    known=KNOWN,
+    templates=TEMPLATES,
+)

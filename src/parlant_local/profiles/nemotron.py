@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 _THINK = ReasoningTags("<think>", "</think>")
 
@@ -31,3 +31,5 @@ NEMOTRON2 = Profile(
 )
 
 PROFILES = (NEMOTRON3, NEMOTRON2)
+
+FAMILY = Family("nemotron", PROFILES)

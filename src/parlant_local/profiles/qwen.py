@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, KnownModel, Profile, ReasoningTags, SamplingAdvice
 
 _THINK = ReasoningTags("<think>", "</think>")
 _ANSWERING = SamplingAdvice(temperature=0.7, top_p=0.8, top_k=20, min_p=0.0)
@@ -79,3 +79,20 @@ QWEN = Profile(
 )
 
 PROFILES = (QWEN3_CODER_NEXT, QWEN3_CODER, QWEN35, QWEN3, QWQ, QWEN)
+
+KNOWN = (
+    KnownModel("qwen2.5:0.5b", "bartowski/Qwen2.5-0.5B-Instruct-GGUF", 0.49, 0.4, 24, 256, 32768),
+    KnownModel("qwen2.5:1.5b", "bartowski/Qwen2.5-1.5B-Instruct-GGUF", 1.54, 0.99, 28, 512, 32768),
+    KnownModel("qwen2.5:3b", "bartowski/Qwen2.5-3B-Instruct-GGUF", 3.09, 1.93, 36, 512, 32768),
+    KnownModel("qwen2.5:7b", "bartowski/Qwen2.5-7B-Instruct-GGUF", 7.62, 4.68, 28, 1024, 32768),
+    KnownModel("qwen2.5:14b", "bartowski/Qwen2.5-14B-Instruct-GGUF", 14.8, 8.99, 48, 2048, 32768),
+    KnownModel("qwen2.5:32b", "bartowski/Qwen2.5-32B-Instruct-GGUF", 32.8, 19.9, 64, 2048, 32768),
+    KnownModel("qwen3:0.6b", "Qwen/Qwen3-0.6B-GGUF", 0.75, 0.48, 28, 2048, 40960, reasoning=True),
+    KnownModel("qwen3:1.7b", "unsloth/Qwen3-1.7B-GGUF", 2.03, 1.28, 28, 2048, 40960, reasoning=True),
+    KnownModel("qwen3:4b", "Qwen/Qwen3-4B-GGUF", 4.02, 2.5, 36, 2048, 40960, reasoning=True),
+    KnownModel("qwen3:8b", "Qwen/Qwen3-8B-GGUF", 8.19, 5.03, 36, 2048, 40960, reasoning=True),
+    KnownModel("qwen3:14b", "Qwen/Qwen3-14B-GGUF", 14.8, 9.0, 40, 2048, 40960, reasoning=True),
+    KnownModel("qwen3:30b", "Qwen/Qwen3-30B-A3B-GGUF", 30.5, 18.6, 48, 1024, 40960, 3.3, reasoning=True),
+)
+
+FAMILY = Family("qwen", PROFILES, rank=1, type="qwen", called=r"qwen|\bqwq\b", bodies=("qwen",), known=KNOWN)

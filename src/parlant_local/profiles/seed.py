@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 # A budget of 0 tokens switches its thoughts off.
 SEED_OSS = Profile(
@@ -18,3 +18,5 @@ SEED_OSS = Profile(
 )
 
 PROFILES = (SEED_OSS,)
+
+FAMILY = Family("seed", PROFILES)

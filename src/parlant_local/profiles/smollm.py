@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parlant_local.profiles.base import Profile, ReasoningTags, SamplingAdvice
+from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
 SMOLLM3 = Profile(
     name="smollm",
@@ -27,3 +27,5 @@ SMOLLM = Profile(
 )
 
 PROFILES = (SMOLLM3, SMOLLM)
+
+FAMILY = Family("smollm", PROFILES)

@@ -25,20 +25,7 @@ from parlant_local.server.guarding import Guard, Observer
 from parlant_local.server.ignored import HEADER
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.problems import Problem, problem_of
-from parlant_local.server.routes import (
-    admin,
-    chat,
-    completions,
-    description,
-    documentation,
-    embeddings,
-    health,
-    models,
-    moderation,
-    page,
-    simple,
-    tokenization,
-)
+from parlant_local.server.routes import routers
 from parlant_local.server.routes.common import FAILURES
 from parlant_local.settings import Settings
 
@@ -87,12 +74,8 @@ def create_app(
         redirect_slashes=False,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="An API key, where the server has keys."))],
     )
-    for module in (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple, description):
-        app.include_router(module.router)
-    if settings.server.docs:
-        app.include_router(documentation.router)
-    if settings.server.page:
-        app.include_router(page.router)
+    for router in routers(settings.server):
+        app.include_router(router)
     app.add_exception_handler(ParlantLocalError, _on_known)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)

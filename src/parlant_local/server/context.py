@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from parlant_local.catalog import LocalModelManager
 from parlant_local.engine import EngineStats
-from parlant_local.errors import ParlantLocalError
+from parlant_local.errors import ModelNotFoundError, ParlantLocalError
 from parlant_local.messages import Usage
 from parlant_local.server.auth import Keyring
 from parlant_local.server.downloads import Downloads
@@ -60,8 +60,8 @@ class Context:
 
     async def start(self) -> None:
         await self.manager.initialize()
+        await asyncio.to_thread(self._tell_default)  # it looks at files, and may ask a daemon
         self.models.prepare()
-        self._tell_if_only_shipped()
         self._tell_of_keys()
         names = [name for name, served in self.settings.models.items() if served.preload]
         if self.settings.model is not None:
@@ -71,14 +71,17 @@ class Context:
             self.preloading = set(names)
             self._preloader = asyncio.ensure_future(self._preload())
 
-    def _tell_if_only_shipped(self) -> None:
-        if self.models.switches or self.settings.model is not None:
+    def _tell_default(self) -> None:
+        if self.settings.model is not None:
             return
-        if all(record.shipped for record in self.models.directory.records()):
-            self.logger.warning(
-                "Only the model that comes with parlant-local is here, a proof of life: `parlant-local recommend` names "
-                "real ones for this machine."
-            )
+        try:
+            choice = self.models.directory.choice()
+        except ModelNotFoundError as error:  # one may be fetched while it runs
+            self.logger.warning(str(error))
+            return
+        self.logger.info(f"The default model is {choice.model}: {choice.reason}.")
+        if choice.notice and not self.models.switches:
+            self.logger.warning(f"{choice.model}: {choice.notice}")
 
     def _tell_of_keys(self) -> None:
         for path in self.keys.exposed:

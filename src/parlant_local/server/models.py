@@ -14,7 +14,8 @@ from typing import Any
 
 from parlant_local.backends.base import Backend, ModelInfo
 from parlant_local.backends.described import info_of_record
-from parlant_local.backends.llama_cpp import LlamaCppBackend
+from parlant_local.backends.in_process import InProcessBackend
+from parlant_local.backends.registry import IN_PROCESS, create_backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.cores import usable_cores
 from parlant_local.engine.pool import ModelPool
@@ -49,7 +50,7 @@ class Models:
     def __init__(self, settings: Settings, manager: LocalModelManager, logger: Logger) -> None:
         self.settings = settings
         self.manager = manager
-        self.directory = Directory(settings, manager)
+        self.directory = Directory(settings, manager, lambda: self.pool.loaded())
         self._logger = logger
         self._served: dict[str, Served] = {}
         self._resolver = TargetResolver(settings, manager=manager, logger=logger)
@@ -59,7 +60,7 @@ class Models:
         self._budget = TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         limit = settings.engine.memory_mb
-        self.pool: ModelPool[LlamaCppBackend] = ModelPool(
+        self.pool: ModelPool[InProcessBackend] = ModelPool(
             self._load,
             self._estimate,
             budget=limit * _MIB if limit else int(available_memory() * _RESERVE),
@@ -77,9 +78,10 @@ class Models:
         if name is None or name == "":
             if self.switches:
                 return SWITCHED, self._chain()
-            if self.settings.model is not None and self.directory.place_of(self.settings.model) is not None:
-                return await self.backend(self.settings.model)
-            served = await self._remember(await asyncio.to_thread(self.directory.default))
+            name = await asyncio.to_thread(self.directory.default)
+            if (place := self.directory.place_of(name)) is not None:
+                return name, Elsewhere(self._routes, place)
+            served = await self._remember(await asyncio.to_thread(self.directory.owned, name))
             return served.name, self._pooled(served)
         self.directory.check_name(name)
         if name == SWITCHED and self.switches:
@@ -92,7 +94,7 @@ class Models:
         return served.name, self._pooled(served)
 
     @asynccontextmanager
-    async def engine(self, name: str | None) -> AsyncIterator[tuple[str, LlamaCppBackend]]:
+    async def engine(self, name: str | None) -> AsyncIterator[tuple[str, InProcessBackend]]:
         """A model in this process, loaded; for what only it can do (templates, detokenising)."""
         listed, backend = await self.backend(name)
         if not isinstance(backend, PooledBackend):
@@ -127,7 +129,7 @@ class Models:
     async def preload(self, name: str) -> None:
         """Loads a model that the owner named, which may be by a path, and gets what renders its chats ready as well."""
         if name == self.settings.model:
-            served = await self._remember(await asyncio.to_thread(self.directory.default))
+            served = await self._remember(await asyncio.to_thread(self.directory.owned, name))
         else:
             served = await self.find(name)
         async with self.pool.use(served.key) as backend:
@@ -169,12 +171,10 @@ class Models:
 
     def _made(self, name: str) -> RoutedBackend:
         if name == SWITCHED:
-            first = self.settings.model or self.directory.default().name
+            first = self.directory.default()
             return self._routed(
                 [self._target(item) for item in dict.fromkeys([first, *self.settings.switcher.fallbacks])]
             )
-        if not self.settings.switcher.fallbacks and name.partition("/")[0] == "ollama":
-            self._logger.info(f"{name} is asked through its daemon.")
         return self._routed([self._target(name)])
 
     def _routed(self, targets: list[Target]) -> RoutedBackend:
@@ -195,7 +195,7 @@ class Models:
     def _target(self, name: str) -> Target:
         if (place := self.directory.place_of(name)) is not None:
             return self._resolver.target(place)
-        served = self._keep(self.directory.default() if name == self.settings.model else self.directory.look_up(name))
+        served = self._keep(self.directory.owned(name))
         info = info_of_record(served.record)
         facts = self.settings.switcher.targets.get(name)
         target = Target(served.name, lambda: self._pooled(served), info=info)
@@ -217,17 +217,19 @@ class Models:
         self._served[served.name] = self._served[served.key] = served
         return served
 
-    async def _load(self, key: str) -> LlamaCppBackend:
+    async def _load(self, key: str) -> InProcessBackend:
         served = self._served[key]
         self._logger.info(f"Loading {served.name}.")
         options = served.options
-        backend = LlamaCppBackend(
-            str(served.record.path),
+        backend = create_backend(
+            IN_PROCESS,
+            model_path=str(served.record.path),
             chat_format=options.chat_format if options else None,
             settings=self.settings.model_copy(update={"engine": self._engine(served)}),
             manager=self.manager,
             logger=self._logger,
         )
+        assert isinstance(backend, InProcessBackend)
         try:
             await backend.load()
         except BaseException:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from parlant_local.backends.llama_cpp.choice import best_model
+from parlant_local.backends.choice import Choice
+from parlant_local.backends.referring import clients_may_name, split_reference
 from parlant_local.catalog import LocalModel, LocalModelManager, ModelState
 from parlant_local.errors import ModelNotFoundError, RequestRefusedError, SettingsError
 from parlant_local.settings import ServedModelSettings, Settings
+from parlant_local.switching import choose_model
 
 __all__ = ["SWITCHED", "Directory", "Served"]
 
@@ -34,9 +37,13 @@ class Served:
 class Directory:
     """Names of local models. Paths and URLs are no names: a client's word opens no file."""
 
-    def __init__(self, settings: Settings, manager: LocalModelManager) -> None:
+    def __init__(
+        self, settings: Settings, manager: LocalModelManager, loaded: Callable[[], Iterable[str]] = tuple
+    ) -> None:
         self._settings = settings
         self._manager = manager
+        self._loaded = loaded
+        self._chosen: tuple[frozenset[str], Choice] | None = None
 
     def known(self) -> list[Served]:
         """Everything that can be loaded: served names first, then the catalogue."""
@@ -80,31 +87,56 @@ class Directory:
             record = last[0] if len(last) == 1 else self._by_reference(name)
         return Served(record.id, record.id, record)
 
-    def default(self) -> Served:
-        """What answers where a request names no model: the setting ``model``, else the best one there is."""
-        if self._settings.model is not None:
-            if self._settings.model in self._settings.models:
-                return self.look_up(self._settings.model)
-            record = self._manager.find(self._settings.model)  # the owner's word: it may be a path
-            self._manager.resolve(self._settings.model)
-            return Served(record.id, record.id, record)
-        return self.look_up(best_model(self._manager))
+    def default(self) -> str:
+        """The name of what answers where a request names none."""
+        return self.choice().model
+
+    def choice(self) -> Choice:
+        """:func:`choose_model`'s, looked for again when other models are here: by free memory alone, a model that is loaded
+        would seem not to fit."""
+        here = frozenset(record.id for record in self.records())
+        if self._chosen is None or self._chosen[0] != here:
+            loaded = {name for name in self._loaded() if name in here}
+            self._chosen = here, choose_model(self._settings, self._manager, loaded=loaded)
+        return self._chosen[1]
+
+    def owned(self, name: str) -> Served:
+        """A model in this process that the owner named, or that was chosen; it may be a path."""
+        if name in self._settings.models or name != self._settings.model:
+            return self.look_up(name)
+        record = self._manager.find(name)
+        self._manager.resolve(name)
+        return Served(record.id, record.id, record)
 
     def is_elsewhere(self, name: str) -> bool:
-        """Whether a name is that of a model in another process: a daemon's, or a configured endpoint's."""
-        place, slash, rest = name.partition("/")
-        return bool(slash and rest) and (place in ("ollama", "openai") or place in self._settings.endpoints)
+        """Whether a name is that of another backend's model: a daemon's, a configured endpoint's, a plug-in's."""
+        return split_reference(name, self._settings) is not None
 
     def place_of(self, name: str) -> str | None:
-        """The id of a model in another process that a name means: its own, or what a served name stands for."""
+        """The id of another backend's model that a name means: its own, or what a served name stands for. ``None`` where a
+        client may not choose among the models of that backend, unless the owner's settings name this one."""
         if (options := self._settings.models.get(name)) is not None:
             name = options.model
+        elif (
+            (found := split_reference(name, self._settings)) is not None
+            and not clients_may_name(found[0], self._settings)
+            and name not in self._named()
+        ):
+            return None
         return name if self.is_elsewhere(name) else None
+
+    def _named(self) -> set[str]:
+        """What the owner's settings name as models, under whatever name."""
+        switcher = self._settings.switcher
+        served = (options.model for options in self._settings.models.values())
+        return {*served, self._settings.model or "", *switcher.fallbacks, *switcher.targets}
 
     def elsewhere(self) -> dict[str, str]:
         """Names of configured models that are not in this process, each with its id."""
         switcher = self._settings.switcher
         named = [*self._settings.models, self._settings.model or "", *switcher.fallbacks, *switcher.targets]
+        if self._chosen is not None:
+            named.append(self._chosen[1].model)
         return {name: place for name in dict.fromkeys(named) if (place := self.place_of(name)) is not None}
 
     def check(self) -> None:
@@ -113,7 +145,7 @@ class Directory:
         Served names are left alone: a server may start before they are fetched.
         """
         if self._settings.model is not None and self.place_of(self._settings.model) is None:
-            self.default()
+            self.owned(self._settings.model)
         for name in self._settings.switcher.fallbacks:
             if self.place_of(name) is not None:
                 continue

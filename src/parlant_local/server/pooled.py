@@ -5,20 +5,20 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from parlant_local.backends.base import ModelInfo
-from parlant_local.backends.llama_cpp import LlamaCppBackend
+from parlant_local.backends.in_process import InProcessBackend
 from parlant_local.backends.wrapper import BorrowingBackend
 from parlant_local.engine.pool import ModelPool
 
 __all__ = ["PooledBackend"]
 
 
-class PooledBackend(BorrowingBackend[LlamaCppBackend]):
+class PooledBackend(BorrowingBackend[InProcessBackend]):
     """``key`` is the pool's name of the model, ``info`` what is known of it before it is loaded."""
 
-    def __init__(self, pool: ModelPool[LlamaCppBackend], key: str, info: ModelInfo) -> None:
+    def __init__(self, pool: ModelPool[InProcessBackend], key: str, info: ModelInfo) -> None:
         self._pool, self._key, self._info = pool, key, info
 
-    def borrowed(self) -> AbstractAsyncContextManager[LlamaCppBackend]:
+    def borrowed(self) -> AbstractAsyncContextManager[InProcessBackend]:
         return self._pool.use(self._key)
 
     def model_info(self) -> ModelInfo:

@@ -22,6 +22,7 @@ _SCHEMA_NAME = "config.schema.json"
 _EXAMPLES: dict[str, str] = {
     "endpoints": "{}  # company: {base_url: https://models.example.org/v1, api_key_env: COMPANY_KEY}",
     "models": "{}  # assistant: {model: llama3.2:3b, n_ctx: 8192, preload: true}",
+    "plugins": "{}  # shelf: {url: https://models.example.org}",
     "switcher.targets": "{}  # openai/gpt-4o: {cost_per_million_tokens: 5, quality: 90}",
     "engine.lora": "{}  # /path/adapter.gguf: 1.0",
 }

@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from parlant_local.errors import SettingsError
 from parlant_local.paths import user_path
@@ -30,6 +38,8 @@ from parlant_local.settings.server import (
 from parlant_local.settings.switching import SwitcherSettings
 
 __all__ = ["Settings", "load_settings"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def _data_home() -> Path:
@@ -78,11 +88,26 @@ class Settings(Section):
     models: dict[str, ServedModelSettings] = Field(default_factory=dict)
     """Models that ``serve`` offers under names of their own, next to their catalogue ids."""
 
+    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Options of backends and sources that installed packages bring, by their names; each has its own."""
+
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def models_path(self) -> Path:
         return self.models_dir or self.home / "models"
+
+    def plugin(self, name: str, options: type[M]) -> M:
+        """``plugins.<name>`` as that plug-in's own model has it; :class:`SettingsError` says what does not fit."""
+        try:
+            return options.model_validate(self.plugins.get(name, {}))
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            key = ".".join(["plugins", name, *map(str, problem["loc"])])
+            raise SettingsError(
+                f"Bad settings: {key} (from {self.origin(key)}): {problem['msg']}.",
+                hint=f"Known: {', '.join(options.model_fields)}.",
+            ) from None
 
     def origin(self, key: str) -> str:
         """Where the value of a dotted key came from: ``default``, a file's path, an environment variable, or ``argument``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parlant_local.switching.budget import TokenBudget
+from parlant_local.switching.choice import choose_model
 from parlant_local.switching.policy import POLICIES, Candidate, Policy
 from parlant_local.switching.report import TargetReport
 from parlant_local.switching.resolve import TargetResolver
@@ -21,4 +22,5 @@ __all__ = [
     "TargetReport",
     "TargetResolver",
     "TokenBudget",
+    "choose_model",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any
 
 from parlant_local.backends.addresses import is_remote
+from parlant_local.backends.choice import Choice, choose_here
 from parlant_local.backends.ollama import daemon_url, runs_elsewhere
-from parlant_local.catalog import LocalModel, LocalModelManager
-from parlant_local.errors import EngineError, InvalidModelError, ModelNotFoundError, ParlantLocalError
+from parlant_local.catalog import LocalModelManager
+from parlant_local.errors import ModelNotFoundError, ParlantLocalError
 from parlant_local.profiles.pretrained import says_base
 from parlant_local.settings import Settings
 from parlant_local.storage import parse_json
@@ -23,48 +24,29 @@ _MOST_MODELS = 8
 _MOST_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A model id, and in one line why it was taken."""
-
-    model: str
-    reason: str
-    notice: str = ""
-    """What the owner should know about it."""
-
-
-def choose_model(settings: Settings, manager: LocalModelManager) -> Choice:
-    """The first of these that there is: the configured model; the largest catalogued chat model that fits in memory (the
+def choose_model(settings: Settings, manager: LocalModelManager, *, loaded: Collection[str] = ()) -> Choice:
+    """The one rule for the default model: the configured one; the largest catalogued chat model that fits in memory (the
     shipped one excluded); a model of an Ollama daemon on this machine; the first configured remote fallback, where remote
-    targets are allowed always; the shipped model, with a notice.
+    targets are allowed always; the shipped model, with a notice. ``loaded``: ids whose memory is theirs already.
 
     Looks at files, and asks a daemon on loopback at most; nothing else is opened.
     """
-    if settings.model:
-        return Choice(settings.model, f"it is configured ({settings.origin('model')})")
-    catalogued = [model for model in manager.list_models() if model.chats and not model.shipped]
-    too_big: list[str] = []
-    for model in sorted(catalogued, key=lambda item: item.parameters or 0, reverse=True):
-        if (problem := _does_not_fit(model, settings)) is None:
-            others = f"; too big for this machine: {', '.join(too_big)}" if too_big else ""
-            return Choice(model.id, f"it is the largest chat model in the catalogue that fits in memory{others}")
-        too_big.append(f"{model.id} ({problem})")
+    missing: ModelNotFoundError | None = None
+    try:
+        here = choose_here(settings, manager, loaded=loaded)
+        if not here.last_resort:
+            return here
+    except ModelNotFoundError as error:
+        missing = error
     if found := daemon_models(settings):
         return Choice(f"ollama/{found[0]}", f"the Ollama daemon on this machine has it (among {len(found)})")
     if (remote := _allowed_remote(settings, manager)) is not None:
         return Choice(
             remote, "there is no model on this machine, and remote ones are allowed (switcher.allow_cloud=always)"
         )
-    shipped = next((model for model in manager.list_models() if model.shipped), None)
-    if shipped is None:
-        raise ModelNotFoundError(
-            "There is no model here.", hint="`parlant-local recommend` names some; `parlant-local pull` fetches one."
-        )
-    why = f"nothing that fits is there: {'; '.join(too_big)}" if too_big else "there is no other model"
-    notice = (
-        "It shows that everything works, but can't hold a conversation; `parlant-local recommend` names real models."
-    )
-    return Choice(shipped.id, why, notice)
+    if missing is not None:
+        raise missing
+    return here
 
 
 def daemon_models(settings: Settings) -> list[str]:
@@ -98,19 +80,6 @@ def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
-
-
-def _does_not_fit(model: LocalModel, settings: Settings) -> str | None:
-    """Why a model can't be loaded here, by its header and the free memory; ``None`` where it can."""
-    from parlant_local.engine.sizing import plan
-    from parlant_local.gguf_info import read_header
-
-    assert model.path is not None
-    try:
-        plan(read_header(model.path), model.id, settings.engine)
-    except (EngineError, InvalidModelError) as error:
-        return error.message
-    return None
 
 
 def _allowed_remote(settings: Settings, manager: LocalModelManager) -> str | None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from parlant_local.backends.allowance import may_send_another
 from parlant_local.backends.base import (
-    Backend,
     ChatOptions,
     ChatParams,
     ChatStream,
@@ -21,11 +20,11 @@ from parlant_local.backends.base import (
     RerankReply,
     Text,
 )
+from parlant_local.backends.in_process import InProcessBackend, RenderedPrompt
 from parlant_local.backends.llama_cpp.answering import Answers
 from parlant_local.backends.llama_cpp.opening import OpenedModel
 from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
-from parlant_local.backends.llama_cpp.prompts import RenderedPrompt
 from parlant_local.backends.llama_cpp.sync import SyncLlamaCppBackend
 from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import template_source
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["LlamaCppBackend"]
 
 
-class LlamaCppBackend(Backend):
+class LlamaCppBackend(InProcessBackend):
     """Chat, completion, embeddings and ranking with one GGUF model.
 
     ``model_path`` or ``model``: a GGUF path, a catalogue id or a reference (either argument takes any of them).

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from parlant_local.backends.base import ModelInfo
 from parlant_local.backends.described import info_of_record
-from parlant_local.backends.llama_cpp.choice import best_model
 from parlant_local.backends.llama_cpp.info import describe_loaded
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
 from parlant_local.engine.templates import ChatTemplate
@@ -131,9 +130,16 @@ class OpenedModel:
             from parlant_local.catalog import LocalModelManager
 
             self._manager = LocalModelManager(settings=self._settings, logger=self._logger)
-        self.reference = self.reference or best_model(self._manager)
+        self.reference = self.reference or self._choose(self._manager)
         self._manager.resolve(self.reference)  # says what to do about a model that is not whole
         return self._manager.find(self.reference)
+
+    def _choose(self, manager: LocalModelManager) -> str:
+        from parlant_local.backends.choice import choose_here
+
+        choice = choose_here(self._settings, manager)
+        self._logger.info(f"Taking {choice.model}: {choice.reason}.")
+        return choice.model
 
     def _make_engine(self, record: LocalModel) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine

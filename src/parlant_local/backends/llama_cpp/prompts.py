@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
+from parlant_local.backends.in_process import RenderedPrompt
 from parlant_local.engine.templates import ChatTemplate, Speech
 from parlant_local.engine.templates.control import HERE, ControlTexts
 from parlant_local.errors import TemplateError
@@ -17,14 +18,6 @@ from parlant_local.messages import Message, Tool
 WHOLE_MARK = re.compile(r"<[^<>\s]+>")
 
 __all__ = ["PromptEncoder", "RenderedPrompt", "Vocabulary"]
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedPrompt:
-    """The exact text that a model gets, and its token ids (with BOS, where the vocabulary wants one)."""
-
-    prompt: str
-    tokens: tuple[int, ...]
 
 
 class Vocabulary(Protocol):

@@ -15,9 +15,10 @@ from parlant_local.catalog.hub_cache import HubRepository
 from parlant_local.catalog.names import check_component, check_relative
 from parlant_local.catalog.quantizations import choose
 from parlant_local.catalog.records import ModelSource
-from parlant_local.catalog.references import HubReference
+from parlant_local.catalog.references import HubReference, parse_hub
 from parlant_local.catalog.sources.hub_errors import explain_hub_status
 from parlant_local.catalog.sources.plan import Plan, SourceContext
+from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse
 from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo
 
-__all__ = ["hub_endpoint", "hub_token", "plan"]
+__all__ = ["HuggingFace", "hub_endpoint", "hub_token"]
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
@@ -70,7 +71,15 @@ def hub_token() -> str | None:
     return None if mirror and mirror.rstrip("/") != (os.environ.get("HF_ENDPOINT") or "").rstrip("/") else get_token()
 
 
-def plan(reference: HubReference, context: SourceContext) -> Plan:
+class HuggingFace(Source):
+    def parse(self, rest: str, text: str) -> HubReference:
+        return parse_hub(rest, text)
+
+    def plan(self, reference: HubReference, context: SourceContext) -> Plan:
+        return _plan(reference, context)
+
+
+def _plan(reference: HubReference, context: SourceContext) -> Plan:
     """Look the repository up and choose its files. Raises :class:`DownloadError` and :class:`ModelNotFoundError`."""
     hub = _Hub(context)
     info = hub.model_info(reference)

@@ -16,8 +16,9 @@ from urllib.parse import urlencode, urlsplit
 from parlant_local.catalog.names import check_component, inside
 from parlant_local.catalog.ollama_manifest import Layer, OllamaManifest, parse_manifest, read_extras
 from parlant_local.catalog.records import ModelSource
-from parlant_local.catalog.references import OllamaReference
+from parlant_local.catalog.references import OllamaReference, parse_ollama
 from parlant_local.catalog.sources.plan import Plan, SourceContext
+from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
 from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
@@ -35,7 +36,7 @@ from parlant_local.loopback import is_loopback
 from parlant_local.retry_after import retry_after
 from parlant_local.storage import parse_json, write_whole
 
-__all__ = ["plan"]
+__all__ = ["OllamaRegistry"]
 
 _ACCEPT = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 _MAX_MANIFEST = 1 << 20
@@ -43,7 +44,15 @@ _TOKEN_SECONDS = 50.0
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
-def plan(reference: OllamaReference, context: SourceContext) -> Plan:
+class OllamaRegistry(Source):
+    def parse(self, rest: str, text: str) -> OllamaReference:
+        return parse_ollama(rest, text)
+
+    def plan(self, reference: OllamaReference, context: SourceContext) -> Plan:
+        return _plan(reference, context)
+
+
+def _plan(reference: OllamaReference, context: SourceContext) -> Plan:
     """Read the manifest and plan its layers. Raises :class:`DownloadError` kinds and :class:`InvalidModelError`."""
     registry = _Registry(reference, context)
     data = registry.manifest()

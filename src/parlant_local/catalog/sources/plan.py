@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.transfer import FileTask
@@ -14,6 +16,8 @@ from parlant_local.observability import Logger
 from parlant_local.settings import Settings
 
 __all__ = ["Plan", "SourceContext"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,12 @@ class SourceContext:
     settings: Settings
     logger: Logger
     stop: Event
+    source: str = ""
+    """Which source is asked."""
+
+    def options(self, model: type[M]) -> M:
+        """The owner's settings for this source, ``plugins.<name>``, checked by ``model``."""
+        return self.settings.plugin(self.source, model)
 
 
 def _nothing() -> None:
@@ -37,7 +47,7 @@ class Plan:
     reference: str
     """Canonical, so that the same model is found again."""
     name: str
-    source: ModelSource
+    source: ModelSource | str
     tasks: tuple[FileTask, ...]
     paths: tuple[Path, ...]
     """What will be loaded: the destinations, or links to them; one per task with ``is_gguf``."""

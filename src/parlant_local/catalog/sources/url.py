@@ -8,15 +8,26 @@ from parlant_local.catalog.names import check_component, inside, model_stem, slu
 from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.references import UrlReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
+from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.errors import BadReferenceError
 from parlant_local.gguf_info import shard_names
 from parlant_local.loopback import is_loopback
 
-__all__ = ["plan"]
+__all__ = ["WebAddress"]
 
 
-def plan(reference: UrlReference, context: SourceContext) -> Plan:
+class WebAddress(Source):
+    def parse(self, rest: str, text: str) -> UrlReference:
+        raise BadReferenceError(
+            f"{text!r} has the scheme 'gguf'.", hint=f"Give the URL of the file itself: https://{rest}"
+        )
+
+    def plan(self, reference: UrlReference, context: SourceContext) -> Plan:
+        return _plan(reference, context)
+
+
+def _plan(reference: UrlReference, context: SourceContext) -> Plan:
     parts = urlsplit(reference.url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         context.logger.warning(f"{reference} is plain http: nothing protects the file on its way.")

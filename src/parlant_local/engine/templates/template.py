@@ -28,14 +28,14 @@ from parlant_local.engine.templates.conversation import (
 )
 from parlant_local.engine.templates.derivation import settled, sound
 from parlant_local.engine.templates.dialect import Dialect, DialectCache, probe_dialect
-from parlant_local.engine.templates.fallback import MARKS, family_template
-from parlant_local.engine.templates.named import NAMED_TEMPLATES, template_name, template_source
+from parlant_local.engine.templates.fallback import family_template
+from parlant_local.engine.templates.named import named_template, template_source
 from parlant_local.engine.templates.probing import TOOL, Conversation
 from parlant_local.engine.templates.sandbox import Sandbox, shared_sandbox
 from parlant_local.engine.templates.thoughts import Marks
 from parlant_local.errors import TemplateError, TemplateLimitError
 from parlant_local.messages import Message, Tool
-from parlant_local.profiles import Profile, ToolFormat, profile_of
+from parlant_local.profiles import NamedTemplate, Profile, ToolFormat, profile_of
 
 __all__ = ["ChatTemplate", "Speech"]
 
@@ -112,24 +112,24 @@ class ChatTemplate:
         warnings: tuple[str, ...] = ()
         tool_source: str | None = None
         ends: tuple[str, ...] = ()
-        name: str | None = None
+        found: NamedTemplate | None = None
         if chat_format:
             source = template_source(chat_format)
-            ends = MARKS.get(template_name(chat_format) or "", ())
+            ends = named.ends if (named := named_template(chat_format)) is not None else ()
         elif own := metadata.get("tokenizer.chat_template"):
             source = own
             tool_source = metadata.get("tokenizer.chat_template.tool_use")
         else:
-            name = family_template(metadata, knows)
-            source, ends = NAMED_TEMPLATES[name], MARKS[name]
+            found = family_template(metadata, knows)
+            source, ends = found.source, found.ends
             warnings = (
-                f"This model has no chat template; {name} is used. "
+                f"This model has no chat template; {found.name} is used. "
                 "If its answers make no sense, name another one with chat_format.",
             )
         template = cls(source, bos=bos, eos=eos, metadata=metadata, tool_source=tool_source, sandbox=sandbox)
         template.warnings = warnings
         template.ends = ends
-        template.standing_in = name
+        template.standing_in = found.name if found is not None else None
         return template
 
     def render(

@@ -1,1 +1,38 @@
-"""One file per concern; each makes a router."""
+"""One file per concern; each makes a router, and stands in the list here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter
+
+from parlant_local.server.routes import (
+    admin,
+    chat,
+    completions,
+    description,
+    documentation,
+    embeddings,
+    health,
+    models,
+    moderation,
+    page,
+    simple,
+    tokenization,
+)
+from parlant_local.settings import ServerSettings
+
+__all__ = ["routers"]
+
+# In the order of the description.
+_ALWAYS = (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple, description)
+
+
+def routers(settings: ServerSettings) -> Iterator[APIRouter]:
+    """What this server offers."""
+    for module in _ALWAYS:
+        yield module.router
+    if settings.docs:
+        yield documentation.router
+    if settings.page:
+        yield page.router

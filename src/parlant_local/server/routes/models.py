@@ -77,12 +77,12 @@ def cards_of(context: Context) -> list[ModelCard]:
     cards += [_card_elsewhere(name, place) for name, place in models.directory.elsewhere().items()]
     if models.switches:
         return [_card_elsewhere(SWITCHED, SWITCHED), *cards]
-    default = context.settings.model
-    if default is None or models.directory.place_of(default) is None:
-        try:
-            default = models.directory.default().name
-        except ParlantLocalError:  # nothing is here yet; asking for it says so
-            return cards
+    try:
+        default = models.directory.default()
+        if models.directory.place_of(default) is None:
+            default = models.directory.owned(default).name
+    except ParlantLocalError:  # nothing is here yet; asking for it says so
+        return cards
     return sorted(cards, key=lambda card: card["id"] != default)
 
 

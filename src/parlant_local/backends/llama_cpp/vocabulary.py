@@ -1,29 +1,17 @@
-"""Which file a user means, and which model is taken where none is named."""
+"""Which file a user means."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from parlant_local.errors import ModelNotFoundError
 from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
     from parlant_local.backends.llama_cpp.prompts import PromptEncoder
-    from parlant_local.catalog import LocalModelManager
     from parlant_local.engine import LoadedModel
     from parlant_local.settings import Settings
 
-__all__ = ["best_model", "open_vocabulary"]
-
-
-def best_model(manager: LocalModelManager) -> str:
-    """The id of the largest chat model here; the shipped one only where there is no other, a base model not even then."""
-    chat = [model for model in manager.list_models() if not model.is_embedding and model.path is not None]
-    if not chat:
-        raise ModelNotFoundError(
-            "There is no model here.", hint="`parlant-local recommend` names some; `parlant-local pull` fetches one."
-        )
-    return max(chat, key=lambda model: (not model.is_base, not model.shipped, model.parameters or 0)).id
+__all__ = ["open_vocabulary"]
 
 
 def open_vocabulary(

@@ -1,0 +1,31 @@
+"""What a backend is made with that a reference names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from parlant_local.observability import Logger
+from parlant_local.settings import Settings
+
+__all__ = ["BackendContext"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendContext:
+    """What a backend may need that is made for a reference."""
+
+    prefix: str
+    """What the reference begins with: the backend's name, or that of a configured endpoint."""
+    settings: Settings
+    logger: Logger
+    allow_remote: bool
+    """Whether the owner lets prompts leave this machine; the switcher asks that of every call as well."""
+
+    def options(self, model: type[M]) -> M:
+        """The owner's settings for this backend, ``plugins.<prefix>``, checked by ``model``."""
+        return self.settings.plugin(self.prefix, model)

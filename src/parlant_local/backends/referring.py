@@ -1,0 +1,58 @@
+"""References to backends: which one answers for ``<prefix>/<name>``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from parlant_local.backends.base import Backend, ModelInfo
+from parlant_local.backends.context import BackendContext
+from parlant_local.backends.registry import BACKENDS, FOR_CLIENTS, IN_PROCESS
+from parlant_local.errors import ParlantLocalError
+from parlant_local.settings import Settings
+
+__all__ = ["Placement", "clients_may_name", "place", "split_reference"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a reference leads. Nothing is opened before ``open``."""
+
+    info: ModelInfo
+    open: Callable[[], Backend]
+
+
+def split_reference(reference: str, settings: Settings) -> tuple[str, str] | None:
+    """Prefix and name of a model that another backend has; ``None`` for what the catalogue is asked about."""
+    prefix, slash, name = reference.partition("/")
+    if not slash or not name or (prefix == IN_PROCESS and prefix not in settings.endpoints):
+        return None
+    return (prefix, name) if prefix in settings.endpoints or prefix in BACKENDS else None
+
+
+def clients_may_name(prefix: str, settings: Settings) -> bool:
+    """Whether a client's word is enough to have one of its models asked."""
+    return prefix in FOR_CLIENTS or prefix in settings.endpoints
+
+
+def place(name: str, context: BackendContext) -> Placement:
+    """Raises what the backend has to say of ``name``, and :class:`PluginError` for a plug-in that fails."""
+    kind = BACKENDS.get("openai" if context.prefix in context.settings.endpoints else context.prefix)
+    return Placement(
+        _blaming(context.prefix, lambda: kind.info_of(name, context)),
+        lambda: _blaming(context.prefix, lambda: kind.from_reference(name, context)),
+    )
+
+
+def _blaming(prefix: str, work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except ParlantLocalError:
+        raise
+    except Exception as error:  # whatever a stranger's code raises; our own may show its trace
+        if prefix in BACKENDS.plugins:
+            raise BACKENDS.blame(prefix, error) from error
+        raise

@@ -1,0 +1,32 @@
+"""Chat templates by name, for models that bring none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FIRST_SYSTEM", "NamedTemplate"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTemplate:
+    name: str
+    """For ``chat_format``."""
+    source: str
+    """Jinja."""
+    ends: tuple[str, ...]
+    """What it writes behind an answer or before the next message: an answer ends where it says one of these."""
+    tokens: tuple[str, ...] = ()
+    """Tokens that only vocabularies of models that were taught with it have together."""
+    called: tuple[str, ...] = ()
+    """Parts of such models' names, for vocabularies from before chat tokens."""
+    architectures: tuple[str, ...] = ()
+    """Values of ``general.architecture``, where nothing else tells."""
+    aliases: tuple[str, ...] = ()
+
+
+FIRST_SYSTEM = (
+    "{%- if messages and messages[0].role == 'system' -%}"
+    "{%- set system = messages[0].content -%}{%- set rest = messages[1:] -%}"
+    "{%- else -%}{%- set system = '' -%}{%- set rest = messages -%}{%- endif -%}"
+)
+"""Splits the messages into ``system`` (a text) and ``rest``."""

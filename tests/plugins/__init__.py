@@ -1,0 +1,1 @@
+"""Real packages, built and installed without network, and used."""
