@@ -16,7 +16,9 @@ DEV = ["--group", f"{ROOT}/pyproject.toml:dev"]
 
 def make(home: Path, python: str) -> Path:
     """A fresh environment at ``home``; its interpreter."""
-    subprocess.run([*UV, "venv", "--quiet", "--clear", "--no-managed-python", "--python", python, str(home)], check=True)
+    subprocess.run(
+        [*UV, "venv", "--quiet", "--clear", "--no-managed-python", "--python", python, str(home)], check=True
+    )
     windows = home / "Scripts" / "python.exe"
     return windows if windows.exists() else home / "bin" / "python"
 
@@ -43,5 +45,7 @@ def locked(names: Sequence[str]) -> list[str]:
 
 
 def versions(python: Path, names: Sequence[str]) -> str:
-    code = "import sys; from importlib.metadata import version as v; print(', '.join(f'{n} {v(n)}' for n in sys.argv[1:]))"
+    code = (
+        "import sys; from importlib.metadata import version as v; print(', '.join(f'{n} {v(n)}' for n in sys.argv[1:]))"
+    )
     return subprocess.run([str(python), "-c", code, *names], capture_output=True, text=True, check=True).stdout.strip()

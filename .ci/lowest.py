@@ -7,20 +7,53 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
-from environments import DEV, ROOT, install, make, versions
+from environments import ROOT, UV, install, make, versions
 
-TESTS = ["tests/settings", "tests/storage", "tests/backends", "tests/switching", "tests/pool", "tests/server/test_openai_client.py", "tests/nlp/test_service.py"]
-SHOWN = ["openai", "ollama", "httpx2", "pydantic", "fastapi", "starlette", "uvicorn", "huggingface_hub", "numpy", "parlant"]
+TESTS = [
+    "tests/settings",
+    "tests/storage",
+    "tests/backends",
+    "tests/switching",
+    "tests/pool",
+    "tests/server/test_openai_client.py",
+    "tests/nlp/test_service.py",
+]
+SHOWN = [
+    "openai",
+    "ollama",
+    "httpx2",
+    "pydantic",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "huggingface_hub",
+    "numpy",
+    "parlant",
+]
 
 
 def main() -> None:
     python = make(ROOT / ".venv-lowest", sys.executable)
     install(python, "--resolution", "lowest-direct", "--editable", f"{ROOT}[all]")
-    install(python, *DEV)
+    install(python, "--group", f"{ROOT}/pyproject.toml:tests", "--constraints", str(kept(python)))
     print(versions(python, SHOWN), flush=True)
     command = [str(python), "-m", "pytest", "-q", "-m", "not evidence", *(sys.argv[1:] or TESTS)]
     sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+
+
+def kept(python: Path) -> Path:
+    """What is installed stays, and what comes is as requirements.lock has it."""
+    frozen = subprocess.run(
+        [*UV, "pip", "freeze", "--python", str(python)], capture_output=True, text=True, check=True
+    ).stdout
+    old = [line for line in frozen.splitlines() if "==" in line]
+    names = {line.split("==")[0] for line in old}
+    locked = [line.rstrip(" \\") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line]
+    target = ROOT / ".venv-lowest" / "constraints.txt"
+    target.write_text("\n".join([*old, *(line for line in locked if line.split("==")[0] not in names)]))
+    return target
 
 
 if __name__ == "__main__":

@@ -56,7 +56,9 @@ def rooms() -> list[Room]:
     (contract,) = (found for found in project["tool"]["importlinter"]["contracts"] if found["type"] == "layers")
     steps = [[name.strip().removeprefix(f"{PACKAGE}.") for name in step.split("|")] for step in contract["layers"]]
     listed = [room(name, number) for number, step in enumerate(steps) for name in step]
-    here = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path.is_dir() and any(path.rglob("*.py")))}
+    here = {
+        path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path.is_dir() and any(path.rglob("*.py")))
+    }
     if strangers := here - {found.name for found in listed} - NO_ROOMS - {"__init__", "__pycache__"}:
         sys.exit(f"On no step of the staircase in pyproject.toml: {', '.join(sorted(strangers))}")
     return listed

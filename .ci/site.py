@@ -26,7 +26,7 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 - mkdocs passes it by name
     def moved(link: re.Match[str]) -> str:
         place = _place(_target(page.file.src_uri, link[1]))
         if files.get_file_from_path(place) is None:

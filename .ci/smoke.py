@@ -31,12 +31,17 @@ def main() -> None:
         asyncio.run(speak_to_parlant())
     else:
         missing("parlant_local.LlamaService", "parlant-local[parlant]")
-    print(f"{sys.argv[1]}: parlant-local {parlant_local.__version__} works on Python {sys.version.split()[0]}", flush=True)
+    print(
+        f"{sys.argv[1]}: parlant-local {parlant_local.__version__} works on Python {sys.version.split()[0]}", flush=True
+    )
 
 
 def command(*arguments: str, says: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "parlant_local", *arguments], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and says in done.stdout, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    done = subprocess.run(
+        [sys.executable, "-m", "parlant_local", *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert says in done.stdout, f"{arguments}: {done.stdout}"
 
 
 def missing(name: str, extra: str) -> None:

@@ -40,7 +40,9 @@ def main() -> None:
 def look_into(wheel: Path, sdist: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     missing = [part for part in PARTS if f"parlant_local/{part}" not in names]
-    strangers = sorted({name.split("/")[0] for name in names} - {"parlant_local", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"})
+    strangers = sorted(
+        {name.split("/")[0] for name in names} - {"parlant_local", f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"}
+    )
     size = wheel.stat().st_size / 1e6
     if missing or strangers or size > LIMIT_MB:
         sys.exit(f"{wheel.name}: missing {missing}, strangers {strangers}, {size:.1f} MB (at most {LIMIT_MB})")
@@ -48,7 +50,10 @@ def look_into(wheel: Path, sdist: Path) -> None:
         inside = {"/".join(name.split("/")[1:3]) for name in archive.getnames()}
     if absent := {"src/parlant_local", "tests/support", "pyproject.toml", "LICENSE"} - inside:
         sys.exit(f"{sdist.name}: missing {sorted(absent)}")
-    print(f"{wheel.name}: {len(names)} files, {size:.1f} MB; {sdist.name}: {sdist.stat().st_size / 1e6:.1f} MB", flush=True)
+    print(
+        f"{wheel.name}: {len(names)} files, {size:.1f} MB; {sdist.name}: {sdist.stat().st_size / 1e6:.1f} MB",
+        flush=True,
+    )
 
 
 def use(wheel: Path, interpreter: str, folder: Path) -> None:
