@@ -66,7 +66,7 @@ parlant32: $(STAMP) ## The host's tests on the newest Parlant 3.2, in an environ
 	$(BIN)/python .ci/parlant32.py
 
 docs: $(STAMP) ## Build the documents as a site (site/), with every link and anchor checked
-	$(DOCS) build --strict --quiet
+	$(DOCS) build --strict
 
 picture: $(STAMP) ## Draw docs/staircase.svg from the code
 	$(BIN)/python .ci/picture.py

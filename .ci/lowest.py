@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environments import ROOT, UV, install, make, versions
+from environments import ROOT, UV, install, locked, make, versions
 
 TESTS = [
     "tests/settings",
@@ -44,15 +44,11 @@ def main() -> None:
 
 
 def kept(python: Path) -> Path:
-    """What is installed stays, and what comes is as requirements.lock has it."""
-    frozen = subprocess.run(
-        [*UV, "pip", "freeze", "--python", str(python)], capture_output=True, text=True, check=True
-    ).stdout
-    old = [line for line in frozen.splitlines() if "==" in line]
-    names = {line.split("==")[0] for line in old}
-    locked = [line.rstrip(" \\") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line]
+    """What is installed stays; the runner is the locked one, since plugins warn in newer ones, and warnings are errors."""
+    frozen = subprocess.run([*UV, "pip", "freeze", "--python", str(python)], capture_output=True, text=True, check=True)
+    old = [line for line in frozen.stdout.splitlines() if "==" in line]
     target = ROOT / ".venv-lowest" / "constraints.txt"
-    target.write_text("\n".join([*old, *(line for line in locked if line.split("==")[0] not in names)]))
+    target.write_text("\n".join([*old, *locked(["pytest", "pytest-asyncio", "pytest-timeout"])]))
     return target
 
 
