@@ -10,7 +10,9 @@ MODEL ?=
 # Spinning OpenMP threads starve everything else on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help setup demo run test lint types unit evidence parlant32 bench lock train clean
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
+
+.PHONY: help setup demo run test lint types unit coverage evidence wheel lowest parlant32 docs picture workflows bench lock train clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,24 +32,49 @@ demo: $(STAMP) ## Ask the shipped model, then hold a conversation with a real Pa
 run: $(STAMP) ## Keep a Parlant server with a demonstration agent running, with its chat page (MODEL=…)
 	@$(BIN)/parlant-local agent $(if $(MODEL),--model '$(MODEL)')
 
-test: lint types unit ## What CI runs: formatting, lint, types, import directions, tests
+test: lint types unit ## What CI runs: formatting, lint, import directions, types, tests
 
-lint: $(STAMP) ## Formatting, lint and import directions
+lint: $(STAMP) ## Formatting, lint, import directions and circles, undeclared imports, the picture of the plan
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry src
+	$(BIN)/python .ci/picture.py --check
 
-types: $(STAMP) ## mypy, strict
+types: $(STAMP) ## mypy, strict: the package, and programs that use it
 	$(BIN)/mypy
 
 unit: $(STAMP) ## The test suite
 	$(BIN)/pytest -q -m 'not evidence'
 
+coverage: $(STAMP) ## The test suite, measured: fails under the floor that pyproject.toml names
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -m 'not evidence'
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 evidence: $(STAMP) ## Proofs that take long; results are kept under docs/evidence
 	$(BIN)/pytest -q -m evidence
 
+wheel: $(STAMP) ## Build the distributions, install the wheel where no checkout is, and use it there (PYTHON=python3.13 for another)
+	$(BIN)/python .ci/wheel.py --python '$(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))'
+
+lowest: $(STAMP) ## Tests with the oldest dependencies that are allowed, in an environment of its own
+	$(BIN)/python .ci/lowest.py
+
 parlant32: $(STAMP) ## The host's tests on the newest Parlant 3.2, in an environment of its own
 	$(BIN)/python .ci/parlant32.py
+
+docs: $(STAMP) ## Build the documents as a site (site/), with every link and anchor checked
+	$(DOCS) build --strict
+
+picture: $(STAMP) ## Draw docs/staircase.svg from the code
+	$(BIN)/python .ci/picture.py
+
+workflows: $(STAMP) ## Judge .github: GitHub's schemas, and what an attacker would look for
+	$(BIN)/python -m uv tool run --quiet check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/python -m uv tool run --quiet check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/python -m uv tool run --quiet zizmor --offline --quiet --persona pedantic .github
 
 bench: $(STAMP) ## Benchmarks against peers, in an environment of their own
 	$(BIN)/python -m benchmarks
@@ -60,4 +87,4 @@ train: ## Train the shipped model (an environment of its own; about half an hour
 	$(MAKE) -C training
 
 clean: ## Remove environments and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .coverage* dist site

@@ -1,6 +1,7 @@
 """Install what requirements.lock names into this environment, saying which part is long and that it moves.
 
-Runs inside the environment that it fills. llama.cpp is compiled for this machine's own processor; everything else comes as wheels.
+Runs inside the environment that it fills. llama.cpp is compiled for this machine's own processor, unless wheels/ has it; everything
+else comes as wheels.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ ENGINE = "llama-cpp-python"
 def main() -> None:
     uv = [sys.executable, "-m", "uv", "--no-progress"]
     wanted = locked_version(ENGINE)
-    if installed_version(ENGINE) != wanted:
+    if kept := next((ROOT / "wheels").glob(f"llama_cpp_python-{wanted}-*.whl"), None):
+        subprocess.run([*uv, "pip", "install", "--quiet", "--no-deps", str(kept)], check=True)
+    elif installed_version(ENGINE) != wanted:
         need_tools()
         run_slowly(
             f"Building {ENGINE} {wanted} for this processor (5-10 minutes on two cores)",
