@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parlant_local.engine.constraint.patterns import matches
+from parlant_local.engine.patterns import matches
 from parlant_local.engine.requests import JsonSchema
 from parlant_local.errors import SchemaError
 from parlant_local.settings import ConstraintSettings

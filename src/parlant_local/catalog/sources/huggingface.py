@@ -15,7 +15,7 @@ from parlant_local.catalog.hub_cache import HubRepository
 from parlant_local.catalog.names import check_component, check_relative
 from parlant_local.catalog.quantizations import choose
 from parlant_local.catalog.records import ModelSource
-from parlant_local.catalog.references import HubReference, parse_hub
+from parlant_local.catalog.reference_forms import HubReference, parse_hub
 from parlant_local.catalog.sources.hub_errors import explain_hub_status
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.sources.source import Source

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from parlant_local.catalog.families import type_by_name
 from parlant_local.catalog.records import LocalModel, ModelSource
-from parlant_local.catalog.references import OllamaReference
+from parlant_local.catalog.reference_forms import OllamaReference
 from parlant_local.catalog.transfer.meter import DownloadProgress, FileProgress, Phase
 from parlant_local.errors import HubError, ModelNotFoundError, ParlantLocalError, TransferError
 from parlant_local.ollama_address import ollama_address

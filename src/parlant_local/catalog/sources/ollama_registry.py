@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from parlant_local.catalog.names import check_component, inside
 from parlant_local.catalog.ollama_manifest import Layer, OllamaManifest, parse_manifest, read_extras
 from parlant_local.catalog.records import ModelSource
-from parlant_local.catalog.references import OllamaReference, parse_ollama
+from parlant_local.catalog.reference_forms import OllamaReference, parse_ollama
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from parlant_local.catalog.names import check_component, inside, model_stem, slug
 from parlant_local.catalog.records import ModelSource
-from parlant_local.catalog.references import UrlReference
+from parlant_local.catalog.reference_forms import UrlReference
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask

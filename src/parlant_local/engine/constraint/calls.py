@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from parlant_local.engine.constraint.bounds import exceeded
+from parlant_local.engine.constraint.call_marks import CallMarks
 from parlant_local.engine.constraint.closing import closed_schema
 from parlant_local.engine.constraint.lexemes import (
     BARE_TEXT,
@@ -21,7 +22,6 @@ from parlant_local.engine.constraint.lexemes import (
     whole_pattern,
 )
 from parlant_local.engine.constraint.marked import Marks, regex_of
-from parlant_local.engine.constraint.marked_landing import CallMarks
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.parsing.syntax import (
     ARGUMENTS,

@@ -13,19 +13,19 @@ from itertools import chain
 from typing import Any
 
 from parlant_local.engine.constraint.bounds import check_json, exceeded
+from parlant_local.engine.constraint.call_marks import CallMarks
 from parlant_local.engine.constraint.calls import call_grammar
 from parlant_local.engine.constraint.closing import ClosedSchema, closed_schema
 from parlant_local.engine.constraint.grammars import grammar_of
 from parlant_local.engine.constraint.keywords import OWN
-from parlant_local.engine.constraint.marked_landing import CallMarks
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.constraint.objects import ANY_KEY
 from parlant_local.engine.constraint.shortest import tokens_home
-from parlant_local.engine.constraint.syntax import ending
 from parlant_local.engine.constraint.vocabulary import grammar_tokenizer
 from parlant_local.engine.constraint.workers import in_compile_thread
 from parlant_local.engine.kept import Kept
 from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.pattern_syntax import ending
 from parlant_local.engine.requests import AnyJson, CallOf, Constraint, JsonSchema
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSettings

@@ -7,7 +7,7 @@ import re
 
 from parlant_local.engine.constraint.bounds import check_text, exceeded
 from parlant_local.engine.constraint.closing import closed_schema
-from parlant_local.engine.constraint.syntax import translated
+from parlant_local.engine.pattern_syntax import translated
 from parlant_local.engine.requests import Choices, Grammar, Limits, Regex
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import ConstraintSettings

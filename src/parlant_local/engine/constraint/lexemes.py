@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from parlant_local.engine.constraint.patterns import problem_of_grammar
+from parlant_local.engine.patterns import problem_of_grammar
 
 __all__ = [
     "BARE_TEXT",

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from parlant_local.engine.constraint.call_marks import CallMarks
 from parlant_local.engine.constraint.landing import Landing, LandingStrip
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.errors import SchemaError
 
-__all__ = ["CallMarks", "MarkedLanding", "landing_of"]
+__all__ = ["MarkedLanding", "landing_of"]
 
 _LETTER = "q"  # what a free text may go on with, and next to nothing else
-
-
-@dataclass(frozen=True, slots=True)
-class CallMarks:
-    """The marks of one grammar, those that lead home first."""
-
-    closing: tuple[str, ...]
-    """End a value or the whole call."""
-    opening: tuple[str, ...]
-    """Begin an argument that is required, or end a key."""
 
 
 class MarkedLanding(Landing):

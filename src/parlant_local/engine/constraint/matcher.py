@@ -11,7 +11,7 @@ import numpy.typing as npt
 from parlant_local.errors import SchemaError
 
 if TYPE_CHECKING:
-    from parlant_local.engine.constraint.marked_landing import CallMarks
+    from parlant_local.engine.constraint.call_marks import CallMarks
 
 __all__ = ["ConstraintMatcher"]
 

@@ -10,9 +10,9 @@ from typing import Any
 from parlant_local.engine.constraint.bounds import shown
 from parlant_local.engine.constraint.impossible import Impossible
 from parlant_local.engine.constraint.keywords import Schema
-from parlant_local.engine.constraint.patterns import AllPatterns, matches
 from parlant_local.engine.constraint.references import References
 from parlant_local.engine.constraint.values import exact, identity
+from parlant_local.engine.patterns import AllPatterns, matches
 
 __all__ = ["merged"]
 

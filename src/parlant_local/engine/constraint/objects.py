@@ -9,9 +9,9 @@ from typing import Any
 from parlant_local.engine.constraint.bounds import exceeded, shown
 from parlant_local.engine.constraint.impossible import Impossible
 from parlant_local.engine.constraint.keywords import Schema
-from parlant_local.engine.constraint.patterns import matches, problem_of
 from parlant_local.engine.constraint.reading import Reading
 from parlant_local.engine.constraint.scalars import key_rule, upper
+from parlant_local.engine.patterns import matches, problem_of
 from parlant_local.engine.requests import Limits
 
 __all__ = ["ANY_KEY", "ObjectCloser"]

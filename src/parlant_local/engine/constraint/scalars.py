@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from parlant_local.engine.constraint.impossible import Impossible
 from parlant_local.engine.constraint.keywords import Schema
-from parlant_local.engine.constraint.patterns import AllPatterns, problem_of
 from parlant_local.engine.constraint.reading import Reading
-from parlant_local.engine.constraint.syntax import translated
 from parlant_local.engine.constraint.values import exact
+from parlant_local.engine.pattern_syntax import translated
+from parlant_local.engine.patterns import AllPatterns, problem_of
 from parlant_local.engine.requests import Limits
 from parlant_local.errors import SchemaError
 

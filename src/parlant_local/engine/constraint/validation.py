@@ -17,9 +17,9 @@ from referencing.jsonschema import DRAFT202012, UnknownDialect, lookup_recursive
 
 from parlant_local.engine.constraint.bounds import check_json, shown
 from parlant_local.engine.constraint.keywords import Schema, every_subschema, vetted
-from parlant_local.engine.constraint.patterns import matches
 from parlant_local.engine.constraint.reading import Reading
 from parlant_local.engine.constraint.values import ASSERTIONS, holds, identity, kinds_of
+from parlant_local.engine.patterns import matches
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import DEFAULT_BOUNDS, ConstraintSettings
 

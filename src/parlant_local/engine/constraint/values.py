@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from parlant_local.engine.constraint.patterns import matches
 from parlant_local.engine.constraint.reading import Reading
+from parlant_local.engine.patterns import matches
 from parlant_local.errors import SchemaError
 
 __all__ = ["ASSERTIONS", "exact", "holds", "identity", "kinds_of"]

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from parlant_local.engine.constraint.patterns import matches
 from parlant_local.engine.parsing.json_text import decode_lenient, dump, strict
 from parlant_local.engine.parsing.syntax import Kind, kind_of
+from parlant_local.engine.patterns import matches
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import DEFAULT_BOUNDS
 

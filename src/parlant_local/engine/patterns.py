@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from parlant_local.engine.constraint.syntax import translated
+from parlant_local.engine.pattern_syntax import translated
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import ConstraintSettings
 
