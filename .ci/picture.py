@@ -98,7 +98,7 @@ def home(module: str) -> str:
 
 def draw(listed: list[Room], found: dict[tuple[str, str], int]) -> str:
     at = {found_room.name: number for number, found_room in enumerate(listed)}
-    width = MARGIN * 2 + GUTTER + COLUMN * len(listed)
+    width = MARGIN * 2 + GUTTER + COLUMN * len(listed) + 44  # the last heading leans out
     height = TOP + ROW * len(listed) + 64
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
