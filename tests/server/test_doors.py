@@ -420,13 +420,15 @@ def test_each_request_has_an_id_and_no_content_is_logged(locked: Server) -> None
     body = {"messages": [{"role": "user", "content": secret}], "max_tokens": 2}
     answer = httpx2.post(f"{locked.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
     assert answer.headers["x-request-id"] == "mine-42"
-    bad = httpx2.post(f"{locked.url}/v1/chat/completions", json={"messages": [{"role": secret}]}, headers=headers)
+    bad = httpx2.post(f"{locked.url}/v1/chat/completions", json=body | {"temperature": secret}, headers=headers)
     assert bad.status_code == 422
     assert secret not in bad.text
+    odd = httpx2.post(f"{locked.url}/v1/chat/completions", json={"messages": [{"role": secret}]}, headers=headers)
+    assert odd.status_code == 400  # the role is named to who sent it, and to nobody else
     made_up = httpx2.get(f"{locked.url}/health", headers={"x-request-id": "bad id!"})
     assert made_up.headers["x-request-id"].startswith("req-")
     lines = [line for line in locked.log if line.get("request_id") == "mine-42"]
-    assert {line["status"] for line in lines if "status" in line} == {200, 422}
+    assert {line["status"] for line in lines if "status" in line} == {200, 400, 422}
     assert {line["client"] for line in lines if "client" in line} == {"anna"}
     assert secret not in locked.raw
 
