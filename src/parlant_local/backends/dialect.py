@@ -1,4 +1,4 @@
-"""How an endpoint takes schemas, found out once.
+"""Which form of schema an endpoint accepts, probed once.
 
 Endpoints that speak OpenAI's API differ most in ``response_format``. The ladder, best first::
 
@@ -30,7 +30,7 @@ LADDER: tuple[Dialect, ...] = ("json_schema", "json_object_schema", "json_object
 
 
 class DialectMemory:
-    """What is known so far. ``exploring`` is there while a call finds out; others wait for it, once."""
+    """What is known so far. ``exploring`` is set while a call probes the endpoint; others wait for it, once."""
 
     def __init__(self, chosen: Dialect | None = None) -> None:
         self.chosen = chosen

@@ -45,10 +45,10 @@ from parlant_local.single_flight import SingleFlight
 if TYPE_CHECKING:
     import ollama
 
-__all__ = ["OllamaBackend", "daemon_url", "runs_elsewhere"]
+__all__ = ["OllamaBackend", "daemon_url", "is_cloud_model"]
 
-_MOST_CONTEXT = 32768
-_LEAST_CONTEXT = 4096
+_MAX_CONTEXT = 32768
+_MIN_CONTEXT = 4096
 _CAPABILITIES = {
     "completion": frozenset({"chat", "schema", "streaming", "complete"}),
     "tools": frozenset({"tools"}),
@@ -62,7 +62,7 @@ def daemon_url(host: str | None = None) -> str:
     return check_url(ollama_address(host), "the Ollama daemon")
 
 
-def runs_elsewhere(model: str) -> bool:
+def is_cloud_model(model: str) -> bool:
     """Whether a model runs on Ollama's own machines, whatever daemon passes the prompt on: those are named ``…-cloud``."""
     return model.endswith(("-cloud", ":cloud"))
 
@@ -93,7 +93,7 @@ class OllamaBackend(Backend):
         self.model = model
         self.id = f"ollama/{model}"
         self.base_url = daemon_url(host)
-        self.remote = is_remote(self.base_url) or runs_elsewhere(model)
+        self.remote = is_remote(self.base_url) or is_cloud_model(model)
         self.timeout = timeout
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
@@ -103,7 +103,7 @@ class OllamaBackend(Backend):
         self._client: ollama.AsyncClient | None = None
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None
-        self._show = SingleFlight(self._ask_about_model)
+        self._show = SingleFlight(self._fetch_model_info)
 
     @classmethod
     def from_reference(cls, name: str, context: BackendContext) -> Self:
@@ -156,7 +156,7 @@ class OllamaBackend(Backend):
             if not started:
                 raise
             raise StreamInterruptedError(
-                f"The stream of {self.id} broke after it had begun: {error.message}", hint=error.hint
+                f"The stream of {self.id} broke off after its first chunk: {error.message}", hint=error.hint
             ) from error
         finally:
             await pieces.aclose()
@@ -237,7 +237,7 @@ class OllamaBackend(Backend):
     # What is known of the model
 
     async def load(self) -> None:
-        """Learns what the daemon knows of the model, its context above all. A remote daemon is left alone until a call."""
+        """Asks the daemon about the model, its context above all. A remote daemon is not contacted before a call."""
         if not self.remote:
             await self._ready()
 
@@ -296,15 +296,15 @@ class OllamaBackend(Backend):
         return self._client
 
     async def _ready(self) -> ContextWatch:
-        """The model's own facts, asked for once."""
+        """The model's facts, fetched once."""
         return self._watch or await self._show()
 
-    async def _ask_about_model(self) -> ContextWatch:
+    async def _fetch_model_info(self) -> ContextWatch:
         client = self._connected()
         async with self._errors():
             shown = await client.show(self.model)
         self._described = self._describe(shown)
-        self._watch = ContextWatch(self.id, self._described.n_ctx or _LEAST_CONTEXT)
+        self._watch = ContextWatch(self.id, self._described.n_ctx or _MIN_CONTEXT)
         return self._watch
 
     def _describe(self, shown: Any) -> ModelInfo:
@@ -314,9 +314,11 @@ class OllamaBackend(Backend):
         trained = trained if isinstance(trained, int) and trained > 0 else None
         told = shown.capabilities or ["completion"]
         capabilities = frozenset().union(*(_CAPABILITIES.get(item, frozenset()) for item in told))
-        n_ctx = self._num_ctx or min(trained or _LEAST_CONTEXT, _MOST_CONTEXT)
+        n_ctx = self._num_ctx or min(trained or _MIN_CONTEXT, _MAX_CONTEXT)
         if trained and n_ctx > trained:
-            self._logger.warning(f"{self.id} was trained on {trained} tokens; num_ctx={n_ctx} goes beyond that.")
+            self._logger.warning(
+                f"{self.id} was trained with a context of {trained} tokens; num_ctx={n_ctx} exceeds it."
+            )
         details = shown.details
         return replace(
             self.model_info(),
@@ -364,7 +366,9 @@ class OllamaBackend(Backend):
         capable = self._described is not None and "reasoning" in self._described.capabilities
         if not capable or not self._send_think:
             if params.reasoning == "on" and not capable:
-                raise BadRequestError(f"{self.id} can't think: the daemon says so.", hint="Use reasoning='auto'.")
+                raise BadRequestError(
+                    f"{self.id} does not support reasoning, according to the daemon.", hint="Use reasoning='auto'."
+                )
             return None
         if params.reasoning == "auto":
             return False if params.response_format.type != "text" else None
@@ -372,7 +376,7 @@ class OllamaBackend(Backend):
 
     def _finish(self, assembler: DaemonAssembler, watch: ContextWatch, sent: int) -> None:
         if assembler.done is None:
-            raise TargetDownError(f"{self.id} ended its answer before it was whole.")
+            raise TargetDownError(f"{self.id} ended its answer before it was complete.")
         watch.after(sent, assembler.usage.prompt_tokens)
 
     @asynccontextmanager
@@ -386,20 +390,20 @@ class OllamaBackend(Backend):
             n_ctx = self._watch.num_ctx if self._watch else self._num_ctx
             raise from_status(self.id, max(0, error.status_code), str(error.error), n_ctx=n_ctx) from None
         except ollama.RequestError as error:
-            raise BadRequestError(f"{self.id} can't be asked that: {error}") from None
+            raise BadRequestError(f"{self.id} can't send this request: {error}") from None
         except ParlantLocalError:
             raise
         except Exception as error:
             mapped = from_transport(self.id, error, address=self.base_url)
             if mapped is None and _raised_by_client(error):
-                mapped = TransientError(f"{self.id} answered with something that is not Ollama's API.")
+                mapped = TransientError(f"{self.id} sent a response that does not match Ollama's API.")
             if mapped is None:
                 raise
             raise mapped from None
 
 
 def _raised_by_client(error: Exception) -> bool:
-    """The client trips over errors that are no text, in its own code: those are the daemon's (or a proxy's) words."""
+    """The client trips over errors that are no text, in its own code: those come from the daemon (or a proxy)."""
     modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     told = modules[-1:] == ["ollama._client"] or "ollama._types" in modules
     return told and isinstance(error, TypeError | AttributeError)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
-from parlant_local.backends.allowance import may_send_another
 from parlant_local.backends.base import (
     Backend,
     ChatOptions,
@@ -32,7 +31,7 @@ from parlant_local.backends.moderator import Moderator
 from parlant_local.backends.openai_connection import events_of, make_client
 from parlant_local.backends.openai_lists import categories_of, models_of, scores_of, vectors_of, window_of
 from parlant_local.backends.openai_reading import (
-    broken_off,
+    abort_reason,
     choices_of,
     completion_of,
     error_of,
@@ -41,6 +40,7 @@ from parlant_local.backends.openai_reading import (
 )
 from parlant_local.backends.openai_stream import StreamAssembler
 from parlant_local.backends.openai_wire import Quirks, request_body
+from parlant_local.backends.retry_budget import acquire_retry
 from parlant_local.backends.sse import EventReader
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.thoughts import Habit, thinks_by_name
@@ -92,9 +92,9 @@ class OpenAIBackend(Backend, Moderator):
     ``base_url`` and ``api_key`` default to ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` where ``name`` is ``openai``. An
     address that is not loopback needs ``allow_remote``: without it every call is a :class:`CloudNotAllowedError`, raised
     before a socket is opened. Redirects are not followed, and a proxy never stands between this machine and itself.
-    ``timeout`` bounds the silence of the other side, in seconds (default: 60 remote, 300 on this machine, where a slow
-    CPU works honestly for minutes). Only a request whose connection was cut before any byte of an answer is sent again, once;
-    every other retry is the switcher's business.
+    ``timeout`` bounds the silence of the other side, in seconds (default: 60 for remote hosts, 300 on this machine, where a slow
+    CPU may need minutes). Only a request whose connection was dropped before the first byte of a response is resent, once;
+    every other retry is up to the switcher.
     """
 
     def __init__(
@@ -113,9 +113,9 @@ class OpenAIBackend(Backend, Moderator):
         if not model:
             raise BadRequestError(f"The endpoint {name!r} needs the name of a model.")
         if name == "openai":
-            its_own = os.environ.get("OPENAI_BASE_URL") or _OPENAI
-            base_url = base_url or its_own
-            if base_url in (its_own, _OPENAI):  # the key is for that place, and for no other
+            default_url = os.environ.get("OPENAI_BASE_URL") or _OPENAI
+            base_url = base_url or default_url
+            if base_url in (default_url, _OPENAI):  # the key is for that host only
                 api_key = api_key or os.environ.get("OPENAI_API_KEY")
         self.model = model
         self.name = name
@@ -182,7 +182,7 @@ class OpenAIBackend(Backend, Moderator):
 
     @property
     def dialect(self) -> Dialect | None:
-        """How the endpoint takes schemas; ``None`` until it was found out."""
+        """Which form of schema the endpoint accepts; ``None`` until it was probed."""
         return self._dialect.chosen
 
     # Calls
@@ -231,11 +231,11 @@ class OpenAIBackend(Backend, Moderator):
                     for chunk in assembler.feed(event):
                         started = True
                         yield chunk
-            for chunk in assembler.end(said=reader.done):
+            for chunk in assembler.end(done=reader.done):
                 started = True
                 yield chunk
             if not assembler.finished:
-                raise TargetDownError(f"{self.id} ended its stream before the answer was whole.")
+                raise TargetDownError(f"{self.id} ended its stream before the answer was complete.")
             await self._judge(assembler, params, used)
         except OutputError:
             raise
@@ -251,7 +251,7 @@ class OpenAIBackend(Backend, Moderator):
     async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         params = self._params(options)
         if params.response_format.type != "text":
-            raise BadRequestError(f"{self.id} takes a response_format in chats only.", hint="Use chat().")
+            raise BadRequestError(f"{self.id} accepts a response_format in chats only.", hint="Use chat().")
         body = request_body(self.model, (), params) | {"prompt": self.as_text(prompt)}
         del body["messages"]
         raw = self._connected().completions.with_raw_response
@@ -261,7 +261,9 @@ class OpenAIBackend(Backend, Moderator):
     async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         """Vectors of ``texts``. No endpoint says which texts it cut, so ``truncate`` is refused rather than guessed."""
         if truncate:
-            raise BadRequestError(f"{self.id} can't report which texts it cuts.", hint="Shorten them before embedding.")
+            raise BadRequestError(
+                f"{self.id} can't report which texts it truncates.", hint="Shorten them before embedding."
+            )
         if not texts:
             return EmbedReply((), 0, self.id)
         client = self._connected()
@@ -301,17 +303,17 @@ class OpenAIBackend(Backend, Moderator):
         return categories
 
     async def load(self) -> None:
-        """Learns the context window of an endpoint on this machine, where it tells; remote ones are left alone until a
-        call, and what does not answer is told by the first one."""
+        """Reads the context window of an endpoint on this machine, where it reports one; remote ones are not contacted before a
+        call, and the first call reports an endpoint that does not respond."""
         if self.remote or self._n_ctx is not None:
             return
         try:
             await self.check()
         except ParlantLocalError as error:
-            self._logger.debug(f"{self.id} does not tell about its models: {error}")
+            self._logger.debug(f"{self.id} does not list its models: {error}")
 
     async def check(self) -> ModelInfo:
-        """Asks the endpoint for its models, learns the context window where it tells, and returns :meth:`model_info`."""
+        """Asks the endpoint for its models, reads the context window where it is reported, and returns :meth:`model_info`."""
         client = self._connected()
         async with self._errors():
             response = await client.models.with_raw_response.list()
@@ -357,7 +359,7 @@ class OpenAIBackend(Backend, Moderator):
             raise refuse_remote(self.id, urlsplit(self.base_url).hostname or self.base_url)
         if self._client is None:
             if self.remote and self.name == "openai" and not self._api_key:
-                raise AuthenticationError(f"{self.id} needs a key.", hint="Set OPENAI_API_KEY.")
+                raise AuthenticationError(f"{self.id} needs an API key.", hint="Set OPENAI_API_KEY.")
             self._client = make_client(self.base_url, self._api_key, self.timeout, self.name, remote=self.remote)
         return self._client
 
@@ -384,11 +386,11 @@ class OpenAIBackend(Backend, Moderator):
                 except openai.APIStatusError as error:
                     if not self._quirks.learn(error.status_code, error.param, str(error.message)):
                         raise
-                    self._logger.debug(f"{self.id} refuses an option; left out from now on: {self._quirks}")
+                    self._logger.debug(f"{self.id} rejects an option; it is omitted from now on: {self._quirks}")
                     continue
             self._answered = True
             return response
-        raise BadRequestError(f"{self.id} refused {_MAX_REFUSALS} options of one request.")
+        raise BadRequestError(f"{self.id} rejected {_MAX_REFUSALS} options of one request.")
 
     async def _in_dialect(
         self, wanted: ResponseFormat, attempt: Callable[[Dialect], Awaitable[T]], *, confirm: bool = True
@@ -406,7 +408,7 @@ class OpenAIBackend(Backend, Moderator):
                 memory.refute("json_object", refused=True)
                 return await attempt("prompt")
         if memory.exploring is not None:
-            # Once only: where the explorer failed, its endpoint may be down, and waiting in line would cost a timeout each.
+            # Once only: if the probing call failed, the endpoint may be down, and waiting in turn would cost a timeout each.
             await memory.exploring.wait()
             if memory.settled():
                 return await attempt(memory.candidate)
@@ -429,13 +431,13 @@ class OpenAIBackend(Backend, Moderator):
                 refused = isinstance(error, BadRequestError)
                 if isinstance(error, BadRequestError) and error.field != _FORMAT:
                     raise
-                self._logger.debug(f"{self.id} does not take schemas as {dialect}: {type(error).__name__}")
-                if not memory.refute(dialect, refused=refused) or not (refused or may_send_another()):
+                self._logger.debug(f"{self.id} does not accept schemas as {dialect}: {type(error).__name__}")
+                if not memory.refute(dialect, refused=refused) or not (refused or acquire_retry()):
                     raise
                 continue
             if confirm and not memory.settled():
                 memory.confirm(dialect)
-                self._logger.info(f"{self.id} takes schemas as {dialect}.")
+                self._logger.info(f"{self.id} accepts schemas as {dialect}.")
             return result
 
     async def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
@@ -451,7 +453,7 @@ class OpenAIBackend(Backend, Moderator):
     async def _events(
         self, response: httpx2.Response, reader: EventReader, whole: Callable[[], bool]
     ) -> AsyncGenerator[Any, None]:
-        """What a stream says. One that is cut when the answer was whole has lost nothing but the word that it is over."""
+        """A stream's events. One that is cut after the answer was complete has only lost its end marker."""
         try:
             async with self._errors():
                 async for event in events_of(response, reader):
@@ -459,7 +461,7 @@ class OpenAIBackend(Backend, Moderator):
         except BackendError as error:
             if not whole():
                 raise
-            self._logger.debug(f"{self.id} ended its stream without saying so: {error.message}")
+            self._logger.debug(f"{self.id} ended its stream without an end marker: {error.message}")
 
     async def _whole(self, response: httpx2.Response) -> Any:
         """The JSON of a body, which may be an error whatever its status says."""
@@ -474,8 +476,8 @@ class OpenAIBackend(Backend, Moderator):
             if (error := error_of(part)) is not None:
                 status, text = error
                 raise from_status(self.id, status, self._masked(text), n_ctx=self._n_ctx)
-        if (reason := broken_off(data)) is not None:
-            raise TransientError(f"{self.id} broke its answer off ({reason}).")
+        if (reason := abort_reason(data)) is not None:
+            raise TransientError(f"{self.id} aborted its answer ({reason}).")
 
     def _masked(self, text: str) -> str:
         """``text`` without this endpoint's key, whatever its shape."""
@@ -485,7 +487,7 @@ class OpenAIBackend(Backend, Moderator):
         try:
             return reader(data, self.id)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise TransientError(f"{self.id} answered with something that is not OpenAI's API.") from None
+            raise TransientError(f"{self.id} sent a response that does not match OpenAI's API.") from None
 
     @asynccontextmanager
     async def _errors(self) -> AsyncIterator[None]:
@@ -508,9 +510,9 @@ class OpenAIBackend(Backend, Moderator):
             raise mapped from None
         except openai.APIConnectionError as error:
             cause = from_transport(self.id, error.__cause__ or error, address=self.base_url)
-            raise (cause or TargetDownError(f"{self.id} cut the connection.")) from None
+            raise (cause or TargetDownError(f"{self.id} closed the connection.")) from None
         except openai.APIResponseValidationError:
-            raise TransientError(f"{self.id} answered with something that is not OpenAI's API.") from None
+            raise TransientError(f"{self.id} sent a response that does not match OpenAI's API.") from None
         except openai.APIError as error:  # an error event inside a stream
             raise from_status(self.id, 0, f"{error.code or ''} {error.message}", n_ctx=self._n_ctx) from None
         except ParlantLocalError:
@@ -523,4 +525,6 @@ class OpenAIBackend(Backend, Moderator):
 
 
 def _interrupted(target: str, error: ParlantLocalError) -> StreamInterruptedError:
-    return StreamInterruptedError(f"The stream of {target} broke after it had begun: {error.message}", hint=error.hint)
+    return StreamInterruptedError(
+        f"The stream of {target} broke off after its first chunk: {error.message}", hint=error.hint
+    )

@@ -1,10 +1,10 @@
-"""How long the other side asks us to wait, in its words; headers are read in ``retry_after``."""
+"""Retry delays in the text of error messages; ``retry_after`` reads the headers."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["told_wait"]
+__all__ = ["retry_after_in_text"]
 
 _SPAN = r"(?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|days?|hours?|minutes?|mins?|seconds?|secs?|[dhms])[,\s]*)+"
 _ASKS = re.compile(
@@ -16,8 +16,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|d|h|m|s|$)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "milli": 0.001, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 
 
-def told_wait(text: str) -> float | None:
-    """Seconds that the words of an error ask to wait, as in "try again in 7m12s"."""
+def retry_after_in_text(text: str) -> float | None:
+    """Seconds that an error message asks to wait, as in "try again in 7m12s"."""
     found = _ASKS.search(text)
     if found is None:
         return None

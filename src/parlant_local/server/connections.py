@@ -43,7 +43,7 @@ class _Wire(h11.Connection):
     """Remembers why it refused, and refuses bodies in crumbs: each chunk costs as much as thousands of bytes."""
 
     _FREE_CHUNKS = 10_000
-    _LEAST_BYTES = 64  # per chunk, beyond the free ones
+    _MIN_BYTES = 64  # per chunk, beyond the free ones
 
     refusal: h11.RemoteProtocolError | None = None
     _chunks = 0
@@ -58,7 +58,7 @@ class _Wire(h11.Connection):
         if isinstance(event, h11.Data):
             self._chunks += 1
             self._bytes += len(event.data)
-            if self._chunks > self._FREE_CHUNKS and self._bytes < self._LEAST_BYTES * self._chunks:
+            if self._chunks > self._FREE_CHUNKS and self._bytes < self._MIN_BYTES * self._chunks:
                 self.refusal = h11.RemoteProtocolError("the body comes in too small chunks", error_status_hint=400)
                 raise self.refusal
         elif isinstance(event, h11.Request):

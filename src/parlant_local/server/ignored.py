@@ -26,13 +26,13 @@ __all__ = ["HEADER", "ignored_in"]
 
 HEADER = "x-parlant-local-ignored"
 _MOST = 20
-_MOST_CHARACTERS = 64
+_MAX_CHARACTERS = 64
 _ODD = re.compile(r"[^A-Za-z0-9_.\-]")
 
 
 def ignored_in(body: BaseModel) -> list[str]:
     """Their names, bounded in number and length, and without what a header or a terminal would take amiss."""
-    names = dict.fromkeys(_ODD.sub("?", name[:_MOST_CHARACTERS]) for name in _names(body, ""))
+    names = dict.fromkeys(_ODD.sub("?", name[:_MAX_CHARACTERS]) for name in _names(body, ""))
     found = list(names)
     return found if len(found) <= _MOST else [*found[:_MOST], f"and-{len(found) - _MOST}-more"]
 

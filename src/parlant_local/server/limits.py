@@ -13,7 +13,7 @@ from parlant_local.settings import LimitSettings
 
 __all__ = ["Limiter"]
 
-_MOST_CLIENTS = 4096
+_MAX_CLIENTS = 4096
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Limiter:
         client.allowance = min(full, client.allowance + (now - client.seen) * full / 60)
         client.seen = now
         self._clients.move_to_end(name)
-        if len(self._clients) > _MOST_CLIENTS:  # the longest unseen that is not busy; connections bound those that are
+        if len(self._clients) > _MAX_CLIENTS:  # the longest unseen that is not busy; connections bound those that are
             idle = next(
                 (name for name, known in self._clients.items() if not known.running and known is not client), None
             )

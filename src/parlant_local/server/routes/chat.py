@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.backends.whole import cut_or_whole
+from parlant_local.backends.buffered import accept_truncated
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import Message, Usage
 from parlant_local.server.bodies import BodyRoute
@@ -49,7 +49,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
         pieces = _events(context, backend, name, answer, messages, options, with_usage=with_usage)
         return await context.streamed(request, pieces)
     with context.talk(name) as talk:
-        reply = await context.answered(request, cut_or_whole(backend.chat(messages, **options)))
+        reply = await context.answered(request, accept_truncated(backend.chat(messages, **options)))
         talk.usage = usage_of(reply)
     if context.settings.logging.content:
         context.logger.event("info", "answer", content=reply.content)

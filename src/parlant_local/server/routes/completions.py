@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.backends.whole import cut_or_whole
+from parlant_local.backends.buffered import accept_truncated
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.server.bodies import BodyRoute
@@ -57,7 +57,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
         pieces = _events(context, backend, name, answer, prompts, options, echoes, with_usage=with_usage)
         return await context.streamed(request, pieces)
     with context.talk(name) as talk:
-        work = asyncio.gather(*(cut_or_whole(backend.complete(prompt, **options)) for prompt in prompts))
+        work = asyncio.gather(*(accept_truncated(backend.complete(prompt, **options)) for prompt in prompts))
         replies: list[ChatReply] = await context.answered(request, _awaited(work))
         for reply in replies:
             talk.usage = talk.usage + usage_of(reply)

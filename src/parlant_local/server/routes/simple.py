@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.backends.whole import cut_or_whole
+from parlant_local.backends.buffered import accept_truncated
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Message
 from parlant_local.server.bodies import BodyRoute
@@ -57,7 +57,7 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
     name, backend = await context.models.backend(body.model)
     if body.stream is False:
         with context.talk(name) as talk:
-            reply = await context.answered(request, cut_or_whole(backend.chat(messages, **options)))
+            reply = await context.answered(request, accept_truncated(backend.chat(messages, **options)))
             talk.usage = usage_of(reply)
         answer: SimpleAnswer = {"response": reply.content, "done": True, "model": name}
         return JSONResponse(answer)
