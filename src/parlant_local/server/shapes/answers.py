@@ -1,7 +1,7 @@
-"""What answers look like: the types of the code that writes them, and the API's description.
+"""The schemas of responses: types for the code that writes them, and the API's description.
 
-Typed dictionaries, which cost nothing while tokens stream: nothing is validated on the way out, the type checker and the tests
-that send whatever fits the description do it.
+Typed dictionaries, which cost nothing while tokens stream: responses are not validated at run time, but by the type checker and the tests
+that check them against the description.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = [
     "Tokenized",
 ]
 
-# Clients have to bear fields that later versions add.
+# Clients must accept fields that later versions add.
 answer = with_config(ConfigDict(extra="allow", use_attribute_docstrings=True))
 
 
@@ -133,7 +133,7 @@ class ChatCompletion(AnswerHead):
     choices: Annotated[list[ChatChoice], Field(min_length=1)]
     usage: TokenUsage
     timings: Mapping[str, float]
-    """Seconds, and how the tokens came about."""
+    """Seconds, and counts of forced and sampled tokens."""
 
 
 @answer
@@ -210,7 +210,7 @@ class EmbeddingList(TypedDict):
     model: str
     usage: Counted
     truncated: NotRequired[list[int]]
-    """Which texts were cut, where cutting was asked for."""
+    """Indices of truncated texts, where truncation was requested."""
 
 
 @answer
@@ -241,7 +241,7 @@ class ModerationList(TypedDict):
     model: str
     results: list[ModerationItem]
     warnings: NotRequired[list[str]]
-    """What the verdicts are worth, where that is little."""
+    """Set where the results are unreliable."""
 
 
 @answer
@@ -362,7 +362,7 @@ class Status(TypedDict):
 
 
 def _inline(declared: Any) -> dict[str, Any]:
-    """A schema that stands by itself, for answers that share their route with a stream."""
+    """A self-contained schema, for responses that share their route with a stream."""
     schema = TypeAdapter(declared).json_schema(mode="serialization")
     parts = schema.pop("$defs", {})
 
