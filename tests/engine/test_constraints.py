@@ -328,6 +328,13 @@ _KNOWN_AS_ANNOTATIONS = [
     {"type": "array", "items": {"enum": ["a", "b", "c", "d", "e", "f", "g", "h"]}, "uniqueItems": True, "minItems": 1},
     {"type": "array", "items": {"enum": list(range(20))}, "uniqueItems": True, "maxItems": 2},
     {"type": "array", "items": {"type": ["boolean", "null"]}, "uniqueItems": True, "minItems": 3},
+    {
+        "$defs": {"c": {"enum": ["red", "blue"]}},
+        "type": "array",
+        "items": {"anyOf": [{"$ref": "#/$defs/c"}, {"type": "boolean"}]},
+        "uniqueItems": True,
+        "minItems": 3,
+    },
     {"type": "array", "items": {"type": "integer"}, "contains": {"const": 5}},
     {"type": "array", "items": {"enum": ["a", "b", "c"]}, "contains": {"enum": ["a", "b"]}, "maxContains": 1},
     {"type": "array", "contains": {"type": "string"}, "minContains": 2, "maxContains": 2, "maxItems": 4},
