@@ -82,6 +82,9 @@ class Backend(ABC):
     :class:`UnsupportedCallError`.
     """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model_info().id!r})"
+
     @classmethod
     def from_reference(cls, name: str, context: BackendContext) -> Self:  # noqa: ARG003  # for subclasses
         """The backend of the model that users call ``<prefix>/<name>``. Cheap: nothing is opened before its first call."""

@@ -38,7 +38,7 @@ from parlant_local.messages import (
     as_messages,
     whole_value,
 )
-from parlant_local.observability import Logger, heard
+from parlant_local.observability import Logger, heard, redact
 from parlant_local.ollama_address import ollama_address
 from parlant_local.single_flight import SingleFlight
 
@@ -119,7 +119,7 @@ class OllamaBackend(Backend):
         )
 
     def __repr__(self) -> str:
-        return f"OllamaBackend({self.model!r}, host={self.base_url!r})"
+        return redact(f"OllamaBackend({self.model!r}, host={self.base_url!r})")
 
     # Calls
 

@@ -69,7 +69,7 @@ from parlant_local.messages import (
     whole_text,
     whole_value,
 )
-from parlant_local.observability import Logger, heard
+from parlant_local.observability import Logger, heard, redact
 from parlant_local.settings import EndpointSettings
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class OpenAIBackend(Backend, Moderator):
         )
 
     def __repr__(self) -> str:
-        return f"OpenAIBackend({self.id!r}, base_url={self.base_url!r})"
+        return redact(f"OpenAIBackend({self.id!r}, base_url={self.base_url!r})")
 
     @property
     def dialect(self) -> Dialect | None:
