@@ -74,7 +74,7 @@ PYTHONS = {
     ("engine/prefix_disk.py", "ValueError"): "storage/reading.py",
     ("gguf_info/digest.py", "InterruptedError"): "catalog/transfer/fetch.py",
     ("settings/files.py", "RecursionError"): "settings/files.py",
-    ("messages.py", "JSONDecodeError"): "a ValueError, as json's own",
+    ("messages/text.py", "JSONDecodeError"): "a ValueError, as json's own",
     ("storage/locking.py", "TimeoutError"): "catalog/index.py",
     ("storage/reading.py", "ValueError"): "storage/reading.py",
     ("switching/ledger.py", "ValueError"): "switching/ledger.py",

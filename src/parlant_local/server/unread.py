@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from parlant_local.contents import THOUGHT_FIELDS, is_outcome
-from parlant_local.parts import ASIDE, CALLS, CALLS_WITH_RESULTS, RESULTS, THOUGHTS, kind_of, typed
+from parlant_local.messages.contents import THOUGHT_FIELDS, is_outcome
+from parlant_local.messages.parts import ASIDE, CALLS, CALLS_WITH_RESULTS, RESULTS, THOUGHTS, kind_of, typed
 
 __all__ = ["unread_in_call", "unread_in_content", "unread_in_fields"]
 

@@ -4,13 +4,12 @@ AI SDK's, Gemini's. Text, thoughts, calls and results come out; what is none of 
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from parlant_local.errors import BadRequestError
-from parlant_local.parts import (
+from parlant_local.messages.parts import (
     ASIDE,
     CALLS,
     CALLS_WITH_RESULTS,
@@ -23,6 +22,7 @@ from parlant_local.parts import (
     kind_of,
     typed,
 )
+from parlant_local.messages.text import shown
 
 __all__ = [
     "THOUGHT_FIELDS",
@@ -33,24 +33,11 @@ __all__ = [
     "content_of",
     "identity_of",
     "is_outcome",
-    "shown",
+    "optional_text",
     "thoughts_of",
     "tool_content_of",
     "turns_of",
 ]
-
-_MOST_SHOWN = 200
-
-
-def shown(value: Any) -> str:
-    """A value that somebody gave, for a message about it: cut, and nothing in it that moves a terminal's cursor."""
-    if not isinstance(value, str):
-        try:
-            return reprlib.repr(value)
-        except ValueError:  # a number of more digits than Python writes
-            return f"a very large {type(value).__name__}"
-    text = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
-    return text if text.isprintable() else repr(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,3 +245,11 @@ def _unknown(part: Any) -> BadRequestError:
     kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
     what = f"of type {shown(kind)!r}" if kind is not None else f"with {shown(', '.join(map(str, part)))} and no type"
     return BadRequestError(f"Message parts {what} are not supported.", hint="Send text parts only.")
+
+
+def optional_text(data: Mapping[str, Any], key: str) -> str | None:
+    """A field that is text or absent."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadRequestError(f"{key} must be text, not {shown(value)}.")
+    return value
