@@ -18,7 +18,7 @@ from parlant_local.messages.contents import (
     tool_content_of,
     turns_of,
 )
-from parlant_local.messages.parts import CALLS, RESULTS, THOUGHTS
+from parlant_local.messages.parts import CALL, RESULT, THOUGHT, kind_named
 from parlant_local.messages.roles import ROLES, Role, role_of
 from parlant_local.messages.text import mend, shown
 from parlant_local.messages.tools import ToolCall
@@ -78,8 +78,8 @@ class Message(Brief):
         for name in _MEDIA:
             if data.get(name):
                 raise BadRequestError(f"Messages with {name} are not supported.", hint="Send text only.")
-        kind = data.get("type") if isinstance(data.get("type"), str) else None
-        if "role" not in data and kind in CALLS | RESULTS | THOUGHTS:
+        kind = kind_named(data.get("type"))
+        if "role" not in data and kind in (CALL, RESULT, THOUGHT):
             role: Role = "assistant"  # an item of a response
             content = content_of([data])
         else:
@@ -92,14 +92,14 @@ class Message(Brief):
             content = tool_content_of(given) if role in ("tool", "function") else content_of(given)
         calls = _calls(data, content)
         said = content.text or optional_text(data, "refusal") or content.text
-        thoughts = thoughts_of(data) if kind not in THOUGHTS else None
+        thoughts = thoughts_of(data) if kind is not THOUGHT else None
         results = [cls("tool", result.text, name=result.name, tool_call_id=result.id) for result in content.results]
         if results and not said and not calls:
             return tuple(results)
         message = cls(
             role=role,
             content=said,
-            name=optional_text(data, "name") if "role" in data or kind not in CALLS else None,
+            name=optional_text(data, "name") if "role" in data or kind is not CALL else None,
             tool_calls=calls,
             tool_call_id=identity_of(data.get("tool_call_id")),
             reasoning=thoughts or content.thoughts,
