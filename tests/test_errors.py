@@ -58,7 +58,7 @@ PYTHONS = {
     ("cli/chat_input.py", "EOFError"): "cli/chat_input.py",
     ("engine/templates/sandbox.py", "EOFError"): "engine/templates/sandbox.py",
     ("engine/templates/sandbox.py", "TimeoutError"): "engine/templates/sandbox.py",
-    ("backends/openai_reading.py", "ValueError"): "backends/openai.py",
+    ("backends/openai_reading.py", "ValueError"): "backends/openai_connection.py",
     ("backends/structured.py", "ValueError"): "backends/structured.py",
     ("catalog/ollama_manifest.py", "TypeError"): "catalog/ollama_manifest.py",
     ("catalog/ollama_manifest.py", "ValueError"): "catalog/ollama_manifest.py",
