@@ -12,8 +12,15 @@ from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatSt
 from parlant_local.backends.context import BackendContext
 from parlant_local.backends.ollama_connection import DaemonConnection, closing
 from parlant_local.backends.ollama_context import ContextWatch
-from parlant_local.backends.ollama_model import LEAST_CONTEXT, described
-from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
+from parlant_local.backends.ollama_wire import (
+    LEAST_CONTEXT,
+    DaemonAssembler,
+    described,
+    format_of,
+    messages_of,
+    options_of,
+    tools_of,
+)
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
@@ -31,7 +38,6 @@ from parlant_local.messages import (
     Message,
     MessageLike,
     Usage,
-    as_messages,
     whole_value,
 )
 from parlant_local.observability import Logger, heard, redact
@@ -117,7 +123,7 @@ class OllamaBackend(Backend):
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
         params = self._params(options)
-        thread = as_messages(messages)
+        thread = self.as_messages(messages)
         replies: list[ChatReply] = []
         for _ in range(params.n):  # the daemon gives one answer at a time
             assembler = DaemonAssembler(self.id)
@@ -134,7 +140,7 @@ class OllamaBackend(Backend):
             raise BadRequestError(f"{self.id} streams one answer at a time.", hint="Ask for n=1.")
         assembler = DaemonAssembler(self.id)
         started = False
-        pieces = self._chat(as_messages(messages), params, assembler)
+        pieces = self._chat(self.as_messages(messages), params, assembler)
         try:
             async for chunk in pieces:
                 started = True

@@ -53,7 +53,6 @@ from parlant_local.messages import (
     Message,
     MessageLike,
     Usage,
-    as_messages,
     whole_text,
     whole_value,
 )
@@ -176,7 +175,7 @@ class OpenAIBackend(Backend, Moderator):
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
         params = self._params(options)
-        thread = as_messages(messages)
+        thread = self.as_messages(messages)
         refuted = Usage()
 
         async def attempt(dialect: Dialect) -> ChatReply:
@@ -197,7 +196,7 @@ class OpenAIBackend(Backend, Moderator):
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatStream:
         params = self._params(options)
-        thread = as_messages(messages)
+        thread = self.as_messages(messages)
 
         async def attempt(dialect: Dialect) -> tuple[Dialect, Any]:
             body = self._body(thread, params, dialect)
