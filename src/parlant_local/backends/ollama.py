@@ -10,6 +10,7 @@ from typing import Any, Self, Unpack
 from parlant_local.backends.addresses import check_url, is_remote
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatStream, EmbedReply, ModelInfo, Text
 from parlant_local.backends.context import BackendContext
+from parlant_local.backends.failures import interrupted
 from parlant_local.backends.ollama_connection import DaemonConnection, closing
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import (
@@ -28,7 +29,6 @@ from parlant_local.errors import (
     ContextOverflowError,
     OutputError,
     ParlantLocalError,
-    StreamInterruptedError,
     TargetDownError,
     TextTooLongError,
 )
@@ -151,9 +151,7 @@ class OllamaBackend(Backend):
         except ParlantLocalError as error:
             if not started:
                 raise
-            raise StreamInterruptedError(
-                f"The stream of {self.id} broke after it had begun: {error.message}", hint=error.hint
-            ) from error
+            raise interrupted(self.id, error) from error
         finally:
             await pieces.aclose()
         yield ChatChunk(

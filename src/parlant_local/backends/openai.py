@@ -23,6 +23,7 @@ from parlant_local.backends.base import (
 )
 from parlant_local.backends.context import BackendContext
 from parlant_local.backends.dialect import Dialect, DialectMemory, apply
+from parlant_local.backends.failures import interrupted
 from parlant_local.backends.keys import check_key_origin, read_key
 from parlant_local.backends.moderator import Moderator
 from parlant_local.backends.openai_connection import Connection
@@ -44,7 +45,6 @@ from parlant_local.errors import (
     InvalidOutputError,
     OutputError,
     ParlantLocalError,
-    StreamInterruptedError,
     TargetDownError,
     TextTooLongError,
 )
@@ -226,7 +226,7 @@ class OpenAIBackend(Backend, Moderator):
         except ParlantLocalError as error:
             if not started:
                 raise
-            raise _interrupted(self.id, error) from error
+            raise interrupted(self.id, error) from error
         finally:
             await response.aclose()
         for chunk in assembler.last():
@@ -354,7 +354,3 @@ class OpenAIBackend(Backend, Moderator):
             raise
         if wanted.type == "json_schema":
             self._dialect.confirm(used)
-
-
-def _interrupted(target: str, error: ParlantLocalError) -> StreamInterruptedError:
-    return StreamInterruptedError(f"The stream of {target} broke after it had begun: {error.message}", hint=error.hint)
