@@ -287,7 +287,7 @@ async def test_bodies_that_are_not_the_daemons_are_a_failure_of_the_other_side(
 
 async def test_a_bug_of_ours_stays_a_bug(ollama_backend: OllamaBackend) -> None:
     with pytest.raises(TypeError):
-        async with ollama_backend._errors():
+        async with ollama_backend._connection.errors():
             raise TypeError("a bug")
     with pytest.raises(TypeError):
         await ollama_backend.chat("hello", response_format={"type": "json_schema", "schema": {"x": object()}})

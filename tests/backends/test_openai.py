@@ -277,11 +277,11 @@ async def test_openai_without_a_key_says_which_variable_to_set() -> None:
 def test_an_endpoints_key_comes_from_its_variable_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSEEK_KEY", " sk-1 \n")
     endpoint = EndpointSettings(base_url="https://192.0.2.1/v1", api_key_env="DEEPSEEK_KEY")
-    assert OpenAIBackend.from_endpoint("deepseek", endpoint, "deepseek-chat")._api_key == "sk-1"
+    assert OpenAIBackend.from_endpoint("deepseek", endpoint, "deepseek-chat")._connection.api_key == "sk-1"
     path = tmp_path / "key"
     path.write_text("sk-2\n")
     endpoint = EndpointSettings(base_url="https://192.0.2.1/v1", api_key_file=str(path))
-    assert OpenAIBackend.from_endpoint("deepseek", endpoint, "deepseek-chat")._api_key == "sk-2"
+    assert OpenAIBackend.from_endpoint("deepseek", endpoint, "deepseek-chat")._connection.api_key == "sk-2"
     monkeypatch.delenv("DEEPSEEK_KEY")
     missing = EndpointSettings(base_url="https://192.0.2.1/v1", api_key_env="DEEPSEEK_KEY")
     with pytest.raises(SettingsError, match="DEEPSEEK_KEY"):

@@ -14,7 +14,7 @@ from parlant_local.backends.whole import cut_or_whole, in_one_piece
 from parlant_local.brief import Brief
 from parlant_local.call_options import ChatOptions, ChatParams
 from parlant_local.errors import ConfigurationError, UnsupportedCallError
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Usage, whole_text
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages, whole_text
 
 __all__ = ["Backend", "ChatOptions", "ChatParams", "ChatStream", "EmbedReply", "ModelInfo", "RerankReply", "Text"]
 
@@ -153,6 +153,10 @@ class Backend(ABC):
     def unsupported(self, what: str, *, hint: str = "") -> UnsupportedCallError:
         """The error of a call that this backend has no way to make."""
         return UnsupportedCallError(f"{self.model_info().id} can't {what}.", hint=hint or "Ask another model.")
+
+    def as_messages(self, given: str | MessageLike | Iterable[MessageLike]) -> tuple[Message, ...]:
+        """``given``, in the shape of any client. :class:`BadRequestError` for what this model has no way to read."""
+        return as_messages(given)
 
     def as_text(self, given: Text) -> str:
         """``given``, where it is text; token ids mean nothing to a model whose vocabulary can't be seen."""

@@ -39,7 +39,7 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "pull": ("parlant_local.cli.models:pull", "Download and verify a model."),
     "add": ("parlant_local.cli.models:add", "Register a GGUF file where it is."),
     "list": ("parlant_local.cli.models:list_", "List catalogued models."),
-    "show": ("parlant_local.cli.models:show", "Show what is known of a model."),
+    "show": ("parlant_local.cli.show:show", "Show what is known of a model."),
     "rm": ("parlant_local.cli.models:rm", "Delete a model."),
     "verify": ("parlant_local.cli.models:verify", "Check a model's bytes against its digest."),
     "recommend": ("parlant_local.cli.recommend:recommend", "Name models that suit this machine."),

@@ -4,25 +4,26 @@ AI SDK's, Gemini's. Text, thoughts, calls and results come out; what is none of 
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from parlant_local.errors import BadRequestError
-from parlant_local.parts import (
+from parlant_local.messages.parts import (
     ASIDE,
-    CALLS,
-    CALLS_WITH_RESULTS,
-    REFUSALS,
-    RESULTS,
+    CALL,
+    CALL_WITH_RESULT,
+    REFUSAL,
+    RESULT,
     SEALED,
     STEP,
-    TEXTS,
-    THOUGHTS,
+    TEXT,
+    THOUGHT,
+    kind_named,
     kind_of,
     typed,
 )
+from parlant_local.messages.text import shown
 
 __all__ = [
     "THOUGHT_FIELDS",
@@ -33,24 +34,11 @@ __all__ = [
     "content_of",
     "identity_of",
     "is_outcome",
-    "shown",
+    "optional_text",
     "thoughts_of",
     "tool_content_of",
     "turns_of",
 ]
-
-_MOST_SHOWN = 200
-
-
-def shown(value: Any) -> str:
-    """A value that somebody gave, for a message about it: cut, and nothing in it that moves a terminal's cursor."""
-    if not isinstance(value, str):
-        try:
-            return reprlib.repr(value)
-        except ValueError:  # a number of more digits than Python writes
-            return f"a very large {type(value).__name__}"
-    text = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
-    return text if text.isprintable() else repr(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +81,19 @@ def content_of(content: Any) -> Content:
             texts.append(given)
             continue
         part = typed(given) if isinstance(given, Mapping) else {}
-        kind = part.get("type")
-        if not isinstance(kind, str):
-            raise _unknown(given)
-        if kind in TEXTS:
+        kind = kind_named(part.get("type"))
+        if kind is TEXT:
             texts.append(_text(part.get("text")))
-        elif kind in REFUSALS:
+        elif kind is REFUSAL:
             texts.append(_text(part.get("refusal")))
-        elif kind in THOUGHTS:
+        elif kind is THOUGHT:
             thoughts.append(_thought(part))
-        elif kind in CALLS | CALLS_WITH_RESULTS:
+        elif kind in (CALL, CALL_WITH_RESULT):
             found.calls.append(call_of(part))
             found.results += _told_with(part)
-        elif kind in RESULTS:
+        elif kind is RESULT:
             found.results.append(_result(part))
-        elif kind not in SEALED | ASIDE and kind != STEP:
+        elif kind not in (SEALED, ASIDE, STEP):
             raise _unknown(given)
     found.text = "".join(texts)
     found.thoughts = "".join(thoughts) or None
@@ -119,15 +105,15 @@ def turns_of(content: Any) -> list[list[Any]]:
     turns: list[list[Any]] = [[]]
     answered = False
     for given in content if isinstance(content, list | tuple) else (content,):
-        kind = "text" if isinstance(given, str) else kind_of(given)
-        if answered and (kind in TEXTS | THOUGHTS or kind == STEP):
+        kind = TEXT if isinstance(given, str) else kind_of(given)
+        if answered and kind in (TEXT, THOUGHT, STEP):
             turns.append([])
             answered = False
         turns[-1].append(given)
         answered = (
             answered
-            or kind in RESULTS
-            or (kind in CALLS | CALLS_WITH_RESULTS and any(True for _ in _told_with(typed(given))))
+            or kind is RESULT
+            or (kind in (CALL, CALL_WITH_RESULT) and any(True for _ in _told_with(typed(given))))
         )
     return turns
 
@@ -135,7 +121,7 @@ def turns_of(content: Any) -> list[list[Any]]:
 def tool_content_of(content: Any) -> Content:
     """Of a tool's own message: its result, which may be any JSON, or parts that say whose result they are."""
     listed = content if isinstance(content, list | tuple) else ()
-    if any(kind_of(part) in RESULTS for part in listed):
+    if any(kind_of(part) is RESULT for part in listed):
         return content_of(content)
     return Content(_outcome(content))
 
@@ -194,7 +180,7 @@ def _result(part: Mapping[str, Any]) -> Result:
 
 def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
     """LibreChat and the AI SDK keep a call and its result in one part."""
-    if kind_of(part) in CALLS_WITH_RESULTS:
+    if kind_of(part) is CALL_WITH_RESULT:
         if any(part.get(name) is not None for name in ("output", "result")):
             yield _result(part)
         elif part.get("errorText") is not None:
@@ -210,7 +196,7 @@ def _outcome(value: Any) -> str:
     """What a tool gave, as text: parts are read, other values are written as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, Mapping) and kind_of(value) in _OUTPUTS and "value" in value:  # the AI SDK's
+    if isinstance(value, Mapping) and typed(value).get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
         return _outcome(value["value"])
     return json.dumps(value, ensure_ascii=False) if is_outcome(value) else content_of(value).text or ""
 
@@ -258,3 +244,11 @@ def _unknown(part: Any) -> BadRequestError:
     kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
     what = f"of type {shown(kind)!r}" if kind is not None else f"with {shown(', '.join(map(str, part)))} and no type"
     return BadRequestError(f"Message parts {what} are not supported.", hint="Send text parts only.")
+
+
+def optional_text(data: Mapping[str, Any], key: str) -> str | None:
+    """A field that is text or absent."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadRequestError(f"{key} must be text, not {shown(value)}.")
+    return value
