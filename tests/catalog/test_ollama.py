@@ -25,6 +25,7 @@ from tests.catalog.fakes.daemon import FakeDaemon
 from tests.catalog.fakes.loopback import Fault
 from tests.catalog.fakes.models import write_gguf
 from tests.catalog.fakes.registry import FakeRegistry
+from tests.support.eventually import eventually
 
 MIB = 1 << 20
 
@@ -255,11 +256,7 @@ class TestDaemon:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        for _ in range(40):
-            if daemon.interrupted:
-                break
-            await asyncio.sleep(0.1)
-        assert daemon.interrupted
+        await eventually(lambda: daemon.interrupted)
 
     async def test_what_it_has_is_discovered(self, manager: LocalModelManager, daemon: FakeDaemon) -> None:
         daemon.models["qwen3:4b"] = 5
