@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -65,11 +64,10 @@ TEXTS = {
 }
 
 
+@pytest.mark.timeout(60)  # far beyond what it takes, far below its square
 @pytest.mark.parametrize("kind", TEXTS)
 def test_it_is_read_in_the_time_of_its_length(kind: str) -> None:
-    began = time.monotonic()
     TEXTS[kind]()
-    assert time.monotonic() - began < 20, "far beyond what it takes, far below its square"
 
 
 def test_a_value_ends_where_it_does_in_whatever_pieces_it_comes() -> None:

@@ -28,6 +28,7 @@ from parlant_local.errors import (
 )
 from parlant_local.messages import ChatChunk
 from parlant_local.settings import Settings
+from tests.support.eventually import eventually
 
 from .conftest import TINY
 
@@ -201,11 +202,7 @@ async def test_closing_a_stream_cancels_the_work(tiny: LlamaCppBackend) -> None:
     async for _ in stream:
         break
     await stream.aclose()
-    for _ in range(100):
-        if tiny.engine.stats().running == 0:
-            break
-        await asyncio.sleep(0.02)
-    assert tiny.engine.stats().running == 0
+    await eventually(lambda: tiny.engine.stats().running == 0)
     await tiny.engine.check_integrity()
 
 
@@ -214,14 +211,11 @@ async def test_cancelling_a_chat_of_several_answers_cancels_all(tiny: LlamaCppBa
     task = asyncio.ensure_future(
         tiny.chat("Tell me a long story.", n=4, temperature=5, top_k=0, top_p=1, max_tokens=900)
     )
-    await asyncio.sleep(0.1)
+    await eventually(lambda: tiny.engine.stats().running > 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    for _ in range(100):
-        if tiny.engine.stats().running == 0:
-            break
-        await asyncio.sleep(0.02)
+    await eventually(lambda: tiny.engine.stats().running == 0)
     await tiny.engine.check_integrity()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,12 +53,11 @@ ESCAPES = {
 }
 
 
+@pytest.mark.timeout(60)  # it gets half a second of processor time
 @pytest.mark.parametrize("what", ENDLESS)
 def test_a_template_without_end_is_stopped_quickly(sandbox: Sandbox, what: str) -> None:
-    began = time.monotonic()
     with pytest.raises(TemplateLimitError):
         sandbox.render(ENDLESS[what], {"messages": []})
-    assert time.monotonic() - began < 20  # 0.5 s of processor time, on a machine that may be busy
 
 
 @pytest.mark.parametrize("what", ESCAPES)
@@ -94,13 +92,21 @@ def test_after_a_hostile_template_the_next_one_renders(sandbox: Sandbox) -> None
     assert sandbox.render("{{ messages[0].content }}", {"messages": [{"content": "hällo"}]}) == "hällo"
 
 
-def test_a_template_that_fails_on_every_probe_is_tried_once(sandbox: Sandbox) -> None:
+def test_a_template_that_fails_on_every_probe_is_tried_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Capabilities are found by rendering: a template without end must not cost its limit ten times."""
     template = ChatTemplate(ENDLESS["nested loops"], sandbox=sandbox)
-    began = time.process_time(), time.monotonic()
+    ended = 0
+    end = Sandbox._stop
+
+    def counting(self: Sandbox) -> int:
+        nonlocal ended
+        ended += 1
+        return end(self)
+
+    monkeypatch.setattr(Sandbox, "_stop", counting)
     with pytest.raises(TemplateLimitError):
         template.render([Message.user("Hello")])
-    assert time.monotonic() - began[1] < 15
+    assert ended == 1, "each probe that runs into its limit costs a process"
 
 
 def test_a_closed_sandbox_leaves_no_process() -> None:

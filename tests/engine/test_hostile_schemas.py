@@ -33,7 +33,7 @@ from .conftest import TINY, MakeEngine
 from .dicing import Dice
 
 # Against a hang, on a machine that others use too; what was measured stands in docs/evidence/hostile-schemas.md.
-_SECONDS, _SILENCE, _BYTES = 60.0, 5.0, 768 * 1024 * 1024
+_BYTES = 768 * 1024 * 1024
 _STEPS = 15
 
 
@@ -73,8 +73,7 @@ def _attack(dice: Dice, examples: int, random: int) -> list[tuple[str, str, Watc
         with Watch() as watch:
             outcome = _answer_some(dice, JsonSchema(schema))
         seen.append((kind.split(" in ")[0], outcome, watch))
-        assert watch.seconds < _SECONDS, (kind, watch.seconds)
-        assert watch.silence < _SILENCE, (kind, watch.silence)
+        assert not watch.kept_the_lock, kind
         assert watch.grown < _BYTES, (kind, watch.grown)
 
     attack()
@@ -134,8 +133,7 @@ def _percentile(values: list[float], share: float) -> float:
 def test_so_do_grammars_patterns_and_choices(constraint: Constraint, dice: Dice) -> None:
     with Watch() as watch:
         _answer_some(dice, constraint)
-    assert watch.seconds < _SECONDS
-    assert watch.silence < _SILENCE
+    assert not watch.kept_the_lock
     assert watch.grown < _BYTES
 
 

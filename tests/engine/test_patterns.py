@@ -95,8 +95,7 @@ def test_what_cannot_be_decided_is_refused_by_name(pattern: str, reason: str) ->
 def test_hostile_patterns_are_decided_in_linear_time_or_refused(pattern: str, text: str) -> None:
     with Watch() as watch, contextlib.suppress(SchemaError):
         matches(pattern, text, _BOUNDS)
-    assert watch.seconds < 30
-    assert watch.silence < 5
+    assert not watch.kept_the_lock
     assert watch.grown < 256 * 1024 * 1024
 
 

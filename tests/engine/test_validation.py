@@ -137,8 +137,7 @@ def test_hostile_patterns_stop_nobody(pattern: str, schema: Any) -> None:
                 Validator(schema(pattern)).violation(value)
             except SchemaError as refused:
                 assert refused.keyword in ("pattern", "")  # noqa: PT017  # most are decided
-    assert watch.seconds < 30
-    assert watch.silence < 5
+    assert not watch.kept_the_lock
     assert watch.grown < 256 * 1024 * 1024
 
 

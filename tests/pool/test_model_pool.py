@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import EngineClosedError, InsufficientMemoryError, ModelInUseError, ModelLoadError
+from tests.support.eventually import eventually
 
 SIZES = {"a": 40, "b": 40, "c": 40, "huge": 200, "broken": 10}
 
@@ -85,8 +86,7 @@ async def test_a_model_in_use_is_never_evicted_and_the_newcomer_waits() -> None:
         assert not a.closed
         with pytest.raises(ModelInUseError):
             await pool.unload("a")
-    async with asyncio.timeout(1):
-        await waiting
+    await waiting
     assert "c" in pool.status()
     await pool.close()
 
@@ -112,9 +112,7 @@ async def test_a_failed_load_reaches_every_waiter_and_may_be_tried_again() -> No
 async def test_an_idle_model_is_unloaded_after_its_time() -> None:
     pool = make(Loader(), keep_alive=0.05)
     await pool.load("a")
-    async with asyncio.timeout(5):
-        while pool.status():
-            await asyncio.sleep(0.02)
+    await eventually(lambda: not pool.status())
     await pool.close()
 
 
@@ -154,7 +152,7 @@ def patient(loader: Loader, patience: float) -> ModelPool[Model]:
 
 async def test_who_times_out_and_asks_again_joins_the_load() -> None:
     loader = SlowLoader()
-    pool = patient(loader, 5)
+    pool = patient(loader, 600)
     for _ in range(3):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
@@ -171,9 +169,7 @@ async def test_a_load_that_nobody_waits_for_is_given_up() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await pool.load("a")
-    async with asyncio.timeout(5):
-        while pool.status():
-            await asyncio.sleep(0.01)
+    await eventually(lambda: not pool.status())
     assert loader.given_up == 1
     loader.go.set()
     await pool.load("a")
@@ -183,7 +179,7 @@ async def test_a_load_that_nobody_waits_for_is_given_up() -> None:
 @pytest.mark.parametrize("how", ["unload", "close"])
 async def test_unloading_what_loads_ends_the_load_and_tells_who_waits(how: str) -> None:
     loader = SlowLoader()
-    pool = patient(loader, 5)
+    pool = patient(loader, 600)
     waiting = [asyncio.create_task(pool.load("a")) for _ in range(2)]
     while pool.status().get("a") is None:
         await asyncio.sleep(0)
@@ -216,7 +212,7 @@ def test_any_crowd_gets_its_models_within_the_budget(calls: list[tuple[str, int,
             await asyncio.sleep(0)
             if cancelled:
                 task.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results), results
         assert all(status.users == 0 for status in pool.status().values())

@@ -9,12 +9,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from websockets.sync.client import connect
+
+from tests.support.eventually import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -53,19 +54,14 @@ class Browser:
         import httpx2
 
         port_file = Path(self._profile) / "DevToolsActivePort"
-        for _ in range(300):
-            if port_file.exists() and (lines := port_file.read_text().splitlines()):
-                break
-            time.sleep(0.1)
-        else:
-            raise AssertionError("Chromium did not start.")
-        for _ in range(100):
-            pages = httpx2.get(f"http://127.0.0.1:{lines[0]}/json", timeout=5).json()
-            found = [page for page in pages if page["type"] == "page"]
-            if found:
-                return connect(found[0]["webSocketDebuggerUrl"], max_size=64 * 1024 * 1024, ping_interval=None)
-            time.sleep(0.1)
-        raise AssertionError("Chromium shows no page.")
+        lines = wait_until(lambda: port_file.exists() and port_file.read_text().splitlines(), "Chromium did not start.")
+
+        def pages() -> list[dict[str, Any]]:
+            told = httpx2.get(f"http://127.0.0.1:{lines[0]}/json", timeout=30).json()
+            return [page for page in told if page["type"] == "page"]
+
+        address = wait_until(pages, "Chromium shows no page.")[0]["webSocketDebuggerUrl"]
+        return connect(address, max_size=64 * 1024 * 1024, ping_interval=None)
 
     def __enter__(self) -> Browser:
         return self
@@ -119,15 +115,10 @@ class Browser:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 30) -> Any:
+    def wait(self, condition: str) -> Any:
         """Until the expression is true; its value (true for an element)."""
         condition = f"(found => found instanceof Node ? true : found)({condition})"
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if value := self.run(condition):
-                return value
-            time.sleep(0.05)
-        raise AssertionError(f"Not within {seconds:g} s: {condition}; problems: {self.problems}")
+        return wait_until(lambda: self.run(condition), lambda: f"{condition}; problems: {self.problems}")
 
     def text(self, selector: str) -> str:
         return str(self.run(f"document.querySelector({json.dumps(selector)}).innerText"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from parlant_local.server.crowd import Crowd
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.serving import uvicorn_config
 from parlant_local.settings import Settings
+from tests.support.eventually import wait_until
 
 __all__ = ["InProcess", "serving_here"]
 
@@ -49,10 +49,7 @@ def serving_here(settings: Settings) -> Iterator[InProcess]:
     thread = threading.Thread(target=asyncio.run, args=[serve()])
     thread.start()
     try:
-        for _ in range(600):
-            if server.started:
-                break
-            time.sleep(0.05)
+        wait_until(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield InProcess(f"http://127.0.0.1:{port}", app.state.context, found["loop"])
     finally:
