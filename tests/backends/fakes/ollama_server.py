@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -40,6 +42,10 @@ class FakeOllama(FaultServer):
         self.loaded: dict[str, int] = {}
         """Model to the num_ctx it was loaded with."""
         self.loads = 0
+        self.published: dict[str, int] | None = None
+        """What can be pulled, with its size; None: anything, and nothing comes of it."""
+        self.pause = 0.0
+        """Seconds between the events of a pull."""
 
     async def route(self, request: Request) -> Reply:
         body = request.body or {}
@@ -51,7 +57,10 @@ class FakeOllama(FaultServer):
         if route == ("GET", "/api/version"):
             return Reply({"version": "0.30.5"})
         if route == ("POST", "/api/pull"):
-            return Reply(lines=self._pull(), content_type="application/x-ndjson")
+            return Reply(lines=self._pull(body["model"]), content_type="application/x-ndjson")
+        if route == ("DELETE", "/api/delete"):
+            known = self.models.pop(body["model"], None) is not None
+            return Reply({}) if known else Reply({"error": f"model '{body['model']}' not found"}, status=404)
         if request.method != "POST":
             return Reply({"error": "404 page not found"}, status=404)
         name = body.get("model", "")
@@ -122,14 +131,26 @@ class FakeOllama(FaultServer):
             eval_duration=2_000_000,
         )
 
-    async def _pull(self) -> AsyncIterator[bytes]:
-        for status in ({"status": "pulling manifest"}, {"status": "pulling aa", "digest": "sha256:aa", "total": 10,
-                       "completed": 10}, {"status": "verifying sha256 digest"}, {"status": "success"}):  # fmt: skip
-            yield json.dumps(status).encode() + b"\n"
+    async def _pull(self, name: str) -> AsyncIterator[bytes]:
+        def line(status: str, **more: Any) -> bytes:
+            return json.dumps({"status": status, **more}).encode() + b"\n"
+
+        yield line("pulling manifest")
+        if self.published is not None and name not in self.published:
+            yield b'{"error":"pull model manifest: file does not exist"}\n'
+            return
+        size = 10 if self.published is None else self.published[name]
+        for tenth in range(11):
+            yield line("pulling aa", digest=f"sha256:{_digest(name)}", total=size, completed=size * tenth // 10)
+            await asyncio.sleep(self.pause)
+        if self.published is not None:
+            self.models[name] = size
+        yield line("verifying sha256 digest")
+        yield line("success")
 
     def _entry(self, name: str) -> dict[str, Any]:
         return {"name": name, "model": name, "modified_at": "2026-11-20T00:00:00Z", "size": self.models[name],
-                "digest": "ab" * 32, "details": self._details()}  # fmt: skip
+                "digest": _digest(name), "details": self._details()}  # fmt: skip
 
     def _show(self) -> dict[str, Any]:
         facts = {"general.architecture": "llama", "general.parameter_count": 3_000_000,
@@ -156,3 +177,7 @@ class FakeOllama(FaultServer):
 
     def error_line(self) -> bytes:
         return b'{"error":"an error was encountered while running the model: unexpected EOF"}\n'
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
