@@ -8,10 +8,9 @@ import pytest
 
 from parlant_local.backends.ollama import OllamaBackend
 from parlant_local.backends.openai import OpenAIBackend
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
 from tests.support.eventually import PATIENCE
-
-from .fakes.ollama_server import FakeOllama
-from .fakes.openai_server import FakeOpenAI
 
 IMPATIENCE = 0.4
 """Seconds of silence where nothing comes any more; where something is expected it has all the time it needs."""

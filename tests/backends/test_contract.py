@@ -32,11 +32,10 @@ from parlant_local.errors import (
     UnsupportedCallError,
 )
 from parlant_local.switching import Requirements, RoutedBackend, Target
+from tests.fakes.http import Fault, FaultServer
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
 from tests.support.eventually import PATIENCE, eventually, wait_until
-
-from .fakes.http import Fault, FaultServer
-from .fakes.ollama_server import FakeOllama
-from .fakes.openai_server import FakeOpenAI
 
 pytestmark = pytest.mark.filterwarnings("ignore:llama_token_get_attr:DeprecationWarning")  # llguidance calls it
 

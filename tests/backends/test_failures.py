@@ -19,11 +19,11 @@ from parlant_local.errors import (
     TargetDownError,
     TransientError,
 )
+from tests.fakes.http import Fault
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
 
 from .conftest import hurry
-from .fakes.http import Fault
-from .fakes.ollama_server import FakeOllama
-from .fakes.openai_server import FakeOpenAI
 
 OVERFLOW = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
 MEMORY = "model requires more system memory (5.6 GiB) than is available (2.1 GiB)"

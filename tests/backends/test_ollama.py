@@ -20,10 +20,10 @@ from parlant_local.errors import (
     TransientError,
 )
 from parlant_local.messages import Message, ToolCall
+from tests.fakes.http import Fault
+from tests.fakes.ollama import FakeOllama
 
 from .conftest import hurry
-from .fakes.http import Fault
-from .fakes.ollama_server import FakeOllama
 from .test_contract import FORMAT
 
 TOOLS = [

@@ -22,10 +22,10 @@ from parlant_local.errors import (
 )
 from parlant_local.messages import Message
 from parlant_local.settings import EndpointSettings
+from tests.fakes.http import Fault
+from tests.fakes.openai import FakeOpenAI
 
 from .conftest import hurry
-from .fakes.http import Fault
-from .fakes.openai_server import FakeOpenAI
 from .test_contract import FORMAT
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}

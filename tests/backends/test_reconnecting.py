@@ -13,11 +13,10 @@ from parlant_local.backends.ollama import OllamaBackend
 from parlant_local.backends.openai import OpenAIBackend
 from parlant_local.backends.reconnecting import environment_proxy
 from parlant_local.errors import ParlantLocalError, StreamInterruptedError, TargetDownError
+from tests.fakes.http import Fault, FaultServer
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
 from tests.support.eventually import eventually
-
-from .fakes.http import Fault, FaultServer
-from .fakes.ollama_server import FakeOllama
-from .fakes.openai_server import FakeOpenAI
 
 Ask = Callable[[Any], Awaitable[Any]]
 

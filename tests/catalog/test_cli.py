@@ -14,10 +14,10 @@ import pexpect
 import pytest
 
 from parlant_local.gguf_info import sha256_file
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.loopback import Fault
-from tests.catalog.fakes.models import write_gguf, write_split
+from tests.fakes.hub import FakeHub
+from tests.fakes.transfers import Fault
 from tests.support.eventually import wait_until
+from tests.support.small_gguf import write_gguf, write_split
 
 MIB = 1 << 20
 PROGRAM = [sys.executable, "-c", "from parlant_local.cli import main; main()"]

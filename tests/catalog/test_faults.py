@@ -24,10 +24,10 @@ from parlant_local.errors import (
 )
 from parlant_local.observability import ConsoleLogger, NullLogger
 from parlant_local.settings import Settings, load_settings
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.loopback import Fault
-from tests.catalog.fakes.models import write_gguf, write_split
+from tests.fakes.hub import FakeHub
+from tests.fakes.transfers import Fault
 from tests.support.eventually import eventually
+from tests.support.small_gguf import write_gguf, write_split
 
 MIB = 1 << 20
 REF = "maker/Tiny-Llama-GGUF:Q4_K_M"

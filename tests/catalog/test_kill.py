@@ -16,11 +16,11 @@ import pytest
 from parlant_local.catalog import LocalModelManager
 from parlant_local.gguf_info import sha256_file
 from parlant_local.observability import NullLogger
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.loopback import Fault
-from tests.catalog.fakes.models import write_split
+from tests.fakes.hub import FakeHub
+from tests.fakes.transfers import Fault
 from tests.storage.writers import scratch_files
 from tests.support.evidence import table, write_section
+from tests.support.small_gguf import write_split
 
 MIB = 1 << 20
 SHARD = 16 * MIB

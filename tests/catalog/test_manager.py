@@ -25,8 +25,8 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import in_use
 from parlant_local.observability import NullLogger
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.models import write_gguf, write_split
+from tests.fakes.hub import FakeHub
+from tests.support.small_gguf import write_gguf, write_split
 
 SHIPPED = "local/llama/parlant-local-tiny"
 

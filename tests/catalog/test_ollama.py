@@ -21,11 +21,11 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
-from tests.catalog.fakes.loopback import Fault
-from tests.catalog.fakes.models import write_gguf
-from tests.catalog.fakes.registry import FakeRegistry
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.transfers import Fault
 from tests.support.eventually import eventually
-from tests.backends.fakes.ollama_server import FakeOllama
+from tests.support.small_gguf import write_gguf
 
 MIB = 1 << 20
 

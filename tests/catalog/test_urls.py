@@ -14,8 +14,8 @@ from parlant_local.catalog.transfer import rate, reception
 from parlant_local.errors import BadReferenceError, HubError, TransferError
 from parlant_local.observability import NullLogger
 from parlant_local.settings import load_settings
-from tests.catalog.fakes.loopback import Exchange, LoopbackServer
-from tests.catalog.fakes.models import write_gguf, write_split
+from tests.fakes.transfers import Exchange, LoopbackServer
+from tests.support.small_gguf import write_gguf, write_split
 
 MIB = 1 << 20
 

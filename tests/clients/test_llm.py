@@ -14,10 +14,10 @@ import httpx2
 import pytest
 import yaml
 
-from tests.backends.fakes.http import Reply, Request
-from tests.backends.fakes.openai_server import FakeOpenAI
 from tests.clients.conftest import KEY, clean_environment
 from tests.clients.environment import BIN
+from tests.fakes.http import Reply, Request
+from tests.fakes.openai import FakeOpenAI
 from tests.server.conftest import TINY, Server
 from tests.support.eventually import wait_until
 

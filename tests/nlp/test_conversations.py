@@ -15,8 +15,7 @@ from parlant_local.nlp import LlamaService
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.settings import Settings
 from tests.support.eventually import eventually
-
-from .serving import QUESTIONS, host_log, serving, three_turns
+from tests.support.parlant_server import QUESTIONS, host_log, serving, three_turns
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.filterwarnings("ignore")]
 

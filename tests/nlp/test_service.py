@@ -29,9 +29,8 @@ from parlant_local.nlp import LocalNLPService
 from parlant_local.nlp.host import Host
 from parlant_local.observability import NullLogger
 from parlant_local.settings import Settings
+from tests.fakes.scripted import SCRIPTED, ScriptedBackend
 from tests.support.eventually import eventually
-
-from .scripted import SCRIPTED, ScriptedBackend
 
 
 class Capital(BaseModel):

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx2
 
+from tests.fakes.slow_hub import SlowHub
+
 from .conftest import TINY, Server
-from .slow_hub import SlowHub
 
 
 async def test_a_model_is_downloaded_asked_and_deleted(start: Callable[..., Server]) -> None:

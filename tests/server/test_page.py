@@ -13,11 +13,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.fakes.slow_hub import SLOWLY, SlowHub
+from tests.support.browser import CHROMIUM, Browser
 from tests.support.eventually import wait_until
 
-from .browser import CHROMIUM, Browser
 from .conftest import TINY, Server
-from .slow_hub import SLOWLY, SlowHub
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
 ROOT = Path(__file__).parent.parent.parent

@@ -13,10 +13,10 @@ import pytest
 from parlant_local.errors import RequestRefusedError
 from parlant_local.server.quota import Quota
 from parlant_local.settings import LimitSettings
+from tests.fakes.slow_hub import SLOWLY, SlowHub
 from tests.support.eventually import wait_until
 
 from .conftest import TINY, Server
-from .slow_hub import SLOWLY, SlowHub
 
 GB = 10**9
 

@@ -21,8 +21,7 @@ from parlant_local.settings import Settings
 from tests.support import gguf_models
 from tests.support.eventually import eventually
 from tests.support.evidence import table, write_section
-
-from .in_process import InProcess, serving_here
+from tests.support.in_process import InProcess, serving_here
 
 _PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "lifetimes.md"
 _MIB = 1024 * 1024

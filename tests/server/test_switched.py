@@ -15,11 +15,11 @@ import openai
 import pytest
 import yaml
 
-from tests.backends.fakes.http import Fault
-from tests.backends.fakes.openai_server import FakeOpenAI
+from tests.fakes.http import Fault
+from tests.fakes.openai import FakeOpenAI
+from tests.support.browser import CHROMIUM, Browser
 from tests.support.eventually import eventually
 
-from .browser import CHROMIUM, Browser
 from .conftest import TINY, Server
 
 PARIS = [{"role": "user", "content": "What is the capital of France?"}]

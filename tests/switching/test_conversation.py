@@ -13,9 +13,9 @@ from parlant_local.agent.customer import Customer, Turn
 from parlant_local.nlp import ModelSwitcher
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.switching import CallRecord
-from tests.backends.fakes.openai_server import FakeOpenAI
-from tests.nlp.serving import serving
+from tests.fakes.openai import FakeOpenAI
 from tests.support.eventually import eventually
+from tests.support.parlant_server import serving
 
 from .conftest import Configure
 

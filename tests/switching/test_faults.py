@@ -28,12 +28,11 @@ from parlant_local.errors import (
 from parlant_local.settings import BreakerSettings, SwitcherSettings
 from parlant_local.switching import RoutedBackend, Target
 from parlant_local.switching.chain import ChainLimits
-from tests.backends.fakes.http import Fault, FaultServer
-from tests.backends.fakes.ollama_server import FakeOllama
-from tests.backends.fakes.openai_server import FakeOpenAI
+from tests.fakes.http import Fault, FaultServer
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.fakes.simulated import Clock, Fleet
 from tests.support.eventually import eventually
-
-from .simulated import Clock, Fleet
 
 SCHEMA = {
     "type": "object",

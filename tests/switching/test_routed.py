@@ -31,9 +31,8 @@ from parlant_local.errors import (
 )
 from parlant_local.settings import BreakerSettings, BudgetSettings, SwitcherSettings, TargetSettings
 from parlant_local.switching import CallRecord, Requirements, RoutedBackend
+from tests.fakes.simulated import Clock, Fleet, failing
 from tests.support.eventually import eventually
-
-from .simulated import Clock, Fleet, failing
 
 Make = Callable[..., RoutedBackend]
 NEVER_OPENS = BreakerSettings(failure_threshold=1000, min_calls=1000)

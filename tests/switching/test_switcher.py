@@ -25,12 +25,12 @@ from parlant_local.nlp import DeepSeekService, ModelSwitcher, OllamaService, Ope
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.observability import NullLogger
 from parlant_local.switching import CallRecord
-from tests.backends.fakes.ollama_server import FakeOllama
-from tests.backends.fakes.openai_server import FakeOpenAI
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.fakes.simulated import Clock
 from tests.support.eventually import eventually
 
 from .conftest import Configure
-from .simulated import Clock
 
 
 class City(DefaultBaseModel):
