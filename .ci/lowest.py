@@ -16,7 +16,7 @@ TESTS = [
     "tests/storage",
     "tests/backends",
     "tests/switching",
-    "tests/pool",
+    "tests/engine/test_pool.py",
     "tests/server/test_openai_client.py",
     "tests/nlp/test_service.py",
 ]

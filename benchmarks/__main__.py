@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.driving import WORKLOADS, Figures
 from benchmarks.models import MODELS, model_path
-from benchmarks.peer import PEER_PYTHON, Peer
+from benchmarks.peer import PEER_PYTHON, ROOT, Peer
 from benchmarks.report import heading, save, table
 
 PEER_PACKAGES = ["xllamacpp==2026.10.11549", "llama-cpp-python[server]==0.3.36"]
@@ -29,6 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--repetitions", type=int, metavar="N", help="so many instead")
     parser.add_argument("--only", action="append", metavar="LABEL", help="these systems and ours (may be repeated)")
+    parser.add_argument("--before", metavar="COMMIT", help="ours as it was then, as the only peer")
     parser.add_argument("--model", choices=sorted(MODELS), default="small")
     parser.add_argument("--save", action="store_true", help=f"keep the result in {PAGE.relative_to(PAGE.parents[2])}")
     parser.add_argument("--json", action="store_true", help="print raw values instead of tables")
@@ -36,7 +38,8 @@ def main() -> None:
     names = arguments.workloads or ["W", "C", "E"]
     if unknown := set(names) - WORKLOADS.keys():
         parser.error(f"unknown workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
-    prepare_peers()
+    if arguments.before is None:
+        prepare_peers()
     raw = {}
     for name in names:
         workload = WORKLOADS[name]
@@ -45,7 +48,10 @@ def main() -> None:
         labels = [label for label, _, _ in workload.systems if arguments.full or label not in workload.slow]
         if arguments.only:
             labels = [label for label, _, _ in workload.systems if label in {"ours", *arguments.only}]
-        figures = measure(name, model, labels, repetitions)
+        if arguments.before is not None:
+            figures = measure_before(arguments.before, name, model, repetitions)
+        else:
+            figures = measure(name, model, labels, repetitions)
         raw[name] = {
             label: {"values": {row.name: values for row, values in found.values.items()}, "notes": found.notes}
             for label, found in figures.items()
@@ -71,17 +77,34 @@ def prepare_peers() -> None:
 
 def measure(name: str, model: str, labels: list[str], repetitions: int) -> dict[str, Figures]:
     """Every repetition starts each system afresh, one after the other: slow minutes of the machine hit all alike."""
+    systems = {label: (system, options, ROOT) for label, system, options in WORKLOADS[name].systems if label in labels}
+    return _measure(name, model, systems, repetitions)
+
+
+def measure_before(commit: str, name: str, model: str, repetitions: int) -> dict[str, Figures]:
+    """Ours, and ours as it was at ``commit``, in this environment."""
+    ours = next((system, options) for label, system, options in WORKLOADS[name].systems if label == "ours")
+    with tempfile.TemporaryDirectory() as checkout:
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", checkout, commit], cwd=ROOT, check=True)
+        try:
+            systems = {"ours": (*ours, ROOT), f"at {commit}": (*ours, Path(checkout))}
+            return _measure(name, model, systems, repetitions)
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", checkout], cwd=ROOT, check=True)
+
+
+def _measure(
+    name: str, model: str, systems: dict[str, tuple[str, Mapping[str, Any], Path]], repetitions: int
+) -> dict[str, Figures]:
     workload, path = WORKLOADS[name], model_path(model)
-    figures = {label: Figures() for label in labels}
+    figures = {label: Figures() for label in systems}
     for repetition in range(repetitions):
-        for label, system, options in workload.systems:
-            if label not in figures:
-                continue
+        for label, (system, options, root) in systems.items():
             print(f"{name} {repetition + 1}/{repetitions}: {label}", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory() as kept:
 
-                def start(system: str = system, options: Any = options, kept: str = kept) -> Peer:
-                    peer = Peer(system)
+                def start(system: str = system, options: Any = options, root: Path = root, kept: str = kept) -> Peer:
+                    peer = Peer(system, root)
                     peer.start(path, {**options, "prefix_dir": kept} if system == "ours" else dict(options))
                     return peer
 

@@ -27,8 +27,8 @@ REPO, FILE = "bench/Model-GGUF", "Model-Q8_0.gguf"
 
 
 def serve(path: str, rate: float | None, pipe: Connection) -> None:
-    from tests.catalog.fakes.hub import FakeHub
-    from tests.catalog.fakes.loopback import Fault
+    from tests.fakes.hub import FakeHub
+    from tests.fakes.transfers import Fault
 
     with FakeHub() as hub:
         hub.add(REPO, {FILE: Path(path)})
@@ -103,7 +103,7 @@ def main() -> None:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         work = Path(folder)
-        from tests.catalog.fakes.models import write_gguf
+        from tests.support.small_gguf import write_gguf
 
         source = write_gguf(work / FILE, payload=options.mb << 20)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()

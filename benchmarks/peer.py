@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PEER_PYTHON", "Peer"]
+__all__ = ["PEER_PYTHON", "ROOT", "Peer"]
 
 ROOT = Path(__file__).parent.parent
 PEER_PYTHON = ROOT / ".venv-bench/bin/python"
@@ -24,7 +24,8 @@ def _environment() -> dict[str, str]:
 class Peer:
     """Starts with :meth:`start`; every call blocks until the other process answers."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, root: Path = ROOT) -> None:
+        """``root``: the checkout whose code runs; another commit's is a peer like any other."""
         self.name = name
         python = sys.executable if name.startswith("ours") else str(PEER_PYTHON)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the process
@@ -34,8 +35,8 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            cwd=ROOT,
-            env={**_environment(), "PYTHONPATH": str(ROOT)},
+            cwd=root,
+            env={**_environment(), "PYTHONPATH": os.pathsep.join((str(root), str(root / "src")))},
         )
 
     def __enter__(self) -> Peer:

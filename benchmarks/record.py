@@ -58,7 +58,7 @@ def record(path: Path) -> list[dict[str, Any]]:
 
 
 async def _record() -> list[Recorded]:
-    from tests.nlp.scripted import ScriptedBackend
+    from tests.fakes.scripted import ScriptedBackend
 
     from benchmarks.agent import create_agent
     from parlant_local.agent.customer import Customer

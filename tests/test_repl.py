@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 import parlant_local
-from parlant_local import ChatReply, LocalModelManager, Message, ModelInfo, Settings, Tool, Usage
+from parlant_local import (
+    ChatReply,
+    LlamaCppBackend,
+    LlamaService,
+    LocalModelManager,
+    Message,
+    ModelInfo,
+    Settings,
+    Tool,
+    Usage,
+)
 from parlant_local.backends import EmbedReply
 from parlant_local.brief import brief
 from parlant_local.errors import SettingsError
@@ -67,6 +77,15 @@ def test_a_manager_says_where_its_models_are(tmp_path: Path) -> None:
         repr(LocalModelManager(models_dir=tmp_path, logger=NullLogger()))
         == f"LocalModelManager(models_dir='{tmp_path}')"
     )
+
+
+def test_backends_and_services_say_which_model_is_theirs() -> None:
+    backend = LlamaCppBackend("local/llama/parlant-local-tiny", logger=NullLogger())
+    assert repr(backend) == "LlamaCppBackend('local/llama/parlant-local-tiny')"
+    assert repr(LlamaService(model_id="local/llama/parlant-local-tiny", logger=NullLogger())) == (
+        "LlamaService('local/llama/parlant-local-tiny')"
+    )
+    backend.close_now()
 
 
 def test_settings_read_environment_and_file_beneath_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

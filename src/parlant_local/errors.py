@@ -128,6 +128,9 @@ class ParlantLocalError(Exception):
     ``message`` says what happened and to what; ``hint`` names the next step. ``str()`` gives both on one line.
     """
 
+    retry_after: float | None = None
+    """Seconds after which another try makes sense, where somebody said so."""
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
@@ -233,7 +236,6 @@ class RequestRefusedError(ParlantLocalError):
         self.code = code
         self.param = param
         self.retry_after = retry_after
-        """Seconds after which another try makes sense."""
 
 
 class DeadlineExceededError(ParlantLocalError):
@@ -330,7 +332,6 @@ class HubBusyError(HubError):
     def __init__(self, message: str, *, status: int, retry_after: float | None, hint: str = "") -> None:
         super().__init__(message, status=status, hint=hint)
         self.retry_after = retry_after
-        """Seconds, as the other side asked."""
 
 
 class EngineError(ParlantLocalError):
@@ -424,7 +425,6 @@ class BackendError(ParlantLocalError):
         super().__init__(message, hint=hint)
         self.status = status
         self.retry_after = retry_after
-        """Seconds, as the other side asked."""
         self.sent = sent
         """Whether the request may have reached the other side."""
 

@@ -8,9 +8,19 @@ import pytest
 
 from parlant_local.backends.ollama import OllamaBackend
 from parlant_local.backends.openai import OpenAIBackend
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.support.eventually import PATIENCE
 
-from .fakes.ollama_server import FakeOllama
-from .fakes.openai_server import FakeOpenAI
+IMPATIENCE = 0.4
+"""Seconds of silence where nothing comes any more; where something is expected it has all the time it needs."""
+
+
+async def hurry(*backends: OllamaBackend | OpenAIBackend) -> None:
+    """From now on they are impatient."""
+    for backend in backends:
+        await backend.close()  # they connect anew
+        backend.timeout = IMPATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +43,11 @@ async def ollama_fake() -> AsyncIterator[FakeOllama]:
 
 @pytest.fixture
 async def openai_backend(openai_fake: FakeOpenAI) -> AsyncIterator[OpenAIBackend]:
-    async with OpenAIBackend("m", base_url=openai_fake.base_url, name="fake", timeout=0.4) as backend:
+    async with OpenAIBackend("m", base_url=openai_fake.base_url, name="fake", timeout=PATIENCE) as backend:
         yield backend
 
 
 @pytest.fixture
 async def ollama_backend(ollama_fake: FakeOllama) -> AsyncIterator[OllamaBackend]:
-    async with OllamaBackend("m", host=ollama_fake.url, timeout=0.4) as backend:
+    async with OllamaBackend("m", host=ollama_fake.url, timeout=PATIENCE) as backend:
         yield backend

@@ -10,7 +10,6 @@ import math
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,10 +32,10 @@ from parlant_local.errors import (
     UnsupportedCallError,
 )
 from parlant_local.switching import Requirements, RoutedBackend, Target
-
-from .fakes.http import Fault, FaultServer
-from .fakes.ollama_server import FakeOllama
-from .fakes.openai_server import FakeOpenAI
+from tests.fakes.http import Fault, FaultServer
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.support.eventually import PATIENCE, eventually, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:llama_token_get_attr:DeprecationWarning")  # llguidance calls it
 
@@ -91,11 +90,14 @@ def llama_cpp_server() -> Iterator[str]:
     options = ["--host", "127.0.0.1", "--n_ctx", "2048", "--interrupt_requests", "False", "--verbose", "False"]
     process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(600):
+
+        def answers() -> bool:
             assert process.poll() is None, "llama_cpp.server did not start"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
-                break
-            time.sleep(0.1)
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+            return False
+
+        wait_until(answers)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
@@ -105,10 +107,13 @@ def llama_cpp_server() -> Iterator[str]:
 @asynccontextmanager
 async def _stand_in(kind: str) -> AsyncIterator[Case]:
     if kind == "openai":
-        async with FakeOpenAI() as fake, OpenAIBackend("m", base_url=fake.base_url, name="x", timeout=2) as backend:
+        async with (
+            FakeOpenAI() as fake,
+            OpenAIBackend("m", base_url=fake.base_url, name="x", timeout=PATIENCE) as backend,
+        ):
             yield Case(backend, fake)
     else:
-        async with FakeOllama() as daemon, OllamaBackend("m", host=daemon.url, timeout=2) as ollama:
+        async with FakeOllama() as daemon, OllamaBackend("m", host=daemon.url, timeout=PATIENCE) as ollama:
             yield Case(ollama, daemon)
 
 
@@ -282,15 +287,13 @@ def test_closing_now_works_where_its_loop_is_gone(kind: str) -> None:
     gc.collect()
 
 
-async def test_cancelling_a_call_takes_no_time_and_the_next_one_is_answered(backend: Backend) -> None:
+async def test_after_a_call_that_is_cancelled_the_next_one_is_answered(backend: Backend) -> None:
     await backend.chat("warm", max_tokens=4)
     task = asyncio.ensure_future(backend.chat("Tell me a very long story.", max_tokens=500))
     await asyncio.sleep(0.02)
     task.cancel()
-    started = time.perf_counter()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert time.perf_counter() - started < 0.5
     assert (await backend.chat("What is the capital of France?", max_tokens=20)).content
 
 
@@ -317,11 +320,11 @@ async def test_cancelling_a_call_closes_its_connection(case: Case) -> None:
     await case.backend.chat("warm")
     case.server.faults.append(Fault("hang"))
     task = asyncio.ensure_future(case.backend.chat("hang"))
-    await _until(lambda: case.server.in_flight == 1)
+    await eventually(lambda: case.server.in_flight == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _until(lambda: case.server.in_flight == 1 and case.server.requests[-1].disconnected)
+    await eventually(lambda: case.server.in_flight == 1 and case.server.requests[-1].disconnected)
 
 
 async def test_closing_a_stream_early_closes_its_connection(case: Case) -> None:
@@ -330,7 +333,7 @@ async def test_closing_a_stream_early_closes_its_connection(case: Case) -> None:
     stream = case.backend.chat_stream("hello")
     assert (await anext(stream)).delta.content
     await stream.aclose()
-    await _until(lambda: case.server.requests[-1].disconnected)
+    await eventually(lambda: case.server.requests[-1].disconnected)
 
 
 async def test_a_stream_cut_after_it_began_says_so(case: Case) -> None:
@@ -370,10 +373,3 @@ async def test_a_server_that_is_gone_is_a_typed_error_with_a_next_step(case: Cas
         await case.backend.chat("hello")
     assert isinstance(caught.value, ParlantLocalError)
     assert "running" in caught.value.hint
-
-
-async def _until(condition: object, seconds: float = 2.0) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(seconds):
-        while not condition():  # the other side has no event to wait for
-            await asyncio.sleep(0.005)

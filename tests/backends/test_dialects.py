@@ -26,8 +26,7 @@ from parlant_local.errors import (
     TransientError,
 )
 from parlant_local.messages import ChatReply, ToolCall, Usage
-
-from .fakes.http import Fault, FaultServer, Reply, Request
+from tests.fakes.http import Fault, FaultServer, Reply, Request
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 

@@ -19,7 +19,7 @@ from parlant_local.observability import NullLogger
 from parlant_local.server.models import Models
 from parlant_local.settings import Settings
 from parlant_local.switching import RoutedBackend, Target
-from tests.server.in_process import serving_here
+from tests.support.in_process import serving_here
 
 from .minimal import ListBackend
 

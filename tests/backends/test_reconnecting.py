@@ -13,10 +13,10 @@ from parlant_local.backends.openai import OpenAIBackend
 from parlant_local.backends.reconnecting import environment_proxy
 from parlant_local.backends.retry_budget import RetryBudget, use_retry_budget
 from parlant_local.errors import ParlantLocalError, StreamInterruptedError, TargetDownError
-
-from .fakes.http import Fault, FaultServer
-from .fakes.ollama_server import FakeOllama
-from .fakes.openai_server import FakeOpenAI
+from tests.fakes.http import Fault, FaultServer
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.support.eventually import eventually
 
 Ask = Callable[[Any], Awaitable[Any]]
 
@@ -142,8 +142,7 @@ async def test_closing_a_backend_opens_no_connection_anew(pair: tuple[FaultServe
     before = len(server.requests)
     server.always = Fault("hang")
     running = asyncio.ensure_future(backend.chat("hello"))
-    while len(server.requests) == before:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(server.requests) > before)
     await backend.close()
     with pytest.raises((ParlantLocalError, RuntimeError)):
         await running

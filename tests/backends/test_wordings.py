@@ -18,9 +18,8 @@ from parlant_local.errors import (
     TargetDownError,
     TransientError,
 )
-
-from .fakes.http import Fault
-from .fakes.openai_server import FakeOpenAI
+from tests.fakes.http import Fault
+from tests.fakes.openai import FakeOpenAI
 
 # Where the words were seen: the sources of vLLM, TGI, SGLang, llama.cpp and Ollama, the issue trackers named beside them,
 # and litellm's and pi's own tables of providers' refusals. Figures are (needed, available, prompt alone), 0: not told.

@@ -23,10 +23,10 @@ from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import chat_options
 from parlant_local.server.shapes.chat import ChatRequest
 from parlant_local.settings import GenerationSettings, LimitSettings, Settings
-from tests.backends.fakes.http import FaultServer
-from tests.backends.fakes.ollama_server import FakeOllama
-from tests.backends.fakes.openai_server import FakeOpenAI
-from tests.nlp.scripted import ScriptedBackend
+from tests.fakes.http import FaultServer
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.fakes.scripted import ScriptedBackend
 
 from .samples import TOOL, options_for, sample
 

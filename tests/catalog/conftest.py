@@ -10,7 +10,7 @@ import pytest
 from parlant_local.catalog import LocalModelManager
 from parlant_local.observability import NullLogger
 from parlant_local.settings import Settings, load_settings
-from tests.catalog.fakes.hub import FakeHub
+from tests.fakes.hub import FakeHub
 
 
 @pytest.fixture(autouse=True)

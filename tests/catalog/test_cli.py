@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ import pexpect
 import pytest
 
 from parlant_local.gguf_info import sha256_file
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.loopback import Fault
-from tests.catalog.fakes.models import write_gguf, write_split
+from tests.fakes.hub import FakeHub
+from tests.fakes.transfers import Fault
+from tests.support.eventually import wait_until
+from tests.support.small_gguf import write_gguf, write_split
 
 MIB = 1 << 20
 PROGRAM = [sys.executable, "-c", "from parlant_local.cli import main; main()"]
@@ -90,10 +90,7 @@ def test_ctrl_c_leaves_it_resumable_and_says_so(origin: Path, hub: FakeHub) -> N
     with subprocess.Popen(
         [*PROGRAM, "pull", "maker/Tiny-Llama-GGUF"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        for _ in range(200):
-            if hub.file_bytes > MIB:
-                break
-            time.sleep(0.05)
+        wait_until(lambda: hub.file_bytes > MIB)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -163,9 +160,7 @@ def test_doctor_and_recommend_tell_the_machine(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.evidence
 def test_recommend_measures_once_and_remembers(tmp_path: Path) -> None:
     first = data("recommend")
-    start = time.monotonic()
-    assert data("recommend")["models"] == first["models"]
-    assert time.monotonic() - start < 5
+    assert data("recommend")["models"] == first["models"]  # a second measurement would never give the same figures
     assert all(item["cold_turn_seconds"] > 0 for item in first["models"])
 
 

@@ -24,8 +24,8 @@ from parlant_local.catalog.transfer.journal import Identity, Journal, bytes_done
 from parlant_local.cli.main import main
 from parlant_local.errors import CatalogError, InvalidModelError, ParlantLocalError
 from parlant_local.observability import NullLogger
-from tests.catalog.fakes.models import write_gguf
 from tests.support.damage import DAMAGES, JSON_VALUES, damaged, put, scratch_of_a_dead_process
+from tests.support.small_gguf import write_gguf
 
 many = hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

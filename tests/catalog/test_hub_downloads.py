@@ -8,8 +8,8 @@ import pytest
 
 from parlant_local.catalog import LocalModelManager, ModelType
 from parlant_local.gguf_info import sha256_file
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.models import write_gguf, write_split
+from tests.fakes.hub import FakeHub
+from tests.support.small_gguf import write_gguf, write_split
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ import pytest
 from parlant_local.catalog import LocalModelManager
 from parlant_local.gguf_info import sha256_file
 from parlant_local.observability import NullLogger
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.loopback import Fault
-from tests.catalog.fakes.models import write_split
+from tests.fakes.hub import FakeHub
+from tests.fakes.transfers import Fault
 from tests.storage.writers import scratch_files
 from tests.support.evidence import table, write_section
+from tests.support.small_gguf import write_split
 
 MIB = 1 << 20
 SHARD = 16 * MIB
@@ -74,8 +74,10 @@ def test_a_download_survives_being_killed_again_and_again(
             completed += 1
             if killed < kills:
                 asyncio.run(manager.delete_model(model.id))
-    time.sleep(0.3)  # what the server still pushes into closed sockets
-    twice = hub.file_bytes - completed * size
+    pushed = -1
+    while pushed != (pushed := hub.file_bytes):  # into closed sockets, still
+        time.sleep(0.3)
+    twice = pushed - completed * size
     record_property("kills", killed)
     record_property("fetched_twice_bytes", twice)
     print(f"{killed} kills, {completed} whole downloads, {twice / killed / 1e6:.2f} MB fetched twice per kill")

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,11 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
-from tests.catalog.fakes.daemon import FakeDaemon
-from tests.catalog.fakes.loopback import Fault
-from tests.catalog.fakes.models import write_gguf
-from tests.catalog.fakes.registry import FakeRegistry
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.transfers import Fault
+from tests.support.eventually import eventually
+from tests.support.small_gguf import write_gguf
 
 MIB = 1 << 20
 
@@ -212,21 +213,21 @@ class TestStore:
 
 class TestDaemon:
     @pytest.fixture
-    def daemon(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
-        with FakeDaemon() as server:
-            monkeypatch.setenv("OLLAMA_HOST", server.host)
+    async def daemon(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeOllama]:
+        async with FakeOllama() as server:
+            server.models, server.published = {}, {"llama3.2:3b": 2_000_000}
+            monkeypatch.setenv("OLLAMA_HOST", server.url)
             yield server
 
     async def test_a_daemon_pulls_reports_lists_and_deletes(
-        self, manager: LocalModelManager, daemon: FakeDaemon
+        self, manager: LocalModelManager, daemon: FakeOllama
     ) -> None:
-        daemon.published["llama3.2:3b"] = 2_000_000
         daemon.pause = 0.01
         seen: list[DownloadProgress] = []
         model = await manager.download_model("llama3.2:3b", via="daemon", progress=seen.append)
         assert model.id == "ollama/llama3.2:3b"
         assert model.path is None
-        assert model.parameters == 3_200_000_000
+        assert model.parameters == 3_000_000_000
         assert [moment.done for moment in seen] == sorted(moment.done for moment in seen)
         assert seen[-1].done == 2_000_000
         assert manager.get_model("ollama/llama3.2:3b") == model
@@ -236,7 +237,7 @@ class TestDaemon:
         assert daemon.models == {}
         assert manager.list_models(source="ollama") == []
 
-    async def test_an_unknown_model(self, manager: LocalModelManager, daemon: FakeDaemon) -> None:
+    async def test_an_unknown_model(self, manager: LocalModelManager, daemon: FakeOllama) -> None:
         with pytest.raises(ModelNotFoundError, match="has no"):
             await manager.download_model("nope:1b", via="daemon")
 
@@ -244,8 +245,7 @@ class TestDaemon:
         with pytest.raises(TransferError, match="ollama serve"):
             await manager.download_model("llama3.2:3b", via="daemon")
 
-    async def test_cancelling_reaches_the_daemon(self, manager: LocalModelManager, daemon: FakeDaemon) -> None:
-        daemon.published["llama3.2:3b"] = 2_000_000
+    async def test_cancelling_reaches_the_daemon(self, manager: LocalModelManager, daemon: FakeOllama) -> None:
         daemon.pause = 0.2
         started = asyncio.Event()
         task = asyncio.create_task(
@@ -255,17 +255,13 @@ class TestDaemon:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        for _ in range(40):
-            if daemon.interrupted:
-                break
-            await asyncio.sleep(0.1)
-        assert daemon.interrupted
+        await eventually(lambda: daemon.requests[-1].disconnected)
 
-    async def test_what_it_has_is_discovered(self, manager: LocalModelManager, daemon: FakeDaemon) -> None:
+    async def test_what_it_has_is_discovered(self, manager: LocalModelManager, daemon: FakeOllama) -> None:
         daemon.models["qwen3:4b"] = 5
         assert [model.id for model in await manager.discover()] == ["ollama/qwen3:4b"]
 
-    async def test_hub_references_are_not_for_it(self, manager: LocalModelManager, daemon: FakeDaemon) -> None:
+    async def test_hub_references_are_not_for_it(self, manager: LocalModelManager, daemon: FakeOllama) -> None:
         with pytest.raises(BadReferenceError):
             await manager.download_model("user/repo:Q4_K_M", via="daemon")
 

@@ -11,9 +11,9 @@ import pytest
 from parlant_local.catalog import LocalModelManager
 from parlant_local.catalog.shipped import shipped_model
 from parlant_local.observability import NullLogger
-from tests.catalog.fakes.hub import FakeHub
-from tests.catalog.fakes.models import write_gguf
 from tests.catalog.test_urls import FileServer
+from tests.fakes.hub import FakeHub
+from tests.support.small_gguf import write_gguf
 
 
 @pytest.fixture

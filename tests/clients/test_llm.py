@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ import httpx2
 import pytest
 import yaml
 
-from tests.backends.fakes.http import Reply, Request
-from tests.backends.fakes.openai_server import FakeOpenAI
 from tests.clients.conftest import KEY, clean_environment
 from tests.clients.environment import BIN
+from tests.fakes.http import Reply, Request
+from tests.fakes.openai import FakeOpenAI
 from tests.server.conftest import TINY, Server
+from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.evidence
 PARIS = "What is the capital of France?"
@@ -126,10 +126,7 @@ def test_interrupting_it_ends_the_answer_in_the_engine_too(llm: Run, locked: Ser
         assert process.stdout.read(1), process.communicate()[1]
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-        deadline = time.monotonic() + 10
-        while engine()["running"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: not engine()["running"])
         if engine()["cancelled"] == before + 1:
             return
     raise AssertionError("No answer was interrupted.")

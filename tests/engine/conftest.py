@@ -14,6 +14,7 @@ from parlant_local.engine import LlamaEngine
 from parlant_local.observability import NullLogger
 from parlant_local.settings import EngineSettings, PrefixSettings
 from tests.support import gguf_models
+from tests.support.eventually import eventually
 
 from .reference import PlainRun
 
@@ -114,12 +115,6 @@ async def engine_of(made: Callable[[str], Path]) -> AsyncIterator[MakeEngine]:
 
 async def settled(engine: LlamaEngine) -> None:
     """Waits until nothing runs, then has the engine prove that no sequence, cell or request is left."""
-    import asyncio
-
-    for _ in range(400):
-        stats = engine.stats()
-        if not stats.running and not stats.waiting:
-            break
-        await asyncio.sleep(0.025)
+    await eventually(lambda: not (stats := engine.stats()).running and not stats.waiting, engine.stats)
     await engine.check_integrity()
     assert engine.stats().cells_used == 0

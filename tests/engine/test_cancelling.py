@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
-import time
 
 import pytest
 
-from parlant_local.engine import LlamaEngine
 from parlant_local.engine.requests import GenerationRequest, JsonSchema
+from tests.support.eventually import eventually
 
 from .conftest import GENERATING, MakeEngine, settled
 from .schemas import Batch
@@ -17,40 +15,23 @@ from .schemas import Batch
 _PROMPT = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
 
 
-async def _one_micro_batch(engine: LlamaEngine, tokens: int) -> float:
-    """Seconds that a prefill of one micro-batch takes here and now."""
-    times = []
-    for i in range(3):
-        started = time.monotonic()
-        await engine.generate(GenerationRequest([20 + i] * tokens, 1))
-        times.append(time.monotonic() - started)
-    return statistics.median(times)
-
-
 async def test_cancelling_in_mid_prefill_frees_the_engine_within_one_micro_batch(engine_of: MakeEngine) -> None:
-    """Compared with the time of a micro-batch on this machine, not with a constant."""
+    """Of the two dozen that the prompt takes, none is begun after the one in which it is cancelled."""
     engine = engine_of("slow", n_seq_max=2, n_ctx=8192, n_ubatch=256, prefix_memory_mb=0)
     await engine.load()
-    micro_batch = await _one_micro_batch(engine, 256)
-    waits, aborted = [], 0
-    for i in range(5):
-        steps = engine.stats().steps
+    for i in range(3):
+        begun = engine.stats().steps
         task = asyncio.create_task(engine.generate(GenerationRequest([40 + i] * 6000, 5)))
-        await asyncio.sleep(micro_batch * (1.2 + 0.3 * i))
+        await eventually(lambda begun=begun, i=i: engine.stats().steps > begun + i)
         assert engine.stats().running == 1
-        started = time.monotonic()
+        at_cancelling = engine.stats().steps
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        while engine.stats().running:
-            await asyncio.sleep(0.001)
-        waits.append(time.monotonic() - started)
-        aborted += engine.stats().steps - steps < 24
-    print(f"one micro-batch {micro_batch * 1e3:.0f} ms; freed after {[round(w * 1e3) for w in waits]} ms")
-    assert aborted == 5
-    assert statistics.median(waits) <= micro_batch
+        await eventually(lambda: not engine.stats().running)
+        assert engine.stats().steps <= at_cancelling + 1
     await settled(engine)
-    assert engine.stats().cancelled == 5
+    assert engine.stats().cancelled == 3
 
 
 @pytest.mark.parametrize("rounds", range(5))
@@ -95,8 +76,7 @@ async def test_a_cancelled_prefill_stays_as_prefix(engine_of: MakeEngine) -> Non
     engine = engine_of("slow", n_seq_max=2, n_ctx=4096, n_ubatch=128, prefix_memory_mb=512)
     prompt = [int(token) for token in range(100, 900)]
     task = asyncio.create_task(engine.generate(GenerationRequest(prompt, 5)))
-    while engine.stats().steps < 3:
-        await asyncio.sleep(0.005)
+    await eventually(lambda: engine.stats().steps >= 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -149,7 +129,7 @@ async def test_a_stream_that_nobody_finishes_reading_is_ended_when_it_is_forgott
             return
 
     await peek()
-    await asyncio.sleep(0.05)
+    await eventually(lambda: engine.stats().cancelled)
     await settled(engine)
     assert engine.stats().cancelled == 1
 

@@ -34,6 +34,7 @@ from parlant_local.errors import (
 )
 from parlant_local.observability import NullLogger
 from tests.support import gguf_models
+from tests.support.eventually import eventually
 
 from .conftest import MakeEngine, settings_of, settled
 from .schemas import Batch
@@ -115,7 +116,7 @@ async def test_closing_fails_what_runs_and_what_waits_and_may_be_repeated(engine
     engine = engine_of("slow", n_seq_max=1, n_ctx=4096)
     await engine.load()
     tasks = [asyncio.create_task(engine.generate(_LONG)) for _ in range(3)]
-    await asyncio.sleep(0.3)
+    await eventually(lambda: engine.stats().running == 1 and engine.stats().waiting == 2)
     await asyncio.gather(engine.close(), engine.close())
     assert not engine.loaded
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):
@@ -128,7 +129,6 @@ async def test_closing_fails_what_runs_and_what_waits_and_may_be_repeated(engine
 
 
 async def test_closing_while_it_loads_leaves_nothing_loaded(made: Callable[[str], Path]) -> None:
-    threads = threading.active_count()
     engine = LlamaEngine(made("slow"), settings=settings_of(), logger=NullLogger())
     loading = asyncio.create_task(engine.load())
     await asyncio.sleep(0)
@@ -136,11 +136,8 @@ async def test_closing_while_it_loads_leaves_nothing_loaded(made: Callable[[str]
     with pytest.raises(EngineClosedError):
         await loading
     assert not engine.loaded
-    for _ in range(100):  # its memory is back; the thread itself has a few instructions left
-        if threading.active_count() <= threads:
-            break
-        await asyncio.sleep(0.02)
-    assert not [t for t in threading.enumerate() if t.name.startswith("parlant-local-slow")]
+    # Its memory is back; the thread itself has a few instructions left.
+    await eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("parlant-local-slow")])
 
 
 def test_a_load_that_loses_its_event_loop_can_be_tried_again_on_another(made: Callable[[str], Path]) -> None:
@@ -170,7 +167,7 @@ def test_a_loop_that_dies_leaves_an_engine_that_works_on_the_next(made: Callable
         await engine.load()
         for i in range(4):
             left.append(asyncio.create_task(engine.generate(GenerationRequest(f"{_PROMPT}{i}", 400))))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: engine.stats().running)
 
     asyncio.run(abandon())  # cancels them on its way out; their results meet a closed loop
 

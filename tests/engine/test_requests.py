@@ -23,6 +23,7 @@ from parlant_local.errors import (
     QueueFullError,
     StallError,
 )
+from tests.support.eventually import eventually
 
 from .conftest import MakeEngine, settled
 from .reference import PlainRun
@@ -224,7 +225,7 @@ async def test_a_deadline_ends_a_request_that_runs_and_one_that_waits(engine_of:
     engine = engine_of("slow", n_seq_max=1, n_ctx=4096)
     await engine.load()
     running = asyncio.create_task(engine.generate(GenerationRequest([5] * 1000, 500, deadline=0.3)))
-    await asyncio.sleep(0.05)
+    await eventually(lambda: engine.stats().running)
     waiting = asyncio.create_task(engine.generate(GenerationRequest([6] * 10, 5, deadline=0.05)))
     for task in (running, waiting):
         with pytest.raises(DeadlineExceededError):
@@ -245,10 +246,11 @@ async def test_a_short_interactive_call_is_not_stuck_behind_long_prefills(engine
             done.append(name)
 
         long = [asyncio.create_task(run("long", GenerationRequest([i] * 90, 3))) for i in range(15)]
-        await asyncio.sleep(0.02)
+        await eventually(lambda engine=engine: engine.stats().running)
+        before = len(done)
         short = asyncio.create_task(run("short", GenerationRequest([77] * 12, 3, priority="interactive")))
         await asyncio.gather(*long, short)
-        assert done.index("short") <= 4
+        assert done.index("short") - before <= 4
 
 
 async def test_no_progress_is_an_error_with_the_limit_in_it(

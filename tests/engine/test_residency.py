@@ -21,6 +21,7 @@ from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.errors import EngineClosedError, EngineError, EngineFailedError
 from parlant_local.observability import NullLogger
+from tests.support.eventually import eventually
 
 from .conftest import MakeEngine, settings_of, settled
 
@@ -47,12 +48,6 @@ def engine_threads(model: str = "llama") -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == f"parlant-local-{model}"]
 
 
-async def until(holds: Callable[[], Any], seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.02)
-
-
 # -- sharing ----------------------------------------------------------------------------------------------------------
 
 
@@ -69,7 +64,7 @@ async def test_engines_of_one_file_and_the_same_settings_are_one(engine_of: Make
     assert not first.loaded
     assert (await second.generate(GenerationRequest("hello", 3))).tokens
     await asyncio.gather(second.close(), other.close())
-    await until(lambda: not engine_threads())
+    await eventually(lambda: not engine_threads())
 
 
 async def test_closing_one_holder_ends_its_requests_alone(engine_of: MakeEngine) -> None:
@@ -77,7 +72,7 @@ async def test_closing_one_holder_ends_its_requests_alone(engine_of: MakeEngine)
     await asyncio.gather(leaving.load(), staying.load())
     lost = asyncio.create_task(leaving.generate(_LONG))
     kept = asyncio.create_task(staying.generate(GenerationRequest([5] * 600, 5)))
-    await until(lambda: staying.stats().running + staying.stats().waiting == 2)
+    await eventually(lambda: staying.stats().running + staying.stats().waiting == 2)
     await leaving.close()
     with pytest.raises(EngineClosedError):
         await lost
@@ -95,7 +90,7 @@ async def test_two_hundred_holders_that_nobody_closed_are_one_engine_which_goes_
     holders.clear()
     gc.collect()
     assert len(engine_threads()) == 1
-    await until(lambda: not engine_threads())
+    await eventually(lambda: not engine_threads())
     assert threading.active_count() < threads
 
 
@@ -112,7 +107,7 @@ async def test_who_comes_back_within_the_time_finds_it_loaded(made: Callable[[st
     await second.load()
     assert id(second._engine) == loaded
     await second.close()  # closing frees at once, whatever the time
-    await until(lambda: not engine_threads())
+    await eventually(lambda: not engine_threads())
 
 
 async def test_one_that_only_lingers_makes_room_for_another_model(made: Callable[[str], Path]) -> None:
@@ -122,7 +117,7 @@ async def test_one_that_only_lingers_makes_room_for_another_model(made: Callable
     gc.collect()
     assert len(engine_threads()) == 1
     async with LlamaEngine(made("qwen2"), settings=settings_of(), logger=NullLogger()):
-        await until(lambda: not engine_threads())
+        await eventually(lambda: not engine_threads())
 
 
 async def test_one_that_is_collected_unclosed_gives_its_memory_back(made: Callable[[str], Path]) -> None:
@@ -130,7 +125,7 @@ async def test_one_that_is_collected_unclosed_gives_its_memory_back(made: Callab
     await engine.generate(GenerationRequest("hello", 2))
     del engine
     gc.collect()
-    await until(lambda: not engine_threads())
+    await eventually(lambda: not engine_threads())
 
 
 async def test_a_file_that_was_replaced_is_another_model(made: Callable[[str], Path], tmp_path: Path) -> None:
@@ -170,7 +165,7 @@ def test_holders_on_several_loops_share_and_close_it(made: Callable[[str], Path]
 
     asyncio.run(close_all())
     asyncio.run(close_all())
-    asyncio.run(until(lambda: not engine_threads()))
+    asyncio.run(eventually(lambda: not engine_threads()))
 
 
 # -- loads ------------------------------------------------------------------------------------------------------------
@@ -198,7 +193,7 @@ async def test_a_load_that_nobody_waits_for_is_given_up(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await engine.load()
-    await until(lambda: not engine_threads("slow"))
+    await eventually(lambda: not engine_threads("slow"))
     assert not engine.loaded
     assert slow_load[0].progress < 1
     await engine.load()  # and may be loaded all the same
@@ -211,7 +206,7 @@ async def test_closing_the_last_holder_ends_a_load_at_once(
 ) -> None:
     engine = LlamaEngine(made("slow"), settings=settings_of(), logger=NullLogger())
     loading = asyncio.create_task(engine.load())
-    await until(lambda: slow_load)
+    await eventually(lambda: slow_load)
     await engine.close()
     with pytest.raises(EngineClosedError):
         await loading
@@ -224,7 +219,7 @@ async def test_a_new_load_waits_until_the_one_before_is_gone(
     """Two copies at once may be more than there is memory for."""
     first = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
     loading = asyncio.create_task(first.load())
-    await until(lambda: slow_load)
+    await eventually(lambda: slow_load)
     closing = asyncio.create_task(first.close())
     await asyncio.sleep(0)
     second = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
@@ -254,7 +249,7 @@ async def test_an_engine_that_fails_too_often_is_left_alone_for_a_while(
     stats = engine.stats()
     assert stats.engine_failures == 3
     assert 0 < stats.blocked_seconds <= 600
-    await until(lambda: not engine_threads())
+    await eventually(lambda: not engine_threads())
     monkeypatch.setattr(residency.time, "monotonic", lambda: now + 700)
     assert (await engine.generate(GenerationRequest("x", 5))).tokens
     assert engine.stats().blocked_seconds == 0

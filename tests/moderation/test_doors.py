@@ -16,10 +16,10 @@ from parlant_local.moderation import MODERATION_TAGS, EndpointJudge, judge_of
 from parlant_local.nlp import ModelSwitcher
 from parlant_local.observability import NullLogger
 from parlant_local.settings import Settings
-from tests.backends.fakes.ollama_server import FakeOllama
-from tests.backends.fakes.openai_server import FakeOpenAI
-from tests.nlp.scripted import ScriptedBackend
-from tests.server.in_process import serving_here
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.fakes.scripted import ScriptedBackend
+from tests.support.in_process import serving_here
 from tests.switching.conftest import Configure
 
 from .answers import verdict

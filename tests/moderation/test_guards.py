@@ -15,9 +15,9 @@ from parlant_local.moderation.guards import GUARDS, guard_of, read_verdict
 from parlant_local.nlp import LlamaService, LocalNLPService, ModelSwitcher
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.observability import NullLogger
-from tests.backends.fakes.http import Fault
-from tests.backends.fakes.ollama_server import FakeOllama
-from tests.backends.fakes.openai_server import FakeOpenAI
+from tests.fakes.http import Fault
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
 from tests.switching.conftest import Configure
 
 LLAMA_GUARD = next(guard for guard in GUARDS if guard.name == "llama-guard")

@@ -1,15 +1,5 @@
-"""Parlant in the tests: a home of its own, and its dependencies' deprecations kept out of our warnings."""
+"""Parlant in the tests."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import warnings
-
-# Parlant reads its home once, when it is imported.
-os.environ["PARLANT_HOME"] = tempfile.mkdtemp(prefix="parlant-home-")
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import parlant.client
-    import parlant.sdk  # noqa: F401
+import tests.support.parlant_home  # noqa: F401

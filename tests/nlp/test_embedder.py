@@ -16,8 +16,7 @@ from parlant_local.backends.base import ModelInfo
 from parlant_local.errors import EmbeddingIdentityError
 from parlant_local.nlp import LocalNLPService
 from parlant_local.settings import Settings
-
-from .scripted import ScriptedBackend
+from tests.fakes.scripted import ScriptedBackend
 
 
 def container() -> Container:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -92,7 +91,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("what", _ENDS)
 def test_an_interpreter_that_ends_with_it_open_says_nothing(what: str, tmp_path: Path) -> None:
-    code = _HEAD + _ENDS[what] + "\nimport time; print('END', time.time(), flush=True)\n"
+    code = _HEAD + _ENDS[what] + "\nprint('END', flush=True)\n"
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning", "-c", code],
         capture_output=True,
@@ -100,11 +99,10 @@ def test_an_interpreter_that_ends_with_it_open_says_nothing(what: str, tmp_path:
         timeout=120,
         env=_environment(tmp_path),
     )
-    ended = time.time()
     said = [line for line in done.stderr.splitlines() if line and not line.startswith("Executing <")]
     assert done.returncode == 0, done.stderr
     assert said == []
-    assert ended - float(done.stdout.split("END ")[1]) < 30  # a hang would last for ever; two seconds are the aim
+    assert done.stdout.endswith("END\n")
 
 
 def _environment(home: Path) -> dict[str, str]:

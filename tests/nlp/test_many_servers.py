@@ -17,8 +17,7 @@ from parlant_local.nlp import LlamaService
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.settings import Settings
 from tests.support.evidence import table, write_section
-
-from .serving import serving, three_turns
+from tests.support.parlant_server import serving, three_turns
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,9 +15,8 @@ from parlant_local.nlp import LlamaService, LocalNLPService
 from parlant_local.nlp.moderation import DisabledModeration, ModelModeration
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.settings import Settings
+from tests.fakes.scripted import ScriptedBackend
 from tests.moderation.answers import verdict
-
-from .scripted import ScriptedBackend
 
 
 class Recorder:

@@ -16,8 +16,7 @@ from parlant_local.nlp import LocalNLPService
 from parlant_local.nlp.pieces import Pieces
 from parlant_local.observability import NullLogger
 from parlant_local.settings import Settings
-
-from .scripted import ScriptedBackend
+from tests.fakes.scripted import ScriptedBackend
 
 FAMILY = "👩‍👩‍👧‍👦"
 MARKS = "Z̷̡̈a̋l̃g̀o"

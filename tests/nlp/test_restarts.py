@@ -13,9 +13,8 @@ import pytest
 from parlant_local.nlp import LocalNLPService
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.settings import Settings
-
-from .scripted import ScriptedBackend
-from .serving import host_log, serving, three_turns
+from tests.fakes.scripted import ScriptedBackend
+from tests.support.parlant_server import host_log, serving, three_turns
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

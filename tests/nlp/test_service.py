@@ -29,8 +29,8 @@ from parlant_local.nlp import LocalNLPService
 from parlant_local.nlp.host import Host
 from parlant_local.observability import NullLogger
 from parlant_local.settings import Settings
-
-from .scripted import SCRIPTED, ScriptedBackend
+from tests.fakes.scripted import SCRIPTED, ScriptedBackend
+from tests.support.eventually import eventually
 
 
 class Capital(BaseModel):
@@ -281,7 +281,7 @@ async def test_cancelling_a_call_cancels_the_work() -> None:
     local = service(backend)
     generator = await local.get_schematic_generator(Capital)
     task = asyncio.create_task(generator.generate("?"))
-    await asyncio.sleep(0.05)
+    await eventually(lambda: backend.active)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -362,8 +362,7 @@ async def test_closing_a_stream_cancels_the_work() -> None:
     assert await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]  # the host's streams are async generators
     del stream  # the host's wrapper leaves its inner stream to the loop
-    await asyncio.sleep(0.05)
-    assert backend.calls[0].cancelled
+    await eventually(lambda: backend.calls[0].cancelled)
 
 
 # -- life -------------------------------------------------------------------------------------------------------------
@@ -414,10 +413,7 @@ async def test_a_collected_service_closes_its_backend() -> None:
     await local.get_schematic_generator(Capital)
     del local
     gc.collect()
-    for _ in range(50):
-        if backend.closes:
-            break
-        await asyncio.sleep(0.02)
+    await eventually(lambda: backend.closes)
     assert backend.closes == 1
 
 

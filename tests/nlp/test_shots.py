@@ -15,8 +15,7 @@ from parlant_local.nlp.schematic_call import SchematicCall
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.nlp.shots import SHOT_SECTIONS, without_shots
 from parlant_local.settings import Settings
-
-from .serving import QUESTIONS, host_log, serving, three_turns
+from tests.support.parlant_server import QUESTIONS, host_log, serving, three_turns
 
 HOST = Path(p.__file__).parent / "core"
 

@@ -43,8 +43,7 @@ from parlant.core.tracer import LocalTracer
 from parlant_local.nlp.schemas import answer_type
 from parlant_local.nlp.tightening import tighten
 from parlant_local.nlp.tightening.surgery import inlined
-
-from .scripted import ScriptedBackend
+from tests.fakes.scripted import ScriptedBackend
 
 NOW = datetime.now(UTC)
 LOGGER = StdoutLogger(LocalTracer(), LogLevel.CRITICAL)

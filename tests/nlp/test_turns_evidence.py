@@ -23,8 +23,7 @@ from parlant_local.nlp import LlamaService
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.settings import Settings
 from tests.support.evidence import table, write_section
-
-from .serving import HOME, host_log, serving
+from tests.support.parlant_server import HOME, host_log, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Parlant's own dependencies
 

@@ -21,7 +21,7 @@ from parlant_local.errors import CloudNotAllowedError, ModelNotFoundError, Setti
 from parlant_local.profiles import profile_of
 from parlant_local.switching import TargetResolver
 from parlant_local.switching.opening import open_model
-from tests.catalog.fakes.loopback import Exchange, LoopbackServer
+from tests.fakes.transfers import Exchange, LoopbackServer
 from tests.server.conftest import Server
 from tests.support.gguf_models import llama
 

@@ -30,6 +30,32 @@ def test_dead_links_are_seen(tmp_path: Path) -> None:
     assert dead_links(page) == ["none.md", "other.md#elsewhere", "#not-own"]
 
 
+def test_every_page_is_reached_from_the_first_one() -> None:
+    assert reached(ROOT / "docs" / "index.md") >= set((ROOT / "docs").rglob("*.md"))
+
+
+def test_a_page_that_nothing_leads_to_is_not_reached(tmp_path: Path) -> None:
+    start, middle, end, alone = (tmp_path / f"{name}.md" for name in ("start", "middle", "end", "alone"))
+    start.write_text("[on](middle.md#on) [elsewhere](https://example.org/alone.md)\n```\n[not](alone.md)\n```\n")
+    middle.write_text("# On\n[back](start.md) [on](end.md)\n")
+    end.write_text("The end.\n")
+    alone.write_text("[start](start.md)\n")
+    assert reached(start) == {start, middle, end}
+
+
+def reached(start: Path) -> set[Path]:
+    """The documents that links lead to from this one, itself among them."""
+    found, unread = {start}, [start]
+    while unread:
+        document = unread.pop()
+        for path, _ in _LINK.findall(_CODE.sub("", document.read_text(encoding="utf-8"))):
+            target = (document.parent / path).resolve()
+            if target.suffix == ".md" and target.is_file() and target not in found:
+                found.add(target)
+                unread.append(target)
+    return found
+
+
 def dead_links(document: Path) -> list[str]:
     found = []
     for path, anchor in _LINK.findall(_CODE.sub("", document.read_text(encoding="utf-8"))):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.eventually import PATIENCE, wait_until
 
 TINY = "local/llama/parlant-local-tiny"
 _MARKS = ("PARLANT_LOCAL_", "HF_", "OLLAMA_", "OPENAI_")
@@ -60,7 +62,7 @@ class Server:
         self.url = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._told.wait(60) or not self.url:
+        if not self._told.wait(PATIENCE) or not self.url:
             self.stop()
             raise AssertionError(f"The server did not start: {self.raw}")
         self._wait_ready()
@@ -80,23 +82,19 @@ class Server:
     def _wait_ready(self) -> None:
         import httpx2
 
-        for _ in range(300):
-            try:
-                httpx2.get(self.url + "/health", timeout=2)
-                return
-            except httpx2.TransportError:
-                time.sleep(0.05)
-        raise AssertionError(f"The server does not answer: {self.raw}")
+        def answers() -> bool:
+            with contextlib.suppress(httpx2.TransportError):
+                httpx2.get(self.url + "/health", timeout=30)
+                return True
+            return False
+
+        wait_until(answers, lambda: self.raw)
 
     def wait_loaded(self) -> None:
         """Until everything that was asked for at the start is there."""
         import httpx2
 
-        for _ in range(600):
-            if httpx2.get(self.url + "/health", timeout=30).status_code == 200:
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"The server does not get ready: {self.raw}")
+        wait_until(lambda: httpx2.get(self.url + "/health", timeout=30).status_code == 200, lambda: self.raw)
 
     def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -105,7 +103,7 @@ class Server:
         if self.process.poll() is None:
             self.signal()
         try:
-            code = self.process.wait(30)
+            code = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()

@@ -9,16 +9,18 @@ from typing import Any
 
 import httpx2
 
+from tests.fakes.slow_hub import SlowHub
+
 from .conftest import TINY, Server
-from .slow_hub import SlowHub
 
 
 async def test_a_model_is_downloaded_asked_and_deleted(start: Callable[..., Server]) -> None:
     with SlowHub() as hub:
         server = start(environment={"HF_ENDPOINT": hub.url})
         async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
-            told = asyncio.ensure_future(_downloads(http))
-            await asyncio.sleep(0.3)
+            listening = asyncio.Event()
+            told = asyncio.ensure_future(_downloads(http, listening))
+            await listening.wait()
             begun = await http.post("/models", json={"model": "someone/slow-GGUF:Q8_0"})
             assert begun.status_code == 202
             async with asyncio.timeout(60):
@@ -41,10 +43,11 @@ async def test_a_model_is_downloaded_asked_and_deleted(start: Callable[..., Serv
             assert gone.status_code == 404
 
 
-async def _downloads(http: httpx2.AsyncClient) -> dict[str, Any]:
+async def _downloads(http: httpx2.AsyncClient, listening: asyncio.Event) -> dict[str, Any]:
     """The last event of a download, as the stream of events tells it."""
     async with http.stream("GET", "/models/sse") as answer:
         async for line in answer.aiter_lines():
+            listening.set()
             if line.startswith("data: "):
                 event: dict[str, Any] = json.loads(line[6:])
                 if event["event"] == "download" and event["state"] != "downloading":

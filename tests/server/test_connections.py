@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from parlant_local.server.admission import ConnectionLimit
 from parlant_local.server.connections import connections_of
 from parlant_local.settings import ServerSettings
+from tests.support.eventually import eventually, wait_until
 
 from .conftest import TINY, Server
 
@@ -115,7 +116,7 @@ async def test_answers_on_a_kept_open_connection_wait_for_nothing() -> None:
     )
     async with listener:
         _, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
-        await asyncio.sleep(0.1)
+        await eventually(lambda: made)
         accepted = made[0].get_extra_info("socket")
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
@@ -180,16 +181,11 @@ def test_who_never_reads_is_cut_off_and_the_model_stops(impatient: Server) -> No
     request = HEAD.replace(b"/tokenize", b"/v1/completions") + f"content-length: {len(body)}\r\n\r\n".encode() + body
     with connection(impatient, receive=4096) as sock:
         sock.sendall(request)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if any(line.get("cut") and line["message"].endswith("/v1/completions") for line in impatient.log):
-                break
-            time.sleep(0.1)
-        else:
-            raise AssertionError(f"It still writes to nobody: {impatient.log[-3:]}")
-        while running(impatient):  # they leave with the step that is being computed
-            assert time.monotonic() < deadline + 30, "The model still answers nobody."
-            time.sleep(0.1)
+        wait_until(
+            lambda: any(line.get("cut") and line["message"].endswith("/v1/completions") for line in impatient.log),
+            lambda: f"It still writes to nobody: {impatient.log[-3:]}",
+        )
+        wait_until(lambda: not running(impatient), "The model still answers nobody.")
 
 
 def send_until_cut_off(sock: socket.socket) -> None:
@@ -220,15 +216,15 @@ def test_who_reads_slowly_is_not_cut_off(impatient: Server) -> None:
     body = json.dumps({"content": "slow reader " * 20_000}).encode()
     with connection(impatient, receive=16_384) as sock:
         sock.sendall(HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-        found = bytearray()
-        began = time.monotonic()
+        found, sips = bytearray(), 0
         while piece := sock.recv(8192):
             found += piece
             time.sleep(0.05)
+            sips += 1
     head, _, answer = bytes(found).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert len(json.loads(answer)["tokens"]) > 20_000
-    assert time.monotonic() - began > 2, "too quick to prove anything"
+    assert sips * 0.05 > 2 * float(IMPATIENT["PARLANT_LOCAL_SERVER__WRITE_SECONDS"]), "too quick to prove anything"
 
 
 BAD = {
@@ -332,12 +328,14 @@ def test_when_it_is_full_newcomers_are_told_and_this_machine_sees_it_alive(start
             assert status == 503
             assert "server.connections" in message
             assert b"retry-after" in answer
+
         # Those who ask for nothing make room within a second or two.
-        deadline = time.monotonic() + 20
-        while (answer := httpx2.get(f"{server.url}/v1/models")).status_code != 200:
-            assert answer.status_code == 503
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        def let_in() -> bool:
+            answer = httpx2.get(f"{server.url}/v1/models", timeout=30)
+            assert answer.status_code in (200, 503)
+            return answer.status_code == 200
+
+        wait_until(let_in)
     assert server.stop() == 0
 
 
@@ -367,8 +365,19 @@ def test_beyond_a_thousand_connections_a_chat_is_answered(start: Callable[..., S
 
 
 HOG = """
-import os, resource as r, threading, time
+import errno, os, resource as r, socket, threading, time
 r.setrlimit(r.RLIMIT_NOFILE, (300, 300))
+refused = open(os.environ["REFUSED"], "w")  # while there is a descriptor for it
+accept = socket.socket.accept
+def counting(self):
+    try:
+        return accept(self)
+    except OSError as error:
+        if error.errno == errno.EMFILE:
+            refused.write("x")
+            refused.flush()
+        raise
+socket.socket.accept = counting
 def hog():
     held = []
     while not os.path.exists(os.environ["LET_GO"]):
@@ -388,36 +397,28 @@ threading.Thread(target=wait, daemon=True).start()
 
 def test_a_short_supply_of_descriptors_is_told_and_survived(start: Callable[..., Server], tmp_path: Path) -> None:
     """Something else in the process takes all there are: accepting fails meanwhile, and works again afterwards."""
-    grab, let_go = tmp_path / "grab", tmp_path / "let-go"
-    server = start(fault=HOG, environment={"GRAB": str(grab), "LET_GO": str(let_go)})
+    grab, let_go, refused = tmp_path / "grab", tmp_path / "let-go", tmp_path / "refused"
+    server = start(fault=HOG, environment={"GRAB": str(grab), "LET_GO": str(let_go), "REFUSED": str(refused)})
     assert any("server.connections" in line["message"] for line in server.log if line["level"] == "warning")
     grab.touch()
-    time.sleep(1)
+    time.sleep(1)  # nothing tells when it has all of them
     with contextlib.ExitStack() as held:
         for _ in range(20):
             held.enter_context(connection(server))
-        time.sleep(1)
-        before = cpu_seconds(server)
+        wait_until(lambda: refused.stat().st_size >= 2)
+        before = refused.stat().st_size
         time.sleep(2)
-        assert cpu_seconds(server) - before < 1.5, "It spins."
+        assert refused.stat().st_size - before < 10_000, "It spins."  # asyncio fails a backlog's worth once a second
     assert len([line for line in server.log if "descriptor" in line["message"]]) == 1
     let_go.touch()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+
+    def answers() -> bool:
         with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{server.url}/health", timeout=5).status_code == 200:
-                break
-        time.sleep(0.1)
-    else:
-        raise AssertionError("It does not answer any more.")
+            return httpx2.get(f"{server.url}/health", timeout=30).status_code == 200
+        return False
+
+    wait_until(answers)
     assert "Traceback" not in server.raw
-
-
-def cpu_seconds(server: Server) -> float:
-    import psutil
-
-    times = psutil.Process(server.process.pid).cpu_times()
-    return float(times.user + times.system)
 
 
 def test_the_end_comes_whatever_holds_the_interpreter() -> None:

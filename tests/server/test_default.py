@@ -14,7 +14,7 @@ from parlant_local.observability import NullLogger
 from parlant_local.server.models import Models
 from parlant_local.server.naming import Directory
 from parlant_local.switching import choose_model
-from tests.backends.fakes.ollama_server import FakeOllama
+from tests.fakes.ollama import FakeOllama
 from tests.support.gguf_models import llama, qwen2
 
 from .conftest import TINY

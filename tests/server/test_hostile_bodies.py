@@ -22,7 +22,6 @@ from tests.support.hostile_requests import CHAT, HostileRequest, bodies, generat
 from .conftest import TINY, Server
 
 LIMITS = LimitSettings()
-SILENCE = 5.0  # seconds; a machine that does nothing else sees a tenth of a second
 GROWTH = 256 * 2**20
 _THREAD_BYTES = (
     "2,000 lists of 150 ids",
@@ -85,7 +84,6 @@ def test_each_kind_is_refused_or_served_while_others_are(
     check(send(http, request_), request_.name)
     seen = watch.look()
     assert seen.failed == 0
-    assert seen.silence < SILENCE
     assert seen.peak - before < GROWTH + len(request_.body)
 
 
@@ -94,7 +92,7 @@ def test_siblings_by_the_hundred(http: httpx2.Client, watch: Watch, hostage: Ser
     for request in generated(200, seed=5):
         check(send(http, request), request.name)
     seen = watch.look()
-    assert (seen.failed, seen.silence < SILENCE) == (0, True)
+    assert seen.failed == 0
     assert seen.peak - before < GROWTH
 
 

@@ -13,6 +13,8 @@ import httpx2
 import openai
 import pytest
 
+from tests.support.eventually import wait_until
+
 from .conftest import TINY, Server
 
 STORY = {
@@ -64,9 +66,7 @@ async def test_sigterm_in_mid_stream_never_cuts_an_answer(start: Callable[..., S
     if refused is not None:
         assert refused.status_code == 503
         assert refused.headers["retry-after"]
-    began = time.monotonic()
-    assert server.process.wait(20) == 0
-    assert time.monotonic() - began < 20
+    assert server.process.wait(60) == 0
 
 
 async def test_the_openai_client_raises_when_the_server_ends(start: Callable[..., Server]) -> None:
@@ -77,7 +77,7 @@ async def test_the_openai_client_raises_when_the_server_ends(start: Callable[...
         server.signal()
         with pytest.raises(openai.APIError, match="shutting down"):
             [_ async for _ in stream]
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
 
 
 def test_interrupting_twice_ends_at_once(start: Callable[..., Server]) -> None:
@@ -90,7 +90,7 @@ def test_interrupting_twice_ends_at_once(start: Callable[..., Server]) -> None:
         server.signal(signal.SIGINT)
         time.sleep(0.2)
         server.signal(signal.SIGINT)
-        assert server.process.wait(20) in (0, 1)  # 1 where a busy machine could not let go of everything in time
+        assert server.process.wait(60) in (0, 1)  # 1 where a busy machine could not let go of everything in time
     server.stop()
     assert "Traceback" not in server.raw
 
@@ -106,7 +106,7 @@ def test_the_end_does_not_wait_for_native_code(start: Callable[..., Server]) -> 
     server = start("--model", TINY, fault=STUCK, environment={"PARLANT_LOCAL_SERVER__SHUTDOWN_SECONDS": "1"})
     assert httpx2.get(f"{server.url}/health").json() == {"status": "loading"}
     server.signal()
-    assert server.process.wait(20) in (0, 1)
+    assert server.process.wait(60) in (0, 1)
 
 
 def test_a_second_signal_does_not_wait_for_native_code(start: Callable[..., Server]) -> None:
@@ -116,15 +116,15 @@ def test_a_second_signal_does_not_wait_for_native_code(start: Callable[..., Serv
     time.sleep(0.5)
     assert server.process.poll() in (None, 0), "the first one gives it time"
     server.signal()
-    assert server.process.wait(20) in (0, 1)
+    assert server.process.wait(60) in (0, 1)
 
 
 def test_who_only_listens_keeps_nobody_waiting(start: Callable[..., Server]) -> None:
-    server = start()
+    server = start(environment={"PARLANT_LOCAL_SERVER__SHUTDOWN_SECONDS": "600"})
     with httpx2.Client(base_url=server.url, timeout=60) as http, http.stream("GET", "/models/sse") as answer:
         next(answer.iter_lines())
         server.signal()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_the_first_request_imports_nothing_that_takes_long(start: Callable[..., Server]) -> None:
@@ -163,13 +163,13 @@ def test_looking_never_wakes_a_model(start: Callable[..., Server]) -> None:
 def test_health_waits_for_the_models_that_were_asked_for(start: Callable[..., Server]) -> None:
     server = start("--model", TINY)
     first = httpx2.get(f"{server.url}/health")
-    for _ in range(200):
-        answer = httpx2.get(f"{server.url}/health")
-        if answer.status_code == 200:
-            break
-        assert (answer.status_code, answer.json()) == (503, {"status": "loading"})
-        time.sleep(0.05)
-    assert answer.json() == {"status": "ok"}
+
+    def answered() -> bool:
+        answer = httpx2.get(f"{server.url}/health", timeout=30)
+        assert (answer.status_code, answer.json()) in ((503, {"status": "loading"}), (200, {"status": "ok"}))
+        return answer.status_code == 200
+
+    wait_until(answered)
     assert first.status_code in (200, 503)
     assert TINY in httpx2.get(f"{server.url}/api/status").json()["models"]
 

@@ -13,9 +13,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from .browser import CHROMIUM, Browser
+from tests.fakes.slow_hub import SLOWLY, SlowHub
+from tests.support.browser import CHROMIUM, Browser
+from tests.support.eventually import wait_until
+
 from .conftest import TINY, Server
-from .slow_hub import SLOWLY, SlowHub
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
 ROOT = Path(__file__).parent.parent.parent
@@ -86,11 +88,8 @@ def test_stop_ends_an_answer_and_the_model_stops_too(page: Browser, server: Serv
         page.run(STOPS_AT_THE_FIRST_WORD)
         ask(page, "Tell me a very long story.")
         stopped = page.wait("document.querySelector('#speed').innerText").startswith("stopped")
-        deadline = time.monotonic() + 10
-        while (now := engine(server))["running"]:
-            assert time.monotonic() < deadline, f"The model went on: {now}"
-            time.sleep(0.05)
-        if stopped and now["cancelled"] > before:
+        wait_until(lambda: not engine(server)["running"], "The model went on.")
+        if stopped and engine(server)["cancelled"] > before:
             return
     raise AssertionError("No answer was long enough to be stopped.")
 

@@ -65,6 +65,7 @@ STATUSES = {
     "OfflineError": (403, "offline"),
     "OutputError": (422, "invalid_output"),
     "ParlantLocalError": (500, "internal_error"),
+    "PluginError": (500, "internal_error"),
     "QueueFullError": (429, "queue_full"),
     "RateLimitedError": (429, "upstream_rate_limited"),
     "RequestError": (400, "bad_request"),
@@ -81,6 +82,7 @@ STATUSES = {
     "TransferError": (502, "download_failed"),
     "TransientError": (502, "upstream_failed"),
     "TruncatedOutputError": (422, "output_truncated"),
+    "UnsupportedCallError": (400, "bad_request"),
     "UnsupportedModelError": (500, "model_load_failed"),
     "VerificationError": (502, "download_failed"),
 }

@@ -13,9 +13,10 @@ import pytest
 from parlant_local.errors import RequestRefusedError
 from parlant_local.server.quota import Quota
 from parlant_local.settings import LimitSettings
+from tests.fakes.slow_hub import SLOWLY, SlowHub
+from tests.support.eventually import wait_until
 
 from .conftest import TINY, Server
-from .slow_hub import SLOWLY, SlowHub
 
 GB = 10**9
 
@@ -83,10 +84,8 @@ def test_a_server_refuses_before_the_first_byte(start: Callable[..., Server], li
         )
         with httpx2.Client(base_url=server.url, timeout=30) as http:
             assert http.post("/models", json={"model": "someone/slow-GGUF:Q8_0"}).status_code == 202
-            deadline = time.monotonic() + 30
-            while (found := http.get("/models").json())["downloads"][0]["state"] == "downloading":
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(lambda: http.get("/models").json()["downloads"][0]["state"] != "downloading")
+            found = http.get("/models").json()
         (download,) = found["downloads"]
         assert download["state"] == "failed"
         assert f"limits.{limit}" in download["error"]

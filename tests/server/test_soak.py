@@ -19,9 +19,9 @@ import pytest
 from parlant_local.catalog import LocalModelManager
 from parlant_local.settings import Settings
 from tests.support import gguf_models
+from tests.support.eventually import eventually
 from tests.support.evidence import table, write_section
-
-from .in_process import InProcess, serving_here
+from tests.support.in_process import InProcess, serving_here
 
 _PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "lifetimes.md"
 _MIB = 1024 * 1024
@@ -146,18 +146,21 @@ async def _soak(server: InProcess, count: int, models: list[str]) -> tuple[Count
 async def _left_over(server: InProcess) -> dict[str, Any]:
     """What still runs on the server's side, once it has had time to notice who left; the engines' books are checked."""
     context = server.context
-    for _ in range(400):
-        stats = context.engine_stats().values()
-        users = sum(place.users for place in context.models.pool.status().values())
-        if not context.drain.running and not users and not any(item.running or item.waiting for item in stats):
-            break
-        await asyncio.sleep(0.05)
+
+    def users() -> int:
+        return sum(place.users for place in context.models.pool.status().values())
+
+    def quiet() -> bool:
+        busy = any(item.running or item.waiting for item in context.engine_stats().values())
+        return not context.drain.running and not users() and not busy
+
+    await eventually(quiet)
     for backend in context.models.pool.loaded().values():
         await backend.engine.check_integrity()
         assert backend.engine._engine is not None
         assert not backend.engine._engine.finishers
         assert not backend.engine._engine.requests
-    return {"requests": context.drain.running, "users": users, "tasks": len(asyncio.all_tasks())}
+    return {"requests": context.drain.running, "users": users(), "tasks": len(asyncio.all_tasks())}
 
 
 async def _run(settings: Settings, count: int) -> tuple[Counter[str], list[float], dict[str, Any]]:

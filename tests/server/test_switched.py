@@ -15,10 +15,11 @@ import openai
 import pytest
 import yaml
 
-from tests.backends.fakes.http import Fault
-from tests.backends.fakes.openai_server import FakeOpenAI
+from tests.fakes.http import Fault
+from tests.fakes.openai import FakeOpenAI
+from tests.support.browser import CHROMIUM, Browser
+from tests.support.eventually import eventually
 
-from .browser import CHROMIUM, Browser
 from .conftest import TINY, Server
 
 PARIS = [{"role": "user", "content": "What is the capital of France?"}]
@@ -166,11 +167,12 @@ async def test_a_chain_may_begin_with_a_file(begin: Begin) -> None:
     path = str(Path(parlant_local.__file__).parent / "models" / "parlant-local-tiny.gguf")
     server = await begin(**{**CHAIN, "model": path, "switcher": {"fallbacks": ["house/m"]}})
     async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
-        for _ in range(200):
-            if (health := (await http.get("/health")).json()) != {"status": "loading"}:
-                break
-            await asyncio.sleep(0.05)
-        assert health == {"status": "ok"}, server.raw
+
+        async def health() -> Any:
+            found = (await http.get("/health")).json()
+            return None if found == {"status": "loading"} else found
+
+        assert await eventually(health) == {"status": "ok"}, server.raw
         body = {"messages": PARIS, "temperature": 0, "max_tokens": 32}
         assert (
             "Paris" in (await http.post("/v1/chat/completions", json=body)).json()["choices"][0]["message"]["content"]
@@ -250,11 +252,7 @@ async def test_who_leaves_is_not_answered_elsewhere_either(begin: Begin, endpoin
         stream = await client.chat.completions.create(model="house/m", messages=PARIS, stream=True)
         await anext(stream)
         await stream.close()
-    for _ in range(200):
-        if endpoint.requests[-1].disconnected:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("The endpoint still writes for nobody.")
+    await eventually(lambda: endpoint.requests[-1].disconnected, "The endpoint still writes for nobody.")
 
 
 async def test_what_is_remote_is_refused_until_the_owner_allows_it(begin: Begin) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import openai
 import pytest
+
+from tests.support.eventually import wait_until
 
 from .conftest import TINY, Server
 
@@ -412,12 +413,9 @@ def test_what_nobody_understands_is_named(http: httpx2.Client, server: Server) -
         "store", "metadata", "stream_options.include_obfuscation", "chat_template_kwargs.tools_in_user_message",
         "messages.weight", "messages.content.cache_control", "tools.cache_control", "tools.function.deferred", "odd??name??x",
     }  # fmt: skip
-    for _ in range(100):
-        if any(line.get("fields") and "store" in line["fields"] for line in server.log):
-            break
-        time.sleep(0.05)
-    else:
-        raise AssertionError(server.log[-5:])
+    wait_until(
+        lambda: any(line.get("fields") and "store" in line["fields"] for line in server.log), lambda: server.log[-5:]
+    )
     assert "x-parlant-local-ignored" not in ask(http, max_tokens=1, user="anna").headers
 
 

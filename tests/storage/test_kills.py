@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalog.fakes.models import write_gguf
 from tests.storage.forks import Forks, first_word
 from tests.storage.writers import KINDS, scratch_files
 from tests.support.evidence import table, write_section
+from tests.support.small_gguf import write_gguf
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "kills.md"
 COMMAND = "pytest -m evidence tests/storage/test_kills.py"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 __all__ = ["Seen", "Watch"]
 
 _PAUSE = 0.01
+_HANG = 30.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Seen:
     peak: int
     """The most memory, in bytes."""
     failed: int
-    """Questions that were not answered with 200."""
+    """Questions that were not answered with 200, or not within half a minute."""
 
 
 class Watch:
@@ -62,7 +63,7 @@ def _watch(url: str, pid: int) -> None:
     asked = threading.Event()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     silence, peak, failed = 0.0, 0, 0
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=120)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_HANG)
     while True:
         wanted = asked.is_set()
         began = time.monotonic()

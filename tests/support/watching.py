@@ -11,10 +11,12 @@ import psutil
 __all__ = ["Watch"]
 
 _BEAT = 0.005
+_HANG = 10.0  # seconds of this process's own processor time
 
 
 class Watch:
-    """``with Watch() as watch: …``, then ``watch.silence`` in seconds and ``watch.grown`` in bytes."""
+    """``with Watch() as watch: …``, then ``watch.kept_the_lock`` and ``watch.grown`` in bytes; in seconds, for documents only,
+    ``watch.seconds`` and ``watch.silence``."""
 
     def __enter__(self) -> Watch:
         self.silence = 0.0
@@ -34,6 +36,11 @@ class Watch:
         self._ended.set()
         for thread in self._threads:
             thread.join()
+
+    @property
+    def kept_the_lock(self) -> bool:
+        """Whether no other thread could run while this process computed for very long: a hang that ends by itself."""
+        return self.silence > _HANG
 
     @property
     def grown(self) -> int:

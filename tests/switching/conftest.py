@@ -6,24 +6,16 @@ import asyncio
 import asyncio.selector_events
 import os
 import socket
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-# Parlant reads its home once, when it is imported.
-os.environ.setdefault("PARLANT_HOME", tempfile.mkdtemp(prefix="parlant-home-"))
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import parlant.sdk  # noqa: F401
-
+import tests.support.parlant_home  # noqa: F401
 from parlant_local.settings import Settings
-from tests.backends.fakes.ollama_server import FakeOllama
-from tests.backends.fakes.openai_server import FakeOpenAI
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
 
 Configure = Callable[..., Settings]
 

@@ -13,12 +13,11 @@ from parlant_local.agent.customer import Customer, Turn
 from parlant_local.nlp import ModelSwitcher
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.switching import CallRecord
-from tests.backends.fakes.openai_server import FakeOpenAI
-from tests.nlp.serving import serving
+from tests.fakes.openai import FakeOpenAI
+from tests.support.eventually import eventually
+from tests.support.parlant_server import serving
 
 from .conftest import Configure
-
-COOLDOWN = 0.5
 
 
 async def create_agent(server: p.Server) -> None:
@@ -34,7 +33,7 @@ async def test_a_conversation_survives_a_death_a_return_and_two_swaps(configure:
             "vllm": {"base_url": vllm.base_url, "timeout_seconds": 2.0},
             "other": {"base_url": other.base_url, "timeout_seconds": 2.0},
         }
-        breaker = {"failure_threshold": 3, "cooldown_seconds": COOLDOWN}
+        breaker = {"failure_threshold": 3, "cooldown_seconds": 0.5}
         settings = configure(endpoints=endpoints, **{"switcher.breaker": breaker, "engine.seed": 7})
 
         def service(container: Any) -> ModelSwitcher:
@@ -55,8 +54,7 @@ async def test_a_conversation_survives_a_death_a_return_and_two_swaps(configure:
                 first = len(records)
                 asking = asyncio.ensure_future(customer.say(question))
                 if meanwhile is not None:
-                    while len(records) < first + 1:  # in the middle of the turn
-                        await asyncio.sleep(0.001)
+                    await eventually(lambda: len(records) > first)  # in the middle of the turn
                     if (waiting := meanwhile()) is not None:
                         await waiting
                 said = await asking
@@ -80,7 +78,7 @@ async def test_a_conversation_survives_a_death_a_return_and_two_swaps(configure:
             assert "vllm/m" not in answered
 
             await vllm.start()
-            await asyncio.sleep(COOLDOWN * 2 ** switcher_probes(records))
+            await eventually(lambda: switcher._routed._attempts.breaker("vllm/m").admits)
             said, answered = await turn("And now?")
             assert said.replies
             assert answered["vllm/m"] > 0
@@ -103,8 +101,3 @@ async def test_a_conversation_survives_a_death_a_return_and_two_swaps(configure:
             await (
                 switcher.close()
             )  # the host never does, and this loop, which its connections belong to, is about to end
-
-
-def switcher_probes(records: list[CallRecord]) -> int:
-    """Failed probes double the pause; four doublings are more than this conversation takes."""
-    return min(4, sum(record.error is not None for record in records))

@@ -19,7 +19,7 @@ from parlant_local.factory import model_backend
 from parlant_local.nlp import LlamaService, ModelSwitcher, OllamaService, OpenAIService
 from parlant_local.nlp.host import as_host_logger
 from parlant_local.nlp.service import SHIPPED_MODEL_ID, LocalNLPService
-from tests.backends.fakes.ollama_server import FakeOllama
+from tests.fakes.ollama import FakeOllama
 from tests.support.gguf_models import llama, qwen2
 
 from .conftest import Configure

@@ -31,8 +31,8 @@ from parlant_local.errors import (
 )
 from parlant_local.settings import BreakerSettings, BudgetSettings, SwitcherSettings, TargetSettings
 from parlant_local.switching import CallRecord, Requirements, RoutedBackend
-
-from .simulated import Clock, Fleet, failing
+from tests.fakes.simulated import Clock, Fleet, failing
+from tests.support.eventually import eventually
 
 Make = Callable[..., RoutedBackend]
 NEVER_OPENS = BreakerSettings(failure_threshold=1000, min_calls=1000)
@@ -228,7 +228,7 @@ async def test_a_crowd_sends_one_probe_and_goes_on_elsewhere(make: Make, fleet: 
     gate = asyncio.Event()
     fleet["a"].script.append(gate)
     crowd = [asyncio.ensure_future(routed.chat("hello")) for _ in range(17)]
-    await asyncio.sleep(0.01)
+    await eventually(lambda: sum(task.done() for task in crowd) == 16)
     gate.set()
     answers = [reply.model for reply in await asyncio.gather(*crowd)]
     assert answers.count("a") == 1
@@ -252,7 +252,7 @@ async def test_cancelled_calls_and_bugs_do_not_count_against_a_target(make: Make
     await routed.chat("warm")
     fleet["a"].script.append(asyncio.Event())
     task = asyncio.ensure_future(routed.chat("hello"))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: not fleet["a"].script)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -473,7 +473,7 @@ async def test_a_swap_lets_calls_in_flight_finish_and_then_unloads(make: Make, f
     old = fleet["old"]
     old.script.append(gate)
     running = asyncio.ensure_future(routed.chat("hello"))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: not old.script)
     routed.set_primary(fleet.target("new"))
     assert (await routed.chat("hello")).model == "new"
     assert old.closed == 0
@@ -491,7 +491,7 @@ async def test_swapping_back_while_it_drains_keeps_the_model(make: Make, fleet: 
     await routed.chat("warm")
     fleet["old"].script.append(gate)
     running = asyncio.ensure_future(routed.chat("hello"))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: not fleet["old"].script)
     routed.set_primary(fleet.target("new"))
     routed.set_primary(fleet.target("old"))
     gate.set()
@@ -517,10 +517,10 @@ async def test_a_model_that_does_not_fit_beside_the_old_one_waits_until_that_is_
     old, gate = fleet["old"], asyncio.Event()
     old.script.append(gate)
     running = asyncio.ensure_future(routed.chat("hello"))
-    await asyncio.sleep(0.01)
+    await eventually(lambda: not old.script)
     routed.set_primary(fleet.target("new", in_process=True))
     later = asyncio.ensure_future(_ask(routed, stream))
-    await asyncio.sleep(0.02)
+    await eventually(lambda: "new" in fleet.opened)
     assert not later.done()
     gate.set()
     assert (await running).model == "old"

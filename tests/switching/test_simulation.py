@@ -22,8 +22,7 @@ from parlant_local.errors import (
 )
 from parlant_local.settings import BreakerSettings, BudgetSettings, SwitcherSettings
 from parlant_local.switching import RoutedBackend, Target
-
-from .simulated import Clock, Fleet, SimulatedBackend
+from tests.fakes.simulated import Clock, Fleet, SimulatedBackend
 
 NAMES = ("a", "b", "c", "cloud")
 FAULTS = [

@@ -25,8 +25,10 @@ from parlant_local.nlp import DeepSeekService, ModelSwitcher, OllamaService, Ope
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.observability import NullLogger
 from parlant_local.switching import CallRecord
-from tests.backends.fakes.ollama_server import FakeOllama
-from tests.backends.fakes.openai_server import FakeOpenAI
+from tests.fakes.ollama import FakeOllama
+from tests.fakes.openai import FakeOpenAI
+from tests.fakes.simulated import Clock
+from tests.support.eventually import eventually
 
 from .conftest import Configure
 
@@ -78,8 +80,10 @@ async def test_generators_handed_out_once_follow_every_later_choice(configure: C
 
 
 async def test_a_dead_primary_is_replaced_and_comes_back(configure: Configure, daemon: FakeOllama) -> None:
-    settings = configure(**{"switcher.breaker.cooldown_seconds": 0.2, "switcher.max_attempts": 1})
+    clock = Clock()
+    settings = configure(**{"switcher.max_attempts": 1})
     service = switcher(configure, settings=settings, default_model_id="ollama/m", fallback_model_id="vllm/m")
+    service._routed._clock = service._routed._attempts._clock = clock
     generator = await service.get_schematic_generator(City)
     assert await _model(generator) == "ollama/m"
     await daemon.stop()
@@ -87,7 +91,7 @@ async def test_a_dead_primary_is_replaced_and_comes_back(configure: Configure, d
     failures = service.stats()["switcher"]["targets"]["ollama/m"]["failures"]
     assert failures == {"TargetDownError": 3}
     await daemon.start()
-    await asyncio.sleep(0.25)
+    clock.now += settings.switcher.breaker.cooldown_seconds
     assert await _model(generator) == "ollama/m"
     assert service.stats()["switcher"]["targets"]["vllm/m"]["fallbacks"] == 10
     await service.close()
@@ -182,9 +186,7 @@ async def test_a_model_in_this_process_is_swapped_out_and_its_memory_given_back(
     assert await _model(generator) == SHIPPED_MODEL_ID
     assert {item.id for item in service.list_available_models() if item.loaded} == {SHIPPED_MODEL_ID}
     slow = [asyncio.ensure_future(_model(generator)) for _ in range(4)]
-    async with asyncio.timeout(20):
-        while service._routed._pool.in_use[SHIPPED_MODEL_ID] < len(slow):
-            await asyncio.sleep(0.001)
+    await eventually(lambda: service._routed._pool.in_use[SHIPPED_MODEL_ID] == len(slow))
     engine: Any = service._routed._pool.peek(SHIPPED_MODEL_ID)
     service.set_model("ollama/m")
     assert await _model(generator) == "ollama/m"

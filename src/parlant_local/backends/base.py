@@ -14,7 +14,7 @@ from parlant_local.backends.context import BackendContext
 from parlant_local.brief import Brief
 from parlant_local.call_options import ChatOptions, ChatParams
 from parlant_local.errors import ConfigurationError, UnsupportedCallError
-from parlant_local.messages import ChatChunk, ChatReply, MessageLike, Usage, whole_text
+from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages, whole_text
 
 __all__ = ["Backend", "ChatOptions", "ChatParams", "ChatStream", "EmbedReply", "ModelInfo", "RerankReply", "Text"]
 
@@ -81,6 +81,9 @@ class Backend(ABC):
     A backend of one's own has :meth:`chat` and :meth:`model_info`; what it leaves out is done by these, or refused with
     :class:`UnsupportedCallError`.
     """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model_info().id!r})"
 
     @classmethod
     def from_reference(cls, name: str, context: BackendContext) -> Self:  # noqa: ARG003  # for subclasses
@@ -150,6 +153,10 @@ class Backend(ABC):
     def unsupported(self, what: str, *, hint: str = "") -> UnsupportedCallError:
         """The error for a call that this backend does not support."""
         return UnsupportedCallError(f"{self.model_info().id} can't {what}.", hint=hint or "Use another model.")
+
+    def as_messages(self, given: str | MessageLike | Iterable[MessageLike]) -> tuple[Message, ...]:
+        """``given``, in the shape of any client. :class:`BadRequestError` for what this model has no way to read."""
+        return as_messages(given)
 
     def as_text(self, given: Text) -> str:
         """``given``, where it is text; token ids mean nothing without the model's vocabulary."""

@@ -26,7 +26,7 @@ class Choice:
 
 def choose_local(settings: Settings, manager: LocalModelManager, *, loaded: Collection[str] = ()) -> Choice:
     """The configured model; else the largest catalogued chat model that fits in memory, the shipped one excluded; else the
-    shipped one, with a notice. ``loaded``: ids whose memory is theirs already.
+    shipped one, with a notice. ``loaded``: ids of models that are loaded already.
 
     The part of :func:`~parlant_local.switching.choose_model` that knows of this process only. Looks at files.
     """

@@ -15,26 +15,36 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, TypeVar
 
+from parlant_local.backends.retry_budget import acquire_retry
 from parlant_local.backends.structured import instruct, strict_schema
 from parlant_local.engine.constraint.bounds import check_json
+from parlant_local.errors import BadRequestError, InvalidOutputError
 from parlant_local.messages import Message, ResponseFormat
+from parlant_local.observability import Logger
 from parlant_local.settings.constraints import DEFAULT_BOUNDS
 
-__all__ = ["LADDER", "Dialect", "DialectMemory", "apply", "blames_format"]
+__all__ = ["FORMAT", "LADDER", "Dialect", "DialectMemory", "apply", "blames_format"]
+
+T = TypeVar("T")
+
+FORMAT = "response_format"
 
 Dialect = Literal["json_schema", "json_object_schema", "json_object", "prompt"]
 LADDER: tuple[Dialect, ...] = ("json_schema", "json_object_schema", "json_object", "prompt")
 
 
 class DialectMemory:
-    """What is known so far. ``exploring`` is set while a call probes the endpoint; others wait for it, once."""
+    """What is known of one endpoint so far."""
 
-    def __init__(self, chosen: Dialect | None = None) -> None:
+    def __init__(self, target: str, logger: Logger, chosen: Dialect | None = None) -> None:
         self.chosen = chosen
-        self.exploring: asyncio.Event | None = None
+        self._target = target
+        self._logger = logger
+        self._exploring: asyncio.Event | None = None
+        """There while a call finds out; others wait for it, once."""
         self._refused: set[Dialect] = set()
         self._rung = 0
 
@@ -69,6 +79,52 @@ class DialectMemory:
         # Nothing fitted: the next call may start over.
         self._rung = later[0] if later else self._first()
         return bool(later)
+
+    async def run(
+        self, wanted: ResponseFormat, attempt: Callable[[Dialect], Awaitable[T]], *, confirm: bool = True
+    ) -> T:
+        """Runs ``attempt``, going down the ladder until the endpoint understands what ``wanted`` is."""
+        if wanted.type == "text" or self.settled():
+            return await attempt(self.candidate)
+        if wanted.type == "json_object":
+            try:
+                return await attempt(self.any_object)
+            except BadRequestError as error:
+                if error.field != FORMAT:
+                    raise
+                self.refute("json_object", refused=True)
+                return await attempt("prompt")
+        if self._exploring is not None:
+            # Once only: if the probing call failed, the endpoint may be down, and waiting in turn would cost a timeout each.
+            await self._exploring.wait()
+            if self.settled():
+                return await attempt(self.candidate)
+        mine = asyncio.Event()
+        self._exploring = self._exploring or mine
+        try:
+            return await self._explore(attempt, confirm=confirm)
+        finally:
+            mine.set()
+            if self._exploring is mine:
+                self._exploring = None
+
+    async def _explore(self, attempt: Callable[[Dialect], Awaitable[T]], *, confirm: bool) -> T:
+        while True:
+            dialect = self.candidate
+            try:
+                result = await attempt(dialect)
+            except (BadRequestError, InvalidOutputError) as error:
+                refused = isinstance(error, BadRequestError)
+                if isinstance(error, BadRequestError) and error.field != FORMAT:
+                    raise
+                self._logger.debug(f"{self._target} does not accept schemas as {dialect}: {type(error).__name__}")
+                if not self.refute(dialect, refused=refused) or not (refused or acquire_retry()):
+                    raise
+                continue
+            if confirm and not self.settled():
+                self.confirm(dialect)
+                self._logger.info(f"{self._target} accepts schemas as {dialect}.")
+            return result
 
     def _first(self) -> int:
         return next(rung for rung, dialect in enumerate(LADDER) if dialect not in self._refused)

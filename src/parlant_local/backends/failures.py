@@ -21,6 +21,7 @@ from parlant_local.errors import (
     InvalidOutputError,
     ParlantLocalError,
     RateLimitedError,
+    StreamInterruptedError,
     TargetDownError,
     TransientError,
 )
@@ -28,7 +29,7 @@ from parlant_local.messages import whole_text
 from parlant_local.observability import redact
 from parlant_local.retry_after import retry_after
 
-__all__ = ["from_status", "from_transport", "retry_after"]
+__all__ = ["from_status", "from_transport", "interrupted", "retry_after"]
 
 _LOADING = re.compile(r"loading|not ready|starting", re.IGNORECASE)
 _MEMORY = re.compile(
@@ -168,3 +169,10 @@ def _message_in(value: Any, depth: int = 0) -> str:
     metadata = value.get("metadata")  # where OpenRouter puts the provider's own message
     raw = _message_in(metadata.get("raw"), depth + 1) if isinstance(metadata, Mapping) else ""
     return f"{words} ({raw})" if raw and raw not in words else words
+
+
+def interrupted(target: str, error: ParlantLocalError) -> StreamInterruptedError:
+    """For a failure after some of the answer was delivered."""
+    return StreamInterruptedError(
+        f"The stream of {target} broke off after its first chunk: {error.message}", hint=error.hint
+    )

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
-from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, Self, Unpack
-from urllib.parse import urlsplit
+from typing import Any, Self, Unpack
 
-from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
+from parlant_local.backends.addresses import check_url, is_remote
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatStream, EmbedReply, ModelInfo, Text
 from parlant_local.backends.context import BackendContext
-from parlant_local.backends.failures import from_status, from_transport
+from parlant_local.backends.failures import interrupted
+from parlant_local.backends.ollama_connection import DaemonConnection, closing
 from parlant_local.backends.ollama_context import ContextWatch
-from parlant_local.backends.ollama_wire import DaemonAssembler, format_of, messages_of, options_of, tools_of
-from parlant_local.backends.reconnecting import ollama_transport
+from parlant_local.backends.ollama_wire import (
+    LEAST_CONTEXT,
+    DaemonAssembler,
+    described,
+    format_of,
+    messages_of,
+    options_of,
+    tools_of,
+)
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
@@ -24,10 +29,8 @@ from parlant_local.errors import (
     ContextOverflowError,
     OutputError,
     ParlantLocalError,
-    StreamInterruptedError,
     TargetDownError,
     TextTooLongError,
-    TransientError,
 )
 from parlant_local.messages import (
     ChatChunk,
@@ -35,26 +38,13 @@ from parlant_local.messages import (
     Message,
     MessageLike,
     Usage,
-    as_messages,
     whole_value,
 )
-from parlant_local.observability import Logger, heard
+from parlant_local.observability import Logger, heard, redact
 from parlant_local.ollama_address import ollama_address
 from parlant_local.single_flight import SingleFlight
 
-if TYPE_CHECKING:
-    import ollama
-
 __all__ = ["OllamaBackend", "daemon_url", "is_cloud_model"]
-
-_MAX_CONTEXT = 32768
-_MIN_CONTEXT = 4096
-_CAPABILITIES = {
-    "completion": frozenset({"chat", "schema", "streaming", "complete"}),
-    "tools": frozenset({"tools"}),
-    "thinking": frozenset({"reasoning"}),
-    "embedding": frozenset({"embed"}),
-}
 
 
 def daemon_url(host: str | None = None) -> str:
@@ -98,9 +88,15 @@ class OllamaBackend(Backend):
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
         self._send_think = send_think
-        self._allow_remote = allow_remote
         self._logger = heard(logger)
-        self._client: ollama.AsyncClient | None = None
+        self._connection = DaemonConnection(
+            self.id,
+            base_url=self.base_url,
+            timeout=timeout,
+            n_ctx=num_ctx,
+            remote=self.remote,
+            allow_remote=allow_remote,
+        )
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None
         self._show = SingleFlight(self._fetch_model_info)
@@ -119,7 +115,7 @@ class OllamaBackend(Backend):
         )
 
     def __repr__(self) -> str:
-        return f"OllamaBackend({self.model!r}, host={self.base_url!r})"
+        return redact(f"OllamaBackend({self.model!r}, host={self.base_url!r})")
 
     # Calls
 
@@ -127,7 +123,7 @@ class OllamaBackend(Backend):
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
         params = self._params(options)
-        thread = as_messages(messages)
+        thread = self.as_messages(messages)
         replies: list[ChatReply] = []
         for _ in range(params.n):  # the daemon gives one answer at a time
             assembler = DaemonAssembler(self.id)
@@ -144,7 +140,7 @@ class OllamaBackend(Backend):
             raise BadRequestError(f"{self.id} streams one answer at a time.", hint="Ask for n=1.")
         assembler = DaemonAssembler(self.id)
         started = False
-        pieces = self._chat(as_messages(messages), params, assembler)
+        pieces = self._chat(self.as_messages(messages), params, assembler)
         try:
             async for chunk in pieces:
                 started = True
@@ -155,9 +151,7 @@ class OllamaBackend(Backend):
         except ParlantLocalError as error:
             if not started:
                 raise
-            raise StreamInterruptedError(
-                f"The stream of {self.id} broke off after its first chunk: {error.message}", hint=error.hint
-            ) from error
+            raise interrupted(self.id, error) from error
         finally:
             await pieces.aclose()
         yield ChatChunk(
@@ -172,8 +166,8 @@ class OllamaBackend(Backend):
         sent = len(prompt.encode())
         watch.before(sent)
         assembler = DaemonAssembler(self.id)
-        client = self._connected()
-        async with self._errors():
+        client = self._connection.client()
+        async with self._connection.errors():
             stream = await client.generate(
                 model=self.model,
                 prompt=prompt,
@@ -183,7 +177,7 @@ class OllamaBackend(Backend):
                 options=whole_value(options_of(params, watch.num_ctx)),
                 keep_alive=self._keep_alive,
             )
-            async with _closing(stream):
+            async with closing(stream):
                 async for data in stream:
                     assembler.feed(data)
         self._finish(assembler, watch, sent)
@@ -204,10 +198,10 @@ class OllamaBackend(Backend):
         return EmbedReply(normal, len(normal[0]), self.id, Usage(prompt_tokens=used), cut)
 
     async def _embed(self, texts: list[str], *, truncate: bool) -> tuple[list[Sequence[float]], int]:
-        client = self._connected()
+        client = self._connection.client()
         options = {"num_ctx": self._num_ctx} if self._num_ctx else None
         try:
-            async with self._errors():
+            async with self._connection.errors():
                 data = await client.embed(
                     model=self.model, input=texts, truncate=truncate, options=options, keep_alive=self._keep_alive
                 )
@@ -244,8 +238,8 @@ class OllamaBackend(Backend):
     async def check(self) -> ModelInfo:
         """Asks the daemon about the model, and whether it is loaded."""
         await self._ready()
-        client = self._connected()
-        async with self._errors():
+        client = self._connection.client()
+        async with self._connection.errors():
             running = await client.ps()
         entry = next((item for item in running.models if item.model == self.model or item.name == self.model), None)
         info = self.model_info()
@@ -268,9 +262,7 @@ class OllamaBackend(Backend):
 
     async def close(self) -> None:
         await self._show.stop()
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()  # type: ignore[no-untyped-call]  # the client has no annotation here
+        await self._connection.close()
 
     # How they are made
 
@@ -279,59 +271,23 @@ class OllamaBackend(Backend):
         params.check_fits("ollama", self.id)
         return params
 
-    def _connected(self) -> ollama.AsyncClient:
-        if self.remote and not self._allow_remote:
-            raise refuse_remote(self.id, urlsplit(self.base_url).hostname or self.base_url)
-        if self._client is None:
-            import httpx
-            import ollama
-
-            self._client = ollama.AsyncClient(
-                self.base_url,
-                follow_redirects=False,
-                trust_env=self.remote,
-                transport=ollama_transport(self.base_url, trust_env=self.remote),
-                timeout=httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0)),
-            )
-        return self._client
-
     async def _ready(self) -> ContextWatch:
         """The model's facts, fetched once."""
         return self._watch or await self._show()
 
     async def _fetch_model_info(self) -> ContextWatch:
-        client = self._connected()
-        async with self._errors():
+        client = self._connection.client()
+        async with self._connection.errors():
             shown = await client.show(self.model)
-        self._described = self._describe(shown)
-        self._watch = ContextWatch(self.id, self._described.n_ctx or _MIN_CONTEXT)
-        return self._watch
-
-    def _describe(self, shown: Any) -> ModelInfo:
-        facts = dict(shown.modelinfo or {})
-        architecture = facts.get("general.architecture")
-        trained = facts.get(f"{architecture}.context_length")
-        trained = trained if isinstance(trained, int) and trained > 0 else None
-        told = shown.capabilities or ["completion"]
-        capabilities = frozenset().union(*(_CAPABILITIES.get(item, frozenset()) for item in told))
-        n_ctx = self._num_ctx or min(trained or _MIN_CONTEXT, _MAX_CONTEXT)
+        self._described = described(shown, self.model_info(), self._num_ctx)
+        n_ctx, trained = self._described.n_ctx or LEAST_CONTEXT, self._described.n_ctx_train
         if trained and n_ctx > trained:
             self._logger.warning(
                 f"{self.id} was trained with a context of {trained} tokens; num_ctx={n_ctx} exceeds it."
             )
-        details = shown.details
-        return replace(
-            self.model_info(),
-            architecture=architecture,
-            family=getattr(details, "family", None),
-            parameters=facts.get("general.parameter_count"),
-            quantization=getattr(details, "quantization_level", None),
-            n_ctx=n_ctx,
-            n_ctx_train=trained,
-            embedding_length=facts.get(f"{architecture}.embedding_length"),
-            chat_template=shown.template,
-            capabilities=capabilities,
-        )
+        self._connection.n_ctx = n_ctx
+        self._watch = ContextWatch(self.id, n_ctx)
+        return self._watch
 
     async def _chat(
         self, messages: tuple[Message, ...], params: ChatParams, assembler: DaemonAssembler
@@ -341,8 +297,8 @@ class OllamaBackend(Backend):
         tools = whole_value(tools_of(params))
         sent = sum(len(item["content"].encode()) for item in thread) + (len(json.dumps(tools)) if tools else 0)
         watch.before(sent)
-        client = self._connected()
-        async with self._errors():
+        client = self._connection.client()
+        async with self._connection.errors():
             stream = await client.chat(
                 model=self.model,
                 messages=thread,
@@ -355,7 +311,7 @@ class OllamaBackend(Backend):
                 logprobs=True if params.logprobs is not None else None,
                 top_logprobs=params.logprobs or None,
             )
-            async with _closing(stream):
+            async with closing(stream):
                 async for data in stream:
                     if (chunk := assembler.feed(data)) is not None:
                         yield chunk
@@ -378,40 +334,3 @@ class OllamaBackend(Backend):
         if assembler.done is None:
             raise TargetDownError(f"{self.id} ended its answer before it was complete.")
         watch.after(sent, assembler.usage.prompt_tokens)
-
-    @asynccontextmanager
-    async def _errors(self) -> AsyncIterator[None]:
-        """Exceptions of the client and of the connection below it, as ours."""
-        import ollama
-
-        try:
-            yield
-        except ollama.ResponseError as error:
-            n_ctx = self._watch.num_ctx if self._watch else self._num_ctx
-            raise from_status(self.id, max(0, error.status_code), str(error.error), n_ctx=n_ctx) from None
-        except ollama.RequestError as error:
-            raise BadRequestError(f"{self.id} can't send this request: {error}") from None
-        except ParlantLocalError:
-            raise
-        except Exception as error:
-            mapped = from_transport(self.id, error, address=self.base_url)
-            if mapped is None and _raised_by_client(error):
-                mapped = TransientError(f"{self.id} sent a response that does not match Ollama's API.")
-            if mapped is None:
-                raise
-            raise mapped from None
-
-
-def _raised_by_client(error: Exception) -> bool:
-    """The client trips over errors that are no text, in its own code: those come from the daemon (or a proxy)."""
-    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
-    told = modules[-1:] == ["ollama._client"] or "ollama._types" in modules
-    return told and isinstance(error, TypeError | AttributeError)
-
-
-@asynccontextmanager
-async def _closing(stream: Any) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        await stream.aclose()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from parlant_local.backends.base import ModelInfo
 from parlant_local.backends.openai_reading import finish_of
 from parlant_local.backends.thoughts import TaggedThoughts
 from parlant_local.call_options import OPTIONS, ChatParams, Sent
@@ -24,8 +26,19 @@ from parlant_local.messages import (
     Usage,
 )
 
-__all__ = ["DaemonAssembler", "format_of", "messages_of", "options_of", "tools_of"]
+if TYPE_CHECKING:
+    import ollama
 
+__all__ = ["LEAST_CONTEXT", "DaemonAssembler", "described", "format_of", "messages_of", "options_of", "tools_of"]
+
+LEAST_CONTEXT = 4096
+_MOST_CONTEXT = 32768
+_CAPABILITIES = {
+    "completion": frozenset({"chat", "schema", "streaming", "complete"}),
+    "tools": frozenset({"tools"}),
+    "thinking": frozenset({"reasoning"}),
+    "embedding": frozenset({"embed"}),
+}
 _SENT = [option for option in OPTIONS.values() if isinstance(option.ollama, Sent)]
 
 
@@ -79,6 +92,30 @@ def format_of(wanted: ResponseFormat) -> Any:
     if wanted.type == "json_schema":
         return dict(wanted.schema or {})
     return "json" if wanted.type == "json_object" else None
+
+
+def described(shown: ollama.ShowResponse, known: ModelInfo, num_ctx: int | None) -> ModelInfo:
+    """``known`` with what the daemon shows; ``num_ctx``: the context that the owner wants, where he says so."""
+    facts = dict(shown.modelinfo or {})
+    architecture = facts.get("general.architecture")
+    trained = facts.get(f"{architecture}.context_length")
+    trained = trained if isinstance(trained, int) and trained > 0 else None
+    told = shown.capabilities or ["completion"]
+    capabilities = frozenset().union(*(_CAPABILITIES.get(item, frozenset()) for item in told))
+    n_ctx = num_ctx or min(trained or LEAST_CONTEXT, _MOST_CONTEXT)
+    details = shown.details
+    return replace(
+        known,
+        architecture=architecture,
+        family=details.family if details else None,
+        parameters=facts.get("general.parameter_count"),
+        quantization=details.quantization_level if details else None,
+        n_ctx=n_ctx,
+        n_ctx_train=trained,
+        embedding_length=facts.get(f"{architecture}.embedding_length"),
+        chat_template=shown.template,
+        capabilities=capabilities,
+    )
 
 
 class DaemonAssembler:

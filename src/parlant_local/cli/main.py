@@ -39,7 +39,7 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "pull": ("parlant_local.cli.models:pull", "Download and verify a model."),
     "add": ("parlant_local.cli.models:add", "Add a GGUF file to the catalogue, in place."),
     "list": ("parlant_local.cli.models:list_", "List catalogued models."),
-    "show": ("parlant_local.cli.models:show", "Show details of a model."),
+    "show": ("parlant_local.cli.show:show", "Show details of a model."),
     "rm": ("parlant_local.cli.models:rm", "Delete a model."),
     "verify": ("parlant_local.cli.models:verify", "Verify a model's files against their digests."),
     "recommend": ("parlant_local.cli.recommend:recommend", "Recommend models for this machine."),

@@ -105,10 +105,6 @@ class Worker:
                 self._abort()
             self._condition.notify()
 
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive() and not self._closing and self._broken is None
-
     def _post(self, message: Callable[[], None], queue: deque[Callable[[], None]]) -> None:
         with self._condition:
             if self._closing:

@@ -69,7 +69,7 @@ def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     found: dict[str, Any] = asked_options(request) | {"stop": request.stop}
     if request.user:  # a fixed length, whatever the name's
         found["session"] = hashlib.blake2b(request.user.encode(), digest_size=16).hexdigest()
-    asked = getattr(request, "max_completion_tokens", None)
+    asked = request.max_completion_tokens if isinstance(request, ChatRequest) else None
     found["max_tokens"] = _max_tokens(found.get("max_tokens") if asked is None else asked, limits)
     found |= binding_options(request)
     if found.get("n", 1) > limits.choices:

@@ -97,7 +97,7 @@ def problem_of(error: BaseException) -> Problem:
             # The phrase by which clients (litellm, LibreChat) recognise this error, before our own message.
             length = f" is {error.available} tokens" if error.available is not None else " is exceeded"
             message = f"This model's maximum context length{length}. {message}"
-        wait = getattr(error, "retry_after", None)
+        wait = error.retry_after
         for kind, status, code, param in _RULES:
             if isinstance(error, kind):
                 if status in (429, 503) and wait is None and not isinstance(error, e.InsufficientMemoryError):

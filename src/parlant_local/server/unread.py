@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from parlant_local.contents import THOUGHT_FIELDS, is_outcome
-from parlant_local.parts import ASIDE, CALLS, CALLS_WITH_RESULTS, RESULTS, THOUGHTS, kind_of, typed
+from parlant_local.messages.contents import THOUGHT_FIELDS, is_outcome
+from parlant_local.messages.parts import ASIDE, CALL, RESULT, TEXT, THOUGHT, kind_of, typed
 
 __all__ = ["unread_in_call", "unread_in_content", "unread_in_fields"]
 
@@ -14,10 +14,6 @@ _ALWAYS = frozenset(
     "type id index state status format signature thoughtSignature thought_signature encrypted_content data".split()
 )
 """Fields that repeat a part's origin, or only mean something to their provider."""
-_IDS = frozenset("call_id toolCallId tool_use_id tool_call_id toolUseId".split())
-_CALL = frozenset("function tool_call custom name toolName arguments args input".split()) | _IDS
-_RESULT = frozenset("name toolName content output result response is_error isError errorText".split()) | _IDS
-_THOUGHT = frozenset("thinking think reasoning_content reasoning text summary content thought".split())
 _NESTED = ("thinking", "think", "reasoning", "summary", "content", "output", "result", "value")
 
 
@@ -32,10 +28,10 @@ def unread_in_content(content: Any, place: str, *, of_tool: bool = False) -> Ite
 
 def unread_in_call(call: Mapping[str, Any], place: str) -> Iterator[str]:
     """For a call in any format."""
-    yield from _others(call, _CALL | _ALWAYS, place)
+    yield from _others(call, CALL.words | _ALWAYS, place)
     for name in ("function", "tool_call", "custom"):
         if isinstance(inner := call.get(name), Mapping):
-            yield from _others(inner, _CALL | _RESULT | _ALWAYS | {"progress"}, f"{place}{name}.")
+            yield from _others(inner, CALL.words | RESULT.words | _ALWAYS | {"progress"}, f"{place}{name}.")
 
 
 def unread_in_fields(beside: Mapping[str, Any] | None, place: str) -> Iterator[str]:
@@ -44,22 +40,20 @@ def unread_in_fields(beside: Mapping[str, Any] | None, place: str) -> Iterator[s
 
 
 def _unread_in_part(part: Mapping[str, Any], place: str) -> Iterator[str]:
-    kind = kind_of(part)
-    if kind in ASIDE:
-        yield f"{place}{kind}"
-    elif kind in CALLS:
+    kind = kind_of(part) or TEXT
+    if kind is ASIDE:
+        yield f"{place}{part['type']}"
+        return
+    if kind is CALL:
         yield from unread_in_call(part, place)
-    elif kind in CALLS_WITH_RESULTS:
-        yield from _others(part, _CALL | _RESULT | _ALWAYS | {"toolInvocation", "step"}, place)
-    elif kind in RESULTS or kind in THOUGHTS:
-        yield from _others(part, (_RESULT if kind in RESULTS else _THOUGHT) | _ALWAYS, place)
+        return
+    yield from _others(part, kind.words | _ALWAYS, place)
+    if kind in (RESULT, THOUGHT):
         for name in _NESTED:
             if isinstance(inner := part.get(name), list):
-                yield from unread_in_content(inner, f"{place}{name}.", of_tool=kind in RESULTS)
-    else:
-        yield from _others(part, _ALWAYS | {"text", "refusal", "thought"}, place)
-        if isinstance(text := part.get("text"), Mapping):
-            yield from _others(text, frozenset({"value"}), f"{place}text.")
+                yield from unread_in_content(inner, f"{place}{name}.", of_tool=kind is RESULT)
+    elif isinstance(text := part.get("text"), Mapping):
+        yield from _others(text, frozenset({"value"}), f"{place}text.")
 
 
 def _others(given: Mapping[str, Any], known: frozenset[str], place: str) -> Iterator[str]:

@@ -222,7 +222,7 @@ class Chain:
 
     def _wait(self, step: Step, error: Exception, *, remote: bool) -> float | None:
         """Seconds before the next attempt, or ``None`` where the target asks for more than a call can wait."""
-        asked = getattr(error, "retry_after", None)
+        asked = error.retry_after if isinstance(error, ParlantLocalError) else None
         if asked is not None and asked > _MAX_RETRY_AFTER:
             return None
         wait = max(self.limits.jitter(step.attempt), asked or 0.0)

@@ -29,7 +29,7 @@ from parlant_local.backends.retry_budget import acquire_retry
 from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import template_source
 from parlant_local.errors import ConfigurationError, InvalidOutputError
-from parlant_local.messages import ChatReply, MessageLike, Tool, Usage, as_messages, as_tools
+from parlant_local.messages import ChatReply, MessageLike, Tool, Usage, as_tools
 from parlant_local.observability import Logger, heard
 from parlant_local.settings import EngineSettings, Settings, load_settings
 
@@ -140,7 +140,7 @@ class LlamaCppBackend(InProcessBackend):
         that no decoder can enforce are validated; an answer that breaks one is retried once, with what was wrong.
         """
         params = ChatParams.of(options)
-        conversation = as_messages(messages)
+        conversation = self.as_messages(messages)
         try:
             plan = await self._plan_chat(conversation, params)
             return await self._answers(params).whole(plan)
@@ -191,7 +191,7 @@ class LlamaCppBackend(InProcessBackend):
         """
         encoder = await self._model.ready()
         text = await encoder.chat(
-            as_messages(messages),
+            self.as_messages(messages),
             as_tools(tools),
             add_generation_prompt=add_generation_prompt,
             continued=continue_final,
@@ -211,7 +211,7 @@ class LlamaCppBackend(InProcessBackend):
         return await asyncio.to_thread(parse_text, encoder.template, text, known, step=step)
 
     async def _plan_chat(self, messages: str | MessageLike | Iterable[MessageLike], params: ChatParams) -> ChatPlan:
-        conversation = as_messages(messages)
+        conversation = self.as_messages(messages)
         encoder = await self._model.ready()
         return await plan_chat(
             conversation,

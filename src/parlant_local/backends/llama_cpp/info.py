@@ -66,6 +66,6 @@ def _gpu_layers(engine: LlamaEngine) -> int:
 
     if not library().llama_supports_gpu_offload():
         return 0
-    every = engine.model.n_layer + 1  # the output layer counts as one
+    every = engine.model.n_layer + 1  # the output layer counts as one as one
     wanted = engine.settings.n_gpu_layers
     return every if wanted < 0 else min(wanted, every)

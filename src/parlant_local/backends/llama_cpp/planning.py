@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parlant_local.backends.base import ChatParams
+from parlant_local.backends.llama_cpp.binding import binding_of
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
-from parlant_local.engine.constraint.bounds import check_json
+from parlant_local.backends.llama_cpp.thinking import answer_begun, settle_thoughts, thinking_of
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
-    BoundCalls,
-    BoundSyntaxCalls,
-    CallParser,
-    ContentReader,
     OutputParser,
     PlainContent,
-    call_schema,
-    closes_thoughts,
     opens_answer,
-    opens_thoughts,
 )
-from parlant_local.engine.parsing.bound import object_schema
-from parlant_local.engine.parsing.syntax import JsonCalls
 from parlant_local.engine.requests import (
-    AnyJson,
-    CallOf,
-    Constraint,
     GenerationRequest,
-    Grammar,
-    JsonSchema,
-    Limits,
     ReasoningPrelude,
 )
 from parlant_local.engine.sampling import Sampling
 from parlant_local.engine.templates import Speech
 from parlant_local.errors import BadRequestError, ContextOverflowError
-from parlant_local.messages import Message, Tool
+from parlant_local.messages import Message
 from parlant_local.profiles import Profile, SamplingAdvice
 from parlant_local.settings import ConstraintSettings, GenerationSettings
 from parlant_local.settings.constraints import DEFAULT_BOUNDS
@@ -55,17 +41,6 @@ class ChatPlan:
     structured: bool
     """Whether the content must be JSON."""
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Binding:
-    """The constraint on an answer, and its reader."""
-
-    constraint: Constraint | None
-    reader: Callable[[], ContentReader]
-    structured: bool = False
-    answers: bool = False
-    """Whether the constraint describes an answer, not a call."""
 
 
 async def plan_chat(
@@ -86,10 +61,10 @@ async def plan_chat(
     speech = await encoder.speech(tools)
     profile = speech.profile
     if tools:  # client schemas, merged into one: too slow for the event loop
-        binding = await asyncio.to_thread(_binding, params, tools, speech, settings, bounds)
+        binding = await asyncio.to_thread(binding_of, params, tools, speech, settings, bounds)
     else:
-        binding = _binding(params, tools, speech, settings, bounds)
-    thinking = _thinking(params, settings, profile, bound=binding.constraint is not None)
+        binding = binding_of(params, tools, speech, settings, bounds)
+    thinking = thinking_of(params, settings, profile, bound=binding.constraint is not None)
     arguments = {"on": profile.thinking_on, "off": profile.thinking_off}.get(thinking)
     if thinking == "on" and params.reasoning_tokens:
         arguments = {**profile.thinking_on, **profile.effort(params.reasoning_tokens)}
@@ -98,11 +73,11 @@ async def plan_chat(
     prelude: ReasoningPrelude | None = None
     answering = not continued and opens_answer(text, profile)
     if not continued and not answering:
-        text, prelude = _settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
+        text, prelude = settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
         if prelude is not None and profile.reasoning is not None and tools:
             prelude = replace(prelude, call=profile.reasoning.call)
         if binding.answers:
-            text, prelude = _answer_begun(text, prelude, profile)
+            text, prelude = answer_begun(text, prelude, profile)
     prompt = await encoder.encode(text)
     stops = encoder.stops(speech) if binding.constraint is None else ()
     sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
@@ -159,7 +134,7 @@ async def plan_completion(
     """Text that continues a text: no template, no thoughts, no tools."""
     if params.tools:
         raise BadRequestError("complete does not support tools.", hint="Use chat.")
-    binding = _binding(params, (), Speech(profile, CALL_FORMATS["json"], None), settings, DEFAULT_BOUNDS)
+    binding = binding_of(params, (), Speech(profile, CALL_FORMATS["json"], None), settings, DEFAULT_BOUNDS)
     request = GenerationRequest(
         prompt=prompt.tokens,
         max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
@@ -186,111 +161,6 @@ def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[Generatio
     if (seed := request.sampling.seed) is None:
         return (request,) * params.n
     return tuple(replace(request, sampling=replace(request.sampling, seed=seed + index)) for index in range(params.n))
-
-
-def _binding(
-    params: ChatParams,
-    tools: Sequence[Tool],
-    speech: Speech,
-    settings: GenerationSettings,
-    bounds: ConstraintSettings,
-) -> _Binding:
-    check_json([tool.parameters for tool in tools], bounds)
-    limits = Limits(**settings.limits.model_dump())
-    form = params.response_format
-    schema: Mapping[str, Any] | None = None
-    if form.type == "json_schema":
-        schema = form.schema or {}
-    elif form.type == "json_object":
-        schema = {"type": "object"}
-    if tools and params.tool_choice not in ("auto", "none"):
-        if params.grammar:
-            raise BadRequestError("A grammar and a required tool call can't be combined.", hint="Give one of them.")
-        return _bound_call([tool for tool in tools if params.tool_choice in ("required", tool.name)], speech, limits)
-    if tools and params.grammar:
-        raise BadRequestError(
-            "A grammar constrains the whole answer, so no tool could be called.",
-            hint='Send tool_choice="none" with it.',
-        )
-    if tools and schema is not None:
-        return _Binding(
-            JsonSchema(call_schema(tools, key=_arguments_key(speech), answer=schema), limits),
-            BoundCalls,
-            structured=True,
-            answers=True,
-        )
-    if tools:
-        names = [tool.name for tool in tools]
-        return _Binding(None, lambda: CallParser(speech.calls, names, parallel=params.parallel_tool_calls))
-    if params.grammar:
-        return _Binding(Grammar(params.grammar), PlainContent, answers=True)
-    if form.type == "json_object":
-        return _Binding(AnyJson(limits), PlainContent, structured=True, answers=True)
-    if schema is not None:
-        return _Binding(JsonSchema(schema, limits), PlainContent, structured=True, answers=True)
-    return _Binding(None, PlainContent)
-
-
-def _arguments_key(speech: Speech) -> str:
-    """Under which key the model was taught to write arguments, where calls are plain objects."""
-    body = speech.syntax.body if speech.syntax is not None else None
-    return "parameters" if isinstance(body, JsonCalls) and '"parameters"' in body.shape else "arguments"
-
-
-def _bound_call(tools: Sequence[Tool], speech: Speech, limits: Limits) -> _Binding:
-    """One call in the template's own syntax, or in plain JSON where none is known."""
-    syntax = speech.syntax
-    if syntax is None:
-        return _Binding(JsonSchema(call_schema(tools), limits, spaced=True), BoundCalls)
-    schemas = {tool.name: object_schema(tool.parameters) for tool in tools}
-    constraint = CallOf(syntax, tuple(schemas.items()), limits)
-    return _Binding(constraint, lambda: BoundSyntaxCalls(syntax, schemas))
-
-
-def _answer_begun(
-    prompt: str, prelude: ReasoningPrelude | None, profile: Profile
-) -> tuple[str, ReasoningPrelude | None]:
-    """Where answers are messages of their own, a bound one is begun for the model: its marks are no part of the schema."""
-    if not profile.begun or profile.answer_tags is None:
-        return prompt, prelude
-    if prelude is None:
-        return prompt + profile.answer_tags.start.removeprefix(profile.begun), None
-    return prompt, replace(prelude, end=prelude.end + profile.answer_tags.start)
-
-
-def _thinking(params: ChatParams, settings: GenerationSettings, profile: Profile, *, bound: bool) -> str:
-    """``on``, ``off`` or ``auto`` (as the model is used to); off where the answer is constrained, unless set explicitly."""
-    if profile.reasoning is None:
-        return "auto"
-    choice = params.reasoning if params.reasoning != "auto" else settings.reasoning
-    if params.reasoning_tokens == 0:
-        return "off"
-    if choice == "auto" and params.reasoning_tokens is not None and profile.thinking_on:
-        return "on"  # a budget was set
-    return "off" if choice == "auto" and bound else choice
-
-
-def _settle_thoughts(
-    prompt: str, profile: Profile, thinking: str, budget: int | None, settings: GenerationSettings
-) -> tuple[str, ReasoningPrelude | None]:
-    """The prompt with its thoughts opened or closed as wanted, and the prelude where the model is to think."""
-    tags = profile.reasoning
-    if tags is None:
-        return prompt, None
-    tags = replace(tags, start=tags.start.removeprefix(profile.begun))
-    opened, closed = opens_thoughts(prompt, tags), closes_thoughts(prompt, tags)
-    if thinking == "off":
-        if opened:
-            return f"{prompt.rstrip()}\n\n{tags.end}\n\n", None
-        if profile.begun and profile.thinks_unasked:
-            return f"{prompt}{tags.start}{tags.end}{profile.begun}", None
-        if not closed and profile.thinks_unasked:
-            return f"{prompt}{tags.start}\n\n{tags.end}\n\n", None
-        return prompt, None
-    if not opened and (closed or not (thinking == "on" or profile.thinks_unasked)):
-        return prompt, None
-    allowed = settings.reasoning_tokens if budget is None else budget
-    return prompt, ReasoningPrelude(tags.start, tags.end, allowed, opened=opened)
 
 
 def _sampling(params: ChatParams, settings: GenerationSettings, advice: SamplingAdvice) -> Sampling:

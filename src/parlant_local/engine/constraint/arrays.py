@@ -17,12 +17,13 @@ from parlant_local.engine.requests import Limits
 __all__ = ["bounded_array"]
 
 Close = Callable[[Any, int], Schema]
+Follow = Callable[[Schema], Schema]
 
 _CONTAINED = 16  # items that ``contains`` may ask for and be bound
 
 
-def bounded_array(schema: Schema, depth: int, close: Close, limits: Limits, reading: Reading) -> Schema:
-    """``close`` closes a schema that nests so many levels. Raises :class:`Impossible`."""
+def bounded_array(schema: Schema, depth: int, close: Close, follow: Follow, limits: Limits, reading: Reading) -> Schema:
+    """``close`` closes a schema that nests so many levels, ``follow`` follows the references of closed ones. Raises :class:`Impossible`."""
     schema = _with_contained(schema, reading)
     least = int(schema.get("minItems", 0))
     described = schema.get("prefixItems", ())
@@ -55,12 +56,12 @@ def bounded_array(schema: Schema, depth: int, close: Close, limits: Limits, read
         closed["prefixItems"] = first
     if least:
         closed["minItems"] = least
-    return _distinct(closed, rest, reading) if schema.get("uniqueItems") and most > 1 else closed
+    return _distinct(closed, rest, follow, reading) if schema.get("uniqueItems") and most > 1 else closed
 
 
-def _distinct(closed: Schema, rest: Schema | None, reading: Reading) -> Schema:
+def _distinct(closed: Schema, rest: Schema | None, follow: Follow, reading: Reading) -> Schema:
     """Arrays of different items: listed where there are few, else checked afterwards."""
-    values = None if closed.get("prefixItems") or rest is None else _values(rest)
+    values = None if closed.get("prefixItems") or rest is None else _values(rest, follow)
     if values is None:
         reading.unbound.add("uniqueItems")
         return closed
@@ -78,12 +79,13 @@ def _distinct(closed: Schema, rest: Schema | None, reading: Reading) -> Schema:
     return {**closed, "maxItems": most}
 
 
-def _values(items: Schema) -> list[Any] | None:
+def _values(items: Schema, follow: Follow) -> list[Any] | None:
     """All the values of a closed schema, each once, where they are few and plain."""
+    items = follow(items)
     if "enum" in items:
         return list({identity(value): value for value in items["enum"]}.values())
     if "anyOf" in items:
-        parts = [_values(part) for part in items["anyOf"]]
+        parts = [_values(part, follow) for part in items["anyOf"]]
         return None if None in parts else list({identity(v): v for part in parts for v in part or ()}.values())
     known: dict[Any, list[Any]] = {"boolean": [True, False], "null": [None]}
     return known.get(items.get("type"))

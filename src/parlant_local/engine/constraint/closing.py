@@ -145,7 +145,7 @@ class _Closer:
             case "object":
                 return self._objects.bounded(schema, depth)
             case "array":
-                return bounded_array(schema, depth, self._value, self._limits, self._reading)
+                return bounded_array(schema, depth, self._value, self._followed, self._limits, self._reading)
             case "string":
                 return bounded_text(schema, self._limits, self._reading)
             case "integer" | "number":
@@ -239,7 +239,7 @@ class _Closer:
                 {"type": "null"},
             ]
             if depth > 0:
-                kinds.append(bounded_array({}, depth, self._value, self._limits, self._reading))
+                kinds.append(bounded_array({}, depth, self._value, self._followed, self._limits, self._reading))
                 kinds.append(self._objects.bounded({}, depth))
             self._definitions[name] = {"anyOf": kinds}
         return {"$ref": f"#/$defs/{self._names[key]}"}
@@ -263,6 +263,12 @@ class _Closer:
                 self._impossible[name] = impossible
                 raise
         return {"$ref": f"#/$defs/{name}"}
+
+    def _followed(self, closed: Schema) -> Schema:
+        """What a closed schema refers to; nothing yet, where that is being closed just now."""
+        while "$ref" in closed:
+            closed = self._definitions.get(closed["$ref"].removeprefix("#/$defs/"), {})
+        return closed
 
     def _below(self, parts: Sequence[Any], depth: int) -> int:
         """The levels left once the references in ``parts`` are followed; recursive ones take one."""

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend
-from parlant_local.contents import content_of
 from parlant_local.errors import RequestRefusedError
+from parlant_local.messages.contents import content_of
 from parlant_local.moderation import MODERATION_TAGS, judge_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of

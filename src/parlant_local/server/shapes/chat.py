@@ -22,7 +22,7 @@ Alternatives = Annotated[int, Field(ge=0, le=20), TO_WHOLE]
 
 
 class Part(Request):
-    """A part of a message: text, refusal, thoughts, a call or its result. Images and files are refused."""
+    """A part of a message, under any client's name for what it is; kinds that are not supported are refused by name."""
 
     type: str | None = None
 

@@ -1,0 +1,64 @@
+"""Thoughts: whether a model is to think, and the prompt that opens or closes them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parlant_local.backends.base import ChatParams
+from parlant_local.engine.parsing import (
+    closes_thoughts,
+    opens_thoughts,
+)
+from parlant_local.engine.requests import (
+    ReasoningPrelude,
+)
+from parlant_local.profiles import Profile
+from parlant_local.settings import GenerationSettings
+
+__all__ = ["answer_begun", "settle_thoughts", "thinking_of"]
+
+
+def answer_begun(
+    prompt: str, prelude: ReasoningPrelude | None, profile: Profile
+) -> tuple[str, ReasoningPrelude | None]:
+    """Where answers are messages of their own, a bound one is begun for the model: its marks are no part of the schema."""
+    if not profile.begun or profile.answer_tags is None:
+        return prompt, prelude
+    if prelude is None:
+        return prompt + profile.answer_tags.start.removeprefix(profile.begun), None
+    return prompt, replace(prelude, end=prelude.end + profile.answer_tags.start)
+
+
+def thinking_of(params: ChatParams, settings: GenerationSettings, profile: Profile, *, bound: bool) -> str:
+    """``on``, ``off`` or ``auto`` (as the model is used to); off where the answer is constrained, unless set explicitly."""
+    if profile.reasoning is None:
+        return "auto"
+    choice = params.reasoning if params.reasoning != "auto" else settings.reasoning
+    if params.reasoning_tokens == 0:
+        return "off"
+    if choice == "auto" and params.reasoning_tokens is not None and profile.thinking_on:
+        return "on"  # a budget was given
+    return "off" if choice == "auto" and bound else choice
+
+
+def settle_thoughts(
+    prompt: str, profile: Profile, thinking: str, budget: int | None, settings: GenerationSettings
+) -> tuple[str, ReasoningPrelude | None]:
+    """The prompt with its thoughts opened or closed as wanted, and the prelude where the model is to think."""
+    tags = profile.reasoning
+    if tags is None:
+        return prompt, None
+    tags = replace(tags, start=tags.start.removeprefix(profile.begun))
+    opened, closed = opens_thoughts(prompt, tags), closes_thoughts(prompt, tags)
+    if thinking == "off":
+        if opened:
+            return f"{prompt.rstrip()}\n\n{tags.end}\n\n", None
+        if profile.begun and profile.thinks_unasked:
+            return f"{prompt}{tags.start}{tags.end}{profile.begun}", None
+        if not closed and profile.thinks_unasked:
+            return f"{prompt}{tags.start}\n\n{tags.end}\n\n", None
+        return prompt, None
+    if not opened and (closed or not (thinking == "on" or profile.thinks_unasked)):
+        return prompt, None
+    allowed = settings.reasoning_tokens if budget is None else budget
+    return prompt, ReasoningPrelude(tags.start, tags.end, allowed, opened=opened)

@@ -1,0 +1,137 @@
+"""The verb show: what is known of one model."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parlant_local.cli.catalogue import catalogue_options, make_manager
+from parlant_local.cli.printing import emit_json, say
+from parlant_local.cli.records import count_of, state_of
+from parlant_local.errors import CatalogError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from parlant_local.catalog import LocalModel
+    from parlant_local.gguf_info import GGUFHeader
+    from parlant_local.settings import Settings
+
+__all__ = ["show"]
+
+
+@click.command()
+@click.argument("model")
+@click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Context to estimate memory for.")
+@catalogue_options
+def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None:
+    """Show details of MODEL: a catalogue id, a reference or the path of a GGUF file."""
+    from parlant_local.gguf_info import available_memory, estimate_memory, read_header
+
+    manager = make_manager(**catalogue)
+    asyncio.run(manager.initialize())
+    record = manager.find(model)
+    data = record.told()
+    if record.state == "available" and record.path is not None:
+        header = read_header(record.path)
+        cells = n_ctx or min(header.context_length or 8192, 8192)
+        estimate = estimate_memory(header, cells)
+        free = available_memory()
+        data["chat_template"] = header.chat_template
+        if not record.is_embedding:
+            data |= _speech(record.path, header, manager.settings)
+        data["tokenizer"] = header.tokenizer
+        data["vocabulary_size"] = header.vocabulary_size
+        data["memory"] = {
+            "n_ctx": cells,
+            "weights": estimate.weights,
+            "kv_cache": estimate.kv_cache,
+            "compute": estimate.compute,
+            "total": estimate.total,
+            "available": free,
+            "fits": estimate.total <= free,
+        }
+    if as_json:
+        emit_json(data)
+        return
+    for line in _shown(record, data):
+        say(line)
+
+
+def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any]:
+    """What its template, or the default one, shows; None where it can't be rendered (`render` shows the error)."""
+    from parlant_local.backends.llama_cpp.info import describe_speech
+    from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
+    from parlant_local.engine.templates import ChatTemplate
+    from parlant_local.errors import EngineError
+
+    metadata = {key: value for key, value in header.metadata.items() if isinstance(value, str)}
+    try:
+        if header.chat_template:
+            return {
+                "speech": describe_speech(ChatTemplate(header.chat_template, bos="<s>", eos="</s>", metadata=metadata))
+            }
+        model, encoder = open_vocabulary(str(path), settings)  # which detects its family
+        try:
+            return {"speech": describe_speech(encoder.template), "standing_in": encoder.template.standing_in}
+        finally:
+            model.release()
+    except (CatalogError, EngineError):
+        return {"speech": None}
+
+
+_FORMS = {
+    "template": "as in its chat template",
+    "family": "as in its model family; its template has none",
+    "generic": "plain JSON: its template does not support them",
+}
+
+
+def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
+    from parlant_local.catalog.disk import human_bytes
+    from parlant_local.catalog.sources import origin
+
+    lines = [record.id]
+
+    def say(label: str, value: object) -> None:
+        if value not in (None, "", 0):
+            lines.append(f"  {label:<14} {value}")
+
+    say("state", state_of(record))
+    say("source", origin(record))
+    for item in record.files:
+        say("file", f"{item.path} ({human_bytes(item.size)})")
+        say("sha256", item.sha256)
+    if record.is_base:
+        say("kind", "base model: not trained to chat; never chosen by default")
+    say("architecture", record.architecture)
+    say("parameters", count_of(record.parameters))
+    if record.active_parameters != record.parameters:
+        say("active", f"{count_of(record.active_parameters)} per token")
+    say("quantization", record.quantization)
+    say("context", f"{record.context_length:,} tokens" if record.context_length else None)
+    say("embedding", record.embedding_length)
+    say("pooling", record.pooling)
+    say("tokenizer", f"{data['tokenizer']}, {data['vocabulary_size'] or 0:,} tokens" if data.get("tokenizer") else None)
+    say("license", record.license)
+    if template := data.get("chat_template"):
+        say("chat template", f"{len(template):,} characters (print it: parlant-local show {record.id} --json)")
+    elif record.path is not None:
+        say("chat template", f"none; {data['standing_in']} is used instead" if data.get("standing_in") else "none")
+    if speech := data.get("speech"):
+        calls = speech["tool_calls"]
+        say("tool calls", f"{_FORMS[calls['form']]}: {' '.join(calls['example'].split())}")
+        say("reasoning", f"between {' and '.join(speech['thoughts'])}" if speech["thoughts"] else None)
+    if memory := data.get("memory"):
+        fits = "fits" if memory["fits"] else "does not fit"
+        say(
+            "memory",
+            f"{human_bytes(memory['total'])} at {memory['n_ctx']:,} tokens (weights {human_bytes(memory['weights'])}, "
+            f"KV cache {human_bytes(memory['kv_cache'])}, compute {human_bytes(memory['compute'])}); "
+            f"{human_bytes(memory['available'])} available: {fits}",
+        )
+    if record.state == "available":
+        say("note", record.reason)
+    return lines

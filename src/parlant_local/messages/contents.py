@@ -1,0 +1,254 @@
+"""What stands in a message, in the words of whoever wrote it: OpenAI's parts, Anthropic's blocks, LangChain's, LibreChat's, the
+AI SDK's, Gemini's. Text, thoughts, calls and results come out; what is none of these is refused by its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from parlant_local.errors import BadRequestError
+from parlant_local.messages.parts import (
+    ASIDE,
+    CALL,
+    CALL_WITH_RESULT,
+    REFUSAL,
+    RESULT,
+    SEALED,
+    STEP,
+    TEXT,
+    THOUGHT,
+    kind_named,
+    kind_of,
+    typed,
+)
+from parlant_local.messages.text import shown
+
+__all__ = [
+    "THOUGHT_FIELDS",
+    "Call",
+    "Content",
+    "Result",
+    "call_of",
+    "content_of",
+    "identity_of",
+    "is_outcome",
+    "optional_text",
+    "thoughts_of",
+    "tool_content_of",
+    "turns_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    id: str
+    name: str
+    arguments: str
+    """JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a call gave."""
+
+    id: str | None
+    name: str | None
+    text: str
+
+
+@dataclass(slots=True)
+class Content:
+    text: str | None = None
+    thoughts: str | None = None
+    calls: list[Call] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+
+def content_of(content: Any) -> Content:
+    """Raises :class:`BadRequestError` naming the type of a part that is neither text, thought, call nor result."""
+    if content is None or isinstance(content, str):
+        return Content(content)
+    if isinstance(content, Mapping):
+        content = [content]
+    if not isinstance(content, Sequence):
+        raise BadRequestError(f"Message content must be text or a list of parts, not {type(content).__name__}.")
+    found = Content()
+    texts, thoughts = [], []
+    for given in content:
+        if isinstance(given, str):
+            texts.append(given)
+            continue
+        part = typed(given) if isinstance(given, Mapping) else {}
+        kind = kind_named(part.get("type"))
+        if kind is TEXT:
+            texts.append(_text(part.get("text")))
+        elif kind is REFUSAL:
+            texts.append(_text(part.get("refusal")))
+        elif kind is THOUGHT:
+            thoughts.append(_thought(part))
+        elif kind in (CALL, CALL_WITH_RESULT):
+            found.calls.append(call_of(part))
+            found.results += _told_with(part)
+        elif kind is RESULT:
+            found.results.append(_result(part))
+        elif kind not in (SEALED, ASIDE, STEP):
+            raise _unknown(given)
+    found.text = "".join(texts)
+    found.thoughts = "".join(thoughts) or None
+    return found
+
+
+def turns_of(content: Any) -> list[list[Any]]:
+    """An assistant's parts as the messages that they are: after results another one begins."""
+    turns: list[list[Any]] = [[]]
+    answered = False
+    for given in content if isinstance(content, list | tuple) else (content,):
+        kind = TEXT if isinstance(given, str) else kind_of(given)
+        if answered and kind in (TEXT, THOUGHT, STEP):
+            turns.append([])
+            answered = False
+        turns[-1].append(given)
+        answered = (
+            answered
+            or kind is RESULT
+            or (kind in (CALL, CALL_WITH_RESULT) and any(True for _ in _told_with(typed(given))))
+        )
+    return turns
+
+
+def tool_content_of(content: Any) -> Content:
+    """Of a tool's own message: its result, which may be any JSON, or parts that say whose result they are."""
+    listed = content if isinstance(content, list | tuple) else ()
+    if any(kind_of(part) is RESULT for part in listed):
+        return content_of(content)
+    return Content(_outcome(content))
+
+
+THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details")
+
+
+def thoughts_of(message: Mapping[str, Any]) -> str | None:
+    """The thoughts that stand beside a message's content."""
+    beside = message.get("provider_specific_fields")  # LiteLLM's
+    for holder, name in [
+        (holder, name) for holder in (message, beside) if isinstance(holder, Mapping) for name in THOUGHT_FIELDS
+    ]:
+        value = holder.get(name)
+        if isinstance(value, str):
+            if value:
+                return value
+        elif isinstance(value, Mapping):
+            return _thought(value) or None
+        elif isinstance(value, Sequence):
+            return content_of(value).thoughts
+        elif value is not None:
+            raise BadRequestError(f"{name} must be text, not {shown(value)}.")
+    return None
+
+
+def call_of(data: Any) -> Call:
+    """A tool call: OpenAI's function, or name and arguments side by side, under any of their names."""
+    inner = _first(data, "function", "tool_call", "custom") if isinstance(data, Mapping) else None
+    function = inner if isinstance(inner, Mapping) else data
+    name = _first(function, "name", "toolName") if isinstance(function, Mapping) else None
+    if not isinstance(name, str) or not name:
+        raise BadRequestError(f"A tool call needs a function with a name; got {shown(data)}.")
+    arguments = _first(function, "arguments", "args", "input")
+    if arguments is None:
+        arguments = "{}"
+    elif "custom" in data:
+        arguments = json.dumps({"input": arguments}, ensure_ascii=False)
+    elif not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    return Call(
+        identity_of(_first(data, "call_id", "id", "toolCallId") or _first(function, "id")) or "", name, arguments
+    )
+
+
+def _result(part: Mapping[str, Any]) -> Result:
+    identity = identity_of(_first(part, "tool_use_id", "tool_call_id", "call_id", "toolCallId"))
+    name = _first(part, "name", "toolName")
+    outcome = _first(part, "content", "output", "result", "response")
+    failed = part.get("is_error") or part.get("isError")
+    if isinstance(outcome, Mapping) and outcome.get("type") in ("error-text", "error-json"):  # the AI SDK's
+        failed = True
+    text = _outcome(outcome)
+    return Result(identity, name if isinstance(name, str) else None, f"Error: {text}" if failed else text)
+
+
+def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
+    """LibreChat and the AI SDK keep a call and its result in one part."""
+    if kind_of(part) is CALL_WITH_RESULT:
+        if any(part.get(name) is not None for name in ("output", "result")):
+            yield _result(part)
+        elif part.get("errorText") is not None:
+            yield _result({**part, "is_error": True, "output": part["errorText"]})
+        return
+    inner = part.get("tool_call")
+    if isinstance(inner, Mapping) and inner.get("output") is not None:
+        call = call_of(part)
+        yield Result(call.id or None, call.name, _outcome(inner["output"]))
+
+
+def _outcome(value: Any) -> str:
+    """What a tool gave, as text: parts are read, other values are written as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, Mapping) and typed(value).get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
+        return _outcome(value["value"])
+    return json.dumps(value, ensure_ascii=False) if is_outcome(value) else content_of(value).text or ""
+
+
+def is_outcome(value: Any) -> bool:
+    """Whether what a tool gave is a value, and no parts of a message."""
+    parts = [value] if isinstance(value, Mapping) else value
+    return not (isinstance(parts, list | tuple) and all(isinstance(part, Mapping) and "type" in part for part in parts))
+
+
+_OUTPUTS = frozenset({"text", "json", "content", "error-text", "error-json"})
+
+
+def _thought(part: Mapping[str, Any]) -> str:
+    value = _first(part, "thinking", "think", "reasoning_content", "reasoning", "text", "summary", "content")
+    if isinstance(value, Mapping):
+        return _thought(value)
+    if isinstance(value, str) or value is None:
+        return value or ""
+    inner = content_of(value)
+    return "".join(filter(None, [inner.thoughts, inner.text]))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):  # {"value": "…", "annotations": […]}
+        value = value.get("value")
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise BadRequestError(f"The text of a message part must be text, not {shown(value)}.")
+
+
+def identity_of(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None or isinstance(value, str):
+        return value
+    raise BadRequestError(f"The id of a tool call must be text, not {shown(value)}.")
+
+
+def _first(data: Mapping[str, Any], *names: str) -> Any:
+    return next((data[name] for name in names if data.get(name) is not None), None)
+
+
+def _unknown(part: Any) -> BadRequestError:
+    kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+    what = f"of type {shown(kind)!r}" if kind is not None else f"with {shown(', '.join(map(str, part)))} and no type"
+    return BadRequestError(f"Message parts {what} are not supported.", hint="Send text parts only.")
+
+
+def optional_text(data: Mapping[str, Any], key: str) -> str | None:
+    """A field that is text or absent."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadRequestError(f"{key} must be text, not {shown(value)}.")
+    return value

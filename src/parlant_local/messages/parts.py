@@ -1,0 +1,100 @@
+"""What a part of a message is: the kinds there are, the names that clients have for them, and the words they are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "ASIDE",
+    "CALL",
+    "CALL_WITH_RESULT",
+    "REFUSAL",
+    "RESULT",
+    "SEALED",
+    "STEP",
+    "TEXT",
+    "THOUGHT",
+    "PartKind",
+    "kind_named",
+    "kind_of",
+    "typed",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartKind:
+    names: frozenset[str]
+    words: frozenset[str]
+    """What of such a part is read."""
+
+
+def _kind(names: str, words: str = "", *like: PartKind) -> PartKind:
+    return PartKind(frozenset(names.split()), frozenset(words.split()).union(*(kind.words for kind in like)))
+
+
+_IDS = "call_id toolCallId tool_use_id tool_call_id toolUseId"
+
+TEXT = _kind("text input_text output_text summary_text", "text refusal thought")
+REFUSAL = _kind("refusal", "", TEXT)
+THOUGHT = _kind(
+    "thinking think reasoning reasoning_text reasoning_content reasoning.text reasoning.summary",
+    "thinking think reasoning_content reasoning text summary content thought",
+)
+SEALED = _kind("redacted_thinking reasoning.encrypted", "", TEXT)  # only who wrote them can read them
+CALL = _kind(
+    "tool_use tool_call tool-call function_call",
+    f"function tool_call custom name toolName arguments args input {_IDS}",
+)
+RESULT = _kind(
+    "tool_result tool-result function_call_output",
+    f"name toolName content output result response is_error isError errorText {_IDS}",
+)
+CALL_WITH_RESULT = _kind("tool-invocation dynamic-tool", "toolInvocation step", CALL, RESULT)
+"""The AI SDK's: a call, and its result once there is one."""
+ASIDE = _kind("error agent_update source source-url source-document")
+"""What clients show beside an answer, and don't send on themselves."""
+STEP = _kind("step-start", "", TEXT)
+"""The AI SDK's: what follows is another message of the same turn."""
+
+_KINDS = {
+    name: kind
+    for kind in (TEXT, REFUSAL, THOUGHT, SEALED, CALL, RESULT, CALL_WITH_RESULT, ASIDE, STEP)
+    for name in kind.names
+}
+
+
+def kind_named(name: Any) -> PartKind | None:
+    return _KINDS.get(name) if isinstance(name, str) else None
+
+
+def kind_of(part: Any) -> PartKind | None:
+    """What a part is; ``None`` where nobody here knows."""
+    return kind_named(typed(part).get("type")) if isinstance(part, Mapping) else None
+
+
+def typed(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part under the name of what it is: Gemini's have none, and the AI SDK puts a tool's own name into it."""
+    kind = part.get("type")
+    if isinstance(kind, str) and kind.startswith("tool-") and "toolCallId" in part and kind not in _KINDS:
+        return {**part, "type": "dynamic-tool", "toolName": kind.removeprefix("tool-")}
+    if kind == "tool-invocation" and isinstance(inner := part.get("toolInvocation"), Mapping):
+        return {**inner, **{name: part[name] for name in part if name != "toolInvocation"}}
+    if kind is not None:
+        return part
+    for key, meaning in _GEMINIS.items():
+        if isinstance(inner := part.get(key), Mapping):
+            whose = {"call_id": inner["id"]} if inner.get("id") is not None else {}
+            return {**inner, **whose, **{name: part[name] for name in part if name != key}, "type": meaning}
+    if "text" in part:
+        return {**part, "type": "thinking" if part.get("thought") is True else "text"}
+    return part
+
+
+_GEMINIS = {
+    "functionCall": "tool_call",
+    "function_call": "tool_call",
+    "functionResponse": "tool_result",
+    "function_response": "tool_result",
+}

@@ -1,0 +1,7 @@
+"""What a newcomer has: a home without anything in it."""
+
+from __future__ import annotations
+
+from tests.support.at_home import documented, home, settings, tiny, verb, written
+
+__all__ = ["documented", "home", "settings", "tiny", "verb", "written"]

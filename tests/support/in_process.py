@@ -1,0 +1,59 @@
+"""The app in a uvicorn of this process, on a loop of its own: what it holds can be looked at from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from parlant_local.catalog import LocalModelManager
+from parlant_local.server.admission import ConnectionLimit
+from parlant_local.server.app import create_app
+from parlant_local.server.context import Context
+from parlant_local.server.logs import ServerLogger
+from parlant_local.server.serving import uvicorn_config
+from parlant_local.settings import Settings
+from tests.support.eventually import wait_until
+
+__all__ = ["InProcess", "serving_here"]
+
+
+class InProcess:
+    """A running server."""
+
+    def __init__(self, url: str, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+        self.url, self.context, self._loop = url, context, loop
+
+    def run(self, work: Any) -> Any:
+        """The result of a coroutine on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+
+@contextmanager
+def serving_here(settings: Settings) -> Iterator[InProcess]:
+    logger = ServerLogger(settings.logging, "none")
+    app = create_app(settings, logger=logger, manager=LocalModelManager(settings=settings))
+    config = uvicorn_config(app, ConnectionLimit(settings.server), settings.server)
+    config.port = 0
+    server = uvicorn.Server(config)
+    found: dict[str, Any] = {}
+
+    async def serve() -> None:
+        found["loop"] = asyncio.get_running_loop()
+        await server.serve()
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield InProcess(f"http://127.0.0.1:{port}", app.state.context, found["loop"])
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        logger.close()
+    assert not thread.is_alive()
