@@ -44,8 +44,8 @@ lint: $(STAMP) ## Formatting, lint, import directions and circles, undeclared im
 types: $(STAMP) ## mypy, strict: the package, and programs that use it
 	$(BIN)/mypy
 
-unit: $(STAMP) ## The test suite
-	$(BIN)/pytest -q -m 'not evidence'
+unit: $(STAMP) ## The test suite, a file at a time in two processes
+	$(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile
 
 coverage: $(STAMP) ## The test suite, measured: fails under the floor that pyproject.toml names
 	$(BIN)/coverage erase
