@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from parlant_local.engine.parsing.json_calls import BareJsonReader, JsonCallReader, read_bare_json
+from parlant_local.engine.parsing.json_shapes import call_finder, first_keys
 from parlant_local.engine.parsing.json_text import decode_lenient, dump, value_end
 from parlant_local.engine.parsing.literals import Found, Literal, MoreNeeded, skip_space
-from parlant_local.engine.parsing.json_shapes import call_finder, first_keys
 from parlant_local.engine.parsing.sections import Call, Reader, Section
 from parlant_local.engine.parsing.syntax import CallSyntax, JsonCalls, TaggedBody
 from parlant_local.engine.parsing.tagged import TaggedArguments, TaggedReader
