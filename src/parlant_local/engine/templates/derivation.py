@@ -14,6 +14,7 @@ from typing import Any
 from parlant_local.engine.parsing.reading import syntax_reader
 from parlant_local.engine.parsing.syntax import (
     ARGUMENTS,
+    CALLED,
     HOLES,
     ID,
     INDEX,
@@ -205,7 +206,8 @@ class _Calls:
             if again is None:
                 return None
             ended = two[: len(two) - (len(one) - self._end)]
-            behind = self._behind(ended, 1, body, whole=True)
+            behind = self._behind(ended, 1, body, whole=True).replace(NAMES[1], CALLED)
+            last = last.replace(NAMES[0], CALLED)
             last = behind if behind.startswith(last) else last  # some templates end one call otherwise than several
             three = self._texts["three"]
             if three is not None and NAMES[2] in three:
@@ -214,10 +216,10 @@ class _Calls:
             return None
         return CallSyntax(
             first.replace(NAMES[0], NAME).replace(IDS[0], ID),
-            None if again is None else again.replace(NAMES[1], NAME).replace(IDS[1], ID),
-            last.replace(IDS[0], ID),
+            None if again is None else again.replace(NAMES[0], CALLED).replace(NAMES[1], NAME).replace(IDS[1], ID),
+            last.replace(NAMES[0], CALLED).replace(IDS[0], ID),
             body,
-            empty=empty,
+            empty=None if empty is None else empty.replace(NAMES[0], CALLED),
             tail=tail,
             index_base=base,
         )
@@ -276,8 +278,8 @@ def _shaped(value: Any) -> Any:
 
 def _indexed(again: str, first: str, later: str) -> tuple[str, str, int]:
     """``INDEX`` in the place of a number that grows from call to call."""
-    plain = again.replace(NAMES[1], NAME).replace(IDS[1], ID)
-    other = later.replace(NAMES[2], NAME).replace(IDS[2], ID)
+    plain = again.replace(NAMES[0], CALLED).replace(NAMES[1], NAME).replace(IDS[1], ID)
+    other = later.replace(NAMES[1], CALLED).replace(NAMES[2], NAME).replace(IDS[2], ID)
     if plain == other or not other:
         return again, first, 0
     start = shared_start(plain, other)

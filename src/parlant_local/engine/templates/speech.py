@@ -74,6 +74,8 @@ def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool])
         if syntax.opener in openers:
             reader = either(reader, family.openers[syntax.opener])
         (weak if syntax.weak else openers)[syntax.opener] = reader
+        if syntax.weak:  # with the name of a tool it is no ordinary text
+            openers |= dict.fromkeys(filter(None, (syntax.opener_of(tool.name) for tool in offered)), reader)
     if tools == "llama":
         weak["["] = either(SyntaxReader(PYTHONIC, {tool.name: tool.parameters for tool in offered}), read_bare_json)
     return CallFormat(tools, openers, partial(write_calls, syntax), weak, bare_reader(syntax))

@@ -38,7 +38,8 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
         raise RequestRefusedError(
             400,
             f"Give 1 to {context.settings.limits.choices} texts (limits.choices).",
-            code="too_many_inputs", param="input"
+            code="too_many_inputs",
+            param="input",
         )
     check_texts(texts, context.settings.limits, "input")
     name, backend = await _judge(context, body.model)
