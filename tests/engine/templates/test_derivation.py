@@ -336,6 +336,18 @@ def test_a_template_that_wants_a_list_of_tools_gets_one() -> None:
     assert chosen.render([Message("system", "Be brief."), Message.user("Hello")]) == "<|system|>Be brief.<|user|>Hello"
 
 
+@pytest.mark.parametrize("value", ["It's", "both ' and \"", "back\\slash", "C:\\dir", "two\nlines", "a, b='c'", "')]"])
+@pytest.mark.parametrize("step", [None, 1])
+def test_strings_escaped_as_python_does_are_read(value: str, step: int | None) -> None:
+    text = written(template("python"), conversation([("book_table", {"name": "Ada", "guests": 3})]), TOOLS)
+    assert "'Ada'" in text
+    assert read(template("python"), text.replace("'Ada'", repr(value)), step) == (
+        "",
+        "",
+        [("book_table", {"name": value, "guests": 3})],
+    )
+
+
 def test_values_of_a_list_may_stand_on_lines_of_their_own() -> None:
     tool = Tool(
         "pick", "", {"type": "object", "properties": {"size": {"enum": ["small", "large"]}, "note": {"type": "string"}}}
