@@ -99,7 +99,7 @@ def _step_within(closed: Schema) -> None:
     low = max((exact(closed[key]), key) for key in ("minimum", "exclusiveMinimum") if key in closed)
     high = min((exact(closed[key]), key) for key in ("maximum", "exclusiveMaximum") if key in closed)
     span = high[0] - low[0]
-    if span >= 1:
+    if not 0 < span < 1:
         return
     step = exact(closed["multipleOf"]) if "multipleOf" in closed else Fraction(10) ** max(_order(span) - 3, -_FINEST)
     for (bound, key), inner, sign in ((low, "minimum", 1), (high, "maximum", -1)):
