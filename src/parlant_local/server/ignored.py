@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from parlant_local.messages import role_of
-from parlant_local.parts import CALLS, RESULTS, THOUGHTS
+from parlant_local.messages.parts import CALLS, RESULTS, THOUGHTS
 from parlant_local.server.binding import FORMAT_SCHEMAS
 from parlant_local.server.shapes.chat import (
     AdditionalWords,
