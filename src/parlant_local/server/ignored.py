@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from parlant_local.messages import role_of
-from parlant_local.messages.parts import CALLS, RESULTS, THOUGHTS
+from parlant_local.messages.parts import CALL, RESULT, THOUGHT, kind_named
 from parlant_local.server.binding import FORMAT_SCHEMAS
 from parlant_local.server.shapes.chat import (
     AdditionalWords,
@@ -60,7 +60,7 @@ def _names(model: BaseModel, place: str) -> Iterator[str]:
 
 def _is_item(model: BaseModel) -> bool:
     """Whether an entry is no message but an item of a response, which is read as a part is."""
-    return isinstance(model, ChatMessage) and model.role is None and model.type in CALLS | RESULTS | THOUGHTS
+    return isinstance(model, ChatMessage) and model.role is None and kind_named(model.type) in (CALL, RESULT, THOUGHT)
 
 
 def _beside_the_point(model: BaseModel) -> Iterator[str]:
