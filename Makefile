@@ -44,8 +44,8 @@ lint: $(STAMP) ## Formatting, lint, import directions and cycles, undeclared imp
 types: $(STAMP) ## mypy, strict: the package, and programs that use it
 	$(BIN)/mypy
 
-unit: $(STAMP) ## The test suite
-	$(BIN)/pytest -q -m 'not evidence'
+unit: $(STAMP) ## The test suite, a file at a time in two processes
+	$(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile
 
 coverage: $(STAMP) ## The test suite with coverage: fails under the threshold in pyproject.toml
 	$(BIN)/coverage erase

@@ -19,19 +19,20 @@ ENGINE = "llama-cpp-python"
 
 
 def main() -> None:
-    uv = [sys.executable, "-m", "uv", "--no-progress"]
+    # Named, since UV_PYTHON (which setup-uv sets) would have another environment filled.
+    install = [sys.executable, "-m", "uv", "--no-progress", "pip", "install", "--quiet", "--python", sys.executable]
     wanted = locked_version(ENGINE)
     if kept := next((ROOT / "wheels").glob(f"llama_cpp_python-{wanted}-*.whl"), None):
-        subprocess.run([*uv, "pip", "install", "--quiet", "--no-deps", str(kept)], check=True)
+        subprocess.run([*install, "--no-deps", str(kept)], check=True)
     elif installed_version(ENGINE) != wanted:
         need_tools()
         run_slowly(
             f"Building {ENGINE} {wanted} for this processor (5-10 minutes on two cores)",
-            [*uv, "pip", "install", "--quiet", "--no-binary", ENGINE, f"{ENGINE}=={wanted}"],
+            [*install, "--no-binary", ENGINE, f"{ENGINE}=={wanted}"],
         )
     print("Installing the other packages …", flush=True)
-    subprocess.run([*uv, "pip", "install", "--quiet", "--require-hashes", "-r", str(LOCK)], check=True)
-    subprocess.run([*uv, "pip", "install", "--quiet", "--no-deps", "--editable", str(ROOT)], check=True)
+    subprocess.run([*install, "--require-hashes", "-r", str(LOCK)], check=True)
+    subprocess.run([*install, "--no-deps", "--editable", str(ROOT)], check=True)
     print("Ready.", flush=True)
 
 

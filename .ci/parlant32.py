@@ -15,7 +15,7 @@ import time
 from environments import DEV, ENGINE, ROOT, install, locked, make, versions
 
 LINE = "parlant>=3.2,<3.3"
-TESTS = ["tests/nlp", "tests/switching"]
+TESTS = ["tests/nlp", "tests/agent", "tests/journeys", "tests/switching"]
 TARGET = ROOT / "docs" / "evidence" / "parlant-3.2.md"
 
 

@@ -132,6 +132,9 @@ CONTENT: list[tuple[str, dict[str, Any], str, str]] = [
     ("a value", {"content": {"city": "Paris", "n": [1, "é"]}}, '{"city": "Paris", "n": [1, "é"]}', ""),
     ("a type that is no name", {"content": [{"type": {"name": "text"}}, {"type": "text", "text": "Paris"}]}, "Paris", ""),
     ("numbers", {"content": [1, 2]}, "[1, 2]", ""),
+    ("gemini's own parts", {"parts": [{"text": "Pa"}, {"text": "ris"}]}, "Paris", ""),
+    ("reasoning_text", {"content": "Paris", "reasoning_text": "Hm."}, "Paris", "Hm."),
+    ("channels", {"content": "<|channel>thought\nHm.<channel|>Paris"}, "Paris", "Hm."),
     ("litellm's fields", {"content": "Paris", "provider_specific_fields": {"reasoning_content": "Hm."}}, "Paris", "Hm."),
     ("litellm's, doubled", {"content": "Paris", "reasoning_content": "Hm.", "provider_specific_fields": {"reasoning_content": "Hm."}}, "Paris", "Hm."),
     ("litellm's, empty", {"content": "Paris", "provider_specific_fields": {"reasoning_content": None, "refusal": None}}, "Paris", ""),
@@ -264,6 +267,9 @@ CALLS: list[tuple[str, list[dict[str, Any]], list[tuple[str, dict[str, Any]]]]] 
     ("args", [{"id": "a", "name": "weather", "args": {"city": "Paris"}}], [("weather", {"city": "Paris"})]),
     ("parameters", [{"id": "a", "function": {"name": "weather", "parameters": {"city": "Paris"}}}], [("weather", {"city": "Paris"})]),
     ("two, numbered alike", [{"index": 0, "id": "a", "function": {"name": "weather", "arguments": '{"n":1}'}}, {"index": 0, "id": "b", "function": {"name": "weather", "arguments": '{"n":2}'}}], [("weather", {"n": 1}), ("weather", {"n": 2})]),
+    ("JSON in JSON", [{"id": "a", "function": {"name": "weather", "arguments": json.dumps('{"city": "Paris"}')}}], [("weather", {"city": "Paris"})]),
+    ("the word for nothing", [{"id": "a", "function": {"name": "weather", "arguments": "null"}}], [("weather", {})]),
+    ("two of one id", [{"index": 0, "id": "a", "function": {"name": "weather", "arguments": '{"n":1}'}}, {"index": 1, "id": "a", "function": {"name": "rain", "arguments": '{"n":2}'}}], [("weather", {"n": 1}), ("rain", {"n": 2})]),
     ("two, without anything", [{"function": {"name": "weather", "arguments": '{"n":1}'}}, {"function": {"name": "weather", "arguments": '{"n":2}'}}], [("weather", {"n": 1}), ("weather", {"n": 2})]),
 ]  # fmt: skip
 
@@ -338,6 +344,9 @@ REASONS = {
     "SAFETY": "content_filter", "content_filter": "content_filter", "RECITATION": "content_filter", "sensitive": "content_filter",
     "something new": "stop",
 }  # fmt: skip
+
+
+REASONS |= {"FinishReason.MAX_TOKENS": "length", "FINISH_REASON_STOP": "stop", "maxTokens": "length", "content-filter": "content_filter", "max new tokens": "length"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("reason", "expected"), REASONS.items())
@@ -675,3 +684,45 @@ async def test_unpaired_surrogates_are_replaced_in_whatever_comes(server: Saying
         await backend.check()
     server.body = {"results": [{"category_scores": {bad: 0.5}}]}
     assert await backend.moderate("hello") == {whole: 0.5}
+
+
+async def test_answers_are_in_the_order_of_their_numbers(server: Saying, backend: OpenAIBackend) -> None:
+    server.body = {
+        "choices": [{"index": at, "message": {"content": text}} for at, text in ((2, "c"), (0, "a"), (1, "b"))]
+    }
+    reply = await backend.chat("hello")
+    assert [item.content for item in (reply, *reply.alternatives)] == ["a", "b", "c"]
+
+
+async def test_odd_bodies_are_read(server: Saying, backend: OpenAIBackend) -> None:
+    server.body = {"choices": [{"message": "Paris"}], "usage": {"prompt_tokens": "12", "completion_tokens": "3"}}
+    reply = await backend.chat("hello")
+    assert (reply.content, reply.usage.prompt_tokens, reply.usage.completion_tokens) == ("Paris", 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"choices": None, "base_resp": {"status_code": 1000, "status_msg": "unknown trouble"}}, "unknown trouble"),
+        ({"code": 500, "msg": "no route", "success": False}, "no route"),
+        ({"error_code": 336, "error_msg": "no such key"}, "no such key"),
+    ],
+)
+async def test_an_error_that_calls_itself_a_success_is_told(
+    body: Any, told: str, server: Saying, backend: OpenAIBackend
+) -> None:
+    server.body = body
+    with pytest.raises(ParlantLocalError, match=told):
+        await backend.chat("hello")
+
+
+@pytest.mark.parametrize("data", ['{"message": "overloaded"}', "overloaded", '{"error": {"message": "overloaded"}}'])
+async def test_an_event_that_is_called_an_error_is_one(data: str, server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [delta(content="Hi"), f"event: error\ndata: {data}\n\n".encode()]
+    with pytest.raises(StreamInterruptedError, match="overloaded"):
+        await streamed(backend)
+
+
+async def test_a_byte_order_mark_begins_a_stream(server: Saying, backend: OpenAIBackend) -> None:
+    server.pieces = [b"\xef\xbb\xbf" + delta(content="Hi"), delta("stop"), b"data: [done]\n\n"]
+    assert (await streamed(backend)).content == "Hi"

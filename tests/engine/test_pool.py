@@ -129,6 +129,33 @@ async def test_a_cancelled_caller_leaves_no_user_behind() -> None:
     await pool.close()
 
 
+async def test_a_cancelled_caller_leaves_no_model_half_closed() -> None:
+    """It had begun to make room; the model that goes takes its memory until it is gone."""
+    loader = Loader()
+    pool = make(loader)
+    await pool.load("a")
+    await pool.load("b")
+    closing, go = asyncio.Event(), asyncio.Event()
+
+    async def close() -> None:
+        closing.set()
+        await go.wait()
+        loader.alive[0].closed = True
+
+    loader.alive[0].close = close  # type: ignore[method-assign]  # a slow one
+    leaving = asyncio.create_task(pool.load("c"))
+    await closing.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert pool.status()["a"].state == "unloading"
+    go.set()
+    await eventually(lambda: "a" not in pool.status())
+    await pool.load("c")
+    assert set(pool.status()) == {"b", "c"}
+    await pool.close()
+
+
 class SlowLoader(Loader):
     """Loads until it is told to end."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tests.support.parlant_home  # noqa: F401
 from tests.support.at_home import documented, home, settings, tiny, verb, written
 
 __all__ = ["documented", "home", "settings", "tiny", "verb", "written"]

@@ -27,10 +27,10 @@ STORY = {
 }
 
 
-async def _read(http: httpx2.AsyncClient, begun: asyncio.Event) -> tuple[list[dict[str, Any]], bool]:
+async def _read(http: httpx2.AsyncClient, begun: asyncio.Event, **change: Any) -> tuple[list[dict[str, Any]], bool]:
     """The events of one stream, and whether it was whole."""
     found: list[dict[str, Any]] = []
-    async with http.stream("POST", "/v1/chat/completions", json=STORY) as answer:
+    async with http.stream("POST", "/v1/chat/completions", json=STORY | change) as answer:
         assert answer.status_code == 200
         async for line in answer.aiter_lines():
             if line == "data: [DONE]":
@@ -44,9 +44,10 @@ async def _read(http: httpx2.AsyncClient, begun: asyncio.Event) -> tuple[list[di
 @pytest.mark.parametrize("seconds", ["0", "60"])
 async def test_sigterm_in_mid_stream_never_cuts_an_answer(start: Callable[..., Server], seconds: str) -> None:
     server = start("--model", TINY, environment={"PARLANT_LOCAL_SERVER__SHUTDOWN_SECONDS": seconds})
+    length = 1800 if seconds == "0" else 500  # the whole of it is waited for
     async with httpx2.AsyncClient(base_url=server.url, timeout=90) as http:
         events = [asyncio.Event() for _ in range(3)]
-        streams = [asyncio.ensure_future(_read(http, event)) for event in events]
+        streams = [asyncio.ensure_future(_read(http, event, max_tokens=length)) for event in events]
         async with asyncio.timeout(60):
             await asyncio.gather(*(event.wait() for event in events))
         server.signal()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 from parlant_local.errors import RequestRefusedError
 from parlant_local.server.quota import Quota
-from parlant_local.settings import LimitSettings
-from tests.fakes.slow_hub import SLOWLY, SlowHub
+from parlant_local.settings import LimitSettings, Settings
+from tests.fakes.slow_hub import SlowHub
 from tests.support.eventually import wait_until
+from tests.support.in_process import serving_here
 
-from .conftest import TINY, Server
+from .conftest import TINY
 
 GB = 10**9
 
@@ -77,12 +79,13 @@ def test_the_folder_may_hold_so_much() -> None:
 
 
 @pytest.mark.parametrize("limit", ["download_gb", "downloads_gb_a_day", "models_gb"])
-def test_a_server_refuses_before_the_first_byte(start: Callable[..., Server], limit: str) -> None:
+def test_a_server_refuses_before_the_first_byte(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     with SlowHub() as hub:
-        server = start(
-            environment={"HF_ENDPOINT": hub.url, f"PARLANT_LOCAL_LIMITS__{limit.upper()}": "0.001", **SLOWLY}
-        )
-        with httpx2.Client(base_url=server.url, timeout=30) as http:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        settings = Settings.load(None, home=home, **{f"limits.{limit}": 0.001, "downloads.max_rate_mb": 0.2})
+        with serving_here(settings) as server, httpx2.Client(base_url=server.url, timeout=30) as http:
             assert http.post("/models", json={"model": "someone/slow-GGUF:Q8_0"}).status_code == 202
             wait_until(lambda: http.get("/models").json()["downloads"][0]["state"] != "downloading")
             found = http.get("/models").json()
@@ -90,4 +93,4 @@ def test_a_server_refuses_before_the_first_byte(start: Callable[..., Server], li
         assert download["state"] == "failed"
         assert f"limits.{limit}" in download["error"]
         assert [item["id"] for item in found["data"]] == [TINY], "nothing was begun"
-        assert not [path for path in server.home.rglob("*.part") if path.stat().st_size]
+        assert not [path for path in tmp_path.rglob("*.part") if path.stat().st_size]

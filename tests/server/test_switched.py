@@ -5,6 +5,7 @@ The endpoint is a stand-in that speaks OpenAI's wire protocol on loopback, which
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,16 +16,18 @@ import openai
 import pytest
 import yaml
 
+from parlant_local.settings import Settings
 from tests.fakes.http import Fault
 from tests.fakes.openai import FakeOpenAI
 from tests.support.browser import CHROMIUM, Browser
 from tests.support.eventually import eventually
+from tests.support.in_process import InProcess, serving_here
 
-from .conftest import TINY, Server
+from .conftest import TINY
 
 PARIS = [{"role": "user", "content": "What is the capital of France?"}]
 ELSEWHERE = "The endpoint says: Paris."
-Begin = Callable[..., Awaitable[Server]]
+Begin = Callable[..., Awaitable[InProcess]]
 
 
 @pytest.fixture
@@ -35,17 +38,23 @@ async def endpoint() -> AsyncIterator[FakeOpenAI]:
 
 
 @pytest.fixture
-async def begin(start: Callable[..., Server], endpoint: FakeOpenAI, tmp_path: Path) -> Begin:
-    """Starts a server that knows the endpoint as ``house``; settings of the test's own on top."""
+async def begin(endpoint: FakeOpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Begin]:
+    """Starts a server in this process that knows the endpoint as ``house``; settings of the test's own on top."""
 
-    async def run(**more: Any) -> Server:
-        place = {"base_url": endpoint.base_url, "api_key_env": "HOUSE_KEY", "timeout_seconds": 5, "n_ctx": 8192}
-        config = tmp_path / "config.yml"
-        config.write_text(yaml.safe_dump({"endpoints": {"house": place}, **more}))
-        environment = {"HOUSE_KEY": "sk-of-the-endpoint"}
-        return await asyncio.to_thread(start, "--config", str(config), environment=environment)
+    monkeypatch.setenv("HOUSE_KEY", "sk-of-the-endpoint")
+    with contextlib.ExitStack() as running:
 
-    return run
+        async def run(**more: Any) -> InProcess:
+            place = {"base_url": endpoint.base_url, "api_key_env": "HOUSE_KEY", "timeout_seconds": 60, "n_ctx": 8192}
+            config = tmp_path / "config.yml"
+            config.write_text(yaml.safe_dump({"endpoints": {"house": place}, **more}))
+            settings = Settings.load(
+                str(config), home=tmp_path / "home", **{"engine.n_ctx": 2048, "engine.n_threads": 2}
+            )
+            return await asyncio.to_thread(running.enter_context, serving_here(settings))
+
+        yield run
+        await asyncio.to_thread(running.close)
 
 
 CHAIN: dict[str, Any] = {
@@ -58,11 +67,11 @@ CHAIN: dict[str, Any] = {
 }
 
 
-def client_of(server: Server) -> openai.AsyncOpenAI:
+def client_of(server: InProcess) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="the-clients-own", max_retries=0, timeout=60)
 
 
-async def switcher_of(server: Server) -> dict[str, Any]:
+async def switcher_of(server: InProcess) -> dict[str, Any]:
     async with httpx2.AsyncClient(base_url=server.url, timeout=30) as http:
         found: dict[str, Any] = (await http.get("/api/status")).json()["switcher"]
         return found
@@ -172,7 +181,7 @@ async def test_a_chain_may_begin_with_a_file(begin: Begin) -> None:
             found = (await http.get("/health")).json()
             return None if found == {"status": "loading"} else found
 
-        assert await eventually(health) == {"status": "ok"}, server.raw
+        assert await eventually(health) == {"status": "ok"}
         body = {"messages": PARIS, "temperature": 0, "max_tokens": 32}
         assert (
             "Paris" in (await http.post("/v1/chat/completions", json=body)).json()["choices"][0]["message"]["content"]

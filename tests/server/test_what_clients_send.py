@@ -308,6 +308,10 @@ def test_any_json_and_a_few_texts_can_be_asked_for(http: httpx2.Client) -> None:
         ({"audio": {"voice": "x"}}, "audio"),
         ({"functions": [FUNCTION], "tools": [{"type": "function", "function": FUNCTION}]}, "functions"),
         ({"tools": [{"type": "web_search"}]}, "web_search"),
+        (
+            {"tool_choice": "required", "tools": [{"name": "f", "parameters": {"type": "array", "items": {}}}]},
+            "type object",
+        ),
         ({"tool_choice": "get_wether", "tools": [{"type": "function", "function": FUNCTION}]}, "get_wether"),
         ({"continue_final_message": True, "add_generation_prompt": True}, "continue_final_message"),
         ({"continue_final_message": True}, "continue"),
@@ -463,6 +467,9 @@ def test_what_is_understood_is_not_named(http: httpx2.Client) -> None:
         {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"x": 1}}, "thoughtSignature": "s"}]},
         {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"y": 2}}}]},
         {"role": "assistant", "parts": [{"type": "step-start"}, {"type": "tool-f", "toolCallId": "c", "state": "output-available", "input": {}, "output": {"z": 1}}]},
+        {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "x"},
+        {"type": "function_call", "id": "i", "call_id": "d", "name": "f", "arguments": "{}", "status": "completed"},
+        {"type": "function_call_output", "call_id": "d", "output": "3"},
         {"role": "user", "content": "So?"},
     ]  # fmt: skip
     found = ask(http, messages=said, max_tokens=2)

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.support.eventually import wait_until
 
 __all__ = ["Acknowledged", "Forks"]
 
@@ -70,10 +71,7 @@ class Forks:
 
 def first_word(path: Path) -> str:
     """The first line of a file of acknowledgements, once it is there."""
-    until = time.monotonic() + 60
-    while not path.exists() or "\n" not in path.read_text():
-        assert time.monotonic() < until, "nothing was begun in a minute"
-        time.sleep(0.001)
+    wait_until(lambda: path.exists() and "\n" in path.read_text(), "nothing was begun")
     return path.read_text().partition("\n")[0]
 
 

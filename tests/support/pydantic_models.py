@@ -162,6 +162,7 @@ _SIMPLE: tuple[Any, ...] = (
     Annotated[int, Field(ge=-(2**63), le=2**63 - 1)],
     Annotated[int, Field(multiple_of=7)],
     Annotated[float, Field(ge=0, le=1)],
+    Annotated[float, Field(gt=0, lt=0.5)],
     Annotated[float, Field(multiple_of=0.5, ge=0, le=10)],
     Annotated[str, Field(min_length=2, max_length=9)],
     Annotated[str, Field(pattern=r"^[A-Z]{2}-\d{3}$")],

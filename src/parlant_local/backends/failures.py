@@ -45,6 +45,10 @@ _RATE = re.compile(
     r"|requests? per (minute|day|hour|second)|wait before trying again|capacity exceeded",
     re.IGNORECASE,
 )
+_SLOWER = re.compile(
+    r"rate[ _-]?limit(ed)?[ _-](reached|exceeded)|too many (concurrent )?requests|maximum (number of )?concurrent requests",
+    re.IGNORECASE,
+)
 _KEY = re.compile(r"invalid_api_key|incorrect api key|invalid api key|authentication_error|unauthorized", re.IGNORECASE)
 _NO_MODEL = re.compile(r"model_not_found|model .{0,80}(not found|does not exist)|no such model", re.IGNORECASE)
 _INVALID = re.compile(r"invalid_request_error|BadRequestError|INVALID_ARGUMENT|validation", re.IGNORECASE)
@@ -67,6 +71,10 @@ def from_status(
     wait = retry_after(headers or {})
     wait = retry_after_in_text(text) if wait is None else wait
     shown = status or "error event"
+    if status == 403 and re.search(r"quota|rate.?limit", text, re.IGNORECASE) and not _KEY.search(text):
+        status = 429  # Google's
+    if status == 400 and _SLOWER.search(text):
+        status = 429
     if status in (401, 403) or (not status and _KEY.search(text)):
         return AuthenticationError(
             f"{target} rejected the API key ({shown}): {reason}",
@@ -162,7 +170,7 @@ def _message_in(value: Any, depth: int = 0) -> str:
         return "; ".join(message for item in value[:5] if (message := _message_in(item, depth + 1)))
     if not isinstance(value, Mapping):
         return ""
-    words = next((message for key in ("error", "message", "msg", "detail", "errors", "error_message", "reason") if (message := _message_in(value.get(key), depth + 1))), "")  # fmt: skip
+    words = next((told for key in ("error", "message", "msg", "detail", "errors", "error_message", "error_msg", "status_msg", "reason") if (told := _words(value.get(key), depth + 1))), "")  # fmt: skip
     place = value.get("loc")
     if isinstance(place, list):
         words = f"{'.'.join(str(part) for part in place)}: {words}"

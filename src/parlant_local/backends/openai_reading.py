@@ -6,12 +6,13 @@ Everything here takes the JSON as it came. Whatever is absent counts as nothing;
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parlant_local.backends.thoughts import Habit, without_thoughts
-from parlant_local.messages import ChatReply, FinishReason, TokenLogprob, ToolCall, Usage, whole_text
+from parlant_local.messages import ChatReply, FinishReason, TokenLogprob, ToolCall, Usage, json_value, whole_text
 
 __all__ = [
     "Parts",
@@ -23,7 +24,9 @@ __all__ = [
     "finish_of",
     "logprobs_of",
     "name_and_arguments",
+    "new_id",
     "parts_of",
+    "plain_arguments",
     "reply_of",
     "text_of",
     "usage_of",
@@ -31,16 +34,18 @@ __all__ = [
 
 _WORDS: Mapping[FinishReason, str] = {
     "stop": "stop eos eos_token end_turn stop_sequence stop_string stop_token complete completed finished finish done normal",
-    "length": "length max_tokens max_output_tokens max_length model_length token_limit max_completion_tokens "
-    "model_context_window_exceeded context_length_exceeded error_limit",
+    "length": "length max_tokens max_output_tokens max_new_tokens max_length model_length token_limit max_completion_tokens "
+    "model_context_window_exceeded context_length_exceeded context_length error_limit length_limit max_tokens_reached "
+    "truncated incomplete",
     "tool_calls": "tool_calls tool_call tool_use function_call function_calls",
     "content_filter": "content_filter content_filtered safety recitation prohibited_content blocklist spii refusal sensitive "
-    "guardrail_intervened error_toxic image_safety",
+    "guardrail_intervened error_toxic image_safety blocked moderation",
 }
 _FINISH: Mapping[str, FinishReason] = {word: reason for reason, words in _WORDS.items() for word in words.split()}
 _ABORT_REASONS = frozenset(
     "error abort aborted cancelled canceled insufficient_system_resource network_error malformed_function_call".split()
 )
+_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TEXT = frozenset({"text", "output_text", "input_text", "text_delta"})
 _THOUGHT = frozenset({"thinking", "reasoning", "reasoning_text", "reasoning_content", "thought", "summary_text", "thinking_delta", "reasoning.text", "reasoning.summary"})  # fmt: skip
 _THOUGHT_KEYS = (
@@ -49,6 +54,9 @@ _THOUGHT_KEYS = (
     "thinking",
     "thoughts",
     "thinking_content",
+    "reasoning_text",
+    "reasoning_summary",
+    "thought",
     "reasoning_details",
     "thinking_blocks",
 )
@@ -74,7 +82,13 @@ def error_of(data: Any) -> tuple[int, str] | None:
     if not error and not data.get("choices") and (data.get("object") == "error" or data.get("type") == "error"):
         error = data
     if not error and "choices" not in data:
-        error = data.get("detail") or (data.get("message") if "code" in data or "status" in data else None)
+        told = (
+            data.get(key) for key in ("message", "msg", "error_msg") if data.keys() & {"code", "status", "error_code"}
+        )
+        error = data.get("detail") or next(filter(None, told), None)
+    base = data.get("base_resp")  # MiniMax's, in every answer
+    if not error and not data.get("choices") and isinstance(base, Mapping):
+        error = base if base.get("status_code") else None
     if not error:
         return None
     holders = [
@@ -87,14 +101,20 @@ def error_of(data: Any) -> tuple[int, str] | None:
 
 def choices_of(data: Any) -> list[Mapping[str, Any]]:
     choices = data.get("choices") if isinstance(data, Mapping) else None
-    return [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
+    found = [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
+    numbers = [choice.get("index") for choice in found]
+    # Whoever answers several times may list what was ready first.
+    ordered = all(type(number) is int for number in numbers)
+    return [found[at] for at in sorted(range(len(found)), key=lambda at: numbers[at])] if ordered else found  # type: ignore[arg-type, return-value]  # all of them whole
 
 
 def parts_of(message: Any) -> Parts:
     """Of a message or a delta; tags in its text are not looked at."""
     if not isinstance(message, Mapping):
-        return Parts()
-    found = _content(message.get("content"))
+        return Parts(_string(message))
+    found = _content(
+        message["parts"] if message.get("content") is None and "parts" in message else message.get("content")
+    )
     if _marked_as_thought(message):  # Gemini's
         found = Parts("", found.thoughts + found.text, found.calls)
     text = found.text or _string(message.get("refusal"))
@@ -121,8 +141,25 @@ def calls_of(calls: Iterable[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
     for call in calls:
         name, arguments = name_and_arguments(call)
         if name:
-            made.append(ToolCall(_string(call.get("id")) or f"call_{len(made)}", name, arguments or "{}"))
+            made.append(ToolCall(new_id(call.get("id"), [one.id for one in made]), name, plain_arguments(arguments)))
     return tuple(made)
+
+
+def new_id(given: Any, taken: Sequence[str]) -> str:
+    """An id of a call that no other one has: results are told apart by it."""
+    identity = _string(given)
+    return identity if identity and identity not in taken else f"call_{len(taken)}"
+
+
+def plain_arguments(text: str) -> str:
+    """JSON in JSON is taken out, and nothing means none."""
+    try:
+        inner = json_value(text or "null")
+        if isinstance(inner, str) and isinstance(json_value(inner), Mapping):
+            return inner
+    except ValueError:
+        return text
+    return "{}" if inner is None else text
 
 
 def name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
@@ -143,13 +180,19 @@ def finish_of(value: Any) -> FinishReason | None:
         value = value.get("type")
     if not isinstance(value, str) or not value:
         return None
-    return _FINISH.get(value.lower(), "stop")
+    return _FINISH.get(_word(value), "stop")
 
 
-def abort_reason(data: Any) -> str | None:
-    """The finish reason of an answer that was aborted, not limited by the caller."""
-    reasons = (str(choice.get("finish_reason")).lower() for choice in choices_of(data))
-    return next((reason for reason in reasons if reason in _ABORT_REASONS), None)
+def _word(reason: str) -> str:
+    """A reason as most spell it: ``max_tokens`` for ``maxTokens``, ``max-tokens`` and ``FinishReason.MAX_TOKENS``."""
+    last = _INNER_CAPITAL.sub("_", reason.strip().rpartition(".")[2])
+    return re.sub(r"[\s-]+", "_", last).lower().removeprefix("finish_reason_")
+
+
+def broken_off(data: Any) -> str | None:
+    """A reason that says that an answer is not whole, through no limit of the caller's."""
+    reasons = (_word(str(choice.get("finish_reason"))) for choice in choices_of(data))
+    return next((reason for reason in reasons if reason in _BROKEN_OFF), None)
 
 
 def usage_of(data: Any) -> Usage:
@@ -208,7 +251,7 @@ def logprobs_of(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:
 
 def _choice(choice: Mapping[str, Any], model: str, habit: Habit | None) -> ChatReply:
     message = choice.get("message")
-    found = parts_of(message if isinstance(message, Mapping) else choice.get("delta"))
+    found = parts_of(message if isinstance(message, Mapping | str) else choice.get("delta"))
     text, thoughts = whole_text(found.text or text_of(choice.get("text"))), whole_text(found.thoughts)
     if not thoughts and text:
         text, thoughts = without_thoughts(text, habit)
@@ -287,6 +330,8 @@ def _details(usage: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 def _count(holder: Mapping[str, Any], *keys: str) -> int:
     for key in keys:
         value = holder.get(key)
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            value = int(value[:18])
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             return int(value)
     return 0

@@ -11,7 +11,9 @@ from parlant_local.backends.openai_reading import (
     finish_of,
     logprobs_of,
     name_and_arguments,
+    new_id,
     parts_of,
+    plain_arguments,
     text_of,
     usage_of,
 )
@@ -38,12 +40,27 @@ class _Call:
     wire_id: str
     name: str
     arguments: str = ""
+    given_id: str = ""
+    """What callers know it by."""
+
+    @property
+    def odd(self) -> bool:
+        """Whether the arguments are no object, and so are held back: JSON in a text, or the word for nothing."""
+        return self.arguments.lstrip()[:1] not in ("{", "")
+
+    @property
+    def late(self) -> str:
+        """What was held back, as an object where it can be one."""
+        return plain_arguments(self.arguments) if self.odd else ""
 
     def is_continued_by(self, index: Any, wire_id: str, name: str) -> bool:
         """Whether a piece belongs to this call. Some endpoints number all calls alike, some repeat id or name with every
         piece, some make up another id for each, some give neither number nor id."""
+        if name and self.name and name != self.name and self._whole():
+            return False
         if wire_id and self.wire_id:
-            return wire_id == self.wire_id or (index is not None and index == self.index and not name)
+            apart = name and None not in (index, self.index) and index != self.index
+            return (wire_id == self.wire_id and not apart) or (index is not None and index == self.index and not name)
         if index is not None and self.index is not None and index != self.index:
             return False
         return not name or not self.name or (name == self.name and not self._is_complete())
@@ -123,7 +140,10 @@ class StreamAssembler:
                 if delta.content or delta.reasoning:
                     answer.content.append(delta.content)
                     chunks.append(self._chunk(index, delta, None))
-            if answer.finished is None and done:
+            late = (ToolCallDelta(at, None, None, call.late) for at, call in enumerate(answer.calls) if call.late)
+            if held_calls := tuple(late):
+                chunks.append(self._chunk(index, Delta(tool_calls=held_calls), None))
+            if answer.finished is None and said:
                 answer.finished = "tool_calls" if answer.calls else "stop"
         return chunks
 
@@ -191,13 +211,14 @@ def _call_deltas(known: list[_Call], pieces: tuple[Mapping[str, Any], ...]) -> t
         position = _position_of(known, index, wire_id or "", name)
         if position is None:
             position = len(known)
-            known.append(_Call(index, wire_id or "", name, arguments))
-            deltas.append(ToolCallDelta(position, wire_id or f"call_{position}", name or None, arguments))
+            given = new_id(wire_id, [call.given_id for call in known])
+            known.append(_Call(index, wire_id or "", name, arguments, given))
+            deltas.append(ToolCallDelta(position, given, name or None, "" if known[-1].odd else arguments))
             continue
         call = known[position]
         new_name = name if name and not call.name else None
         call.name, call.arguments = call.name or name, call.arguments + arguments
-        deltas.append(ToolCallDelta(position, None, new_name, arguments))
+        deltas.append(ToolCallDelta(position, None, new_name, "" if call.odd else arguments))
     return tuple(deltas)
 
 

@@ -24,7 +24,11 @@ _OVERFLOW = re.compile(
     r"|reduce the (length|number) of|range of input length|request too large|too large to process|tokens to keep"
     r"|too many input tokens|exceeds? the maximum allowed length"
     r"|(total|input|prompt|context|sequence|requested|number of)\W{0,4}(token|length)[^.]{0,60}exceed"
-    r"|(input|prompt|request) \(\d+ tokens\) is too long",
+    r"|(input|prompt|request) \(\d+ tokens\) is too long"
+    r"|context overflow|n_prompt_tokens|(conversation|history|messages?|chat) (is |are |was )?too (long|large)"
+    r"|sequence length \(?[\d,]+\)? is (larger|longer|greater)|shorten (your|the) (input|prompt|conversation|messages?)"
+    r"|(prompt|inputs?|request|text)\b[^.]{0,40}\d tokens?\b[^.]{0,40}(limit|max|only|context|up to|window)"
+    r"|(input|prompt|total)[^.]{0,20} tokens? \(?[\d,]+\)? ?>",
     re.IGNORECASE,
 )
 _OTHER_LIMIT = re.compile(
@@ -96,6 +100,8 @@ _NEEDED = (
     rf"maximum number of tokens: {_N}",
     rf"requested:? {_N}(?! output)",
 )
+_SUM = re.compile(rf"\({_N} ?\+ ?{_N}\) exceeds? {_N}", re.IGNORECASE)
+_COMPARED = re.compile(rf"{_N}\)? ?(?:>=?|/) ?(?:[a-z_]+ )?\(?{_N}", re.IGNORECASE)
 _OVER = (rf"(?:exceeded .{{0,40}}|limit exceeded )by {_N} tokens",)
 
 
@@ -113,7 +119,13 @@ def overflow_of(target: str, text: str, n_ctx: int | None, reason_given: str) ->
     if needed is None and available is not None and (over := _figure(_OVER, text)):
         needed = prompt = available + over
     if needed and limit and needed <= limit and not answer:
-        needed = prompt = None  # the figures were misread
+        needed = prompt = None  # the words were misread
+    if not (needed and limit) and (pair := _pair(text)):
+        needed, available = pair
+        prompt, answer = needed, None
+    if summed := _SUM.search(text):
+        prompt, answer, available = (_number(figure) for figure in summed.groups())
+        needed = (prompt or 0) + (answer or 0)
     asked = f"{needed} tokens do" if needed else "The prompt does"
     room = f" of {available}" if available else ""
     reason = "" if needed and available else f" ({reason_given})"
@@ -129,6 +141,22 @@ def overflow_of(target: str, text: str, n_ctx: int | None, reason_given: str) ->
 def _figure(patterns: tuple[str, ...], text: str) -> int | None:
     for pattern in patterns:
         if (found := re.search(pattern, text, re.IGNORECASE)) is not None:
-            digits = re.sub(r"[,_]|\.\d*$", "", found.group(1))
-            return (int(digits) or None) if digits.isdigit() and len(digits) < 10 else None
+            return _number(found.group(1))
     return None
+
+
+def _number(figure: str) -> int | None:
+    digits = re.sub(r"[,_]|\.\d*$", "", figure)
+    return (int(digits) or None) if digits.isdigit() and len(digits) < 10 else None
+
+
+_LEAST = 500
+"""Of a context, as a figure whose meaning nothing tells; less than that is a status or a number of something else."""
+
+
+def _pair(text: str) -> tuple[int, int] | None:
+    """What was needed and what there is, where two figures stand in words that nobody knows: the larger one did not fit."""
+    compared = _COMPARED.search(text)
+    found = compared.groups() if compared else re.findall(_N, text)
+    figures = {number for figure in found if (number := _number(figure)) and number > _LEAST}
+    return (max(figures), min(figures)) if len(figures) == 2 else None

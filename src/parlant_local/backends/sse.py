@@ -1,13 +1,14 @@
 """Server-sent events as endpoints really send them, one JSON value at a time.
 
 Beyond the standard: events that no blank line ends, one value over several ``data`` lines or one value per line, bare
-JSON lines, empty ``data``. Comments, pings and line ends of every kind are the standard's own.
+JSON lines, empty ``data``, a byte order mark, errors that only the event's name tells. Comments, pings and line ends of every kind are the standard's own.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from typing import Any
 
 from parlant_local.errors import TransientError
@@ -27,7 +28,10 @@ class EventReader:
         self.done = False
         self._target = target
         self._rest = bytearray()
-        """An incomplete line."""
+        """Of a line whose end has not come."""
+        self._begun = False
+        self._failed = False
+        """Whether the present event calls itself an error."""
         self._value = ""
         self._parts = 0
         """Lines that the present value has so far."""
@@ -35,8 +39,11 @@ class EventReader:
     def feed(self, data: bytes) -> list[Any]:
         held = self._rest.endswith(b"\r")
         self._rest += data
-        if len(self._rest) + len(self._value) > _MAX_BYTES:
-            raise TransientError(f"{self._target} sent an event of more than {_MAX_BYTES} bytes.")
+        if not self._begun and len(self._rest) >= len(BOM_UTF8):
+            self._begun = True
+            self._rest = self._rest.removeprefix(BOM_UTF8)
+        if len(self._rest) + len(self._value) > _MOST_BYTES:
+            raise TransientError(f"{self._target} sent an event of more than {_MOST_BYTES} bytes.")
         if not held and _LINE_END.search(data) is None:
             return []
         # A carriage return at the very end may be half of a line end.
@@ -71,11 +78,16 @@ class EventReader:
         name, colon, value = line.partition(":")
         if line.lstrip()[:1] in ("{", "["):
             value = line
+        elif name == "event":
+            self._failed = value.strip().lower() == "error"
+            return
         elif name != "data" or not colon:
             return  # a comment, or a field without meaning here
         value = value.strip()
-        if value.startswith("[DONE]"):
+        if value[:6].upper() == "[DONE]":
             self.done = True
+        elif self._failed and value and value[:1] not in ("{", "[") and not self._value:
+            found.append({"error": value})
         elif value:
             continues = self._value[:1] in ("{", "[")
             self._value, self._parts = (f"{self._value}\n{value}", self._parts + 1) if continues else (value, 1)
@@ -83,10 +95,12 @@ class EventReader:
                 raise TransientError(f"{self._target} sent an event of more than {_MAX_PARTS} lines.")
             if (whole := _parsed(self._value)) is not None:
                 self._value = ""
-                found.append(whole)
+                named = isinstance(whole, dict) and not whole.keys() & {"error", "errors", "choices"}
+                found.append({"error": whole} if self._failed and named else whole)
 
     def _end(self) -> None:
-        """An event that ends without being JSON: pings and greetings are text, truncated JSON is an error."""
+        """An event that ends without being JSON: pings and greetings are words, what is cut is an error."""
+        self._failed = False
         if self._value[:1] in ("{", "["):
             raise TransientError(f"{self._target} sent a response that does not match OpenAI's API.")
         self._value = ""

@@ -22,6 +22,8 @@ _TAGS = tuple(
         ("<seed:think>", "</seed:think>"),
         ("<|START_THINKING|>", "<|END_THINKING|>"),
         ("◁think▷", "◁/think▷"),
+        ("<|channel>thought", "<channel|>"),
+        ("<mm:think>", "</mm:think>"),
     )
 )
 _STARTS = tuple((mark, tags) for tags in _TAGS for mark in (tags.start, tags.end))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["retry_after_in_text"]
+from parlant_local.retry_after import seconds_of
+
+__all__ = ["told_wait"]
 
 _SPAN = r"(?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|days?|hours?|minutes?|mins?|seconds?|secs?|[dhms])[,\s]*)+"
 _ASKS = re.compile(
     rf"(?:try again|retry|wait)\b.{{0,20}}?\b(?:in|after|for)\s+(?:about\s+)?(?P<span>{_SPAN})"
-    r"|retry_?(?:delay|after)['\"]?\s*[:=]\s*['\"]?(?P<delay>\d+(?:\.\d+)?(?:ms|s)?)",
+    rf"|\bwait (?:at least |about )?(?P<waited>{_SPAN})"
+    r"|retry[_-]?after[_-]?(?:ms|milliseconds)['\"]?\s*[:=]\s*['\"]?(?P<milliseconds>\d+(?:\.\d+)?)"
+    r"|retry[_-]?(?:delay|after|in)(?:[_-]?s(?:econds)?)?['\"]?\s*[:=]\s*['\"]?(?P<delay>\d+(?:\.\d+)?(?:ms|s)?)",
     re.IGNORECASE,
 )
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|milli|d|h|m|s|$)", re.IGNORECASE)
-_SECONDS = {"ms": 0.001, "milli": 0.001, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 
 
 def retry_after_in_text(text: str) -> float | None:
@@ -21,5 +23,6 @@ def retry_after_in_text(text: str) -> float | None:
     found = _ASKS.search(text)
     if found is None:
         return None
-    parts = _PART.findall(found.group("span") or found.group("delay"))
-    return sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
+    if found.group("milliseconds"):
+        return float(found.group("milliseconds")) / 1000
+    return seconds_of(found.group("span") or found.group("waited") or found.group("delay"))

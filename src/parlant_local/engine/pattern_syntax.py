@@ -95,6 +95,8 @@ def _pieces(pattern: str, bounds: ConstraintSettings | None) -> Iterator[str]:
         place = found.end()
         if re.match(r"\\[1-9]|\\k<", pattern[found.start() :][:3]):
             raise _undecidable(pattern, "a reference back")
+        if bounds is not None and found[0] in ("\\b", "\\B"):
+            raise _undecidable(pattern, "a word's boundary", "which the decoder can't write")
         if found[0].startswith("\\c") and place < len(pattern) and pattern[place].isascii():
             yield f"\\x{ord(pattern[place]) % 32:02x}"
             place += 1
@@ -181,9 +183,9 @@ def _plain(pieces: list[str], pattern: str) -> list[str]:
     return pieces
 
 
-def _undecidable(pattern: str, what: str) -> SchemaError:
+def _undecidable(pattern: str, what: str, why: str = "which takes time without bound to decide") -> SchemaError:
     return SchemaError(
-        f"The schema's pattern {pattern[:80]!r} has {what}, which takes time without bound to decide.",
+        f"The schema's pattern {pattern[:80]!r} has {what}, {why}.",
         keyword="pattern",
         hint="Write it without, or list the texts in an enum.",
     )

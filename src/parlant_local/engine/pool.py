@@ -53,6 +53,7 @@ class _Place(Generic[M]):
     model: M | None = None
     loading: asyncio.Future[M] | None = None
     filling: asyncio.Task[None] | None = None
+    emptying: asyncio.Task[None] | None = None
     ready: asyncio.Future[M] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -243,6 +244,11 @@ class ModelPool(Generic[M]):
 
     async def _unload(self, model_id: str, place: _Place[M]) -> None:
         place.state = "unloading"
+        # To its end, whoever leaves meanwhile: a model that is not quite closed takes memory that nobody counts any more.
+        place.emptying = asyncio.create_task(self._empty(model_id, place))
+        await asyncio.shield(place.emptying)
+
+    async def _empty(self, model_id: str, place: _Place[M]) -> None:
         model, place.model = place.model, None
         try:
             if model is not None:

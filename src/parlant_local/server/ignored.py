@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from parlant_local.messages import role_of
+from parlant_local.messages.parts import CALL, RESULT, THOUGHT, kind_named
 from parlant_local.server.binding import FORMAT_SCHEMAS
 from parlant_local.server.shapes.chat import (
     AdditionalKwargs,
@@ -38,7 +39,7 @@ def ignored_in(body: BaseModel) -> list[str]:
 
 
 def _names(model: BaseModel, place: str) -> Iterator[str]:
-    if isinstance(model, Part):
+    if isinstance(model, Part) or _is_item(model):
         yield from unread_in_content(model.model_dump(exclude_none=True), place)
         return
     read = FORMAT_SCHEMAS if isinstance(model, FormatShape) else ()
@@ -57,8 +58,13 @@ def _names(model: BaseModel, place: str) -> Iterator[str]:
         yield from (f"chat_template_kwargs.{name}" for name in given if name not in TEMPLATE_ARGUMENTS)
 
 
-def _unused_fields(model: BaseModel) -> Iterator[str]:
-    """Known fields that have no effect beside another one."""
+def _is_item(model: BaseModel) -> bool:
+    """Whether an entry is no message but an item of a response, which is read as a part is."""
+    return isinstance(model, ChatMessage) and model.role is None and kind_named(model.type) in (CALL, RESULT, THOUGHT)
+
+
+def _beside_the_point(model: BaseModel) -> Iterator[str]:
+    """Fields that are known, but say nothing where another one is as it is."""
     unread: tuple[str, ...] = ()
     if isinstance(model, ToolShape) and model.function is not None:
         unread = ("name", "description", "parameters", "input_schema", "strict")

@@ -72,7 +72,7 @@ def test_a_pattern_means_what_json_schema_says(pattern: str, fitting: str | None
         ("^a(?!b)", "lookaround"),
         ("(a)\\1", "reference back"),
         ("(?<n>a)\\k<n>", "reference back"),
-        ("\\bword\\b", "lookarounds"),
+        ("\\bword\\b", "boundary"),
         ("(", "group"),
         ("^(?=a", "group"),
         ("[a", "class"),

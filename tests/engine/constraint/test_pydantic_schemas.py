@@ -109,3 +109,26 @@ def test_a_tag_with_a_default_decides_all_the_same(kind: object, dice: Dice) -> 
     for random in range(6):
         answer = dice.answer(constraint, max_tokens=dice.watched(constraint) + 20 * random, seed=random)
         model.model_validate_json(answer.text)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"exclusiveMinimum": 0, "exclusiveMaximum": 0.5},
+        {"exclusiveMinimum": 1, "maximum": 1.5},
+        {"minimum": -0.3, "exclusiveMaximum": 0},
+        {"exclusiveMinimum": 0, "maximum": 0.5, "multipleOf": 0.1},
+        {"exclusiveMinimum": 0, "exclusiveMaximum": 1e-9},
+        {"exclusiveMinimum": 0, "exclusiveMaximum": 1e-18},
+        {"exclusiveMinimum": 5, "exclusiveMaximum": 5.00000000001},
+        {"exclusiveMinimum": 1e6, "exclusiveMaximum": 1000000.5},
+    ],
+)
+def test_a_whole_number_that_is_excluded_is_never_written(bounds: dict[str, float], dice: Dice) -> None:
+    schema = {"type": "object", "properties": {"f": {"type": "number", **bounds}}, "required": ["f"]}
+    constraint = JsonSchema(schema)
+    least = dice.compiler.compile(constraint).landing_tokens
+    for random in range(8):
+        answer = dice.answer(constraint, max_tokens=least + 20 * (random % 3), seed=random)
+        assert answer.finish_reason == "stop"
+        assert Validator(schema).violation(json.loads(answer.text)) is None, answer.text

@@ -127,7 +127,7 @@ def test_tools_of_all_shapes_are_called_and_land_in_time(style: str, dice: Dice)
     syntax = speech_of(style).syntax
     for shape, schema in SHAPES.items():
         constraint = CallOf(syntax, (("use", schema),), LIMITS)
-        if (style, shape) == ("elements", "free"):
+        if style.startswith("elements") and shape == "free":
             with pytest.raises(SchemaError, match="keys of the model's choice"):
                 dice.watched(constraint)
             continue

@@ -304,3 +304,55 @@ def test_without_tools_given_calls_of_any_name_are_read() -> None:
     parsed = parse_text(template("tags"), tagged(guests="3").replace("book_table", "anything"))
     assert [(call.name, call.parsed()) for call in parsed.tool_calls] == [("anything", {"guests": 3})]
     assert parse_text(template("tags"), tagged(guests="3"), ()).tool_calls == ()
+
+
+# -- what can't be told -----------------------------------------------------------------------------------------------
+
+_UNTOLD = {
+    "lines that nothing parts": "{% for k, v in c.function.arguments.items() %}  {{ k }}: {{ v | tojson }}{% endfor %}",
+    "attributes of the call": "{% for k, v in c.function.arguments.items() %} {{ k }}={{ v | tojson }}{% endfor %}/>",
+}
+
+
+@pytest.mark.parametrize("what", _UNTOLD)
+def test_a_syntax_that_does_not_read_its_own_probes_is_none(what: str) -> None:
+    written_calls = "{% for c in m.tool_calls or [] %}<call name={{ c.function.name }}" + _UNTOLD[what] + "{% endfor %}"
+    chosen = ChatTemplate(
+        "{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content or '' }}"
+        f"{written_calls}<|over|>{{% endfor %}}{{% if add_generation_prompt %}}<|assistant|>{{% endif %}}",
+        bos="",
+        eos="",
+    )
+    assert chosen.dialect(with_tools=True).can.tool_calls
+    assert chosen.dialect(with_tools=True).syntax is None
+
+
+def test_a_template_that_wants_a_list_of_tools_gets_one() -> None:
+    chosen = ChatTemplate(
+        "{% for tool in tools %}{{ tool }}{% endfor %}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}",
+        bos="",
+        eos="",
+    )
+    assert chosen.render([Message("system", "Be brief."), Message.user("Hello")]) == "<|system|>Be brief.<|user|>Hello"
+
+
+@pytest.mark.parametrize("value", ["It's", "both ' and \"", "back\\slash", "C:\\dir", "two\nlines", "a, b='c'", "')]"])
+@pytest.mark.parametrize("step", [None, 1])
+def test_strings_escaped_as_python_does_are_read(value: str, step: int | None) -> None:
+    text = written(template("python"), conversation([("book_table", {"name": "Ada", "guests": 3})]), TOOLS)
+    assert "'Ada'" in text
+    assert read(template("python"), text.replace("'Ada'", repr(value)), step) == (
+        "",
+        "",
+        [("book_table", {"name": value, "guests": 3})],
+    )
+
+
+def test_values_of_a_list_may_stand_on_lines_of_their_own() -> None:
+    tool = Tool(
+        "pick", "", {"type": "object", "properties": {"size": {"enum": ["small", "large"]}, "note": {"type": "string"}}}
+    )
+    text = written(template("tags"), conversation([("pick", {"size": "small", "note": "n"})]), [tool])
+    assert "small" in text
+    parsed = parse_text(template("tags"), text.replace("small", "\nsmall\n"), [tool])
+    assert parsed.tool_calls[0].parsed()["size"] == "small"

@@ -25,6 +25,7 @@ from parlant_local.engine.constraint.marked import Marks, regex_of
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.parsing.syntax import (
     ARGUMENTS,
+    CALLED,
     ID,
     INDEX,
     KEY,
@@ -139,7 +140,7 @@ class _Grammar:
     def _tagged(self, name: str, first: str, closed: Mapping[str, Any]) -> str:
         ended = _filled(self._syntax.last, name)
         last = self._marks.literal(ended)
-        self._closing |= dict.fromkeys((ended, self._syntax.empty or ended))
+        self._closing |= dict.fromkeys((ended, _filled(self._syntax.empty or "", name) or ended))
         options = []
         for branch in self._branches(closed):
             properties = branch.get("properties", {})
@@ -157,7 +158,7 @@ class _Grammar:
         syntax = self._syntax
         if syntax.empty is None:
             return first + _filled(syntax.last, name)
-        return first.removesuffix(syntax.tail) + syntax.empty
+        return first.removesuffix(syntax.tail) + _filled(syntax.empty, name)
 
     def _branches(self, closed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         definitions = _definitions(closed)
@@ -418,7 +419,7 @@ _MOST_MARKS = 200
 
 
 def _filled(literal: str, name: str, index: int = 0) -> str:
-    return literal.replace(NAME, name).replace(INDEX, str(index)).replace(ID, "a1b2c3d4e")
+    return literal.replace(NAME, name).replace(CALLED, name).replace(INDEX, str(index)).replace(ID, "a1b2c3d4e")
 
 
 def _shaped(shape: Any, name: str, closed: Mapping[str, Any], index: int) -> dict[str, Any]:

@@ -88,7 +88,31 @@ def bounded_number(schema: Schema, limits: Limits, reading: Reading) -> Schema:
     if step is not None:
         closed["multipleOf"] = step
     _check_room(closed, schema)
+    if closed["type"] == "number":
+        _step_within(closed)
     return closed
+
+
+def _step_within(closed: Schema) -> None:
+    """A whole number that is excluded is written all the same by llguidance where the other bound is less than one away:
+    the bound becomes the next number within."""
+    low = max((exact(closed[key]), key) for key in ("minimum", "exclusiveMinimum") if key in closed)
+    high = min((exact(closed[key]), key) for key in ("maximum", "exclusiveMaximum") if key in closed)
+    span = high[0] - low[0]
+    if not 0 < span < 1:
+        return
+    step = exact(closed["multipleOf"]) if "multipleOf" in closed else Fraction(10) ** max(_order(span) - 3, -_FINEST)
+    for (bound, key), inner, sign in ((low, "minimum", 1), (high, "maximum", -1)):
+        if key != inner and bound.denominator == 1:
+            del closed[key]
+            nearest = math.nextafter(float(bound), sign * math.inf) if bound else sign * 10.0**-_FINEST
+            within = float((bound // step + sign) * step if sign > 0 else (-(-bound // step) + sign) * step)
+            closed[inner] = max(within, nearest) if sign > 0 else min(within, nearest)
+
+
+def _order(size: Fraction) -> int:
+    """The power of ten that is next below."""
+    return math.floor(math.log10(size))
 
 
 def _check_room(closed: Schema, asked: Schema) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from parlant_local.engine.parsing.calls import new_call_id
 from parlant_local.engine.parsing.json_text import ValueEnd
+from parlant_local.errors import SchemaError
 from parlant_local.messages import Delta, Tool, ToolCallDelta
 
 __all__ = ["BoundCalls", "call_schema", "hoisted", "object_schema"]
@@ -45,7 +46,12 @@ _FOLLOWED = 8  # references and allOf within one another
 
 
 def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of a tool's arguments. A tool that names none takes none."""
+    """The schema of a tool's arguments. A tool that names none takes none.
+
+    Raises :class:`SchemaError` where they could be no object.
+    """
+    if parameters.get("type") is not None and "object" not in parameters["type"]:
+        raise SchemaError("The parameters of a tool must be a schema of type object.", keyword="type")
     if _names_none(parameters, parameters, _FOLLOWED):
         return {"type": "object", "properties": {}, "additionalProperties": False}
     return (

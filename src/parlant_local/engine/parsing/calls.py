@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 
 from parlant_local.engine.parsing.formats import CallFormat
 from parlant_local.engine.parsing.holdback import earliest, overlap
-from parlant_local.engine.parsing.json_calls import read_bare_json
 from parlant_local.engine.parsing.sections import Call, Reader, Section
 from parlant_local.messages import Delta, ToolCallDelta
 
@@ -144,12 +143,12 @@ class CallParser:
             return False
         self._space += self._buffer[:start]
         self._buffer = stripped
-        self._reader = read_bare_json
+        self._reader = self._form.bare
         return True
 
     def _section(self, deltas: list[Delta], section: Section, *, cut: bool) -> None:
         raw, self._buffer = self._buffer[: section.length], self._buffer[section.length :]
-        bare, self._reader = self._reader is read_bare_json, None
+        bare, self._reader = self._reader is self._form.bare, None
         if section.calls:
             self._space = ""
             self._at_start = True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from parlant_local.engine.parsing.deepseek import DEEPSEEK_OPENERS, read_deepseek
 from parlant_local.engine.parsing.harmony import HARMONY_OPENERS
-from parlant_local.engine.parsing.json_calls import JsonCallReader, function_tag
+from parlant_local.engine.parsing.json_calls import JsonCallReader, function_tag, read_bare_json
 from parlant_local.engine.parsing.json_text import dump
 from parlant_local.engine.parsing.mistral import MISTRAL, read_mistral
 from parlant_local.engine.parsing.python_tag import read_python_tag
@@ -27,6 +27,8 @@ class CallFormat:
     """Calls as the family writes them; arguments are JSON text."""
     weak: Mapping[str, Reader] = field(default_factory=dict)
     """Openers that prose may hold, too: they count at the beginning of an answer only."""
+    bare: Reader = read_bare_json
+    """Reads JSON that no opener announces."""
 
 
 def _write_hermes(calls: Sequence[Call]) -> str:

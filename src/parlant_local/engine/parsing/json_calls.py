@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,22 @@ from parlant_local.engine.parsing.json_text import decode_lenient, dump, value_e
 from parlant_local.engine.parsing.literals import skip_space
 from parlant_local.engine.parsing.sections import Call, Section
 
-__all__ = ["JsonCallReader", "awaits", "calls_in", "decoded", "ended", "function_tag", "read_bare_json"]
+__all__ = [
+    "BareJsonReader",
+    "CallFinder",
+    "JsonCallReader",
+    "awaits",
+    "call_of",
+    "calls_by_name",
+    "calls_in",
+    "decoded",
+    "ended",
+    "function_tag",
+    "read_bare_json",
+]
+
+CallFinder = Callable[[Any], "tuple[Call, ...] | None"]
+"""The calls that a decoded JSON value stands for; None if it is something else."""
 
 
 def calls_in(value: Any) -> tuple[Call, ...] | None:
@@ -34,7 +49,11 @@ def calls_in(value: Any) -> tuple[Call, ...] | None:
     name = value.get("name") or value.get("function") or value.get("tool_name")
     if not isinstance(name, str) or not name:
         return None
-    arguments: Any = next((value[key] for key in ("arguments", "parameters", "args") if key in value), {})
+    return call_of(name, next((value[key] for key in ("arguments", "parameters", "args") if key in value), {}))
+
+
+def call_of(name: str, arguments: Any) -> tuple[Call, ...] | None:
+    """One call, of arguments that may be JSON in a text."""
     if isinstance(arguments, str):
         try:
             arguments = decode_lenient(arguments or "{}")
@@ -45,7 +64,8 @@ def calls_in(value: Any) -> tuple[Call, ...] | None:
     return ((name, dump(arguments)),) if isinstance(arguments, Mapping) else None
 
 
-def _calls_by_name(value: Any) -> tuple[Call, ...] | None:
+def calls_by_name(value: Any) -> tuple[Call, ...] | None:
+    """Calls that are members of an object: their names, and their arguments."""
     found: list[Call] = []
     for item in value if isinstance(value, list) else [value]:
         if not isinstance(item, Mapping) or not item or not all(isinstance(inner, Mapping) for inner in item.values()):
@@ -66,8 +86,7 @@ class JsonCallReader:
 
     opener: str
     closer: str
-    by_name: bool = False
-    """A call is an object with one key, its name."""
+    find: CallFinder = calls_in
 
     def __call__(self, text: str, final: bool, names: Collection[str]) -> Section | None:
         index, calls = len(self.opener), list[Call]()
@@ -110,7 +129,7 @@ class JsonCallReader:
         end = value_end(text, index)
         if end is None:
             return self._endless(text, index, calls) if final else None
-        found = decoded(text[index:end], by_name=self.by_name)
+        found = decoded(text[index:end], self.find)
         if found is None:
             return self._no_call(text, index, end, calls, final)
         calls += found
@@ -139,10 +158,9 @@ def ended(length: int, calls: Sequence[Call]) -> Section:
     return Section(length, tuple(calls)) if calls else Section(length, problem="it holds no call")
 
 
-def decoded(text: str, *, by_name: bool = False) -> tuple[Call, ...] | None:
+def decoded(text: str, find: CallFinder = calls_in) -> tuple[Call, ...] | None:
     try:
-        value = decode_lenient(text)
-        return _calls_by_name(value) if by_name else calls_in(value)
+        return find(decode_lenient(text))
     except ValueError:
         return None
 
@@ -201,31 +219,43 @@ _CALL_KEYS = frozenset(
 _FENCE = re.compile(r"```(?:json|tool_call|tool_code)?\s*(?=[{\[])")
 
 
-def read_bare_json(text: str, final: bool, names: Collection[str]) -> Section | None:
-    """JSON with no marker, fenced or not: a call only if it names a tool that was offered."""
-    start, fenced = 0, False
-    if text.startswith("`"):
-        fence = _FENCE.match(text)
-        if fence is None:
-            # "```" and a language, then JSON; anything else is an ordinary answer.
-            if not final and re.fullmatch(r"`{1,3}[a-z_]{0,9}\s*", text):
+@dataclass(frozen=True, slots=True)
+class BareJsonReader:
+    """Reads JSON with no marker, fenced or not: a call only if it names a tool that was offered."""
+
+    find: CallFinder = calls_in
+    keys: frozenset[str] = _CALL_KEYS
+    """With which a call may begin."""
+
+    def __call__(self, text: str, final: bool, names: Collection[str]) -> Section | None:
+        start, fenced = 0, False
+        if text.startswith("`"):
+            fence = _FENCE.match(text)
+            if fence is None:
+                # "```" and a language, then JSON; anything else is an ordinary answer.
+                if not final and re.fullmatch(r"`{1,3}[a-z_]{0,9}\s*", text):
+                    return None
+                return Section(1)
+            start, fenced = fence.end(), True
+        first = _FIRST_KEY.match(text, start)
+        if first is not None and (first[1] or first[2]) not in self.keys:
+            return Section(start + 1)  # an answer in JSON: no reason to hold it back
+        end = value_end(text, start)
+        if end is None:
+            return Section(len(text)) if final else None
+        after = end
+        if fenced:
+            close = skip_space(text, end)
+            if text.startswith("```", close):
+                after = close + 3
+            elif not final and awaits(text, close, "```"):
                 return None
-            return Section(1)
-        start, fenced = fence.end(), True
-    first = _FIRST_KEY.match(text, start)
-    if first is not None and (first[1] or first[2]) not in _CALL_KEYS:
-        return Section(start + 1)  # an answer in JSON: no reason to hold it back
-    end = value_end(text, start)
-    if end is None:
-        return Section(len(text)) if final else None
-    after = end
-    if fenced:
-        close = skip_space(text, end)
-        if text.startswith("```", close):
-            after = close + 3
-        elif not final and awaits(text, close, "```"):
-            return None
-    calls = decoded(text[start:end])
-    if calls is None or any(name not in names for name, _ in calls):
-        return Section(after)
-    return Section(after, calls)
+        calls = decoded(text[start:end], self.find)
+        if calls is None and fenced:
+            return Section(start)  # what the fence holds may be a call in marks of its own
+        if calls is None or any(name not in names for name, _ in calls):
+            return Section(after)
+        return Section(after, calls)
+
+
+read_bare_json = BareJsonReader()

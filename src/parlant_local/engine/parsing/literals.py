@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from parlant_local.engine.parsing.syntax import ID, INDEX, KEY, NAME
+from parlant_local.engine.parsing.syntax import CALLED, ID, INDEX, KEY, NAME
 
 __all__ = ["Literal", "MoreNeeded", "skip_space"]
 
-_HOLES = NAME + KEY + ID + INDEX
+_HOLES = NAME + KEY + ID + INDEX + CALLED
 # A hole, a whole mark, or a run of anything else up to the next mark.
 _PARTS = re.compile(rf"[{_HOLES}]|<[^<>\s{_HOLES}]*>|[^\s<{_HOLES}]+|<[^<>\s{_HOLES}]*")
 # What a name may be where it is none that was offered.
@@ -54,7 +54,7 @@ class Literal:
     @property
     def head(self) -> str:
         """The first part, where it is no hole."""
-        return self.parts[0] if self.parts and self.parts[0] not in (NAME, KEY, ID, INDEX) else ""
+        return self.parts[0] if self.parts and self.parts[0] not in _HOLES else ""
 
     def match(self, text: str, start: int, names: Collection[str] = (), key: str = "") -> Found | None:
         """Where it stands at ``start``; None: it doesn't. Raises :class:`MoreNeeded` where that can't be told yet."""
@@ -62,6 +62,8 @@ class Literal:
         for number, part in enumerate(self.parts):
             if part == NAME:
                 end = self._name(text, found, names, self._following(number))
+            elif part == CALLED:
+                end = self._called(text, skip_space(text, found.end))
             elif part in (ID, INDEX):
                 end = self._filled(text, found.end, self._following(number), keep=found if part == ID else None)
             else:
@@ -77,7 +79,8 @@ class Literal:
         index = start
         for part in self.parts:
             try:
-                end = _expect(text, skip_space(text, index), part)
+                start = skip_space(text, index)
+                end = self._called(text, start) if part == CALLED else _expect(text, start, part)
             except MoreNeeded:
                 if not final:
                     raise
@@ -86,7 +89,16 @@ class Literal:
         return index
 
     def _following(self, number: int) -> str:
-        return next((part for part in self.parts[number + 1 :] if part not in (NAME, KEY, ID, INDEX)), "")
+        return next((part for part in self.parts[number + 1 :] if part not in _HOLES), "")
+
+    @staticmethod
+    def _called(text: str, start: int) -> int | None:
+        """The end of a name that says again what was called."""
+        found = _ANY_NAME.match(text, start)
+        end = found.end() if found else start
+        if end >= len(text):
+            raise MoreNeeded
+        return end if found else None
 
     def _name(self, text: str, found: Found, names: Collection[str], following: str) -> int | None:
         start = skip_space(text, found.end)

@@ -6,14 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from parlant_local.engine.parsing.json_calls import JsonCallReader
+from parlant_local.engine.parsing.json_calls import BareJsonReader, JsonCallReader, read_bare_json
+from parlant_local.engine.parsing.json_shapes import call_finder, first_keys
 from parlant_local.engine.parsing.json_text import decode_lenient, dump, value_end
 from parlant_local.engine.parsing.literals import Found, Literal, MoreNeeded, skip_space
 from parlant_local.engine.parsing.sections import Call, Reader, Section
 from parlant_local.engine.parsing.syntax import CallSyntax, JsonCalls, TaggedBody
 from parlant_local.engine.parsing.tagged import TaggedArguments, TaggedReader
 
-__all__ = ["SyntaxReader", "syntax_reader"]
+__all__ = ["SyntaxReader", "bare_reader", "syntax_reader"]
 
 Parameters = Mapping[str, Mapping[str, Any]]
 """The JSON schema of each tool's arguments, by name."""
@@ -133,12 +134,19 @@ def syntax_reader(syntax: CallSyntax, parameters: Parameters) -> Reader:
     return _json_reader(syntax, syntax.body) if isinstance(syntax.body, JsonCalls) else SyntaxReader(syntax, parameters)
 
 
+def bare_reader(syntax: CallSyntax) -> Reader:
+    """What reads calls in JSON that came without their marks."""
+    if not isinstance(syntax.body, JsonCalls) or syntax.body.by_name:
+        return read_bare_json
+    return BareJsonReader(call_finder(syntax.body), read_bare_json.keys | first_keys(syntax.body))
+
+
 def _json_reader(syntax: CallSyntax, body: JsonCalls) -> Reader:
     first = syntax.first.rstrip()
     opening = Literal(first.removesuffix("[") if body.listed else first)
     last = syntax.last.strip()
     parts = Literal(last.removeprefix("]") if body.listed else last).parts
-    inner = JsonCallReader("", parts[0] if parts else "", by_name=body.by_name)
+    inner = JsonCallReader("", parts[0] if parts else "", call_finder(body))
     rest = Literal(" ".join(parts[1:]))
 
     def read(text: str, final: bool, names: Collection[str]) -> Section | None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 __all__ = [
     "ARGUMENTS",
+    "CALLED",
     "HOLES",
     "ID",
     "INDEX",
@@ -26,9 +27,12 @@ __all__ = [
 
 # Private-use characters that stand in a literal for what differs from call to call.
 NAME, KEY, ID, INDEX, ARGUMENTS = "\ue0a0", "\ue0a1", "\ue0a2", "\ue0a3", "\ue0a4"
-HOLES = NAME + KEY + ID + INDEX + ARGUMENTS
+CALLED = "\ue0a5"
+"""The name of the call that ends there: some write it around its arguments."""
+HOLES = NAME + KEY + ID + INDEX + ARGUMENTS + CALLED
 
 _UNUSUAL = re.compile(r"[^\w\s.,;:!?'\"()/\-]|[^\w\s]{2,}|[A-Z]_|_[A-Z]")
+_SIGN = re.compile(r"[>(\[{=|]+")
 # One whole mark at the beginning of a literal.
 _MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 
@@ -140,6 +144,15 @@ class CallSyntax:
             if distinctive(head):
                 return head
         return literal
+
+    def opener_of(self, name: str) -> str:
+        """The text by which a call of one tool is found, where its name belongs to a mark; else empty."""
+        before, hole, behind = self.first.partition(NAME)
+        sign = _SIGN.match(behind)
+        if not hole or sign is None or any(other in before for other in HOLES):
+            return ""
+        opener = f"{before.lstrip()}{name}{sign[0]}"
+        return opener if distinctive(opener) else ""
 
     @property
     def weak(self) -> bool:

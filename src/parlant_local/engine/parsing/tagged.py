@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -232,13 +233,20 @@ class TaggedReader:
             if after >= len(text) and not final:
                 raise MoreNeeded
             if len(quote) > 1 or after >= len(text) or self._argument_or_end(text, after, final=final):
-                return text[index:at], at + len(quote)
+                return self._as_python(text[index:at]), at + len(quote)
             search = at + 1
         if not final:
             raise MoreNeeded
         if first >= 0:
-            return text[index:first], first + len(quote)
+            return self._as_python(text[index:first]), first + len(quote)
         raise Unterminated("a string has no end")
+
+    def _as_python(self, inside: str) -> str:
+        """What was written between quotes: models escape as Python does, templates don't escape at all."""
+        if "\\" not in inside or self._body.nested != "python":
+            return inside
+        read = _python_text(f"{self._body.quote}{inside}{self._body.quote}")
+        return inside if read is None else read
 
     def _argument_or_end(self, text: str, index: int, *, final: bool) -> bool:
         for literal in self._following:
@@ -276,9 +284,22 @@ def _string_end(text: str, index: int) -> int:
 
 def unescaped(text: str) -> str:
     """A string between double quotes, as JSON or Python writes it."""
-    for read in (json_value, ast.literal_eval):
-        try:
-            return str(read(text))
-        except (ValueError, SyntaxError):
-            continue
-    return text[1:-1]
+    try:
+        return str(json_value(text))
+    except ValueError:
+        read = _python_text(text)
+        return text[1:-1] if read is None else read
+
+
+_NO_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\[^\\'\"abfnrtv\n0-7xuUN]")
+"""A backslash that Python takes as it stands, and warns about: a path's, not an escape's."""
+
+
+def _python_text(literal: str) -> str | None:
+    """A string as Python writes it; None where it is none."""
+    if _NO_ESCAPE.search(literal):
+        return None
+    try:
+        return str(ast.literal_eval(literal))
+    except (ValueError, SyntaxError):
+        return None

@@ -100,13 +100,15 @@ def typed_value(text: str, schema: Any, root: Mapping[str, Any], kind: Kind | No
     Text stays text where the schema wants text; anything else is read as JSON, or as Python writes it, if the schema allows
     what comes out.
     """
+    stripped = text.strip(_SPACE)
+    listed = _listed(schema, root)
+    if text not in listed and stripped in listed:
+        text = stripped  # models put lines around values of their own accord
     if kind == "string":
         return text
     kinds, whole = kinds_of(schema, root)
     if kind is None and kinds == {"string"}:
         return text
-    stripped = text.strip(_SPACE)
-    listed = _listed(schema, root)
     for reading in (strict, _python, _loose):
         try:
             value = reading(stripped)

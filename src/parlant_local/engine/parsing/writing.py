@@ -10,6 +10,7 @@ from parlant_local.engine.parsing.json_text import dump
 from parlant_local.engine.parsing.sections import Call
 from parlant_local.engine.parsing.syntax import (
     ARGUMENTS,
+    CALLED,
     ID,
     INDEX,
     KEY,
@@ -33,16 +34,18 @@ def write_calls(syntax: CallSyntax, calls: Sequence[Call]) -> str:
         if number == 0:
             text = fill(syntax.first, name, syntax.index_base)
         elif syntax.again is not None:
-            text += fill(syntax.again, name, syntax.index_base + number)
+            text += fill(syntax.again.replace(CALLED, calls[number - 1][0]), name, syntax.index_base + number)
         else:
-            text += fill(syntax.last, name) + "\n" + fill(syntax.first, name, syntax.index_base)
+            text += fill(syntax.last, calls[number - 1][0]) + "\n" + fill(syntax.first, name, syntax.index_base)
         text += _arguments(syntax, name, arguments, syntax.index_base + number)
     return text + fill(syntax.last, calls[-1][0])
 
 
 def fill(literal: str, name: str, index: int = 0, key: str = "") -> str:
     """A literal with its holes filled."""
-    return literal.replace(NAME, name).replace(INDEX, str(index)).replace(ID, _ID).replace(KEY, key)
+    return (
+        literal.replace(NAME, name).replace(CALLED, name).replace(INDEX, str(index)).replace(ID, _ID).replace(KEY, key)
+    )
 
 
 def _arguments(syntax: CallSyntax, name: str, arguments: str, index: int) -> str:

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from parlant_local.engine.parsing.reading import syntax_reader
 from parlant_local.engine.parsing.syntax import (
     ARGUMENTS,
+    CALLED,
     HOLES,
     ID,
     INDEX,
@@ -77,12 +79,15 @@ def probe_calls(render_all: RenderAll, *, as_object: bool, content: Any, tools: 
 
 
 def derive_calls(texts: Texts) -> CallSyntax | None:
-    """The syntax; None where it can't be told for certain."""
+    """The syntax; None where it can't be told for certain: it has to read what it was taken from."""
     one, plain = texts["one"], texts["answer"]
     if one is None or plain is None or any(hole in one for hole in HOLES) or NAMES[0] not in one:
         return None
-    derived = _Calls(texts, one, plain).syntax()
-    return None if derived is None else replace(derived, ending=_Calls(texts, one, plain).ending)
+    calls = _Calls(texts, one, plain)
+    derived = calls.syntax()
+    if derived is None or not calls.read_by(derived):
+        return None
+    return replace(derived, ending=calls.ending)
 
 
 def settled(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str) -> CallSyntax:
@@ -130,6 +135,21 @@ class _Calls:
     @property
     def ending(self) -> str:
         return self._one[self._end :].strip()
+
+    def read_by(self, syntax: CallSyntax) -> bool:
+        """Whether the probes come back as they were. What a template makes of empty and nested values is its own affair."""
+        reader = syntax_reader(syntax, {})
+        for probe in ("one", "two", "both", "number"):
+            text, given = self._texts[probe], PROBED[probe]
+            if text is None or (len(given) > 1 and syntax.again is None):
+                continue
+            section = reader(text[self._header :], True, NAMES)
+            found = [(name, json.loads(arguments)) for name, arguments in section.calls] if section else []
+            wanted = list(zip(NAMES, given, strict=False))
+            # Sections that end as whole as they begin hold one call each.
+            if found not in (wanted, wanted[:1]):
+                return False
+        return True
 
     def syntax(self) -> CallSyntax | None:
         arguments = find_json(self._one, A, self._header)
@@ -186,7 +206,8 @@ class _Calls:
             if again is None:
                 return None
             ended = two[: len(two) - (len(one) - self._end)]
-            behind = self._behind(ended, 1, body, whole=True)
+            behind = self._behind(ended, 1, body, whole=True).replace(NAMES[1], CALLED)
+            last = last.replace(NAMES[0], CALLED)
             last = behind if behind.startswith(last) else last  # some templates end one call otherwise than several
             three = self._texts["three"]
             if three is not None and NAMES[2] in three:
@@ -195,10 +216,10 @@ class _Calls:
             return None
         return CallSyntax(
             first.replace(NAMES[0], NAME).replace(IDS[0], ID),
-            None if again is None else again.replace(NAMES[1], NAME).replace(IDS[1], ID),
-            last.replace(IDS[0], ID),
+            None if again is None else again.replace(NAMES[0], CALLED).replace(NAMES[1], NAME).replace(IDS[1], ID),
+            last.replace(NAMES[0], CALLED).replace(IDS[0], ID),
             body,
-            empty=empty,
+            empty=None if empty is None else empty.replace(NAMES[0], CALLED),
             tail=tail,
             index_base=base,
         )
@@ -257,8 +278,8 @@ def _shaped(value: Any) -> Any:
 
 def _indexed(again: str, first: str, later: str) -> tuple[str, str, int]:
     """``INDEX`` in the place of a number that grows from call to call."""
-    plain = again.replace(NAMES[1], NAME).replace(IDS[1], ID)
-    other = later.replace(NAMES[2], NAME).replace(IDS[2], ID)
+    plain = again.replace(NAMES[0], CALLED).replace(NAMES[1], NAME).replace(IDS[1], ID)
+    other = later.replace(NAMES[1], CALLED).replace(NAMES[2], NAME).replace(IDS[2], ID)
     if plain == other or not other:
         return again, first, 0
     start = shared_start(plain, other)

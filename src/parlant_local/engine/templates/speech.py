@@ -10,7 +10,7 @@ from typing import Literal
 from parlant_local.engine.parsing.families import FAMILY_SYNTAX, PYTHONIC
 from parlant_local.engine.parsing.formats import CALL_FORMATS, CallFormat
 from parlant_local.engine.parsing.json_calls import read_bare_json
-from parlant_local.engine.parsing.reading import SyntaxReader, syntax_reader
+from parlant_local.engine.parsing.reading import SyntaxReader, bare_reader, syntax_reader
 from parlant_local.engine.parsing.sections import Reader, either
 from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.engine.parsing.writing import write_calls
@@ -74,9 +74,11 @@ def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool])
         if syntax.opener in openers:
             reader = either(reader, family.openers[syntax.opener])
         (weak if syntax.weak else openers)[syntax.opener] = reader
+        if syntax.weak:  # with the name of a tool it is no ordinary text
+            openers |= dict.fromkeys(filter(None, (syntax.opener_of(tool.name) for tool in offered)), reader)
     if tools == "llama":
         weak["["] = either(SyntaxReader(PYTHONIC, {tool.name: tool.parameters for tool in offered}), read_bare_json)
-    return CallFormat(tools, openers, partial(write_calls, syntax), weak)
+    return CallFormat(tools, openers, partial(write_calls, syntax), weak, bare_reader(syntax))
 
 
 def _told(profile: Profile, marks: Marks) -> Profile:

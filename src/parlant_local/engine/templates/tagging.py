@@ -48,7 +48,7 @@ class Tagging:
         gap = self._gap(both)
         if gap is None:
             return None
-        empty = self._empty(none)
+        empty = self._empty(none, one.count(NAMES[0], name, key))
         tail = _common_tail(head, empty, gap)
         opened = head[len(tail) :]
         keyed = ended.replace(KEYS[0], KEY)
@@ -84,13 +84,13 @@ class Tagging:
             return None
         return both[first + len(VALUES[0]) : key].replace(KEYS[0], KEY)
 
-    def _empty(self, none: str | None) -> str | None:
-        """Between the name and the end of the turn of a call that has no arguments."""
+    def _empty(self, none: str | None, times: int) -> str | None:
+        """Between the name, which comes so many ``times``, and the end of the turn of a call that has no arguments."""
         if none is None or NAMES[0] not in none:
             return None
         end = len(none) - (len(self._one) - self._end)
-        name = none.find(NAMES[0], self._header)
-        return none[_last_name(none, name, end) : end]
+        behind = none[self._header : end].split(NAMES[0], times)
+        return behind[times] if len(behind) > times else None
 
     def _around(self, text: str | None, value: str) -> tuple[str, str] | None:
         """What stands between the key and a value, and behind it."""

@@ -145,6 +145,8 @@ class ChatTemplate:
                 with contextlib.suppress(TemplateError):
                     return _first_that_renders(attempt, conversation)
             if not listed:
+                with contextlib.suppress(TemplateError):  # some can do without a tool, but not without a list of them
+                    return _first_that_renders(lambda version: attempt(version, []), conversation)
                 raise
             # Templates trip over schemas that they did not foresee: what they would say of the tools is said in words.
             described = described_tools(conversation, tools, form)
@@ -165,19 +167,24 @@ class ChatTemplate:
         source = self._source(with_tools)
 
         def render_all(conversations: Sequence[Conversation]) -> list[str | None]:
-            found = self._sandbox.render_all(
-                source,
-                [
-                    self._variables(
-                        conversation.messages,
-                        [TOOL] if conversation.tools else None,
-                        conversation.prompt,
-                        conversation.arguments,
-                    )
-                    for conversation in conversations
-                ],
-            )
-            return [None if isinstance(text, TemplateError) else text for text in found]
+            def rendered(no_tools: list[Any] | None) -> list[str | None]:
+                found = self._sandbox.render_all(
+                    source,
+                    [
+                        self._variables(
+                            conversation.messages,
+                            [TOOL] if conversation.tools else no_tools,
+                            conversation.prompt,
+                            conversation.arguments,
+                        )
+                        for conversation in conversations
+                    ],
+                )
+                return [None if isinstance(text, TemplateError) else text for text in found]
+
+            found = rendered(None)
+            # As in rendering: some want a list of tools where there is none.
+            return found if with_tools or any(text is not None for text in found) else rendered([])
 
         key = (source, *self._specials.values(), str(with_tools))
         return _DIALECTS.get(key, lambda: probe_dialect(render_all, with_tools=with_tools))

@@ -36,7 +36,10 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
     texts = _texts(body.input)
     if not texts or len(texts) > context.settings.limits.choices:
         raise RequestRefusedError(
-            400, f"Give 1 to {context.settings.limits.choices} texts.", code="too_many_inputs", param="input"
+            400,
+            f"Give 1 to {context.settings.limits.choices} texts (limits.choices).",
+            code="too_many_inputs",
+            param="input",
         )
     check_texts(texts, context.settings.limits, "input")
     name, backend = await _moderation_backend(context, body.model)

@@ -225,7 +225,7 @@ async def test_a_model_without_sense_is_never_rejected_nor_silent_with_tightenin
         "does not name; to Parlant that guideline does not apply, and nothing tells."
     )
     write_section(
-        PAGE, "Rejected answers and silence", text, command="pytest -m evidence tests/nlp/test_turns_evidence.py"
+        PAGE, "Rejected answers and silence", text, command="pytest -m evidence tests/journeys/test_turns_evidence.py"
     )
     without, with_it = outcomes[::2], outcomes[1::2]
     print(*(line for outcome in with_it for line in outcome.log), sep="\n")

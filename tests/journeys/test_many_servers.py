@@ -91,7 +91,10 @@ async def test_two_hundred_servers_leave_memory_and_threads_as_they_were() -> No
         f"{growth:.2f} MiB a server, Parlant's own share included."
     )
     write_section(
-        _PAGE, "Two hundred servers in one process", text, command="pytest -m evidence tests/nlp/test_many_servers.py"
+        _PAGE,
+        "Two hundred servers in one process",
+        text,
+        command="pytest -m evidence tests/journeys/test_many_servers.py",
     )
     assert servers.rows[-1][2] <= servers.rows[9][2] + 2
     assert growth < 4
