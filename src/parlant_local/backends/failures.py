@@ -170,7 +170,7 @@ def _message_in(value: Any, depth: int = 0) -> str:
         return "; ".join(message for item in value[:5] if (message := _message_in(item, depth + 1)))
     if not isinstance(value, Mapping):
         return ""
-    words = next((told for key in ("error", "message", "msg", "detail", "errors", "error_message", "error_msg", "status_msg", "reason") if (told := _words(value.get(key), depth + 1))), "")  # fmt: skip
+    words = next((told for key in ("error", "message", "msg", "detail", "errors", "error_message", "error_msg", "status_msg", "reason") if (told := _message_in(value.get(key), depth + 1))), "")  # fmt: skip
     place = value.get("loc")
     if isinstance(place, list):
         words = f"{'.'.join(str(part) for part in place)}: {words}"

@@ -189,10 +189,10 @@ def _word(reason: str) -> str:
     return re.sub(r"[\s-]+", "_", last).lower().removeprefix("finish_reason_")
 
 
-def broken_off(data: Any) -> str | None:
+def abort_reason(data: Any) -> str | None:
     """A reason that says that an answer is not whole, through no limit of the caller's."""
     reasons = (_word(str(choice.get("finish_reason"))) for choice in choices_of(data))
-    return next((reason for reason in reasons if reason in _BROKEN_OFF), None)
+    return next((reason for reason in reasons if reason in _ABORT_REASONS), None)
 
 
 def usage_of(data: Any) -> Usage:

@@ -56,7 +56,7 @@ class _Call:
     def is_continued_by(self, index: Any, wire_id: str, name: str) -> bool:
         """Whether a piece belongs to this call. Some endpoints number all calls alike, some repeat id or name with every
         piece, some make up another id for each, some give neither number nor id."""
-        if name and self.name and name != self.name and self._whole():
+        if name and self.name and name != self.name and self._is_complete():
             return False
         if wire_id and self.wire_id:
             apart = name and None not in (index, self.index) and index != self.index
@@ -143,7 +143,7 @@ class StreamAssembler:
             late = (ToolCallDelta(at, None, None, call.late) for at, call in enumerate(answer.calls) if call.late)
             if held_calls := tuple(late):
                 chunks.append(self._chunk(index, Delta(tool_calls=held_calls), None))
-            if answer.finished is None and said:
+            if answer.finished is None and done:
                 answer.finished = "tool_calls" if answer.calls else "stop"
         return chunks
 

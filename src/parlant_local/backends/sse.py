@@ -42,8 +42,8 @@ class EventReader:
         if not self._begun and len(self._rest) >= len(BOM_UTF8):
             self._begun = True
             self._rest = self._rest.removeprefix(BOM_UTF8)
-        if len(self._rest) + len(self._value) > _MOST_BYTES:
-            raise TransientError(f"{self._target} sent an event of more than {_MOST_BYTES} bytes.")
+        if len(self._rest) + len(self._value) > _MAX_BYTES:
+            raise TransientError(f"{self._target} sent an event of more than {_MAX_BYTES} bytes.")
         if not held and _LINE_END.search(data) is None:
             return []
         # A carriage return at the very end may be half of a line end.

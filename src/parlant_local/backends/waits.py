@@ -6,7 +6,7 @@ import re
 
 from parlant_local.retry_after import seconds_of
 
-__all__ = ["told_wait"]
+__all__ = ["retry_after_in_text"]
 
 _SPAN = r"(?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|days?|hours?|minutes?|mins?|seconds?|secs?|[dhms])[,\s]*)+"
 _ASKS = re.compile(

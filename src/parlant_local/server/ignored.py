@@ -63,7 +63,7 @@ def _is_item(model: BaseModel) -> bool:
     return isinstance(model, ChatMessage) and model.role is None and kind_named(model.type) in (CALL, RESULT, THOUGHT)
 
 
-def _beside_the_point(model: BaseModel) -> Iterator[str]:
+def _unused_fields(model: BaseModel) -> Iterator[str]:
     """Fields that are known, but say nothing where another one is as it is."""
     unread: tuple[str, ...] = ()
     if isinstance(model, ToolShape) and model.function is not None:
