@@ -1,4 +1,4 @@
-# parlant-local: what a developer types. `make help` lists it.
+# parlant-local: developer commands. `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 MODEL ?=
 
-# Spinning OpenMP threads starve everything else on a small machine.
+# Spinning OpenMP threads starve other processes on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
 
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
@@ -17,7 +17,7 @@ DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdoc
 help: ## Show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Make .venv with everything (builds llama.cpp once: 5-10 minutes on two cores)
+setup: $(STAMP) ## Create .venv with all dependencies (builds llama.cpp once: 5-10 minutes on two cores)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=python3.12, say.")'
@@ -26,15 +26,15 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python .ci/install.py
 	@touch $(STAMP)
 
-demo: $(STAMP) ## Ask the shipped model, then hold a conversation with a real Parlant server (MODEL=… for another model)
+demo: $(STAMP) ## Ask the bundled model, then run a conversation with a real Parlant server (MODEL=… for another model)
 	@$(BIN)/parlant-local demo $(if $(MODEL),--model '$(MODEL)')
 
-run: $(STAMP) ## Keep a Parlant server with a demonstration agent running, with its chat page (MODEL=…)
+run: $(STAMP) ## Run a Parlant server with a demonstration agent and its chat page (MODEL=…)
 	@$(BIN)/parlant-local agent $(if $(MODEL),--model '$(MODEL)')
 
 test: lint types unit ## What CI runs: formatting, lint, import directions, types, tests
 
-lint: $(STAMP) ## Formatting, lint, import directions and circles, undeclared imports, the picture of the plan
+lint: $(STAMP) ## Formatting, lint, import directions and cycles, undeclared imports, the architecture diagram
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
@@ -47,43 +47,43 @@ types: $(STAMP) ## mypy, strict: the package, and programs that use it
 unit: $(STAMP) ## The test suite, a file at a time in two processes
 	$(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile
 
-coverage: $(STAMP) ## The test suite, measured: fails under the floor that pyproject.toml names
+coverage: $(STAMP) ## The test suite with coverage: fails under the threshold in pyproject.toml
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -m 'not evidence'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-evidence: $(STAMP) ## Proofs that take long; results are kept under docs/evidence
+evidence: $(STAMP) ## Long-running tests; results are written to docs/evidence
 	$(BIN)/pytest -q -m evidence
 
-wheel: $(STAMP) ## Build the distributions, install the wheel where no checkout is, and use it there (PYTHON=python3.13 for another)
+wheel: $(STAMP) ## Build the distributions, install the wheel outside the checkout and use it (PYTHON=python3.13 for another)
 	$(BIN)/python .ci/wheel.py --python '$(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))'
 
-lowest: $(STAMP) ## Tests with the oldest dependencies that are allowed, in an environment of its own
+lowest: $(STAMP) ## Tests with the oldest supported dependencies, in a separate environment
 	$(BIN)/python .ci/lowest.py
 
-parlant32: $(STAMP) ## The host's tests on the newest Parlant 3.2, in an environment of its own
+parlant32: $(STAMP) ## The Parlant tests on the newest Parlant 3.2, in a separate environment
 	$(BIN)/python .ci/parlant32.py
 
-docs: $(STAMP) ## Build the documents as a site (site/), with every link and anchor checked
+docs: $(STAMP) ## Build the documentation site (site/) and check every link and anchor
 	$(DOCS) build --strict
 
 picture: $(STAMP) ## Draw docs/staircase.svg from the code
 	$(BIN)/python .ci/picture.py
 
-workflows: $(STAMP) ## Judge .github: GitHub's schemas, and what an attacker would look for
+workflows: $(STAMP) ## Check .github: GitHub's schemas, and security problems
 	$(BIN)/python -m uv tool run --quiet check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/python -m uv tool run --quiet check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/python -m uv tool run --quiet zizmor --offline --quiet --persona pedantic .github
 
-bench: $(STAMP) ## Benchmarks against peers, in an environment of their own
+bench: $(STAMP) ## Benchmarks against peers, in a separate environment
 	$(BIN)/python -m benchmarks
 
-lock: $(STAMP) ## Resolve requirements.lock anew (versions and hashes)
+lock: $(STAMP) ## Update requirements.lock (versions and hashes)
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --python-version 3.11 --extra all --group dev pyproject.toml -o requirements.lock
 
-train: ## Train the shipped model (an environment of its own; about half an hour)
+train: ## Train the bundled model (in a separate environment; about half an hour)
 	$(MAKE) -C training
 
 clean: ## Remove environments and caches

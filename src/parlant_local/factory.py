@@ -65,7 +65,7 @@ class NLPServiceFactory:
         SERVICES.register(name, factory)
 
     async def create_service(self, name: str, **arguments: Any) -> NLPService:
-        """The service of this name; an unknown one is a :class:`ConfigurationError` that lists those there are.
+        """The service of this name; an unknown one is a :class:`ConfigurationError` that lists the known ones.
 
         What is not given comes from the settings; the model, too, by the rules of :func:`choose_model`.
         """
@@ -73,27 +73,27 @@ class NLPServiceFactory:
         return await asyncio.to_thread(self._create, name, factory, arguments)
 
     async def create_default_service(self) -> NLPService:
-        """The service that the settings describe; which model it thinks with, and why, is logged."""
+        """The service that the settings describe; the chosen model, and why, is logged."""
         return await asyncio.to_thread(self.default_service)
 
     def default_service(self) -> NLPService:
-        """:meth:`create_default_service` for callers that can't wait, such as the host's factory call."""
+        """:meth:`create_default_service` for callers that can't await, such as the host's factory call."""
         choice = self._choose()
         return self._create(self._kind(choice.model), None, {"model": choice.model})
 
     def _choose(self) -> Choice:
         from parlant_local.switching import choose_model
 
-        return self._told(choose_model(self.settings, self.model_manager))
+        return self._announce(choose_model(self.settings, self.model_manager))
 
-    def _told(self, choice: Choice) -> Choice:
-        self.logger.info(f"Taking {choice.model}: {choice.reason}.")
+    def _announce(self, choice: Choice) -> Choice:
+        self.logger.info(f"Using {choice.model}: {choice.reason}.")
         if choice.notice:
             self.logger.warning(f"{choice.model}: {choice.notice}")
         return choice
 
     def _kind(self, model: str) -> str:
-        """A lone GGUF needs nothing between it and the host; everything else goes through the switcher."""
+        """A single local GGUF is used directly; everything else goes through the switcher."""
         from parlant_local.switching import TargetResolver
 
         if self.settings.switcher.fallbacks:
@@ -123,9 +123,9 @@ class NLPServiceFactory:
             raise configuration_error(error) from error
 
     def _choose_gguf(self) -> str:
-        from parlant_local.backends.choice import choose_here
+        from parlant_local.backends.choice import choose_local
 
-        return self._told(choose_here(self.settings, self.model_manager)).model
+        return self._announce(choose_local(self.settings, self.model_manager)).model
 
 
 def nlp_service(container: Container, *, settings: Settings | None = None) -> NLPService:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 import parlant_local.factory
-from parlant_local.agent.demo import hold_demo
+from parlant_local.agent.demo import run_demo
 from parlant_local.agent.serving import free_port, require_free
 from parlant_local.errors import ConfigurationError, ParlantLocalError
 from parlant_local.nlp import LocalNLPService
@@ -66,7 +66,7 @@ async def test_a_turn_without_a_reply_ends_the_demo_with_the_reason(monkeypatch:
     monkeypatch.setattr(parlant_local.factory, "nlp_service", nlp_service)
     said: list[str] = []
     with pytest.raises(ParlantLocalError, match=r"did not reply to 'Hello.*silent"):
-        await hold_demo(Settings.load(), say=said.append, note=lambda _: None)
+        await run_demo(Settings.load(), say=said.append, note=lambda _: None)
     await close_sockets()
     assert not any(line.startswith("Agent:") for line in said)
 

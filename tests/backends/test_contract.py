@@ -260,7 +260,7 @@ async def test_it_ranks_documents_or_fails_as_a_call_it_can_not_make(
 
 
 async def test_letting_go_in_a_loop_raises_nothing(backend: Backend) -> None:
-    backend.let_go()
+    backend.release()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of the loop that ended before its connections

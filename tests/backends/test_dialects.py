@@ -252,7 +252,7 @@ def test_any_json_is_read(choices: list[dict[str, Any]], hold: bool) -> None:
         assembler.feed({"choices": [choice]})
         found = reply_of({"choices": [{"message": choice["delta"], **choice}]}, "m")
         (found.content + found.reasoning).encode()
-    assembler.end(said=True)
+    assembler.end(done=True)
     assembler.whole().content.encode()
 
 
@@ -371,7 +371,7 @@ async def test_a_stream_without_a_reason_ends_where_it_says_so(server: Saying, b
     server.pieces = [delta(content="Paris"), DONE]
     assert (await streamed(backend)).finish_reason == "stop"
     server.pieces = [delta(content="Par")]
-    with pytest.raises(StreamInterruptedError, match="before the answer was whole"):
+    with pytest.raises(StreamInterruptedError, match="before the answer was complete"):
         await streamed(backend)
     server.pieces = [DONE]
     with pytest.raises(TargetDownError):

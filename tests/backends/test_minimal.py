@@ -175,7 +175,7 @@ async def test_closing_now_is_done_where_a_loop_runs_too_and_tells_what_went_wro
 
 async def test_letting_go_raises_nothing_and_waits_for_nothing() -> None:
     backend = Closing(UnsupportedCallError("no"))
-    WrapperBackend(backend).let_go()
+    WrapperBackend(backend).release()
     assert await asyncio.to_thread(backend.closed.wait, 10)
 
 

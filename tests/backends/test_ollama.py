@@ -179,7 +179,7 @@ async def test_a_model_without_tools_or_thoughts_says_so() -> None:
     async with FakeOllama(capabilities=("completion",)) as server, OllamaBackend("m", host=server.url) as backend:
         with pytest.raises(BadRequestError, match="tools"):
             await backend.chat("hello", tools=TOOLS)
-        with pytest.raises(BadRequestError, match="think"):
+        with pytest.raises(BadRequestError, match="reasoning"):
             await backend.chat("hello", reasoning="on")
 
 

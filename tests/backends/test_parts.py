@@ -67,7 +67,7 @@ def test_raw_line_breaks_in_strings_are_written_properly() -> None:
 def test_what_was_delivered_in_pieces_must_be_json_as_it_stands() -> None:
     whole = ChatReply(content='```json\n{"a": 1}\n```')
     assert checked(whole, WANTED, limit=None).content == '{"a": 1}'
-    with pytest.raises(InvalidOutputError, match="more in it"):
+    with pytest.raises(InvalidOutputError, match="text around the JSON"):
         checked(whole, WANTED, limit=None, delivered=True)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from parlant_local.backends.allowance import Allowance, allowing
 from parlant_local.backends.ollama import OllamaBackend
 from parlant_local.backends.openai import OpenAIBackend
 from parlant_local.backends.reconnecting import environment_proxy
+from parlant_local.backends.retry_budget import RetryBudget, use_retry_budget
 from parlant_local.errors import ParlantLocalError, StreamInterruptedError, TargetDownError
 from tests.fakes.http import Fault, FaultServer
 from tests.fakes.ollama import FakeOllama
@@ -65,12 +65,12 @@ async def test_a_cut_connection_costs_one_request_more(pair: tuple[FaultServer, 
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)
-async def test_twice_is_all(pair: tuple[FaultServer, Any], name: str) -> None:
+async def test_a_second_drop_is_an_error(pair: tuple[FaultServer, Any], name: str) -> None:
     server, backend = pair
     await CALLS[name](backend)
     before = len(server.requests)
     server.always = Fault("reset")
-    with pytest.raises(TargetDownError, match="cut"):
+    with pytest.raises(TargetDownError, match="closed the connection"):
         await CALLS[name](backend)
     assert len(server.requests) == before + 2
 
@@ -127,11 +127,11 @@ async def test_whoever_counts_attempts_may_forbid_it(pair: tuple[FaultServer, An
     await backend.check()
     before = len(server.requests)
     server.always = Fault("reset")
-    for allowance, requests in ((Allowance(0), 1), (Allowance(5), 2)):
-        with allowing(allowance), pytest.raises(TargetDownError):
+    for budget, requests in ((RetryBudget(0), 1), (RetryBudget(5), 2)):
+        with use_retry_budget(budget), pytest.raises(TargetDownError):
             await backend.chat("hello")
         assert len(server.requests) - before == requests
-        assert allowance.sent == requests - 1
+        assert budget.used == requests - 1
         before = len(server.requests)
 
 

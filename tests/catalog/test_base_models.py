@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from parlant_local.backends.choice import choose_here
+from parlant_local.backends.choice import choose_local
 from parlant_local.catalog import LocalModelManager
 from parlant_local.cli.main import cli
 from parlant_local.settings import Settings
@@ -48,11 +48,11 @@ def test_a_record_of_an_older_version_is_told_by_its_name(both: LocalModelManage
 
 
 async def test_nothing_chooses_a_base_model_while_a_tuned_one_is_here(both: LocalModelManager) -> None:
-    assert choose_here(Settings(home=both.settings.home), both).model == TUNED
+    assert choose_local(Settings(home=both.settings.home), both).model == TUNED
     assert choose_model(Settings(home=both.settings.home), both).model == TUNED
     await both.delete_model(TUNED)
     shipped = "local/llama/parlant-local-tiny"
-    assert choose_here(Settings(home=both.settings.home), both).model == shipped
+    assert choose_local(Settings(home=both.settings.home), both).model == shipped
     assert choose_model(Settings(home=both.settings.home), both).model == shipped
 
 
@@ -63,6 +63,6 @@ def test_the_command_line_marks_it(both: LocalModelManager, monkeypatch: pytest.
     (line,) = [line for line in listed.splitlines() if line.startswith(BASE)]
     assert line.endswith("available, base")
     assert {item["id"]: item["base"] for item in json.loads(runner.invoke(cli, ["list", "--json"]).output)}[BASE]
-    assert "base: it continues texts" in runner.invoke(cli, ["show", BASE]).output
-    assert "base: it continues" not in runner.invoke(cli, ["show", TUNED]).output
+    assert "base model: not trained to chat" in runner.invoke(cli, ["show", BASE]).output
+    assert "base model: not trained" not in runner.invoke(cli, ["show", TUNED]).output
     assert "tool calls" in runner.invoke(cli, ["show", TUNED]).output

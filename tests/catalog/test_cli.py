@@ -125,7 +125,7 @@ def test_a_terminal_gets_live_lines_one_for_each_shard(hub: FakeHub, tmp_path: P
     [
         (["pull", "maker/Nothing-GGUF"], 1, "no token is set"),
         (["pull", "maker/Nothing-GGUF", "--offline"], 1, "offline mode is on"),
-        (["pull", "a/b/c"], 1, "can't be read as a model reference"),
+        (["pull", "a/b/c"], 1, "is not a valid model reference"),
         (["pull"], 2, "Missing argument"),
         (["pull", "x", "--source", "mars"], 2, "mars"),
         (["show", "local/llama/nothing"], 1, "parlant-local list --all"),

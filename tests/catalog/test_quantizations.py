@@ -90,5 +90,5 @@ def test_two_models_of_one_label_must_be_told_apart() -> None:
 
 
 def test_a_repository_without_models_says_so() -> None:
-    with pytest.raises(ModelNotFoundError, match="holds no GGUF"):
+    with pytest.raises(ModelNotFoundError, match="has no GGUF"):
         chosen({"mmproj.gguf": 1})

@@ -89,7 +89,7 @@ def test_it_gets_vectors_under_a_served_name(llm: Run, locked: Server) -> None:
 def test_it_shows_why_it_was_refused(llm: Run) -> None:
     wrong = llm("-m", "local", PARIS, "--key", "wrong-key-wrong-key-wrong", check=False)
     assert wrong.returncode == 1
-    assert "The API key is not known here" in wrong.stderr
+    assert "The API key is not valid" in wrong.stderr
     long = llm("-m", "local", "word " * 4000, check=False)
     assert long.returncode == 1
     assert "maximum context length is 2048" in long.stderr

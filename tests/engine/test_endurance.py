@@ -56,16 +56,16 @@ def _request(dice: random.Random, n_ctx: int) -> GenerationRequest:
 
 async def _rude(engine: LlamaEngine, request: GenerationRequest, dice: random.Random) -> str:
     """One call, ended in one of the ways callers end calls."""
-    manner = dice.random()
+    session_options = dice.random()
     try:
-        if manner < 0.15:
+        if session_options < 0.15:
             async for _ in (stream := engine.stream(request)):
                 if dice.random() < 0.3:
                     await stream.aclose()  # type: ignore[attr-defined]
                     return "left"
             return "result"
         call = asyncio.create_task(engine.generate(request))
-        if manner < 0.45:
+        if session_options < 0.45:
             await asyncio.sleep(dice.random() ** 3 * 0.4)
             call.cancel()
         answer = await call

@@ -12,7 +12,7 @@ from parlant_local.backends.base import ModelInfo
 from parlant_local.errors import EngineClosedError
 from parlant_local.moderation import MODERATION_TAGS
 from parlant_local.nlp import LlamaService, LocalNLPService
-from parlant_local.nlp.moderation import ModelModeration, NoVerdict
+from parlant_local.nlp.moderation import DisabledModeration, ModelModeration
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.settings import Settings
 from tests.fakes.scripted import ScriptedBackend
@@ -72,7 +72,7 @@ async def test_the_shipped_model_does_not_judge_and_that_is_said() -> None:
     log = Recorder()
     backend = ScriptedBackend(info=ModelInfo(id="local/llama/parlant-local-tiny", loaded=True))
     checker = await moderated(backend, log).get_moderation_service()
-    assert isinstance(checker, NoVerdict)
+    assert isinstance(checker, DisabledModeration)
     assert not (await checker.moderate_customer(context())).flagged
     assert any(level == "warning" and "not moderated" in message for level, message in log.lines)
 

@@ -269,7 +269,7 @@ async def test_statistics_and_log_tell_what_tightening_did_per_schema() -> None:
     words = len("they greet you".split())  # what the scripted backend calls tokens
     assert (counted["tightened"], counted["fixed_tokens"], counted["rejected"]) == (2, 2 * words, 1)
     assert sum("was tightened: 3 of its" in line for line in logger.lines["debug"]) == 2
-    assert [line for line in logger.lines["warning"] if "rejected the last answer" in line]
+    assert [line for line in logger.lines["warning"] if "Parlant rejected the last" in line]
     await local.close()
     assert logger.lines["info"][-1] == (
         "AgentIntentionProposerSchema: 2 of 2 calls tightened, 6 tokens fixed by that, 1 answers rejected by Parlant."

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from parlant_local.messages import ChatChunk, ChatReply, Delta, Timings, TokenLogprob, ToolCall, ToolCallDelta, Usage
 from parlant_local.server.app import create_app
-from parlant_local.server.replies import ChatAnswer, CompletionAnswer, told_usage
+from parlant_local.server.replies import ChatAnswer, CompletionAnswer, usage_json
 from parlant_local.server.shapes.answers import ChatCompletion, ChatCompletionChunk, TextCompletion, TextCompletionChunk
 from parlant_local.settings import Settings
 
@@ -114,4 +114,4 @@ def test_completions_are_written_as_declared(logprobs: tuple[TokenLogprob, ...] 
 
 
 def test_usage_is_the_messages_own() -> None:
-    assert told_usage(Usage(3, 2, 1, 1)) == Usage(3, 2, 1, 1).to_openai()
+    assert usage_json(Usage(3, 2, 1, 1)) == Usage(3, 2, 1, 1).to_openai()

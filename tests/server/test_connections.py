@@ -19,8 +19,8 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from parlant_local.server.admission import ConnectionLimit
 from parlant_local.server.connections import connections_of
-from parlant_local.server.crowd import Crowd
 from parlant_local.settings import ServerSettings
 from tests.support.eventually import eventually, wait_until
 
@@ -102,7 +102,7 @@ def refusal(answer: bytes) -> tuple[int, str]:
 async def test_answers_on_a_kept_open_connection_wait_for_nothing() -> None:
     """By the option itself: an accepted socket sends at once, and holds little for a client that does not read."""
     made = []
-    protocol = connections_of(Crowd(ServerSettings()))
+    protocol = connections_of(ConnectionLimit(ServerSettings()))
 
     class Noted(protocol):  # type: ignore[misc, valid-type]  # a class made at run time
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -423,7 +423,7 @@ def test_a_short_supply_of_descriptors_is_told_and_survived(start: Callable[...,
 
 def test_the_end_comes_whatever_holds_the_interpreter() -> None:
     code = (
-        "import re; from parlant_local.server.ending import end_by_force_after; end_by_force_after(0.5);"
+        "import re; from parlant_local.server.forced_exit import end_by_force_after; end_by_force_after(0.5);"
         "re.match('(a+)+$', 'a' * 60 + 'b')"  # holds the interpreter's lock for centuries
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)

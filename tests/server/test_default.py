@@ -39,7 +39,7 @@ async def test_a_daemon_comes_before_the_model_that_comes_along(tmp_path: Path, 
     chosen = await asyncio.to_thread(choose_model, settings, manager)  # its daemon answers on this loop
     assert name == "ollama/chatty:7b" == chosen.model
     assert (await backend.chat("Hi")).model == "ollama/chatty:7b"
-    assert "ollama/chatty:7b" in models.directory.elsewhere()
+    assert "ollama/chatty:7b" in models.directory.external_models()
     await models.close()
 
 

@@ -118,7 +118,7 @@ def test_a_key_for_asking_administers_nothing(locked: Server) -> None:
 
 
 def test_a_key_file_that_others_can_read_is_told_once(locked: Server) -> None:
-    told = [line["message"] for line in locked.log if "can read the key file" in line["message"]]
+    told = [line["message"] for line in locked.log if "is readable by other users" in line["message"]]
     assert len(told) == 1
     assert "/keys" in told[0]
     assert "chmod 600" in told[0]

@@ -23,7 +23,12 @@ from .conftest import TINY, Server
 
 LIMITS = LimitSettings()
 GROWTH = 256 * 2**20
-_LONG = ("2,000 lists of 150 ids", "with pieces", "8 answers with 20 log-probabilities", "2,048 texts")  # honest work
+_THREAD_BYTES = (
+    "2,000 lists of 150 ids",
+    "with pieces",
+    "8 answers with 20 log-probabilities",
+    "2,048 texts",
+)  # honest work
 _MADE_UP = "the made-up model "
 
 
@@ -65,7 +70,7 @@ def check(answer: httpx2.Response, name: str) -> None:
 
 def _sample() -> list[HostileRequest]:
     """Every kind that multiplies or is malformed, and a few of the many that differ in a value only."""
-    chosen = [item for item in kinds() if item.name not in _LONG]
+    chosen = [item for item in kinds() if item.name not in _THREAD_BYTES]
     made_up = [item for item in chosen if item.name.startswith(_MADE_UP)]
     return [item for item in chosen if item not in made_up[2:]][::4]
 

@@ -240,7 +240,7 @@ def test_judges_texts_without_further_ado(client: openai.OpenAI, given: str | li
         assert result.flagged == any(flags[name] for name in judged)
         assert all(flags[name] == (scores[name] >= 0.5) for name in judged)
     assert found.model_extra is not None
-    assert "no judgement" in found.model_extra["warnings"][0]
+    assert "can't moderate" in found.model_extra["warnings"][0]
 
 
 def test_goes_on_with_a_last_message_of_the_assistant(client: openai.OpenAI, server: Server) -> None:

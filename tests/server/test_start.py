@@ -107,7 +107,7 @@ def test_what_comes_along_is_called_by_its_name(start: Callable[..., Server]) ->
     server = start()
     warned = [line["message"] for line in server.log if line["level"] == "warning"]
     assert len(warned) == 1
-    assert "proof of life" in warned[0]
+    assert "installation works" in warned[0]
     missed = httpx2.post(f"{server.url}/chat/completions", json={})
     assert missed.status_code == 404
     assert "/v1" in missed.json()["error"]["message"]

@@ -47,7 +47,7 @@ class Browser:
             for domain in ("Page", "Runtime", "Log", "Network"):
                 self._call(f"{domain}.enable")
         except BaseException:
-            self._end()
+            self._drain_and_stop()
             raise
 
     def _connect(self) -> connect:
@@ -71,9 +71,9 @@ class Browser:
     ) -> None:
         with contextlib.suppress(Exception):
             self._call("Browser.close")
-        self._end()
+        self._drain_and_stop()
 
-    def _end(self) -> None:
+    def _drain_and_stop(self) -> None:
         self._held.close()
         self._process.terminate()
         try:

@@ -11,9 +11,9 @@ from typing import Any
 import uvicorn
 
 from parlant_local.catalog import LocalModelManager
+from parlant_local.server.admission import ConnectionLimit
 from parlant_local.server.app import create_app
 from parlant_local.server.context import Context
-from parlant_local.server.crowd import Crowd
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.serving import uvicorn_config
 from parlant_local.settings import Settings
@@ -37,7 +37,7 @@ class InProcess:
 def serving_here(settings: Settings) -> Iterator[InProcess]:
     logger = ServerLogger(settings.logging, "none")
     app = create_app(settings, logger=logger, manager=LocalModelManager(settings=settings))
-    config = uvicorn_config(app, Crowd(settings.server), settings.server)
+    config = uvicorn_config(app, ConnectionLimit(settings.server), settings.server)
     config.port = 0
     server = uvicorn.Server(config)
     found: dict[str, Any] = {}

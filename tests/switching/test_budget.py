@@ -220,7 +220,7 @@ async def test_a_ledger_that_can_not_be_read_covers_nothing_and_is_never_overwri
     unlimited = TokenBudget(BudgetSettings(), path)
     unlimited.settle(await unlimited.reserve(1), 1, "x")  # no limit, nothing to check
     unlimited.flush()
-    assert unlimited.trouble
+    assert unlimited.read_error
     assert path.read_bytes() == content
     path.unlink()
     unlimited.flush()

@@ -167,7 +167,7 @@ async def test_an_answer_against_its_schema_gets_one_more_try_and_then_another_m
         first.answer = lambda _body: '{"town": "x"}'
         calls = len(first.requests)
         if stream:  # its pieces were delivered before the whole could be judged
-            with pytest.raises(ParlantLocalError, match="does not fit"):
+            with pytest.raises(ParlantLocalError, match="does not match"):
                 await ask(routed, stream=True, response_format=FORMAT)
             assert len(first.requests) == calls + 1
         else:

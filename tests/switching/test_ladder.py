@@ -29,7 +29,7 @@ from parlant_local.observability import NullLogger
 from parlant_local.settings import BreakerSettings, Settings, SwitcherSettings
 from parlant_local.switching import RoutedBackend, Target
 from parlant_local.switching.chain import ChainLimits
-from parlant_local.switching.ladder import AS_ASKED, Change, Ladder, Leeway
+from parlant_local.switching.ladder import UNCHANGED, Change, Ladder, Leeway
 from tests.fakes.http import Fault
 from tests.fakes.ollama import FakeOllama
 from tests.fakes.openai import FakeOpenAI
@@ -51,8 +51,8 @@ class AgentIntentionProposerSchema(BaseModel):
     is_agent_intention: bool
 
 
-def quick(attempts: int = 2, in_chain: int = 5) -> ChainLimits:
-    return ChainLimits(attempts, 30.0, in_chain, jitter=lambda _attempt: 0.0)
+def quick(attempts: int = 2, total_attempts: int = 5) -> ChainLimits:
+    return ChainLimits(attempts, 30.0, total_attempts, jitter=lambda _attempt: 0.0)
 
 
 def target(name: str, server: FakeOpenAI, dialect: Any = "json_schema") -> Target:
@@ -336,31 +336,33 @@ async def test_each_attempt_gets_what_is_left_of_the_callers_time() -> None:
 def test_a_target_keeps_its_last_attempt_for_when_it_stands_alone() -> None:
     ladder = Ladder(2, 5)
     for others, expected in ((0, [3, 2, 1, 0]), (1, [2, 1, 0, 0])):
-        ladder.asked.clear()
+        ladder.requests.clear()
         found = []
         for _ in range(4):
-            found.append(ladder.spare("a", others))
+            found.append(ladder.remaining_for("a", others))
             ladder.count("a", InvalidOutputError("x"), 0)
         assert found == expected
 
 
 def test_how_the_next_attempt_differs() -> None:
-    ladder = Ladder(2, 5, Leeway(1000, 3000, plain=True, brief_share=lambda: 0.5), prompt_tokens=5000)
-    assert ladder.change("a", AS_ASKED, InvalidOutputError("wrong")) == Change(repair="wrong")
-    longer = ladder.change("a", AS_ASKED, TruncatedOutputError("", used=1000, limit=1000))
+    ladder = Ladder(2, 5, Leeway(1000, 3000, plain=True, share_without_examples=lambda: 0.5), prompt_tokens=5000)
+    assert ladder.change("a", UNCHANGED, InvalidOutputError("wrong")) == Change(repair="wrong")
+    longer = ladder.change("a", UNCHANGED, TruncatedOutputError("", used=1000, limit=1000))
     assert longer == Change(max_tokens=2000)
     assert ladder.change("a", Change(max_tokens=2000), TruncatedOutputError("", used=9, limit=9)) == Change(
         max_tokens=3000
     )
     assert ladder.change("a", Change(max_tokens=3000), TruncatedOutputError("", used=9, limit=9)) is None
-    assert ladder.change("a", AS_ASKED, SchemaError("x")) == Change(plain=True)
+    assert ladder.change("a", UNCHANGED, SchemaError("x")) == Change(plain=True)
     assert ladder.change("a", Change(plain=True), SchemaError("x")) is None
     full = ContextOverflowError("x", needed=6000 + 1000, available=6500)
     assert ladder.change("a", Change(plain=True), full) == Change(max_tokens=500, plain=True)
-    assert ladder.change("a", AS_ASKED, full) is None  # once
-    assert ladder.briefly(ContextOverflowError("x", needed=9000 + 1000, available=8192)) == Change(brief=True)
-    assert ladder.briefly(ContextOverflowError("x", needed=13000 + 1000, available=8192)) == Change(
-        max_tokens=8192 - 7474, brief=True
+    assert ladder.change("a", UNCHANGED, full) is None  # once
+    assert ladder.drop_examples(ContextOverflowError("x", needed=9000 + 1000, available=8192)) == Change(
+        without_examples=True
+    )
+    assert ladder.drop_examples(ContextOverflowError("x", needed=13000 + 1000, available=8192)) == Change(
+        max_tokens=8192 - 7474, without_examples=True
     )
 
 

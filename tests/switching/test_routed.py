@@ -241,7 +241,7 @@ async def test_a_single_target_is_left_alone_too_and_says_for_how_long(make: Mak
     for _ in range(3):
         with pytest.raises(TargetDownError, match="dead"):
             await routed.chat("hello")
-    with pytest.raises(TargetDownError, match="left alone for 15 s") as caught:
+    with pytest.raises(TargetDownError, match="open for another 15 s") as caught:
         await routed.chat("hello")
     assert caught.value.retry_after == pytest.approx(15)
     assert fleet.calls()["a"] == 3

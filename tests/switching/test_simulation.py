@@ -112,7 +112,7 @@ class SwitcherMachine(RuleBasedStateMachine):
             backend.always = fault
 
     @rule()
-    def let_go(self) -> None:
+    def release(self) -> None:
         for gate in self.gates:
             gate.set()
         self._settle()

@@ -234,7 +234,7 @@ async def test_openai_itself_needs_permission(configure: Configure) -> None:
 @pytest.mark.filterwarnings("ignore:llama_token_get_attr:DeprecationWarning")
 async def test_deepseek_service_refuses_another_family(configure: Configure) -> None:
     service = DeepSeekService(model_id=SHIPPED_MODEL_ID, settings=configure(), logger=NullLogger())
-    with pytest.raises(Exception, match="not DeepSeek's"):
+    with pytest.raises(Exception, match="not to DeepSeek"):
         await service.get_schematic_generator(City)
     await service.close()
     with pytest.raises(ModelNotFoundError, match="pull"):

@@ -1,1 +1,1 @@
-"""The demonstration agent: a real Parlant server with a small book shop's assistant, and a customer to talk to it."""
+"""The demonstration agent: a real Parlant server with a small book shop's assistant, and a scripted customer."""

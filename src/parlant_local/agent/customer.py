@@ -22,9 +22,9 @@ _POLL_SECONDS = 30
 
 @dataclass(frozen=True)
 class Turn:
-    """One thing the customer said, and what came back."""
+    """One message of the customer, and the agent's replies."""
 
-    said: str
+    text: str
     preambles: tuple[str, ...]
     replies: tuple[str, ...]
     events: tuple[Mapping[str, Any], ...]
@@ -56,8 +56,8 @@ class Customer:
         await self._http.aclose()
 
     async def post(self, text: str) -> Any:
-        """Posts ``text`` and returns its event; the agent starts to think."""
-        async with _asking():
+        """Posts ``text`` and returns its event; the agent starts to answer."""
+        async with _api_errors():
             if not self._session_id:
                 session = await self._client.sessions.create(agent_id=self._agent_id, allow_greeting=False)
                 self._session_id = session.id
@@ -68,7 +68,7 @@ class Customer:
         return posted
 
     async def say(self, text: str) -> Turn:
-        """Posts ``text`` and waits until the agent is done with it, however long an honest model takes."""
+        """Posts ``text`` and waits until the agent has finished, however slow the model is."""
         started = time.monotonic()
         await self.post(text)
         first = self._offset
@@ -85,23 +85,23 @@ class Customer:
                     problem, done = _reason(data), True
                 elif status == "ready" and event.trace_id not in cancelled:
                     done = done or _completed(data)
-        said = await self._said_since(first)
-        preambles = [_text(data) for data in said if _is_preamble(data)]
-        replies = [text for data in said if not _is_preamble(data) and (text := _text(data))]
+        messages = await self._agent_messages(first)
+        preambles = [_text(data) for data in messages if _is_preamble(data)]
+        replies = [reply for data in messages if not _is_preamble(data) and (reply := _text(data))]
         if not replies and not problem:
-            problem = "the agent fell silent"
-        return Turn(text, tuple(preambles), tuple(replies), tuple(said), time.monotonic() - started, problem)
+            problem = "the agent finished without a reply"
+        return Turn(text, tuple(preambles), tuple(replies), tuple(messages), time.monotonic() - started, problem)
 
-    async def _said_since(self, offset: int) -> list[Mapping[str, Any]]:
-        """The agent's messages, read when they are complete: a streamed one is its first words when it first shows."""
-        async with _asking():
+    async def _agent_messages(self, offset: int) -> list[Mapping[str, Any]]:
+        """The agent's messages, read when they are complete: a streamed one first appears with a few words."""
+        async with _api_errors():
             events = await self._client.sessions.list_events(
                 self._session_id, min_offset=offset, kinds="message", source="ai_agent", wait_for_data=0
             )
         return [event.data for event in events if isinstance(event.data, Mapping)]
 
     async def _events(self) -> list[Any]:
-        async with _asking():
+        async with _api_errors():
             try:
                 return list(
                     await self._client.sessions.list_events(
@@ -115,12 +115,12 @@ class Customer:
 
 
 @asynccontextmanager
-async def _asking() -> AsyncIterator[None]:
-    """Failures of the server's API, and of the connection to it, as ours."""
+async def _api_errors() -> AsyncIterator[None]:
+    """Errors of the server's API and of the connection to it, as this package's errors."""
     try:
         yield
     except ApiError as error:
-        raise AgentError(f"The Parlant server answered {error.status_code}.") from error
+        raise AgentError(f"The Parlant server responded with status {error.status_code}.") from error
     except httpx.HTTPError as error:
         raise AgentError(f"The Parlant server can't be reached: {type(error).__name__}.") from error
 
@@ -138,6 +138,6 @@ def _completed(data: Mapping[str, Any]) -> bool:
 
 
 def _reason(data: Mapping[str, Any]) -> str:
-    told = (data.get("data") or {}).get("exception") or "the turn failed"
-    text = "".join(map(str, told)) if isinstance(told, list) else str(told)
+    reason = (data.get("data") or {}).get("exception") or "the turn failed"
+    text = "".join(map(str, reason)) if isinstance(reason, list) else str(reason)
     return text.strip().splitlines()[-1][:300]

@@ -1,4 +1,4 @@
-"""One conversation, shown: three questions to the model itself, then three turns with a Parlant agent over HTTP."""
+"""A demonstration: three questions to the model itself, then three turns with a Parlant agent over HTTP."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from parlant_local.errors import AgentError
 from parlant_local.settings import Settings
 from parlant_local.shipped import is_shipped, shipped_file
 
-__all__ = ["hold_demo"]
+__all__ = ["run_demo"]
 
 Say = Callable[[str], None]
 _DIRECT_QUESTIONS = 3
 _TICK_SECONDS = 15
 
 
-async def hold_demo(settings: Settings, *, say: Say, note: Say) -> None:
-    """``say`` gets what is shown, line by line; ``note`` gets progress. A turn without a reply raises."""
+async def run_demo(settings: Settings, *, say: Say, note: Say) -> None:
+    """``say`` receives output lines, ``note`` progress. A turn without a reply raises."""
     from parlant_local.factory import model_backend
 
     model_id, backend = model_backend(settings)
     home = use_home(settings, model_id)
     try:
-        async with _ticking(note, f"loading {model_id}"):
+        async with _progress(note, f"loading {model_id}"):
             await _ask_directly(model_id, backend, say)
     finally:
         await backend.close()
@@ -43,38 +43,40 @@ async def hold_demo(settings: Settings, *, say: Say, note: Say) -> None:
 
     started = time.monotonic()
     async with AsyncExitStack() as stack:
-        async with _ticking(note, "starting up"):
+        async with _progress(note, "starting"):
             opening = running_server(partial(nlp_service, settings=settings), create_shop_agent)
             server = await stack.enter_async_context(opening)
         say(f"A Parlant agent on {model_id}, at {server.address}:")
         before = server.service.stats()["total"]
-        say(f"  start-up: {_cost(before, {}, time.monotonic() - started)}")
+        say(f"  start-up: {_usage_line(before, {}, time.monotonic() - started)}")
         customer = await stack.enter_async_context(Customer(server.address, AGENT_ID))
         for question in QUESTIONS:
             say(f"Customer: {question}")
-            async with _ticking(note, "the agent thinks"):
+            async with _progress(note, "waiting for the agent"):
                 turn = await customer.say(question)
             for preamble in turn.preambles:
-                say(f"  (at once: {_line(preamble)})")
+                say(f"  (preamble: {_line(preamble)})")
             if not turn.replies:
                 raise AgentError(f"The agent did not reply to {question!r}: {turn.problem}.")
             for reply in turn.replies:
                 say(f"Agent: {_line(reply)}")
             after = server.service.stats()["total"]
-            say(f"  turn: {_cost(after, before, turn.seconds)}")
+            say(f"  turn: {_usage_line(after, before, turn.seconds)}")
             before = after
     say("")
     if is_shipped(model_id):
         say(
-            "This model of a few megabytes shows that the machinery works; what it says to a long agent prompt makes no sense."
+            "This model of a few megabytes only shows that the installation works; its answers to an agent's prompts make no sense."
         )
-        say("`parlant-local recommend` names real models for this machine; then: parlant-local demo --model REFERENCE")
+        say(
+            "`parlant-local recommend` suggests real models for this machine; then run: parlant-local demo --model REFERENCE"
+        )
     else:
         say(f"To keep this agent running with its chat page: parlant-local agent --model {settings.model}")
 
 
 async def _ask_directly(model_id: str, backend: Backend, say: Say) -> None:
-    say(f"Questions to {model_id} itself:")
+    say(f"Questions to {model_id}:")
     for question in _documented_questions()[:_DIRECT_QUESTIONS]:
         started = time.monotonic()
         reply = await backend.chat(question, temperature=0.0, max_tokens=64)
@@ -90,21 +92,21 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _cost(after: Mapping[str, Any], before: Mapping[str, Any], seconds: float) -> str:
-    """What lies between two snapshots of the service's totals."""
+def _usage_line(after: Mapping[str, Any], before: Mapping[str, Any], seconds: float) -> str:
+    """The difference between two snapshots of the service's totals."""
 
     def spent(name: str) -> int:
         return int(after.get(name, 0) - before.get(name, 0))
 
     return (
-        f"{spent('calls')} model calls, {spent('prompt_tokens')} prompt tokens ({spent('cached_tokens')} of them reused), "
-        f"{spent('completion_tokens')} written ({spent('forced_tokens')} without sampling), {seconds:.1f} s"
+        f"{spent('calls')} model calls, {spent('prompt_tokens')} prompt tokens ({spent('cached_tokens')} cached), "
+        f"{spent('completion_tokens')} completion tokens ({spent('forced_tokens')} not sampled), {seconds:.1f} s"
     )
 
 
 @asynccontextmanager
-async def _ticking(note: Say, what: str) -> AsyncIterator[None]:
-    """Says now and then that something still goes on."""
+async def _progress(note: Say, what: str) -> AsyncIterator[None]:
+    """Reports progress at intervals."""
 
     async def tick() -> None:
         started = time.monotonic()

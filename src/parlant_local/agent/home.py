@@ -1,4 +1,4 @@
-"""Where the demonstration keeps what Parlant remembers."""
+"""The demonstration's Parlant home."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["use_home"]
 def use_home(settings: Settings, model_id: str) -> Path:
     """Sets PARLANT_HOME to a folder of the model's own, unless the owner set it; call before Parlant is imported.
 
-    Parlant keeps a model's verdicts on guidelines and does not ask another model again, so each gets its own home.
+    Parlant caches a model's evaluations of guidelines and does not repeat them with another model, so each gets its own home.
     """
     if chosen := os.environ.get("PARLANT_HOME"):
         return Path(chosen)

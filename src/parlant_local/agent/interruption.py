@@ -16,8 +16,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 async def until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
     """Runs ``work``; on SIGINT or SIGTERM cancels it, lets it clean up, and returns True.
 
-    Parlant's web server takes these signals for itself, stops serving, and leaves the rest of the host waiting; the
-    event loop's own handlers still hear of them.
+    Parlant's web server handles these signals itself, stops serving, and leaves the rest of the host waiting; the
+    event loop's own handlers still run.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
@@ -29,7 +29,7 @@ async def until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
             interrupted = True
             task.cancel()
 
-    with contextlib.suppress(NotImplementedError):  # Windows has no such handlers; there Ctrl-C stays KeyboardInterrupt
+    with contextlib.suppress(NotImplementedError):  # not on Windows, where Ctrl-C stays KeyboardInterrupt
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop)
     try:
@@ -38,7 +38,7 @@ async def until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
         if not interrupted:
             raise
     except Exception:
-        # What a half-closed server did to a request in flight is no news any more.
+        # Errors of requests in flight are expected while the server shuts down.
         if not interrupted:
             raise
     finally:

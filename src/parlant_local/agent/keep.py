@@ -1,4 +1,4 @@
-"""A server that stays up until it is told to stop."""
+"""The demonstration agent as a server that runs until it is interrupted."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ async def keep_agent(settings: Settings, *, host: str, port: int, say: Callable[
     say(f"Starting a Parlant server on {model_id} (home: {home}) …")
     factory = partial(nlp_service, settings=settings)
     async with running_server(factory, create_shop_agent, host=host, port=port) as server:
-        say(f"The agent is at {server.address} (Parlant's own chat page). Ctrl-C stops.")
+        say(f"The agent is at {server.address} (Parlant's own chat page). Press Ctrl-C to stop.")
         await server.serving

@@ -31,11 +31,11 @@ class RunningServer:
     serving: asyncio.Task[None]
     """Ends when the server does."""
     ports: tuple[int, int]
-    """Parlant's API, and its service of tools."""
+    """Parlant's API, and its tool service."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -85,7 +85,7 @@ async def running_server(
             if not server.ready.is_set():
                 await _stopped(serving)
     if not server.ready.is_set():
-        raise AgentError("The Parlant server did not start.", hint="Its reason stands above.")
+        raise AgentError("The Parlant server did not start.", hint="See the error above.")
     service = cast(LocalNLPService, server.container[NLPService])  # type: ignore[type-abstract]  # lagom resolves interfaces
     shown = f"[{host}]" if ":" in host else ("localhost" if host in ("127.0.0.1", "0.0.0.0") else host)
     try:
@@ -97,7 +97,7 @@ async def running_server(
 
 
 async def _stopped(serving: asyncio.Task[None]) -> None:
-    """Ends the server; what it failed with while starting is raised here."""
+    """Stops the server; raises what it failed with while starting."""
     if not serving.done():
         serving.cancel()
     try:

@@ -12,7 +12,7 @@ QUESTIONS = (
     "What is the status of order 4711?",
     "Thank you. When are you open on Saturday?",
 )
-"""What the demonstration's customer says."""
+"""The messages of the demonstration's customer."""
 
 _ORDERS = {"4711": "shipped on Monday", "1234": "being packed", "5508": "waiting for the publisher"}
 _HOURS = {"saturday": "10 to 16", "sunday": "closed"}

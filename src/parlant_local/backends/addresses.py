@@ -1,4 +1,4 @@
-"""Where a URL leads: to this machine, or away from it."""
+"""Whether a URL points to this machine or to a remote host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["check_url", "is_remote", "refuse_remote"]
 
 
 def is_remote(url: str) -> bool:
-    """Whether a request to ``url`` leaves this machine; whatever can't be read counts as leaving it.
+    """Whether a request to ``url`` leaves this machine; a URL that can't be parsed counts as remote.
 
     Nothing is resolved: only ``localhost`` (RFC 6761 reserves it) and loopback addresses are local. The unspecified
     address, which servers bind to and clients reach this machine by, is local too.
@@ -45,6 +45,6 @@ def check_url(url: str, owner: str) -> str:
 
 def refuse_remote(target: str, host: str) -> CloudNotAllowedError:
     return CloudNotAllowedError(
-        f"{target} is at {host}, not on this machine, and nobody allowed prompts to leave it.",
+        f"{target} is at {host}, not on this machine, and sending prompts off this machine is disabled.",
         hint="Set PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD to fallback or always, or pass allow_remote=True.",
     )

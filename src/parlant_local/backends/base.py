@@ -1,4 +1,4 @@
-"""What every backend does."""
+"""The protocol that every backend implements."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeAlias, Unpack
 
+from parlant_local.backends.buffered import accept_truncated, reply_chunks
 from parlant_local.backends.closing import close_blocking, close_unattended
 from parlant_local.backends.context import BackendContext
-from parlant_local.backends.whole import cut_or_whole, in_one_piece
 from parlant_local.brief import Brief
 from parlant_local.call_options import ChatOptions, ChatParams
 from parlant_local.errors import ConfigurationError, UnsupportedCallError
@@ -46,7 +46,7 @@ class RerankReply(Brief):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ModelInfo(Brief):
-    """What a backend knows of its model; ``None`` where it can't know."""
+    """What a backend knows about its model; ``None`` where unknown."""
 
     id: str
     name: str = ""
@@ -109,16 +109,16 @@ class Backend(ABC):
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatStream:
         """The answer in pieces; the last one of each ``index`` has ``finish_reason`` and ``usage``. Closing it cancels."""
-        for chunk in in_one_piece(await cut_or_whole(self.chat(messages, **options))):
+        for chunk in reply_chunks(await accept_truncated(self.chat(messages, **options))):
             yield chunk
 
     async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:  # noqa: ARG002  # for subclasses
         """Text that continues ``prompt``, no chat template applied."""
-        raise self.unsupported("continue texts")
+        raise self.unsupported("complete raw text")
 
     async def complete_stream(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatStream:
         """:meth:`complete` in pieces, as :meth:`chat_stream` gives them."""
-        for chunk in in_one_piece(await cut_or_whole(self.complete(prompt, **options))):
+        for chunk in reply_chunks(await accept_truncated(self.complete(prompt, **options))):
             yield chunk
 
     async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:  # noqa: ARG002  # for subclasses
@@ -130,36 +130,36 @@ class Backend(ABC):
 
     async def tokenize(self, text: str) -> list[int]:  # noqa: ARG002  # for subclasses
         """Token ids of ``text`` as typed: no BOS added, special tokens as text."""
-        raise self.unsupported("tell its token ids", hint="Load the model here to tokenise with it.")
+        raise self.unsupported("return token ids", hint="Load the model here to tokenise with it.")
 
     async def count_tokens(self, text: str) -> int:
         """An estimate on the high side (three bytes a token), where the model's own tokeniser can't be asked."""
         return -(-len(text.encode()) // 3)
 
-    async def load(self) -> None:  # noqa: B027  # most have nothing to do
-        """Gets ready ahead of the first call, which would do it otherwise."""
+    async def load(self) -> None:  # noqa: B027  # a no-op by default
+        """Prepares for the first call, which would otherwise do it."""
 
-    async def close(self) -> None:  # noqa: B027  # some have nothing to give back
-        """Idempotent; gives memory and connections back."""
+    async def close(self) -> None:  # noqa: B027  # a no-op by default
+        """Idempotent; releases memory and connections."""
 
     def close_now(self) -> None:
         """:meth:`close`, from synchronous code and at the end of the interpreter; blocks until it is done."""
         close_blocking(self.close)
 
-    def let_go(self) -> None:
-        """For an owner that is gone without closing it: from any thread, also one with an event loop; raises nothing."""
+    def release(self) -> None:
+        """Closes it for an owner that was collected without closing it: from any thread, with or without an event loop; raises nothing."""
         close_unattended(self.close)
 
     def unsupported(self, what: str, *, hint: str = "") -> UnsupportedCallError:
-        """The error of a call that this backend has no way to make."""
-        return UnsupportedCallError(f"{self.model_info().id} can't {what}.", hint=hint or "Ask another model.")
+        """The error for a call that this backend does not support."""
+        return UnsupportedCallError(f"{self.model_info().id} can't {what}.", hint=hint or "Use another model.")
 
     def as_messages(self, given: str | MessageLike | Iterable[MessageLike]) -> tuple[Message, ...]:
         """``given``, in the shape of any client. :class:`BadRequestError` for what this model has no way to read."""
         return as_messages(given)
 
     def as_text(self, given: Text) -> str:
-        """``given``, where it is text; token ids mean nothing to a model whose vocabulary can't be seen."""
+        """``given``, where it is text; token ids mean nothing without the model's vocabulary."""
         if isinstance(given, str):
             return whole_text(given)
         raise self.unsupported("take token ids", hint="Give text, or load the model here.")

@@ -1,4 +1,4 @@
-"""Which model of the catalogue is taken where the owner named none, and why."""
+"""Which catalogued model is the default where none is configured, and why."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from parlant_local.catalog import LocalModel, LocalModelManager
 from parlant_local.errors import EngineError, InvalidModelError, ModelNotFoundError
 from parlant_local.settings import Settings
 
-__all__ = ["Choice", "choose_here"]
+__all__ = ["Choice", "choose_local"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model id, and in one line why it was taken."""
+    """A model id, and in one line why it was chosen."""
 
     model: str
     reason: str
@@ -24,9 +24,9 @@ class Choice:
     """Whether any other model would have been better."""
 
 
-def choose_here(settings: Settings, manager: LocalModelManager, *, loaded: Collection[str] = ()) -> Choice:
+def choose_local(settings: Settings, manager: LocalModelManager, *, loaded: Collection[str] = ()) -> Choice:
     """The configured model; else the largest catalogued chat model that fits in memory, the shipped one excluded; else the
-    shipped one, with a notice. ``loaded``: ids whose memory is theirs already.
+    shipped one, with a notice. ``loaded``: ids of models that are loaded already.
 
     The part of :func:`~parlant_local.switching.choose_model` that knows of this process only. Looks at files.
     """
@@ -43,12 +43,13 @@ def choose_here(settings: Settings, manager: LocalModelManager, *, loaded: Colle
     shipped = next((model for model in available if model.shipped), None)
     if shipped is None:
         raise ModelNotFoundError(
-            "There is no model here.", hint="`parlant-local recommend` names some; `parlant-local pull` fetches one."
+            "No model is installed.",
+            hint="`parlant-local recommend` suggests some; `parlant-local pull` downloads one.",
         )
     return Choice(
         shipped.id,
-        f"nothing that fits is there: {'; '.join(too_big)}" if too_big else "there is no other model",
-        "A proof of life: it shows that everything works, but can't hold a conversation; `parlant-local recommend` names real models.",
+        f"no other model fits in memory: {'; '.join(too_big)}" if too_big else "no other model is installed",
+        "It only shows that the installation works and can't hold a conversation; `parlant-local recommend` suggests real models.",
         last_resort=True,
     )
 

@@ -1,4 +1,4 @@
-"""Closing a backend where nobody can await it: from synchronous code, and for an owner that is gone."""
+"""Closing a backend where it can't be awaited: from synchronous code, and for an owner that was collected."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Close = Callable[[], Coroutine[Any, Any, None]]
 
 def close_blocking(close: Close) -> None:
     """Runs ``close`` to its end, in a thread of its own where an event loop runs in this one."""
-    if not _loop_runs_here():
+    if not _in_event_loop():
         _run(close)
         return
     failures: list[BaseException] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
             _run(close)
-        except BaseException as error:  # told in the thread that waits
+        except BaseException as error:  # re-raised in the waiting thread
             failures.append(error)
 
-    thread = threading.Thread(target=work, name="parlant-local-close", daemon=True)
+    thread = threading.Thread(target=run, name="parlant-local-close", daemon=True)
     thread.start()
     thread.join()
     if failures:
@@ -37,15 +37,15 @@ def close_blocking(close: Close) -> None:
 
 
 def close_unattended(close: Close) -> None:
-    """From any thread. Nothing is raised: nobody is there to hear it."""
-    if not _loop_runs_here():
-        _quietly(close)
+    """From any thread. Nothing is raised: there is no caller left to handle it."""
+    if not _in_event_loop():
+        _run_suppressed(close)
     elif not sys.is_finalizing():
-        threading.Thread(target=_quietly, args=[close], name="parlant-local-close", daemon=True).start()
+        threading.Thread(target=_run_suppressed, args=[close], name="parlant-local-close", daemon=True).start()
 
 
-def _quietly(close: Close) -> None:
-    with contextlib.suppress(ParlantLocalError, RuntimeError):  # RuntimeError: no thread can be begun any more
+def _run_suppressed(close: Close) -> None:
+    with contextlib.suppress(ParlantLocalError, RuntimeError):  # RuntimeError: no new thread can be started
         _run(close)
 
 
@@ -53,12 +53,12 @@ def _run(close: Close) -> None:
     try:
         asyncio.run(close())
     except RuntimeError as error:
-        # The loop that its connections belong to is gone, and they with it.
+        # The event loop of its connections is closed, and they with it.
         if str(error) != "Event loop is closed":
             raise
 
 
-def _loop_runs_here() -> bool:
+def _in_event_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""What a backend is made with that a reference names."""
+"""What a backend is created with when a reference names it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:
-    """What a backend may need that is made for a reference."""
+    """What a backend may need when it is created from a reference."""
 
     prefix: str
-    """What the reference begins with: the backend's name, or that of a configured endpoint."""
+    """The reference's prefix: the backend's name, or that of a configured endpoint."""
     settings: Settings
     logger: Logger
     allow_remote: bool
-    """Whether the owner lets prompts leave this machine; the switcher asks that of every call as well."""
+    """Whether prompts may leave this machine; the switcher checks it for every call as well."""
 
     def options(self, model: type[M]) -> M:
         """The owner's settings for this backend, ``plugins.<prefix>``, checked by ``model``."""

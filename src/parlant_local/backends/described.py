@@ -1,4 +1,4 @@
-"""What the catalogue knows of a model that is not loaded."""
+"""What the catalogue knows about a model that is not loaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["info_of_record"]
 
 
 def info_of_record(record: LocalModel) -> ModelInfo:
-    """Capabilities are left open where the record does not tell them."""
+    """Capabilities stay empty where the record does not list them."""
     return ModelInfo(
         id=record.id,
         name=record.name,

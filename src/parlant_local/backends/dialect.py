@@ -1,4 +1,4 @@
-"""How an endpoint takes schemas, found out once.
+"""Which form of schema an endpoint accepts, probed once.
 
 Endpoints that speak OpenAI's API differ most in ``response_format``. The ladder, best first::
 
@@ -18,7 +18,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar
 
-from parlant_local.backends.allowance import may_send_another
+from parlant_local.backends.retry_budget import acquire_retry
 from parlant_local.backends.structured import instruct, strict_schema
 from parlant_local.engine.constraint.bounds import check_json
 from parlant_local.errors import BadRequestError, InvalidOutputError
@@ -95,7 +95,7 @@ class DialectMemory:
                 self.refute("json_object", refused=True)
                 return await attempt("prompt")
         if self._exploring is not None:
-            # Once only: where the explorer failed, its endpoint may be down, and waiting in line would cost a timeout each.
+            # Once only: if the probing call failed, the endpoint may be down, and waiting in turn would cost a timeout each.
             await self._exploring.wait()
             if self.settled():
                 return await attempt(self.candidate)
@@ -117,13 +117,13 @@ class DialectMemory:
                 refused = isinstance(error, BadRequestError)
                 if isinstance(error, BadRequestError) and error.field != FORMAT:
                     raise
-                self._logger.debug(f"{self._target} does not take schemas as {dialect}: {type(error).__name__}")
-                if not self.refute(dialect, refused=refused) or not (refused or may_send_another()):
+                self._logger.debug(f"{self._target} does not accept schemas as {dialect}: {type(error).__name__}")
+                if not self.refute(dialect, refused=refused) or not (refused or acquire_retry()):
                     raise
                 continue
             if confirm and not self.settled():
                 self.confirm(dialect)
-                self._logger.info(f"{self._target} takes schemas as {dialect}.")
+                self._logger.info(f"{self._target} accepts schemas as {dialect}.")
             return result
 
     def _first(self) -> int:

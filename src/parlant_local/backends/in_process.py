@@ -1,4 +1,4 @@
-"""What a backend can do beside its calls where the engine of this process runs its model."""
+"""What a backend offers beyond the protocol where this process runs its model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys: from the environment or a file, never from settings files, and never in a log."""
+"""API keys: from the environment or a key file, never from settings files, and never in a log."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def check_key_origin(name: str, endpoint: EndpointSettings, settings: Settings) 
     origin = settings.origin(f"endpoints.{name}.api_key")
     if endpoint.api_key is not None and ("/" in origin or "\\" in origin or "." in origin):
         raise ConfigurationError(
-            f"The key of the endpoint {name!r} stands in {origin}; keys never stand in settings files.",
+            f"The key of the endpoint {name!r} is set in {origin}; keys do not belong in settings files.",
             hint=f"Name a variable with endpoints.{name}.api_key_env, or a file with api_key_file.",
         )
 
 
 def read_key(name: str, endpoint: EndpointSettings) -> str | None:
-    """The key of the endpoint ``name``; ``None`` where it wants none. A named source that is empty is an error."""
+    """The key of the endpoint ``name``; ``None`` where it needs none. A named source that is empty is an error."""
     if endpoint.api_key is not None:
         return endpoint.api_key.get_secret_value()
     if endpoint.api_key_env:

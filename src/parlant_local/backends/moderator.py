@@ -1,4 +1,4 @@
-"""What a backend is beside its calls where the other side has one for moderation."""
+"""Backends whose endpoint has a moderation API of its own."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ __all__ = ["Moderator"]
 class Moderator(ABC):
     @abstractmethod
     async def moderate(self, text: str) -> dict[str, float]:
-        """Category, in the other side's words, to a score from 0 to 1."""
+        """Category, as the endpoint names it, to a score from 0 to 1."""

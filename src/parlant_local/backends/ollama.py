@@ -44,7 +44,7 @@ from parlant_local.observability import Logger, heard, redact
 from parlant_local.ollama_address import ollama_address
 from parlant_local.single_flight import SingleFlight
 
-__all__ = ["OllamaBackend", "daemon_url", "runs_elsewhere"]
+__all__ = ["OllamaBackend", "daemon_url", "is_cloud_model"]
 
 
 def daemon_url(host: str | None = None) -> str:
@@ -52,7 +52,7 @@ def daemon_url(host: str | None = None) -> str:
     return check_url(ollama_address(host), "the Ollama daemon")
 
 
-def runs_elsewhere(model: str) -> bool:
+def is_cloud_model(model: str) -> bool:
     """Whether a model runs on Ollama's own machines, whatever daemon passes the prompt on: those are named ``…-cloud``."""
     return model.endswith(("-cloud", ":cloud"))
 
@@ -83,7 +83,7 @@ class OllamaBackend(Backend):
         self.model = model
         self.id = f"ollama/{model}"
         self.base_url = daemon_url(host)
-        self.remote = is_remote(self.base_url) or runs_elsewhere(model)
+        self.remote = is_remote(self.base_url) or is_cloud_model(model)
         self.timeout = timeout
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
@@ -99,7 +99,7 @@ class OllamaBackend(Backend):
         )
         self._described: ModelInfo | None = None
         self._watch: ContextWatch | None = None
-        self._show = SingleFlight(self._ask_about_model)
+        self._show = SingleFlight(self._fetch_model_info)
 
     @classmethod
     def from_reference(cls, name: str, context: BackendContext) -> Self:
@@ -231,7 +231,7 @@ class OllamaBackend(Backend):
     # What is known of the model
 
     async def load(self) -> None:
-        """Learns what the daemon knows of the model, its context above all. A remote daemon is left alone until a call."""
+        """Asks the daemon about the model, its context above all. A remote daemon is not contacted before a call."""
         if not self.remote:
             await self._ready()
 
@@ -272,17 +272,19 @@ class OllamaBackend(Backend):
         return params
 
     async def _ready(self) -> ContextWatch:
-        """The model's own facts, asked for once."""
+        """The model's facts, fetched once."""
         return self._watch or await self._show()
 
-    async def _ask_about_model(self) -> ContextWatch:
+    async def _fetch_model_info(self) -> ContextWatch:
         client = self._connection.client()
         async with self._connection.errors():
             shown = await client.show(self.model)
         self._described = described(shown, self.model_info(), self._num_ctx)
         n_ctx, trained = self._described.n_ctx or LEAST_CONTEXT, self._described.n_ctx_train
         if trained and n_ctx > trained:
-            self._logger.warning(f"{self.id} was trained on {trained} tokens; num_ctx={n_ctx} goes beyond that.")
+            self._logger.warning(
+                f"{self.id} was trained with a context of {trained} tokens; num_ctx={n_ctx} exceeds it."
+            )
         self._connection.n_ctx = n_ctx
         self._watch = ContextWatch(self.id, n_ctx)
         return self._watch
@@ -320,7 +322,9 @@ class OllamaBackend(Backend):
         capable = self._described is not None and "reasoning" in self._described.capabilities
         if not capable or not self._send_think:
             if params.reasoning == "on" and not capable:
-                raise BadRequestError(f"{self.id} can't think: the daemon says so.", hint="Use reasoning='auto'.")
+                raise BadRequestError(
+                    f"{self.id} does not support reasoning, according to the daemon.", hint="Use reasoning='auto'."
+                )
             return None
         if params.reasoning == "auto":
             return False if params.response_format.type != "text" else None
@@ -328,5 +332,5 @@ class OllamaBackend(Backend):
 
     def _finish(self, assembler: DaemonAssembler, watch: ContextWatch, sent: int) -> None:
         if assembler.done is None:
-            raise TargetDownError(f"{self.id} ended its answer before it was whole.")
+            raise TargetDownError(f"{self.id} ended its answer before it was complete.")
         watch.after(sent, assembler.usage.prompt_tokens)

@@ -65,20 +65,20 @@ class DaemonConnection:
         except ollama.ResponseError as error:
             raise from_status(self._target, max(0, error.status_code), str(error.error), n_ctx=self.n_ctx) from None
         except ollama.RequestError as error:
-            raise BadRequestError(f"{self._target} can't be asked that: {error}") from None
+            raise BadRequestError(f"{self._target} can't send this request: {error}") from None
         except ParlantLocalError:
             raise
         except Exception as error:
             mapped = from_transport(self._target, error, address=self._base_url)
             if mapped is None and _raised_by_client(error):
-                mapped = TransientError(f"{self._target} answered with something that is not Ollama's API.")
+                mapped = TransientError(f"{self._target} sent a response that does not match Ollama's API.")
             if mapped is None:
                 raise
             raise mapped from None
 
 
 def _raised_by_client(error: Exception) -> bool:
-    """The client trips over errors that are no text, in its own code: those are the daemon's (or a proxy's) words."""
+    """The client trips over errors that are no text, in its own code: those come from the daemon (or a proxy)."""
     modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     told = modules[-1:] == ["ollama._client"] or "ollama._types" in modules
     return told and isinstance(error, TypeError | AttributeError)

@@ -1,4 +1,4 @@
-"""The context an Ollama daemon really used. It shortens prompts that don't fit, and says nothing."""
+"""The context that an Ollama daemon really used: it silently truncates prompts that don't fit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from parlant_local.errors import ContextOverflowError
 
 __all__ = ["ContextWatch"]
 
-_MOST_BYTES_PER_TOKEN = 8.0
+_MAX_BYTES_PER_TOKEN = 8.0
 """No text of a sane prompt packs more into one token on average; until there is experience, the bound to refuse by."""
-_LEAST_BYTES_PER_TOKEN = 5.0
+_MIN_BYTES_PER_TOKEN = 5.0
 _TOLERANCE = 1.3
 _SAMPLE_BYTES = 2000
 """Shorter prompts teach nothing: the chat template's own tokens outweigh them."""
@@ -30,8 +30,8 @@ class ContextWatch:
     def density(self) -> float:
         """Bytes that one token of this model's prompts holds at most."""
         if self._bytes_per_token is None:
-            return _MOST_BYTES_PER_TOKEN
-        return min(_MOST_BYTES_PER_TOKEN, max(_LEAST_BYTES_PER_TOKEN, self._bytes_per_token * _TOLERANCE))
+            return _MAX_BYTES_PER_TOKEN
+        return min(_MAX_BYTES_PER_TOKEN, max(_MIN_BYTES_PER_TOKEN, self._bytes_per_token * _TOLERANCE))
 
     def before(self, sent_bytes: int) -> None:
         """Raises :class:`ContextOverflowError` where even the most favourable count is too much."""
@@ -40,12 +40,12 @@ class ContextWatch:
             raise self._overflow(least, f"A prompt of {sent_bytes} bytes is at least {least} tokens")
 
     def after(self, sent_bytes: int, counted: int) -> None:
-        """Raises :class:`ContextOverflowError` where the daemon's count shows that part of the prompt was thrown away."""
-        if counted <= 0:  # daemons before 0.6 say nothing about a prompt that was cached whole
+        """Raises :class:`ContextOverflowError` where the daemon's count shows that part of the prompt was dropped."""
+        if counted <= 0:  # daemons before 0.6 report nothing about a prompt that was fully cached
             return
         if counted >= self.num_ctx:
             raise self._overflow(
-                counted + 1, f"The daemon filled its whole context of {self.num_ctx} tokens and cut the rest"
+                counted + 1, f"The daemon filled its whole context of {self.num_ctx} tokens and truncated the prompt"
             )
         if sent_bytes > self.num_ctx and sent_bytes / counted > self.density:
             least = int(sent_bytes / self.density)

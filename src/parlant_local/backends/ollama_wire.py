@@ -64,7 +64,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict):
-        raise BadRequestError(f"The arguments of the earlier call to {call.name!r} are no JSON object.")
+        raise BadRequestError(f"The arguments of the earlier call to {call.name!r} are not a JSON object.")
     return {"function": {"name": call.name, "arguments": arguments}}
 
 
@@ -129,8 +129,8 @@ class DaemonAssembler:
         self.logprobs: list[TokenLogprob] = []
         self.done: Any = None
         self._thoughts = TaggedThoughts()
-        self._told_apart = False
-        """Whether the daemon itself tells thoughts from text."""
+        self._separates_reasoning = False
+        """Whether the daemon separates reasoning from content itself."""
 
     def feed(self, data: Any) -> ChatChunk | None:
         """One piece; ``None`` where there is nothing to deliver."""
@@ -146,7 +146,7 @@ class DaemonAssembler:
             calls.append(ToolCallDelta(index, made.id, made.name, made.arguments))
         if getattr(data, "done", False):
             self.done = data
-        text, thinking = self._tell_apart(text, thinking)
+        text, thinking = self._split_reasoning(text, thinking)
         logprobs = tuple(_logprob(item) for item in getattr(data, "logprobs", None) or ())
         self.logprobs.extend(logprobs)
         self.content.append(text)
@@ -155,14 +155,14 @@ class DaemonAssembler:
             return None
         return ChatChunk(delta=Delta(text, thinking, tuple(calls)), model=self.model, logprobs=logprobs or None)
 
-    def _tell_apart(self, text: str, thinking: str) -> tuple[str, str]:
+    def _split_reasoning(self, text: str, thinking: str) -> tuple[str, str]:
         """Older daemons, and models unknown to it, leave thoughts in the text."""
         deltas = []
-        if thinking and not self._told_apart:
-            self._told_apart = True
+        if thinking and not self._separates_reasoning:
+            self._separates_reasoning = True
             deltas += self._thoughts.finish()
-        deltas += [Delta(content=text)] if self._told_apart else self._thoughts.feed(text)
-        if self.done is not None and not self._told_apart:
+        deltas += [Delta(content=text)] if self._separates_reasoning else self._thoughts.feed(text)
+        if self.done is not None and not self._separates_reasoning:
             deltas += self._thoughts.finish()
         return "".join(delta.content for delta in deltas), thinking + "".join(delta.reasoning for delta in deltas)
 

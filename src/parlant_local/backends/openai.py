@@ -71,9 +71,9 @@ class OpenAIBackend(Backend, Moderator):
     ``base_url`` and ``api_key`` default to ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` where ``name`` is ``openai``. An
     address that is not loopback needs ``allow_remote``: without it every call is a :class:`CloudNotAllowedError`, raised
     before a socket is opened. Redirects are not followed, and a proxy never stands between this machine and itself.
-    ``timeout`` bounds the silence of the other side, in seconds (default: 60 remote, 300 on this machine, where a slow
-    CPU works honestly for minutes). Only a request whose connection was cut before any byte of an answer is sent again, once;
-    every other retry is the switcher's business.
+    ``timeout`` bounds the silence of the other side, in seconds (default: 60 for remote hosts, 300 on this machine, where a slow
+    CPU may need minutes). Only a request whose connection was dropped before the first byte of a response is resent, once;
+    every other retry is up to the switcher.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class OpenAIBackend(Backend, Moderator):
         if not model:
             raise BadRequestError(f"The endpoint {name!r} needs the name of a model.")
         if name == "openai":
-            its_own = os.environ.get("OPENAI_BASE_URL") or _OPENAI
-            base_url = base_url or its_own
-            if base_url in (its_own, _OPENAI):  # the key is for that place, and for no other
+            default_url = os.environ.get("OPENAI_BASE_URL") or _OPENAI
+            base_url = base_url or default_url
+            if base_url in (default_url, _OPENAI):  # the key is for that host only
                 api_key = api_key or os.environ.get("OPENAI_API_KEY")
         self.model = model
         self.name = name
@@ -166,7 +166,7 @@ class OpenAIBackend(Backend, Moderator):
 
     @property
     def dialect(self) -> Dialect | None:
-        """How the endpoint takes schemas; ``None`` until it was found out."""
+        """Which form of schema the endpoint accepts; ``None`` until it was probed."""
         return self._dialect.chosen
 
     # Calls
@@ -215,11 +215,11 @@ class OpenAIBackend(Backend, Moderator):
                     for chunk in assembler.feed(event):
                         started = True
                         yield chunk
-            for chunk in assembler.end(said=reader.done):
+            for chunk in assembler.end(done=reader.done):
                 started = True
                 yield chunk
             if not assembler.finished:
-                raise TargetDownError(f"{self.id} ended its stream before the answer was whole.")
+                raise TargetDownError(f"{self.id} ended its stream before the answer was complete.")
             await self._judge(assembler, params, used)
         except OutputError:
             raise
@@ -235,7 +235,7 @@ class OpenAIBackend(Backend, Moderator):
     async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         params = self._params(options)
         if params.response_format.type != "text":
-            raise BadRequestError(f"{self.id} takes a response_format in chats only.", hint="Use chat().")
+            raise BadRequestError(f"{self.id} accepts a response_format in chats only.", hint="Use chat().")
         body = request_body(self.model, (), params) | {"prompt": self.as_text(prompt)}
         del body["messages"]
         raw = self._connection.client().completions.with_raw_response
@@ -245,7 +245,9 @@ class OpenAIBackend(Backend, Moderator):
     async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         """Vectors of ``texts``. No endpoint says which texts it cut, so ``truncate`` is refused rather than guessed."""
         if truncate:
-            raise BadRequestError(f"{self.id} can't report which texts it cuts.", hint="Shorten them before embedding.")
+            raise BadRequestError(
+                f"{self.id} can't report which texts it truncates.", hint="Shorten them before embedding."
+            )
         if not texts:
             return EmbedReply((), 0, self.id)
         client = self._connection.client()
@@ -285,17 +287,17 @@ class OpenAIBackend(Backend, Moderator):
         return categories
 
     async def load(self) -> None:
-        """Learns the context window of an endpoint on this machine, where it tells; remote ones are left alone until a
-        call, and what does not answer is told by the first one."""
+        """Reads the context window of an endpoint on this machine, where it reports one; remote ones are not contacted before a
+        call, and the first call reports an endpoint that does not respond."""
         if self.remote or self._connection.n_ctx is not None:
             return
         try:
             await self.check()
         except ParlantLocalError as error:
-            self._logger.debug(f"{self.id} does not tell about its models: {error}")
+            self._logger.debug(f"{self.id} does not list its models: {error}")
 
     async def check(self) -> ModelInfo:
-        """Asks the endpoint for its models, learns the context window where it tells, and returns :meth:`model_info`."""
+        """Asks the endpoint for its models, reads the context window where it is reported, and returns :meth:`model_info`."""
         client = self._connection.client()
         async with self._connection.errors():
             response = await client.models.with_raw_response.list()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from parlant_local.backends.addresses import refuse_remote
 from parlant_local.backends.dialect import FORMAT, blames_format
 from parlant_local.backends.failures import from_status, from_transport
-from parlant_local.backends.openai_reading import broken_off, choices_of, error_of
+from parlant_local.backends.openai_reading import abort_reason, choices_of, error_of
 from parlant_local.backends.openai_wire import Quirks
 from parlant_local.backends.reconnecting import openai_transport
 from parlant_local.backends.sse import EventReader
@@ -75,7 +75,7 @@ class Connection:
             raise refuse_remote(self._target, urlsplit(self._base_url).hostname or self._base_url)
         if self._client is None:
             if self._remote and self._name == "openai" and not self.api_key:
-                raise AuthenticationError(f"{self._target} needs a key.", hint="Set OPENAI_API_KEY.")
+                raise AuthenticationError(f"{self._target} needs an API key.", hint="Set OPENAI_API_KEY.")
             self._client = _make_client(self._base_url, self.api_key, self._timeout, self._name, remote=self._remote)
         return self._client
 
@@ -96,16 +96,16 @@ class Connection:
                 except openai.APIStatusError as error:
                     if not self.quirks.learn(error.status_code, error.param, str(error.message)):
                         raise
-                    self._logger.debug(f"{self._target} refuses an option; left out from now on: {self.quirks}")
+                    self._logger.debug(f"{self._target} rejects an option; it is omitted from now on: {self.quirks}")
                     continue
             self.answered = True
             return response
-        raise BadRequestError(f"{self._target} refused {_MAX_REFUSALS} options of one request.")
+        raise BadRequestError(f"{self._target} rejected {_MAX_REFUSALS} options of one request.")
 
     async def events(
         self, response: httpx2.Response, reader: EventReader, whole: Callable[[], bool]
     ) -> AsyncGenerator[Any, None]:
-        """What a stream says. One that is cut when the answer was whole has lost nothing but the word that it is over."""
+        """A stream's events. One that is cut after the answer was complete has only lost its end marker."""
         try:
             async with self.errors():
                 async for event in _events_of(response, reader):
@@ -113,7 +113,7 @@ class Connection:
         except BackendError as error:
             if not whole():
                 raise
-            self._logger.debug(f"{self._target} ended its stream without saying so: {error.message}")
+            self._logger.debug(f"{self._target} ended its stream without an end marker: {error.message}")
 
     async def whole(self, response: httpx2.Response) -> Any:
         """The JSON of a body, which may be an error whatever its status says."""
@@ -128,8 +128,8 @@ class Connection:
             if (error := error_of(part)) is not None:
                 status, text = error
                 raise from_status(self._target, status, self._masked(text), n_ctx=self.n_ctx)
-        if (reason := broken_off(data)) is not None:
-            raise TransientError(f"{self._target} broke its answer off ({reason}).")
+        if (reason := abort_reason(data)) is not None:
+            raise TransientError(f"{self._target} aborted its answer ({reason}).")
 
     def _masked(self, text: str) -> str:
         """``text`` without this endpoint's key, whatever its shape."""
@@ -139,7 +139,7 @@ class Connection:
         try:
             return reader(data, self._target)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            raise TransientError(f"{self._target} answered with something that is not OpenAI's API.") from None
+            raise TransientError(f"{self._target} sent a response that does not match OpenAI's API.") from None
 
     @asynccontextmanager
     async def errors(self) -> AsyncIterator[None]:
@@ -164,7 +164,7 @@ class Connection:
             cause = from_transport(self._target, error.__cause__ or error, address=self._base_url)
             raise (cause or TargetDownError(f"{self._target} cut the connection.")) from None
         except openai.APIResponseValidationError:
-            raise TransientError(f"{self._target} answered with something that is not OpenAI's API.") from None
+            raise TransientError(f"{self._target} sent a response that does not match OpenAI's API.") from None
         except openai.APIError as error:  # an error event inside a stream
             raise from_status(self._target, 0, f"{error.code or ''} {error.message}", n_ctx=self.n_ctx) from None
         except ParlantLocalError:

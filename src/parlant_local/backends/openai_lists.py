@@ -1,4 +1,4 @@
-"""What endpoints answer beside chats: vectors, scores, categories, and lists of models."""
+"""Responses of endpoints other than chats: vectors, scores, categories, and model lists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _vector(value: Any) -> Sequence[float]:
     if isinstance(value, str):
         return np.frombuffer(base64.b64decode(value), dtype="<f4").tolist()  # type: ignore[no-any-return]  # a list of floats
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
-        value = value[0]  # llama-server pools nothing unless told to
+        value = value[0]  # llama-server does not pool by default
     return [float(item) for item in value]
 
 
@@ -63,7 +63,7 @@ def models_of(data: Any) -> dict[str, Mapping[str, Any]]:
 
 
 def window_of(entry: Mapping[str, Any]) -> int | None:
-    """The context window that a listed model tells, in tokens."""
+    """The context window that a listed model reports, in tokens."""
     meta = entry.get("meta")
     for holder in (entry, meta if isinstance(meta, Mapping) else {}):
         for key in _WINDOWS:

@@ -1,4 +1,4 @@
-"""What endpoints answer, in every dialect of OpenAI's chat API that is spoken, read into our types.
+"""Responses of endpoints, in every known dialect of OpenAI's chat API, parsed into our types.
 
 Everything here takes the JSON as it came. Whatever is absent counts as nothing; what has the wrong shape is left out.
 """
@@ -16,7 +16,7 @@ from parlant_local.messages import ChatReply, FinishReason, TokenLogprob, ToolCa
 
 __all__ = [
     "Parts",
-    "broken_off",
+    "abort_reason",
     "calls_of",
     "choices_of",
     "completion_of",
@@ -42,7 +42,7 @@ _WORDS: Mapping[FinishReason, str] = {
     "guardrail_intervened error_toxic image_safety blocked moderation",
 }
 _FINISH: Mapping[str, FinishReason] = {word: reason for reason, words in _WORDS.items() for word in words.split()}
-_BROKEN_OFF = frozenset(
+_ABORT_REASONS = frozenset(
     "error abort aborted cancelled canceled insufficient_system_resource network_error malformed_function_call".split()
 )
 _INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -120,8 +120,8 @@ def parts_of(message: Any) -> Parts:
     text = found.text or _string(message.get("refusal"))
     beside = message.get("provider_specific_fields")  # LiteLLM's
     holders = (message, beside if isinstance(beside, Mapping) else {})
-    told = (_thoughts(holder.get(key)) for holder in holders for key in _THOUGHT_KEYS)
-    thoughts = found.thoughts or next(filter(None, told), "")
+    candidates = (_thoughts(holder.get(key)) for holder in holders for key in _THOUGHT_KEYS)
+    thoughts = found.thoughts or next(filter(None, candidates), "")
     calls = _calls(message.get("tool_calls"))
     if isinstance(legacy := message.get("function_call"), Mapping):
         calls.append({"function": legacy})
@@ -136,7 +136,7 @@ def text_of(value: Any) -> str:
 
 
 def calls_of(calls: Iterable[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
-    """Whole calls: arguments as objects become JSON text, ids that are missing are made up."""
+    """Whole calls: arguments as objects become JSON text, missing ids are generated."""
     made: list[ToolCall] = []
     for call in calls:
         name, arguments = name_and_arguments(call)
@@ -163,7 +163,7 @@ def plain_arguments(text: str) -> str:
 
 
 def name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
-    """Empty where absent; the function may be nested or flat."""
+    """Empty where absent; the function object may be nested or flat."""
     function = call.get("function")
     holder = function if isinstance(function, Mapping) else call
     name = holder.get("name") or (function if isinstance(function, str) else "")
@@ -175,7 +175,7 @@ def name_and_arguments(call: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def finish_of(value: Any) -> FinishReason | None:
-    """Words that nobody knows count as a normal end."""
+    """Unknown values count as a normal end."""
     if isinstance(value, Mapping):  # {"type": "stop", …}
         value = value.get("type")
     if not isinstance(value, str) or not value:
@@ -189,10 +189,10 @@ def _word(reason: str) -> str:
     return re.sub(r"[\s-]+", "_", last).lower().removeprefix("finish_reason_")
 
 
-def broken_off(data: Any) -> str | None:
+def abort_reason(data: Any) -> str | None:
     """A reason that says that an answer is not whole, through no limit of the caller's."""
     reasons = (_word(str(choice.get("finish_reason"))) for choice in choices_of(data))
-    return next((reason for reason in reasons if reason in _BROKEN_OFF), None)
+    return next((reason for reason in reasons if reason in _ABORT_REASONS), None)
 
 
 def usage_of(data: Any) -> Usage:
@@ -242,8 +242,8 @@ def completion_of(data: Any, model: str) -> ChatReply:
 
 
 def logprobs_of(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...] | None:
-    told = choice.get("logprobs")
-    content = told.get("content") if isinstance(told, Mapping) else None
+    found = choice.get("logprobs")
+    content = found.get("content") if isinstance(found, Mapping) else None
     if not isinstance(content, list):
         return None
     return tuple(_logprob(item) for item in content if isinstance(item, Mapping))
@@ -296,8 +296,8 @@ def _content(content: Any) -> Parts:
             elif kind in ("tool_use", "tool_call", "function_call"):
                 calls.append(part)
             elif kind in _TEXT or (kind is None and "text" in part):
-                told = part.get("text")
-                text += _string(told.get("value") if isinstance(told, Mapping) else told)
+                found = part.get("text")
+                text += _string(found.get("value") if isinstance(found, Mapping) else found)
             elif kind == "refusal":
                 text += _string(part.get("refusal"))
     return Parts(text, thoughts, tuple(calls))
@@ -309,7 +309,7 @@ def _thoughts(value: Any) -> str:
         return value
     if isinstance(value, Mapping):
         keys = ("text", "thinking", "reasoning", "reasoning_content", "thought", "content", "summary")
-        return next((told for key in keys if (told := _thoughts(value.get(key)))), "")
+        return next((found for key in keys if (found := _thoughts(value.get(key)))), "")
     return "".join(_thoughts(item) for item in _list(value))
 
 

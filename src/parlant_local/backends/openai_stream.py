@@ -1,4 +1,4 @@
-"""A streamed answer put together: thoughts told from text, calls told apart, the end and the cost held back for the last piece."""
+"""A streamed answer assembled: reasoning and tool calls separated, finish reason and usage held back for the last chunk."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ class _Call:
         """What was held back, as an object where it can be one."""
         return plain_arguments(self.arguments) if self.odd else ""
 
-    def goes_on(self, index: Any, wire_id: str, name: str) -> bool:
+    def is_continued_by(self, index: Any, wire_id: str, name: str) -> bool:
         """Whether a piece belongs to this call. Some endpoints number all calls alike, some repeat id or name with every
         piece, some make up another id for each, some give neither number nor id."""
-        if name and self.name and name != self.name and self._whole():
+        if name and self.name and name != self.name and self._is_complete():
             return False
         if wire_id and self.wire_id:
             apart = name and None not in (index, self.index) and index != self.index
             return (wire_id == self.wire_id and not apart) or (index is not None and index == self.index and not name)
         if index is not None and self.index is not None and index != self.index:
             return False
-        return not name or not self.name or (name == self.name and not self._whole())
+        return not name or not self.name or (name == self.name and not self._is_complete())
 
-    def _whole(self) -> bool:
+    def _is_complete(self) -> bool:
         try:
             return isinstance(json_value(self.arguments), dict)
         except ValueError:
@@ -78,11 +78,11 @@ class _Answer:
 
     thoughts: TaggedThoughts
     content: list[str] = field(default_factory=list)
-    told_apart: bool = False
-    """Whether the endpoint itself tells thoughts from text."""
+    separates_reasoning: bool = False
+    """Whether the endpoint separates reasoning from content itself."""
     calls: list[_Call] = field(default_factory=list)
-    half: str = ""
-    """The first half of a character whose second one has not come yet."""
+    high_surrogate: str = ""
+    """A high surrogate whose low one has not arrived yet."""
     finished: FinishReason | None = None
 
 
@@ -105,7 +105,7 @@ class StreamAssembler:
         return any(answer.finished is not None for answer in self._answers.values())
 
     def complete(self, count: int) -> bool:
-        """Whether all of ``count`` answers have come to their ends, so that nothing which happens now is a loss."""
+        """Whether all of ``count`` answers have finished, so that nothing that happens now is a loss."""
         ended = [answer for answer in self._answers.values() if answer.finished is not None]
         return len(ended) == len(self._answers) >= count
 
@@ -127,15 +127,15 @@ class StreamAssembler:
                 answer.finished = "tool_calls" if reason == "stop" and answer.calls else reason
         return chunks
 
-    def end(self, *, said: bool) -> list[ChatChunk]:
-        """What was held back. ``said``: the other side told that the stream is over, which is as good as a reason."""
+    def end(self, *, done: bool) -> list[ChatChunk]:
+        """What was held back. ``done``: the end marker arrived, which is as good as a finish reason."""
         chunks: list[ChatChunk] = []
         for index, answer in self._answers.items():
-            half, answer.half = whole_text(answer.half), ""
-            cut = answer.finished == "length" or bool(answer.calls) or not (said or answer.finished)
-            held = [Delta(content=half)]
-            if not answer.told_apart:
-                held = [*answer.thoughts.feed(half), *answer.thoughts.finish(cut=cut)]
+            high_surrogate, answer.high_surrogate = whole_text(answer.high_surrogate), ""
+            cut = answer.finished == "length" or bool(answer.calls) or not (done or answer.finished)
+            held = [Delta(content=high_surrogate)]
+            if not answer.separates_reasoning:
+                held = [*answer.thoughts.feed(high_surrogate), *answer.thoughts.finish(cut=cut)]
             for delta in held:
                 if delta.content or delta.reasoning:
                     answer.content.append(delta.content)
@@ -143,7 +143,7 @@ class StreamAssembler:
             late = (ToolCallDelta(at, None, None, call.late) for at, call in enumerate(answer.calls) if call.late)
             if held_calls := tuple(late):
                 chunks.append(self._chunk(index, Delta(tool_calls=held_calls), None))
-            if answer.finished is None and said:
+            if answer.finished is None and done:
                 answer.finished = "tool_calls" if answer.calls else "stop"
         return chunks
 
@@ -182,23 +182,23 @@ class StreamAssembler:
         # A whole message beside its pieces repeats them.
         found = parts_of(choice["delta"] if "delta" in choice else choice.get("message"))
         text = found.text or (text_of(choice.get("text")) if "delta" not in choice else "")
-        text = _mended(answer, text)
+        text = _join_surrogates(answer, text)
         deltas = [Delta(reasoning=whole_text(found.thoughts))]
-        if found.thoughts and not answer.told_apart:
-            answer.told_apart = self._habit.seen = True
+        if found.thoughts and not answer.separates_reasoning:
+            answer.separates_reasoning = self._habit.seen = True
             deltas += answer.thoughts.finish()
-        deltas += [Delta(content=text)] if answer.told_apart else answer.thoughts.feed(text)
+        deltas += [Delta(content=text)] if answer.separates_reasoning else answer.thoughts.feed(text)
         deltas.append(Delta(tool_calls=_call_deltas(answer.calls, found.calls)))
         kept = [delta for delta in deltas if delta != Delta()]
         answer.content.extend(delta.content for delta in kept)
         return kept
 
 
-def _mended(answer: _Answer, text: str) -> str:
-    """``text`` with characters whose halves came in two pieces made whole."""
-    text, answer.half = answer.half + text, ""
+def _join_surrogates(answer: _Answer, text: str) -> str:
+    """``text`` with surrogate pairs that were split between two chunks joined."""
+    text, answer.high_surrogate = answer.high_surrogate + text, ""
     if text and "\ud800" <= text[-1] <= "\udbff":
-        text, answer.half = text[:-1], text[-1]
+        text, answer.high_surrogate = text[:-1], text[-1]
     return whole_text(text)
 
 
@@ -208,7 +208,7 @@ def _call_deltas(known: list[_Call], pieces: tuple[Mapping[str, Any], ...]) -> t
     for piece in pieces:
         name, arguments = name_and_arguments(piece)
         index, wire_id = piece.get("index"), piece.get("id") if isinstance(piece.get("id"), str) else ""
-        position = _place_of(known, index, wire_id or "", name)
+        position = _position_of(known, index, wire_id or "", name)
         if position is None:
             position = len(known)
             given = new_id(wire_id, [call.given_id for call in known])
@@ -222,10 +222,10 @@ def _call_deltas(known: list[_Call], pieces: tuple[Mapping[str, Any], ...]) -> t
     return tuple(deltas)
 
 
-def _place_of(known: list[_Call], index: Any, wire_id: str, name: str) -> int | None:
+def _position_of(known: list[_Call], index: Any, wire_id: str, name: str) -> int | None:
     """Of the call that a piece goes on with; ``None`` for a new one. Without number and id it can only be the last one."""
     first = 0 if index is not None or wire_id else len(known) - 1
     for position in range(len(known) - 1, max(first, 0) - 1, -1):
-        if known[position].goes_on(index, wire_id, name):
+        if known[position].is_continued_by(index, wire_id, name):
             return position
     return None

@@ -1,4 +1,4 @@
-"""OpenAI's chat API as data: requests out of our parameters, and what an endpoint turned out not to take of them."""
+"""OpenAI's chat API as data: request bodies from our parameters, and the options that an endpoint rejects."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _DROPPABLE |= {"stream_options"}
 
 @dataclass
 class Quirks:
-    """What an endpoint turned out not to take; learned from its refusals, each of which costs one call."""
+    """Options that an endpoint rejects, learned from its errors, each of which costs one request."""
 
     dropped: set[str] = field(default_factory=set)
     renamed: dict[str, str] = field(default_factory=dict)
 
     def learn(self, status: int, param: str | None, text: str) -> bool:
-        """Whether the refusal taught something, so that the call is worth sending again."""
+        """Whether the error named an option to drop, so that the request is worth retrying."""
         if status not in (400, 422):
             return False
         known = _DROPPABLE | {"max_tokens"}
@@ -81,7 +81,7 @@ def request_body(model: str, messages: Iterable[Message], params: ChatParams) ->
 
 
 def _as_they_are(params: ChatParams) -> dict[str, Any]:
-    """The options that need no words of their own."""
+    """The options that are passed through unchanged."""
     body: dict[str, Any] = {}
     for option in _SENT:
         if (value := params.value_of(option.name)) not in (None, (), option.neutral):
@@ -92,5 +92,5 @@ def _as_they_are(params: ChatParams) -> dict[str, Any]:
 
 def _message(message: Message) -> dict[str, Any]:
     data = message.to_openai()
-    data.pop("reasoning_content", None)  # thoughts of earlier turns are not sent on, least of all to another model
+    data.pop("reasoning_content", None)  # reasoning of earlier turns is not sent on, least of all to another model
     return data

@@ -1,4 +1,4 @@
-"""Prompts that are too long, in the words of those who refuse them, with the figures that the words give.
+"""Context overflows recognised in error messages, with the figures that the messages give.
 
 Each list names a quantity in every wording that was seen (tests/backends/test_wordings.py has them with their sources);
 of several that match, the first one counts.
@@ -14,7 +14,7 @@ __all__ = ["SHORTER", "is_overflow", "overflow_of"]
 
 SHORTER = "Shorten the prompt, or use a model with a larger context."
 
-_SAYS = re.compile(
+_OVERFLOW = re.compile(
     r"context[_ -]?length[_ -]?exceeded|context[_ ]window[_ ]exceeded|ContextWindowExceeded|exceed_context_size"
     r"|max(imum)?[_ ]prompt[_ ]tokens[_ ]exceeded|maximum (context|model|prompt|sequence) (length|window|size|limit)"
     r"|max_(model|seq|sequence)_len|context (length|size|window|limit)|too many (total )?(text )?tokens|token limit|max_num_tokens"
@@ -31,7 +31,7 @@ _SAYS = re.compile(
     r"|(input|prompt|total)[^.]{0,20} tokens? \(?[\d,]+\)? ?>",
     re.IGNORECASE,
 )
-_NOT = re.compile(
+_OTHER_LIMIT = re.compile(
     r"tokens? per (minute|day|hour|second)|wait before|rate.?limit|quota|max_tokens.{0,40}(must be|should be) (at least|greater|positive)",
     re.IGNORECASE,
 )
@@ -106,15 +106,15 @@ _OVER = (rf"(?:exceeded .{{0,40}}|limit exceeded )by {_N} tokens",)
 
 
 def is_overflow(status: int, text: str) -> bool:
-    if status not in (0, 400, 413, 422, 429, 500) or not _SAYS.search(text):
+    if status not in (0, 400, 413, 422, 429, 500) or not _OVERFLOW.search(text):
         return False
     # More than a minute's allowance can't pass by waiting; less than that can.
-    return bool(_NEVER_FITS.search(text)) if status == 429 or _NOT.search(text) else True
+    return bool(_NEVER_FITS.search(text)) if status == 429 or _OTHER_LIMIT.search(text) else True
 
 
-def overflow_of(target: str, text: str, n_ctx: int | None, said: str) -> ContextOverflowError:
+def overflow_of(target: str, text: str, n_ctx: int | None, reason_given: str) -> ContextOverflowError:
     limit, prompt, answer = _figure(_LIMIT, text), _figure(_PROMPT, text), _figure(_ANSWER, text)
-    available = limit or n_ctx  # what it says now is truer than what it listed
+    available = limit or n_ctx  # the error is more recent than the model list
     needed = _figure(_NEEDED, text) or ((prompt or 0) + (answer or 0) or None)
     if needed is None and available is not None and (over := _figure(_OVER, text)):
         needed = prompt = available + over
@@ -128,7 +128,7 @@ def overflow_of(target: str, text: str, n_ctx: int | None, said: str) -> Context
         needed = (prompt or 0) + (answer or 0)
     asked = f"{needed} tokens do" if needed else "The prompt does"
     room = f" of {available}" if available else ""
-    reason = "" if needed and available else f" ({said})"
+    reason = "" if needed and available else f" ({reason_given})"
     return ContextOverflowError(
         f"{asked} not fit in the context{room} of {target}{reason}.",
         needed=needed,

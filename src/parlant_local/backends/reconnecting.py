@@ -1,8 +1,8 @@
-"""The HTTP transport of endpoint and daemon: a request whose connection was cut before any byte of an answer is sent again.
+"""The HTTP transport of endpoint and daemon: a request whose connection was dropped before the first response byte is resent.
 
-Servers close kept connections while a request is on its way to them, and say nothing. Neither HTTP library tells such a
-cut from one in the middle of an answer's head, so bytes are counted at the socket. The second time goes over a connection
-of its own, since others in the pool may be as dead; there is no third.
+Servers close keep-alive connections while a request is on its way to them. Neither HTTP library distinguishes such a
+drop from one in the middle of the response headers, so bytes are counted at the socket. The retry goes over a connection
+of its own, since others in the pool may be dead as well; there is no second retry.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from parlant_local.backends.allowance import may_send_another
+from parlant_local.backends.retry_budget import acquire_retry
 
 __all__ = ["ollama_transport", "openai_transport"]
 
-_CUT = "The connection was cut before any byte of an answer."
+_CUT = "The connection was dropped before the first byte of a response."
 
 
 def openai_transport(url: str, *, trust_env: bool) -> Any:
@@ -39,7 +39,7 @@ class Reconnecting:
     """A transport of either library, by composition: both take whatever has these methods."""
 
     def __init__(self, library: Any, read_error: type[Exception], limits: Any, url: str, *, trust_env: bool) -> None:
-        # A transport that is handed over ends the library's own look at the environment, which both keep to their clients.
+        # With an explicit transport the clients no longer read proxies from the environment, so it is done here.
         proxy = environment_proxy(url) if trust_env else None
         context = library.create_ssl_context(trust_env=trust_env)
 
@@ -56,7 +56,7 @@ class Reconnecting:
         try:
             return await self._pooled.handle_async_request(request)
         except Exception as error:
-            if str(error) != _CUT or self._closed or not may_send_another():
+            if str(error) != _CUT or self._closed or not acquire_retry():
                 raise
         return await self._second.handle_async_request(request)
 

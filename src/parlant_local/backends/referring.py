@@ -1,4 +1,4 @@
-"""References to backends: which one answers for ``<prefix>/<name>``."""
+"""References to backends: which one serves ``<prefix>/<name>``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Placement:
 
 
 def split_reference(reference: str, settings: Settings) -> tuple[str, str] | None:
-    """Prefix and name of a model that another backend has; ``None`` for what the catalogue is asked about."""
+    """Prefix and name of a model that another backend serves; ``None`` for one of the catalogue."""
     prefix, slash, name = reference.partition("/")
     if not slash or not name or (prefix == IN_PROCESS and prefix not in settings.endpoints):
         return None
@@ -34,25 +34,25 @@ def split_reference(reference: str, settings: Settings) -> tuple[str, str] | Non
 
 
 def clients_may_name(prefix: str, settings: Settings) -> bool:
-    """Whether a client's word is enough to have one of its models asked."""
+    """Whether a client of the server may choose one of its models."""
     return prefix in FOR_CLIENTS or prefix in settings.endpoints
 
 
 def place(name: str, context: BackendContext) -> Placement:
-    """Raises what the backend has to say of ``name``, and :class:`PluginError` for a plug-in that fails."""
+    """Raises what the backend raises for ``name``, and :class:`PluginError` for a plug-in that fails."""
     kind = BACKENDS.get("openai" if context.prefix in context.settings.endpoints else context.prefix)
     return Placement(
-        _blaming(context.prefix, lambda: kind.info_of(name, context)),
-        lambda: _blaming(context.prefix, lambda: kind.from_reference(name, context)),
+        _attribute_errors(context.prefix, lambda: kind.info_of(name, context)),
+        lambda: _attribute_errors(context.prefix, lambda: kind.from_reference(name, context)),
     )
 
 
-def _blaming(prefix: str, work: Callable[[], T]) -> T:
+def _attribute_errors(prefix: str, work: Callable[[], T]) -> T:
     try:
         return work()
     except ParlantLocalError:
         raise
-    except Exception as error:  # whatever a stranger's code raises; our own may show its trace
+    except Exception as error:  # a plug-in may raise anything; our own bugs keep their traceback
         if prefix in BACKENDS.plugins:
             raise BACKENDS.blame(prefix, error) from error
         raise

@@ -10,10 +10,10 @@ from parlant_local.registry import Registry
 __all__ = ["BACKENDS", "FOR_CLIENTS", "IN_PROCESS", "create_backend"]
 
 IN_PROCESS = "llamacpp"
-"""What runs the catalogue's models."""
+"""The backend that runs catalogued models."""
 FOR_CLIENTS = frozenset({"ollama", "openai"})
 """Those among whose models a client of the server may choose freely. Of a plug-in it may use what the owner's settings name:
-nobody knows what else a name might open there."""
+what else a name might open there is unknown."""
 
 
 def _is_backend(thing: object) -> bool:

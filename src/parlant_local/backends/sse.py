@@ -16,13 +16,13 @@ from parlant_local.errors import TransientError
 __all__ = ["EventReader"]
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_MOST_BYTES = 64 * 2**20
-"""Of one value; no answer's piece is that long."""
-_MOST_PARTS = 1000
+_MAX_BYTES = 64 * 2**20
+"""Of one value; no chunk is that long."""
+_MAX_PARTS = 1000
 
 
 class EventReader:
-    """Takes bytes, gives values. ``done``: the other side said that nothing more will come."""
+    """Takes bytes, gives values. ``done``: the end marker arrived."""
 
     def __init__(self, target: str) -> None:
         self.done = False
@@ -42,8 +42,8 @@ class EventReader:
         if not self._begun and len(self._rest) >= len(BOM_UTF8):
             self._begun = True
             self._rest = self._rest.removeprefix(BOM_UTF8)
-        if len(self._rest) + len(self._value) > _MOST_BYTES:
-            raise TransientError(f"{self._target} sent an event of more than {_MOST_BYTES} bytes.")
+        if len(self._rest) + len(self._value) > _MAX_BYTES:
+            raise TransientError(f"{self._target} sent an event of more than {_MAX_BYTES} bytes.")
         if not held and _LINE_END.search(data) is None:
             return []
         # A carriage return at the very end may be half of a line end.
@@ -82,17 +82,17 @@ class EventReader:
             self._failed = value.strip().lower() == "error"
             return
         elif name != "data" or not colon:
-            return  # a comment, or a field that says nothing here
+            return  # a comment, or a field without meaning here
         value = value.strip()
         if value[:6].upper() == "[DONE]":
             self.done = True
         elif self._failed and value and value[:1] not in ("{", "[") and not self._value:
             found.append({"error": value})
         elif value:
-            goes_on = self._value[:1] in ("{", "[")
-            self._value, self._parts = (f"{self._value}\n{value}", self._parts + 1) if goes_on else (value, 1)
-            if self._parts > _MOST_PARTS:
-                raise TransientError(f"{self._target} sent an event of more than {_MOST_PARTS} lines.")
+            continues = self._value[:1] in ("{", "[")
+            self._value, self._parts = (f"{self._value}\n{value}", self._parts + 1) if continues else (value, 1)
+            if self._parts > _MAX_PARTS:
+                raise TransientError(f"{self._target} sent an event of more than {_MAX_PARTS} lines.")
             if (whole := _parsed(self._value)) is not None:
                 self._value = ""
                 named = isinstance(whole, dict) and not whole.keys() & {"error", "errors", "choices"}
@@ -102,7 +102,7 @@ class EventReader:
         """An event that ends without being JSON: pings and greetings are words, what is cut is an error."""
         self._failed = False
         if self._value[:1] in ("{", "["):
-            raise TransientError(f"{self._target} answered with something that is not OpenAI's API.")
+            raise TransientError(f"{self._target} sent a response that does not match OpenAI's API.")
         self._value = ""
 
 

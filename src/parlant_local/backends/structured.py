@@ -1,4 +1,4 @@
-"""Answers that must be JSON: asked for in words where an endpoint knows no better, and always judged afterwards."""
+"""Answers that must be JSON: requested in the prompt where an endpoint has no other way, and always validated."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, del
             return reply
         used = reply.usage.completion_tokens
         raise TruncatedOutputError(
-            f"{reply.model or 'The model'} was cut at {used} tokens before its JSON was whole.",
+            f"{reply.model or 'The model'} was truncated at {used} tokens, before its JSON was complete.",
             used=used,
             limit=limit,
             hint="Raise max_tokens, or ask for less.",
@@ -50,7 +50,7 @@ def _checked(reply: ChatReply, wanted: ResponseFormat, *, limit: int | None, del
     alternatives = tuple(_checked(item, wanted, limit=limit, delivered=delivered) for item in reply.alternatives)
     content = parse_structured(reply.content, wanted)
     if delivered and content != reply.content.strip():
-        raise InvalidOutputError(f"The answer does not fit the schema {wanted.name!r}: there is more in it than JSON.")
+        raise InvalidOutputError(f"The answer does not match the schema {wanted.name!r}: it has text around the JSON.")
     return replace(reply, content=content, alternatives=alternatives)
 
 
@@ -66,7 +66,7 @@ async def checked_apart(
 
 
 def parse_structured(text: str, wanted: ResponseFormat) -> str:
-    """The last JSON in ``text`` that fits ``wanted``, fences and chatter around it removed.
+    """The last JSON in ``text`` that fits ``wanted``, code fences and text around it removed.
 
     Raises :class:`InvalidOutputError`, whose message names the place and the rule but quotes nothing.
     """
@@ -80,7 +80,7 @@ def parse_structured(text: str, wanted: ResponseFormat) -> str:
         else:
             problem = found
     if fitting is None:
-        raise InvalidOutputError(f"The answer does not fit the schema {wanted.name!r}: {problem}.")
+        raise InvalidOutputError(f"The answer does not match the schema {wanted.name!r}: {problem}.")
     return fitting
 
 
@@ -138,7 +138,7 @@ def _validator(schema: str) -> Validator:
 
 
 def instruct(messages: Sequence[Message], wanted: ResponseFormat) -> tuple[Message, ...]:
-    """``messages`` with the wish for JSON spelled out at the end, where it disturbs no shared prefix."""
+    """``messages`` with the instruction to write JSON at the end, where it breaks no shared prefix."""
     if wanted.type == "json_schema":
         schema = json.dumps(wanted.schema, ensure_ascii=False, separators=(",", ":"))
         wish = f"Answer with one JSON value that fits this JSON Schema, and with nothing else:\n{schema}"

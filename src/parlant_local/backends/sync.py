@@ -1,4 +1,4 @@
-"""A backend for scripts that know no event loop."""
+"""A backend for scripts without an event loop."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ T = TypeVar("T")
 class SyncBackend:
     """Blocking calls to ``backend``; its event loop runs in a thread of its own.
 
-    ``with LlamaCppBackend("m.gguf").sync as backend: print(backend.chat("Hello").content)``. Use one face of a backend,
+    ``with LlamaCppBackend("m.gguf").sync as backend: print(backend.chat("Hello").content)``. Use either the blocking or the async interface,
     not both: the model belongs to the loop that loaded it.
     """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._loop = asyncio.new_event_loop()
-        self._entering = threading.Lock()
+        self._submit_lock = threading.Lock()
         self._closing = False
         self._thread = threading.Thread(target=_serve, args=[self._loop], name="parlant-local-sync", daemon=True)
         self._thread.start()
-        self._finalizer = weakref.finalize(self, _end, self._loop)
+        self._finalizer = weakref.finalize(self, _stop_loop, self._loop)
         self._finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss; its thread is a daemon
 
     def __enter__(self) -> Self:
@@ -80,22 +80,24 @@ class SyncBackend:
 
     def close(self) -> None:
         """Idempotent. Calls under way in other threads end with :class:`EngineClosedError`."""
-        with self._entering:
+        with self._submit_lock:
             first, self._closing = not self._closing, True
         if first:
             self._finalizer.detach()
             try:
-                self._enter(self._backend.close()).result()
+                self._submit(self._backend.close()).result()
             finally:
-                _end(self._loop)
+                _stop_loop(self._loop)
         self._thread.join()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        with self._entering:  # what enters before the loop is told to end is ended with it, and nothing enters later
+        with (
+            self._submit_lock
+        ):  # whatever was submitted before the loop stops is cancelled with it; nothing is submitted later
             if self._closing:
                 work.close()
                 raise EngineClosedError("The backend is closed.", hint="Create a new one.")
-            future = self._enter(work)
+            future = self._submit(work)
         try:
             return future.result()
         except BaseException:
@@ -103,12 +105,12 @@ class SyncBackend:
             if not future.done():
                 future.cancel()
             elif future.cancelled() and self._closing:
-                raise EngineClosedError("The backend was closed meanwhile.", hint="Create a new one.") from None
-            elif threading.current_thread().daemon and _interpreter_ends():
-                raise SystemExit from None  # a daemon ends with the program: nobody is there to be told
+                raise EngineClosedError("The backend was closed during the call.", hint="Create a new one.") from None
+            elif threading.current_thread().daemon and _interpreter_exiting():
+                raise SystemExit from None  # daemon threads end with the interpreter: there is no caller left
             raise
 
-    def _enter(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _iterate(self, stream: ChatStream) -> Iterator[ChatChunk]:
@@ -119,25 +121,25 @@ class SyncBackend:
             while (chunk := self._run(advance())) is not None:
                 yield chunk
         finally:
-            self._leave(stream)
+            self._close_stream(stream)
 
-    def _leave(self, stream: ChatStream) -> None:
-        """Ends a stream, which the collector may do as well: in any thread, and at the end of the interpreter."""
+    def _close_stream(self, stream: ChatStream) -> None:
+        """Closes a stream; the garbage collector may call it too, in any thread and during shutdown."""
 
         async def close() -> None:
             await stream.aclose()
 
         if sys.is_finalizing():
-            return  # the loop's thread runs no more
+            return  # the loop's thread is gone
         with contextlib.suppress(CancelledError, EngineClosedError):
             if threading.current_thread() is not self._thread:
                 self._run(close())
             elif not self._closing:
-                self._enter(close())
+                self._submit(close())
 
 
-def _interpreter_ends() -> bool:
-    """Whether the program is over: no thread is begun any more, which is how calls fail then."""
+def _interpreter_exiting() -> bool:
+    """Whether the interpreter is shutting down: no new thread can be started, which is how calls fail then."""
     try:
         with ThreadPoolExecutor(1) as probe:
             probe.submit(int)
@@ -148,7 +150,7 @@ def _interpreter_ends() -> bool:
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
-    while tasks := asyncio.all_tasks(loop):  # somebody waits for each
+    while tasks := asyncio.all_tasks(loop):  # a caller waits for each
         for task in tasks:
             task.cancel()
         loop.run_until_complete(asyncio.wait(tasks))
@@ -156,7 +158,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-def _end(loop: asyncio.AbstractEventLoop) -> None:
-    """Of a backend that was closed, or that nobody has any more."""
+def _stop_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """For a backend that was closed or garbage-collected."""
     with contextlib.suppress(RuntimeError):  # closed already
         loop.call_soon_threadsafe(loop.stop)

@@ -1,4 +1,4 @@
-"""Thoughts that an endpoint left in the answer's text, told apart by the tags around them."""
+"""Reasoning that an endpoint left in the content, separated by the tags around it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TaggedThoughts:
         self._seen = ""
         """What was given as thoughts by habit, or the end of what was given as text."""
         self._told = False
-        """Whether the text has told what there is to learn from it."""
+        """Whether there is nothing more to learn from the text."""
         self._splitter: ThoughtSplitter | None = None
         self._by_habit = self._plain = False
 

@@ -1,4 +1,4 @@
-"""Vectors as they come from elsewhere, judged and brought to unit length."""
+"""Vectors from other processes, validated and normalised to unit length."""
 
 from __future__ import annotations
 

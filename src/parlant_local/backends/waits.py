@@ -1,4 +1,4 @@
-"""How long the other side asks us to wait, in its words; headers are read in ``retry_after``."""
+"""Retry delays in the text of error messages; ``retry_after`` reads the headers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from parlant_local.retry_after import seconds_of
 
-__all__ = ["told_wait"]
+__all__ = ["retry_after_in_text"]
 
 _SPAN = r"(?:\d+(?:\.\d+)?\s*(?:ms|milliseconds?|days?|hours?|minutes?|mins?|seconds?|secs?|[dhms])[,\s]*)+"
 _ASKS = re.compile(
@@ -18,8 +18,8 @@ _ASKS = re.compile(
 )
 
 
-def told_wait(text: str) -> float | None:
-    """Seconds that the words of an error ask to wait, as in "try again in 7m12s"."""
+def retry_after_in_text(text: str) -> float | None:
+    """Seconds that an error message asks to wait, as in "try again in 7m12s"."""
     found = _ASKS.search(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Backends in front of backends."""
+"""Backends that delegate to another one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ B = TypeVar("B", bound=Backend)
 
 
 class BorrowingBackend(Backend, Generic[B]):
-    """Passes every call on to a backend that it has for the time of the call. Closing it closes nothing."""
+    """Delegates every call to a backend that is borrowed for its duration. Closing it closes nothing."""
 
     @abstractmethod
     def borrowed(self) -> AbstractAsyncContextManager[B]:
-        """The backend, there for as long as the context is open."""
+        """The backend, available while the context is open."""
 
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
@@ -65,14 +65,14 @@ class BorrowingBackend(Backend, Generic[B]):
             await backend.load()
 
     def close_now(self) -> None:
-        """Nothing, like :meth:`close`: the backend belongs to whoever lends it."""
+        """Nothing, like :meth:`close`: the backend belongs to its lender."""
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Nothing, like :meth:`close`."""
 
 
 class WrapperBackend(BorrowingBackend[B]):
-    """Passes every call on to ``wrapped``; a subclass changes what it wants to."""
+    """Delegates every call to ``wrapped``; a subclass overrides what it needs to."""
 
     def __init__(self, wrapped: B) -> None:
         self.wrapped = wrapped
@@ -89,5 +89,5 @@ class WrapperBackend(BorrowingBackend[B]):
     def close_now(self) -> None:
         self.wrapped.close_now()
 
-    def let_go(self) -> None:
-        self.wrapped.let_go()
+    def release(self) -> None:
+        self.wrapped.release()

@@ -1,4 +1,4 @@
-"""Which models exist, and how they get here. Importing it opens nothing; network libraries load with the first download."""
+"""The model catalogue and downloads. Importing it opens nothing; network libraries load with the first download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records of all models that are known, each one's state checked against the disk."""
+"""The catalogue entries of all known models, each one's state checked against the disk."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Catalogue"]
 
 
 class Catalogue:
-    """An index on disk, and the model that comes with the package."""
+    """An index on disk, and the model that is bundled with the package."""
 
     def __init__(self, index: ModelIndex) -> None:
         self._index = index
 
     def records(self) -> dict[str, LocalModel]:
-        """Everything that is known, each record's state checked against the disk."""
+        """All entries by id, each one's state checked against the disk."""
         records = {key: self._current(model) for key, model in self._index.read().items()}
         for model in self._index.damaged():
             records.setdefault(model.id, model)
@@ -32,14 +32,14 @@ class Catalogue:
     def _current(self, model: LocalModel) -> LocalModel:
         if model.state is ModelState.AVAILABLE:
             for item in model.files:
-                if why := matches_disk(item):
-                    return model.having(state=ModelState.BROKEN, reason=why)
+                if problem := matches_disk(item):
+                    return model.having(state=ModelState.BROKEN, reason=problem)
         elif model.state in (ModelState.DOWNLOADING, ModelState.INCOMPLETE):
             return current(model, self._index.folder)
         return model
 
     def add(self, model: LocalModel) -> LocalModel:
-        """Write a record under an id that is free, or that belongs to the same files already."""
+        """Write an entry under a free id, or under the id that the same files have already."""
         with self._index.locked():
             known = self._index.read()
             chosen = self._free_id(model, known)

@@ -71,7 +71,7 @@ def file_record(path: Path, sha256: str | None) -> ModelFile:
 
 
 def matches_disk(item: ModelFile) -> str:
-    """Empty if the file is as it was when verified, else what is different."""
+    """Empty if the file is unchanged since it was verified, else what changed."""
     try:
         status = item.path.stat()
     except FileNotFoundError:
@@ -81,5 +81,5 @@ def matches_disk(item: ModelFile) -> str:
     if status.st_size != item.size:
         return f"{item.path} has {status.st_size:,} bytes instead of {item.size:,}"
     if item.mtime_ns is not None and status.st_mtime_ns != item.mtime_ns:
-        return f"{item.path} was changed since it was verified"
+        return f"{item.path} has changed since it was verified"
     return ""

@@ -1,4 +1,4 @@
-"""Models that are on this disk already: in the Hugging Face cache and in Ollama's store. Read-only, nothing is copied."""
+"""Models of other programs on this disk: in the Hugging Face cache and in Ollama's store. Read-only, nothing is copied."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Found", "find_in_hub_cache", "find_in_ollama_stores", "ollama_stores
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model on disk, its header checked; ``digests`` is what its files' names promise, to be compared."""
+    """A model on disk, its header checked; ``digests`` are the ones in its files' names, to be verified."""
 
     model: LocalModel
     digests: tuple[str | None, ...]
@@ -51,12 +51,12 @@ def find_in_hub_cache(cache: Path, logger: Logger) -> Iterator[Found]:
     for (repo, commit), files in by_snapshot.items():
         found, problems = candidates({file: path.stat().st_size for file, (path, _) in files.items()})
         for problem in problems:
-            logger.warning(f"In the cache of {repo}: {problem}; left out.")
+            logger.warning(f"In the cache of {repo}: {problem}; skipped.")
         for candidate in found:
             path = files[candidate.files[0]][0]
             try:
                 model = describe(path, source=ModelSource.HUGGINGFACE, name=candidate.stem)
-                told = model_type(read_header(path), f"{candidate.stem} {repo}")
+                family = model_type(read_header(path), f"{candidate.stem} {repo}")
             except CatalogError as error:
                 logger.warning(f"{repo} in the cache: {error}")
                 continue
@@ -64,8 +64,8 @@ def find_in_hub_cache(cache: Path, logger: Logger) -> Iterator[Found]:
             if candidate.quantization:
                 references.append(HubReference(repo, candidate.quantization))
             model = model.having(
-                type=told,
-                id=local_id(told, candidate.stem),
+                type=family,
+                id=local_id(family, candidate.stem),
                 references=tuple(str(reference) for reference in references),
                 revision=commit,
             )
@@ -80,17 +80,17 @@ def find_in_ollama_stores(stores: Iterable[Path], logger: Logger) -> Iterator[Fo
                 manifest = parse_manifest(read_bytes(path, MAX_MANIFEST), f"The manifest {path}")
                 blob = store / "blobs" / manifest.model.file_name
                 model = describe(blob, source=ModelSource.OLLAMA, name=name if tag == "latest" else f"{name}-{tag}")
-                told = model_type(read_header(blob), f"{namespace}/{name}")
+                family = model_type(read_header(blob), f"{namespace}/{name}")
             except (CatalogError, StateFileError, OSError) as error:
                 logger.warning(f"{reference.short} in {store}: {error}")
                 continue
             extras = read_extras(manifest, store / "blobs")
-            model = model.having(type=told, id=local_id(told, model.name), references=(str(reference),), **extras)
+            model = model.having(type=family, id=local_id(family, model.name), references=(str(reference),), **extras)
             yield Found(model, (manifest.model.sha256,))
 
 
 def verified(found: Found) -> LocalModel:
-    """Its record with every file hashed; broken where a digest is not the one its name promises."""
+    """Its record with every file hashed; broken where a digest does not match the file's name."""
     files = []
     for item, promised in zip(found.model.files, found.digests, strict=True):
         digest = sha256_file(item.path)

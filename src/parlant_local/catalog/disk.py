@@ -1,4 +1,4 @@
-"""Room on the disk, checked before the first byte is fetched."""
+"""Disk space, checked before a download starts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
     reserve = min(_RESERVE, int(usage.total * _SMALL_DISK_SHARE))
     if needed + reserve > usage.free:
         raise DiskSpaceError(
-            f"{purpose} needs {human_bytes(needed)} in {folder}; {human_bytes(usage.free)} are free there.",
+            f"{purpose} needs {human_bytes(needed)} in {folder}; {human_bytes(usage.free)} are available.",
             needed=needed,
             available=usage.free,
-            hint="Free some space (`parlant-local rm MODEL`), take a smaller quantization, or set --models-dir or HF_HOME.",
+            hint="Free some space (`parlant-local rm MODEL`), choose a smaller quantization, or set --models-dir or HF_HOME.",
         )
 
 

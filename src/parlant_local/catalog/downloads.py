@@ -1,4 +1,4 @@
-"""One download from plan to record: room checked, files fetched, the set put in place, the record written."""
+"""One download from plan to catalogue entry: disk space checked, files downloaded and put in place, the entry written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from parlant_local.catalog.describe import describe
 from parlant_local.catalog.disk import check_space
 from parlant_local.catalog.index import ModelIndex
-from parlant_local.catalog.pending import discard, fetched_bytes, missing_bytes, pending_record, working
+from parlant_local.catalog.pending import discard, download_lock, fetched_bytes, missing_bytes, pending_record
 from parlant_local.catalog.records import LocalModel, ModelState, ModelType
 from parlant_local.catalog.references import Reference
 from parlant_local.catalog.sources import Plan, SourceContext, make_plan
@@ -35,7 +35,7 @@ _TICK_SECONDS = 0.2
 
 
 class _Shared:
-    """A download that several callers wait for."""
+    """A download that several callers share."""
 
     def __init__(self, run: Callable[[list[Progress]], Awaitable[LocalModel]]) -> None:
         self.listeners: list[Progress] = []
@@ -63,7 +63,7 @@ class Downloads:
     async def fetch(
         self, reference: Reference, family: ModelType | None, progress: Progress | None, accept: Accept | None = None
     ) -> LocalModel:
-        """The verified model. Cancelling leaves the download resumable, unless another caller still wants it."""
+        """The verified model. Cancelling leaves it resumable, unless another caller still waits for it."""
         key = (id(asyncio.get_running_loop()), f"{reference} {family}")
         shared = self._running.get(key)
         if shared is None or not shared.model.running:
@@ -91,58 +91,58 @@ class Downloads:
                 size = sum(task.size or 0 for task in plan.tasks)
                 missing = sum(map(missing_bytes, plan.tasks))
                 await _in_thread(pool, lambda: accept(size, missing), stop.set)
-            self._logger.info(f"Fetching {plan.reference} ({len(plan.tasks)} files).")
-            ticker = asyncio.create_task(self._tick(meter, listeners))
+            self._logger.info(f"Downloading {plan.reference} ({len(plan.tasks)} files).")
+            ticker = asyncio.create_task(self._notify_periodically(meter, listeners))
             try:
                 return await self._fetch(pool, plan, family, meter, stop)
             finally:
                 ticker.cancel()
                 await asyncio.wait([ticker])
-                self._tell(meter, listeners)
+                self._notify(meter, listeners)
 
     async def _fetch(
         self, pool: ThreadPoolExecutor, plan: Plan, family: ModelType | None, meter: Meter, stop: Event
     ) -> LocalModel:
-        waiting = await _in_thread(pool, lambda: self._begin(plan, family), stop.set)
-        with working(self._index.folder, waiting.id):
+        pending = await _in_thread(pool, lambda: self._start(plan, family), stop.set)
+        with download_lock(self._index.folder, pending.id):
             try:
                 digests = await self._fetch_files(pool, plan, meter)
-                return await _in_thread(pool, lambda: self._finish(plan, family, waiting, digests, stop), stop.set)
+                return await _in_thread(pool, lambda: self._finish(plan, family, pending, digests, stop), stop.set)
             except (VerificationError, InvalidModelError) as error:
-                self._give_up(waiting, ModelState.BROKEN, error.message)
+                self._record_failure(pending, ModelState.BROKEN, error.message)
                 raise
             except ParlantLocalError as error:
-                self._give_up(waiting, ModelState.INCOMPLETE, error.message)
+                self._record_failure(pending, ModelState.INCOMPLETE, error.message)
                 raise
             except asyncio.CancelledError:
-                self._give_up(waiting, ModelState.INCOMPLETE, "the download was stopped")
+                self._record_failure(pending, ModelState.INCOMPLETE, "the download was stopped")
                 raise
 
-    def _begin(self, plan: Plan, family: ModelType | None) -> LocalModel:
+    def _start(self, plan: Plan, family: ModelType | None) -> LocalModel:
         """Check the disk and show the download in the catalogue."""
         needed: dict[Path, int] = defaultdict(int)
         for task in plan.tasks:
             needed[task.destination.parent] += missing_bytes(task)
         for folder, count in needed.items():
             check_space(folder, count, f"{plan.name}")
-        waiting = pending_record(plan, family)
+        pending = pending_record(plan, family)
         with self._index.locked():
             for other in self._index.read().values():
-                if other.paths == waiting.paths:
+                if other.paths == pending.paths:
                     if other.state is ModelState.AVAILABLE:
-                        return other  # its files are checked again; the record stays as it is meanwhile
-                    waiting = waiting.having(id=other.id)
+                        return other  # its files are verified again; the entry stays as it is meanwhile
+                    pending = pending.having(id=other.id)
                     break
             else:
-                if waiting.id in self._index.read():
-                    return waiting.having(
-                        id=f"{waiting.id}-download"
+                if pending.id in self._index.read():
+                    return pending.having(
+                        id=f"{pending.id}-download"
                     )  # another model has the name; not shown as pending
-            self._index.write(waiting)
-        return waiting
+            self._index.write(pending)
+        return pending
 
     async def _fetch_files(self, pool: ThreadPoolExecutor, plan: Plan, meter: Meter) -> list[str]:
-        """Every file of the plan, one after the other, each with several connections; sha256 of each."""
+        """Downloads every file of the plan in turn, each over several connections; returns their sha256 digests."""
         rate = self._settings.downloads.max_rate_mb
         limit = RateLimit(rate * 1e6 if rate else None)
         items = [meter.add_file(task.name, task.size) for task in plan.tasks]
@@ -153,7 +153,7 @@ class Downloads:
         return digests
 
     def _finish(
-        self, plan: Plan, family: ModelType | None, waiting: LocalModel, digests: list[str], stop: Event
+        self, plan: Plan, family: ModelType | None, pending: LocalModel, digests: list[str], stop: Event
     ) -> LocalModel:
         plan.place()
         of_models = tuple(digest for digest, task in zip(digests, plan.tasks, strict=True) if task.is_gguf)
@@ -163,8 +163,8 @@ class Downloads:
             from parlant_local.catalog.names import local_id
             from parlant_local.gguf_info import read_header
 
-            told = model_type(read_header(plan.paths[0]), f"{plan.name} {plan.family_hint}")
-            model = model.having(type=told, id=local_id(told, plan.name))
+            detected = model_type(read_header(plan.paths[0]), f"{plan.name} {plan.family_hint}")
+            model = model.having(type=detected, id=local_id(detected, plan.name))
         extras: dict[str, Any] = dict(plan.extras())
         model = model.having(
             references=tuple(dict.fromkeys((plan.reference, *plan.aliases))),
@@ -173,42 +173,42 @@ class Downloads:
             owned=True,
             **extras,
         )
-        if waiting.state is not ModelState.AVAILABLE:
-            self._index.remove(waiting.id)
+        if pending.state is not ModelState.AVAILABLE:
+            self._index.remove(pending.id)
         return self._add(model)
 
-    def _give_up(self, waiting: LocalModel, state: ModelState, reason: str) -> None:
-        """Leave a record of what happened, if there is something to resume or to know."""
-        if waiting.state is ModelState.AVAILABLE:
+    def _record_failure(self, pending: LocalModel, state: ModelState, reason: str) -> None:
+        """Records the failure, if there is something to resume or to report."""
+        if pending.state is ModelState.AVAILABLE:
             return
-        if state is ModelState.INCOMPLETE and not fetched_bytes(waiting):
-            discard(waiting)
-            self._index.remove(waiting.id)
-        elif waiting.id in self._index.read():
+        if state is ModelState.INCOMPLETE and not fetched_bytes(pending):
+            discard(pending)
+            self._index.remove(pending.id)
+        elif pending.id in self._index.read():
             try:
-                self._index.write(waiting.having(state=state, reason=reason))
-            except CatalogError as error:  # a full disk: the record of the beginning stands, and says enough
+                self._index.write(pending.having(state=state, reason=reason))
+            except CatalogError as error:  # a full disk: the entry written at the start remains
                 self._logger.warning(str(error))
 
-    async def _tick(self, meter: Meter, listeners: list[Progress]) -> None:
+    async def _notify_periodically(self, meter: Meter, listeners: list[Progress]) -> None:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            self._tell(meter, listeners)
+            self._notify(meter, listeners)
 
-    def _tell(self, meter: Meter, listeners: list[Progress]) -> None:
+    def _notify(self, meter: Meter, listeners: list[Progress]) -> None:
         if not listeners or not meter.files:
             return
         snapshot = meter.snapshot()
         for listener in list(listeners):
             try:
                 listener(snapshot)
-            except Exception as error:  # a watcher's own fault must not cost the download
+            except Exception as error:  # a callback's bug must not fail the download
                 listeners.remove(listener)
-                self._logger.error(f"A progress callback failed and is left out from now on: {error!r}")
+                self._logger.error(f"A progress callback failed and is no longer called: {error!r}")
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T], abort: Callable[[], None]) -> T:
-    """Run blocking work; when cancelled, ``abort`` it and wait until its thread has let go."""
+    """Run blocking work; when cancelled, ``abort`` it and wait for its thread."""
     future = asyncio.get_running_loop().run_in_executor(pool, work)
     try:
         return await asyncio.shield(future)

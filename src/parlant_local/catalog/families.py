@@ -1,4 +1,4 @@
-"""Which family a model belongs to, told by its header first and its name second."""
+"""Which family a model belongs to, by its header first and its name second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["model_type", "type_by_name"]
 
 
 def model_type(header: GGUFHeader, name: str = "") -> ModelType:
-    """Family of a GGUF; ``name`` is what else it is called (repository, file)."""
+    """Family of a GGUF; ``name`` is another name of it (repository, file)."""
     if header.is_embedding:
         return ModelType.EMBEDDING
     by_name = type_by_name(f"{header.name} {name}")
@@ -26,7 +26,7 @@ def model_type(header: GGUFHeader, name: str = "") -> ModelType:
 
 
 def type_by_name(name: str) -> ModelType:
-    """Family as far as a name tells."""
+    """Family by name alone."""
     for family in families():
         if family.called and re.search(family.called, name, re.IGNORECASE):
             return ModelType(family.type)

@@ -1,4 +1,4 @@
-"""The Hugging Face cache on disk, in the layout that its other users know: blobs, snapshots of links, refs."""
+"""The Hugging Face cache on disk, in its standard layout: blobs, snapshots of links, refs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["HUB_MARK", "CachedFile", "HubRepository", "cached_files", "environme
 
 
 HUB_MARK = ".parlant-local"
-"""A file in a repository's folder: something in it was fetched by this catalogue."""
+"""A file in a repository's folder: something in it was downloaded by this catalogue."""
 
 
 def environment_cache() -> tuple[Path, bool]:
-    """Where the cache is by today's environment (huggingface_hub looks only once), and whether a variable says so."""
+    """The cache by the current environment (huggingface_hub reads it only once), and whether a variable sets it."""
     for name, tail in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
         if value := os.environ.get(name):
             return user_path(os.path.expandvars(value)) / tail, True
@@ -50,7 +50,7 @@ class HubRepository:
         return inside(self.cache, self.folder / "snapshots" / check_component(commit, "commit") / check_relative(file))
 
     def link(self, commit: str, file: str, etag: str) -> None:
-        """Make the snapshot's entry for a blob that is there."""
+        """Create the snapshot's link to a downloaded blob."""
         pointer, blob = self.snapshot(commit, file), self.blob(etag)
         pointer.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(blob, pointer.parent)
@@ -63,19 +63,19 @@ class HubRepository:
             scratch.replace(pointer)
         except OSError as error:
             raise CatalogError(
-                f"The link {pointer} can't be made: {error.strerror}.",
-                hint="Choose a folder that can hold symbolic links with HF_HOME or --models-dir.",
+                f"The link {pointer} can't be created: {error.strerror}.",
+                hint="Use HF_HOME or --models-dir to choose a folder that supports symbolic links.",
             ) from None
 
     def set_ref(self, revision: str, commit: str) -> None:
-        """Note which commit a branch or tag means."""
+        """Record which commit a branch or tag points to."""
         if revision == commit:
             return
         path = inside(self.cache, self.folder / "refs" / check_relative(revision, "revision"))
         write_whole(path, commit)
 
     def mark(self) -> None:
-        """Note that this catalogue has fetched something here."""
+        """Record that this catalogue has downloaded something here."""
         (self.folder / HUB_MARK).touch()
 
 
@@ -86,11 +86,11 @@ class CachedFile:
     file: str
     path: Path
     digest: str | None
-    """sha256, where the blob's name tells it."""
+    """sha256, where the blob's name contains it."""
 
 
 def cached_files(cache: Path) -> Iterator[CachedFile]:
-    """Every whole GGUF file in a cache."""
+    """Every complete GGUF file in a cache."""
     for snapshot in sorted(cache.glob("models--*/snapshots/*")):
         repo = snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
         for path in sorted(snapshot.rglob("*")):

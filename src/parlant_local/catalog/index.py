@@ -1,7 +1,7 @@
-"""The catalogue on disk: one small JSON file per model, replaced atomically, so that processes never see half a record.
+"""The catalogue on disk: one small JSON file per model, replaced atomically, so that processes never see a partial record.
 
 Reading takes no lock. Writers of several records at once (a new id must be free) hold the folder's lock. A record that
-can't be read is shown as such, and set aside (never overwritten) by what takes its place.
+can't be read is listed as broken, and set aside (never overwritten) by its replacement.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ __all__ = ["ModelIndex"]
 
 _VERSION = 1
 _LOCK_SECONDS = 30.0
-_MAX_RECORD = 16 << 20  # a template of Ollama's may have 4 MiB
+_MAX_RECORD = 16 << 20  # an Ollama template may have 4 MiB
 
 Stamp = tuple[int, int, int, int]
 
 
 class ModelIndex:
-    """Records below ``folder``; what other processes write shows at the next read."""
+    """Records below ``folder``; changes of other processes are seen at the next read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.unreadable: dict[str, str] = {}
-        """File name to reason, of records that could not be read at the last look."""
+        """File name to reason, of records that could not be read last time."""
         self._seen: dict[str, tuple[Stamp, LocalModel | str]] = {}
 
     def exists(self) -> bool:
@@ -51,7 +51,7 @@ class ModelIndex:
                 record = known[1] if known and known[0] == stamp else self._load(Path(entry.path))
             except FileNotFoundError:
                 if entry.is_symlink():
-                    unreadable[entry.name] = "it is a link that leads nowhere"
+                    unreadable[entry.name] = "it is a dangling symbolic link"
                 continue  # else deleted by another process since the folder was listed
             except OSError as error:
                 unreadable[entry.name] = error.strerror or str(error)
@@ -65,7 +65,7 @@ class ModelIndex:
         return dict(sorted(records.items()))
 
     def damaged(self) -> list[LocalModel]:
-        """What stands for the records that could not be read at the last look, so that they are seen, and can be removed."""
+        """Placeholders for records that could not be read, so that they are listed and can be removed."""
         return [
             LocalModel(
                 id=(model_id := _id_of(name)),
@@ -73,8 +73,8 @@ class ModelIndex:
                 type=ModelType.OTHER,
                 source=ModelSource.CUSTOM,
                 state=ModelState.BROKEN,
-                reason=f"its record {self.folder / name} can't be read ({reason}); `parlant-local rm {model_id}` takes "
-                "it away, pulling or adding the model again makes a new one",
+                reason=f"its record {self.folder / name} can't be read ({reason}); `parlant-local rm {model_id}` removes "
+                "it, pulling or adding the model again replaces it",
             )
             for name, reason in self.unreadable.items()
         ]
@@ -95,9 +95,9 @@ class ModelIndex:
         except StateFileError as error:
             return error.reason
         if not isinstance(data, dict):
-            return "it is no record"
+            return "it is not a record"
         if data.get("version") != _VERSION:
-            return f"it is of version {str(data.get('version'))[:20]!r}"
+            return f"its version {str(data.get('version'))[:20]!r} is not supported"
         try:
             record = LocalModel.from_dict(data.get("model"))
         except ValueError as error:
@@ -127,7 +127,7 @@ class ModelIndex:
             set_aside(path)
 
     def remove(self, model_id: str) -> None:
-        """Forget a model; what stands in the place of its record and is no file is set aside."""
+        """Remove a model's record; anything there that is not a file is set aside."""
         for name in {_file_name(model_id), *(name for name in self.unreadable if _id_of(name) == model_id)}:
             path = self.folder / name
             try:
@@ -138,19 +138,19 @@ class ModelIndex:
                 set_aside(path)
 
     def sweep(self) -> None:
-        """Remove what killed writers left."""
+        """Remove leftovers of killed writers."""
         sweep(self.folder)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone among all processes that use this folder."""
+        """Exclusive among all processes that use this folder."""
         try:
             with locked(self.folder / ".lock", _LOCK_SECONDS):
                 yield
         except TimeoutError:
             raise CatalogError(
                 f"Another process has held the model index {self.folder} for {_LOCK_SECONDS:.0f} s.",
-                hint="Wait for it, or end it.",
+                hint="Wait for it, or stop it.",
             ) from None
         except StateFileError as error:
             raise CatalogError(f"The model index {self.folder} can't be used: {error}") from None
@@ -161,6 +161,6 @@ def _file_name(model_id: str) -> str:
 
 
 def _id_of(name: str) -> str:
-    """The inverse, as far as there is one."""
+    """The inverse, as far as possible."""
     model_id = name.removesuffix(".json").replace("--", "/").replace("+", ":")
     return model_id if model_id.isprintable() else model_id.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""Files of models that are here: copying them in, checking them again, freeing them."""
+"""Files of catalogued models: copying, verifying, deleting."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from parlant_local.gguf_info import in_use, read_header, sha256_file, shard_path
 from parlant_local.paths import exists, is_dir, real_path
 from parlant_local.storage import publish, scratch_for
 
-__all__ = ["copy_into", "delete_files", "strays", "verify_files"]
+__all__ = ["copy_into", "delete_files", "foreign_files", "verify_files"]
 
 
 def copy_into(path: Path, folder: Path, name: str | None) -> Path:
-    """Copy a model (all its shards) below ``folder``; returns the copy of ``path``'s first shard. Never half there."""
+    """Copy a model (all its shards) below ``folder``; returns the copy of its first shard. Atomic."""
     sources = shard_paths(path)
     read_header(sources[0])
     target_folder = folder / slug(name or model_stem(sources[0].name))
@@ -28,7 +28,7 @@ def copy_into(path: Path, folder: Path, name: str | None) -> Path:
     try:
         target_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CatalogError(f"{target_folder} can't be made: {error.strerror}.") from None
+        raise CatalogError(f"{target_folder} can't be created: {error.strerror}.") from None
     targets = [inside(folder, target_folder / check_component(item.name)) for item in sources]
     for source, target in zip(sources, targets, strict=True):
         scratch = scratch_for(target)
@@ -43,7 +43,7 @@ def copy_into(path: Path, folder: Path, name: str | None) -> Path:
 
 
 def verify_files(model: LocalModel) -> str:
-    """Hash every file and check the header; empty if all is well, else what is wrong."""
+    """Hash every file and check the header; empty if valid, else what is wrong."""
     for item in model.files:
         try:
             size = item.path.stat().st_size
@@ -61,26 +61,26 @@ def verify_files(model: LocalModel) -> str:
     return ""
 
 
-def strays(model: LocalModel, homes: Sequence[Path]) -> list[Path]:
-    """Files of a record, there or expected, that don't lie below any of ``homes``. Whatever it says, they are not ours."""
-    return [path for path in (*model.paths, *model.pending) if not _is_ours(path, homes)]
+def foreign_files(model: LocalModel, homes: Sequence[Path]) -> list[Path]:
+    """Files of a record, present or pending, outside all of ``homes``. These are never deleted, whatever the record says."""
+    return [path for path in (*model.paths, *model.pending) if not _is_managed(path, homes)]
 
 
-def _is_ours(path: Path, homes: Sequence[Path]) -> bool:
+def _is_managed(path: Path, homes: Sequence[Path]) -> bool:
     place = real_path(path.parent) / path.name
     if any(place.is_relative_to(real_path(home)) for home in homes):
         return True
-    # A hub cache that the environment named once, and no longer does.
+    # A hub cache that the environment used to name.
     return any(exists(folder / HUB_MARK) for folder in place.parents if folder.name.startswith("models--"))
 
 
 def delete_files(model: LocalModel, others: Iterable[LocalModel], homes: Sequence[Path]) -> int:
     """Remove the files of ``model`` that lie below ``homes`` and that no other record needs; returns bytes freed.
 
-    Links go with what they point to, if that lies there too.
+    Links are removed together with their targets, if those are below ``homes`` too.
     """
     needed = {real_path(path) for other in others for path in other.paths}
-    ours = [item.path for item in model.files if _is_ours(item.path, homes)]
+    ours = [item.path for item in model.files if _is_managed(item.path, homes)]
     present = [path for path in ours if exists(path)]
     dangling = [path for path in ours if not exists(path) and os.path.lexists(path)]
     freed = 0
@@ -98,7 +98,7 @@ def _free(path: Path, needed: set[Path], homes: Sequence[Path]) -> int:
     target = real_path(path)
     if path.is_symlink():
         path.unlink()
-        if target in needed or _linked_elsewhere(path, target) or not _is_ours(target, homes):
+        if target in needed or _has_other_links(path, target) or not _is_managed(target, homes):
             return 0
     elif target in needed:
         return 0
@@ -107,7 +107,7 @@ def _free(path: Path, needed: set[Path], homes: Sequence[Path]) -> int:
     return size
 
 
-def _linked_elsewhere(link: Path, target: Path) -> bool:
+def _has_other_links(link: Path, target: Path) -> bool:
     """Whether another snapshot of a hub cache still points to a blob."""
     repository = target.parent.parent
     snapshots = repository / "snapshots"
@@ -122,7 +122,7 @@ def _linked_elsewhere(link: Path, target: Path) -> bool:
 
 
 def _remove_empty(folder: Path, homes: Sequence[Path]) -> None:
-    """Remove folders that a model left empty, up to the models folder or a hub cache's repository."""
+    """Remove empty folders of a model, up to the models folder or a hub cache's repository."""
     while folder not in homes and not folder.name.startswith("models--") and folder.parent != folder:
         try:
             folder.rmdir()

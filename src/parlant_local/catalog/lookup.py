@@ -1,4 +1,4 @@
-"""From what a user typed to a record: a catalogue id, a reference, or a path. Never opens a socket."""
+"""Resolves what a user typed (a catalogue id, a reference or a path) to a record. Never opens a socket."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PREFERENCE = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "Q4_K_S", "Q4_0", "IQ4_XS", "
 
 
 def find(text: str, models: Mapping[str, LocalModel]) -> LocalModel:
-    """The record that ``text`` means, whatever its state; for an uncatalogued GGUF path, one made up from its header.
+    """The record that ``text`` means, whatever its state; for an uncatalogued GGUF path, one created from its header.
 
     Raises :class:`ModelNotFoundError`.
     """
@@ -40,7 +40,7 @@ def find(text: str, models: Mapping[str, LocalModel]) -> LocalModel:
     try:
         reference = parse_reference(text)
     except BadReferenceError as error:
-        listed = "`parlant-local list --all` shows what is here."
+        listed = "`parlant-local list --all` shows the catalogue."
         raise _not_found(text, models, listed if text.startswith("local/") else error.hint) from None
     if (known := by_reference(reference, models.values())) is not None:
         return known
@@ -52,10 +52,10 @@ def _by_path(text: str, models: Mapping[str, LocalModel]) -> LocalModel:
     assert isinstance(reference, PathReference)
     path = reference.path
     if path.is_dir():
-        raise ModelNotFoundError(f"{path} is a folder.", hint="Name the .gguf file in it.")
+        raise ModelNotFoundError(f"{path} is a folder.", hint="Give the .gguf file in it.")
     if not path.exists():
         near = difflib.get_close_matches(path.name, _siblings(path), n=3)
-        raise ModelNotFoundError(f"There is no file {path}.", near=[str(path.with_name(name)) for name in near])
+        raise ModelNotFoundError(f"{path} does not exist.", near=[str(path.with_name(name)) for name in near])
     for model in models.values():
         if path in model.paths:
             return model
@@ -70,7 +70,7 @@ def _siblings(path: Path) -> list[str]:
 
 
 def by_reference(reference: Reference, models: Iterable[LocalModel]) -> LocalModel | None:
-    """The record that was fetched by ``reference``; of several quantizations the preferred one, whole ones first."""
+    """The record that was downloaded by ``reference``; of several quantizations the preferred one, complete ones first."""
     wanted = {str(reference).lower()}
     if not isinstance(reference, HubReference | PathReference) and (known := find_short_name(str(reference))):
         wanted.add(f"hf.co/{known.hub}".lower())
@@ -105,24 +105,24 @@ def near_misses(text: str, ids: Iterable[str]) -> list[str]:
 def _not_found(text: str, models: Mapping[str, LocalModel], hint: str) -> ModelNotFoundError:
     near = near_misses(text, models)
     if near:
-        hint = f"Did you mean {' or '.join(near)}? To fetch it: `parlant-local pull {text}`."
+        hint = f"Did you mean {' or '.join(near)}? To download it: `parlant-local pull {text}`."
     return ModelNotFoundError(
         f"No model {text!r} in the catalogue.",
         near=near,
-        hint=hint or f"To fetch it: `parlant-local pull {text}`; `parlant-local list` shows what is here.",
+        hint=hint or f"To download it: `parlant-local pull {text}`; `parlant-local list` shows the catalogue.",
     )
 
 
 def unusable(model: LocalModel) -> ModelNotFoundError:
-    """Why a record that was found can't be used."""
+    """The error for a record that is not available."""
     reference = model.references[0] if model.references else model.id
     hints = {
         ModelState.DOWNLOADING: "Wait for the download to finish.",
         ModelState.INCOMPLETE: f"To resume: `parlant-local pull {reference}`.",
-        ModelState.BROKEN: f"See `parlant-local verify {model.id}`; to fetch it again: `parlant-local pull {reference}`.",
+        ModelState.BROKEN: f"See `parlant-local verify {model.id}`; to download it again: `parlant-local pull {reference}`.",
         ModelState.NOT_RUNNABLE: "Pull a GGUF conversion of it.",
     }
-    why = f": {model.reason}" if model.reason else ""
+    reason = f": {model.reason}" if model.reason else ""
     return ModelNotFoundError(
-        f"The model {model.id} is {model.state.value.replace('_', ' ')}{why}.", hint=hints.get(model.state, "")
+        f"The model {model.id} is {model.state.value.replace('_', ' ')}{reason}.", hint=hints.get(model.state, "")
     )

@@ -14,7 +14,7 @@ from parlant_local.catalog.downloads import Accept, Downloads, Progress
 from parlant_local.catalog.families import type_by_name
 from parlant_local.catalog.hub_cache import environment_cache
 from parlant_local.catalog.index import ModelIndex
-from parlant_local.catalog.keeping import copy_into, delete_files, strays, verify_files
+from parlant_local.catalog.keeping import copy_into, delete_files, foreign_files, verify_files
 from parlant_local.catalog.lookup import by_reference, find, near_misses, unusable
 from parlant_local.catalog.names import local_id
 from parlant_local.catalog.offline import check_online, offline_by_environment
@@ -48,8 +48,8 @@ States = Literal["all"] | Iterable[ModelState | str]
 class LocalModelManager:
     """Finds, downloads, verifies and keeps models.
 
-    Everything that only looks (``list_models``, ``get_model``, ``find``, ``resolve``) is synchronous and never opens a
-    socket; what takes time is awaited. ``models_dir`` and ``offline`` win over ``settings``, which default to the
+    Everything that only reads (``list_models``, ``get_model``, ``find``, ``resolve``) is synchronous and never opens a
+    socket; what takes time is awaited. ``models_dir`` and ``offline`` override ``settings``, which default to the
     environment and the settings file.
     """
 
@@ -67,9 +67,9 @@ class LocalModelManager:
         self._offline = bool(offline or self.settings.offline)
         self._index = ModelIndex(self.models_dir / "index")
         self._catalogue = Catalogue(self._index)
-        cache, told = environment_cache()
-        # An explicit folder is meant for everything, unless the environment says where the hub's files go.
-        self.hub_cache = self.models_dir / "huggingface" if explicit is not None and not told else cache
+        cache, explicit_cache = environment_cache()
+        # An explicit folder applies to everything, unless the environment sets the hub's cache.
+        self.hub_cache = self.models_dir / "huggingface" if explicit is not None and not explicit_cache else cache
         self._downloads = Downloads(
             index=self._index,
             add=self._catalogue.add,
@@ -84,11 +84,11 @@ class LocalModelManager:
 
     @property
     def offline(self) -> bool:
-        """Whether the network is off limits: by argument, by setting, or by ``HF_HUB_OFFLINE``."""
+        """Whether offline mode is on: by argument, by setting, or by ``HF_HUB_OFFLINE``."""
         return self._offline or offline_by_environment() is not None
 
     async def initialize(self) -> None:
-        """Read the index, or rebuild it from disk where it is lost; catalogue files put into the folder. No network."""
+        """Read the index, or rebuild it from disk where it is lost; add files that were put into the folder. No network."""
         await asyncio.to_thread(self._initialize)
 
     def _initialize(self) -> None:
@@ -105,7 +105,7 @@ class LocalModelManager:
             self.logger.warning(f"{model.id}: {model.reason}.")
 
     def _sweep(self) -> None:
-        """Remove what writers left that were killed."""
+        """Remove leftovers of killed writers."""
         self._index.sweep()
         for name in ("files", "ollama"):
             sweep(self.models_dir / name, below=True)
@@ -144,7 +144,7 @@ class LocalModelManager:
             raise ModelNotFoundError(
                 f"No model {model_id!r} in the catalogue.",
                 near=near,
-                hint="" if near else "See `parlant-local list`; `parlant-local pull REFERENCE` fetches one.",
+                hint="" if near else "See `parlant-local list`; `parlant-local pull REFERENCE` downloads one.",
             )
         if model.state is not ModelState.AVAILABLE:
             raise unusable(model)
@@ -161,14 +161,14 @@ class LocalModelManager:
         """The file to load (first shard of a split model) for an id, a reference or a GGUF path. Never downloads.
 
         Raises :class:`ModelNotFoundError` (with near misses, or what to do about the state it is in) and
-        :class:`InvalidModelError` for a file that is no usable GGUF.
+        :class:`InvalidModelError` for a file that is not a usable GGUF.
         """
         model = self.find(model_ref)
         if model.state is not ModelState.AVAILABLE:
             raise unusable(model)
         if model.path is None:
             raise ModelNotFoundError(
-                f"{model.id} lives in an Ollama daemon; there is no file of it here.",
+                f"{model.id} is in an Ollama daemon; it has no file of its own here.",
                 hint=f"Use it as {model.id} through the ollama backend, or pull it without --via daemon.",
             )
         return model.path
@@ -194,12 +194,12 @@ class LocalModelManager:
         via: Literal["registry", "daemon"] = "registry",
         accept: Accept | None = None,
     ) -> LocalModel:
-        """Fetch what a reference names, verify it and catalogue it; what is here already costs no network.
+        """Downloads what a reference names, verifies it and adds it to the catalogue; an available model needs no network.
 
-        ``model_type`` None: read from the GGUF header. ``source`` None: told by the name. ``via="daemon"`` has an Ollama
+        ``model_type`` None: read from the GGUF header. ``source`` None: explicit_cache by the name. ``via="daemon"`` has an Ollama
         daemon pull instead. ``progress`` is called on the event loop, a few times a second. Callers that ask for the same
-        model share one download. Cancelling leaves it resumable. ``accept`` is told, in a thread and before the first byte
-        is fetched, how large the model is and how much of it is missing; it refuses by raising.
+        model share one download. Cancelling leaves it resumable. ``accept`` is called, in a thread and before the first byte
+        is downloaded, with the model's size and the missing bytes; it rejects by raising.
 
         Raises :class:`BadReferenceError`, :class:`OfflineError`, :class:`ModelNotFoundError`, :class:`InvalidModelError`
         and the kinds of :class:`DownloadError`.
@@ -207,7 +207,7 @@ class LocalModelManager:
         family = None if model_type is None else ModelType(model_type)
         reference = parse_reference(model_name, source)
         if str(reference) != model_name:
-            self.logger.info(f"{model_name} is read as {reference}.")
+            self.logger.info(f"{model_name} resolves to {reference}.")
         if isinstance(reference, PathReference):
             return await self.register_model(reference.path, model_type=family)
         if via == "daemon":
@@ -218,7 +218,7 @@ class LocalModelManager:
             return known
         if (adopted := await asyncio.to_thread(self._adopt, reference, family)) is not None:
             return adopted
-        check_online(self._offline, f"Fetching {reference}")
+        check_online(self._offline, f"Downloading {reference}")
         try:
             return await self._downloads.fetch(reference, family, progress, accept)
         except NoGGUFError as error:
@@ -226,7 +226,7 @@ class LocalModelManager:
             raise
 
     def _adopt(self, reference: Reference, family: ModelType | None) -> LocalModel | None:
-        """A model of this reference that another program has fetched already, hashed and catalogued where it is."""
+        """A model of this reference that another program has downloaded already, verified and catalogued in place."""
         found: Iterable[Found] = ()
         if isinstance(reference, OllamaReference) and reference.digest is None:
             found = find_in_ollama_stores([self.models_dir / "ollama", *ollama_stores()], NullLogger())
@@ -238,9 +238,9 @@ class LocalModelManager:
             return None
         model = verified(candidates[match.id])
         if model.state is not ModelState.AVAILABLE:
-            self.logger.warning(f"{reference} lies in another program's store, but it is broken: {model.reason}.")
+            self.logger.warning(f"{reference} is in another program's store, but broken: {model.reason}.")
             return None
-        self.logger.info(f"{reference} is on this disk already: {model.path}.")
+        self.logger.info(f"{reference} was found on this disk: {model.path}.")
         owned = model.path is not None and model.path.is_relative_to(self.models_dir)
         return self._catalogue.add(
             model.having(owned=owned) if family is None else self._typed(model.having(owned=owned), family)
@@ -254,7 +254,7 @@ class LocalModelManager:
         from parlant_local.catalog.sources.ollama_daemon import pull_into_daemon
 
         if not isinstance(reference, OllamaReference):
-            raise BadReferenceError(f"{reference} is no Ollama reference.", hint="Example: llama3.2:3b.")
+            raise BadReferenceError(f"{reference} is not an Ollama reference.", hint="Example: llama3.2:3b.")
         check_online(self._offline, f"Pulling {reference.short} through Ollama")
         model = await pull_into_daemon(reference, self.settings, progress or (lambda _: None))
         await asyncio.to_thread(self._index.write, model)
@@ -279,8 +279,8 @@ class LocalModelManager:
     async def discover(self, register: bool = False) -> list[LocalModel]:
         """Models on this disk that are not catalogued yet: in the Hugging Face cache and in Ollama's store.
 
-        Their headers are checked, their files only hashed with ``register``, which catalogues them where they are. What an
-        Ollama daemon has is included unless offline (``register`` keeps it too).
+        Their headers are checked, their files only hashed with ``register``, which catalogues them where they are. Models of an
+        Ollama daemon are included unless offline (``register`` adds them too).
         """
         found = await asyncio.to_thread(self._discover, register)
         if not self.offline:
@@ -325,7 +325,7 @@ class LocalModelManager:
 
     def _register(self, path: Path, name: str | None, family: ModelType | None, copy: bool) -> LocalModel:
         if not is_file(path):
-            raise ModelNotFoundError(f"There is no file {path}.", hint="Give the path of a .gguf file.")
+            raise ModelNotFoundError(f"{path} does not exist.", hint="Give the path of a .gguf file.")
         original = path
         if copy:
             path = copy_into(path, self.models_dir / "files", name)
@@ -335,7 +335,7 @@ class LocalModelManager:
     async def verify_model(self, model_id: str) -> LocalModel:
         """Hash a model's files again and check its header; returns its refreshed record.
 
-        Raises :class:`VerificationError` when the bytes are not the ones that were verified first; the model is then
+        Raises :class:`VerificationError` when the digests differ from the recorded ones; the model is then
         listed as broken.
         """
         model = self._catalogue.known(model_id)
@@ -344,15 +344,15 @@ class LocalModelManager:
     def _verify(self, model: LocalModel) -> LocalModel:
         if not model.files:
             raise CatalogError(f"{model.id} has no file here to verify{f': {model.reason}' if model.reason else ''}.")
-        if why := verify_files(model):
+        if problem := verify_files(model):
             if not model.shipped:
-                self._index.write(model.having(state=ModelState.BROKEN, reason=why))
+                self._index.write(model.having(state=ModelState.BROKEN, reason=problem))
             reference = model.references[0] if model.references else model.id
             raise VerificationError(
-                f"The model {model.id} is broken: {why}.",
+                f"The model {model.id} is broken: {problem}.",
                 hint="Reinstall parlant-local."
                 if model.shipped
-                else f"To fetch it again: `parlant-local pull {reference}`.",
+                else f"To download it again: `parlant-local pull {reference}`.",
             )
         files = tuple(file_record(item.path, item.sha256) for item in model.files)
         fresh = model.having(files=files, state=ModelState.AVAILABLE, reason="" if not model.shipped else model.reason)
@@ -361,14 +361,14 @@ class LocalModelManager:
         return fresh
 
     async def delete_model(self, model_id: str) -> int:
-        """Take a model out of the catalogue and free what nothing else uses; returns the bytes that were freed.
+        """Removes a model from the catalogue and deletes files that nothing else uses; returns the bytes that were freed.
 
         Files that this catalogue did not download stay where they are. Raises :class:`ModelInUseError` while a file is
         loaded here or in another process, :class:`CatalogError` for the model that comes with the package.
         """
         model = self._catalogue.known(model_id)
         if model.shipped:
-            raise CatalogError(f"{model.id} comes with parlant-local and can't be deleted.")
+            raise CatalogError(f"{model.id} is bundled with parlant-local and can't be deleted.")
         if model.state is ModelState.DOWNLOADING:
             raise ModelInUseError(f"{model.id} is being downloaded.", hint="Stop the download first.")
         if model.id.startswith("ollama/"):
@@ -384,8 +384,8 @@ class LocalModelManager:
         with self._index.locked():
             others = [other for other in self._index.read().values() if other.id != model.id]
             homes = (self.models_dir, self.hub_cache)
-            if outside := strays(model, homes) if model.owned or model.pending else ():
-                self.logger.warning(f"{outside[0]} lies outside {self.models_dir} and {self.hub_cache}; it stays.")
+            if outside := foreign_files(model, homes) if model.owned or model.pending else ():
+                self.logger.warning(f"{outside[0]} is outside {self.models_dir} and {self.hub_cache}; it is kept.")
             freed = delete_files(model, others, homes) if model.owned else 0
             freed += discard(model.having(pending=tuple(path for path in model.pending if path not in outside)))
             self._index.remove(model.id)

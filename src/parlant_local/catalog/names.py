@@ -1,4 +1,4 @@
-"""Names that become paths and ids. They come from strangers: nothing here may lead outside the folder it is put in."""
+"""Names that become paths and ids. They are untrusted: nothing here may lead outside its folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHARD_SUFFIX = re.compile(r"-\d{5}-of-\d{5}$")
 def check_component(name: str, what: str = "name") -> str:
     """``name`` if it can be one file or folder name, else :class:`BadReferenceError`."""
     if not name or name in (".", "..") or "/" in name or _FORBIDDEN.search(name):
-        raise BadReferenceError(f"The {what} {name[:80]!r} is not one that a file could safely have.")
+        raise BadReferenceError(f"The {what} {name[:80]!r} is not safe as a file name.")
     if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
         raise BadReferenceError(f"The {what} {name[:40]!r}… is longer than {_MAX_NAME_BYTES} bytes.")
     return name
@@ -29,7 +29,7 @@ def check_relative(path: str, what: str = "file name") -> str:
     """``path`` if it stays below the folder it is joined to: no ``..``, not absolute, no odd characters."""
     parts = path.split("/")
     if len(parts) > 16:
-        raise BadReferenceError(f"The {what} {path[:80]!r} is nested too deep.")
+        raise BadReferenceError(f"The {what} {path[:80]!r} is nested too deeply.")
     for part in parts:
         check_component(part, what)
     return path

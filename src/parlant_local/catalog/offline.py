@@ -1,4 +1,4 @@
-"""Whether the network may be used. A guard of our own: huggingface_hub reads its variable once, at import."""
+"""Whether the network may be used. A separate check, since huggingface_hub reads its variable once, at import."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def check_online(offline: bool, purpose: str) -> None:
         because = f"{variable} is set" if variable else "offline mode is on"
         raise OfflineError(
             f"{purpose} needs the network, but {because}.",
-            hint="See `parlant-local list` for what is here, or `parlant-local add FILE` for a file you have.",
+            hint="`parlant-local list` shows the available models; `parlant-local add FILE` adds a file that you have.",
         )

@@ -1,4 +1,4 @@
-"""Ollama's manifests, as its registry serves them and its store keeps them. Strangers' data: every field is checked."""
+"""Ollama's manifests, as its registry and its store have them. Untrusted data: every field is checked."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class OllamaManifest:
         """The GGUF; :class:`InvalidModelError` where there is none, or one of a kind that can't run here."""
         models = self.of("model")
         if self.of("adapter"):
-            raise InvalidModelError("It consists of a base model and an adapter, which don't run as one file here.")
+            raise InvalidModelError("It is a base model with an adapter, which is not supported.")
         if len(models) != 1:
             kinds = ", ".join(sorted({layer.kind for layer in self.layers})) or "nothing"
             raise InvalidModelError(f"It has {len(models)} GGUF layers instead of one (it holds {kinds}).")
@@ -67,13 +67,13 @@ class OllamaManifest:
 
     @property
     def texts(self) -> tuple[Layer, ...]:
-        """Small layers that say how to use the model."""
+        """Small layers that describe how to use the model."""
         kinds = ("template", "params", "system", "license")
         return tuple(layer for layer in self.layers if layer.kind in kinds and layer.size <= MAX_TEXT_LAYER)
 
 
 def parse_manifest(data: bytes, what: str) -> OllamaManifest:
-    """Raises :class:`InvalidModelError` for anything that is no manifest, digests that are no digests included."""
+    """Raises :class:`InvalidModelError` for anything that is not a manifest, invalid digests included."""
     try:
         document = parse_json(data)
         layers = tuple(_layer(item) for item in document["layers"])
@@ -103,7 +103,7 @@ def read_extras(manifest: OllamaManifest, blobs: Path) -> dict[str, Any]:
         try:
             text = read_bytes(blobs / layer.file_name, MAX_TEXT_LAYER).decode("utf-8", "replace")
         except (FileNotFoundError, StateFileError):
-            continue  # the model is whole without it
+            continue  # the model is complete without it
         if layer.kind in ("template", "system"):
             extras[layer.kind] = text
         elif layer.kind == "license":

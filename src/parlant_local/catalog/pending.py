@@ -1,4 +1,4 @@
-"""Downloads under way, as the catalogue shows them: who is at it, how far it is, and how to throw it away."""
+"""Downloads in progress, as the catalogue shows them: whether one runs, its progress, and discarding it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from parlant_local.errors import CatalogError, StateFileError
 from parlant_local.paths import exists
 from parlant_local.storage import locked
 
-__all__ = ["current", "discard", "fetched_bytes", "missing_bytes", "pending_record", "working"]
+__all__ = ["current", "discard", "download_lock", "fetched_bytes", "missing_bytes", "pending_record"]
 
 
 def pending_record(plan: Plan, family: ModelType | None) -> LocalModel:
-    """What the catalogue says of a model while it is fetched; its family is a guess until the header is here."""
+    """The record of a model while it is downloaded; its family is a guess until the header is read."""
     chosen = family or type_by_name(f"{plan.name} {plan.family_hint}")
     models = [task for task in plan.tasks if task.is_gguf]
     return LocalModel(
@@ -41,15 +41,15 @@ def pending_record(plan: Plan, family: ModelType | None) -> LocalModel:
 
 
 @contextmanager
-def working(folder: Path, model_id: str) -> Iterator[None]:
-    """Show other processes that this one is at it. Whoever comes second finds it shown already."""
+def download_lock(folder: Path, model_id: str) -> Iterator[None]:
+    """Shows other processes that this one is downloading. A second process finds the lock taken."""
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(_lock_path(folder, model_id), 0))
         except TimeoutError:
             pass
         except StateFileError as error:
-            raise CatalogError(f"The download of {model_id} can't be shown to others: {error}") from None
+            raise CatalogError(f"The download of {model_id} can't be locked: {error}") from None
         yield
 
 
@@ -58,16 +58,16 @@ def _lock_path(folder: Path, model_id: str) -> Path:
 
 
 def current(model: LocalModel, folder: Path) -> LocalModel:
-    """A record that is being fetched, with its progress; incomplete if whoever was at it is gone."""
+    """A pending record with its progress; incomplete if its process is gone."""
     done = sum(_done(path) for path in model.pending)
     if model.state is not ModelState.DOWNLOADING:
         return model.having(done=done)
-    if _is_at_work(_lock_path(folder, model.id)):
+    if _is_running(_lock_path(folder, model.id)):
         return model.having(done=done)
     return model.having(state=ModelState.INCOMPLETE, done=done, reason=model.reason or "the download was interrupted")
 
 
-def _is_at_work(lock: Path) -> bool:
+def _is_running(lock: Path) -> bool:
     if not exists(lock):
         return False
     try:
@@ -75,7 +75,7 @@ def _is_at_work(lock: Path) -> bool:
             return False
     except TimeoutError:
         return True
-    except StateFileError:  # a folder that is not ours to write: its owner may be at it, we can't tell
+    except StateFileError:  # a folder that we can't write: its owner may be downloading
         return True
 
 
@@ -90,17 +90,17 @@ def fetched_bytes(model: LocalModel) -> int:
 
 
 def missing_bytes(task: FileTask) -> int:
-    """What is still to be fetched of a file whose size is known."""
+    """Bytes of a file that are still missing."""
     return max((task.size or 0) - _done(task.destination), 0)
 
 
 def discard(model: LocalModel) -> int:
-    """Remove what an unfinished download left; returns the bytes that were fetched."""
+    """Removes the files of an unfinished download; returns the bytes that were downloaded."""
     freed = 0
     for destination in model.pending:
         journal = destination.with_name(f".{destination.name}.journal")
         freed += bytes_done(journal)
         for left in (journal, destination.with_name(f".{destination.name}.part")):
-            with suppress(OSError):  # it stays; so does what it belongs to
+            with suppress(OSError):  # kept, like the download that it belongs to
                 left.unlink(missing_ok=True)
     return freed

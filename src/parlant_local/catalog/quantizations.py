@@ -1,4 +1,4 @@
-"""Which files of a repository are one model, and which of its quantizations is meant."""
+"""Which files of a repository form one model, and which quantization a reference means."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LABEL = re.compile(
 )
 _NO_MODEL = re.compile(r"(^|[-._/])(mmproj|imatrix)", re.IGNORECASE)
 _UNQUANTIZED = ("F32", "F16", "BF16", "FP16", "FP32")
-# Weights are not all: room for the KV cache and compute buffers.
+# Room for the KV cache and compute buffers besides the weights.
 _OVERHEAD = 1.15
 
 
@@ -51,7 +51,7 @@ def quantization_of(path: str) -> str | None:
 
 
 def candidates(files: Mapping[str, int]) -> tuple[list[Candidate], list[str]]:
-    """Models among ``files`` (path to size), and why others are left out: shards without their siblings."""
+    """Models among ``files`` (path to size), and why others are excluded: incomplete sets of shards."""
     found: dict[tuple[str, ...], Candidate] = {}
     problems = []
     for path in sorted(files):
@@ -72,9 +72,9 @@ def candidates(files: Mapping[str, int]) -> tuple[list[Candidate], list[str]]:
 def choose(
     repo: str, files: Mapping[str, int], *, quantization: str | None, file: str | None, memory: int
 ) -> Candidate:
-    """The model that is meant: the file, the quantization, else Q4_K_M, else the best that fits into ``memory`` bytes.
+    """The model that the reference means: the file, the quantization, else Q4_K_M, else the largest that fits ``memory``.
 
-    Raises :class:`ModelNotFoundError` naming what there is, :class:`InvalidModelError` for an incomplete set of shards.
+    Raises :class:`ModelNotFoundError` naming the available ones, :class:`InvalidModelError` for an incomplete set of shards.
     """
     found, problems = candidates(files)
     if file is not None:
@@ -82,9 +82,9 @@ def choose(
     if not found:
         if problems:
             raise InvalidModelError(
-                f"{repo} holds no whole model: {problems[0]}.", hint="Ask its author to upload the rest."
+                f"{repo} has no complete model: {problems[0]}.", hint="Ask its author to upload the missing shards."
             )
-        raise ModelNotFoundError(f"{repo} holds no GGUF model.", hint="Look for a conversion whose name ends in -GGUF.")
+        raise ModelNotFoundError(f"{repo} has no GGUF model.", hint="Look for a conversion whose name ends in -GGUF.")
     if quantization is not None:
         return _by_label(repo, found, quantization)
     for exact in _labelled(found, _DEFAULT):
@@ -105,7 +105,7 @@ def _by_file(repo: str, files: Mapping[str, int], found: list[Candidate], proble
         )
     for problem in problems:
         if file in problem:
-            raise InvalidModelError(f"{repo}: {problem}.", hint="Ask its author to upload the rest.")
+            raise InvalidModelError(f"{repo}: {problem}.", hint="Ask its author to upload the missing shards.")
     raise InvalidModelError(f"{file} in {repo} is not a model: it is a projector or an importance matrix.")
 
 
@@ -128,6 +128,6 @@ def _by_label(repo: str, found: list[Candidate], quantization: str) -> Candidate
     if len(matches) > 1:
         names = ", ".join(item.files[0] for item in matches[:6])
         raise BadReferenceError(
-            f"{repo}:{quantization} means several files: {names}.", hint=f"Name one: {repo}/{matches[0].files[0]}."
+            f"{repo}:{quantization} matches several files: {names}.", hint=f"Name one: {repo}/{matches[0].files[0]}."
         )
     return matches[0]

@@ -1,4 +1,4 @@
-"""Which models suit a machine: those that fit its memory, by what a Parlant turn on them takes."""
+"""Recommended models for a machine: those that fit its memory, by the time of a Parlant turn."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from parlant_local.catalog.short_names import ShortName, short_names
 __all__ = ["COLD_TURN_TOKENS", "WARM_TURN_TOKENS", "Recommendation", "recommend"]
 
 COLD_TURN_TOKENS = 45_000
-"""Prompt tokens of a turn with ten guidelines, when nothing of it was seen before."""
+"""Prompt tokens of a turn with ten guidelines, when nothing is cached."""
 WARM_TURN_TOKENS = COLD_TURN_TOKENS // 10
-"""What is left of them once prefixes are retained."""
+"""The tokens that remain once prefixes are cached."""
 
 _CELLS = 16_384  # KV cache for a turn's concurrent calls, their prefixes shared
 _COMPUTE_BYTES = 512 << 20
 _RESERVE = 0.92  # of the memory: the rest is for everything else on the machine
-_PATIENCE_SECONDS = 30.0
+_RESPONSIVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A model to pull. Seconds are for reading the prompts of one turn; writing answers comes on top."""
+    """A model to pull. Seconds are for the prefill of one turn's prompts; decoding answers takes more."""
 
     name: str
     """For ``parlant-local pull``."""
@@ -38,9 +38,9 @@ class Recommendation:
     """None where this machine has not been measured."""
     warm_turn_seconds: float | None
     reasoning: bool
-    """Whether it thinks before it answers, which takes longer."""
+    """Whether it reasons before it answers, which takes longer."""
     responsive: bool
-    """Whether a warmed turn's prompts are read within half a minute."""
+    """Whether the prefill of a warm turn takes at most half a minute."""
 
 
 def recommend(memory: int, operations_per_second: float | None, limit: int = 5) -> list[Recommendation]:
@@ -71,7 +71,7 @@ def _rate(entry: ShortName, operations: float | None) -> Recommendation:
         cold_turn_seconds=cold,
         warm_turn_seconds=warm,
         reasoning=entry.reasoning,
-        responsive=warm is None or warm <= _PATIENCE_SECONDS,
+        responsive=warm is None or warm <= _RESPONSIVE_SECONDS,
     )
 
 

@@ -20,33 +20,33 @@ __all__ = ["LocalModel", "ModelFile", "ModelSource", "ModelState", "ModelType"]
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_MOST_SHOWN = 200
+_MAX_LINE_CHARS = 200
 
-# What a record may say; annotations of the fields below, checked when one is read and before one is written.
+# Constraints of a record's fields, checked when it is read and before it is written.
 
 
 def _one_line(text: str) -> str:
     if _CONTROL.search(text):
-        raise ValueError("it holds control characters")
+        raise ValueError("it contains control characters")
     return text
 
 
 def _first_line(text: str) -> str:
-    return _CONTROL.sub(" ", text.strip().partition("\n")[0])[:_MOST_SHOWN]
+    return _CONTROL.sub(" ", text.strip().partition("\n")[0])[:_MAX_LINE_CHARS]
 
 
 def _possible_path(path: Path) -> Path:
     if "\0" in str(path):
-        raise ValueError("no path has a NUL in it")
+        raise ValueError("the path contains a NUL character")
     return path
 
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Line = Annotated[str, Field(max_length=4096), AfterValidator(_one_line)]
 Shown = Annotated[str, AfterValidator(_first_line)]
-"""What a file says of itself, and people read: cut to a line."""
+"""Text from a file's metadata that is shown to people: one line."""
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-"""A source that an installed package brings."""
+"""A source of a plug-in package."""
 Place = Annotated[Path, AfterValidator(_possible_path)]
 
 
@@ -78,13 +78,13 @@ class ModelSource(StrEnum):
 
 class ModelState(StrEnum):
     AVAILABLE = "available"
-    """Whole and verified."""
+    """Complete and verified."""
     DOWNLOADING = "downloading"
-    """Being fetched now, here or by another process."""
+    """Being downloaded, by this or another process."""
     INCOMPLETE = "incomplete"
-    """Partly fetched; pulling again resumes."""
+    """Partly downloaded; pulling again resumes."""
     BROKEN = "broken"
-    """Missing, changed or rotten; ``reason`` says which."""
+    """Missing, changed or corrupt; ``reason`` says which."""
     NOT_RUNNABLE = "not_runnable"
     """Known, but not in a form that runs here (safetensors without a GGUF conversion)."""
 
@@ -96,12 +96,12 @@ class ModelFile(Brief):
     """Bytes."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     mtime_ns: int | None = None
-    """Modification time when it was last verified; another one means that the file changed."""
+    """Modification time when it was last verified; a different one means that the file changed."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LocalModel(Brief):
-    """A model in the catalogue. Records are values: the manager hands out new ones when something changes."""
+    """A model in the catalogue. Immutable: the manager returns new ones when something changes."""
 
     id: Line
     """``local/<family>/<name>``, or ``ollama/<name:tag>`` for a daemon's."""
@@ -119,7 +119,7 @@ class LocalModel(Brief):
     architecture: Shown | None = None
     parameters: Count | None = None
     active_parameters: Count | None = None
-    """Parameters that one token passes through (fewer than ``parameters`` in a mixture of experts)."""
+    """Parameters that are used per token (fewer than ``parameters`` in a mixture of experts)."""
     context_length: Count | None = None
     """Tokens, as trained."""
     embedding_length: Count | None = None
@@ -134,16 +134,16 @@ class LocalModel(Brief):
     """Parameters that came with an Ollama model (stop, temperature …)."""
     license: Shown | None = None
     vouched: bool = False
-    """Whether somebody published the digests that its files have: a hub, a registry, or this package."""
+    """Whether its digests were published: by a hub, a registry, or this package."""
     owned: bool = False
     """Whether deleting the model may delete its files: true for what this catalogue downloaded or copied."""
     reason: str = ""
     """Why it is in its state, where that is not obvious."""
     done: Count | None = None
-    """Bytes fetched so far, while it is not whole."""
+    """Bytes downloaded so far, while it is incomplete."""
     total: Count | None = None
     pending: tuple[Place, ...] = ()
-    """Where the files of an unfinished download are going to be."""
+    """Destinations of the files of an unfinished download."""
 
     @property
     def path(self) -> Path | None:
@@ -170,21 +170,21 @@ class LocalModel(Brief):
 
     @property
     def is_base(self) -> bool:
-        """Whether it continues texts and was never taught to chat."""
+        """Whether it was not trained to chat."""
         if self.is_embedding or self.shipped or not self.files:
             return False
-        if lays_out_turns(self.template):  # Ollama's names leave the "instruct" out, and its files the template
+        if lays_out_turns(self.template):  # Ollama omits "instruct" from its names, and the template from its files
             return says_base([self.name]) is True
         return is_base([self.name], has_template=self.has_chat_template) if self.base is None else self.base
 
     @property
     def chats(self) -> bool:
-        """Whether a conversation may be held with it, as far as a file here tells."""
+        """Whether it is a chat model with a file here."""
         return not self.is_embedding and not self.is_base and self.path is not None
 
     @property
     def shipped(self) -> bool:
-        """Whether it is the small model that comes with the package: a proof of life, never a recommendation."""
+        """Whether it is the small model that is bundled with the package: a demonstration, never a recommendation."""
         return self.source is ModelSource.SHIPPED
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a reference can name: a file in a hub repository, a model in a registry, a URL, a path."""
+"""The kinds of references: a file in a hub repository, a model in a registry, a URL, a path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _HOST = re.compile(r"^[A-Za-z0-9.-]+(:\d{1,5})?\Z")
 
 @dataclass(frozen=True, slots=True)
 class HubReference:
-    """A GGUF in a hub repository: by quantization, by file, or the best there is."""
+    """A GGUF in a hub repository: by quantization, by file, or the best available."""
 
     repo: str
     quantization: str | None = None
@@ -165,6 +165,6 @@ def parse_ollama(rest: str, text: str) -> OllamaReference:
 
 def unreadable(text: str) -> BadReferenceError:
     return BadReferenceError(
-        f"{text[:120]!r} can't be read as a model reference.",
+        f"{text[:120]!r} is not a valid model reference.",
         hint="Examples: user/repo:Q4_K_M, user/repo/file.gguf, llama3.2:3b, https://host/file.gguf, ./model.gguf.",
     )

@@ -1,7 +1,7 @@
-"""Model references: what users type to name a model, read by stated rules.
+"""Model references: what users type to name a model, parsed by these rules.
 
 1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~`` or ``file:``, is a path.
-2. A scheme or a host says itself what it is: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``; any other source's
+2. A scheme or a known host decides: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``; any other source's
    references begin with its name: ``<source>://…``.
 3. A name without ``/`` is Ollama's: ``llama3.2:3b``. With ``source="huggingface"`` the table of short names translates it.
 4. Three parts that end in ``.gguf`` are a file in a hub repository: ``user/repo/file.gguf``.
@@ -59,15 +59,15 @@ def parse_reference(text: str, source: ModelSource | str | None = None) -> Refer
     text = text.strip()
     if not text or len(text) > _MAX_LENGTH or "\0" in text:
         raise BadReferenceError(
-            "A model reference is empty, too long, or holds a NUL character.",
+            "The model reference is empty, too long, or contains a NUL character.",
             hint="Examples: bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M, llama3.2:3b, ./model.gguf.",
         )
     wanted = None if source is None else source_named(source)
     reference = _parse(text, wanted)
     if wanted is not None and reference.source != wanted and not _compatible(reference, wanted):
         raise BadReferenceError(
-            f"{text!r} is a {reference.source} reference, but source={str(wanted)!r} was asked for.",
-            hint="Leave source out, or write the reference in that source's way.",
+            f"{text!r} is a {reference.source} reference, but source={str(wanted)!r} was given.",
+            hint="Omit source, or use a reference of that source.",
         )
     return reference
 
@@ -118,7 +118,7 @@ def _parse_bare(text: str) -> Reference:
     if "/" not in text:
         if text.lower().endswith(".gguf"):
             raise BadReferenceError(
-                f"There is no file {text!r} here.", hint="Give its path, or a reference to fetch it by."
+                f"The file {text!r} does not exist.", hint="Give its path, or a reference to download it by."
             )
         return parse_ollama(text, text)
     parts = text.split("/")
@@ -145,11 +145,11 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: str | None) -> Referen
         return parse_with(scheme, rest, text)
     if scheme not in ("http", "https"):
         known = ["https", "http", "hf", *(name for name in SOURCES if name != ModelSource.GGUF), "file"]
-        raise BadReferenceError(f"{text!r} has the scheme {scheme!r}.", hint=f"Known: {', '.join(known)}.")
+        raise BadReferenceError(f"{text!r} has the unknown scheme {scheme!r}.", hint=f"Known: {', '.join(known)}.")
     try:
         parts = urlsplit(text)
-        _ = parts.port  # read by its own rules, and not before it is asked for
-    except ValueError:  # brackets that hold no address, a port that is no number
+        _ = parts.port  # validated only when it is read
+    except ValueError:  # an invalid IPv6 literal or port
         raise unreadable(text) from None
     host = (parts.hostname or "").lower()
     if not host:

@@ -1,4 +1,4 @@
-"""Rebuilding the index from what lies in the models folder."""
+"""Rebuilding the index from the files in the models folder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from parlant_local.paths import exists, is_dir, is_file
 
 __all__ = ["add_loose", "loose_files", "rebuild"]
 
-_KEPT_APART = ("index", "ollama", "huggingface")
+_MANAGED_FOLDERS = ("index", "ollama", "huggingface")
 
 
 def loose_files(models_dir: Path, known: Mapping[str, LocalModel]) -> Iterator[Path]:
-    """GGUF files in the models folder that no record has: put there by hand, or of a lost index."""
+    """GGUF files in the models folder without a record: copied there, or from a lost index."""
     catalogued = {path for model in known.values() for path in model.paths}
     try:
         folders = sorted(models_dir.iterdir())
@@ -29,7 +29,7 @@ def loose_files(models_dir: Path, known: Mapping[str, LocalModel]) -> Iterator[P
     except OSError as error:
         raise CatalogError(f"The models folder {models_dir} can't be read: {error.strerror}.") from None
     for folder in folders:
-        if folder.name in _KEPT_APART or folder.name.startswith("."):
+        if folder.name in _MANAGED_FOLDERS or folder.name.startswith("."):
             continue
         for path in sorted(folder.rglob("*.gguf")) if is_dir(folder) else [folder]:
             number = shard_number(path.name)
@@ -45,7 +45,7 @@ def loose_files(models_dir: Path, known: Mapping[str, LocalModel]) -> Iterator[P
 def rebuild(
     models_dir: Path, hub_cache: Path, add: Callable[[LocalModel], LocalModel], logger: Logger
 ) -> list[LocalModel]:
-    """Catalogue again what this catalogue fetched before its index was lost. Everything is hashed."""
+    """Catalogues again what was downloaded before the index was lost. Everything is hashed."""
     found = [*find_in_ollama_stores([models_dir / "ollama"], logger)]
     for item in find_in_hub_cache(hub_cache, logger):
         path = item.model.path
@@ -57,10 +57,10 @@ def rebuild(
 
 
 def add_loose(path: Path, add: Callable[[LocalModel], LocalModel], logger: Logger) -> LocalModel | None:
-    """Catalogue a file that was put into the models folder; None, with a warning, if it is no model."""
+    """Catalogue a file that was put into the models folder; None, with a warning, if it is not a model."""
     try:
         model = describe(path, source=ModelSource.CUSTOM, hash_files=True)
     except CatalogError as error:
-        logger.warning(f"Left out of the catalogue: {error}")
+        logger.warning(f"Not added to the catalogue: {error}")
         return None
     return add(model.having(references=(str(path),), owned=True))

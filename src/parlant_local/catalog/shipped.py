@@ -1,4 +1,4 @@
-"""The model that comes with the package: a few megabytes that make the first command work with no network."""
+"""The bundled model: a few megabytes, so that the first command works offline."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def shipped_model() -> LocalModel | None:
         vouched=True,
         name=SHIPPED_NAME,
         type=ModelType.LLAMA,
-        reason="Comes with parlant-local as a proof of life; its answers to long prompts make no sense.",
+        reason="Bundled with parlant-local for demonstration; its answers to long prompts make no sense.",
     )

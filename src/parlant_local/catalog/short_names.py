@@ -1,4 +1,4 @@
-"""Well-known models under the names people use for them: each family's, with its type."""
+"""Well-known models by their common names, with their types."""
 
 from __future__ import annotations
 

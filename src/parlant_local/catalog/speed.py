@@ -1,6 +1,6 @@
-"""How fast this machine reads prompts: one measurement with llama.cpp itself, remembered.
+"""The prefill speed of this machine: one measurement with llama.cpp itself, cached.
 
-A prompt token costs about two operations per parameter, so a rate measured on a small model of random weights tells the
+A prompt token costs about two operations per parameter, so a rate measured on a small model of random weights gives the
 rate of any other: ``tokens per second = operations per second / (2 * active parameters)``.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["measure_prefill", "prefill_operations"]
 
 _WIDTH, _FEED_FORWARD, _LAYERS, _KV_WIDTH, _VOCABULARY, _HEADS = 2048, 5632, 2, 512, 256, 32
 _TOKENS, _ROUNDS = 512, 3
-_SECONDS_AT_MOST = 180
+_TIMEOUT_SECONDS = 180
 _MAX_BYTES = 64 << 10
 _Q4_K, _F32 = 12, 0
 
@@ -41,7 +41,7 @@ def prefill_operations(
 ) -> float | None:
     """Operations per second while reading prompts, measured once per machine, core count and llama.cpp version.
 
-    ``again`` measures anew, for when the machine was busy the first time.
+    ``again`` repeats the measurement, in case the machine was busy the first time.
     """
     path, logger = home / "machine.json", logger or NullLogger()
     known = _key()
@@ -54,7 +54,7 @@ def prefill_operations(
     try:
         write_whole(path, json.dumps({"key": known, "prefill_operations_per_second": rate}))
     except StateFileError as error:
-        logger.warning(f"The measurement can't be kept, and will be made again: {error}")
+        logger.warning(f"The measurement can't be saved and will be repeated: {error}")
     return rate
 
 
@@ -70,7 +70,7 @@ def _saved(path: Path, logger: Logger) -> _Saved | None:
     except FileNotFoundError:
         return None
     except StateFileError as error:
-        logger.warning(f"How fast this machine is will be measured again: {error}")
+        logger.warning(f"The saved speed of this machine can't be used and is measured again: {error}")
         return None
 
 
@@ -86,12 +86,14 @@ def measure_prefill() -> float:
         _write_random_model(model)
         command = [sys.executable, "-m", "parlant_local.catalog.speed", str(model)]
         try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_AT_MOST, check=False)
+            result = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise EngineError(f"Measuring took more than {_SECONDS_AT_MOST} s.", hint="Is the machine busy?") from None
+            raise EngineError(
+                f"The speed measurement took more than {_TIMEOUT_SECONDS} s.", hint="Is the machine busy?"
+            ) from None
     if result.returncode != 0:
         last = result.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise EngineError(f"llama.cpp could not be measured: {last[0]}", hint="See `parlant-local doctor`.")
+        raise EngineError(f"The speed measurement failed: {last[0]}", hint="See `parlant-local doctor`.")
     seconds = float(result.stdout.split()[-1])
     return 2 * _parameters() * _TOKENS / seconds
 

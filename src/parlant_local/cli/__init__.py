@@ -1,4 +1,4 @@
-"""The ``parlant-local`` command: one file per verb group, loaded when its verb is typed."""
+"""The ``parlant-local`` command: one file per group of verbs, loaded on demand."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _MODEL = click.option(
     "--model",
     "-m",
     metavar="MODEL",
-    help="A GGUF path, a catalogue id or a reference (default: the best model here, else the shipped tiny one).",
+    help="A GGUF path, a catalogue id or a reference (default: the best available model, else the bundled tiny one).",
 )
 _CONFIG = click.option("--config", metavar="FILE", help="Settings file (YAML or TOML).")
 
@@ -45,18 +45,18 @@ def agent(model: str | None, config: str | None, host: str, port: int) -> None:
 @_MODEL
 @_CONFIG
 def demo(model: str | None, config: str | None) -> None:
-    """Ask the model three questions, hold a conversation with a Parlant agent on it, print both and stop."""
+    """Ask the model three questions, run a short conversation with a Parlant agent on it, print both and exit."""
     _require_parlant()
-    from parlant_local.agent.demo import hold_demo
+    from parlant_local.agent.demo import run_demo
     from parlant_local.agent.interruption import until_interrupted
     from parlant_local.settings import Settings
 
     settings = Settings.load(config, model=model)
-    demonstration = hold_demo(settings, say=show_text, note=partial(show_text, err=True))
+    demonstration = run_demo(settings, say=show_text, note=partial(show_text, err=True))
     if asyncio.run(until_interrupted(demonstration)):
         raise click.exceptions.Abort
 
 
 def _require_parlant() -> None:
     if find_spec("parlant") is None or find_spec("parlant.core") is None:
-        raise ConfigurationError("This needs Parlant.", hint="Install it: pip install 'parlant-local[parlant]'")
+        raise ConfigurationError("This command needs Parlant.", hint="Install it: pip install 'parlant-local[parlant]'")

@@ -24,13 +24,17 @@ __all__ = ["bench"]
 
 @click.command()
 @model_argument
-@click.option("--prompts", default="128,512,2048", show_default=True, metavar="SIZES", help="Prompt sizes to read.")
-@click.option("--batches", default="1,2,4,8", show_default=True, metavar="SIZES", help="Answers to write at once.")
+@click.option(
+    "--prompts", default="128,512,2048", show_default=True, metavar="SIZES", help="Prompt sizes to measure, in tokens."
+)
+@click.option("--batches", default="1,2,4,8", show_default=True, metavar="SIZES", help="Concurrent answers to measure.")
 @click.option("--tokens", default=48, show_default=True, type=click.IntRange(2), help="Tokens of each answer.")
 @click.option("--depth", default=64, show_default=True, type=click.IntRange(1), help="Prompt tokens before an answer.")
-@click.option("--runs", default=3, show_default=True, type=click.IntRange(1), help="Runs of each; the median counts.")
-@click.option("--save", is_flag=True, help="Try cache layouts, attention and batch sizes, and keep what is fastest.")
-@click.option("--forget", is_flag=True, help="Measure nothing; drop what --save found for this model.")
+@click.option(
+    "--runs", default=3, show_default=True, type=click.IntRange(1), help="Runs of each; the median is reported."
+)
+@click.option("--save", is_flag=True, help="Try cache layouts, attention and batch sizes, and save the fastest.")
+@click.option("--forget", is_flag=True, help="Measure nothing; delete what --save stored for this model.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @model_options
 def bench(
@@ -47,8 +51,8 @@ def bench(
 ) -> None:
     """Measure how many tokens per second a model reads (prefill) and writes (decode) on this machine.
 
-    With --save, measure first which settings suit model and machine; they hold from then on, wherever nothing else is set,
-    until --forget drops them. MODEL is a catalogue id, a reference or a GGUF path.
+    With --save, first find the fastest settings for this model and machine; they apply from then on, unless set otherwise,
+    until --forget deletes them. MODEL is a catalogue id, a reference or a GGUF path.
     """
     from parlant_local.catalog import LocalModelManager
     from parlant_local.engine.vetting import Vetting, verdicts_file
@@ -61,9 +65,7 @@ def bench(
     vetting = Vetting(manager.find(model).vouched, verdicts_file(settings.home))
     if forget:
         if save:
-            raise BadRequestError(
-                "--save and --forget exclude each other.", hint="--save replaces what was found before."
-            )
+            raise BadRequestError("--save and --forget can't be combined.", hint="--save replaces earlier results.")
         _forget(path, settings, as_json=as_json)
         return
     report: dict[str, Any] = {"model": model, "file": path.name}
@@ -83,7 +85,7 @@ def _sizes(option: str, text: str) -> list[int]:
     except ValueError:
         sizes = []
     if not sizes or min(sizes) < 1:
-        raise BadRequestError(f"{option} must be whole numbers with commas between them, not {text!r}.")
+        raise BadRequestError(f"{option} must be whole numbers separated by commas, not {text!r}.")
     return sizes
 
 
@@ -91,11 +93,11 @@ def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet:
     from parlant_local.engine.measuring.tuning import tune
     from parlant_local.engine.saved import save_settings, saved_file, saved_folder
 
-    def tell(trial: Trial) -> None:
-        ran = f"{trial.ratio:.2f} of the best so far" if trial.ratio is not None else f"did not run ({trial.reason})"
-        say(f"{_listed(trial.settings):<60} {ran}", err=quiet)
+    def report_trial(trial: Trial) -> None:
+        ran = f"{trial.ratio:.2f} x the best so far" if trial.ratio is not None else f"failed ({trial.reason})"
+        say(f"{_settings_line(trial.settings):<60} {ran}", err=quiet)
 
-    tuning = run(tune(path, settings.engine, runs=max(runs, 5), vetting=vetting, progress=tell))
+    tuning = run(tune(path, settings.engine, runs=max(runs, 5), vetting=vetting, progress=report_trial))
     file = saved_file(saved_folder(settings.home), path)
     details = {
         "model": path.name,
@@ -103,21 +105,21 @@ def _tune(path: Path, settings: Settings, vetting: Vetting, runs: int, *, quiet:
         "trials": [dataclasses.asdict(trial) for trial in tuning.trials],
     }
     save_settings(file, tuning.settings, details)
-    say(f"Saved {_listed(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
+    say(f"Saved {_settings_line(tuning.settings) or 'the defaults'} to {file}.", err=quiet)
     return {"settings": dict(tuning.settings), "file": str(file), "trials": details["trials"]}
 
 
 def _forget(path: Path, settings: Settings, *, as_json: bool) -> None:
     from parlant_local.engine.saved import forget_settings, saved_folder
 
-    gone = [str(file) for file in forget_settings(saved_folder(settings.home), path)]
+    removed = [str(file) for file in forget_settings(saved_folder(settings.home), path)]
     if as_json:
-        emit_json({"file": path.name, "forgotten": gone})
+        emit_json({"file": path.name, "forgotten": removed})
     else:
-        say(f"Forgot {', '.join(gone)}." if gone else f"Nothing was saved for {path.name}.")
+        say(f"Deleted {', '.join(removed)}." if removed else f"Nothing was saved for {path.name}.")
 
 
-def _listed(settings: Any) -> str:
+def _settings_line(settings: Any) -> str:
     return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
@@ -139,11 +141,11 @@ def _measure(
     from parlant_local.settings import EngineSettings
 
     logger = ConsoleLogger("warning")
-    asked: dict[str, Any] = settings.engine.model_dump(exclude_unset=True)
-    # Room for what is measured, no more: a large cache would only cost memory.
-    asked.setdefault("n_ctx", max(max(prompts) + 1, depth + 2 + tokens))
-    asked["n_seq_max"] = max(settings.engine.n_seq_max or 1, *batches)
-    chosen = EngineSettings.model_validate(asked)
+    engine_options: dict[str, Any] = settings.engine.model_dump(exclude_unset=True)
+    # No larger than needed: a large cache would only cost memory.
+    engine_options.setdefault("n_ctx", max(max(prompts) + 1, depth + 2 + tokens))
+    engine_options["n_seq_max"] = max(settings.engine.n_seq_max or 1, *batches)
+    chosen = EngineSettings.model_validate(engine_options)
 
     async def work() -> list[Measurement]:
         measured = saved_folder(settings.home)
@@ -170,7 +172,7 @@ def _measure(
 
 
 def _table(rows: list[Measurement], report: dict[str, Any]) -> None:
-    say(f"{report['file']}: {_listed(report['settings'])}")
+    say(f"{report['file']}: {_settings_line(report['settings'])}")
     say(f"{'':<8} {'size':>12} {'tokens/s':>10}")
     for row in rows:
         unit = "tokens" if row.kind == "prefill" else "at once"

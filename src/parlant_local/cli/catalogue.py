@@ -1,4 +1,4 @@
-"""What the verbs of the catalogue have in common: its options, and the manager that they make."""
+"""Shared by the catalogue's verbs: their options, and the manager."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TYPES = click.Choice(["llama", "deepseek", "qwen", "mistral", "gemma", "phi", "e
 
 
 class SourceChoice(_Text):
-    """The name of a source; which there are is asked when one is given."""
+    """The name of a source; plug-ins are only listed when one is given."""
 
     name = "source"
 

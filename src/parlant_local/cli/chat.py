@@ -23,10 +23,12 @@ __all__ = ["chat"]
 @click.argument("model", metavar="[MODEL]", required=False, shell_complete=complete_model)
 @click.option("--system", "-s", metavar="TEXT", help="A system message.")
 @click.option("--system-file", metavar="FILE", help="A system message from a file.")
-@click.option("--load", "saved", metavar="FILE", help="Go on with a conversation that /save wrote.")
-@click.option("--input-prefix", default="", metavar="TEXT", help="Put before everything you type.")
-@click.option("--reverse-prompt", "-r", multiple=True, metavar="TEXT", help="A text at which the turn is yours again.")
-@click.option("--multiline", is_flag=True, help="An empty line sends, so that Enter starts a new one.")
+@click.option("--load", "saved", metavar="FILE", help="Continue a conversation saved with /save.")
+@click.option("--input-prefix", default="", metavar="TEXT", help="Text to insert before everything you type.")
+@click.option(
+    "--reverse-prompt", "-r", multiple=True, metavar="TEXT", help="A text at which the model stops and it is your turn."
+)
+@click.option("--multiline", is_flag=True, help="Enter starts a new line; an empty line sends.")
 @click.option(
     "--stats/--no-stats", default=None, help="Show tokens per second after each answer (default: in a terminal)."
 )
@@ -45,10 +47,10 @@ def chat(
 ) -> None:
     """Talk to a model; /help lists what you can type. Ctrl-C stops an answer, Ctrl-D ends the session.
 
-    MODEL is a catalogue id, a reference or a GGUF path; the best one here where it is left out.
+    MODEL is a catalogue id, a reference or a GGUF path; by default the best available one.
     """
     from parlant_local.cli.chat_input import Input
-    from parlant_local.cli.chat_session import ChatSession, Manner
+    from parlant_local.cli.chat_session import ChatSession, SessionOptions
 
     options = sampling_values(arguments)
     options["stop"] = [*options.get("stop", ()), *reverse_prompt] or None
@@ -57,11 +59,11 @@ def chat(
     if system_file is not None:
         system = read_text(system_file).strip()
     typed = Input(settings.home / "chat_history", multiline=multiline)
-    manner = Manner(
+    session_options = SessionOptions(
         options=options,
         input_prefix=input_prefix,
         show_stats=typed.terminal if stats is None else stats,
     )
-    with ChatSession(settings, manner, model=model, chat_format=template, system=system) as session:
+    with ChatSession(settings, session_options, model=model, chat_format=template, system=system) as session:
         session.open(saved)
         session.talk(typed)

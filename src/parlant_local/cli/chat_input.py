@@ -1,4 +1,4 @@
-"""What is typed in a chat: lines with editing and history, several lines to one message."""
+"""Input of a chat: line editing, history, and multi-line messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_HISTORY = 1000
 class Input:
     """Reads messages from the terminal, or from a pipe.
 
-    A line that ends with a backslash goes on; so does everything between two lines of three quotation marks. With
+    A line that ends with a backslash continues; so does everything between two lines of three quotation marks. With
     ``multiline``, an empty line sends.
     """
 
@@ -31,7 +31,7 @@ class Input:
         self._history = history
         self._readline: Any = None
         if self.terminal:
-            with contextlib.suppress(ImportError):  # some builds of Python are without it
+            with contextlib.suppress(ImportError):  # not in every build of Python
                 import readline
 
                 self._readline = readline
@@ -40,7 +40,7 @@ class Input:
                         readline.read_history_file(history)
 
     def close(self) -> None:
-        """Keeps the history; readable by its owner alone, for it holds what was said."""
+        """Saves the history, readable by its owner only: it contains the conversation."""
         if self._readline is None or not self._readline.get_current_history_length():
             return
         self._readline.set_history_length(_MAX_HISTORY)

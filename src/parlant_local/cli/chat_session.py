@@ -16,7 +16,7 @@ import click
 
 from parlant_local.cli.chat_input import Input
 from parlant_local.cli.options import open_backend
-from parlant_local.cli.printing import say, show_text, whisper
+from parlant_local.cli.printing import echo_dim, say, show_text
 from parlant_local.errors import BadRequestError, ContextOverflowError, ParlantLocalError, StateFileError
 from parlant_local.messages import Message, Timings, Usage, as_messages
 from parlant_local.observability import redact
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from parlant_local.backends import Backend
     from parlant_local.settings import Settings
 
-__all__ = ["ChatSession", "Manner"]
+__all__ = ["ChatSession", "SessionOptions"]
 
 _MAX_CONVERSATION = 64 << 20  # bytes of a file that /load takes
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How the session behaves."""
+class SessionOptions:
+    """Options of a session."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Sampling and the like, for every answer."""
+    """Sampling and other call options, for every answer."""
     input_prefix: str = ""
     show_stats: bool = False
 
 
 @dataclass(slots=True)
 class _Answer:
-    """What has come of an answer so far."""
+    """An answer so far."""
 
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
@@ -60,14 +60,14 @@ class ChatSession:
     def __init__(
         self,
         settings: Settings,
-        manner: Manner,
+        session_options: SessionOptions,
         *,
         model: str | None = None,
         chat_format: str | None = None,
         system: str | None = None,
     ) -> None:
         self._settings = settings
-        self._manner = manner
+        self._session_options = session_options
         self._model = model
         self._chat_format = chat_format
         self._system = system
@@ -77,12 +77,12 @@ class ChatSession:
         self._runner = asyncio.Runner()
         self._backend: Backend | None = None
         self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
-            "/help": ("what you can type", self._help),
+            "/help": ("list the commands", self._help),
             "/system": ("TEXT  set the system message; without TEXT, show it", self._set_system),
-            "/model": ("MODEL  go on with another model; without MODEL, show this one", self._set_model),
-            "/clear": ("forget the conversation, keep the system message", self._clear),
-            "/save": ("FILE  write the conversation as JSON", self._save),
-            "/load": ("FILE  go on with a conversation that was saved", self._load),
+            "/model": ("MODEL  switch to another model; without MODEL, show the current one", self._set_model),
+            "/clear": ("clear the conversation, keep the system message", self._clear),
+            "/save": ("FILE  save the conversation as JSON", self._save),
+            "/load": ("FILE  continue a saved conversation", self._load),
             "/stats": ("tokens and speed", self._stats),
             "/quit": ("end the session (so does Ctrl-D)", self._quit),
         }
@@ -98,22 +98,22 @@ class ChatSession:
         self._runner.close()
 
     def open(self, saved: str | None = None) -> None:
-        """Loads the model, and the conversation to go on with."""
+        """Loads the model, and the saved conversation."""
         self._backend = open_backend(self._model, self._settings, self._chat_format)
         self._runner.run(self._backend.load())
         info = self._backend.model_info()
         context = f", context of {info.n_ctx} tokens" if info.n_ctx else ""
-        whisper(f"{info.id}{context}. /help lists commands.", err=True)
-        self._tell_proof_of_life()
+        echo_dim(f"{info.id}{context}. /help lists commands.", err=True)
+        self._warn_if_bundled()
         if saved is not None:
             self._load(saved)
 
-    def _tell_proof_of_life(self) -> None:
+    def _warn_if_bundled(self) -> None:
         from parlant_local.catalog.shipped import shipped_model
 
         shipped = shipped_model()
         if shipped is not None and self._backend is not None and self._backend.model_info().id == shipped.id:
-            whisper(f"{shipped.reason} `parlant-local recommend` names real ones.", err=True)
+            echo_dim(f"{shipped.reason} `parlant-local recommend` suggests real models.", err=True)
 
     def talk(self, typed: Input) -> None:
         """Until the input ends, or /quit."""
@@ -128,9 +128,9 @@ class ChatSession:
                         self._turn(text)
                 except ParlantLocalError as error:
                     say(f"error: {redact(str(error))}", err=True)
-                except KeyboardInterrupt:  # between two steps, where nothing was under way to be stopped
+                except KeyboardInterrupt:  # between two steps, where no answer is in progress
                     self._drop_unanswered()
-                    whisper("\n(stopped)")
+                    echo_dim("\n(stopped)")
         except _Quit:
             pass
         finally:
@@ -139,7 +139,7 @@ class ChatSession:
     # -- answers ------------------------------------------------------------------------------------------------------
 
     def _turn(self, text: str) -> None:
-        self._turns.append(Message.user(self._manner.input_prefix + text))
+        self._turns.append(Message.user(self._session_options.input_prefix + text))
         answer = self._last = _Answer()
         began = time.monotonic()
         interrupted = False
@@ -152,22 +152,22 @@ class ChatSession:
             if not answer.content:
                 self._drop_unanswered()
             if isinstance(error, ContextOverflowError):
-                error.hint += " /clear forgets the conversation."
+                error.hint += " /clear clears the conversation."
             raise
         finally:
             answer.seconds = time.monotonic() - began
             if answer.content or answer.reasoning:
                 click.echo()
-            if said := "".join(answer.content):
-                self._turns.append(Message("assistant", said, reasoning="".join(answer.reasoning) or None))
+            if answered := "".join(answer.content):
+                self._turns.append(Message("assistant", answered, reasoning="".join(answer.reasoning) or None))
             elif interrupted:
                 self._drop_unanswered()
         if interrupted:
-            whisper("(stopped)")
+            echo_dim("(stopped)")
         elif answer.finish_reason == "length":
-            whisper("(cut by max_tokens or the context)")
-        if self._manner.show_stats and answer.usage is not None:
-            whisper(self._speed(answer))
+            echo_dim("(truncated by max_tokens or the context)")
+        if self._session_options.show_stats and answer.usage is not None:
+            echo_dim(self._speed(answer))
 
     def _drop_unanswered(self) -> None:
         if self._turns and self._turns[-1].role == "user":
@@ -175,10 +175,10 @@ class ChatSession:
 
     async def _stream(self, answer: _Answer) -> None:
         assert self._backend is not None
-        async for chunk in self._backend.chat_stream(self._messages, **self._manner.options):
+        async for chunk in self._backend.chat_stream(self._messages, **self._session_options.options):
             if chunk.delta.reasoning:
                 answer.reasoning.append(chunk.delta.reasoning)
-                whisper(chunk.delta.reasoning, nl=False)
+                echo_dim(chunk.delta.reasoning, nl=False)
             if chunk.delta.content:
                 if answer.reasoning and not answer.content:
                     click.echo("\n")
@@ -199,10 +199,10 @@ class ChatSession:
         assert answer.usage is not None
         usage, timings = answer.usage, answer.timings or Timings()
         rate = usage.completion_tokens / timings.decode if timings.decode else 0.0
-        thoughts = f", {usage.reasoning_tokens} of them thoughts" if usage.reasoning_tokens else ""
+        thoughts = f", {usage.reasoning_tokens} of them reasoning" if usage.reasoning_tokens else ""
         context = self._backend.model_info().n_ctx if self._backend is not None else None
         return (
-            f"[{usage.completion_tokens} tokens{thoughts}, {rate:.1f} tokens/s, first after {timings.first_token:.2f} s; "
+            f"[{usage.completion_tokens} tokens{thoughts}, {rate:.1f} tokens/s, first token after {timings.first_token:.2f} s; "
             f"context {usage.total_tokens} of {context}]"
         )
 
@@ -211,19 +211,19 @@ class ChatSession:
     def _command(self, text: str) -> None:
         name, _, rest = text.strip().partition(" ")
         if name not in self._commands:
-            raise BadRequestError(f"There is no command {name}.", hint="/help lists them.")
+            raise BadRequestError(f"Unknown command {name}.", hint="/help lists the commands.")
         self._commands[name][1](rest.strip())
 
     def _help(self, _rest: str) -> None:
         for name, (what, _) in self._commands.items():
             click.echo(f"{name:<8} {what}")
-        click.echo('A line that ends with \\ goes on in the next one; so does all between two lines of """.')
-        click.echo("Ctrl-C stops an answer and keeps the session.")
+        click.echo('A line that ends with \\ continues on the next one; so does everything between two lines of """.')
+        click.echo("Ctrl-C stops an answer but keeps the session.")
 
     def _set_system(self, rest: str) -> None:
         if rest:
             self._system = rest
-            whisper("System message set.")
+            echo_dim("System message set.")
         else:
             show_text(self._system or "(none)")
 
@@ -232,9 +232,9 @@ class ChatSession:
         if not rest:
             info = self._backend.model_info()
             known = [info.architecture, info.quantization, f"context of {info.n_ctx} tokens" if info.n_ctx else None]
-            say(f"{info.id}: {', '.join(item for item in known if item) or 'nothing else is known of it'}")
+            say(f"{info.id}: {', '.join(item for item in known if item) or 'nothing more is known about it'}")
             return
-        # Loaded before the other is closed: a name that is wrong must not end the conversation.
+        # Loaded before the other is closed: a wrong name must not end the conversation.
         other = open_backend(rest, self._settings)
         try:
             self._runner.run(other.load())
@@ -243,12 +243,12 @@ class ChatSession:
             raise
         previous, self._backend = self._backend, other
         self._runner.run(previous.close())
-        whisper(f"Now with {other.model_info().id}.")
-        self._tell_proof_of_life()
+        echo_dim(f"Switched to {other.model_info().id}.")
+        self._warn_if_bundled()
 
     def _clear(self, _rest: str) -> None:
         self._turns.clear()
-        whisper("Conversation forgotten.")
+        echo_dim("Conversation cleared.")
 
     def _save(self, rest: str) -> None:
         path = _file(rest, "/save")
@@ -257,28 +257,28 @@ class ChatSession:
             write_whole(path, data + "\n")
         except StateFileError as error:
             raise BadRequestError(str(error)) from None
-        whisper(f"{len(self._turns)} messages saved to {path}.")
+        echo_dim(f"{len(self._turns)} messages saved to {path}.")
 
     def _load(self, rest: str) -> None:
         path = _file(rest, "/load")
         try:
             messages = as_messages(read_json(path, _MAX_CONVERSATION))
         except FileNotFoundError:
-            raise BadRequestError(f"There is no file {path}.") from None
+            raise BadRequestError(f"{path} does not exist.") from None
         except StateFileError as error:
-            raise BadRequestError(f"{path} holds no conversation: {error.reason}.") from None
+            raise BadRequestError(f"{path} is not a saved conversation: {error.reason}.") from None
         except (ValueError, TypeError) as error:
-            raise BadRequestError(f"{path} holds no conversation: {error}.") from None
+            raise BadRequestError(f"{path} is not a saved conversation: {error}.") from None
         turns = list(messages)
         if turns and turns[0].role == "system":
             self._system = turns.pop(0).content
         self._turns = turns
-        whisper(f"{len(turns)} messages loaded from {path}.")
+        echo_dim(f"{len(turns)} messages loaded from {path}.")
 
     def _stats(self, _rest: str) -> None:
         total = self._total
         click.echo(
-            f"This session: {total.prompt_tokens} prompt tokens ({total.cached_tokens} of them not computed again), "
+            f"This session: {total.prompt_tokens} prompt tokens ({total.cached_tokens} of them cached), "
             f"{total.completion_tokens} answer tokens."
         )
         if self._last.usage is not None:

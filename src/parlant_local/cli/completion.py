@@ -1,4 +1,4 @@
-"""`parlant-local completion`: the script that teaches a shell our verbs and options."""
+"""`parlant-local completion`: the completion script of a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``doctor``: what this machine can do, what is set up, and where settings come from."""
+"""``doctor``: the machine's capabilities, the installation, and the origin of settings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 @click.command()
 @catalogue_options
 def doctor(as_json: bool, **catalogue: Any) -> None:
-    """Tell what this machine can do, what is set up, and where settings come from."""
+    """Show what this machine can run, what is installed, and where settings come from."""
     manager = make_manager(**catalogue)
     report = asyncio.run(_report(manager))
     if as_json:
@@ -74,10 +74,10 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
     llama = _llama_cpp()
     if gpu["kind"] and not llama.get("gpu_offload"):
         advice.append(
-            f"A {gpu['kind']} GPU is here, but llama-cpp-python is built without it. To use it: {gpu['install']}"
+            f"A {gpu['kind']} GPU was found, but llama-cpp-python was built without support for it. To use it: {gpu['install']}"
         )
     if all(model.shipped for model in models):
-        advice.append("Only the small model that comes along is here: `parlant-local recommend` names real ones.")
+        advice.append("Only the small model that comes along is here: `parlant-local recommend` suggests real models.")
     for model in models:
         if model.state == "broken":
             advice.append(f"{model.id} is broken: {model.reason}. See `parlant-local verify {model.id}`.")
@@ -104,7 +104,7 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
 
 
 def _plug_ins() -> dict[str, str]:
-    """What installed packages add, each with its package, or with what is wrong with it."""
+    """What plug-in packages add, each with its package or its error."""
     from parlant_local.backends import BACKENDS
     from parlant_local.catalog.sources import SOURCES
     from parlant_local.profiles.families import FAMILY_REGISTRY
@@ -124,14 +124,18 @@ def _version(name: str) -> str | None:
 
 
 def _llama_cpp() -> dict[str, Any]:
-    """Build and features, asked in a process of its own: a build for another processor dies of an illegal instruction."""
+    """Build and features, read in a subprocess: a build for another processor crashes with an illegal instruction."""
     code = (
         "import llama_cpp as l; print(int(l.llama_supports_gpu_offload())); print(l.llama_print_system_info().decode())"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     if result.returncode != 0:
-        why = (result.stderr.strip().splitlines() or [f"it ended with signal {-result.returncode}"])[-1]
-        return {"works": False, "why": why, "install": f"pip install llama-cpp-python --extra-index-url {_WHEELS}/cpu"}
+        reason = (result.stderr.strip().splitlines() or [f"it was killed by signal {-result.returncode}"])[-1]
+        return {
+            "works": False,
+            "why": reason,
+            "install": f"pip install llama-cpp-python --extra-index-url {_WHEELS}/cpu",
+        }
     offload, _, features = result.stdout.partition("\n")
     on = [
         item.strip().removesuffix(" = 1")
@@ -166,7 +170,7 @@ def _processor() -> str:
 
 
 def _gpu() -> dict[str, str | None]:
-    """What accelerator is here, and the command that installs a build for it."""
+    """The accelerator of this machine, and the command that installs a build for it."""
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return {"kind": "Metal", "name": "Apple", "install": _wheel_command("metal")}
     if shutil.which("nvidia-smi"):
@@ -241,7 +245,9 @@ async def _network(manager: LocalModelManager) -> dict[str, Any]:
 
 
 def _setting(manager: LocalModelManager, key: str) -> object:
-    if key.startswith("plugins.") and _SECRET.search(key):  # a plug-in's own, so not known to be one
+    if key.startswith("plugins.") and _SECRET.search(
+        key
+    ):  # a plug-in's setting may be a secret without being declared one
         return "***"
     value: object = manager.settings
     for part in key.split("."):

@@ -1,4 +1,4 @@
-"""`parlant-local generate`: one prompt, answered."""
+"""`parlant-local generate`: answers one prompt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from parlant_local.cli.options import (
     sampling_options,
     sampling_values,
 )
-from parlant_local.cli.printing import emit_json, show_text, whisper
+from parlant_local.cli.printing import echo_dim, emit_json, show_text
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:
@@ -36,15 +36,17 @@ _N = OPTIONS["n"]
 @click.argument("prompt", required=False)
 @click.option("--file", "-f", metavar="FILE", help="Read the prompt from a file; - is standard input.")
 @click.option("--system", "-s", metavar="TEXT", help="A system message.")
-@click.option("--raw", is_flag=True, help="Continue the prompt as it stands, with no chat template.")
-@click.option("--schema", metavar="FILE", help="The answer is JSON of this schema.")
-@click.option("--json-object", is_flag=True, help="The answer is any JSON object.")
-@click.option("--grammar", metavar="FILE", help="The answer follows this GBNF or Lark grammar.")
-@click.option("--tools", metavar="FILE", help="JSON: a list of tools the model may call.")
+@click.option("--raw", is_flag=True, help="Continue the prompt as it is, without a chat template.")
+@click.option("--schema", metavar="FILE", help="Constrain the answer to this JSON schema.")
+@click.option("--json-object", is_flag=True, help="Constrain the answer to any JSON object.")
+@click.option("--grammar", metavar="FILE", help="Constrain the answer to this GBNF or Lark grammar.")
+@click.option("--tools", metavar="FILE", help="A JSON list of tools that the model may call.")
 @click.option("--tool-choice", metavar="CHOICE", help="auto, none, required, or a tool's name.")
 @click.option("--n", type=click.IntRange(int(_N.low), int(_N.high)), default=1, help=_N.help)
 @click.option(
-    "--stream/--no-stream", default=None, help="Print the answer as it comes (default: one answer, no --json)."
+    "--stream/--no-stream",
+    default=None,
+    help="Print the answer as it is generated (default: with one answer and no --json).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole reply as JSON: content, usage, timings …")
 @sampling_options
@@ -65,13 +67,13 @@ def generate(
     MODEL is a catalogue id, a reference, a GGUF path, or another backend's: ollama/NAME, ENDPOINT/NAME.
     """
     text = _prompt(prompt, file)
-    options = sampling_values(arguments) | _shape(arguments)
+    options = sampling_values(arguments) | _format_options(arguments)
     if n > 1:
         options["n"] = n
     if raw and system:
-        raise BadRequestError("--raw continues a text; it takes no --system.")
+        raise BadRequestError("--raw continues a text, so it can't be combined with --system.")
     if stream and (as_json or n > 1):
-        raise BadRequestError("--stream prints one plain answer; it goes with neither --json nor --n.")
+        raise BadRequestError("--stream prints one plain answer, so it can't be combined with --json or --n.")
     streaming = not as_json and n == 1 if stream is None else stream
     backend = make_backend(model, arguments)
 
@@ -91,12 +93,12 @@ def _prompt(prompt: str | None, file: str | None) -> str:
     if prompt is not None and prompt != "-":
         return prompt
     if prompt is None and file is None and sys.stdin.isatty():
-        raise BadRequestError("There is no prompt.", hint="Name it, use --file, or pipe it in.")
+        raise BadRequestError("No prompt was given.", hint="Pass it as an argument, use --file, or pipe it in.")
     return read_text(file or "-")
 
 
-def _shape(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The options that say what the answer must look like."""
+def _format_options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The options that constrain the answer's format."""
     schema, grammar = arguments.pop("schema"), arguments.pop("grammar")
     tools, choice = arguments.pop("tools"), arguments.pop("tool_choice")
     any_object = arguments.pop("json_object")
@@ -128,28 +130,28 @@ async def _whole(backend: Backend, text: str, system: str | None, raw: bool, opt
 
 
 async def _stream(backend: Backend, text: str, system: str | None, raw: bool, options: dict[str, Any]) -> None:
-    """Content goes to standard output, thoughts and everything else to standard error."""
+    """Content goes to standard output, reasoning and everything else to standard error."""
     chunks = (
         backend.complete_stream(text, **options) if raw else backend.chat_stream(_conversation(text, system), **options)
     )
     calls: dict[int, list[str]] = {}
-    reason, said = None, False
+    reason, answered = None, False
     async for chunk in chunks:
         if chunk.delta.reasoning:
-            whisper(chunk.delta.reasoning, nl=False, err=True)
+            echo_dim(chunk.delta.reasoning, nl=False, err=True)
         if chunk.delta.content:
             show_text(chunk.delta.content, nl=False)
             sys.stdout.flush()
-            said = True
+            answered = True
         for call in chunk.delta.tool_calls:
             calls.setdefault(call.index, []).append((f"{call.name} " if call.name else "") + call.arguments)
         reason = chunk.finish_reason or reason
-    if said or not calls:
+    if answered or not calls:
         click.echo()
     for pieces in calls.values():
         show_text("".join(pieces))
     if reason == "length":
-        click.echo("warning: the answer was cut by max_tokens or the context", err=True)
+        click.echo("warning: the answer was truncated by max_tokens or the context", err=True)
 
 
 def _show(reply: ChatReply, *, as_json: bool) -> None:
@@ -164,7 +166,7 @@ def _show(reply: ChatReply, *, as_json: bool) -> None:
         for call in choice.tool_calls:
             show_text(f"{call.name} {call.arguments}")
         if choice.finish_reason == "length":
-            click.echo("warning: the answer was cut by max_tokens or the context", err=True)
+            click.echo("warning: the answer was truncated by max_tokens or the context", err=True)
 
 
 def _plain(reply: ChatReply) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The command's root: lazy verbs, and every failure as one line with an exit code.
+"""The command's root: lazily loaded verbs, and every error as one line with an exit code.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.
+Exit codes: 0 success, 1 failure, 2 usage or settings error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,31 +21,34 @@ from parlant_local.observability import redact
 
 __all__ = ["cli", "main"]
 
-# verb: (where it lives, its line in the help)
+# verb: (its implementation, its line in the help)
 _VERBS: Mapping[str, tuple[str, str]] = {
     "agent": ("parlant_local.cli.agent:agent", "Run a Parlant server with a demonstration agent and its chat page."),
-    "demo": ("parlant_local.cli.agent:demo", "Hold one conversation with a real Parlant server, print it and stop."),
+    "demo": ("parlant_local.cli.agent:demo", "Run one conversation with a real Parlant server, print it and exit."),
     "chat": ("parlant_local.cli.chat:chat", "Talk to a model in the terminal."),
     "generate": (
         "parlant_local.cli.generate:generate",
         "Answer one prompt from an argument, a file or standard input.",
     ),
-    "embed": ("parlant_local.cli.vectors:embed", "Turn texts into vectors."),
-    "rerank": ("parlant_local.cli.vectors:rerank", "Order documents by relevance to a query."),
+    "embed": ("parlant_local.cli.vectors:embed", "Embed texts."),
+    "rerank": ("parlant_local.cli.vectors:rerank", "Rank documents by relevance to a query."),
     "render": ("parlant_local.cli.render:render", "Show the exact prompt and tokens of a conversation."),
-    "parse": ("parlant_local.cli.parse:parse", "Show what a text says as a model's answer: thoughts, content, calls."),
+    "parse": ("parlant_local.cli.parse:parse", "Parse a text as a model's answer: reasoning, content, tool calls."),
     "tokenize": ("parlant_local.cli.render:tokenize", "Show the token ids of a text as typed."),
     "serve": ("parlant_local.cli.serve:serve", "Serve models to any OpenAI client, with a web page."),
     "pull": ("parlant_local.cli.models:pull", "Download and verify a model."),
-    "add": ("parlant_local.cli.models:add", "Register a GGUF file where it is."),
+    "add": ("parlant_local.cli.models:add", "Add a GGUF file to the catalogue, in place."),
     "list": ("parlant_local.cli.models:list_", "List catalogued models."),
-    "show": ("parlant_local.cli.show:show", "Show what is known of a model."),
+    "show": ("parlant_local.cli.show:show", "Show details of a model."),
     "rm": ("parlant_local.cli.models:rm", "Delete a model."),
-    "verify": ("parlant_local.cli.models:verify", "Check a model's bytes against its digest."),
-    "recommend": ("parlant_local.cli.recommend:recommend", "Name models that suit this machine."),
-    "bench": ("parlant_local.cli.bench:bench", "Measure a model on this machine; --save keeps the best settings."),
+    "verify": ("parlant_local.cli.models:verify", "Verify a model's files against their digests."),
+    "recommend": ("parlant_local.cli.recommend:recommend", "Recommend models for this machine."),
+    "bench": (
+        "parlant_local.cli.bench:bench",
+        "Measure a model's speed on this machine; --save stores the best settings.",
+    ),
     "perplexity": ("parlant_local.cli.perplexity:perplexity", "Measure a model's perplexity on a text."),
-    "doctor": ("parlant_local.cli.doctor:doctor", "Tell what this machine can do, and where settings come from."),
+    "doctor": ("parlant_local.cli.doctor:doctor", "Show what this machine can run, and where settings come from."),
     "completion": ("parlant_local.cli.completion:completion", "Print the shell completion script."),
 }
 
@@ -78,15 +81,15 @@ def _exists(home: str) -> bool:
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="parlant-local")
 def cli() -> None:
-    """Parlant agents, and everyone else, on models their owner controls."""
+    """Run Parlant agents and OpenAI clients on local models."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a verb and exits."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name of a file need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
     if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors == "strict":
-        sys.stdin.reconfigure(errors="replace")  # nor need what is piped in
+        sys.stdin.reconfigure(errors="replace")  # nor need piped input
     try:
         code = cli.main(args=arguments, prog_name="parlant-local", standalone_mode=False)
     except click.exceptions.Abort:
@@ -105,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
         say(f"error: {redact(str(error))}", err=True)
         sys.exit(1)
     except BrokenPipeError:
-        # The reader went away (`… | head`); say nothing more, not even at interpreter exit.
+        # The reader is gone (`… | head`): print nothing more, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except ImportError as error:

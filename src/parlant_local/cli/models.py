@@ -1,6 +1,6 @@
 """The verbs of the catalogue: pull, add, list, rm, verify.
 
-Exit codes: 0 done, 1 failed (``verify``: something is broken), 2 wrong usage or settings, 130 interrupted.
+Exit codes: 0 success, 1 failure (``verify``: a model is broken), 2 usage or settings error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["add", "list_", "pull", "rm", "verify"]
 
 @click.command()
 @click.argument("model")
-@click.option("--type", "model_type", type=TYPES, help="Its family. Default: read from the file.")
-@click.option("--source", type=SourceChoice(), help="Where to look. Default: told by the reference.")
+@click.option("--type", "model_type", type=TYPES, help="Model family. Default: read from the file.")
+@click.option("--source", type=SourceChoice(), help="Where to download from. Default: by the reference.")
 @click.option(
     "--via",
     type=click.Choice(["registry", "daemon"]),
     default="registry",
-    help="For Ollama models: fetch the file from the registry, or have a running Ollama pull it.",
+    help="For Ollama models: download from the registry, or let a running Ollama daemon pull it.",
 )
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 @catalogue_options
 def pull(
     model: str, model_type: str | None, source: str | None, via: Any, quiet: bool, as_json: bool, **catalogue: Any
@@ -39,7 +39,7 @@ def pull(
     """Download and verify MODEL.
 
     MODEL is a reference: user/repo[:quantization], user/repo/file.gguf, hf.co/…, llama3.2:3b, ollama://…, a URL of a .gguf
-    file, or a path. What was fetched before an interruption is kept: pulling again resumes.
+    file, or a path. An interrupted download is kept: pulling again resumes it.
     """
     from parlant_local.catalog.references import parse_reference
     from parlant_local.cli.progress import progress_reporter
@@ -47,7 +47,7 @@ def pull(
     manager = make_manager(**catalogue)
     reference = str(parse_reference(model, source))
     if reference != model:
-        say(f"{model} is read as {reference}", err=True)
+        say(f"{model} resolves to {reference}", err=True)
 
     async def work() -> LocalModel:
         await manager.initialize()
@@ -57,7 +57,7 @@ def pull(
     try:
         record = asyncio.run(work())
     except KeyboardInterrupt:
-        say(f"Stopped. What was fetched is kept; to resume: parlant-local pull {model}", err=True)
+        say(f"Stopped. The downloaded part is kept; to resume: parlant-local pull {model}", err=True)
         raise
     if as_json:
         emit_json(record.told())
@@ -68,10 +68,10 @@ def pull(
 
 @click.command()
 @click.argument("path", required=False)
-@click.option("--name", help="Another name for it.")
-@click.option("--type", "model_type", type=TYPES, help="Its family. Default: read from the file.")
-@click.option("--copy", is_flag=True, help="Copy it into the models folder instead of using it where it is.")
-@click.option("--discover", is_flag=True, help="Add what the Hugging Face cache and Ollama's store hold already.")
+@click.option("--name", help="Name in the catalogue.")
+@click.option("--type", "model_type", type=TYPES, help="Model family. Default: read from the file.")
+@click.option("--copy", is_flag=True, help="Copy it into the models folder instead of using it in place.")
+@click.option("--discover", is_flag=True, help="Add the models in the Hugging Face cache and Ollama's store.")
 @catalogue_options
 def add(
     path: str | None,
@@ -82,7 +82,7 @@ def add(
     as_json: bool,
     **catalogue: Any,
 ) -> None:
-    """Register the GGUF file at PATH (any shard of a split one). It stays where it is unless --copy is given."""
+    """Register the GGUF file at PATH (any shard of a split one). It is used in place unless --copy is given."""
     if (path is None) != discover:
         raise click.UsageError("Give a PATH, or --discover.")
     manager = make_manager(**catalogue)
@@ -100,19 +100,19 @@ def add(
     for record in records:
         say(f"{record.id}: {record.state.value.replace('_', ' ')}, {record.path or 'in Ollama'} ({size_of(record)})")
     if not records:
-        say("Nothing new found.")
+        say("No new models found.")
 
 
 @click.command("list")
 @click.option("--type", "model_type", type=TYPES, help="Only this family.")
-@click.option("--source", type=SourceChoice(), help="Only from there.")
-@click.option("--all", "everything", is_flag=True, help="Also what is not usable: downloading, incomplete, broken.")
-@click.option("--discover", is_flag=True, help="What other programs on this machine have, not catalogued here.")
+@click.option("--source", type=SourceChoice(), help="Only from this source.")
+@click.option("--all", "everything", is_flag=True, help="Include unusable ones: downloading, incomplete, broken.")
+@click.option("--discover", is_flag=True, help="Show models of other programs that are not catalogued yet.")
 @catalogue_options
 def list_(
     model_type: str | None, source: str | None, everything: bool, discover: bool, as_json: bool, **catalogue: Any
 ) -> None:
-    """List catalogued models: those that are whole and verified, or all of them."""
+    """List catalogued models: the available ones, or all of them."""
     manager = make_manager(**catalogue)
 
     async def work() -> list[LocalModel]:
@@ -130,7 +130,7 @@ def list_(
 
 def _print_table(records: list[LocalModel], manager: LocalModelManager) -> None:
     if not records:
-        say(f"No models in {manager.models_dir}. `parlant-local recommend` names some to pull.")
+        say(f"No models in {manager.models_dir}. `parlant-local recommend` suggests some.")
         return
     width = max(len(record.id) for record in records)
     say(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8}  STATE")
@@ -146,7 +146,7 @@ def _print_table(records: list[LocalModel], manager: LocalModelManager) -> None:
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @catalogue_options
 def rm(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
-    """Delete models. Frees only what nothing else uses; files that were added where they are stay."""
+    """Delete models. Files that other models use, or that were added in place, are kept."""
     from parlant_local.catalog.disk import human_bytes
 
     manager = make_manager(**catalogue)
@@ -171,7 +171,7 @@ def rm(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
 @click.argument("models", nargs=-1, metavar="[MODEL...]")
 @catalogue_options
 def verify(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
-    """Check models' bytes against their digests; all of them if none is named. Exit code 1 if something is broken."""
+    """Verify models' files against their digests; all models by default. Exit code 1 if one is broken."""
     manager = make_manager(**catalogue)
 
     async def work() -> list[dict[str, Any]]:
@@ -194,7 +194,7 @@ def verify(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
                 result |= {"ok": False, "reason": str(error)}
             results.append(result)
             if not as_json:
-                say(f"{record.id}: {'right' if result['ok'] else result['reason']}")
+                say(f"{record.id}: {'ok' if result['ok'] else result['reason']}")
         return results
 
     results = asyncio.run(work())

@@ -1,4 +1,4 @@
-"""What the verbs that run a model have in common: its options, its settings, its backend."""
+"""Shared by the verbs that run a model: options, settings, backend."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def complete_model(_context: click.Context, _parameter: click.Parameter, incompl
 
     try:
         ids = [model.id for model in LocalModelManager().list_models()]
-    except ParlantLocalError:  # a shell asks at every Tab; there is nobody to tell
+    except ParlantLocalError:  # completion has no way to report errors
         ids = []
     known = [CompletionItem(name) for name in ids if name.startswith(incomplete)]
     return known or [CompletionItem(incomplete, type="file")]
@@ -56,10 +56,12 @@ def complete_model(_context: click.Context, _parameter: click.Parameter, incompl
 model_argument = click.argument("model", metavar="MODEL", shell_complete=complete_model)
 
 _MODEL_OPTIONS = (
-    click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Longest prompt with its answer."),
-    click.option("--n-gpu-layers", type=int, metavar="N", help="Layers on the GPU; -1: all."),
+    click.option(
+        "--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Context length: prompt and answer together."
+    ),
+    click.option("--n-gpu-layers", type=int, metavar="N", help="Layers to offload to the GPU; -1: all."),
     click.option("--threads", "n_threads", type=click.IntRange(1), metavar="N", help="Threads for decoding."),
-    click.option("--chat-format", metavar="NAME", help="Another chat template: a name, or a file with Jinja text."),
+    click.option("--chat-format", metavar="NAME", help="Chat template to use: a name, or a file with Jinja text."),
     click.option("--config", metavar="FILE", help="Settings file (YAML or TOML)."),
     click.option("--verbose", "-v", is_flag=True, help="Show llama.cpp's own log."),
 )
@@ -70,8 +72,8 @@ _SAMPLING = {name: option for name, option in OPTIONS.items() if option.cli == "
 def _click_option(option: Option) -> Callable[[F], F]:
     kind = click.Choice(option.choices) if option.choices else option.kind
     names = (*option.flags, f"--{option.name.replace('_', '-')}")
-    told = f"{option.help} May be repeated." if option.several else option.help
-    return click.option(*names, type=kind, multiple=option.several, metavar=option.metavar, help=told)
+    help_text = f"{option.help} May be repeated." if option.several else option.help
+    return click.option(*names, type=kind, multiple=option.several, metavar=option.metavar, help=help_text)
 
 
 def model_options(command: F) -> F:
@@ -82,14 +84,14 @@ def model_options(command: F) -> F:
 
 
 def sampling_options(command: F) -> F:
-    """Adds the options of one answer; :func:`sampling_values` takes them out of a verb's arguments again."""
+    """Adds the sampling options; :func:`sampling_values` pops them from a verb's arguments."""
     for option in reversed(_SAMPLING.values()):
         command = _click_option(option)(command)
     return command
 
 
 def sampling_values(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The options of one answer that were given, taken out of ``arguments``."""
+    """The sampling options that were given, popped from ``arguments``."""
     values = {name: arguments.pop(name) for name in _SAMPLING}
     return {
         name: list(value) if _SAMPLING[name].several else value
@@ -99,7 +101,7 @@ def sampling_values(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_settings(arguments: dict[str, Any]) -> Settings:
-    """Settings with the model options in ``arguments`` (which are taken out of it) on top."""
+    """Settings with the model options in ``arguments`` (popped from it) on top."""
     from parlant_local.settings import Settings
 
     given = {name: arguments.pop(name) for name in ("n_ctx", "n_gpu_layers", "n_threads")}
@@ -111,19 +113,19 @@ def make_settings(arguments: dict[str, Any]) -> Settings:
 
 
 def chat_format(arguments: dict[str, Any]) -> str | None:
-    """The template that was asked for; a file's name stands for its text."""
+    """The requested template; a file name is replaced by its text."""
     value: str | None = arguments.pop("chat_format")
     return read_text(value) if value is not None and "{" not in value and is_file(value) else value
 
 
 def make_backend(model: str, arguments: dict[str, Any]) -> Backend:
-    """A backend of ``model``, not loaded yet, with the model options in ``arguments`` (taken out of it)."""
+    """A backend of ``model``, not loaded yet, with the model options in ``arguments`` (popped from it)."""
     template = chat_format(arguments)
     return open_backend(model, make_settings(arguments), template)
 
 
 def open_backend(model: str | None, settings: Settings, chat_format: str | None = None) -> Backend:
-    """A backend of ``model``, or of the default one, not loaded yet; remote ones keep to the owner's rules."""
+    """A backend of ``model``, or of the default one, not loaded yet; remote ones follow the switcher's rules."""
     from parlant_local.catalog import LocalModelManager
     from parlant_local.observability import ConsoleLogger
     from parlant_local.switching import choose_model
@@ -139,7 +141,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def read_text(file: str) -> str:
-    """A file's text; ``-`` is standard input. Pipes and devices count as files, and may never end."""
+    """A file's text; ``-`` is standard input. Pipes and devices count as files, and may be endless."""
     try:
         if file == "-":
             data = sys.stdin.buffer.read(_MAX_BYTES + 1)
@@ -148,10 +150,10 @@ def read_text(file: str) -> str:
                 data = stream.read(_MAX_BYTES + 1)
     except OSError as error:
         raise BadRequestError(f"{file} can't be read: {error.strerror}.") from None
-    except ValueError as error:  # a NUL in the name
+    except ValueError as error:  # a NUL character in the name
         raise BadRequestError(f"{file!a} can't be read: {error}.") from None
     if len(data) > _MAX_BYTES:
-        raise BadRequestError(f"{file} has more than {_MAX_BYTES >> 20} MiB, which is the most.", hint="Split it.")
+        raise BadRequestError(f"{file} is larger than the limit of {_MAX_BYTES >> 20} MiB.", hint="Split it.")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

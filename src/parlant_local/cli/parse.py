@@ -1,4 +1,4 @@
-"""`parlant-local parse`: what a model's text says, the mirror of `render`. It doesn't load the model's weights."""
+"""`parlant-local parse`: parses a model's output, the inverse of `render`. It doesn't load the model's weights."""
 
 from __future__ import annotations
 
@@ -23,19 +23,17 @@ __all__ = ["parse"]
 
 @click.command()
 @model_argument
-@click.option(
-    "--file", "-f", required=True, metavar="FILE", help="The text as the model wrote it; - is standard input."
-)
-@click.option("--tools", metavar="FILE", help="JSON: the list of tools that it was offered.")
+@click.option("--file", "-f", required=True, metavar="FILE", help="The model's output; - is standard input.")
+@click.option("--tools", metavar="FILE", help="A JSON list of the tools that it was given.")
 @click.option(
     "--stream", type=click.IntRange(1), metavar="N", help="Feed N characters at a time; the result is the same."
 )
 @click.option("--json", "as_json", is_flag=True, help='Print {"content": …, "reasoning": …, "tool_calls": […]}.')
 @model_options
 def parse(model: str, file: str, tools: str | None, stream: int | None, as_json: bool, **arguments: Any) -> None:
-    """Read a text as MODEL's answer: thoughts, content and tool calls.
+    """Parse a text as MODEL's answer: reasoning, content and tool calls.
 
-    MODEL is a catalogue id, a reference or a GGUF path. Without --tools, calls of any name are read.
+    MODEL is a catalogue id, a reference or a GGUF path. Without --tools, calls of any name are parsed.
     """
     from parlant_local.backends.llama_cpp.parsing import parse_text
     from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary

@@ -24,7 +24,7 @@ _WINDOW = 512
 def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
     """Measure a model's perplexity on a text FILE (- is standard input), in windows of --n-ctx tokens (default 512).
 
-    The second half of each window is scored, as llama.cpp's own tool does; a text shorter than one window whole.
+    The second half of each window is scored, as llama.cpp's own tool does; a text shorter than one window is scored whole.
     MODEL is a catalogue id, a reference or a GGUF path.
     """
     from parlant_local.catalog import LocalModelManager

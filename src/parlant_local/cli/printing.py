@@ -1,4 +1,4 @@
-"""What goes to the terminal. Names come from files and hubs, and texts from models: a terminal must not act on either."""
+"""Terminal output. Names and texts are untrusted: their control codes must not reach a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import click
 
 from parlant_local.observability import printable, printable_json
 
-__all__ = ["emit_json", "say", "show_text", "whisper"]
+__all__ = ["echo_dim", "emit_json", "say", "show_text"]
 
 # Control codes of ASCII and Latin-1; a text keeps its lines and tabs.
 _CODES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 def say(line: str, *, err: bool = False) -> None:
-    """Prints one line, whatever names stand in it."""
+    """Prints one line, with control codes escaped."""
     click.echo(printable(line), err=err)
 
 
@@ -26,12 +26,12 @@ def emit_json(value: Any) -> None:
 
 
 def show_text(text: str, *, nl: bool = True, err: bool = False) -> None:
-    """Prints what a model wrote; files and pipes get it as it is."""
+    """Prints a model's text; files and pipes get it unchanged."""
     stream = sys.stderr if err else sys.stdout
     click.echo(text.translate(_CODES) if stream.isatty() else text, nl=nl, err=err)
 
 
-def whisper(text: str, *, nl: bool = True, err: bool = False) -> None:
-    """Prints what is not the answer itself, dimmed in a terminal that has colours."""
+def echo_dim(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Prints secondary text, dimmed in a terminal with colours."""
     text = text.translate(_CODES)
     click.echo(text if os.environ.get("NO_COLOR") else click.style(text, dim=True), nl=nl, err=err)

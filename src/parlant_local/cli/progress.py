@@ -22,7 +22,7 @@ _PLAIN_SECONDS = 2.0
 
 
 def progress_reporter(quiet: bool = False) -> LiveProgress | PlainProgress:
-    """The one that suits standard error, where progress goes: standard output is for results."""
+    """The reporter for standard error; standard output is for results."""
     return LiveProgress() if sys.stderr.isatty() and not quiet else PlainProgress(quiet)
 
 
@@ -80,7 +80,7 @@ class PlainProgress:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._said_at = 0.0
+        self._printed_at = 0.0
         self._done: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -98,12 +98,12 @@ class PlainProgress:
                 self._done.add(item.name)
                 say(_line(item, None, None), err=True)
         now = time.monotonic()
-        if now - self._said_at < _PLAIN_SECONDS:
+        if now - self._printed_at < _PLAIN_SECONDS:
             return
         for item in moment.files:
             if item.phase in ("downloading", "verifying"):
                 say(_line(item, moment.rate, moment.seconds_left), err=True)
-                self._said_at = now
+                self._printed_at = now
 
 
 def _line(item: FileProgress, rate: float | None, left: float | None) -> str:

@@ -14,15 +14,15 @@ __all__ = ["recommend"]
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1, 50), default=5, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(1, 50), default=5, show_default=True, help="Maximum number of models.")
 @click.option("--no-measure", is_flag=True, help="Don't measure this machine's speed if it has not been measured yet.")
-@click.option("--again", is_flag=True, help="Measure anew, for when the machine was busy the first time.")
+@click.option("--again", is_flag=True, help="Repeat the measurement, in case the machine was busy the first time.")
 @catalogue_options
 def recommend(limit: int, no_measure: bool, again: bool, as_json: bool, **catalogue: Any) -> None:
-    """Name models that fit this machine's memory, and how long a Parlant turn on them takes.
+    """Recommend models that fit this machine's memory, with the time that a Parlant turn on them takes.
 
-    Seconds are for reading the prompts of one turn: about 45,000 tokens the first time, a tenth of them once prefixes are
-    retained. They come from a measured rate; writing the answers comes on top.
+    Times are for the prefill of one turn's prompts: about 45,000 tokens the first time, a tenth of that once prefixes are
+    cached. They are based on a measured rate; generating the answers takes additional time.
     """
     from parlant_local.catalog.disk import human_bytes
     from parlant_local.gguf_info import available_memory
@@ -33,9 +33,9 @@ def recommend(limit: int, no_measure: bool, again: bool, as_json: bool, **catalo
     if as_json:
         emit_json({"available_memory": free, "models": [asdict(item) for item in found]})
         return
-    say(f"{human_bytes(free)} of memory are available.")
+    say(f"{human_bytes(free)} of memory available.")
     if not found:
-        say("That is too little for any model in the table; a remote one (see `allow_cloud`) may serve.")
+        say("That is not enough for any known model; a remote model may be an option (see switcher.allow_cloud).")
         return
     width = max(len(item.name) for item in found)
     say(f"{'MODEL':<{width}}  {'PARAMS':>7} {'DOWNLOAD':>9} {'MEMORY':>9} {'FIRST TURN':>11} {'WARM TURN':>10}")
@@ -43,11 +43,11 @@ def recommend(limit: int, no_measure: bool, again: bool, as_json: bool, **catalo
         say(
             f"{item.name:<{width}}  {item.parameters:>6.1f}B {human_bytes(item.size):>9} {human_bytes(item.memory):>9} "
             f"{_seconds(item.cold_turn_seconds):>11} {_seconds(item.warm_turn_seconds):>10}"
-            + ("  thinks first" if item.reasoning else "")
+            + ("  reasoning" if item.reasoning else "")
         )
-    say(f"To fetch one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
+    say(f"To download one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
     if not found[0].responsive:
-        say("No model answers quickly on this machine; a GPU build helps: see `parlant-local doctor`.")
+        say("No model answers quickly on this machine; a GPU build may help: see `parlant-local doctor`.")
 
 
 def _seconds(value: float | None) -> str:

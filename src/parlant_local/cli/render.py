@@ -1,4 +1,4 @@
-"""`parlant-local render` and `parlant-local tokenize`: what a model really reads. Neither loads its weights."""
+"""`parlant-local render` and `parlant-local tokenize`: the exact input of a model. Neither loads its weights."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["render", "tokenize"]
 
 @click.command()
 @model_argument
-@click.option("--messages", required=True, metavar="FILE", help="JSON: a list of messages, or an object with them.")
-@click.option("--tools", metavar="FILE", help="JSON: a list of tools.")
-@click.option("--no-generation-prompt", is_flag=True, help="Leave out what opens the assistant's turn.")
+@click.option("--messages", required=True, metavar="FILE", help="A JSON list of messages, or an object with one.")
+@click.option("--tools", metavar="FILE", help="A JSON list of tools.")
+@click.option("--no-generation-prompt", is_flag=True, help="Omit the start of the assistant's turn.")
 @click.option("--json", "as_json", is_flag=True, help='Print {"prompt": …, "tokens": […]}.')
 @model_options
 def render(
@@ -84,7 +84,7 @@ def tokenize(model: str, text: str | None, file: str | None, as_json: bool, **ar
     from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
 
     if (text is None) == (file is None):
-        raise BadRequestError("Give a text or --file, one of them.")
+        raise BadRequestError("Give either a text or --file.")
     typed = text if text is not None else read_text(str(file))
     chat_format(arguments)
     vocabulary, _ = open_vocabulary(model, make_settings(arguments))

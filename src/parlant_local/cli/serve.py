@@ -1,4 +1,4 @@
-"""``parlant-local serve``: models behind the API that every tool speaks, with a page to look at."""
+"""``parlant-local serve``: models behind an OpenAI-compatible API, with a web page."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--model", "-m", metavar="MODEL", help="Loaded at the start, and used where a request names none.")
+@click.option("--model", "-m", metavar="MODEL", help="Load at startup, and use where a request names no model.")
 @click.option("--host", metavar="H", help="Address to listen on.  [127.0.0.1]")
-@click.option("--port", "-p", type=click.IntRange(0, 65535), metavar="P", help="0 takes a free one.  [8080]")
+@click.option(
+    "--port", "-p", type=click.IntRange(0, 65535), metavar="P", help="Port to listen on; 0 picks a free one.  [8080]"
+)
 @click.option("--config", metavar="FILE", help="Settings file (YAML or TOML).")
-@click.option("--api-key-file", type=click.Path(path_type=Path), metavar="F", help="Keys, one a line, or name:key.")
-@click.option("--admin-key-file", type=click.Path(path_type=Path), metavar="F", help="Keys that may administer, too.")
-@click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Longest prompt with its answer.")
+@click.option(
+    "--api-key-file", type=click.Path(path_type=Path), metavar="F", help="API keys, one per line, or name:key."
+)
+@click.option(
+    "--admin-key-file", type=click.Path(path_type=Path), metavar="F", help="API keys that may also administer."
+)
+@click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Context length: prompt and answer together.")
 def serve(
     model: str | None,
     host: str | None,
@@ -30,7 +36,7 @@ def serve(
 ) -> None:
     """Serve models to any OpenAI client, with a web page.
 
-    Every catalogued model is loaded when it is asked for. Only this machine can connect, unless --host says otherwise,
+    Catalogued models are loaded on demand. Only this machine can connect, unless --host is set,
     which needs API keys.
     """
     given: dict[str, object] = {

@@ -27,7 +27,7 @@ __all__ = ["show"]
 @click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Context to estimate memory for.")
 @catalogue_options
 def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None:
-    """Show what is known of MODEL: a catalogue id, a reference or a path of a GGUF file."""
+    """Show details of MODEL: a catalogue id, a reference or the path of a GGUF file."""
     from parlant_local.gguf_info import available_memory, estimate_memory, read_header
 
     manager = make_manager(**catalogue)
@@ -61,7 +61,7 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
 
 
 def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any]:
-    """What its template shows, or the one that stands in; None where it can't be rendered, which `render` says more of."""
+    """What its template, or the default one, shows; None where it can't be rendered (`render` shows the error)."""
     from parlant_local.backends.llama_cpp.info import describe_speech
     from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
     from parlant_local.engine.templates import ChatTemplate
@@ -73,7 +73,7 @@ def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any
             return {
                 "speech": describe_speech(ChatTemplate(header.chat_template, bos="<s>", eos="</s>", metadata=metadata))
             }
-        model, encoder = open_vocabulary(str(path), settings)  # by which its family is told
+        model, encoder = open_vocabulary(str(path), settings)  # which detects its family
         try:
             return {"speech": describe_speech(encoder.template), "standing_in": encoder.template.standing_in}
         finally:
@@ -83,9 +83,9 @@ def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any
 
 
 _FORMS = {
-    "template": "as its template writes them",
-    "family": "as its family writes them; its template shows none",
-    "generic": "in plain JSON: its template can't express them",
+    "template": "as in its chat template",
+    "family": "as in its model family; its template has none",
+    "generic": "plain JSON: its template does not support them",
 }
 
 
@@ -105,7 +105,7 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
         say("file", f"{item.path} ({human_bytes(item.size)})")
         say("sha256", item.sha256)
     if record.is_base:
-        say("kind", "base: it continues texts and was not taught to chat; nothing picks it unless it is named")
+        say("kind", "base model: not trained to chat; never chosen by default")
     say("architecture", record.architecture)
     say("parameters", count_of(record.parameters))
     if record.active_parameters != record.parameters:
@@ -117,13 +117,13 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     say("tokenizer", f"{data['tokenizer']}, {data['vocabulary_size'] or 0:,} tokens" if data.get("tokenizer") else None)
     say("license", record.license)
     if template := data.get("chat_template"):
-        say("chat template", f"{len(template):,} characters (see it: parlant-local show {record.id} --json)")
+        say("chat template", f"{len(template):,} characters (print it: parlant-local show {record.id} --json)")
     elif record.path is not None:
-        say("chat template", f"none; {data['standing_in']} stands in" if data.get("standing_in") else "none")
+        say("chat template", f"none; {data['standing_in']} is used instead" if data.get("standing_in") else "none")
     if speech := data.get("speech"):
         calls = speech["tool_calls"]
         say("tool calls", f"{_FORMS[calls['form']]}: {' '.join(calls['example'].split())}")
-        say("thoughts", f"between {' and '.join(speech['thoughts'])}" if speech["thoughts"] else None)
+        say("reasoning", f"between {' and '.join(speech['thoughts'])}" if speech["thoughts"] else None)
     if memory := data.get("memory"):
         fits = "fits" if memory["fits"] else "does not fit"
         say(

@@ -15,30 +15,32 @@ __all__ = ["embed", "rerank"]
 
 
 def _texts(given: tuple[str, ...], file: str | None) -> list[str]:
-    """Texts of the command line, of a file's lines, or of standard input's."""
+    """Texts from the command line, or from the lines of a file or standard input."""
     if given and file is not None:
         raise BadRequestError("Give texts or --file, not both.")
     if given:
         return list(given)
     if file is None and sys.stdin.isatty():
-        raise BadRequestError("No texts were given.", hint="Name them, use --file, or pipe them in, one a line.")
+        raise BadRequestError(
+            "No texts were given.", hint="Pass them as arguments, use --file, or pipe them in, one per line."
+        )
     lines = [line for line in read_text(file or "-").splitlines() if line.strip()]
     if not lines:
-        raise BadRequestError(f"There is no text in {file or 'standard input'}.")
+        raise BadRequestError(f"{file or 'Standard input'} is empty.")
     return lines
 
 
 @click.command()
 @model_argument
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--file", "-f", metavar="FILE", help="Read texts from a file, one a line; - is standard input.")
-@click.option("--truncate", is_flag=True, help="Cut texts that are too long instead of refusing them.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a JSON list a line.")
+@click.option("--file", "-f", metavar="FILE", help="Read texts from a file, one per line; - is standard input.")
+@click.option("--truncate", is_flag=True, help="Truncate texts that are too long instead of rejecting them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of one JSON list per line.")
 @model_options
 def embed(
     model: str, texts: tuple[str, ...], file: str | None, truncate: bool, as_json: bool, **arguments: Any
 ) -> None:
-    """Turn texts into vectors of length one, a line each.
+    """Embed texts into unit-length vectors, one per line.
 
     MODEL is a catalogue id, a reference or a GGUF path.
     """
@@ -49,7 +51,7 @@ def embed(
         async with backend:
             reply = await backend.embed(wanted, truncate=truncate)
         for index in reply.truncated:
-            say(f"warning: text {index} was cut", err=True)
+            say(f"warning: text {index} was truncated", err=True)
         if as_json:
             emit_json(
                 {
@@ -71,8 +73,8 @@ def embed(
 @model_argument
 @click.argument("query")
 @click.argument("documents", nargs=-1, metavar="[DOCUMENT]...")
-@click.option("--file", "-f", metavar="FILE", help="Read documents from a file, one a line; - is standard input.")
-@click.option("--top", type=click.IntRange(1), metavar="N", help="Print the best ones only.")
+@click.option("--file", "-f", metavar="FILE", help="Read documents from a file, one per line; - is standard input.")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Print only the N best.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @model_options
 def rerank(
@@ -84,7 +86,7 @@ def rerank(
     as_json: bool,
     **arguments: Any,
 ) -> None:
-    """Order documents by relevance to a query, the best first.
+    """Rank documents by relevance to a query, the best first.
 
     MODEL is a catalogue id, a reference or a GGUF path: a ranking model, or any other (cosine of embeddings).
     """

@@ -1,4 +1,4 @@
-"""Texts judged by a model of the owner's. Knows no Parlant, so that the server judges as the host's moderation does."""
+"""Texts moderated by a model of the owner's choice. Knows no Parlant, so that the server judges as the host's moderation does."""
 
 from __future__ import annotations
 

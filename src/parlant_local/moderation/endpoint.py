@@ -1,4 +1,4 @@
-"""Endpoints that have a moderation call of their own, as OpenAI's."""
+"""Endpoints with a moderation API of their own, such as OpenAI's."""
 
 from __future__ import annotations
 

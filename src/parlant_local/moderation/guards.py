@@ -1,7 +1,7 @@
-"""Models made for moderation: each family judges in its own way, told by a table.
+"""Models made for moderation: each family has its own format, described in a table.
 
-A guard answers freely (``unsafe`` and a category, or ``Yes``) to its own prompt, which its chat template writes. How sure
-it is, is read from the probability of its first word where the backend tells probabilities.
+A guard answers in its own words (``unsafe`` and a category, or ``Yes``) to its own prompt, which its chat template renders.
+Its confidence is the probability of the first token, where the backend returns log-probabilities.
 """
 
 from __future__ import annotations
@@ -138,15 +138,17 @@ def guard_of(info: ModelInfo) -> Guard | None:
 
 
 def read_verdict(guard: Guard, reply: ChatReply) -> Verdict:
-    """What a guard said. Anything but its two words is :class:`InvalidOutputError`, never "not flagged"."""
+    """A guard's verdict. Anything but its two labels is :class:`InvalidOutputError`, never "not flagged"."""
     lines = [line.strip() for line in reply.content.strip().splitlines() if line.strip()]
     word = re.sub(r"[^a-z]", "", lines[0].lower()) if lines else ""
     if word not in (guard.flagged.lower(), guard.passed.lower()):
-        raise InvalidOutputError(f"{reply.model or guard.name} gave no verdict of the form {guard.name} gives.")
+        raise InvalidOutputError(
+            f"{reply.model or guard.name} did not answer with a verdict in the format of {guard.name}."
+        )
     flagged = word == guard.flagged.lower()
     codes = re.findall(r"[SO]\d{1,2}", " ".join(lines[1:]))
-    told = _probability(guard, reply)
-    probability = float(flagged) if told is None else told
+    measured = _probability(guard, reply)
+    probability = float(flagged) if measured is None else measured
     scores: dict[Tag, float | None] = dict.fromkeys(MODERATION_TAGS)
     scores |= {tag: 0.0 for tags in guard.categories.values() for tag in tags}
     if flagged:
@@ -185,7 +187,7 @@ class GuardJudge(Judge):
         await self._backend.load()  # only a loaded model knows its template
         template = self._backend.model_info().chat_template
         if guard.prompt and template is not None and guard.template_mark not in template:
-            # The text is data: marks in it that mean something to the model are taken apart.
+            # The text is data: special tokens in it are broken up.
             prompt = guard.prompt.replace("{message}", text.replace("<|", "< |"))
             return await self._backend.complete(prompt, temperature=0.0, max_tokens=32, logprobs=5)
         return await self._backend.chat(

@@ -1,4 +1,4 @@
-"""Which judge a model is: told by its name, and the same wherever a text comes from."""
+"""Which judge fits a model: decided by its name, the same for Parlant and HTTP."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from parlant_local.moderation.verdict import Judge
 
 __all__ = ["judge_of"]
 
-_FOR_THE_CALL = re.compile(r"(omni|text)-moderation")
-"""Names of models that endpoints have for their moderation call alone."""
+_MODERATION_MODEL = re.compile(r"(omni|text)-moderation")
+"""Names of models that serve only an endpoint's moderation API."""
 
 
 def judge_of(backend: Backend) -> Judge:
-    """By the endpoint's own call, by the family's own prompt, or else by the question that any chat model takes."""
+    """The endpoint's own API, the guard family's prompt, or else the prompt that any chat model understands."""
     info = backend.model_info()
-    if isinstance(backend, Moderator) and _FOR_THE_CALL.search(f"{info.id} {info.name}"):
+    if isinstance(backend, Moderator) and _MODERATION_MODEL.search(f"{info.id} {info.name}"):
         return EndpointJudge(backend)
     if (guard := guard_of(info)) is not None:
         return GuardJudge(backend, guard)

@@ -1,4 +1,4 @@
-"""What any chat model is asked about a text, and how its verdict is read: one constrained call, seven booleans."""
+"""Moderation by any chat model: one constrained call, seven booleans."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _prompt(message: str) -> list[Message]:
             available=_MAX_CHARACTERS,
         )
     meanings = "\n".join(f"- {tag}: the message {meaning}" for tag, meaning in _MEANINGS.items())
-    # The message is data: it comes as one JSON string, so that it can't close a quotation and speak for itself.
+    # The message is data: as one JSON string it can't end the quotation and inject instructions.
     text = (
         "You classify a message that a customer wrote to a company's assistant. For each category say whether it applies.\n\n"
         f"{meanings}\n\n"
@@ -66,7 +66,7 @@ def _prompt(message: str) -> list[Message]:
 
 
 def _options() -> ChatOptions:
-    """How the call is made: seven booleans, with the log-probs that their probabilities are read from."""
+    """Seven booleans, with the log-probabilities that their scores are read from."""
     return {
         "response_format": ResponseFormat.json_schema(_SCHEMA, "moderation"),
         "temperature": 0.0,
@@ -84,7 +84,7 @@ def tag_probabilities(reply: ChatReply) -> dict[Tag, float]:
         values = json_value(reply.content)
         verdicts = {tag: bool(values[tag]) for tag in MODERATION_TAGS}
     except (ValueError, KeyError, TypeError):
-        raise InvalidOutputError(f"{reply.model or 'The model'} gave no moderation verdict.") from None
+        raise InvalidOutputError(f"{reply.model or 'The model'} returned no moderation verdict.") from None
     tokens = _covering(reply.logprobs or (), reply.content)
     found: dict[Tag, float] = {}
     for tag, verdict in verdicts.items():

@@ -1,4 +1,4 @@
-"""What is said of a text: seven tags, each with a probability."""
+"""The verdict on a text: seven tags, each with a probability."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Verdict:
     probability: float
     """That the text is to be flagged, for whatever reason; some have no tag."""
     scores: Mapping[Tag, float | None]
-    """The probability of every tag; ``None`` where nobody judged it."""
+    """The probability of every tag; ``None`` where it was not judged."""
     subcategories: Mapping[str, float] = field(default_factory=dict)
     """Finer ones in OpenAI's words, such as ``violence/graphic``, where they were judged."""
 
@@ -30,8 +30,8 @@ class Verdict:
 
 
 class Judge(ABC):
-    """One way to come to a verdict."""
+    """One way to moderate a text."""
 
     @abstractmethod
     async def judge(self, text: str) -> Verdict:
-        """Raises where the text can't be judged whole; no failure is ever a clean bill."""
+        """Raises where the text can't be judged whole; a failure is never "not flagged"."""

@@ -1,6 +1,6 @@
 """Parlant's NLP interfaces over any backend.
 
-Names are loaded on first use: everything below imports Parlant, which the base install does not bring.
+Names are loaded lazily: everything below imports Parlant, which the base install does not include.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from parlant_local.nlp.service import LocalNLPService as LocalNLPService
     from parlant_local.nlp.switcher import ModelSwitcher as ModelSwitcher
 
-_HOMES = {
+_MODULES = {
     "DeepSeekService": "parlant_local.nlp.deepseek",
     "LlamaService": "parlant_local.nlp.llama",
     "LocalNLPService": "parlant_local.nlp.service",
@@ -36,10 +36,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if (home := _HOMES.get(name)) is None:
+    if (module := _MODULES.get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(import_module(home), name)
+        value = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("parlant", "lagom"):
             raise ImportError(f"{name} needs Parlant. Install it with: pip install 'parlant-local[parlant]'") from error

@@ -1,4 +1,4 @@
-"""What every call to the backend has in common: who asks, how urgently, and with which hints."""
+"""What all calls to the backend share: options from settings and hints, priority, and metrics."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from parlant_local.settings import Settings
 
 __all__ = ["Core", "as_text", "usage_info"]
 
-# A customer waits for these two; the turn can't go on without the rest; nobody waits for the last ones.
-_URGENT = frozenset({"CannedResponsePreambleSchema", "streaming"})
-_PATIENT = frozenset(
+# A customer is waiting for the first group; the last one runs in the background; the rest block the turn.
+_INTERACTIVE = frozenset({"CannedResponsePreambleSchema", "streaming"})
+_BACKGROUND = frozenset(
     {
         "GenericResponseAnalysisSchema",
         "GuidelineActionPropositionSchema",
@@ -54,7 +54,7 @@ class Core:
         return self.backend.model_info().n_ctx or 32768
 
     def options(self, purpose: str, prompt: object, hints: Mapping[str, Any]) -> ChatOptions:
-        """Call options for ``purpose`` (a schema's name, or ``streaming``): settings, then hints that mean something here."""
+        """Call options for ``purpose`` (a schema's name, or ``streaming``): settings, then the hints that apply here."""
         generation = self.settings.generation
         options: ChatOptions = {
             "max_tokens": generation.max_tokens,
@@ -79,16 +79,16 @@ class Core:
             "output_tokens": usage.completion_tokens,
             "cached_input_tokens": usage.cached_tokens,
         }
-        taken = inspect.signature(record_llm_metrics).parameters
-        await record_llm_metrics(**{name: value for name, value in given.items() if name in taken})  # type: ignore[arg-type]  # chosen by name
+        accepted = inspect.signature(record_llm_metrics).parameters
+        await record_llm_metrics(**{name: value for name, value in given.items() if name in accepted})  # type: ignore[arg-type]  # chosen by name
 
 
 def as_text(prompt: str | PromptBuilder) -> str:
-    """The whole prompt.
+    """The prompt as text.
 
     The host puts conditions and actions into templates that it then formats, so that a brace in one of them (a
-    customer's placeholder, or what a model once wrote into a journey's transition) fails every prompt it stands in.
-    Sections that can't be formatted are taken word for word.
+    customer's placeholder, or what a model wrote into a journey's transition) breaks every prompt that contains it.
+    Sections that can't be formatted are used verbatim.
     """
     if isinstance(prompt, str):
         return whole_text(prompt)
@@ -117,6 +117,6 @@ def usage_info(usage: Usage) -> UsageInfo:
 
 
 def _priority(purpose: str) -> Priority:
-    if purpose in _URGENT:
+    if purpose in _INTERACTIVE:
         return "interactive"
-    return "background" if purpose in _PATIENT else "normal"
+    return "background" if purpose in _BACKGROUND else "normal"

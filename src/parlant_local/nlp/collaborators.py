@@ -1,4 +1,4 @@
-"""The other models that a service needs beside the one that thinks: for embedding, for guarding, for moderating."""
+"""The other models of a service: embedding, guard and moderation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODERATION_MODEL = "omni-moderation-latest"
 
 
 class Collaborators(TypedDict, total=False):
-    """What a service may be given beside its model: other models, and the host's own parts."""
+    """What a service may be given besides its model: other models, and the host's components."""
 
     embedding_backend: Backend | None
     guard_backend: Backend | None
@@ -34,7 +34,7 @@ class Collaborators(TypedDict, total=False):
 
 
 def host_logger(collaborators: Collaborators) -> HostLogger:
-    """The logger that a service made with these arguments is going to have; put among them, so that it is made once."""
+    """The logger of a service created with these arguments; added to them, so that it is created once."""
     host = Host(
         logger=collaborators.get("logger"),
         tracer=collaborators.get("tracer"),
@@ -65,8 +65,8 @@ def openai_moderator(settings: Settings, logger: Logger | None) -> RoutedBackend
     target = resolver.target(f"openai/{_MODERATION_MODEL}")
     if target.remote and not resolver.allow_remote:
         raise CloudNotAllowedError(
-            "moderation.mode=openai would send customers' messages to OpenAI, and nobody allowed that.",
+            "moderation.mode=openai would send customers' messages to OpenAI, and sending prompts off this machine is disabled.",
             hint="Set PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD=always, or moderation.mode=model with a guard model.",
         )
-    target.open()  # a key that is missing is told now
+    target.open()  # fails now if the key is missing
     return routed([target], settings, logger)

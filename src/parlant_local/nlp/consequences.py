@@ -1,4 +1,4 @@
-"""What becomes of a turn when a call brings no answer, by schema: what the host does once its own attempts are used up."""
+"""What a failed call means for the turn, by schema: what the host does once its retries are exhausted."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _CONSEQUENCES = {
 
 
 def consequence_of(purpose: str) -> str:
-    """In words; empty where the host goes on, or where the schema is not the host's."""
+    """As text; empty where the host continues, or where the schema is not the host's."""
     return _CONSEQUENCES.get(purpose, "")
 
 
 def with_consequence(error: ParlantLocalError, purpose: str) -> ParlantLocalError:
-    """``error``, whose last words now say what it means for the turn."""
-    told = consequence_of(purpose)
-    if told and told not in error.hint:
-        error.hint = f"{error.hint} Without its {purpose}, {told}.".strip()
+    """``error``, with its consequence for the turn added to the hint."""
+    consequence = consequence_of(purpose)
+    if consequence and consequence not in error.hint:
+        error.hint = f"{error.hint} Without its {purpose}, {consequence}.".strip()
     return error

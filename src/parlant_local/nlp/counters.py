@@ -1,4 +1,4 @@
-"""What became of the host's calls, per schema."""
+"""Statistics of the host's calls, per schema."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class SchemaCounter:
     failed: int = 0
     cancelled: int = 0
     retried: int = 0
-    """Answers asked for again here: cut by the token limit, or not valid."""
+    """Answers that were retried here: truncated, or invalid."""
     rejected: int = 0
-    """Answers that the host rejected, which shows when it asks the very same again in the same session."""
+    """Answers that the host rejected, seen by the same prompt arriving again in the same session."""
     tightened: int = 0
     fixed_tokens: int = 0
-    """Tokens of the texts that tightening had fixed in the answers."""
+    """Tokens of the answers that tightening fixed."""
     plain: int = 0
-    """Calls whose prompt had nothing to tighten with, or was not understood."""
+    """Calls without tightening: nothing to tighten, or a prompt that was not recognised."""
     refused: int = 0
-    """Tightened schemas that a backend would not take; the plain one was used."""
+    """Tightened schemas that a backend rejected; the plain one was used."""
     brief: int = 0
-    """Calls whose prompt fitted no model before its examples were left out."""
+    """Calls whose prompt fitted no model until its examples were left out."""
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
@@ -50,7 +50,7 @@ class Counters:
         self._lock = threading.Lock()
         self._schemas: dict[str, SchemaCounter] = {}
         self._answered: OrderedDict[bytes, None] = OrderedDict()
-        self._told_brief = False
+        self._omission_warned = False
 
     def add(self, schema: str, **amounts: float) -> None:
         with self._lock:
@@ -68,14 +68,14 @@ class Counters:
             sampled_tokens=timings.sampled_tokens,
         )
 
-    def first_brief(self) -> bool:
-        """Whether nobody asked before."""
+    def first_omission(self) -> bool:
+        """True the first time."""
         with self._lock:
-            told, self._told_brief = self._told_brief, True
-            return not told
+            warned, self._omission_warned = self._omission_warned, True
+            return not warned
 
     def was_answered(self, schema: str, session: str | None, prompt: str) -> bool:
-        """Whether an answer to this very prompt was given before, and so rejected by the host; counts that."""
+        """Whether this prompt was answered before, so that the host rejected the answer; counts it."""
         with self._lock:
             known = _key(schema, session, prompt) in self._answered
             if known:

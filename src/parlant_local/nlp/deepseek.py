@@ -18,11 +18,11 @@ __all__ = ["DeepSeekService"]
 
 
 class DeepSeekService(LlamaService):
-    """:class:`LlamaService` for the DeepSeek family; without a model named, the largest one in the catalogue.
+    """:class:`LlamaService` for the DeepSeek family; without a model, the largest one in the catalogue.
 
     Thoughts are recognised from the rendered prompt's tail, bounded by ``generation.reasoning_tokens``, kept out of the
-    content, and reported in the usage; ``generation.reasoning`` turns them on or off where the model has the choice. What
-    sets the family apart stands in its profile. A GGUF of another family is refused when it is loaded.
+    content, and reported in the usage; ``generation.reasoning`` turns them on or off where the model supports it. What
+    is specific to the family is in its profile. A GGUF of another family is refused when it is loaded.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class DeepSeekService(LlamaService):
         )
         if profile.name != "deepseek":
             raise ConfigurationError(
-                f"{info.id} is a model of the family {profile.name!r}, not DeepSeek's.", hint="Use LlamaService for it."
+                f"{info.id} belongs to the model family {profile.name!r}, not to DeepSeek.",
+                hint="Use LlamaService for it.",
             )
 
 
@@ -59,7 +60,7 @@ def _largest(manager: LocalModelManager) -> str:
     found = manager.list_models(ModelType.DEEPSEEK)
     if not found:
         raise ModelNotFoundError(
-            "There is no DeepSeek model in the catalogue.",
-            hint="Fetch one, for example: parlant-local pull bartowski/DeepSeek-R1-Distill-Qwen-7B-GGUF:Q4_K_M",
+            "No DeepSeek model is installed.",
+            hint="Download one, for example: parlant-local pull bartowski/DeepSeek-R1-Distill-Qwen-7B-GGUF:Q4_K_M",
         )
     return max(found, key=lambda model: (not model.is_base, model.parameters or 0)).id

@@ -1,4 +1,4 @@
-"""Embedders whose class names say which model stands behind them.
+"""Embedders whose class names identify their model.
 
 The host knows an embedder by its class alone: it resolves the class from its container, and keys its disk cache and its
 vector collections by the class's name. So every embedding identity gets a class of its own, made once, and the one
@@ -35,10 +35,10 @@ _DEFAULT_TEXT_TOKENS = 512
 
 @dataclass(frozen=True)
 class EmbeddingIdentity:
-    """What vectors depend on. Two embedders of one identity give the same vectors; vectors of two identities never mix."""
+    """What vectors depend on. Embedders with the same identity give the same vectors; vectors of different ones never mix."""
 
     digest: str
-    """sha256 of the model file; of the model's name where the file can't be seen."""
+    """sha256 of the model file; of the model's name where the file is not accessible."""
     pooling: str
     dimensions: int
 
@@ -50,7 +50,7 @@ class EmbeddingIdentity:
 
 
 class _IdentifiedEmbedder(BaseEmbedder):
-    """What both kinds share: the host's base, and a cache that never mixes two texts up."""
+    """What both kinds share: the host's base class, and a cache without key collisions."""
 
     identity: ClassVar[EmbeddingIdentity]
 
@@ -97,11 +97,13 @@ class LocalEmbedder(_IdentifiedEmbedder):
         reply = await self._backend.embed([whole_text(text) for text in texts], truncate=self._truncate)
         if reply.dimensions != self.dimensions:
             raise EmbeddingIdentityError(
-                f"{self.model_name} gave vectors of {reply.dimensions} dimensions, not the {self.dimensions} it started with.",
-                hint="Restart: another embedding model needs a new index.",
+                f"{self.model_name} returned vectors of {reply.dimensions} dimensions instead of {self.dimensions}.",
+                hint="Restart with a new index: the embedding model has changed.",
             )
         if reply.truncated:
-            self.logger.warning(f"{len(reply.truncated)} of {len(texts)} texts were cut to fit {self.model_name}.")
+            self.logger.warning(
+                f"{len(reply.truncated)} of {len(texts)} texts were truncated to fit {self.model_name}."
+            )
         return EmbeddingResult(vectors=[list(vector) for vector in reply.vectors])
 
 
@@ -140,7 +142,7 @@ def lexical_embedder(host: Host, dimensions: int) -> LexicalEmbedder:
 
 
 async def model_embedder(host: Host, backend: Backend, *, truncate: bool) -> LocalEmbedder:
-    """An embedder over ``backend``, which is asked for one vector to learn its dimensions where it does not tell."""
+    """An embedder over ``backend``, which embeds one text where it does not report its dimensions."""
     info = backend.model_info()
     dimensions = info.embedding_length
     if dimensions is None or not info.loaded:
@@ -157,7 +159,7 @@ async def model_embedder(host: Host, backend: Backend, *, truncate: bool) -> Loc
 
 
 async def _file_digest(path: Path | None) -> str:
-    """Of a file that no catalogue knows: its name alone would let another file pass for it."""
+    """For a file outside the catalogue: its name alone would not identify it."""
     return "" if path is None else await asyncio.to_thread(sha256_file, path)
 
 
@@ -169,12 +171,12 @@ E = TypeVar("E", bound=BaseEmbedder)
 
 
 def _registered(host: Host, embedder: E) -> E:
-    """``embedder``, or the one that the container already has for its class: built once, however often it is asked for."""
+    """``embedder``, or the one that the container already has for its class: built once, however often it is requested."""
     container, cls = host.container, type(embedder)
     if container is None:
         return embedder
     if cls in container.defined_types:
-        kept: E = container[cls]
-        return kept
+        existing: E = container[cls]
+        return existing
     container[cls] = embedder
     return embedder

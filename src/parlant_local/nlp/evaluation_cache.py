@@ -1,4 +1,4 @@
-"""Parlant keeps its evaluations of guidelines per home, not per model: a weak model's verdicts outlive it. Notice that.
+"""Detects evaluations of another model: Parlant caches its guideline evaluations per home, not per model.
 
 A small file of ours beside Parlant's cache holds the models that may have filled it.
 """
@@ -37,7 +37,7 @@ def parlant_home() -> Path | None:
 def check_evaluation_cache(home: Path, model: str) -> str | None:
     """Remember that ``model`` evaluates in ``home`` from now on; a warning where another one did before.
 
-    The warning comes back at each start until the cache is deleted: which of its verdicts are whose can't be told.
+    The warning repeats at each start until the cache is deleted: the entries don't say which model made them.
     """
     cache, marker = home / _CACHE, home / _MARKER
     known = (_read(marker) or [_UNKNOWN]) if _has_evaluations(cache) else []
@@ -48,8 +48,8 @@ def check_evaluation_cache(home: Path, model: str) -> str | None:
     if not others:
         return None
     return (
-        f"Parlant's evaluations of guidelines in this home were made by {', '.join(others)}, and {model} will not redo "
-        f"them. To have {model} judge them, stop the server and delete {cache}"
+        f"Parlant's evaluations of guidelines in this home were made by {', '.join(others)}, and Parlant does not repeat them with {model}. "
+        f"To evaluate them again, stop the server and delete {cache}"
     )
 
 
@@ -59,7 +59,7 @@ def _has_evaluations(cache: Path) -> bool:
     except FileNotFoundError:
         return False
     except StateFileError:
-        # The host's to report. Too large to be read, it is certainly not empty.
+        # Left to the host to report. A file too large to be read is certainly not empty.
         return is_file(cache) and cache.stat().st_size > _MAX_CACHE_BYTES
     if not isinstance(data, dict):
         return False
@@ -67,19 +67,19 @@ def _has_evaluations(cache: Path) -> bool:
 
 
 def _read(marker: Path) -> list[str]:
-    """The models that it names; none where it can't be read, and then it is set aside."""
+    """The models that it lists; none where it can't be read, and then it is set aside."""
     try:
         return read_as(TypeAdapter(_Marker), marker, _MAX_MARKER_BYTES).models
     except FileNotFoundError:
         return []
     except StateFileError:
-        with contextlib.suppress(StateFileError):  # a home that can't be written is the host's to report
+        with contextlib.suppress(StateFileError):  # the host reports a home that can't be written
             set_aside(marker)
         return []
 
 
 def _write(marker: Path, models: list[str]) -> None:
-    # A home that can't be written is the host's problem to report; a missing marker only costs a warning later.
+    # The host reports a home that can't be written; a missing marker only costs a later warning.
     with contextlib.suppress(StateFileError):
         write_whole(marker, json.dumps({"models": models}))
 

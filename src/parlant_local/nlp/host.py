@@ -1,4 +1,4 @@
-"""What the host hands to its NLP classes, and how failures are told to it."""
+"""The host's collaborators for its NLP classes, and errors in the form that it displays."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Host", "as_host_logger", "configuration_error"]
 
 
 class _AdaptedLogger(Heard, HostLogger):
-    """Any logger with debug/info/warning/error, in the shape the host's classes use."""
+    """Any logger with debug/info/warning/error, with the interface that the host's classes use."""
 
     def set_level(self, log_level: LogLevel) -> None:
         """The wrapped logger keeps its own level."""
 
     def trace(self, message: str) -> None:
-        """Prompts and completions: never passed on, they hold customers' words."""
+        """Dropped: prompts and completions contain customers' messages."""
 
     def debug(self, message: str) -> None:
         super().debug(redact(message))
@@ -49,8 +49,8 @@ class _AdaptedLogger(Heard, HostLogger):
         yield
 
 
-class _HeardHostLogger(Heard, HostLogger):
-    """The host's own logger, heard by the standard library's too."""
+class _ForwardingHostLogger(Heard, HostLogger):
+    """The host's own logger, also forwarded to the standard library's."""
 
     def __init__(self, logger: HostLogger) -> None:
         super().__init__(logger)
@@ -60,7 +60,7 @@ class _HeardHostLogger(Heard, HostLogger):
         self._host.set_level(log_level)
 
     def trace(self, message: str) -> None:
-        """Prompts and completions: for the host alone, they hold customers' words."""
+        """To the host's logger only: prompts and completions contain customers' messages."""
         self._host.trace(message)
 
     def critical(self, message: str) -> None:
@@ -74,14 +74,14 @@ class _HeardHostLogger(Heard, HostLogger):
 
 
 def as_host_logger(logger: Logger | HostLogger | None) -> HostLogger:
-    """``logger`` in the host's shape, heard by the standard library's ``parlant_local`` too."""
+    """``logger`` with the host's interface, also forwarded to the standard library's ``parlant_local``."""
     if isinstance(logger, HostLogger):
-        return logger if isinstance(logger, Heard) else _HeardHostLogger(logger)
+        return logger if isinstance(logger, Heard) else _ForwardingHostLogger(logger)
     return _AdaptedLogger(logger or FallbackConsole("info"))
 
 
-class _Mute:
-    """Stands for a collaborator that a newer host wants and nobody gave: every method of it does nothing."""
+class _NullCollaborator:
+    """A null object for a collaborator that a newer host requires and that was not given."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -132,10 +132,10 @@ class Host:
     def _resolve(self, wanted: Any) -> Any:
         if self.container is not None and isinstance(wanted, type):
             return self.container[wanted]
-        return _Mute()
+        return _NullCollaborator()
 
     def session_id(self, prompt: Any) -> str | None:
-        """The conversation a call belongs to: the engine's span says it, some prompts carry it too."""
+        """The conversation a call belongs to: from the host's trace, else from the prompt."""
         found = self.tracer.get_attribute("session_id")
         if isinstance(found, str) and found:
             return found
@@ -146,7 +146,7 @@ class Host:
 
 
 def configuration_error(error: ParlantLocalError) -> Exception:
-    """``error`` as the host shows it best: a framed panel and exit code 1 instead of a traceback.
+    """``error`` as the host displays it: a framed panel and exit code 1 instead of a traceback.
 
     The host's class lives in a module that takes two seconds to import, and whoever did not import it can't catch it.
     """

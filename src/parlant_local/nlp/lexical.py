@@ -1,6 +1,6 @@
 """A deterministic embedder that needs no model: hashed words and character n-grams.
 
-It finds texts that share words, word parts and misspellings; it knows no synonyms. That is said wherever it is used.
+It finds texts that share words, word parts and misspellings; it knows no synonyms, which is logged where it is used.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Getting a backend ready, and giving its memory back when nobody asked for that.
+"""Releasing backends that were never closed.
 
 The host's factory call is synchronous and on the event loop, so nothing is loaded there: the first of its awaited
-getters loads, in the backend's own thread. The host never closes an NLP service, so each backend is let go when its
-service is collected; the engines themselves see to the interpreter's end.
+getters loads, in the backend's own thread. The host never closes an NLP service, so each backend is released when its
+service is collected; the engines handle interpreter shutdown themselves.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import weakref
 
 from parlant_local.backends.base import Backend
 
-__all__ = ["let_go_with"]
+__all__ = ["release_when_collected"]
 
 
-def let_go_with(owner: object, *backends: Backend) -> None:
-    """Let ``backends`` go when ``owner`` is collected; closing them earlier is fine."""
+def release_when_collected(owner: object, *backends: Backend) -> None:
+    """Releases ``backends`` when ``owner`` is collected; closing them earlier is fine."""
     for backend in backends:
-        finalizer = weakref.finalize(owner, backend.let_go)
+        finalizer = weakref.finalize(owner, backend.release)
         finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss

@@ -1,4 +1,4 @@
-"""GGUF models in this process: the family member that the engine stands behind."""
+"""GGUF models in this process, run by the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["LlamaService", "gguf_backend"]
 
 
 def gguf_backend(reference: str | Path, settings: Settings, manager: LocalModelManager | None = None) -> Backend:
-    """The engine over a catalogue id, a reference or a GGUF path. Looks, but loads nothing; names near misses."""
+    """The engine over a catalogue id, a reference or a GGUF path. Resolves it but loads nothing; names near misses."""
     manager = manager or LocalModelManager(settings=settings)
     manager.resolve(reference)
     return create_backend(

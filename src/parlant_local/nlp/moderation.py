@@ -1,4 +1,4 @@
-"""Customers' messages judged by a model of the owner's, as the host asks for it."""
+"""Moderation of customers' messages by a model of the owner's choice, as the host's service."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from parlant_local.moderation import Judge
 from parlant_local.nlp.host import Host
 from parlant_local.settings import ModerationSettings
 
-__all__ = ["ModelModeration", "NoVerdict"]
+__all__ = ["DisabledModeration", "ModelModeration"]
 
 
 class ModelModeration(BaseModerationService):
-    """A judge's verdict on each message; a failure is never "not flagged" unless the owner says so."""
+    """A judge's verdict on each message; a failure is never "not flagged" unless configured so."""
 
     def __init__(self, host: Host, judge: Judge, settings: ModerationSettings) -> None:
         super().__init__(**host.arguments_for(BaseModerationService))
@@ -39,14 +39,16 @@ class ModelModeration(BaseModerationService):
     def _failed(self, error: ParlantLocalError) -> ModerationCheck:
         closed = self._settings.on_failure == "closed"
         verdict = "it is flagged" if closed else "it passes unchecked"
-        # The kind only of what daemons and endpoints say: they may quote what was sent.
-        told = type(error).__name__ if isinstance(error, BackendError | RequestError) else str(error)
-        self.logger.error(f"A customer's message could not be moderated ({told}); {verdict} (moderation.on_failure).")
+        # The class only for errors of daemons and endpoints: their messages may quote the input.
+        details = type(error).__name__ if isinstance(error, BackendError | RequestError) else str(error)
+        self.logger.error(
+            f"A customer's message could not be moderated ({details}); {verdict} (moderation.on_failure)."
+        )
         return ModerationCheck(flagged=closed, tags=[])
 
 
-class NoVerdict(ModerationService):
-    """Checks nothing, and says so whenever it is asked."""
+class DisabledModeration(ModerationService):
+    """Checks nothing, and logs that for every message."""
 
     def __init__(self, host: Host, reason: str) -> None:
         self._logger = host.logger

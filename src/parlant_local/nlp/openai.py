@@ -16,8 +16,8 @@ __all__ = ["OpenAIService"]
 
 class OpenAIService(ModelSwitcher):
     """``OpenAIService("gpt-4o")`` for OpenAI itself, by ``OPENAI_API_KEY`` and ``OPENAI_BASE_URL``;
-    ``OpenAIService("qwen", base_url="http://127.0.0.1:8000/v1")`` for vLLM, llama-server and their kin;
-    ``OpenAIService("deepseek-chat", endpoint="deepseek")`` for an endpoint of the settings.
+    ``OpenAIService("qwen", base_url="http://127.0.0.1:8000/v1")`` for vLLM, llama-server and the like;
+    ``OpenAIService("deepseek-chat", endpoint="deepseek")`` for a configured endpoint.
 
     An address that is not loopback needs ``allow_cloud`` ("always", or the setting). The rest is
     :class:`ModelSwitcher`'s with a single target.
@@ -42,14 +42,14 @@ class OpenAIService(ModelSwitcher):
         elif endpoint != "openai" and endpoint not in settings.endpoints:
             known = ", ".join(sorted({"openai", *settings.endpoints}))
             raise SettingsError(
-                f"There is no endpoint {endpoint!r}.", hint=f"Known: {known}. Configure endpoints.{endpoint}."
+                f"The endpoint {endpoint!r} is not configured.", hint=f"Known: {known}. Configure endpoints.{endpoint}."
             )
         arguments.setdefault("fallbacks", ())
         super().__init__(default_model_id=f"{endpoint}/{chosen}", settings=settings, **arguments)
 
 
 def _with_endpoint(settings: Settings, name: str, base_url: str | None, api_key: str | None) -> Settings:
-    """``settings`` with the endpoint ``name`` at this address, its other facts kept."""
+    """``settings`` with the endpoint ``name`` at this address, its other settings kept."""
     present = settings.endpoints.get(name)
     if present is None:
         default = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"

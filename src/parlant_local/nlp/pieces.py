@@ -1,4 +1,4 @@
-"""A message in the pieces that its reader sees: whole words where a script has spaces, whole graphemes everywhere.
+"""A message in displayable chunks: whole words where a script has spaces, whole graphemes everywhere.
 
 What a reader takes for one character may be many (a family emoji, a letter with its marks, a flag, a syllable), so the
 last one is held back until the next begins.
@@ -30,7 +30,7 @@ class Pieces:
         self._held = ""
 
     def feed(self, text: str, *, hurry: bool = False) -> str:
-        """What may be shown now, or nothing. ``hurry``: a slow model still shows that it writes."""
+        """What may be shown now, or an empty text. ``hurry``: show less than usual, so that a slow model shows progress."""
         self._held += text
         whole = [match.end() for match in _GRAPHEME.finditer(self._held)][:-1]
         weight, last, cut = 0, 0, 0

@@ -1,4 +1,4 @@
-"""A type that a caller wants answers in: its JSON schema, and the check of an answer against it."""
+"""The type of a structured answer: its JSON schema, and the validation of an answer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AnswerType(Generic[T]):
-    """What answers of one type look like."""
+    """The schema and parser of one answer type."""
 
     name: str
     schema: Mapping[str, Any]
-    """JSON schema; empty of bounds, which the constraint adds."""
+    """JSON schema, without the bounds that the constraint adds."""
     adapter: TypeAdapter[T]
 
     def parse(self, text: str) -> T:
@@ -34,7 +34,7 @@ class AnswerType(Generic[T]):
         try:
             return self.adapter.validate_json(text)
         except ValidationError as error:
-            raise InvalidOutputError(f"The answer does not fit {self.name}: {_explain(error)}.") from None
+            raise InvalidOutputError(f"The answer does not match {self.name}: {_explain(error)}.") from None
 
 
 @lru_cache(maxsize=256)
@@ -93,6 +93,7 @@ def _explain(error: ValidationError) -> str:
     # Places and rules only: the input is a customer's conversation.
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     shown = "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'the whole'}: {problem['msg']}" for problem in problems[:3]
+        f"{'.'.join(str(part) for part in problem['loc']) or 'the answer'}: {problem['msg']}"
+        for problem in problems[:3]
     )
     return shown + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")

@@ -1,4 +1,4 @@
-"""Answers of a schema: decoding bound to it, tightened with what the prompt says, and validated before the host sees it."""
+"""Structured answers: decoding constrained to the schema, tightened with what the prompt says, and validated."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = ["LocalSchematicGenerator"]
 
 
 class LocalSchematicGenerator(BaseSchematicGenerator[T]):
-    """Make it as ``LocalSchematicGenerator[MySchema](core)``: the host reads the type from there."""
+    """Create it as ``LocalSchematicGenerator[MySchema](core)``: the host reads the type argument."""
 
     def __init__(self, core: Core) -> None:
         super().__init__(**core.host.arguments_for(BaseSchematicGenerator, model_name=core.model_id))
         self._core = core
         self._tokenizer = BackendTokenizer(core.backend)
-        self._refusing: set[str] = set()
+        self._plain_only: set[str] = set()
 
     @property
     @override
@@ -69,7 +69,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             except ParlantLocalError as error:
                 counters.add(answer.name, failed=1)
                 with_consequence(error, answer.name)
-                self.logger.warning(f"{self._core.model_id} gave no {answer.name}: {error}")
+                self.logger.warning(f"{self._core.model_id} returned no valid {answer.name}: {error}")
                 raise
             finally:
                 counters.add(answer.name, seconds=time.monotonic() - started)
@@ -85,20 +85,20 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
     async def _answer(
         self, answer: AnswerType[T], prompt: str | PromptBuilder, hints: Mapping[str, Any]
     ) -> tuple[T, Usage, str]:
-        """The content, all that it cost, and which model answered (behind a switcher, not always the same)."""
+        """The content, its total usage, and which model answered (behind a switcher, not always the same)."""
         text = as_text(prompt)
         options = self._core.options(answer.name, prompt, hints)
         session = options.get("session")
         counters = self._core.counters
         if counters.was_answered(answer.name, session, text):
-            self.logger.warning(f"Parlant asks the same {answer.name} again: it rejected the last answer.")
+            self.logger.warning(f"Parlant rejected the last {answer.name} and repeats the request.")
         call = SchematicCall(
             answer,
             text,
             self._schema(answer, prompt),
             options,
             counters,
-            self._refusing,
+            self._plain_only,
             longest=self._core.context_tokens if hints.get("max_tokens") is None else None,
             without_shots=self._without_shots(prompt),
         )
@@ -107,19 +107,19 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             content = await ask(self._core.backend, call.question(), self._core.settings.switcher)
             retried = 0
         except TruncatedOutputError as error:
-            raise self._never_whole(answer.name, error) from error
+            raise self._truncated_error(answer.name, error) from error
         finally:
-            counters.add(answer.name, retried=max(0, call.unusable + retried), brief=int(call.went_brief))
-            self._tell_brief(call)
+            counters.add(answer.name, retried=max(0, call.invalid_answers + retried), brief=int(call.omitted_examples))
+            self._warn_examples_omitted(call)
         counters.note_answered(answer.name, session, text)
-        if call.took_tightened:
+        if call.used_tightened:
             await self._count_fixed(answer.name, call.schema, call.last)
         return content, call.spent, call.last.model
 
-    def _never_whole(self, name: str, error: TruncatedOutputError) -> TruncatedOutputError:
+    def _truncated_error(self, name: str, error: TruncatedOutputError) -> TruncatedOutputError:
         limit = error.used if error.limit is None else error.limit
         return TruncatedOutputError(
-            f"{self._core.model_id} filled its {limit} tokens ({error.used} used) before the {name} was whole.",
+            f"{self._core.model_id} reached its limit of {limit} tokens ({error.used} used) before the {name} was complete.",
             used=error.used,
             limit=error.limit,
             hint="Raise generation.max_tokens, or lower generation.limits.max_string.",
@@ -130,19 +130,19 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             return None
         return lambda: without_shots(prompt)
 
-    def _tell_brief(self, call: SchematicCall[T]) -> None:
-        """Once: after that, the counter tells."""
-        if call.went_brief and call.overflow is not None and self._core.counters.first_brief():
+    def _warn_examples_omitted(self, call: SchematicCall[T]) -> None:
+        """Once; after that, only counted."""
+        if call.omitted_examples and call.overflow is not None and self._core.counters.first_omission():
             self.logger.warning(
-                f"{call.answer.name} fits no model whole ({call.overflow.message}), so the examples in its prompt are left "
+                f"{call.answer.name} fits the context of no configured model ({call.overflow.message}), so the examples in its prompt are left "
                 "out, and so they are from now on wherever a prompt does not fit; stats() counts them as `brief`. "
                 "generation.leave_out_examples=false lets such calls fail instead."
             )
 
     def _schema(self, answer: AnswerType[T], prompt: str | PromptBuilder) -> Mapping[str, Any]:
-        """The type's schema, with what the prompt says built in where that can be done and is taken."""
-        taken = self._core.model_id not in self._refusing
-        if not self._core.settings.generation.tighten or isinstance(prompt, str) or not taken:
+        """The type's schema, tightened with what the prompt says, where possible and accepted by the model."""
+        accepted = self._core.model_id not in self._plain_only
+        if not self._core.settings.generation.tighten or isinstance(prompt, str) or not accepted:
             self._core.counters.add(answer.name, plain=1)
             return answer.schema
         outcome = tighten(answer.name, answer.schema, prompt)
@@ -158,8 +158,8 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         try:
             count = await self._core.backend.count_tokens("\n".join(texts))
         except ParlantLocalError as error:
-            # The answer is whole; only its statistics are not.
-            self.logger.debug(f"What tightening fixed in {name} can't be counted: {error}")
+            # The answer is complete; only its statistics are not.
+            self.logger.debug(f"Tokens fixed by tightening in {name} can't be counted: {error}")
             return
         self._core.counters.add(name, fixed_tokens=count)
         self.logger.debug(

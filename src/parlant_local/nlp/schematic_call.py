@@ -1,4 +1,4 @@
-"""One call for an answer of a schema, as a question that the ladder of repair can vary."""
+"""One call for a structured answer, as a question that retries can vary."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ class SchematicCall(Generic[T]):
     answer: AnswerType[T]
     text: str
     schema: Mapping[str, Any]
-    """The type's own one, or that with what the prompt says built in."""
+    """The type's own schema, or the tightened one."""
     options: ChatOptions
     counters: Counters
-    refusing: set[str]
-    """Targets that take no tightened schemas; shared by all calls of a generator."""
+    plain_only: set[str]
+    """Targets that reject tightened schemas; shared by all calls of a generator."""
     longest: int | None = None
-    """Tokens up to which an answer that was cut gets more room."""
+    """The token limit up to which a truncated answer is retried."""
     without_shots: Callable[[], str | None] | None = None
     """The prompt without its examples; ``None`` where they may not be left out."""
     spent: Usage = Usage()
     last: ChatReply = field(default_factory=ChatReply)
-    """The reply that was taken, once there is one."""
-    unusable: int = 0
-    """Answers that were cut or not valid."""
-    went_brief: bool = False
+    """The last reply, once there is one."""
+    invalid_answers: int = 0
+    """Answers that were truncated or invalid."""
+    omitted_examples: bool = False
     """Whether the examples were left out."""
     overflow: ContextOverflowError | None = None
-    """What the whole prompt met with last."""
-    _brief: str | None = None
+    """The last overflow of the full prompt."""
+    _shortened: str | None = None
     _plain: bool = False
     _limit: int | None = None
 
@@ -59,8 +59,8 @@ class SchematicCall(Generic[T]):
         return self.schema is not self.answer.schema
 
     @property
-    def took_tightened(self) -> bool:
-        """Whether the answer that was taken is bound by the tightened schema."""
+    def used_tightened(self) -> bool:
+        """Whether the final answer was constrained by the tightened schema."""
         return self.tightened and not self._plain
 
     def question(self) -> Question[T]:
@@ -69,24 +69,27 @@ class SchematicCall(Generic[T]):
             options=self._options,
             judge=self._judge,
             leeway=Leeway(
-                self.options.get("max_tokens"), self.longest, plain=self.tightened, brief_share=self._brief_share
+                self.options.get("max_tokens"),
+                self.longest,
+                plain=self.tightened,
+                share_without_examples=self._share_without_examples,
             ),
-            plain_at=self.refusing.__contains__,
+            plain_at=self.plain_only.__contains__,
             replied=self._replied,
             failed=self._failed,
         )
 
     def _messages(self, change: Change) -> tuple[Message, ...]:
         text = self.text
-        if change.brief and self._brief is not None:
-            text, self.went_brief = self._brief, True
-        asked = (Message.user(text),)
-        # Rules that a JSON schema can't say (a model's own validators): the model is told what was wrong.
-        return asked if change.repair is None else corrected(asked, change.repair)
+        if change.without_examples and self._shortened is not None:
+            text, self.omitted_examples = self._shortened, True
+        prompt = (Message.user(text),)
+        # For rules that a JSON schema can't express (custom validators), the retry states what was wrong.
+        return prompt if change.repair is None else corrected(prompt, change.repair)
 
-    def _brief_share(self) -> float | None:
-        self._brief = self.without_shots() if self.without_shots is not None else None
-        return None if self._brief is None else len(self._brief) / max(1, len(self.text))
+    def _share_without_examples(self) -> float | None:
+        self._shortened = self.without_shots() if self.without_shots is not None else None
+        return None if self._shortened is None else len(self._shortened) / max(1, len(self.text))
 
     def _options(self, change: Change) -> ChatOptions:
         self._plain = change.plain
@@ -106,12 +109,12 @@ class SchematicCall(Generic[T]):
 
     def _failed(self, target: str, change: Change, error: ParlantLocalError) -> None:
         if isinstance(error, OutputError):
-            self.unusable += 1
+            self.invalid_answers += 1
             self._count(_cost_of(error), Timings())
-        elif isinstance(error, ContextOverflowError) and not change.brief:
+        elif isinstance(error, ContextOverflowError) and not change.without_examples:
             self.overflow = error
         elif self.tightened and not change.plain and isinstance(error, SchemaError | BadRequestError):
-            self.refusing.add(target)
+            self.plain_only.add(target)
             self.counters.add(self.answer.name, refused=1)
 
     def _count(self, usage: Usage, timings: Timings) -> None:
@@ -120,7 +123,7 @@ class SchematicCall(Generic[T]):
 
 
 def _cost_of(error: OutputError) -> Usage:
-    """What an answer cost that its backend refused, as far as it was told."""
+    """The usage of an answer that its backend rejected, as far as known."""
     if isinstance(error.usage, Usage):
         return error.usage
     if isinstance(error, TruncatedOutputError) and error.message:

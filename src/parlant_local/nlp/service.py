@@ -1,4 +1,4 @@
-"""Parlant's NLP service over any backend: the base of the family."""
+"""Parlant's NLP service over any backend: the base class of all services."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from parlant_local.nlp.collaborators import openai_moderator
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
-from parlant_local.nlp.fitness import small_context
+from parlant_local.nlp.fitness import context_warning
 from parlant_local.nlp.host import Host, configuration_error
-from parlant_local.nlp.lifecycle import let_go_with
-from parlant_local.nlp.moderation import ModelModeration, NoVerdict
+from parlant_local.nlp.lifecycle import release_when_collected
+from parlant_local.nlp.moderation import DisabledModeration, ModelModeration
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
 from parlant_local.observability import Logger
@@ -43,8 +43,8 @@ class LocalNLPService(NLPService):
     """Generators, embedder and moderation over ``backend``.
 
     ``embedding_backend`` embeds (None: the lexical embedder); ``guard_backend`` moderates (None: as
-    ``settings.moderation`` says). ``container`` is the host's; without one, a logger, tracer and meter of one's own
-    serve as well. Nothing is loaded before one of the getters is awaited; a model that can't be had is told there.
+    ``settings.moderation`` says). ``container`` is the host's; without one, a separate logger, tracer and meter
+    work as well. Nothing is loaded before one of the getters is awaited, which raises if the model is unavailable.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LocalNLPService(NLPService):
         self._ready = SingleFlight(self._prepare, keep=True)
         self._ready_embedder = SingleFlight(self._make_embedder, keep=True)
         owned = [item for item in (backend, embedding_backend, guard_backend) if item is not None]
-        let_go_with(self, *owned)
+        release_when_collected(self, *owned)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.backend.model_info().id!r})"
@@ -88,7 +88,7 @@ class LocalNLPService(NLPService):
 
     @override
     async def get_schematic_generator(self, t: type[T], hints: SchematicGeneratorHints = {}) -> SchematicGenerator[T]:  # noqa: B006  # the host's own signature
-        """A generator of ``t``. Hints about a model's size or generation are moot: the owner chose the model."""
+        """A generator of ``t``. Hints about a model's size or generation are ignored: the model is configured."""
         await self._prepared()
         return LocalSchematicGenerator[t](self._core)  # type: ignore[valid-type]  # the host reads t at run time
 
@@ -99,7 +99,7 @@ class LocalNLPService(NLPService):
 
     @override
     async def get_embedder(self, hints: EmbedderHints = {}) -> Embedder:  # noqa: B006  # the host's own signature
-        """Always the same one: its class is what the host knows it by."""
+        """Always the same instance: the host identifies it by its class."""
         try:
             return await self._ready_embedder()
         except ParlantLocalError as error:
@@ -123,7 +123,7 @@ class LocalNLPService(NLPService):
         await self._ready()
 
     async def close(self) -> None:
-        """Give the backends' memory and connections back. The host never calls this."""
+        """Releases the backends' memory and connections. The host never calls this."""
         self._log_tightening()
         for backend in (self._core.backend, self._embedding_backend, self._guard_backend, self._remote_moderator):
             if backend is not None:
@@ -146,14 +146,14 @@ class LocalNLPService(NLPService):
     async def _prepare(self) -> None:
         await self._core.backend.load()
         info = self._core.backend.model_info()
-        self.logger.info(f"Thinking with {info.id} (context of {info.n_ctx or 'unknown'} tokens).")
+        self.logger.info(f"Using {info.id} (context: {info.n_ctx or 'unknown'} tokens).")
         leaves_out = self._core.settings.generation.leave_out_examples
-        if warning := small_context(info, leaves_out_examples=leaves_out):
+        if warning := context_warning(info, leaves_out_examples=leaves_out):
             self.logger.warning(warning)
         if is_shipped(info.id):
             self.logger.warning(
-                f"{info.id} shows that everything works; its words in a long agent prompt make no sense. "
-                "`parlant-local recommend` names models for this machine."
+                f"{info.id} only shows that the installation works; its answers to an agent's prompts make no sense. "
+                "`parlant-local recommend` suggests models for this machine."
             )
         if (home := parlant_home()) is not None:
             warning = await asyncio.to_thread(check_evaluation_cache, home, info.id)  # a cache may have many megabytes
@@ -171,17 +171,19 @@ class LocalNLPService(NLPService):
     def _make_moderation(self) -> ModerationService:
         settings = self._core.settings.moderation
         if settings.mode == "none":
-            return NoVerdict(self._host, "moderation.mode is none.")
+            return DisabledModeration(self._host, "moderation.mode is none.")
         if settings.mode == "openai":
             moderator = self._remote_moderator = openai_moderator(self._core.settings, self.logger)
             return ModelModeration(self._host, EndpointJudge(moderator), settings)
         if settings.mode == "auto" and self._guard_backend is None and is_shipped(self._core.model_id):
-            return NoVerdict(
+            return DisabledModeration(
                 self._host,
-                f"{self._core.model_id}'s verdicts mean nothing; set moderation.model, or moderation.mode=none.",
+                f"{self._core.model_id}can't moderate; set moderation.model, or moderation.mode=none.",
             )
         backend = self._guard_backend or self._core.backend
         judge = judge_of(backend)
         if isinstance(judge, PromptedJudge):
-            self.logger.info(f"{backend.model_info().id} moderates, which is no guard model: its verdicts are weaker.")
+            self.logger.info(
+                f"{backend.model_info().id} is used for moderation but is not a guard model: its verdicts are less reliable."
+            )
         return ModelModeration(self._host, judge, settings)

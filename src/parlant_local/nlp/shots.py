@@ -1,6 +1,6 @@
-"""The few-shot examples in the host's prompts: the only part that a prompt may lose, where the whole fits no model.
+"""The few-shot examples in the host's prompts: the only part that may be left out of a prompt that fits no model.
 
-They are sections of their own, which say nothing about the conversation; with the schema bound, a model needs them for
+They are separate sections, which say nothing about the conversation; with a constrained schema, a model needs them for
 judgement only. Sections are known by their names, in Parlant 3.2 and 3.3; whatever is not listed stays.
 """
 
@@ -45,7 +45,7 @@ SHOT_SECTIONS = frozenset(
 
 
 def without_shots(prompt: str | PromptBuilder) -> str | None:
-    """``prompt`` without its examples, ``None`` where it has none that are known. The host's own is not changed."""
+    """``prompt`` without its examples, ``None`` where it has no known ones. The host's object is not changed."""
     if isinstance(prompt, str) or not SHOT_SECTIONS & set(prompt.sections):
         return None
     rest = PromptBuilder()

@@ -1,4 +1,4 @@
-"""Messages as they are written: a few words or signs at a time, then ``None``, as the host expects."""
+"""Streamed messages: a few words or characters at a time, then ``None``, as the host expects."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
             except ParlantLocalError as error:
                 counters.add(_PURPOSE, failed=1)
                 with_consequence(error, _PURPOSE)
-                self.logger.warning(f"{self._core.model_id} streamed no whole message: {error}")
+                self.logger.warning(f"{self._core.model_id} failed to stream a complete message: {error}")
                 raise
             finally:
                 counters.add(_PURPOSE, seconds=time.monotonic() - started)
@@ -78,7 +78,7 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
         return chunks(), lambda: usage_info(tally.usage)
 
     async def _texts(self, text: str, options: ChatOptions, tally: _Tally) -> AsyncGenerator[str, None]:
-        """Text as it comes, without the blanks before it. While there is none yet, another attempt may be made."""
+        """Text as it arrives, without leading whitespace. Until the first text, the call may be retried."""
         question: Question[None] = Question(
             messages=lambda _change: (Message.user(text),),
             options=lambda change: change.fitted(options),
@@ -95,13 +95,13 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
                     yield piece
                 if chunk.finish_reason == "length":
                     self.logger.warning(
-                        f"A streamed message of {self._core.model_id} was cut at {options['max_tokens']} tokens. "
+                        f"A streamed message of {self._core.model_id} was truncated at {options['max_tokens']} tokens. "
                         "Raise generation.max_tokens."
                     )
 
 
 class _Tally:
-    """What one streamed message cost."""
+    """The usage of one streamed message."""
 
     def __init__(self) -> None:
         self.usage = Usage()

@@ -1,4 +1,4 @@
-"""Parlant's NLP service over several models: generators that the host fetched once follow every later choice."""
+"""Parlant's NLP service over several models: generators that the host holds follow every later change."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class AvailableModel:
     """Whether the switcher uses it now, as primary or fallback."""
     remote: bool = False
     blocked: bool = False
-    """Configured, but nobody allowed prompts to leave this machine."""
+    """Configured, but sending prompts off this machine is disabled."""
     loaded: bool = False
     healthy: bool = True
     capabilities: frozenset[str] = frozenset()
@@ -59,11 +59,11 @@ class AvailableModel:
 
 
 class ModelSwitcher(LocalNLPService):
-    """Answers with ``default_model_id``; where that fails, by rules, with ``fallback_model_id`` or another of ``fallbacks``.
+    """Answers with ``default_model_id``; where that fails, by the configured policy, with ``fallback_model_id`` or ``fallbacks``.
 
     Ids are ``local/…``, ``ollama/<name:tag>``, ``openai/<model>`` or ``<endpoint>/<model>``; references and paths serve
     too. What is not given comes from ``settings``: the default model, ``switcher.fallbacks``, ``switcher.policy`` (here
-    also a function over candidates), ``switcher.allow_cloud`` and ``switcher.budget``. An id that means nothing raises
+    also a function over candidates), ``switcher.allow_cloud`` and ``switcher.budget``. An unknown id raises
     at once; nothing is loaded before :meth:`initialize` or the host's first request.
     """
 
@@ -105,43 +105,43 @@ class ModelSwitcher(LocalNLPService):
         super().__init__(self._routed, settings=settings, **collaborators)
 
     async def initialize(self) -> None:
-        """Loads the default model now. Where it can't be loaded and a fallback can answer, that is only logged."""
+        """Loads the default model now. If that fails and a fallback can answer, it is only logged."""
         await self._prepared()
 
     # Choosing
 
     @property
     def model(self) -> str:
-        """Id of the model that is asked first."""
+        """Id of the primary model."""
         return self._routed.primary
 
     def set_model(self, model_id: str) -> None:
-        """From now on calls go to ``model_id`` first; those in flight finish where they are, and a model that nobody uses
-        any more is unloaded when idle.
+        """From now on calls go to ``model_id`` first; those in flight finish where they are, and a model that is no longer
+        used is unloaded when idle.
 
         Raises :class:`ModelNotFoundError` (naming near misses), :class:`SettingsError`, or
-        :class:`CloudNotAllowedError` for a remote model that nobody allowed.
+        :class:`CloudNotAllowedError` for a remote model while remote models are disabled.
         """
         target = self._resolver.target(model_id)
-        if target.remote and self._routed.gate.shut:
+        if target.remote and self._routed.gate.blocks_remote:
             raise CloudNotAllowedError(
-                f"{target.id} is not on this machine, and nobody allowed prompts to leave it.",
+                f"{target.id} is not on this machine, and sending prompts off this machine is disabled.",
                 hint="Set PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD to fallback or always.",
             )
         before = self.model
         self._routed.set_primary(target)
         if before != target.id:
-            self.logger.info(f"The model is {target.id} from now on; it was {before}.")
+            self.logger.info(f"Switched from {before} to {target.id}.")
 
     def set_fallbacks(self, *model_ids: str) -> None:
-        """Which models are asked after the primary, in this order; none at all is fine."""
+        """The models to try after the primary, in this order; may be empty."""
         primary = self._routed.targets[0]
         others: dict[str, Target] = {target.id: target for target in map(self._resolver.target, model_ids)}
         others.pop(primary.id, None)
         self._routed.set_targets([primary, *others.values()])
 
     def set_embedding_model(self, model_id: str) -> None:
-        """Always an :class:`EmbeddingIdentityError` for another model than the present one: what it says is the way."""
+        """Raises :class:`EmbeddingIdentityError` for any model but the current one; its hint says how to change it."""
         present = (
             self._embedding_backend.model_info().id if self._embedding_backend is not None else "the lexical embedder"
         )
@@ -153,7 +153,7 @@ class ModelSwitcher(LocalNLPService):
         )
 
     def list_available_models(self) -> list[AvailableModel]:
-        """The switcher's targets first, then what else the catalogue has. Opens nothing."""
+        """The switcher's targets first, then the rest of the catalogue. Opens nothing."""
         found = [
             AvailableModel(
                 id=report.id,
@@ -179,7 +179,7 @@ class ModelSwitcher(LocalNLPService):
 
     @override
     async def get_schematic_generator(self, t: type[T], hints: SchematicGeneratorHints = {}) -> SchematicGenerator[T]:  # noqa: B006  # the host's own signature
-        """A generator of ``t``. Hints prefer, among the configured models, those that ``switcher.targets`` says they fit."""
+        """A generator of ``t``. Hints prefer those of the configured models that match them by ``switcher.targets``."""
         await self._prepared()
         return LocalSchematicGenerator[t](self._core_for(hints))  # type: ignore[valid-type]  # the host reads t at run time
 
@@ -189,16 +189,20 @@ class ModelSwitcher(LocalNLPService):
         return LocalStreamingTextGenerator(self._core_for(hints))
 
     def _core_for(self, hints: Mapping[str, Any]) -> Core:
-        wishes = _wishes(hints)
-        return replace(self._core, backend=self._routed.requiring(wishes)) if wishes != Requirements() else self._core
+        preferences = _preferences(hints)
+        return (
+            replace(self._core, backend=self._routed.requiring(preferences))
+            if preferences != Requirements()
+            else self._core
+        )
 
     @override
     def stats(self) -> Mapping[str, Mapping[str, Any]]:
-        """Per schema as :class:`LocalNLPService` has it, and what the switcher saw under ``switcher``."""
+        """Per schema as :class:`LocalNLPService` has it, and the switcher's statistics under ``switcher``."""
         return {**super().stats(), "switcher": self._routed.stats()}
 
     def _observe(self, record: CallRecord) -> None:
-        """Every attempt on the host's trace: which model, why it, and how it went; never content."""
+        """Adds every attempt to the host's trace: model, reason and outcome; never content."""
         attributes: dict[str, str | int | float | bool] = {
             "target": record.target,
             "schema": record.schema,
@@ -212,7 +216,7 @@ class ModelSwitcher(LocalNLPService):
             self._observer(record)
 
 
-def _wishes(hints: Mapping[str, Any]) -> Requirements:
+def _preferences(hints: Mapping[str, Any]) -> Requirements:
     size, generation, kind = hints.get("model_size"), hints.get("model_generation"), hints.get("model_type")
     return Requirements(
         model_size=_SIZES.get(ModelSize(size)) if isinstance(size, int) else None,
@@ -228,7 +232,7 @@ def _with(
     allow_cloud: str | None,
     budget: BudgetSettings | Mapping[str, int | None] | None,
 ) -> Settings:
-    """``settings`` with what was given here instead, validated the same way."""
+    """``settings`` with these overrides, validated the same way."""
     from parlant_local.settings import SwitcherSettings
 
     given: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Token counts by the backend: exact for a model loaded here, an estimate where an endpoint counts for nobody."""
+"""Token counts by the backend: exact for a model loaded here, an estimate for endpoints without a tokenizer."""
 
 from __future__ import annotations
 

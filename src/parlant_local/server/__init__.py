@@ -1,6 +1,6 @@
 """The OpenAI-compatible server: an ASGI app, its page, and the process that runs it.
 
-Names are loaded on first use: everything below needs the extra ``server``.
+Names are loaded lazily: everything below needs the extra ``server``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,6 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name in ("fastapi", "starlette", "uvicorn", "prometheus_client"):
             raise ImportError(
-                f"Serving needs {error.name}, which is not installed: pip install 'parlant-local[server]'."
+                f"The server needs {error.name}, which is not installed. Run: pip install 'parlant-local[server]'"
             ) from error
         raise

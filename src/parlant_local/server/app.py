@@ -1,4 +1,4 @@
-"""The ASGI app, put together."""
+"""The ASGI app."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from parlant_local.settings import Settings
 
 __all__ = ["create_app"]
 
-_ABOUT = """Local models behind the API that every tool speaks, and their administration.
+_ABOUT = """An OpenAI-compatible API for local models, and their administration.
 
-Errors have OpenAI's shape; every answer carries `x-request-id`."""
+Errors have OpenAI's format; every response has an `x-request-id`."""
 
 
 def create_app(
@@ -76,11 +76,11 @@ def create_app(
     )
     for router in routers(settings.server):
         app.include_router(router)
-    app.add_exception_handler(ParlantLocalError, _on_known)
+    app.add_exception_handler(ParlantLocalError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    # The last one added is the first one asked: log, browsers' rules, door.
-    app.add_middleware(_Late, make=Guard)
+    # The last one added runs first: log, CORS, guard.
+    app.add_middleware(_LazyMiddleware, make=Guard)
     if settings.cors.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -89,27 +89,27 @@ def create_app(
             allow_headers=["authorization", "content-type", "x-request-id"],
             expose_headers=["x-request-id", "retry-after", HEADER],
         )
-    app.add_middleware(_Late, make=Observer)
+    app.add_middleware(_LazyMiddleware, make=Observer)
     return app
 
 
-class _Late:
+class _LazyMiddleware:
     """A middleware that needs the context, which exists only once the app has started."""
 
     def __init__(self, app: ASGIApp, make: type[Guard] | type[Observer]) -> None:
         self._app, self._make = app, make
-        self._made: Guard | Observer | None = None
+        self._make_route: Guard | Observer | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if self._made is None:
-            self._made = self._make(self._app, scope["app"].state.context)
-        await self._made(scope, receive, send)
+        if self._make_route is None:
+            self._make_route = self._make(self._app, scope["app"].state.context)
+        await self._make_route(scope, receive, send)
 
 
-async def _on_known(_: Request, error: Exception) -> Response:
+async def _on_error(_: Request, error: Exception) -> Response:
     return _answer(problem_of(error))
 
 
@@ -120,12 +120,10 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
     if first["loc"] == ("body",):
         kind = request.headers.get("content-type", "")
-        # What browsers send without asking first is not read as JSON: websites could write here.
-        wish = (
-            "be a JSON object" if "json" in kind else "come as JSON, with the header `content-type: application/json`"
-        )
+        # What browsers send without a preflight is not parsed as JSON, so that other websites can't post here.
+        wish = "be a JSON object" if "json" in kind else "be JSON, with the header `content-type: application/json`"
         return _answer(Problem(422, f"The body must {wish}.", "invalid_value"))
-    # Never the value: it may be what somebody wrote.
+    # Never the value: it may be user content.
     message = f"{place}: {first['msg']}{more}." if place else f"{first['msg']}{more}."
     return _answer(Problem(422, message, "invalid_value", place or None))
 
@@ -137,9 +135,11 @@ async def _on_http(request: Request, error: Exception) -> Response:
     codes = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
     message = str(error.detail)
     if error.status_code == 404:
-        message = f"There is nothing at {shown(request.url.path)}. OpenAI's API begins with /v1; GET /openapi.json tells of everything."
+        message = (
+            f"Unknown path {shown(request.url.path)}. OpenAI's API is under /v1; GET /openapi.json lists all paths."
+        )
     elif error.status_code == 405:
-        message = f"{shown(request.url.path)} does not take {shown(request.method)}."
+        message = f"{shown(request.url.path)} does not support {shown(request.method)}."
     problem = Problem(error.status_code, message, codes.get(error.status_code, "bad_request"))
     return JSONResponse(problem.body, problem.status, headers=dict(error.headers or {}))
 

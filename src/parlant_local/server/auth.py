@@ -1,4 +1,4 @@
-"""API keys: read once, compared in constant time, never shown."""
+"""API keys: read once, compared in constant time, never logged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose key it is, and whether it may change what is here for everybody."""
+    """The owner of a key, and whether it may administer the server."""
 
     name: str
     admin: bool
@@ -46,12 +46,12 @@ class Keyring:
 
     @property
     def administered(self) -> bool:
-        """Whether there is a key that may administer."""
+        """Whether there is an admin key."""
         return any(owner.admin for owner, _ in self.digests)
 
     @classmethod
     def load(cls, settings: AuthSettings) -> Keyring:
-        """Raises :class:`SettingsError` for a file that can't be read, and for keys that nobody could send or anybody guess."""
+        """Raises :class:`SettingsError` for an unreadable file, and for keys that are too short or not valid in a header."""
         found: list[tuple[Owner, str]] = []
         for secret, admin in ((settings.admin_api_key, True), (settings.api_key, False)):
             if secret is not None:
@@ -63,14 +63,14 @@ class Keyring:
         known: dict[bytes, Owner] = {}
         for owner, key in found:
             _check(owner, key)
-            known.setdefault(_digest(key), owner)  # a key that stands in both files is an admin's
+            known.setdefault(_digest(key), owner)  # a key in both files is an admin key
         return cls(
             tuple((owner, digest) for digest, owner in known.items()),
             tuple(path for _, path, _ in named if _readable_by_others(path)),
         )
 
     def owner_of(self, key: str) -> Owner | None:
-        """Whose key it is. Every key is compared, so that time tells nothing."""
+        """The owner of a key. Every key is compared, so that timing reveals nothing."""
         digest = _digest(key)
         owner: Owner | None = None
         for known, other in self.digests:
@@ -79,11 +79,11 @@ class Keyring:
         return owner
 
 
-_HOW = "One a line, such as `openssl rand -hex 24` prints."
+_HOW = "One key per line; `openssl rand -hex 24` generates one."
 
 
 def _read(path: Path, setting: str) -> list[tuple[str, str]]:
-    """Names and keys of a file: ``name:key`` or the key alone, one a line."""
+    """Names and keys of a file: ``name:key`` or the key alone, one per line."""
     try:
         lines = read_text(path, _MAX_BYTES).splitlines()
     except (FileNotFoundError, StateFileError) as error:
@@ -91,7 +91,7 @@ def _read(path: Path, setting: str) -> list[tuple[str, str]]:
         raise SettingsError(f"The key file {path} (auth.{setting}) can't be read: {reason}.") from None
     named = list(_named(lines))
     if not named:
-        raise SettingsError(f"The key file {path} (auth.{setting}) holds no key.", hint=_HOW)
+        raise SettingsError(f"The key file {path} (auth.{setting}) has no key.", hint=_HOW)
     return named
 
 
@@ -107,11 +107,11 @@ def _named(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
 def _check(owner: Owner, key: str) -> None:
     if len(key) < _MIN_LENGTH:
         raise SettingsError(
-            f"The API key {owner.name!r} has {len(key)} characters; {_MIN_LENGTH} are the least.", hint=_HOW
+            f"The API key {owner.name!r} has {len(key)} characters; the minimum is {_MIN_LENGTH}.", hint=_HOW
         )
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise SettingsError(
-            f"The API key {owner.name!r} has characters that a header can't carry: letters, digits and signs of ASCII do.",
+            f"The API key {owner.name!r} has characters that are not valid in a header; use printable ASCII without spaces.",
             hint=_HOW,
         )
 
@@ -125,7 +125,7 @@ def _digest(key: str) -> bytes:
 
 
 def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:
-    """The key in a request's ``Authorization`` header: Bearer, and where ``basic`` the password of a browser's login."""
+    """The key in a request's ``Authorization`` header: Bearer, and with ``basic`` the password of a browser's login."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer" and value:
@@ -139,25 +139,25 @@ def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:
 
 
 def check_binding(server: ServerSettings, keys: Keyring) -> None:
-    """Raises :class:`SettingsError` where strangers could reach a server without keys."""
+    """Raises :class:`SettingsError` where a server without keys could be reached from other machines."""
     if not keys and not is_loopback(server.host):
         raise SettingsError(
-            f"Listening on {server.host} without API keys would let everybody in the network use this server.",
+            f"Listening on {server.host} without API keys would let everyone on the network use this server.",
             hint="Give --api-key-file (auth.key_file), or listen on 127.0.0.1.",
         )
 
 
 def check_key_origin(settings: Settings) -> None:
-    """Raises :class:`SettingsError` for a key that stands in a settings file, which is read and shared by many."""
+    """Raises :class:`SettingsError` for a key in a settings file, which may be shared."""
     for name, value in (("api_key", settings.auth.api_key), ("admin_api_key", settings.auth.admin_api_key)):
         variable = f"{ENV_PREFIX}AUTH__{name.upper()}"
-        if os.environ.get(variable) == "":  # most likely another variable, which is not set, was meant to stand there
+        if os.environ.get(variable) == "":  # most likely set from another variable that is unset
             raise SettingsError(f"The environment variable {variable} is empty.", hint="Give it a key, or unset it.")
         if value is None:
             continue
         origin = settings.origin(f"auth.{name}")
         if origin not in ("default", "argument") and not origin.startswith(ENV_PREFIX):
             raise SettingsError(
-                f"auth.{name} stands in {origin}; keys never stand in settings files.",
+                f"auth.{name} is set in {origin}; keys do not belong in settings files.",
                 hint=f"Set {variable}, or name a file with auth.{name.replace('api_key', 'key_file')}.",
             )

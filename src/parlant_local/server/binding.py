@@ -1,4 +1,4 @@
-"""What a request binds its answer to: a schema, a grammar or a few texts, under the names of OpenAI, vLLM, llama-server and Ollama."""
+"""The constraint of a request: a schema, a grammar or choices, under the names of OpenAI, vLLM, llama-server and Ollama."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ __all__ = ["FORMAT_SCHEMAS", "binding_options"]
 
 
 def binding_options(request: Sampling) -> dict[str, Any]:
-    """``response_format`` or ``grammar`` for a backend. :class:`RequestRefusedError` where a request binds its answer twice, or to what
-    can't be bound."""
+    """``response_format`` or ``grammar`` for a backend. :class:`RequestRefusedError` where a request has two constraints, or one that is
+    not supported."""
     if request.guided_regex is not None:
         raise _unsupported("guided_regex", "a schema's `pattern`, or a grammar")
-    for name, instead in _STRANGE.items():
+    for name, instead in _OTHER_NAMES.items():
         if (request.model_extra or {}).get(name) is not None:
             raise _unsupported(name, instead)
-    found = {name: wish for name, wish in _wishes(request) if wish is not None}
+    found = {name: wish for name, wish in _candidates(request) if wish is not None}
     if len(found) > 1:
-        raise RequestRefusedError(400, f"{' and '.join(found)} both bind the answer: give one.", code="bad_request")
+        raise RequestRefusedError(400, f"{' and '.join(found)} can't be combined: give one.", code="bad_request")
     return next(iter(found.values()), {})
 
 
-_STRANGE = {
+_OTHER_NAMES = {
     "regex": "a schema's `pattern`, or `grammar`",
     "ebnf": "`grammar`",
     "structural_tag": "a schema, or tools",
     "response_schema": "`response_format`",
 }
-"""Other servers' names for what binds an answer."""
+"""Other servers' names for constraints."""
 
 
-def _wishes(request: Sampling) -> list[tuple[str, dict[str, Any] | None]]:
+def _candidates(request: Sampling) -> list[tuple[str, dict[str, Any] | None]]:
     return [
         ("response_format", _response_format(request)),
         ("guided_json", _schema(request.guided_json, "guided_json")),
@@ -64,9 +64,9 @@ def _response_format(request: Sampling) -> dict[str, Any] | None:
     }
     given = [name for name, value in beside.items() if value is not None]
     if form.type in ("text", "grammar") and given:
-        raise _twice(f"A response_format of type {form.type}", given[0])
+        raise _conflict(f"A response_format of type {form.type}", given[0])
     if form.type != "grammar" and form.grammar is not None:
-        raise _twice(f"A response_format of type {form.type}", "grammar")
+        raise _conflict(f"A response_format of type {form.type}", "grammar")
     if len(given) > 1:
         raise RequestRefusedError(400, f"response_format has {' and '.join(given)}: give one.", code="bad_request")
     if form.type == "text":
@@ -80,7 +80,7 @@ def _response_format(request: Sampling) -> dict[str, Any] | None:
 
 
 FORMAT_SCHEMAS = ("response_schema", "value")
-"""What Gemini's and TGI's clients call the schema in a ``json_object``."""
+"""The names of the schema in a ``json_object`` of Gemini's and TGI's clients."""
 
 
 def _structured(request: Sampling) -> dict[str, Any] | None:
@@ -110,10 +110,12 @@ def _schema(given: Any, name: str) -> dict[str, Any] | None:
         try:
             given = json_value(given)
         except ValueError:
-            raise RequestRefusedError(400, f"{name} is text, but no JSON.", code="bad_request", param=name) from None
+            raise RequestRefusedError(
+                400, f"{name} is a string but not valid JSON.", code="bad_request", param=name
+            ) from None
     if not isinstance(given, Mapping):
         raise RequestRefusedError(400, f"{name} must be a JSON schema.", code="bad_request", param=name)
-    inner = given["schema"] if isinstance(given.get("schema"), Mapping) else given  # some wrap it as OpenAI does
+    inner = given["schema"] if isinstance(given.get("schema"), Mapping) else given  # some clients wrap it like OpenAI
     return {"response_format": {"type": "json_schema", "json_schema": {"schema": inner}}}
 
 
@@ -122,18 +124,18 @@ def _grammar(given: str | None) -> dict[str, Any] | None:
 
 
 def _choice(given: list[str] | None) -> dict[str, Any] | None:
-    """A grammar of a few texts; JSON's way of writing a text is GBNF's, too."""
+    """A grammar of choices; JSON string syntax is valid in GBNF too."""
     if given is None:
         return None
     if not given or not all(given):
         raise RequestRefusedError(
-            400, "guided_choice needs texts to choose from.", code="bad_request", param="guided_choice"
+            400, "guided_choice needs at least one non-empty choice.", code="bad_request", param="guided_choice"
         )
     return {"grammar": "root ::= " + " | ".join(json.dumps(text, ensure_ascii=False) for text in given)}
 
 
-def _twice(what: str, name: str) -> RequestRefusedError:
-    return RequestRefusedError(400, f"{what} has no {name}.", code="bad_request", param="response_format")
+def _conflict(what: str, name: str) -> RequestRefusedError:
+    return RequestRefusedError(400, f"{what} can't have {name}.", code="bad_request", param="response_format")
 
 
 def _unsupported(name: str, instead: str) -> RequestRefusedError:

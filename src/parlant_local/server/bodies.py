@@ -1,4 +1,4 @@
-"""JSON bodies: counted before they are built, so that a small text never becomes gigabytes of objects."""
+"""JSON bodies: measured before they are parsed, so that a small body never becomes gigabytes of objects."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from parlant_local.settings import LimitSettings
 
 __all__ = ["BodyRoute", "UnreadableBody", "read_json"]
 
-_LONG = 32 * 1024  # bytes, from which on a body is read in a thread
-_CONTAINER = 4  # values that a list or an object counts for
+_THREAD_BYTES = 32 * 1024  # bytes; larger bodies are parsed in a thread
+_CONTAINER = 4  # values that a list or an object counts as
 _SURROGATE = re.compile(r"\\u[dD][89abAB-fF]")
 _STEPS = bytes.maketrans(b"[{]}", bytes([2, 2, 0, 0]))
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 class UnreadableBody(HTTPException):
-    """FastAPI turns any other failure to read a body into a sentence of its own."""
+    """An HTTPException, since FastAPI replaces other errors of reading a body."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.status, problem.message)
@@ -40,7 +40,7 @@ class UnreadableBody(HTTPException):
 
 
 class BodyRoute(APIRoute):
-    """A route whose JSON is read by :func:`read_json`."""
+    """A route whose JSON is parsed by :func:`read_json`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -68,18 +68,18 @@ class _BoundedRequest(Request):
     async def _read(self, limits: LimitSettings) -> Any:
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             raise RequestRefusedError(
-                415, "Compressed bodies are not read: send the JSON as it is.", code="unsupported_encoding"
+                415, "Compressed bodies are not supported: send the JSON uncompressed.", code="unsupported_encoding"
             )
         data = await self.body()
-        if len(data) < _LONG:
+        if len(data) < _THREAD_BYTES:
             return read_json(data, limits)
         return await asyncio.to_thread(read_json, data, limits)
 
 
 def read_json(data: bytes, limits: LimitSettings) -> Any:
-    """The value of a JSON text: numbers finite, lone surrogates replaced, lists counted.
+    """The value of a JSON text: finite numbers, unpaired surrogates replaced, lists counted.
 
-    Raises :class:`RequestRefusedError` naming the limit that it exceeds, or what is wrong with it.
+    Raises :class:`RequestRefusedError` naming the exceeded limit or the syntax error.
     """
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -93,7 +93,7 @@ def read_json(data: bytes, limits: LimitSettings) -> Any:
         raise RequestRefusedError(
             400, f"The body is not JSON: {error.msg} at character {error.pos}.", code="invalid_json"
         ) from None
-    except ValueError:  # Python's own limit for turning digits into a number
+    except ValueError:  # Python's own limit on digits
         raise RequestRefusedError(400, "A number in the body has too many digits.", code="invalid_json") from None
     if _SURROGATE.search(text):
         value = whole_value(value)
@@ -103,15 +103,15 @@ def read_json(data: bytes, limits: LimitSettings) -> Any:
 
 
 def _measure_arguments(body: Any, limits: LimitSettings) -> None:
-    """Bounds the JSON that stands as text in a body: templates get the arguments of earlier calls as values."""
+    """Bounds JSON in strings: templates get the arguments of earlier calls as parsed values."""
     messages = body.get("messages") if isinstance(body, dict) else None
-    data = [text.encode() for text in _told_arguments(messages)]
+    data = [text.encode() for text in _argument_texts(messages)]
     if data:
         _check_values(b",".join(data), limits)
 
 
-def _told_arguments(messages: Any) -> Iterator[str]:
-    """In calls of every client's shape, wherever they stand in a message."""
+def _argument_texts(messages: Any) -> Iterator[str]:
+    """The arguments of calls in every client's format, at any depth."""
     left = [messages]
     while left:
         value = left.pop()
@@ -129,15 +129,14 @@ _ARGUMENTS = frozenset({"arguments", "args", "input"})
 
 
 def _measure(data: bytes, limits: LimitSettings) -> None:
-    """Bounds the values and the depth of a JSON text without reading it: brackets and commas outside its strings."""
+    """Bounds the values and the depth of a JSON text before it is parsed: brackets and commas outside its strings."""
     brackets = _check_values(data, limits)
     if len(brackets) > limits.body_depth:
         depth = max(accumulate(step - 1 for step in brackets.translate(_STEPS)))
         if depth > limits.body_depth:
             raise RequestRefusedError(
                 400,
-                f"The body has lists and objects within each other {depth} deep; {limits.body_depth} are allowed "
-                "(limits.body_depth).",
+                f"The body is nested {depth} levels deep; {limits.body_depth} are allowed (limits.body_depth).",
                 code="body_too_deep",
             )
 
@@ -165,7 +164,7 @@ def _too_many(limits: LimitSettings) -> RequestRefusedError:
 
 def _finite(digits: str) -> float:
     if not math.isfinite(value := float(digits)):
-        raise RequestRefusedError(400, "A number in the body is larger than a number can be.", code="invalid_json")
+        raise RequestRefusedError(400, "A number in the body is too large.", code="invalid_json")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Who asks, where nobody has a key: the address of the connection, or what a trusted proxy says of it."""
+"""The client's identity where there are no keys: its address, or what a trusted proxy reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from parlant_local.loopback import address_of, host_in
 
 __all__ = ["Clients"]
 
-_HOUSEHOLD = 64  # bits of an IPv6 address that one customer of a provider can't choose himself
+_IPV6_PREFIX_BITS = 64  # one customer of a provider usually controls a whole /64
 
 
 class Clients:
@@ -19,7 +19,7 @@ class Clients:
         self._trusted = tuple(ip_network(each, strict=False) for each in trusted_proxies)
 
     def name(self, scope: Scope, headers: Headers) -> str:
-        """One name for all that one client can call himself: an IPv6 one counts by his network."""
+        """One name per client: an IPv6 client counts by its network."""
         peer = scope.get("client")
         address = address_of(peer[0]) if peer else None
         if address is None:
@@ -28,10 +28,12 @@ class Clients:
             address = self._behind(address, headers)
         if isinstance(address, IPv4Address) or address.is_loopback:
             return str(address)
-        return str(ip_network((int(address) >> (128 - _HOUSEHOLD) << (128 - _HOUSEHOLD), _HOUSEHOLD)))
+        return str(
+            ip_network((int(address) >> (128 - _IPV6_PREFIX_BITS) << (128 - _IPV6_PREFIX_BITS), _IPV6_PREFIX_BITS))
+        )
 
     def _behind(self, proxy: IPv4Address | IPv6Address, headers: Headers) -> IPv4Address | IPv6Address:
-        """The nearest hop that is no proxy of ours; what stands before it could be the client's own invention."""
+        """The nearest hop that is not a trusted proxy; earlier ones may be forged by the client."""
         hops = ",".join(headers.getlist("x-forwarded-for")).split(",")
         for hop in reversed(hops):
             text = hop.strip()

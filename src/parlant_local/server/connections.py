@@ -1,6 +1,6 @@
-"""One client's connection: what it may take its time for, and how it is told that this was too long.
+"""One client's connection: its timeouts, and the responses for exceeding them.
 
-Built on uvicorn's h11 protocol, which has a time-out between requests only.
+Built on uvicorn's h11 protocol, which has only a timeout between requests.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from parlant_local.loopback import is_loopback
-from parlant_local.server.crowd import Crowd
+from parlant_local.server.admission import ConnectionLimit
 from parlant_local.server.problems import Problem
 
 __all__ = ["Connection", "connections_of"]
 
-# What one turn of the event loop reads: a thousand chunks of one byte cost as much time as a megabyte in one.
+# Read per turn of the event loop: a thousand one-byte chunks take as much time as a megabyte in one.
 _READ_BYTES = 16 * 1024
-_SEND_BUFFER = 64 * 1024  # the system's own would grow to megabytes for a client that reads nothing
-_UNREAD_BYTES = 64 * 1024  # that may wait here for a client to read
-_LINGER_SECONDS = 5.0  # for a client that still sends what nobody wants, so that it reads why
+_SEND_BUFFER = 64 * 1024  # the system's default grows to megabytes for a client that reads nothing
+_UNREAD_BYTES = 64 * 1024  # buffered for a client to read
+_LINGER_SECONDS = 5.0  # keep reading a rejected body, so that the client reads the error
 _HEALTH = ("/health", "/v1/health", "/api/health")
 
 
@@ -39,11 +39,11 @@ class _Phase(enum.Enum):
     CLOSING = "closing"
 
 
-class _Wire(h11.Connection):
-    """Remembers why it refused, and refuses bodies in crumbs: each chunk costs as much as thousands of bytes."""
+class _CheckedH11(h11.Connection):
+    """Keeps the protocol error, and rejects bodies in tiny chunks: each chunk costs as much as thousands of bytes."""
 
     _FREE_CHUNKS = 10_000
-    _LEAST_BYTES = 64  # per chunk, beyond the free ones
+    _MIN_BYTES = 64  # per chunk, beyond the free ones
 
     refusal: h11.RemoteProtocolError | None = None
     _chunks = 0
@@ -58,8 +58,8 @@ class _Wire(h11.Connection):
         if isinstance(event, h11.Data):
             self._chunks += 1
             self._bytes += len(event.data)
-            if self._chunks > self._FREE_CHUNKS and self._bytes < self._LEAST_BYTES * self._chunks:
-                self.refusal = h11.RemoteProtocolError("the body comes in too small chunks", error_status_hint=400)
+            if self._chunks > self._FREE_CHUNKS and self._bytes < self._MIN_BYTES * self._chunks:
+                self.refusal = h11.RemoteProtocolError("the body's chunks are too small", error_status_hint=400)
                 raise self.refusal
         elif isinstance(event, h11.Request):
             self._chunks = self._bytes = 0
@@ -67,30 +67,30 @@ class _Wire(h11.Connection):
 
 
 class Connection(H11Protocol):
-    """``crowd`` is given by the subclass that :func:`connections_of` makes."""
+    """``connection_limit`` is set by the subclass that :func:`connections_of` creates."""
 
-    crowd: ClassVar[Crowd]
+    connection_limit: ClassVar[ConnectionLimit]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.conn: h11.Connection = _Wire(h11.SERVER, self.crowd.limits.header_kb * 1024)
+        self.conn: h11.Connection = _CheckedH11(h11.SERVER, self.connection_limit.limits.header_kb * 1024)
         self._phase, self._since = _Phase.HEAD, time.monotonic()
         self._stalled: float | None = None
         self._unread = 0
 
-    # -- what the transport tells -------------------------------------------------------------------------------------
+    # -- transport callbacks ------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        _tune(transport, self.crowd.limits.write_seconds)
-        standing = self.crowd.standing(self, len(self.connections), self._is_near)
-        if standing == "outside":
-            self._refuse(self.crowd.full)
-        elif standing == "porch":
+        _tune(transport, self.connection_limit.limits.write_seconds)
+        verdict = self.connection_limit.admit(self, len(self.connections), self._is_local)
+        if verdict == "rejected":
+            self._refuse(self.connection_limit.full)
+        elif verdict == "overflow":
             self.app = self._only_health
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.crowd.leave(self)
+        self.connection_limit.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -102,7 +102,7 @@ class Connection(H11Protocol):
         self._note()
 
     def on_response_complete(self) -> None:
-        self._enter(_Phase.IDLE)  # a request that was sent ahead begins its own time
+        self._enter(_Phase.IDLE)  # a pipelined request starts its own timeout
         super().on_response_complete()
         self._note()
 
@@ -122,35 +122,39 @@ class Connection(H11Protocol):
 
     @property
     def waiting_since(self) -> float | None:
-        """Since when it has been open without a request; ``None`` while there is one."""
+        """Since when it has been idle; ``None`` during a request."""
         return self._since if self._phase in (_Phase.HEAD, _Phase.IDLE) else None
 
     def expire(self, now: float, write_seconds: float) -> None:
-        """Ends it where its client takes too long."""
-        limits = self.crowd.limits
+        """Closes it where its client exceeds a timeout."""
+        limits = self.connection_limit.limits
         if self.transport.is_closing():
-            self._enter(_Phase.CLOSING)  # what was written is still to be read
+            self._enter(_Phase.CLOSING)  # the response is still being sent
         spent = now - self._since
         if self._stalled is not None:
             if now - self._stalled > write_seconds:
                 self._check_reading(now)
         elif self._phase is _Phase.HEAD and spent > limits.header_seconds:
-            self._time_out(f"The head of a request may take {limits.header_seconds:g} s (server.header_seconds).")
+            self._time_out(
+                f"The request's headers were not complete after {limits.header_seconds:g} s (server.header_seconds)."
+            )
         elif self._phase is _Phase.BODY and spent > limits.body_seconds:
-            self._time_out(f"The body of a request may take {limits.body_seconds:g} s (server.body_seconds).")
+            self._time_out(
+                f"The request's body was not complete after {limits.body_seconds:g} s (server.body_seconds)."
+            )
         elif (self._phase is _Phase.LINGER and spent > _LINGER_SECONDS) or (
             self._phase is _Phase.CLOSING and spent > write_seconds
         ):
             self.transport.abort()
 
     def _check_reading(self, now: float) -> None:
-        """A large answer may take long on a slow line; what is read by the byte is not read."""
+        """A large response may take long on a slow connection; a client that reads bytewise counts as stalled."""
         unread = self.transport.get_write_buffer_size()
         if self._unread - unread < _UNREAD_BYTES:
             self.transport.abort()
         self._stalled, self._unread = now, unread
 
-    def make_room(self) -> None:
+    def close_idle(self) -> None:
         self.transport.close()
 
     def _note(self) -> None:
@@ -166,27 +170,27 @@ class Connection(H11Protocol):
         if phase is not self._phase:
             self._phase, self._since = phase, time.monotonic()
 
-    # -- refusing -----------------------------------------------------------------------------------------------------
+    # -- rejecting ----------------------------------------------------------------------------------------------------
 
     def _time_out(self, message: str) -> None:
         if self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE:
             self._refuse(Problem(408, message, "request_timeout"))
         else:
-            self.transport.close()  # nothing was asked, so nothing is answered
+            self.transport.close()  # no request, so no response
 
     def send_400_response(self, msg: str) -> None:
-        refusal = self.conn.refusal if isinstance(self.conn, _Wire) else None
+        refusal = self.conn.refusal if isinstance(self.conn, _CheckedH11) else None
         status = refusal.error_status_hint if refusal is not None else 400
         if status == 431:
-            msg = f"The head of a request may have {self.crowd.limits.header_kb} KiB (server.header_kb)."
+            msg = f"The request's headers exceed {self.connection_limit.limits.header_kb} KiB (server.header_kb)."
         elif refusal is not None and str(refusal):
-            msg = f"This is not a request that HTTP/1.1 knows: {str(refusal).partition(': ')[0]}."
+            msg = f"Malformed HTTP/1.1 request: {str(refusal).partition(': ')[0]}."
         self._refuse(Problem(status, msg, "bad_http"))
 
     def _refuse(self, problem: Problem) -> None:
-        """Answers, where nothing was answered yet, and closes."""
+        """Sends an error response, if no response has started, and closes."""
         if self.cycle is not None:
-            self.cycle.disconnected = True  # whatever still works on it speaks to nobody
+            self.cycle.disconnected = True  # its handler has no client any more
             self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()
@@ -208,36 +212,36 @@ class Connection(H11Protocol):
         self.transport.close()
 
     async def _only_health(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What a full server still answers: this machine, whether it is alive."""
+        """What a full server still serves: health checks from this machine."""
         self.cycle.keep_alive = False
-        if self._is_near and scope["path"] in _HEALTH:
+        if self._is_local and scope["path"] in _HEALTH:
             await self.config.loaded_app(scope, receive, send)
         else:
-            self._refuse(self.crowd.full)
+            self._refuse(self.connection_limit.full)
 
     @property
-    def _is_near(self) -> bool:
+    def _is_local(self) -> bool:
         return self.client is not None and is_loopback(self.client[0])
 
     def _should_upgrade(self) -> bool:
-        return False  # to nothing; HTTP allows to go on as if it had not been asked
+        return False  # HTTP allows ignoring an upgrade request
 
 
-def connections_of(crowd: Crowd) -> type[Connection]:
+def connections_of(connection_limit: ConnectionLimit) -> type[Connection]:
     """The protocol class of one server."""
-    return type("Connection", (Connection,), {"crowd": crowd})
+    return type("Connection", (Connection,), {"connection_limit": connection_limit})
 
 
 def _tune(transport: asyncio.Transport, patience: float) -> None:
     transport.set_write_buffer_limits(high=_UNREAD_BYTES)
-    setattr(transport, "max_size", _READ_BYTES)  # noqa: B010  # of asyncio's own transports, which type stubs don't know
+    setattr(transport, "max_size", _READ_BYTES)  # noqa: B010  # an attribute of asyncio's transports that type stubs lack
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
-    # Without it each answer on a kept-open connection waits for the acknowledgement of the one before.
+    # Without it each response on a keep-alive connection waits for the previous one's ACK (Nagle).
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-    # A client that vanished without a word is noticed while its answer is still being computed.
+    # Detects clients that vanished while their response is being computed.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (
         ("TCP_KEEPIDLE", 60),

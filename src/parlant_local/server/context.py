@@ -1,4 +1,4 @@
-"""Everything that the routes share."""
+"""State shared by all routes."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from parlant_local.settings import Settings
 __all__ = ["Context", "context_of"]
 
 T = TypeVar("T")
-_PATIENCE_SECONDS = 5.0  # for the first piece of a stream, before its status is settled
+_FIRST_CHUNK_SECONDS = 5.0  # wait for the first chunk of a stream before the status is sent
 
 
 class Context:
-    """Made inside the event loop that serves."""
+    """Created in the server's event loop."""
 
     def __init__(self, settings: Settings, keys: Keyring, logger: ServerLogger, manager: LocalModelManager) -> None:
         self.settings, self.keys, self.logger, self.manager = settings, keys, logger, manager
@@ -52,7 +52,7 @@ class Context:
         self.downloads = Downloads(manager, self.events, logger, settings.limits)
         self.metrics = Metrics(self.engine_stats)
         self.preloading: set[str] = set()
-        """Models without which the server is not ready yet."""
+        """Models that are still being preloaded."""
         self.failed_preloads: dict[str, str] = {}
         self._preloader: asyncio.Task[None] | None = None
 
@@ -60,37 +60,39 @@ class Context:
 
     async def start(self) -> None:
         await self.manager.initialize()
-        await asyncio.to_thread(self._tell_default)  # it looks at files, and may ask a daemon
+        await asyncio.to_thread(self._log_default)  # reads files, and may query a daemon
         self.models.prepare()
-        self._tell_of_keys()
+        self._log_key_warnings()
         names = [name for name, served in self.settings.models.items() if served.preload]
         if self.settings.model is not None:
             names.append(self.settings.model)
-        names = [name for name in names if self.models.directory.place_of(name) is None]
+        names = [name for name in names if self.models.directory.external_id(name) is None]
         if names:
             self.preloading = set(names)
             self._preloader = asyncio.ensure_future(self._preload())
 
-    def _tell_default(self) -> None:
+    def _log_default(self) -> None:
         if self.settings.model is not None:
             return
         try:
             choice = self.models.directory.choice()
-        except ModelNotFoundError as error:  # one may be fetched while it runs
+        except ModelNotFoundError as error:  # one may be downloaded later
             self.logger.warning(str(error))
             return
         self.logger.info(f"The default model is {choice.model}: {choice.reason}.")
         if choice.notice and not self.models.switches:
             self.logger.warning(f"{choice.model}: {choice.notice}")
 
-    def _tell_of_keys(self) -> None:
+    def _log_key_warnings(self) -> None:
         for path in self.keys.exposed:
-            self.logger.warning(f"Other users of this machine can read the key file {path}: chmod 600.")
+            self.logger.warning(f"The key file {path} is readable by other users of this machine; run chmod 600 on it.")
         if self.keys and not self.keys.administered:
-            self.logger.info("No key may administer models over HTTP; auth.admin_key_file names some.")
+            self.logger.info(
+                "No admin key is configured, so models can't be administered over HTTP (auth.admin_key_file)."
+            )
 
     async def _preload(self) -> None:
-        """One after the other; a model that fails is told in the log and by ``/health``."""
+        """One after the other; a failure is logged and reported by ``/health``."""
         for name in list(self.preloading):
             try:
                 await self.models.preload(name)
@@ -99,7 +101,7 @@ class Context:
                 self.logger.error(f"{name} can't be loaded: {error}")
             finally:
                 self.preloading.discard(name)
-                self.events.tell("status", model=name)
+                self.events.publish("status", model=name)
 
     async def close(self) -> None:
         if self._preloader is not None:
@@ -112,13 +114,13 @@ class Context:
     # -- answering ----------------------------------------------------------------------------------------------------
 
     async def answered(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``; it is cancelled when the client goes away or the server must end."""
+        """The result of ``work``; it is cancelled when the client disconnects or the server shuts down."""
         return await answered(request, self.drain, work)
 
     async def streamed(self, request: Request, pieces: AsyncGenerator[bytes, None], **form: Any) -> Response:
-        """A response that sends ``pieces``; what fails at once fails with a status of its own."""
+        """A response that sends ``pieces``; an early error gets its own status."""
         keep_alive = self.settings.server.keep_alive_seconds
-        started = await begun(request, pieces, min(_PATIENCE_SECONDS, keep_alive), self.drain)
+        started = await begun(request, pieces, min(_FIRST_CHUNK_SECONDS, keep_alive), self.drain)
 
         def on_end(ending: Ending, error: BaseException | None) -> None:
             if ending == "disconnected":
@@ -134,21 +136,21 @@ class Context:
         return PieceStream(started, self.drain, keep_alive=keep_alive, on_end=on_end, **form)
 
     def note_ignored(self, request: Request, names: list[str]) -> None:
-        """Tells the client, and the log, what of a request nobody here understands."""
+        """Reports unknown fields of a request to the client and in the log."""
         if names:
             request.state.ignored = [*getattr(request.state, "ignored", ()), *names]
-            self.logger.event("info", "Fields that nobody here understands were ignored.", fields=names)
+            self.logger.event("info", "Unknown fields were ignored.", fields=names)
 
     @contextmanager
-    def talk(self, model: str) -> Iterator[Talk]:
-        """Counts what one answer costs."""
-        talk, model = Talk(), self.models.label(model)
+    def measured(self, model: str) -> Iterator[AnswerMetrics]:
+        """Records the usage of one answer."""
+        metrics, model = AnswerMetrics(), self.models.label(model)
         try:
-            yield talk
+            yield metrics
         finally:
-            if talk.first is not None:
-                self.metrics.first_token.labels(model).observe(talk.first)
-            self.metrics.used(model, talk.usage)
+            if metrics.first is not None:
+                self.metrics.first_token.labels(model).observe(metrics.first)
+            self.metrics.used(model, metrics.usage)
 
     # -- insight ------------------------------------------------------------------------------------------------------
 
@@ -157,8 +159,8 @@ class Context:
 
     @property
     def health(self) -> str:
-        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a model that the owner named can't be loaded, or where
-        an engine failed so often that it is left alone for a while."""
+        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a configured model can't be loaded, or where
+        an engine is paused after repeated failures."""
         if self.drain.begun:
             return "shutting down"
         if self.preloading:
@@ -167,22 +169,22 @@ class Context:
         return "failed" if self.failed_preloads or blocked else "ok"
 
 
-class Talk:
-    """One answer, as it comes."""
+class AnswerMetrics:
+    """Time to first token and usage of one answer."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self.first: float | None = None
-        """Seconds to the first piece."""
+        """Seconds to the first chunk."""
         self.usage = Usage()
 
-    def piece(self) -> None:
+    def record_chunk(self) -> None:
         if self.first is None:
             self.first = time.monotonic() - self._began
 
 
 def context_of(request: Request, body: BaseModel | None = None) -> Context:
-    """What the routes share. What nobody understands of ``body`` is noted, for the log and for the answer's header."""
+    """The shared state. Unknown fields of ``body`` are recorded for the log and the response header."""
     context = request.app.state.context
     assert isinstance(context, Context)
     if body is not None:

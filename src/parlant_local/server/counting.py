@@ -1,4 +1,4 @@
-"""How many of each thing a request may have, counted before anything is validated: checking a million costs as much as a million."""
+"""Limits on the number of items in a request, checked before validation: validating a million items is expensive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from parlant_local.settings import LimitSettings
 
 __all__ = ["check_counts", "refuse_excess"]
 
-# The field, what its items are called, and the limit that holds for them.
+# The field, the name of its items, and their limit.
 _FIELDS: Mapping[str, tuple[str, str, str]] = {
     "messages": ("messages", "messages", "too_many_messages"),
     "documents": ("documents", "texts", "too_many_inputs"),
@@ -27,7 +27,7 @@ _WITHIN_MESSAGES: Mapping[str, tuple[str, str, str]] = {
 
 
 def check_counts(body: Any, limits: LimitSettings) -> None:
-    """Raises :class:`RequestRefusedError` naming the field and the limit. What is no list where one belongs is left to validation."""
+    """Raises :class:`RequestRefusedError` naming the field and the limit. Values of the wrong type are left to validation."""
     if not isinstance(body, dict):
         return
     for field, facts in _FIELDS.items():
@@ -37,7 +37,7 @@ def check_counts(body: Any, limits: LimitSettings) -> None:
         if isinstance(text, str):
             refuse_excess(len(text), "stop", "characters in a text", "stop_characters", "stop_too_long", limits)
     if isinstance(inputs := body.get("input"), list):
-        parts = sum(isinstance(item, dict) for item in inputs)  # texts and numbers are looked at as a whole
+        parts = sum(isinstance(item, dict) for item in inputs)  # strings and numbers are checked elsewhere
         refuse_excess(parts, "input", *_WITHIN_MESSAGES["content"], limits)
     messages = body.get("messages")
     if isinstance(messages, list):

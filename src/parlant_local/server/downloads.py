@@ -1,4 +1,4 @@
-"""Downloads that clients started: each goes on when its client has left, can be watched by all, and be cancelled."""
+"""Downloads started over HTTP: each continues without its client, and can be watched and cancelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from parlant_local.settings import LimitSettings
 
 __all__ = ["Download", "Downloads"]
 
-_KEPT = 32
+_MAX_KEPT = 32
 _PUBLIC_REGISTRY = "registry.ollama.ai"
 
 
@@ -33,7 +33,7 @@ class Download:
     rate: float = 0.0
     seconds_left: float | None = None
     model: str | None = None
-    """Catalogue id, once it is there."""
+    """Catalogue id, once it is downloaded."""
     error: str | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
@@ -61,9 +61,9 @@ class Downloads:
         return list(self._known.values())
 
     def start(self, text: str) -> Download:
-        """Begins, or joins what is under way. Only the hub and Ollama's registry: a client's word opens no other address.
+        """Starts a download, or joins a running one. Only from the hub and Ollama's registry: clients can't open other URLs.
 
-        Raises :class:`BadReferenceError`, :class:`BadRequestError`, :class:`RequestRefusedError` where too many are under way.
+        Raises :class:`BadReferenceError`, :class:`BadRequestError`, :class:`RequestRefusedError` where too many are running.
         """
         reference = parse_reference(text)
         public = isinstance(reference, HubReference) or (
@@ -71,8 +71,8 @@ class Downloads:
         )
         if not public:
             raise BadRequestError(
-                "Models are fetched from the Hugging Face hub and from Ollama's registry only.",
-                hint="For other places use `parlant-local pull` on the server's machine.",
+                "Over HTTP, models can only be downloaded from the Hugging Face hub and Ollama's registry.",
+                hint="For other sources use `parlant-local pull` on the server's machine.",
             )
         name = str(reference)
         known = self._known.get(name)
@@ -82,19 +82,19 @@ class Downloads:
         if running >= self._at_once:
             raise RequestRefusedError(
                 429,
-                f"{running} downloads are under way; {self._at_once} are allowed at once (limits.downloads).",
+                f"{running} downloads are running; {self._at_once} are allowed at once (limits.downloads).",
                 code="too_many_downloads",
                 retry_after=30,
             )
         self._known.pop(name, None)
-        while len(self._known) >= _KEPT:
+        while len(self._known) >= _MAX_KEPT:
             self._known.pop(next(key for key, item in self._known.items() if item.state != "downloading"))
         download = self._known[name] = Download(name)
         download.task = asyncio.ensure_future(self._run(download, text))
         return download
 
     async def cancel(self, text: str) -> bool:
-        """Stops a download; what was fetched is kept for the next try. False where none is under way."""
+        """Stops a download; the downloaded part is kept for the next one. False where none is running."""
         try:
             name = str(parse_reference(text))
         except ParlantLocalError:
@@ -125,7 +125,7 @@ class Downloads:
                 work.cancel()
             download.done, download.total = now.done, now.total
             download.rate, download.seconds_left = now.rate, now.seconds_left
-            self._events.tell("download", **download.as_dict())
+            self._events.publish("download", **download.as_dict())
 
         work = asyncio.ensure_future(
             self._manager.download_model(text, progress=progress, accept=partial(self._quota.accept, ticket))
@@ -139,7 +139,7 @@ class Downloads:
         except ParlantLocalError as error:
             download.state, download.error = "failed", problem_of(error).message
             self._logger.warning(f"The download of {download.reference} failed: {download.error}")
-        except Exception as error:  # told to whoever watches, and in the log: nobody awaits this task
+        except Exception as error:  # published and logged: nothing awaits this task
             download.state, download.error = "failed", problem_of(error).message
             self._logger.event("error", "A download failed.", model=download.reference, error=repr(error))
         else:
@@ -147,4 +147,4 @@ class Downloads:
             download.done = download.total = model.size
         finally:
             self._quota.settle(ticket)
-        self._events.tell("download", **download.as_dict())
+        self._events.publish("download", **download.as_dict())

@@ -1,4 +1,4 @@
-"""How the server ends: nothing new is taken in, what runs may finish for a while, the rest ends with an error."""
+"""Graceful shutdown: new requests are rejected, running ones may finish for a while, the rest are aborted with an error."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ SHUTTING_DOWN = Problem(503, "The server is shutting down.", "shutting_down", re
 
 
 class Drain:
-    """Belongs to one event loop, on which every method is called. ``on_begin`` ends what would never end by itself."""
+    """Belongs to one event loop, on which every method is called. ``on_begin`` closes endless streams."""
 
     def __init__(self, on_begin: Callable[[], None] | None = None) -> None:
         self.begun = False
         self._on_begin = on_begin
         self.expired = asyncio.Event()
-        """Set when what still runs must end now."""
+        """Set when running requests are to be aborted."""
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def running(self) -> int:
-        """Requests under way."""
+        """Requests in progress."""
         return self._running
 
     @contextmanager
@@ -42,7 +42,7 @@ class Drain:
                 self._idle.set()
 
     async def finish(self, seconds: float) -> bool:
-        """Take nothing new in and wait; True where everything ended by itself."""
+        """Rejects new requests and waits; True where all running ones finished."""
         self.begun = True
         if self._on_begin is not None:
             self._on_begin()
@@ -51,7 +51,7 @@ class Drain:
                 await self._idle.wait()
         except TimeoutError:
             self.expired.set()
-            # What is told to end does so within a step of its engine.
+            # An aborted request ends within one step of its engine.
             try:
                 async with asyncio.timeout(10):
                     await self._idle.wait()

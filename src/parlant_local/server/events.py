@@ -1,4 +1,4 @@
-"""What happens to models, told to everybody who listens."""
+"""Events about models, published to all subscribers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 __all__ = ["Events"]
 
-_KEPT = 256
+_MAX_KEPT = 256
 
 
 class Events:
-    """Belongs to one event loop. A listener that is too slow misses the oldest events, never the newest."""
+    """Belongs to one event loop. A slow subscriber loses the oldest events, never the newest."""
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[dict[str, Any] | None]] = set()
         self._closed = False
 
-    def tell(self, kind: str, **facts: Any) -> None:
+    def publish(self, kind: str, **facts: Any) -> None:
         event = {"event": kind, "time": round(time.time(), 3), **facts}
         self._put(event)
 
     def close(self) -> None:
-        """Lets every listener go, and takes no new ones."""
+        """Ends all subscriptions, and accepts no new ones."""
         self._closed = True
         self._put(None)
 
@@ -34,8 +34,8 @@ class Events:
                 inbox.get_nowait()
             inbox.put_nowait(event)
 
-    async def listen(self) -> AsyncGenerator[dict[str, Any], None]:
-        inbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(_KEPT)
+    async def subscribe(self) -> AsyncGenerator[dict[str, Any], None]:
+        inbox: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(_MAX_KEPT)
         self._listeners.add(inbox)
         try:
             while not self._closed and (event := await inbox.get()) is not None:

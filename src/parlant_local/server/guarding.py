@@ -1,4 +1,4 @@
-"""What stands before every route: a request id, the door (host, origin, key), limits, and the log."""
+"""Middleware in front of every route: request id, access checks (host, origin, key), limits, and the log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Guard", "Observer", "is_administration", "is_public"]
 
 _ID = re.compile(r"[A-Za-z0-9._\-]{1,128}\Z")
-# A browser shows these by itself, and can only log in the way that browsers know.
+# Opened directly in a browser, which can only authenticate by Basic.
 _FOR_BROWSERS = ("/docs", "/redoc", "/openapi.json", "/vendor/", "/metrics")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -39,12 +39,12 @@ def is_public(path: str) -> bool:
 
 
 def is_administration(path: str) -> bool:
-    """Whether a path is closed to keys that are for asking only: it changes what is here for everybody, or tells of it."""
+    """Whether a path needs an admin key: it changes or reveals the server's state."""
     return path in ("/models", "/api/status", "/metrics") or path.startswith("/models/")
 
 
 class Observer:
-    """Gives each request an id, writes its line in the log, and turns what nobody caught into an answer."""
+    """Assigns request ids, logs each request, and turns unhandled exceptions into responses."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app, self._context = app, context
@@ -78,15 +78,15 @@ class Observer:
                 try:
                     await self._app(scope, receive, observed)
                 except ClientGone:
-                    status = 499  # as nginx counts it; nobody reads it
+                    status = 499  # as in nginx; it is only logged
                     metrics.disconnects.inc()
                 except Exception as error:
                     self._context.logger.event(
                         "error", "A request failed.", error=f"{type(error).__name__}: {error}", path=scope["path"]
                     )
-                    if status:  # too late for a status
+                    if status:  # the response has started
                         raise
-                    await _tell(problem_of(error), scope, receive, observed)
+                    await _send_problem(problem_of(error), scope, receive, observed)
         finally:
             seconds = time.monotonic() - began
             metrics.running.dec()
@@ -106,7 +106,7 @@ class Observer:
 
 
 class Guard:
-    """Lets in who may, what is not too large, and not too much of it."""
+    """Checks access, size and rate of requests."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app, self._context = app, context
@@ -129,14 +129,14 @@ class Guard:
                 if scope["method"] not in _SAFE:
                     held.enter_context(self._context.limiter.request(client))
             except RequestRefusedError as refused:
-                await _tell(
+                await _send_problem(
                     problem_of(refused), scope, receive, send, challenge=scope["path"].startswith(_FOR_BROWSERS)
                 )
                 return
-            await self._app(scope, self._counted(receive), send)
+            await self._app(scope, self._limited(receive), send)
 
     def _admit(self, scope: Scope, headers: Headers) -> str:
-        """Whose request it is."""
+        """The client that the request counts for."""
         path = scope["path"]
         if self._context.drain.begun and path != "/health":
             raise _refused(SHUTTING_DOWN)
@@ -153,21 +153,21 @@ class Guard:
         key = presented_key(headers, basic=path.startswith(_FOR_BROWSERS) and scope["method"] in _SAFE)
         if key is None:
             raise RequestRefusedError(
-                401, "An API key is needed: send `Authorization: Bearer KEY`.", code="missing_api_key"
+                401, "An API key is required: send `Authorization: Bearer KEY`.", code="missing_api_key"
             )
         owner = self._context.keys.owner_of(key)
         if owner is None:
-            raise RequestRefusedError(401, "The API key is not known here.", code="invalid_api_key")
+            raise RequestRefusedError(401, "The API key is not valid.", code="invalid_api_key")
         if not owner.admin and is_administration(path):
             raise RequestRefusedError(
                 403,
-                "This key is for asking models; administering needs one of auth.admin_key_file.",
+                "This key may not administer the server; use an admin key (auth.admin_key_file).",
                 code="admin_key_needed",
             )
         return owner.name
 
     def _check_host(self, headers: Headers) -> None:
-        """A foreign name that points here is how websites reach servers of the machine that shows them."""
+        """Prevents DNS rebinding, by which websites reach servers on their visitor's machine."""
         name = host_in(headers.get("host", ""))
         if name is None:
             known = not self._only_loopback and not self._hosts
@@ -176,21 +176,21 @@ class Guard:
         if not known:
             raise RequestRefusedError(
                 403,
-                f"This server does not go by the name {headers.get('host', '')!r}; server.allowed_hosts has its names.",
+                f"Host {headers.get('host', '')!r} is not allowed; add it to server.allowed_hosts.",
                 code="bad_host",
             )
 
     def _check_origin(self, headers: Headers) -> None:
-        """Browsers send the website that asks; one that is not ours and not allowed may not make us do anything."""
+        """Prevents cross-site requests: browsers send the origin of the requesting website."""
         origin = headers.get("origin")
         if origin is None or "*" in self._origins or origin in self._origins:
             return
         if origin.partition("://")[2].lower() != headers.get("host", "").lower():
             raise RequestRefusedError(
-                403, f"The website {origin} may not use this server; cors.origins allows some.", code="bad_origin"
+                403, f"Requests from the website {origin} are not allowed; add it to cors.origins.", code="bad_origin"
             )
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive) -> Receive:
         taken = 0
 
         async def counted() -> Message:
@@ -205,10 +205,12 @@ class Guard:
 
     @property
     def _too_large(self) -> str:
-        return f"A request may have {self._context.settings.limits.body_mb:g} MiB (limits.body_mb)."
+        return f"The request is larger than {self._context.settings.limits.body_mb:g} MiB (limits.body_mb)."
 
 
-async def _tell(problem: Problem, scope: Scope, receive: Receive, send: Send, *, challenge: bool = False) -> None:
+async def _send_problem(
+    problem: Problem, scope: Scope, receive: Receive, send: Send, *, challenge: bool = False
+) -> None:
     headers = problem.headers
     if problem.status == 401:
         scheme = "Basic" if challenge else "Bearer"
@@ -221,6 +223,6 @@ def _refused(problem: Problem) -> RequestRefusedError:
 
 
 def _route_of(scope: Scope) -> str:
-    """The route's pattern, so that paths that people make up are counted as one."""
+    """The route's pattern, so that unknown paths are counted as one."""
     route = scope.get("route")
     return str(getattr(route, "path", "unknown"))

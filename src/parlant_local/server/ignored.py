@@ -1,4 +1,4 @@
-"""Fields of a request that nobody here understands: named in a header and in the log, so that nothing is dropped in silence."""
+"""Unknown fields of a request: listed in a response header and in the log, so that nothing is ignored silently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parlant_local.messages import role_of
 from parlant_local.messages.parts import CALL, RESULT, THOUGHT, kind_named
 from parlant_local.server.binding import FORMAT_SCHEMAS
 from parlant_local.server.shapes.chat import (
-    AdditionalWords,
+    AdditionalKwargs,
     ChatMessage,
     ChatRequest,
     FormatShape,
@@ -27,13 +27,13 @@ __all__ = ["HEADER", "ignored_in"]
 
 HEADER = "x-parlant-local-ignored"
 _MOST = 20
-_MOST_CHARACTERS = 64
-_ODD = re.compile(r"[^A-Za-z0-9_.\-]")
+_MAX_CHARACTERS = 64
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.\-]")
 
 
 def ignored_in(body: BaseModel) -> list[str]:
-    """Their names, bounded in number and length, and without what a header or a terminal would take amiss."""
-    names = dict.fromkeys(_ODD.sub("?", name[:_MOST_CHARACTERS]) for name in _names(body, ""))
+    """Their names, bounded in number and length, without characters that are unsafe in a header or a terminal."""
+    names = dict.fromkeys(_UNSAFE.sub("?", name[:_MAX_CHARACTERS]) for name in _names(body, ""))
     found = list(names)
     return found if len(found) <= _MOST else [*found[:_MOST], f"and-{len(found) - _MOST}-more"]
 
@@ -46,10 +46,10 @@ def _names(model: BaseModel, place: str) -> Iterator[str]:
     for name, value in (model.model_extra or {}).items():
         if value not in _ABSENT and name not in read:
             yield f"{place}{name}"
-    yield from (f"{place}{name}" for name in _beside_the_point(model))
+    yield from (f"{place}{name}" for name in _unused_fields(model))
     if isinstance(model, ChatMessage):
         yield from _names_in_message(model, place)
-    elif isinstance(model, AdditionalWords):
+    elif isinstance(model, AdditionalKwargs):
         yield from _names_in_calls(model.tool_calls, model.function_call, place)
     else:
         yield from _names_in_fields(model, place)
@@ -63,7 +63,7 @@ def _is_item(model: BaseModel) -> bool:
     return isinstance(model, ChatMessage) and model.role is None and kind_named(model.type) in (CALL, RESULT, THOUGHT)
 
 
-def _beside_the_point(model: BaseModel) -> Iterator[str]:
+def _unused_fields(model: BaseModel) -> Iterator[str]:
     """Fields that are known, but say nothing where another one is as it is."""
     unread: tuple[str, ...] = ()
     if isinstance(model, ToolShape) and model.function is not None:
@@ -100,7 +100,7 @@ def _names_in_message(message: ChatMessage, place: str) -> Iterator[str]:
     yield from unread_in_content(given, f"{place}content.", of_tool=of_tool)
     yield from _names_in_calls(message.tool_calls, message.function_call, place)
     yield from unread_in_fields(message.provider_specific_fields, f"{place}provider_specific_fields.")
-    for name in ("data", "kwargs"):  # LangChain's messages within messages
+    for name in ("data", "kwargs"):  # LangChain's nested messages
         if isinstance(inner := getattr(message, name), dict):
             known = ChatMessage.model_fields
             yield from (f"{place}{name}.{key}" for key in inner if key not in known and inner[key] not in _ABSENT)

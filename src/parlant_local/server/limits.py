@@ -1,4 +1,4 @@
-"""How much one client may ask for at a time: requests per minute, and under way at once."""
+"""Rate limits per client: requests per minute, and concurrent requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from parlant_local.settings import LimitSettings
 
 __all__ = ["Limiter"]
 
-_MOST_CLIENTS = 4096
+_MAX_CLIENTS = 4096
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class _Client:
 
 
 class Limiter:
-    """A bucket per client that fills up evenly over a minute, and a count of what runs."""
+    """A token bucket per client, and a count of running requests."""
 
     def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = settings.requests_per_minute
@@ -34,12 +34,12 @@ class Limiter:
 
     @contextmanager
     def request(self, client: str) -> Iterator[None]:
-        """One request of a client, from now to the end of its answer. :class:`RequestRefusedError` (429) where it is one too many."""
+        """One request of a client, until the end of its response. :class:`RequestRefusedError` (429) where it exceeds a limit."""
         known = self._known(client)
         if self._at_once is not None and known.running >= self._at_once:
             raise RequestRefusedError(
                 429,
-                f"{known.running} requests of yours are under way; {self._at_once} are allowed at once "
+                f"{known.running} of your requests are running; {self._at_once} are allowed at once "
                 "(limits.concurrent_requests).",
                 code="too_many_concurrent_requests",
                 retry_after=1,
@@ -69,7 +69,9 @@ class Limiter:
         client.allowance = min(full, client.allowance + (now - client.seen) * full / 60)
         client.seen = now
         self._clients.move_to_end(name)
-        if len(self._clients) > _MOST_CLIENTS:  # the longest unseen that is not busy; connections bound those that are
+        if (
+            len(self._clients) > _MAX_CLIENTS
+        ):  # the least recently seen idle one; busy ones are bounded by the connections
             idle = next(
                 (name for name, known in self._clients.items() if not known.running and known is not client), None
             )

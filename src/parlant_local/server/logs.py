@@ -1,4 +1,4 @@
-"""The server's log: one line per event, as JSON or for people, with the id of the request that it belongs to."""
+"""The server's log: one line per event, as JSON or text, with the request's id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from parlant_local.settings import LoggingSettings
 __all__ = ["ServerLogger", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request that is being served."""
+"""The id of the current request."""
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "none": 60}
 
@@ -31,7 +31,7 @@ class ServerLogger:
         if shown == "auto":
             shown = "console" if settings.file is None and (stream or sys.stderr).isatty() else "json"
         handler.setFormatter(_JsonFormatter() if shown == "json" else _ConsoleFormatter())
-        # A logger of its own, outside the standard library's tree: nobody's configuration changes it.
+        # A separate logger outside the standard library's tree, so that no other configuration changes it.
         self._logger = logging.Logger("parlant-local", _LEVELS[level])
         self._logger.addHandler(handler)
         self._handler = handler
@@ -52,7 +52,7 @@ class ServerLogger:
         self.event("error", message)
 
     def adopt(self, name: str) -> None:
-        """Has a library's own logger write here, too; its small talk only where everything is wanted."""
+        """Redirects a library's logger here; its info lines only at debug level."""
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [self._handler], False
         logger.setLevel(
@@ -80,11 +80,11 @@ class _JsonFormatter(logging.Formatter):
 
 class _ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        stamp = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")  # the reader's own clock
-        told = " ".join(f"{key}={value}" for key, value in _fields(record).items() if value is not None)
-        text = printable(f"{stamp} {record.levelname.lower():<7} {record.getMessage()} {told}".rstrip())
+        stamp = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")  # local time
+        fields = " ".join(f"{key}={value}" for key, value in _fields(record).items() if value is not None)
+        text = printable(f"{stamp} {record.levelname.lower():<7} {record.getMessage()} {fields}".rstrip())
         if record.exc_info:
-            # Indented, so that no line of it can pass for one of the log.
+            # Indented, so that no line can be mistaken for a log line.
             text += "".join(f"\n    {printable(line)}" for line in self.formatException(record.exc_info).split("\n"))
         return redact(text)
 

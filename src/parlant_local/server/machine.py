@@ -1,4 +1,4 @@
-"""What the machine is doing: processor, memory, graphics cards."""
+"""Load of the machine: processor, memory, GPUs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from parlant_local.single_flight import SingleFlight
 __all__ = ["Machine"]
 
 _QUERY = "name,utilization.gpu,memory.used,memory.total"
-_FRESH_SECONDS = 2.0
+_CACHE_SECONDS = 2.0
 _MIB = 1024 * 1024
 
 
 class Machine:
-    """Figures that are asked for often are measured every other second at most."""
+    """GPU figures are cached for two seconds."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._gpus: tuple[float, list[dict[str, Any]]] = (float("-inf"), [])
-        self._smi = shutil.which("nvidia-smi")
+        self._nvidia_smi = shutil.which("nvidia-smi")
         self._measured = SingleFlight(self._measure)
-        psutil.cpu_percent()  # the first call only sets the mark
+        psutil.cpu_percent()  # the first call only starts the measurement
 
     async def now(self) -> dict[str, Any]:
         """Shares in percent, sizes in bytes."""
@@ -44,10 +44,10 @@ class Machine:
 
     async def _graphics(self) -> list[dict[str, Any]]:
         measured, found = self._gpus
-        return found if time.monotonic() - measured < _FRESH_SECONDS else await self._measured()
+        return found if time.monotonic() - measured < _CACHE_SECONDS else await self._measured()
 
     async def _measure(self) -> list[dict[str, Any]]:
-        found = [] if self._smi is None else await _ask(self._smi)
+        found = [] if self._nvidia_smi is None else await _ask(self._nvidia_smi)
         self._gpus = (time.monotonic(), found)
         return found
 
@@ -71,7 +71,7 @@ async def _ask(smi: str) -> list[dict[str, Any]]:
     found = []
     for line in output.decode("utf-8", "replace").splitlines():
         name, *figures = (part.strip() for part in line.split(","))
-        with contextlib.suppress(ValueError):  # a card that does not tell says [N/A]
+        with contextlib.suppress(ValueError):  # unavailable figures are [N/A]
             used, taken, total = (float(figure) for figure in figures)
             found.append({
                 "name": name,

@@ -18,22 +18,26 @@ _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 2
 
 
 class Metrics:
-    """``engines`` gives the figures of every loaded model; it is asked when somebody scrapes."""
+    """``engines`` gives the figures of every loaded model; it is called on every scrape."""
 
     def __init__(self, engines: Callable[[], Mapping[str, EngineStats]]) -> None:
         self._registry = CollectorRegistry()
         prefix: dict[str, Any] = {"namespace": "parlant_local", "registry": self._registry}
         self.requests = Counter("http_requests", "Requests by route and status.", ["route", "status"], **prefix)
         self.seconds = Histogram(
-            "http_request_seconds", "From a request to the end of its answer.", ["route"], buckets=_SECONDS, **prefix
+            "http_request_seconds",
+            "Duration of a request until the end of its response.",
+            ["route"],
+            buckets=_SECONDS,
+            **prefix,
         )
-        self.running = Gauge("http_requests_running", "Requests under way.", **prefix)
+        self.running = Gauge("http_requests_running", "Requests in progress.", **prefix)
         self.first_token = Histogram(
             "time_to_first_token_seconds", "From a request to its first token.", ["model"], buckets=_SECONDS, **prefix
         )
-        self.prompt_tokens = Counter("prompt_tokens", "Tokens of prompts answered.", ["model"], **prefix)
-        self.generation_tokens = Counter("generation_tokens", "Tokens of answers.", ["model"], **prefix)
-        self.disconnects = Counter("client_disconnects", "Answers that their clients did not wait for.", **prefix)
+        self.prompt_tokens = Counter("prompt_tokens", "Prompt tokens.", ["model"], **prefix)
+        self.generation_tokens = Counter("generation_tokens", "Generated tokens.", ["model"], **prefix)
+        self.disconnects = Counter("client_disconnects", "Responses that clients disconnected from.", **prefix)
         self._registry.register(_Engines(engines))
 
     def used(self, model: str, usage: Usage) -> None:
@@ -44,7 +48,7 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-# our name: (the engine's field, what it says, whether it only grows)
+# metric: (the engine's field, help text, whether it is a counter)
 _FIGURES: Mapping[str, tuple[str, str, bool]] = {
     "num_requests_running": ("running", "Sequences being generated.", False),
     "num_requests_waiting": ("waiting", "Requests in the queue.", False),
@@ -54,14 +58,14 @@ _FIGURES: Mapping[str, tuple[str, str, bool]] = {
     "prefix_retained_bytes": ("retained_bytes", "Memory of retained prefixes.", False),
     "engine_prompt_tokens": ("prompt_tokens", "Prompt tokens of finished requests.", True),
     "prefilled_tokens": ("prefilled_tokens", "Prompt tokens that were computed.", True),
-    "prefix_hit_tokens": ("reused_tokens", "Prompt tokens that a prefix spared.", True),
-    "forced_tokens": ("forced_tokens", "Tokens that a schema forced.", True),
+    "prefix_hit_tokens": ("reused_tokens", "Prompt tokens served from the prefix cache.", True),
+    "forced_tokens": ("forced_tokens", "Tokens forced by a schema.", True),
     "sampled_tokens": ("sampled_tokens", "Tokens that were sampled.", True),
     "requests_finished": ("finished", "Requests that finished.", True),
     "requests_cancelled": ("cancelled", "Requests that were cancelled.", True),
     "requests_failed": ("failed", "Requests that failed.", True),
     "decode_steps": ("steps", "Steps of the engine.", True),
-    "engine_failures": ("engine_failures", "Times that a failure inside ended the engine.", True),
+    "engine_failures": ("engine_failures", "Times that the engine was stopped by an internal error.", True),
 }
 
 

@@ -1,4 +1,4 @@
-"""The models of the server: local ones in the pool, the others behind the switcher's rules."""
+"""The models of the server: local ones in the pool, external ones behind the switcher's rules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import GGUFHeader, available_memory, read_header
 from parlant_local.observability import Logger
-from parlant_local.server.elsewhere import Elsewhere, Routes
+from parlant_local.server.external import ExternalModel, Routes
 from parlant_local.server.naming import SWITCHED, Directory, Served
 from parlant_local.server.pooled import PooledBackend
 from parlant_local.settings import EngineSettings, Settings
@@ -39,13 +39,13 @@ from parlant_local.switching.targets import Target
 __all__ = ["Models"]
 
 _MIB = 1024 * 1024
-_RESERVE = 0.9  # of the memory that is free at the start, where engine.memory_mb does not say
+_RESERVE = 0.9  # of the memory that is free at startup, if engine.memory_mb is not set
 _RECENT = 50
-_STREAMS = 8  # at once on a CPU, where engine.n_seq_max does not say; the engine keeps one more for urgent calls
+_STREAMS = 8  # at once on a CPU, if engine.n_seq_max is not set; the engine reserves one more for interactive calls
 
 
 class Models:
-    """Finds the backend that a client's name means. Belongs to one event loop."""
+    """Resolves model names to backends. Belongs to one event loop."""
 
     def __init__(self, settings: Settings, manager: LocalModelManager, logger: Logger) -> None:
         self.settings = settings
@@ -54,9 +54,9 @@ class Models:
         self._logger = logger
         self._served: dict[str, Served] = {}
         self._resolver = TargetResolver(settings, manager=manager, logger=logger)
-        lasting = frozenset([SWITCHED, *self.directory.elsewhere().values()])
-        self._routes = Routes(self._made, lasting.__contains__)
-        self._lasting = lasting | frozenset(self.directory.elsewhere())
+        permanent = frozenset([SWITCHED, *self.directory.external_models().values()])
+        self._routes = Routes(self._make_route, permanent.__contains__)
+        self._permanent = permanent | frozenset(self.directory.external_models())
         self._budget = TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         limit = settings.engine.memory_mb
@@ -71,16 +71,16 @@ class Models:
     # -- by name ------------------------------------------------------------------------------------------------------
 
     async def backend(self, name: str | None) -> tuple[str, Backend]:
-        """The listed name and the backend that answers for it; nothing is loaded before its first call.
+        """The listed name and its backend; nothing is loaded before its first call.
 
-        Raises :class:`ModelNotFoundError`, or what the switcher's rules say against a remote model.
+        Raises :class:`ModelNotFoundError`, or the switcher's error for a remote model.
         """
         if name is None or name == "":
             if self.switches:
                 return SWITCHED, self._chain()
             name = await asyncio.to_thread(self.directory.default)
-            if (place := self.directory.place_of(name)) is not None:
-                return name, Elsewhere(self._routes, place)
+            if (place := self.directory.external_id(name)) is not None:
+                return name, ExternalModel(self._routes, place)
             served = await self._remember(await asyncio.to_thread(self.directory.owned, name))
             return served.name, self._pooled(served)
         self.directory.check_name(name)
@@ -88,34 +88,34 @@ class Models:
             return SWITCHED, self._chain()
         if (known := self._served.get(name)) is not None and known.key in self.pool.loaded():
             return known.name, self._pooled(known)
-        if (place := self.directory.place_of(name)) is not None:
-            return name, Elsewhere(self._routes, place)
+        if (place := self.directory.external_id(name)) is not None:
+            return name, ExternalModel(self._routes, place)
         served = await self._remember(await self.directory.find(name))
         return served.name, self._pooled(served)
 
     @asynccontextmanager
     async def engine(self, name: str | None) -> AsyncIterator[tuple[str, InProcessBackend]]:
-        """A model in this process, loaded; for what only it can do (templates, detokenising)."""
+        """A loaded model of this process, for what only it supports (templates, detokenising)."""
         listed, backend = await self.backend(name)
         if not isinstance(backend, PooledBackend):
-            raise BadRequestError(f"{listed} is not loaded in this process.", hint="Name a local model.")
+            raise BadRequestError(f"{listed} does not run in this process.", hint="Use a local model.")
         served = self._served[listed]
         async with self.pool.use(served.key) as loaded:
             yield listed, loaded
 
     def prepare(self) -> None:
-        """Puts together what answers requests that name no model, where that may be elsewhere: what forbids it is told now.
+        """Opens the route for requests without a model, if it is external, so that errors show now.
 
-        Raises what is wrong with the settings of those places.
+        Raises what is wrong with its settings.
         """
         if self.switches:
             self._chain()
-        elif self.settings.model is not None and (place := self.directory.place_of(self.settings.model)) is not None:
+        elif self.settings.model is not None and (place := self.directory.external_id(self.settings.model)) is not None:
             self._routes.open(place)
 
     def label(self, name: str) -> str:
-        """What a model's figures are counted under: names that clients make up are all one."""
-        return name if name in self._lasting or name in self._served else "other"
+        """The metrics label of a model: unknown names share one."""
+        return name if name in self._permanent or name in self._served else "other"
 
     async def find(self, name: str) -> Served:
         self.directory.check_name(name)
@@ -127,7 +127,7 @@ class Models:
         return served
 
     async def preload(self, name: str) -> None:
-        """Loads a model that the owner named, which may be by a path, and gets what renders its chats ready as well."""
+        """Loads a configured model, which may be a path, and prepares its chat template as well."""
         if name == self.settings.model:
             served = await self._remember(await asyncio.to_thread(self.directory.owned, name))
         else:
@@ -137,7 +137,7 @@ class Models:
                 try:
                     await backend.render("ready")
                 except TemplateError as error:
-                    self._logger.warning(f"{served.name} can't chat, only complete: {error}")
+                    self._logger.warning(f"{served.name} supports completions only, no chat: {error}")
 
     async def unload(self, name: str) -> bool:
         """False where it was not loaded. :class:`ModelInUseError` while it answers."""
@@ -155,11 +155,11 @@ class Models:
 
     @property
     def switches(self) -> bool:
-        """Whether more than one model may answer a call."""
+        """Whether fallbacks are configured."""
         return bool(self.settings.switcher.fallbacks)
 
     def routes(self) -> dict[str, RoutedBackend]:
-        """Every chain that has been asked, by the name it is asked by."""
+        """Every open route, by name."""
         return dict(self._routes.all())
 
     def recent_switches(self) -> list[dict[str, Any]]:
@@ -169,7 +169,7 @@ class Models:
     def _chain(self) -> RoutedBackend:
         return self._routes.open(SWITCHED)
 
-    def _made(self, name: str) -> RoutedBackend:
+    def _make_route(self, name: str) -> RoutedBackend:
         if name == SWITCHED:
             first = self.directory.default()
             return self._routed(
@@ -189,11 +189,11 @@ class Models:
 
     def _note(self, record: CallRecord) -> None:
         if record.error is not None or record.reason not in ("primary", "again"):
-            told = {"target": record.target, "reason": record.reason, "error": record.error}
-            self._recent.append({**told, "time": round(time.time(), 1), "seconds": round(record.seconds, 3)})
+            entry = {"target": record.target, "reason": record.reason, "error": record.error}
+            self._recent.append({**entry, "time": round(time.time(), 1), "seconds": round(record.seconds, 3)})
 
     def _target(self, name: str) -> Target:
-        if (place := self.directory.place_of(name)) is not None:
+        if (place := self.directory.external_id(name)) is not None:
             return self._resolver.target(place)
         served = self._keep(self.directory.owned(name))
         info = info_of_record(served.record)
@@ -208,7 +208,7 @@ class Models:
 
     async def _remember(self, served: Served) -> Served:
         if served.record.path is not None and served.key not in self.pool.loaded():
-            # Read off the loop: the pool asks for estimates on it. A broken file is told when it is loaded.
+            # Read off the event loop: the pool needs estimates on it. A broken file is reported when it is loaded.
             with contextlib.suppress(ParlantLocalError, OSError):
                 await asyncio.to_thread(_header, served.record.path, _stamp(served.record.path))
         return self._keep(served)
@@ -239,10 +239,10 @@ class Models:
         return backend
 
     def _engine(self, served: Served) -> EngineSettings:
-        """The engine's settings for one model: the owner's, and room for as many streams as people watch at a time.
+        """The engine's settings for one model, with enough sequences for concurrent streams.
 
-        By itself the engine answers fewer at once on a CPU, so that the first of a crowd of calls is done early; who watches
-        a stream cares for its beginning instead. In a cache that is split every sequence would cost a whole context.
+        By default the engine runs fewer at once on a CPU, so that the first of many calls is done early; for streams, time to
+        first token matters more. In a split cache every sequence would cost a whole context.
         """
         from parlant_local.engine.sizing import on_gpu
 
@@ -263,7 +263,7 @@ class Models:
         try:
             return plan(header, served.name, self._engine(served)).estimate.total
         except InsufficientMemoryError as error:
-            return error.needed or 0  # others may be unloaded to make room; loading checks again
+            return error.needed or 0  # others may be unloaded first; loading checks again
 
 
 def _header(path: Path, stamp: int) -> GGUFHeader:
@@ -275,7 +275,7 @@ def _header(path: Path, stamp: int) -> GGUFHeader:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, _stamp: int) -> GGUFHeader | InvalidModelError:
-    """What a file says, or what is wrong with it: that is remembered too, so that the loop never reads a bad file again."""
+    """A file's header, or its error: cached too, so that the event loop never reads a bad file again."""
     try:
         return read_header(path)
     except InvalidModelError as error:

@@ -1,4 +1,4 @@
-"""Which model a client's name means: a served name, a catalogue id, a reference that was fetched, or a remote one."""
+"""Resolves model names of clients: a served name, a catalogue id, a downloaded reference, or an external model."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from parlant_local.switching import choose_model
 __all__ = ["SWITCHED", "Directory", "Served"]
 
 SWITCHED = "auto"
-"""The name under which the switcher's chain is offered, where one is configured."""
+"""The name of the switcher's chain, where fallbacks are configured."""
 
 _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that can be asked by name."""
+    """A model that requests can name."""
 
     name: str
-    """As it is listed."""
+    """The listed name."""
     key: str
     """The pool's name: one per way of loading a model."""
     record: LocalModel
@@ -35,7 +35,7 @@ class Served:
 
 
 class Directory:
-    """Names of local models. Paths and URLs are no names: a client's word opens no file."""
+    """Names of local models. Paths and URLs are not accepted: clients can't open files."""
 
     def __init__(
         self, settings: Settings, manager: LocalModelManager, loaded: Callable[[], Iterable[str]] = tuple
@@ -49,12 +49,12 @@ class Directory:
         """Everything that can be loaded: served names first, then the catalogue."""
         found = []
         for name, options in self._settings.models.items():
-            if self.is_elsewhere(options.model):
+            if self.is_external(options.model):
                 continue
             try:
                 found.append(self._served(name, options))
             except ModelNotFoundError:
-                continue  # not fetched yet; asking for it says so
+                continue  # not downloaded yet; a request for it says so
         return found + [Served(record.id, record.id, record) for record in self.records()]
 
     def records(self) -> list[LocalModel]:
@@ -65,7 +65,7 @@ class Directory:
         return await asyncio.to_thread(self.look_up, name)
 
     def check_name(self, name: str) -> None:
-        """Raises :class:`RequestRefusedError` for what can be no model's name, and would only fill logs and messages."""
+        """Raises :class:`RequestRefusedError` for a name that is too long or unprintable."""
         most = self._settings.limits.name_characters
         if len(name) > most:
             raise RequestRefusedError(
@@ -75,7 +75,9 @@ class Directory:
                 param="model",
             )
         if not name.isprintable():
-            raise RequestRefusedError(400, "A model's name has no control characters.", code="bad_name", param="model")
+            raise RequestRefusedError(
+                400, "A model's name can't contain control characters.", code="bad_name", param="model"
+            )
 
     def look_up(self, name: str) -> Served:
         if (options := self._settings.models.get(name)) is not None:
@@ -88,11 +90,11 @@ class Directory:
         return Served(record.id, record.id, record)
 
     def default(self) -> str:
-        """The name of what answers where a request names none."""
+        """The model for requests that name none."""
         return self.choice().model
 
     def choice(self) -> Choice:
-        """:func:`choose_model`'s, looked for again when other models are here: by free memory alone, a model that is loaded
+        """:func:`choose_model`'s, evaluated again when the catalogue changes: by free memory alone, a loaded model
         would seem not to fit."""
         here = frozenset(record.id for record in self.records())
         if self._chosen is None or self._chosen[0] != here:
@@ -101,20 +103,20 @@ class Directory:
         return self._chosen[1]
 
     def owned(self, name: str) -> Served:
-        """A model in this process that the owner named, or that was chosen; it may be a path."""
+        """A configured or default model of this process; it may be a path."""
         if name in self._settings.models or name != self._settings.model:
             return self.look_up(name)
         record = self._manager.find(name)
         self._manager.resolve(name)
         return Served(record.id, record.id, record)
 
-    def is_elsewhere(self, name: str) -> bool:
-        """Whether a name is that of another backend's model: a daemon's, a configured endpoint's, a plug-in's."""
+    def is_external(self, name: str) -> bool:
+        """Whether a name belongs to another backend: a daemon, a configured endpoint, a plug-in."""
         return split_reference(name, self._settings) is not None
 
-    def place_of(self, name: str) -> str | None:
-        """The id of another backend's model that a name means: its own, or what a served name stands for. ``None`` where a
-        client may not choose among the models of that backend, unless the owner's settings name this one."""
+    def external_id(self, name: str) -> str | None:
+        """The id of the external model that a name means, directly or as a served name. ``None`` where a
+        client may not choose a model of that backend, unless this one is configured."""
         if (options := self._settings.models.get(name)) is not None:
             name = options.model
         elif (
@@ -123,31 +125,31 @@ class Directory:
             and name not in self._named()
         ):
             return None
-        return name if self.is_elsewhere(name) else None
+        return name if self.is_external(name) else None
 
     def _named(self) -> set[str]:
-        """What the owner's settings name as models, under whatever name."""
+        """All models in the settings, under whatever name."""
         switcher = self._settings.switcher
         served = (options.model for options in self._settings.models.values())
         return {*served, self._settings.model or "", *switcher.fallbacks, *switcher.targets}
 
-    def elsewhere(self) -> dict[str, str]:
-        """Names of configured models that are not in this process, each with its id."""
+    def external_models(self) -> dict[str, str]:
+        """Names of configured external models, each with its id."""
         switcher = self._settings.switcher
         named = [*self._settings.models, self._settings.model or "", *switcher.fallbacks, *switcher.targets]
         if self._chosen is not None:
             named.append(self._chosen[1].model)
-        return {name: place for name in dict.fromkeys(named) if (place := self.place_of(name)) is not None}
+        return {name: place for name in dict.fromkeys(named) if (place := self.external_id(name)) is not None}
 
     def check(self) -> None:
-        """Raises what is wrong with the models that the owner named as the default and as those that stand in.
+        """Raises what is wrong with the configured default model and fallbacks.
 
-        Served names are left alone: a server may start before they are fetched.
+        Served names are not checked: a server may start before they are downloaded.
         """
-        if self._settings.model is not None and self.place_of(self._settings.model) is None:
+        if self._settings.model is not None and self.external_id(self._settings.model) is None:
             self.owned(self._settings.model)
         for name in self._settings.switcher.fallbacks:
-            if self.place_of(name) is not None:
+            if self.external_id(name) is not None:
                 continue
             if name in self._settings.models:
                 self.look_up(name)
@@ -155,10 +157,10 @@ class Directory:
                 self._manager.resolve(name)
         for name, options in self._settings.models.items():
             own = options.model_dump(exclude={"model", "preload"}, exclude_none=True)
-            if own and self.is_elsewhere(options.model):
+            if own and self.is_external(options.model):
                 raise SettingsError(
-                    f"models.{name} sets {', '.join(own)} for {options.model}, which is not loaded here.",
-                    hint="Set it where that model runs.",
+                    f"models.{name} sets {', '.join(own)} for {options.model}, which does not run in this process.",
+                    hint="Configure it where that model runs.",
                 )
 
     def _served(self, name: str, options: ServedModelSettings) -> Served:
@@ -171,14 +173,16 @@ class Directory:
         try:
             record = self._manager.get_model(name)
         except ModelNotFoundError as error:
-            near = [item for item in self.elsewhere() if item.rpartition("/")[2] == name]  # its name, but not its place
+            near = [item for item in self.external_models() if item.rpartition("/")[2] == name]  # without its prefix
             near += difflib.get_close_matches(name, self._settings.models, n=2, cutoff=0.5)
             near += [item for item in error.near if item not in near]
             if near:
-                raise ModelNotFoundError(f"The model {name!r} is not here.", near=near[:3]) from None
+                raise ModelNotFoundError(f"The model {name!r} is not available.", near=near[:3]) from None
             here = [*self._settings.models, *(item.id for item in self.records())][:_SHOWN]
-            hint = f"Here: {', '.join(here)}; GET /v1/models has all." if here else error.hint
-            raise ModelNotFoundError(f"The model {name!r} is not here.", hint=hint) from None
+            hint = f"Available: {', '.join(here)}; GET /v1/models lists all." if here else error.hint
+            raise ModelNotFoundError(f"The model {name!r} is not available.", hint=hint) from None
         if record.path is None or record.state is not ModelState.AVAILABLE:
-            raise ModelNotFoundError(f"The model {name!r} has no file here.", hint="GET /v1/models lists what is here.")
+            raise ModelNotFoundError(
+                f"The model {name!r} is not available.", hint="GET /v1/models lists the available ones."
+            )
         return record

@@ -1,4 +1,4 @@
-"""From a request to the options of a backend's call, with the owner's limits applied."""
+"""Converts a request to the options of a backend call, with the server's limits applied."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 BINDING = ("tools", "tool_choice", "functions", "function_call")
-"""What binds an answer where there are tools."""
+"""Fields that constrain an answer to tool calls."""
 
 
 def messages_of(given: list[ChatMessage], limits: LimitSettings) -> tuple[Message, ...]:
@@ -56,23 +56,25 @@ def check_texts(texts: list[str], limits: LimitSettings, param: str) -> None:
 
 
 def refuse_unknown(body: BaseModel, names: tuple[str, ...], instead: str) -> None:
-    """Refuses what would bind the answer and can't here; what binds nothing is only told."""
+    """Rejects unsupported constraints; other unknown fields are only reported."""
     extra = body.model_extra or {}
     for name in names:
         if extra.get(name) not in (None, [], {}, "none", "auto"):
-            raise RequestRefusedError(400, f"{name} is not taken here: use {instead}.", code="unsupported", param=name)
+            raise RequestRefusedError(
+                400, f"{name} is not supported here: use {instead}.", code="unsupported", param=name
+            )
 
 
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     found: dict[str, Any] = asked_options(request) | {"stop": request.stop}
-    if request.user:  # whose it is matters, not how long the name is
+    if request.user:  # a fixed length, whatever the name's
         found["session"] = hashlib.blake2b(request.user.encode(), digest_size=16).hexdigest()
     asked = request.max_completion_tokens if isinstance(request, ChatRequest) else None
     found["max_tokens"] = _max_tokens(found.get("max_tokens") if asked is None else asked, limits)
     found |= binding_options(request)
     if found.get("n", 1) > limits.choices:
         raise RequestRefusedError(
-            400, f"n may be {limits.choices} at most (limits.choices).", code="too_many_choices", param="n"
+            400, f"n may be at most {limits.choices} (limits.choices).", code="too_many_choices", param="n"
         )
     if request.logit_bias:
         found["logit_bias"] = token_biases(request.logit_bias)
@@ -80,14 +82,14 @@ def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
 
 
 def chat_options(request: ChatRequest, limits: LimitSettings, last: Message) -> ChatOptions:
-    """``last``: the conversation's last message, which the answer may go on with."""
+    """``last``: the conversation's last message, which the answer may continue."""
     found: dict[str, Any] = dict(sampling_options(request, limits))
     if request.logprobs:
         found["logprobs"] = request.top_logprobs or 0
     elif request.top_logprobs:
-        raise RequestRefusedError(400, "top_logprobs needs logprobs.", code="bad_request", param="top_logprobs")
+        raise RequestRefusedError(400, "top_logprobs requires logprobs.", code="bad_request", param="top_logprobs")
     if request.audio is not None or any(kind != "text" for kind in request.modalities or ()):
-        raise RequestRefusedError(400, "Answers are text: there is no audio.", code="unsupported", param="modalities")
+        raise RequestRefusedError(400, "Only text output is supported.", code="unsupported", param="modalities")
     found["continue_final"] = _continued(request, last)
     return _given(found | _tools(request) | thought_options(request))
 
@@ -95,21 +97,21 @@ def chat_options(request: ChatRequest, limits: LimitSettings, last: Message) -> 
 def _tools(request: ChatRequest) -> dict[str, Any]:
     if request.functions and (request.tools or request.tool_choice is not None):
         raise RequestRefusedError(
-            400, "functions and tools say the same: give one.", code="bad_request", param="functions"
+            400, "functions and tools can't be combined: give one.", code="bad_request", param="functions"
         )
     tools = [tool.model_dump(exclude_none=True) for tool in request.tools or ()]
     tools += [{"type": "function", "function": item.model_dump(exclude_none=True)} for item in request.functions or ()]
     choice: Any = request.tool_choice if request.tool_choice is not None else request.function_call
     if isinstance(choice, BaseModel):
-        choice = _said(choice)
+        choice = _without_unused_fields(choice)
     found: dict[str, Any] = {"tools": tools, "parallel_tool_calls": request.parallel_tool_calls}
     if choice is not None and (tools or choice not in ("auto", "none")):
         found["tool_choice"] = choice
     return found
 
 
-def _said(choice: BaseModel) -> dict[str, Any]:
-    """A choice without what says nothing beside its type, which is told as ignored."""
+def _without_unused_fields(choice: BaseModel) -> dict[str, Any]:
+    """A choice without the fields that have no effect with its type, which are reported as ignored."""
     found = choice.model_dump(exclude_none=True)
     if found.get("type") in ("auto", "none", "any", "required"):
         return {name: value for name, value in found.items() if name in ("type", "disable_parallel_tool_use")}
@@ -117,22 +119,22 @@ def _said(choice: BaseModel) -> dict[str, Any]:
 
 
 def _continued(request: ChatRequest, last: Message) -> bool | None:
-    """Whether a last message of the assistant is gone on with: as said, or as the message itself says."""
+    """Whether a final assistant message is continued: by the request's options, or by the message's own."""
     asked = request.continue_final_message
     if asked is None and request.messages[-1].prefix:
         asked = True
     if request.add_generation_prompt and asked:
         raise RequestRefusedError(
             400,
-            "add_generation_prompt begins a new message, continue_final_message goes on with the last one: give one.",
+            "add_generation_prompt starts a new message and continue_final_message continues the last one: give one.",
             code="bad_request",
             param="continue_final_message",
         )
     if request.add_generation_prompt is False and (asked is False or last.role != "assistant"):
         raise RequestRefusedError(
             400,
-            "Without a generation prompt there is nothing to answer: end with a message of the assistant, which is gone on "
-            "with, or leave add_generation_prompt out.",
+            "Without a generation prompt there is nothing to answer: end with an assistant message, which is continued, "
+            "or omit add_generation_prompt.",
             code="bad_request",
             param="add_generation_prompt",
         )
@@ -147,7 +149,7 @@ def _max_tokens(asked: int | None, limits: LimitSettings) -> int | None:
     if limits.max_tokens is not None and asked is not None and asked > limits.max_tokens:
         raise RequestRefusedError(
             400,
-            f"max_tokens is {asked}; this server gives {limits.max_tokens} at most (limits.max_tokens).",
+            f"max_tokens is {asked}; this server allows at most {limits.max_tokens} (limits.max_tokens).",
             code="max_tokens_too_large",
             param="max_tokens",
         )

@@ -1,4 +1,4 @@
-"""A model of the pool as a backend: loaded when a call needs it, and kept while the call lasts."""
+"""A model of the pool as a backend: loaded on demand, and held during the call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PooledBackend"]
 
 
 class PooledBackend(BorrowingBackend[InProcessBackend]):
-    """``key`` is the pool's name of the model, ``info`` what is known of it before it is loaded."""
+    """``key`` is the pool's name of the model, ``info`` what is known about it before it is loaded."""
 
     def __init__(self, pool: ModelPool[InProcessBackend], key: str, info: ModelInfo) -> None:
         self._pool, self._key, self._info = pool, key, info

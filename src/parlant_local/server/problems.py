@@ -1,4 +1,4 @@
-"""Failures as OpenAI's clients know them: a status, a type, a code, and a message that says what to do."""
+"""Errors in OpenAI's format: a status, a type, a code, and a message that says what to do."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One failure on the wire."""
+    """One error response."""
 
     status: int
     message: str
     code: str | None = None
     param: str | None = None
     retry_after: float | None = None
-    """Seconds after which another try makes sense."""
+    """Seconds after which to retry."""
 
     @property
     def body(self) -> ErrorBody:
@@ -47,7 +47,7 @@ class Problem:
         return {"retry-after": str(max(1, math.ceil(self.retry_after)))}
 
 
-# The first class that fits decides: subclasses stand before their bases.
+# The first matching class decides: subclasses come before their bases.
 _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
     (e.ModelNotFoundError, 404, "model_not_found", "model"),
     (e.ContextOverflowError, 400, "context_length_exceeded", "messages"),
@@ -69,7 +69,7 @@ _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
         422,
         "invalid_output",
         None,
-    ),  # not 5xx, which clients repeat by themselves: it was repaired already
+    ),  # not 5xx, which clients retry: it was retried already
     (e.InvalidModelError, 422, "invalid_model", "model"),
     (e.ModelInUseError, 409, "model_in_use", "model"),
     (e.OfflineError, 403, "offline", None),
@@ -88,13 +88,13 @@ _RULES: tuple[tuple[type[e.ParlantLocalError], int, str, str | None], ...] = (
 
 
 def problem_of(error: BaseException) -> Problem:
-    """What a failure looks like to a client. A failure that nobody foresaw tells nothing of its inside."""
+    """The error response for an exception. An unexpected one reveals no details."""
     if isinstance(error, e.RequestRefusedError):
         return Problem(error.status, error.message, error.code, error.param, error.retry_after)
     if isinstance(error, e.ParlantLocalError):
         message = redact(str(error))
         if isinstance(error, e.ContextOverflowError):
-            # The words by which clients tell this failure from others (litellm, LibreChat), before our own.
+            # The phrase by which clients (litellm, LibreChat) recognise this error, before our own message.
             length = f" is {error.available} tokens" if error.available is not None else " is exceeded"
             message = f"This model's maximum context length{length}. {message}"
         wait = error.retry_after
@@ -104,4 +104,4 @@ def problem_of(error: BaseException) -> Problem:
                     wait = 1.0
                 return Problem(status, message, code, param, wait)
         return Problem(500, message, "internal_error")
-    return Problem(500, "The server failed; its log says why.", "internal_error")
+    return Problem(500, "Internal server error; see the server's log.", "internal_error")

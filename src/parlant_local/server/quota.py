@@ -1,4 +1,4 @@
-"""How much clients may have fetched: per model, per day, and in the models folder."""
+"""Limits on downloads by clients: per model, per day, and for the models folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GB = 1e9
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One download's share of the day."""
+    """One download's part of the daily quota."""
 
     since: float
     promised: int = 0
@@ -32,7 +32,7 @@ class Ticket:
 
 
 class Quota:
-    """Of one server since it started."""
+    """The quota of one server since it started."""
 
     def __init__(
         self, manager: LocalModelManager, limits: LimitSettings, clock: Callable[[], float] = time.monotonic
@@ -46,7 +46,7 @@ class Quota:
         return ticket
 
     def accept(self, ticket: Ticket, size: int, missing: int) -> None:
-        """Raises :class:`RequestRefusedError` where a model of ``size`` bytes, ``missing`` of them still to come, is too much."""
+        """Raises :class:`RequestRefusedError` where a model of ``size`` bytes, ``missing`` of them not downloaded yet, exceeds a limit."""
         self._check_model(size)
         ticket.promised = missing
         try:
@@ -57,14 +57,14 @@ class Quota:
             raise
 
     def progress(self, ticket: Ticket, done: int, fetched: int) -> None:
-        """Raises :class:`RequestRefusedError` where more came than was announced, and that is too much."""
+        """Raises :class:`RequestRefusedError` where more than announced was downloaded and exceeds a limit."""
         ticket.fetched = fetched
         self._check_model(done)
         if ticket.fetched > ticket.promised:
             self._check_day()
 
     def settle(self, ticket: Ticket) -> None:
-        """What did not come is not counted."""
+        """Bytes that were not downloaded are not counted."""
         ticket.promised = 0
         if not ticket.fetched and ticket in self._tickets:
             self._tickets.remove(ticket)
@@ -72,7 +72,9 @@ class Quota:
     def _check_model(self, size: int) -> None:
         most = self._limits.download_gb
         if most is not None and size > most * _GB:
-            raise _too_much(f"The model has {human_bytes(size)}; clients may fetch {most:g} GB (limits.download_gb).")
+            raise _too_much(
+                f"The model has {human_bytes(size)}; clients may download up to {most:g} GB (limits.download_gb)."
+            )
 
     def _check_day(self) -> None:
         most = self._limits.downloads_gb_a_day
@@ -81,8 +83,8 @@ class Quota:
         spent = sum(each.counted for each in self._tickets)
         if most is not None and spent > most * _GB:
             raise _too_much(
-                f"With this download {human_bytes(spent)} would have been fetched within 24 hours; "
-                f"clients may fetch {most:g} GB (limits.downloads_gb_a_day)."
+                f"With this download {human_bytes(spent)} would be downloaded within 24 hours; "
+                f"clients may download up to {most:g} GB (limits.downloads_gb_a_day)."
             )
 
     def _check_folder(self, missing: int) -> None:
@@ -92,7 +94,7 @@ class Quota:
         here = sum(model.size or model.done or 0 for model in self._manager.list_models(states="all") if model.owned)
         if here + missing > most * _GB:
             raise _too_much(
-                f"The models that were fetched have {human_bytes(here)}, this one {human_bytes(missing)} more; "
+                f"Downloaded models take {human_bytes(here)}, and this one needs {human_bytes(missing)} more; "
                 f"{most:g} GB are allowed (limits.models_gb). Delete some."
             )
 

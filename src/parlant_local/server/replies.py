@@ -1,4 +1,4 @@
-"""Answers in OpenAI's shapes."""
+"""Responses in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from parlant_local.server.shapes.answers import (
     TokenUsage,
 )
 
-__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "told_usage", "usage_of"]
+__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "usage_json", "usage_of"]
 
 R = TypeVar("R", str, str | None)
 
@@ -38,7 +38,7 @@ class ChatAnswer:
     """One chat completion, whole or in chunks: they share an id and a time."""
 
     def __init__(self, model: str, *, switched: bool = False, legacy: bool = False) -> None:
-        """``legacy``: the client knows ``function_call``, and no tools."""
+        """``legacy``: the client uses ``function_call`` instead of tools."""
         self.model = model
         self._switched, self._legacy = switched, legacy
         self.id = f"chatcmpl-{secrets.token_hex(12)}"
@@ -46,16 +46,16 @@ class ChatAnswer:
         self._opened: set[int] = set()
 
     def whole(self, reply: ChatReply) -> ChatCompletion:
-        """For :func:`json_answer`: log-probabilities, of which there may be very many, are made as they are written."""
+        """For :func:`json_answer`: log-probabilities, of which there may be very many, are generated lazily."""
         return {
             **self._head("chat.completion", reply.model),
             "choices": [self._choice(index, choice) for index, choice in enumerate(reply.choices)],
-            "usage": told_usage(usage_of(reply)),
+            "usage": usage_json(usage_of(reply)),
             "timings": _timings(reply.timings),
         }
 
     def chunk(self, chunk: ChatChunk, *, with_usage: bool) -> ChatCompletionChunk:
-        """``with_usage``: every chunk says that usage comes later, as OpenAI has it."""
+        """``with_usage``: every chunk has ``usage: null``, as in OpenAI's API."""
         delta = _delta(chunk.delta)
         if self._legacy and (calls := delta.pop("tool_calls", None)):
             delta["function_call"] = calls[0]["function"]
@@ -78,7 +78,7 @@ class ChatAnswer:
 
     def usage(self, usage: Usage) -> ChatCompletionChunk:
         head = self._head("chat.completion.chunk", "")
-        return {**head, "choices": [], "usage": told_usage(usage)}  # type: ignore[typeddict-item]  # as above
+        return {**head, "choices": [], "usage": usage_json(usage)}  # type: ignore[typeddict-item]  # as above
 
     def _choice(self, index: int, reply: ChatReply) -> ChatChoice:
         choice = _choice(index, reply)
@@ -95,7 +95,7 @@ class ChatAnswer:
             "id": self.id,
             "object": kind,
             "created": self._created,
-            # Of several that may have answered, the one that did.
+            # With the switcher, the model that answered.
             "model": (model or self.model) if self._switched else self.model,
             "system_fingerprint": _FINGERPRINT,
         }
@@ -110,14 +110,14 @@ class CompletionAnswer:
         self._created = int(time.time())
 
     def whole(self, choices: Sequence[tuple[str, ChatReply]], usage: Usage) -> TextCompletion:
-        """``choices``: what is put in front of each text (the prompt, where it is to be echoed), and the answer."""
+        """``choices``: the prefix of each text (the echoed prompt, or empty), and the reply."""
         return {
             **self._head(),
             "choices": [
                 self._choice(index, before + reply.content, reply.finish_reason, reply.logprobs, len(before))
                 for index, (before, reply) in enumerate(choices)
             ],
-            "usage": told_usage(usage),
+            "usage": usage_json(usage),
         }
 
     def piece(
@@ -130,25 +130,25 @@ class CompletionAnswer:
         return data
 
     def usage(self, usage: Usage) -> TextCompletionChunk:
-        return {**self._head(), "choices": [], "usage": told_usage(usage)}
+        return {**self._head(), "choices": [], "usage": usage_json(usage)}
 
     @staticmethod
     def _choice(
         index: int, text: str, finish: str | None, logprobs: Sequence[TokenLogprob] | None, offset: int
     ) -> TextChoice:
-        told: TextLogprobs | None = None
+        logprobs_json: TextLogprobs | None = None
         if logprobs is not None:
             offsets = []
             for item in logprobs:
                 offsets.append(offset)
                 offset += len(item.token)
-            told = {
+            logprobs_json = {
                 "tokens": [item.token for item in logprobs],
                 "token_logprobs": [item.logprob for item in logprobs],
                 "top_logprobs": [dict(item.top) for item in logprobs],
                 "text_offset": offsets,
             }
-        return {"index": index, "text": text, "logprobs": told, "finish_reason": finish}
+        return {"index": index, "text": text, "logprobs": logprobs_json, "finish_reason": finish}
 
     def _head(self) -> AnswerHead:
         return {
@@ -161,12 +161,12 @@ class CompletionAnswer:
 
 
 def logged_values(replies: Iterable[ChatReply]) -> int:
-    """Values that the log-probabilities of answers take in JSON, which are by far the most."""
+    """The number of JSON values in the log-probabilities, which dominate a response."""
     return sum(6 * (len(item.top) + 1) for reply in replies for item in reply.logprobs or ())
 
 
 def usage_of(reply: ChatReply) -> Usage:
-    """Of all choices together; the prompt counts once."""
+    """The usage of all choices; the prompt counts once."""
     choices = reply.choices
     return Usage(
         prompt_tokens=reply.usage.prompt_tokens,
@@ -176,7 +176,7 @@ def usage_of(reply: ChatReply) -> Usage:
     )
 
 
-def told_usage(usage: Usage) -> TokenUsage:
+def usage_json(usage: Usage) -> TokenUsage:
     return cast("TokenUsage", usage.to_openai())
 
 

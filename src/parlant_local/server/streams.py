@@ -1,4 +1,4 @@
-"""Answers that come in pieces: server-sent events and lines of JSON."""
+"""Streaming responses: server-sent events and JSON lines."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def sse(value: Any, event: str | None = None) -> bytes:
 
 
 class PieceStream(Response):
-    """Sends ``pieces`` as they come, a comment where none comes for a while, and an error as its last piece.
+    """Sends ``pieces`` as they arrive, a comment as keep-alive, and an error as the last piece.
 
-    When the client goes away the generator is closed, which cancels the work behind it. ``on_end`` is told how it ended.
+    When the client disconnects the generator is closed, which cancels its work. ``on_end`` is called with the outcome.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class PieceStream(Response):
                 wait = max(0.01, self._keep_alive - (time.monotonic() - self._last))
                 await asyncio.wait({pump, gone, expired}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
                 if time.monotonic() - self._last >= self._keep_alive and not pump.done() and not gone.done():
-                    # Beside the others: a client that reads nothing must not keep this from noticing the end.
-                    told = asyncio.ensure_future(self._send(send, self._comment))
-                    await asyncio.wait({told, gone, expired}, return_when=asyncio.FIRST_COMPLETED)
-                    await settle(told)
+                    # Concurrently: a client that reads nothing must not delay noticing the end.
+                    comment = asyncio.ensure_future(self._send(send, self._comment))
+                    await asyncio.wait({comment, gone, expired}, return_when=asyncio.FIRST_COMPLETED)
+                    await settle(comment)
             if pump.done() and not pump.cancelled() and pump.exception() is None:
                 ending = "complete"
             elif gone.done():

@@ -1,4 +1,4 @@
-"""Inputs that may come as text or as token ids, one or several."""
+"""Inputs that may be text or token ids, one or several."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["check_inputs"]
 
 
 def check_inputs(given: list[str | list[int]], backend: Backend, limits: LimitSettings, param: str, most: str) -> None:
-    """Raises :class:`RequestRefusedError` where there are none, too many (``most`` names the limit) or too long ones, and
-    :class:`BadRequestError` for token ids that would mean something else to a model of another place."""
+    """Raises :class:`RequestRefusedError` for none, too many (``most`` is the limit's name) or too long ones, and
+    :class:`BadRequestError` for token ids to an external model, whose vocabulary is unknown."""
     if not given:
         raise RequestRefusedError(400, f"{param} is empty.", code="empty_input", param=param)
     refuse_excess(len(given), param, "items", most, "too_many_inputs", limits)
@@ -22,6 +22,4 @@ def check_inputs(given: list[str | list[int]], backend: Backend, limits: LimitSe
     ids = sum(len(item) for item in given if isinstance(item, list))
     refuse_excess(ids, param, "token ids", "token_ids", "too_many_token_ids", limits)
     if ids and not isinstance(backend, PooledBackend):
-        raise BadRequestError(
-            "Token ids are for models of this process; others take text.", hint=f"Send {param} as text."
-        )
+        raise BadRequestError("Token ids are only supported for models of this process.", hint=f"Send {param} as text.")

@@ -1,4 +1,4 @@
-"""The many ways in which clients ask for thoughts, the most exact one first."""
+"""The options by which clients control reasoning, the most specific one first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["TEMPLATE_ARGUMENTS", "thought_options"]
 
 _EFFORTS = {"minimal": 128, "low": 512, "medium": 2048, "high": 8192, "xhigh": 16384, "max": 32768}
 TEMPLATE_ARGUMENTS = ("enable_thinking", "thinking")
-"""Of ``chat_template_kwargs``, those that are understood."""
+"""The supported ``chat_template_kwargs``."""
 
 
 def thought_options(request: ChatRequest) -> dict[str, Any]:
@@ -37,5 +37,5 @@ def _wanted(request: ChatRequest) -> bool | None:
     if request.thinking is not None and request.thinking.type in ("enabled", "disabled"):
         return request.thinking.type == "enabled"
     given = request.chat_template_kwargs or {}
-    said = [request.enable_thinking, request.think, *(given.get(name) for name in TEMPLATE_ARGUMENTS)]
-    return next((value for value in said if isinstance(value, bool)), None)
+    values = [request.enable_thinking, request.think, *(given.get(name) for name in TEMPLATE_ARGUMENTS)]
+    return next((value for value in values if isinstance(value, bool)), None)

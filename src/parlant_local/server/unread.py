@@ -1,4 +1,4 @@
-"""What of a message nobody here reads: words beside those that a part, a call or a result is understood by."""
+"""Unread fields of a message: everything but the known fields of a part, a call or a result."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["unread_in_call", "unread_in_content", "unread_in_fields"]
 _ALWAYS = frozenset(
     "type id index state status format signature thoughtSignature thought_signature encrypted_content data".split()
 )
-"""What only says again where a part came from, or can be read by its makers alone."""
+"""Fields that repeat a part's origin, or only mean something to their provider."""
 _NESTED = ("thinking", "think", "reasoning", "summary", "content", "output", "result", "value")
 
 
 def unread_in_content(content: Any, place: str, *, of_tool: bool = False) -> Iterator[str]:
-    """``of_tool``: what a tool gave may be any JSON, all of which is read."""
+    """``of_tool``: a tool's result may be any JSON, all of which is read."""
     if of_tool and is_outcome(content):
         return
     for part in content if isinstance(content, list | tuple) else (content,):
@@ -27,7 +27,7 @@ def unread_in_content(content: Any, place: str, *, of_tool: bool = False) -> Ite
 
 
 def unread_in_call(call: Mapping[str, Any], place: str) -> Iterator[str]:
-    """Of a call in any of its shapes."""
+    """For a call in any format."""
     yield from _others(call, CALL.words | _ALWAYS, place)
     for name in ("function", "tool_call", "custom"):
         if isinstance(inner := call.get(name), Mapping):
@@ -35,7 +35,7 @@ def unread_in_call(call: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def unread_in_fields(beside: Mapping[str, Any] | None, place: str) -> Iterator[str]:
-    """Of LiteLLM's fields beside a message, of which thoughts are read."""
+    """For LiteLLM's extra fields, of which reasoning is read."""
     yield from _others(beside or {}, frozenset(THOUGHT_FIELDS), place)
 
 

@@ -1,4 +1,4 @@
-"""Work for a client that may go away, on a server that may be told to end."""
+"""Work that is cancelled when the client disconnects or the server shuts down."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """Nobody is there any more to read the answer."""
+    """The client has disconnected."""
 
 
 async def disconnected(receive: Receive) -> None:
@@ -29,14 +29,14 @@ async def disconnected(receive: Receive) -> None:
 
 
 async def settle(*tasks: asyncio.Future[Any]) -> None:
-    """Cancels and waits until they are really gone."""
+    """Cancels tasks and waits until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def answered(request: Request, drain: Drain, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which is cancelled when the client goes away or the server must end."""
+    """The result of ``work``, which is cancelled when the client disconnects or the server shuts down."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(disconnected(request.receive))
     expired = asyncio.ensure_future(drain.expired.wait())
@@ -59,8 +59,8 @@ async def answered(request: Request, drain: Drain, work: Coroutine[Any, Any, T])
 async def begun(
     request: Request, items: AsyncGenerator[T, None], patience: float, drain: Drain
 ) -> AsyncGenerator[T, None]:
-    """``items``, with the first one waited for up to ``patience`` seconds, so that what is wrong with a request is told
-    with a status of its own. A first item that takes longer is waited for by whoever reads the rest."""
+    """``items``, with the first one awaited for up to ``patience`` seconds, so that an early error gets
+    its own status. A first item that takes longer is awaited by the consumer."""
     first = asyncio.ensure_future(anext(items))
     gone = asyncio.ensure_future(disconnected(request.receive))
     expired = asyncio.ensure_future(drain.expired.wait())
@@ -72,7 +72,7 @@ async def begun(
             _result(first)
         elif gone.done():
             raise ClientGone
-        # An expired server is told by the stream itself.
+        # The stream itself reports a shutdown.
     except BaseException:
         await settle(first)
         await items.aclose()
@@ -98,7 +98,7 @@ async def _rest(first: asyncio.Future[T] | None, items: AsyncGenerator[T, None])
 
 
 def _result(task: asyncio.Future[T]) -> T:
-    if task.cancelled():  # from within: what it waited for was closed
+    if task.cancelled():  # cancelled internally: its model was closed
         raise RequestRefusedError(
             503, "The model was unloaded while it answered.", code="model_unloaded", retry_after=1
         )

@@ -1,4 +1,4 @@
-"""Large answers, made in a thread and in slices: a thread that turns a million numbers into text at once stops all others."""
+"""Large responses, serialised in a thread and in slices, since one large json.dumps call holds the GIL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 __all__ = ["LARGE", "json_answer", "slices_of"]
 
 LARGE = 2000
-"""Values from which on an answer is written in a thread."""
+"""Responses with more values are written in a thread."""
 
 _SLICE = 1000
 _NESTED = frozenset({dict, list, tuple, GeneratorType, map})
@@ -22,7 +22,7 @@ _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 
 
 async def json_answer(build: Callable[[], Mapping[str, Any]], size: int, status: int = 200) -> Response:
-    """The answer that ``build`` makes, which has about ``size`` values. Generators (and ``map``) in it are written as lists."""
+    """The response that ``build`` returns, with about ``size`` values. Generators (and ``map``) are written as lists."""
     if size < LARGE:
         return Response(b"".join(slices_of(build())), status, media_type=JSONResponse.media_type)
     written = await asyncio.to_thread(lambda: b"".join(slices_of(build())))
@@ -30,7 +30,7 @@ async def json_answer(build: Callable[[], Mapping[str, Any]], size: int, status:
 
 
 def slices_of(value: Any) -> Iterator[bytes]:
-    """The JSON of a value, a slice at a time."""
+    """The JSON of a value in slices."""
     if isinstance(value, dict) and not _is_flat(value):
         yield from _object(value)
     elif isinstance(value, list | tuple | GeneratorType | map):

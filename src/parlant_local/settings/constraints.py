@@ -1,4 +1,4 @@
-"""What schemas, grammars and patterns may ask for: they are strangers' programs."""
+"""Bounds on schemas, grammars and patterns: they are untrusted programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["DEFAULT_BOUNDS", "ConstraintSettings"]
 
 
 class ConstraintSettings(Section):
-    """Bounds of a schema, a grammar or a pattern. What exceeds one is refused before anything is computed."""
+    """Bounds of a schema, a grammar or a pattern. What exceeds one is rejected before anything is computed."""
 
     max_kb: int = Field(default=512, ge=1)
     """Size of a schema as JSON, in KiB; a request's tools count together."""
@@ -59,4 +59,4 @@ class ConstraintSettings(Section):
 
 
 DEFAULT_BOUNDS = ConstraintSettings()
-"""For whoever was told no others."""
+"""Used where no settings are given."""

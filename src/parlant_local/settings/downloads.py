@@ -1,4 +1,4 @@
-"""How model files are fetched."""
+"""How model files are downloaded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class DownloadSettings(Section):
     """Parallel connections per file."""
 
     stall_seconds: float = Field(default=30.0, gt=0)
-    """A connection that brings next to nothing for this long is dropped and tried again."""
+    """A connection that receives almost no data for this long is dropped and retried."""
 
     attempts: int = Field(default=6, ge=1)
-    """Tries in a row without progress before a download gives up; what was fetched is kept."""
+    """Consecutive attempts without progress before a download fails; the downloaded part is kept."""
 
     max_rate_mb: float | None = Field(default=None, gt=0)
     """Limit in MB (10^6 bytes) per second over all connections. None: no limit."""

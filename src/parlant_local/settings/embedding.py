@@ -1,4 +1,4 @@
-"""Which embedding model stands behind Parlant's vector stores."""
+"""The embedding model for Parlant's vector stores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class EmbeddingSettings(Section):
     """A catalogue id, reference or GGUF path of an embedding model; None: the deterministic lexical embedder."""
 
     dimensions: int = Field(default=512, ge=64, le=8192)
-    """Dimensions of the lexical embedder; models bring their own."""
+    """Dimensions of the lexical embedder; models have their own."""
 
     truncate: bool = False
-    """Cut texts that are too long (reported in the log) instead of refusing them."""
+    """Truncate texts that are too long (with a warning in the log) instead of rejecting them."""

@@ -1,4 +1,4 @@
-"""Other places that answer calls: an Ollama daemon, and endpoints that speak OpenAI's API."""
+"""Other backends: an Ollama daemon, and endpoints with an OpenAI-compatible API."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class OllamaSettings(Section):
 
 
 class EndpointSettings(Section):
-    """An endpoint that speaks OpenAI's API; its models are ``<name>/<model>``."""
+    """An endpoint with an OpenAI-compatible API; its models are ``<name>/<model>``."""
 
     base_url: str
     api_key_env: str | None = None
-    """Environment variable that holds its key. Keys never stand in settings files."""
+    """Environment variable that holds its key. Keys don't belong in settings files."""
 
     api_key_file: str | None = None
     """File that holds its key."""
@@ -35,9 +35,9 @@ class EndpointSettings(Section):
     """Only from the environment (PARLANT_LOCAL_ENDPOINTS__NAME__API_KEY)."""
 
     n_ctx: int | None = Field(default=None, ge=256)
-    """Context window of its models, in tokens, where the endpoint does not tell."""
+    """Context window of its models, in tokens, where the endpoint does not report it."""
 
     dialect: Literal["auto", "json_schema", "json_object_schema", "json_object", "prompt"] = "auto"
-    """How it takes schemas; auto: found out once."""
+    """Which form of schema it accepts; auto: probed once."""
 
     timeout_seconds: float = Field(default=60.0, gt=0)

@@ -31,7 +31,7 @@ class PrefixSettings(Section):
     """Disk space for them, in MiB."""
 
     min_tokens: int = Field(default=64, ge=1)
-    """Shorter prefixes are cheaper to compute again than to keep."""
+    """Shorter prefixes are cheaper to recompute than to keep."""
 
 
 class EngineSettings(Section):
@@ -44,25 +44,25 @@ class EngineSettings(Section):
     """KV cache cells that all live requests share. None: room for several typical requests, as memory allows."""
 
     n_seq_max: int | None = Field(default=None, ge=1, le=255)
-    """Sequences running at once, one place kept for interactive calls; more requests wait in the queue. None: 16 on a GPU. On a
-    CPU nine or more; but until somebody has an answer only three on two cores, and two more per further core, since each one
-    makes the first answer later (for `serve`, whose clients watch their answers being written, nine or more from the start).
-    A number of your own holds from the start."""
+    """Sequences running at once, one slot reserved for interactive calls; more requests wait in the queue. None: 16 on a GPU. On a
+    CPU nine or more; but until the first answer is finished only three on two cores, and two more per further core, since each one
+    delays the first answer (for `serve`, whose clients stream their answers, nine or more from the start).
+    A number that you set applies from the start."""
 
     n_batch: int = Field(default=2048, ge=1)
-    """Tokens of one llama_decode call at most."""
+    """Maximum tokens of one llama_decode call."""
 
     n_ubatch: int | None = Field(default=None, ge=1)
     """Micro-batch: tokens computed at once; cancellation takes effect between two of them. None: 512 on a GPU, 128 on a CPU."""
 
     n_threads: int | None = Field(default=None, ge=1)
-    """Threads for decoding. None: the usable physical cores, and fewer for small steps where those measure faster."""
+    """Threads for decoding. None: the usable physical cores, and fewer for small steps where those are faster."""
 
     n_threads_batch: int | None = Field(default=None, ge=1)
     """Threads for prefill. None: all usable cores."""
 
     n_gpu_layers: int = -1
-    """Layers on the GPU; -1: all of them where the build has one."""
+    """Layers to offload to the GPU; -1: all of them where the build supports one."""
 
     kv_type: KvType | None = None
     """Element type of the KV cache. None: f16; bf16 for quantized weights on a CPU that multiplies it natively (AVX512-BF16),
@@ -79,7 +79,7 @@ class EngineSettings(Section):
     use_mlock: bool = False
 
     seed: int | None = Field(default=None, ge=0)
-    """Seed of requests that bring none. None: a new one each time."""
+    """Seed of requests without one. None: random each time."""
 
     rope_freq_base: float | None = Field(default=None, gt=0)
     rope_freq_scale: float | None = Field(default=None, gt=0)
@@ -88,32 +88,32 @@ class EngineSettings(Section):
     """LoRA adapters: GGUF path to scale."""
 
     vetting: Literal["auto", "always", "never"] = "auto"
-    """Whether a model is first loaded in a process of its own, which a bad file may end: "auto", once for each file that no
+    """Whether a model is first loaded in a process of its own, which a corrupt file may crash: "auto", once for each file that no
     hub or registry vouched for; "always", before each load of any file; "never"."""
 
     vetting_seconds: float = Field(default=60.0, gt=0)
-    """Time that may take, and a second more for each 20 MB of the file."""
+    """Time limit for that, plus a second for each 20 MB of the file."""
 
     verbose: bool = False
     """Show llama.cpp's own log."""
 
     max_queue: int = Field(default=256, ge=1)
-    """Requests that may wait; one more is refused."""
+    """Requests that may wait; further ones are rejected."""
 
     stall_seconds: float = Field(default=300.0, gt=0)
     """A running request without any progress for this long fails. Waiting in the queue doesn't count."""
 
     memory_mb: int | None = Field(default=None, ge=64)
-    """Memory that loaded models may take together, in MiB. None: what is available, less a reserve."""
+    """Memory that loaded models may use together, in MiB. None: what is available, less a reserve."""
 
     keep_alive_seconds: float = Field(default=1800.0, ge=0)
-    """An idle model is unloaded after this long, or sooner when another one needs its place; one whose last service is gone, too.
-    0: never by itself."""
+    """An idle model is unloaded after this long, or sooner when another one needs its memory; so is one whose last service was collected.
+    0: never automatically."""
 
     prefixes: PrefixSettings = PrefixSettings()
     constraints: ConstraintSettings = ConstraintSettings()
 
     @property
     def linger_seconds(self) -> float:
-        """How long a model stays after its last service is gone."""
+        """How long a model stays loaded after its last service was collected."""
         return self.keep_alive_seconds or math.inf

@@ -1,4 +1,4 @@
-"""A settings file becomes plain data, or a :class:`SettingsError` that says what is wrong with it, and where."""
+"""Settings files parsed into plain data, or a :class:`SettingsError` that says what is wrong, and where."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_VALUES = 20_000
 
 
 def read_settings_file(path: Path, named_by: str) -> dict[str, Any]:
-    """``named_by``: who wants it read, for messages."""
+    """``named_by``: the option or variable that named it, for error messages."""
     try:
         text = read_text(path, _MAX_BYTES)
     except FileNotFoundError:
@@ -30,7 +30,9 @@ def read_settings_file(path: Path, named_by: str) -> dict[str, Any]:
     try:
         data = _from_toml(text) if path.suffix.lower() == ".toml" else _from_yaml(text)
     except RecursionError:
-        raise SettingsError(f"The settings file {path} is nested too deep; {_MAX_DEPTH} levels are allowed.") from None
+        raise SettingsError(
+            f"The settings file {path} is nested too deeply; {_MAX_DEPTH} levels are allowed."
+        ) from None
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError) as error:
         # Values that only look like a date or a number fail in whatever way Python's own constructors do.
         kind = "TOML" if path.suffix.lower() == ".toml" else "YAML"
@@ -39,14 +41,14 @@ def read_settings_file(path: Path, named_by: str) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise SettingsError(f"The settings file {path} must hold a mapping of keys, not a {type(data).__name__}.")
+        raise SettingsError(f"The settings file {path} must contain a mapping, not a {type(data).__name__}.")
     return data
 
 
 def _unreadable(path: Path, named_by: str, reason: str) -> SettingsError:
     return SettingsError(
         f"The settings file {path} (from {named_by}) can't be read: {reason}.",
-        hint="Check the path, or leave it out to use defaults.",
+        hint="Check the path, or omit it to use the defaults.",
     )
 
 
@@ -54,12 +56,12 @@ def _from_toml(text: str) -> Any:
     data = tomllib.loads(text)
     level: list[Any] = [data]
     for _ in range(_MAX_DEPTH):
-        if not (level := [below for item in level for below in _below(item)]):
+        if not (level := [below for item in level for below in _children(item)]):
             return data
     raise RecursionError
 
 
-def _below(item: Any) -> Iterator[Any]:
+def _children(item: Any) -> Iterator[Any]:
     if isinstance(item, dict):
         yield from item.values()
     elif isinstance(item, list):
@@ -79,16 +81,16 @@ def _from_yaml(text: str) -> Any:
 
 
 class _Check:
-    """Looks a document over before it is built: an alias costs one node there, and may stand for millions in the result."""
+    """Checks a document's size before it is built: an alias is one node, and may expand to millions of values."""
 
     def __init__(self) -> None:
         self._sizes: dict[int, int] = {}
         self._open: set[int] = set()
 
     def size(self, node: yaml.Node, depth: int) -> int:
-        """Values that ``node`` stands for, aliases written out."""
+        """Values in ``node``, with aliases expanded."""
         if depth > _MAX_DEPTH:
-            raise _problem(node, f"it is nested too deep; {_MAX_DEPTH} levels are allowed")
+            raise _problem(node, f"it is nested too deeply; {_MAX_DEPTH} levels are allowed")
         if id(node) in self._open:
             raise _problem(node, "it contains itself")
         if (known := self._sizes.get(id(node))) is None:
@@ -99,7 +101,7 @@ class _Check:
 
     def _count(self, node: yaml.Node, depth: int) -> int:
         if isinstance(node, yaml.ScalarNode):
-            _check_text(node)
+            _check_scalar(node)
             return 1
         if isinstance(node, yaml.MappingNode):
             _check_keys(node)
@@ -109,26 +111,26 @@ class _Check:
         size = 1
         for child in children:
             if (size := size + self.size(child, depth + 1)) > _MAX_VALUES:
-                raise _problem(node, f"it stands for more than {_MAX_VALUES:,} values, aliases written out")
+                raise _problem(node, f"it has more than {_MAX_VALUES:,} values with aliases expanded")
         return size
 
 
-def _check_text(node: yaml.ScalarNode) -> None:
+def _check_scalar(node: yaml.ScalarNode) -> None:
     try:
         str(node.value).encode()
     except UnicodeEncodeError:
-        raise _problem(node, "it holds half a character (an unpaired surrogate)") from None
+        raise _problem(node, "it contains an unpaired surrogate") from None
 
 
 def _check_keys(node: yaml.MappingNode) -> None:
     seen: set[tuple[str, str]] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise _problem(key, "a key is no text")
+            raise _problem(key, "a key is not a string")
         if key.tag == "tag:yaml.org,2002:merge":
             continue
         if (named := (key.tag, key.value)) in seen:
-            raise _problem(key, f"the key {key.value[:60]!r} stands here twice")
+            raise _problem(key, f"duplicate key {key.value[:60]!r}")
         seen.add(named)
 
 

@@ -1,4 +1,4 @@
-"""What answers may look like when a call does not say."""
+"""Defaults for calls that don't set an option."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class OutputLimits(Section):
     """Bounds put into every schema, so that a constrained answer always ends."""
 
     max_string: int = Field(default=600, ge=8)
-    """Characters of a string that its schema leaves open."""
+    """Maximum characters of a string without a limit in its schema."""
 
     max_items: int = Field(default=32, ge=1)
-    """Items of an array that its schema leaves open."""
+    """Maximum items of an array without a limit in its schema."""
 
     max_properties: int = Field(default=32, ge=1)
-    """Keys of a dictionary whose names its schema leaves open."""
+    """Maximum keys of an object whose schema does not name them."""
 
     max_digits: int = Field(default=15, ge=1, le=17)
-    """Digits of a number that its schema leaves open."""
+    """Maximum digits of a number without a limit in its schema."""
 
     max_depth: int = Field(default=6, ge=1)
     """Levels that a recursive schema, or a value of any type, may nest."""
@@ -31,21 +31,21 @@ class OutputLimits(Section):
 
 class GenerationSettings(Section):
     max_tokens: int = Field(default=2048, ge=OPTIONS["max_tokens"].low)
-    """Tokens of an answer when the call does not say."""
+    """Token limit of an answer where the call sets none."""
 
     temperature: float | None = Field(default=None, ge=OPTIONS["temperature"].low, le=OPTIONS["temperature"].high)
-    """None: as the caller hints, else as the model's family recommends."""
+    """None: the caller's hint, else the value that the model's makers recommend."""
 
     reasoning: ReasoningChoice = "auto"
-    """Whether models that can think first do so; auto: off for schema-bound calls, as the template says otherwise."""
+    """Whether models that can think first do so; auto: off for calls with a schema, else as the chat template does by default."""
 
     reasoning_tokens: int = Field(default=512, ge=OPTIONS["reasoning_tokens"].low)
-    """Budget of thoughts per answer."""
+    """Budget of reasoning tokens per answer."""
 
     tighten: bool = True
-    """Bind host ids, conditions and names that stand in Parlant's own prompts."""
+    """Constrain answers to the ids, conditions and names that Parlant's own prompts contain."""
 
     leave_out_examples: bool = True
-    """Leave the few-shot examples out of Parlant's prompts that fit no configured model, instead of losing the call."""
+    """Omit the few-shot examples from Parlant's prompts that fit no configured model, instead of failing the call."""
 
     limits: OutputLimits = OutputLimits()

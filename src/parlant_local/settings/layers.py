@@ -1,4 +1,4 @@
-"""The layers of settings: arguments over environment over one file over defaults, each value's origin remembered."""
+"""The layers of settings: arguments over environment over one file over defaults, with each value's origin."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from parlant_local.errors import SettingsError
 from parlant_local.paths import user_path
 from parlant_local.settings.files import read_settings_file
 
-__all__ = ["ENV_PREFIX", "Layers", "config_path", "explained", "merged"]
+__all__ = ["ENV_PREFIX", "Layers", "config_path", "describe_errors", "merged"]
 
 ENV_PREFIX = "PARLANT_LOCAL_"
-_LONGEST_SHOWN = 100
+_MAX_SHOWN_CHARS = 100
 _CONFIG_VARIABLES = ("PARLANT_LOCAL_CONFIG", "CONFIG_PATH")
 
 
 def config_path(argument: Path | str | None = None) -> tuple[Path, str] | None:
-    """The settings file to read and who named it, or None."""
+    """The settings file to read and what named it, or None."""
     if argument is not None:
         return user_path(argument), "--config"
     for name in _CONFIG_VARIABLES:
@@ -63,7 +63,7 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
             top = name[len(ENV_PREFIX) :].lower().split("__")[0]
             if top not in known:
                 raise SettingsError(
-                    f"The environment variable {name} sets nothing that parlant-local knows.",
+                    f"The environment variable {name} is not a parlant-local setting.",
                     hint=f"Known: {', '.join(ENV_PREFIX + field.upper() for field in sorted(known))}.",
                 )
     source = EnvSettingsSource(
@@ -121,8 +121,8 @@ def _merge(
         origins[dotted] = origin(dotted)
 
 
-def explained(error: ValidationError, model: type[BaseModel], origins: Mapping[str, str]) -> str:
-    """One line for the first problems; the count says if there are more."""
+def describe_errors(error: ValidationError, model: type[BaseModel], origins: Mapping[str, str]) -> str:
+    """One line with the first problems and the number of further ones."""
     problems = error.errors(include_url=False)
     lines = []
     for problem in problems[:3]:
@@ -135,14 +135,14 @@ def explained(error: ValidationError, model: type[BaseModel], origins: Mapping[s
         else:
             lines.append(f"{key} = {_shown(key, problem['input'])} (from {where}): {problem['msg']}")
     more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return f"Bad settings: {'; '.join(lines)}{more}."
+    return f"Invalid settings: {'; '.join(lines)}{more}."
 
 
 def _shown(key: str, value: object) -> str:
     if key.endswith("api_key"):
         return "***"
     shown = ascii(value) if not (text := repr(value)).isprintable() else text
-    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+    return shown if len(shown) <= _MAX_SHOWN_CHARS else f"{shown[:_MAX_SHOWN_CHARS]}…"
 
 
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who looks at what customers write."""
+"""Moderation of customers' messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ModerationSettings"]
 
 class ModerationSettings(Section):
     mode: Literal["auto", "model", "openai", "none"] = "auto"
-    """auto: a guard model if one is set, else the chat model (never the shipped tiny one, whose verdicts mean nothing)."""
+    """auto: a guard model if one is set, else the chat model (never the bundled tiny one, which can't moderate)."""
 
     model: str | None = None
     """A guard model: catalogue id, reference or GGUF path."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 __all__ = ["Section"]
 
-_LARGEST = 2**53
+_MAX_INTEGER = 2**53
 
 
 class Section(BaseModel):
@@ -19,7 +19,7 @@ class Section(BaseModel):
     )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """What is not the default: a session in a REPL stays readable."""
+        """Only what is not the default, to keep a REPL readable."""
         for name, value in super().__repr_args__():
             if name is None or value != type(self).model_fields[name].get_default(call_default_factory=True):
                 yield name, value
@@ -27,9 +27,9 @@ class Section(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _usable(cls, value: Any) -> Any:
-        """What no system call, native library or file takes is refused here, where its origin is known."""
+        """Rejects values that no system call or native library accepts here, where their origin is known."""
         if isinstance(value, str | os.PathLike) and "\0" in os.fspath(value):
-            raise ValueError("it holds a NUL")
-        if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
-            raise ValueError(f"it lies beyond {_LARGEST:,}")
+            raise ValueError("it contains a NUL character")
+        if isinstance(value, int) and not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+            raise ValueError(f"its magnitude exceeds {_MAX_INTEGER:,}")
         return value

@@ -25,7 +25,7 @@ class ServerSettings(Section):
     """Address to listen on. Anything but loopback needs API keys (section auth)."""
 
     port: int = Field(default=8080, ge=0, le=65535)
-    """0 takes a free one, which the log names."""
+    """0 picks a free port, which is logged."""
 
     page: bool = True
     """Serve the web page at ``/``."""
@@ -34,18 +34,18 @@ class ServerSettings(Section):
     """Serve Swagger UI at ``/docs`` and ReDoc at ``/redoc``."""
 
     allowed_hosts: tuple[str, ...] = ()
-    """Names that clients may use for this server. Empty: on loopback only loopback names, so that no foreign website can
-    reach it by a name of its own; elsewhere any."""
+    """Host names that clients may use for this server. Empty: on loopback only loopback names, so that no other website can
+    reach it through DNS rebinding; any name on other addresses."""
 
     keep_alive_seconds: float = Field(default=10.0, gt=0)
-    """A stream that has nothing to say for this long sends a comment, so that proxies and clients keep waiting."""
+    """A stream without data for this long sends a comment, so that proxies and clients keep the connection open."""
 
     shutdown_seconds: float = Field(default=30.0, ge=0)
-    """How long requests under way may take to finish after SIGTERM; then they end with an error."""
+    """How long requests in progress may take to finish after SIGTERM; then they are aborted with an error."""
 
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks of proxies in front, such as ``127.0.0.1`` or ``10.1.0.0/16``, whose X-Forwarded-For says who
-    the client is. Empty: the address of the connection counts, whatever a header says."""
+    """Addresses or networks of proxies in front, such as ``127.0.0.1`` or ``10.1.0.0/16``, whose X-Forwarded-For names
+    the client. Empty: the address of the connection is used, and the header is ignored."""
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -55,63 +55,63 @@ class ServerSettings(Section):
         return value
 
     connections: int = Field(default=512, ge=1, le=65_536)
-    """Open at once; more are answered with 503. Those without a request are closed first."""
+    """Maximum open connections; further ones get 503. Idle ones are closed first."""
 
     header_kb: int = Field(default=16, ge=4, le=1024)
-    """Size of a request's first line and headers, in KiB."""
+    """Maximum size of the request line and headers, in KiB."""
 
     header_seconds: float = Field(default=15.0, gt=0)
-    """A connection whose next request has not come with all its headers by then is closed."""
+    """A connection whose next request line and headers are not complete within this time is closed."""
 
     body_seconds: float = Field(default=120.0, gt=0)
-    """A request whose body is not here by then is refused."""
+    """A request whose body is not complete within this time is rejected."""
 
     idle_seconds: float = Field(default=30.0, gt=0)
-    """A connection is kept open for another request this long."""
+    """How long an idle connection is kept open for another request."""
 
     write_seconds: float = Field(default=60.0, gt=0)
-    """A client that reads next to nothing of its answer for this long (less than 64 KiB, where there is more) is cut off, and
-    the work for it is stopped."""
+    """A client that reads almost nothing of its response for this long (less than 64 KiB, where more is pending) is disconnected, and
+    its work is cancelled."""
 
 
 class CorsSettings(Section):
     """Which websites may call this server from a browser."""
 
     origins: tuple[str, ...] = ()
-    """Like ``https://chat.example.org``; ``*`` is any, and then cookies and logins are never sent. Empty: none."""
+    """Such as ``https://chat.example.org``; ``*`` allows any, without credentials. Empty: none."""
 
 
 class AuthSettings(Section):
-    """Who may call. Without keys, everybody on this machine, for everything."""
+    """Who may call the server. Without keys, every program on this machine may do everything."""
 
     key_file: Path | None = None
-    """Keys for asking models. One a line, or ``name:key``; empty lines and lines that begin with ``#`` are skipped."""
+    """API keys for using models. One per line, or ``name:key``; empty lines and lines that start with ``#`` are skipped."""
 
     admin_key_file: Path | None = None
-    """Keys for asking and for administering: downloads, loading, deleting, status, metrics. The same format."""
+    """API keys for using and administering models: downloads, loading, deleting, status, metrics. The same format."""
 
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
-    """One key for asking, from the environment only (PARLANT_LOCAL_AUTH__API_KEY)."""
+    """One API key for using models, from the environment only (PARLANT_LOCAL_AUTH__API_KEY)."""
 
     admin_api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
-    """One key for administering too, from the environment only (PARLANT_LOCAL_AUTH__ADMIN_API_KEY)."""
+    """One API key for administration too, from the environment only (PARLANT_LOCAL_AUTH__ADMIN_API_KEY)."""
 
 
 class LimitSettings(Section):
-    """What one client may ask for. ``None``: no limit."""
+    """Limits of one client's requests. ``None``: no limit."""
 
     body_mb: float = Field(default=8.0, gt=0, le=1024)
     """Size of a request, in MiB."""
 
     body_values: int = Field(default=400_000, ge=1000, le=5_000_000)
-    """Numbers and texts in the JSON of one request, where a list or an object counts as four: small ones take far more memory
-    and time than they are long."""
+    """Values in the JSON of one request, where a list or an object counts as four: small ones take far more memory
+    and time than their length suggests."""
 
     body_depth: int = Field(default=128, ge=16, le=500)
-    """Lists and objects within each other in the JSON of one request."""
+    """Nesting depth of the JSON of one request."""
 
     name_characters: int = Field(default=512, ge=64, le=4096)
-    """Characters of a name that a client gives: of a model, a tool, a user."""
+    """Characters of a name in a request: of a model, a tool, a user."""
 
     messages: int = Field(default=1024, ge=1)
     """Messages of one conversation."""
@@ -123,7 +123,7 @@ class LimitSettings(Section):
     """Texts to embed, or documents to rank, in one request."""
 
     token_ids: int = Field(default=300_000, ge=1)
-    """Token ids in one request, of all prompts or inputs together."""
+    """Token ids in one request, over all prompts or inputs."""
 
     parts: int = Field(default=4096, ge=1)
     """Parts of all messages of a conversation together."""
@@ -135,37 +135,37 @@ class LimitSettings(Section):
     """Calls in all messages of a conversation together."""
 
     stops: int = Field(default=16, ge=1, le=16)
-    """Texts that end an answer."""
+    """Stop sequences of one request."""
 
     stop_characters: int = Field(default=1024, ge=1)
-    """Characters of one of them."""
+    """Characters of one stop sequence."""
 
     logit_biases: int = Field(default=4096, ge=1)
     """Tokens in ``logit_bias``."""
 
     max_tokens: int | None = Field(default=None, ge=1)
-    """Tokens of one answer; a request that asks for more is refused, one that does not say gets this many at most."""
+    """Token limit of one answer; a request for more is rejected, and one without a limit gets this one."""
 
     choices: int = Field(default=8, ge=1, le=32)
     """Answers to one request (``n``)."""
 
     requests_per_minute: int | None = Field(default=None, ge=1)
-    """Per key; per address where there are no keys. Looking (GET) is free."""
+    """Per key; per address where there are no keys. GET requests don't count."""
 
     concurrent_requests: int | None = Field(default=None, ge=1)
-    """Requests under way at once, per key or address."""
+    """Requests in progress at once, per key or address."""
 
     downloads: int = Field(default=4, ge=1)
-    """Model downloads at once, all clients together."""
+    """Model downloads at once, over all clients."""
 
     download_gb: float | None = Field(default=100.0, gt=0)
-    """Size of a model (all its files) that a client may have fetched, in GB (10^9 bytes)."""
+    """Size of a model (all its files) that a client may download, in GB (10^9 bytes)."""
 
     downloads_gb_a_day: float | None = Field(default=500.0, gt=0)
-    """Bytes that clients may have fetched within 24 hours, all together, in GB."""
+    """Total size that all clients may download within 24 hours, in GB."""
 
     models_gb: float | None = Field(default=None, gt=0)
-    """Size of the models folder beyond which clients may fetch nothing more, in GB."""
+    """Size of the models folder beyond which clients may not download more, in GB."""
 
 
 class LoggingSettings(Section):
@@ -173,7 +173,7 @@ class LoggingSettings(Section):
     """auto: console in a terminal, JSON lines otherwise."""
 
     file: Path | None = None
-    """Log there instead of to standard error."""
+    """Log to this file instead of standard error."""
 
     max_mb: float = Field(default=10.0, gt=0)
     """A log file that grows beyond this (MiB) is rotated."""
@@ -182,11 +182,11 @@ class LoggingSettings(Section):
     """Rotated files that are kept."""
 
     content: bool = False
-    """Also log what was asked and answered. Off: never a word of it."""
+    """Also log prompts and answers. Off: never any of their content."""
 
 
 class ServedModelSettings(Section):
-    """A model under a name of the owner's choice; what is not given counts as in the section engine."""
+    """A model under a name of your choice; what is not given is taken from the section engine."""
 
     model: str
     """Catalogue id, reference or GGUF path."""
@@ -198,4 +198,4 @@ class ServedModelSettings(Section):
     """Another chat template: a name, or Jinja text."""
 
     preload: bool = False
-    """Load it at the start; ``/health`` says 503 until then."""
+    """Load it at startup; ``/health`` returns 503 until then."""

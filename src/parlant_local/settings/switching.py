@@ -1,4 +1,4 @@
-"""Which model answers, and when another one may."""
+"""Which model answers, and when a fallback may."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["BreakerSettings", "BudgetSettings", "SwitcherSettings", "TargetSetti
 
 
 class BreakerSettings(Section):
-    """When a target that fails is left alone."""
+    """The circuit breaker of each target."""
 
     failure_threshold: int = Field(default=3, ge=1)
     """Consecutive failures that open the breaker."""
 
     failure_ratio: float = Field(default=0.5, gt=0, le=1)
-    """Or this share of failures within the window."""
+    """Or this ratio of failures within the window."""
 
     min_calls: int = Field(default=5, ge=1)
-    """Calls that the window must hold before their share of failures counts."""
+    """Calls that the window must contain before the ratio counts."""
 
     window_seconds: float = Field(default=60.0, gt=0)
     cooldown_seconds: float = Field(default=15.0, gt=0)
-    """First pause before one probe; doubles up to the maximum."""
+    """How long the breaker stays open before a probe; doubles up to the maximum after each failed probe."""
 
     max_cooldown_seconds: float = Field(default=300.0, gt=0)
 
@@ -38,13 +38,13 @@ class BudgetSettings(Section):
 
 
 class TargetSettings(Section):
-    """What the owner knows of a target; policies and Parlant's hints choose by it."""
+    """Facts about a target that policies and Parlant's hints choose by."""
 
     cost_per_million_tokens: float = Field(default=0.0, ge=0)
-    """In any one currency; also what the statistics report as cost."""
+    """In any one currency; the statistics report cost by it."""
 
     quality: float | None = None
-    """A rank, higher is better. None: by parameters where they are known."""
+    """A rank, higher is better. None: by the number of parameters, where known."""
 
     model_size: Literal["nano", "mini", "large"] | None = None
     model_generation: Literal["stable", "latest"] | None = None
@@ -60,13 +60,13 @@ class SwitcherSettings(Section):
     """Whether prompts may leave this machine: never, only when local targets fail, or always."""
 
     deadline_seconds: float = Field(default=120.0, gt=0)
-    """For the whole chain of remote targets; local ones have the engine's stall limit."""
+    """Time limit of all remote attempts of a call together; local ones have the engine's stall limit."""
 
     max_attempts: int = Field(default=2, ge=1, le=10)
-    """Attempts at one target while another one is left to ask; where none is, one more (1: never again)."""
+    """Attempts at one target while another one is left to try; where none is, one more (1: no retries)."""
 
     max_chain_attempts: int = Field(default=5, ge=1, le=50)
-    """Attempts of one call at all targets together."""
+    """Attempts of one call over all targets."""
 
     breaker: BreakerSettings = BreakerSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -1,4 +1,4 @@
-"""The tree itself."""
+"""The root of the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings
 from parlant_local.settings.generation import GenerationSettings
-from parlant_local.settings.layers import explained, merged
+from parlant_local.settings.layers import describe_errors, merged
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.section import Section
 from parlant_local.settings.server import (
@@ -45,7 +45,9 @@ M = TypeVar("M", bound=BaseModel)
 def _data_home() -> Path:
     base = Path(os.environ.get("XDG_DATA_HOME") or user_path("~/.local/share"))
     if base.parts[:1] == ("~",):
-        raise SettingsError("This account has no home folder.", hint="Set PARLANT_LOCAL_HOME to a folder for models.")
+        raise SettingsError(
+            "This account has no home directory.", hint="Set PARLANT_LOCAL_HOME to a folder for models."
+        )
     return base / "parlant-local"
 
 
@@ -53,17 +55,17 @@ class Settings(Section):
     """Every setting: arguments over environment over one settings file over defaults.
 
     ``Settings()`` reads all layers. The file is the one that ``PARLANT_LOCAL_CONFIG`` names; :meth:`load` takes another.
-    Raises :class:`SettingsError` naming the key, its value and where it stands.
+    Raises :class:`SettingsError` naming the key, its value and its origin.
     """
 
     model: str | None = None
-    """Model of the agent: a catalogue id, a reference or a GGUF path. None: the best one there is."""
+    """Default model: a catalogue id, a reference or a GGUF path. None: the best one available."""
 
     home: Path = Field(default_factory=_data_home)
-    """Where models, prefixes and counters live."""
+    """Directory for models, prefixes and counters."""
 
     models_dir: Path | None = None
-    """Where downloaded models live; None: ``models`` in the home."""
+    """Directory for downloaded models; None: ``models`` in the home."""
 
     offline: bool = False
     """Never open a socket to another machine (HF_HUB_OFFLINE=1 does the same)."""
@@ -78,7 +80,7 @@ class Settings(Section):
     downloads: DownloadSettings = DownloadSettings()
     ollama: OllamaSettings = OllamaSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
-    """Endpoints that speak OpenAI's API, by name."""
+    """Endpoints with an OpenAI-compatible API, by name."""
 
     server: ServerSettings = ServerSettings()
     cors: CorsSettings = CorsSettings()
@@ -86,10 +88,10 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     logging: LoggingSettings = LoggingSettings()
     models: dict[str, ServedModelSettings] = Field(default_factory=dict)
-    """Models that ``serve`` offers under names of their own, next to their catalogue ids."""
+    """Models that ``serve`` offers under these names, besides their catalogue ids."""
 
     plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Options of backends and sources that installed packages bring, by their names; each has its own."""
+    """Options of backends and sources from plug-in packages, by name; each defines its own."""
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -98,14 +100,14 @@ class Settings(Section):
         return self.models_dir or self.home / "models"
 
     def plugin(self, name: str, options: type[M]) -> M:
-        """``plugins.<name>`` as that plug-in's own model has it; :class:`SettingsError` says what does not fit."""
+        """``plugins.<name>`` validated by that plug-in's own model; :class:`SettingsError` says what is invalid."""
         try:
             return options.model_validate(self.plugins.get(name, {}))
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             key = ".".join(["plugins", name, *map(str, problem["loc"])])
             raise SettingsError(
-                f"Bad settings: {key} (from {self.origin(key)}): {problem['msg']}.",
+                f"Invalid settings: {key} (from {self.origin(key)}): {problem['msg']}.",
                 hint=f"Known: {', '.join(options.model_fields)}.",
             ) from None
 
@@ -120,7 +122,7 @@ class Settings(Section):
 
     @classmethod
     def load(cls, config: Path | str | None = None, **arguments: object) -> Settings:
-        """All layers, with the file ``config``; dotted arguments (``**{"engine.n_ctx": 4096}``) and ``None`` are welcome."""
+        """All layers, with the file ``config``; dotted arguments (``**{"engine.n_ctx": 4096}``) and ``None`` are allowed."""
         return load_settings(config, arguments)
 
     @model_validator(mode="wrap")
@@ -135,12 +137,13 @@ class Settings(Section):
             settings = validate(layers.values)
         except ValidationError as error:
             raise SettingsError(
-                explained(error, cls, layers.origins), hint="See `parlant-local doctor` for where values come from."
+                describe_errors(error, cls, layers.origins),
+                hint="See `parlant-local doctor` for where values come from.",
             ) from None
         settings._origins.update(layers.origins)
         return settings
 
 
 def load_settings(config: Path | str | None = None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """:class:`Settings` with the file ``config`` and with arguments by their dotted keys; ``None``: not given."""
+    """:class:`Settings` with the file ``config`` and with arguments by their dotted keys; ``None`` means not given."""
     return Settings.model_validate(overrides or {}, context={"config": config})

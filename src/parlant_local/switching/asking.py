@@ -1,4 +1,4 @@
-"""Answers of any backend, by the one ladder: a switcher climbs it over its targets, any other backend is its only target."""
+"""Answers of any backend, with retries: a switcher retries over its targets, any other backend is the only target."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from parlant_local.backends.allowance import allowing
 from parlant_local.backends.base import Backend, ChatOptions, ChatStream
+from parlant_local.backends.retry_budget import use_retry_budget
 from parlant_local.errors import DeadlineExceededError, ParlantLocalError
 from parlant_local.settings import SwitcherSettings, TargetSettings
 from parlant_local.switching.attempts import after_commit
 from parlant_local.switching.chain import Chain, ChainLimits, Step
-from parlant_local.switching.ladder import AS_ASKED
+from parlant_local.switching.ladder import UNCHANGED
 from parlant_local.switching.policy import Candidate
-from parlant_local.switching.question import Question, nothing_written
+from parlant_local.switching.question import Question, empty_answer_error
 from parlant_local.switching.retrying import RetryingBackend
 from parlant_local.switching.targets import estimate_tokens
 
@@ -25,58 +25,58 @@ T = TypeVar("T")
 
 
 async def ask(backend: Backend, question: Question[T], settings: SwitcherSettings) -> T:
-    """What ``question`` makes of the answer. Raises what the last attempt failed with."""
+    """The answer as ``question`` reads it. Raises the error of the last attempt."""
     if isinstance(backend, RetryingBackend):
         return await backend.ask(question)
-    alone = _Alone(backend, question, settings)
+    call = _SingleTargetCall(backend, question, settings)
     while True:
-        step = await alone.next()
+        step = await call.next()
         try:
-            with allowing(step.allowance):
-                reply = await backend.chat(question.messages(step.change), **alone.options(step))
+            with use_retry_budget(step.retry_budget):
+                reply = await backend.chat(question.messages(step.change), **call.options(step))
             question.replied(reply)
             return question.judge(reply)
         except ParlantLocalError as error:
-            alone.failed(step, error)
+            call.failed(step, error)
 
 
 async def ask_stream(backend: Backend, question: Question[Any], settings: SwitcherSettings) -> ChatStream:
-    """The answer's pieces. Until one of them counts, another attempt may be made."""
+    """The answer's chunks. Until one of them is part of the answer, it may be retried."""
     stream = (
         backend.ask_stream(question)
         if isinstance(backend, RetryingBackend)
-        else _alone_stream(backend, question, settings)
+        else _single_target_stream(backend, question, settings)
     )
     async with aclosing(stream) as chunks:
         async for chunk in chunks:
             yield chunk
 
 
-async def _alone_stream(backend: Backend, question: Question[Any], settings: SwitcherSettings) -> ChatStream:
-    alone = _Alone(backend, question, settings)
+async def _single_target_stream(backend: Backend, question: Question[Any], settings: SwitcherSettings) -> ChatStream:
+    call = _SingleTargetCall(backend, question, settings)
     while True:
-        step = await alone.next()
+        step = await call.next()
         committed = False
         try:
-            stream = backend.chat_stream(question.messages(step.change), **alone.options(step))
-            async with aclosing(_first_allowed(stream, step)) as chunks:
+            stream = backend.chat_stream(question.messages(step.change), **call.options(step))
+            async with aclosing(_retry_until_first_chunk(stream, step)) as chunks:
                 async for chunk in chunks:
                     committed = committed or question.counts(chunk)
                     yield chunk
             if committed:
                 return
-            raise nothing_written(step.target)
+            raise empty_answer_error(step.target)
         except ParlantLocalError as error:
             if committed:
                 question.failed(step.target, step.change, error)
                 raise after_commit(step.target, error) from error
-            alone.failed(step, error)
+            call.failed(step, error)
 
 
-async def _first_allowed(stream: ChatStream, step: Step) -> ChatStream:
-    """``stream``, whose backend may send further requests until the first piece is there."""
+async def _retry_until_first_chunk(stream: ChatStream, step: Step) -> ChatStream:
+    """``stream``, whose backend may retry until the first chunk arrives."""
     async with aclosing(stream) as chunks:
-        with allowing(step.allowance):
+        with use_retry_budget(step.retry_budget):
             first = await anext(chunks, None)
         if first is not None:
             yield first
@@ -84,11 +84,11 @@ async def _first_allowed(stream: ChatStream, step: Step) -> ChatStream:
             yield chunk
 
 
-class _Alone:
-    """The only target of its chain."""
+class _SingleTargetCall:
+    """One call to a backend that is the only target of its chain."""
 
     def __init__(self, backend: Backend, question: Question[Any], settings: SwitcherSettings) -> None:
-        options = question.options(AS_ASKED)
+        options = question.options(UNCHANGED)
         self._question = question
         self._began = time.monotonic()
         self._deadline = options.get("deadline")
@@ -99,7 +99,7 @@ class _Alone:
             blocked=lambda _item, _left: None,
             limits=ChainLimits(settings.max_attempts, settings.deadline_seconds, settings.max_chain_attempts),
             clock=time.monotonic,
-            prompt_tokens=sum(estimate_tokens(message.content or "") for message in question.messages(AS_ASKED)),
+            prompt_tokens=sum(estimate_tokens(message.content or "") for message in question.messages(UNCHANGED)),
             leeway=question.leeway,
             deadline=self._deadline,
             plain_at=question.plain_at,

@@ -1,4 +1,4 @@
-"""One attempt at one target: what is learned while it runs, and how it ends."""
+"""One attempt at one target: what is observed while it runs, and how it ends."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from parlant_local.backends.allowance import Allowance, allowing
 from parlant_local.backends.base import Backend, ChatOptions, ChatStream
+from parlant_local.backends.retry_budget import RetryBudget, use_retry_budget
 from parlant_local.errors import (
     DeadlineExceededError,
     OutputError,
@@ -30,12 +30,12 @@ from parlant_local.switching.stats import CallRecord, TargetStats
 from parlant_local.switching.targets import CallFacts, Target
 from parlant_local.switching.taxonomy import outcome_of
 
-__all__ = ["Attempt", "Attempts", "SkippedError", "after_commit", "in_time", "timed"]
+__all__ = ["Attempt", "Attempts", "SkippedError", "after_commit", "with_deadline", "with_timeouts"]
 
 
 @dataclass(eq=False)
 class Attempt:
-    """What is learned while one attempt runs."""
+    """What is observed while one attempt runs."""
 
     backend: Backend
     began: float
@@ -45,23 +45,23 @@ class Attempt:
     """Seconds of the caller's own deadline that are left."""
     usage: Usage = field(default_factory=Usage)
     first_chunk: float | None = None
-    reached: bool = False
-    """Whether anything came back from the other side."""
+    responded: bool = False
+    """Whether anything came back from the target."""
 
-    def came(self, usage: Usage | None) -> None:
-        self.reached = True
+    def record_response(self, usage: Usage | None) -> None:
+        self.responded = True
         self.usage = usage or self.usage
 
 
 class SkippedError(Exception):
-    """An attempt that did not begin."""
+    """An attempt that did not start."""
 
     def __init__(self, reason: ParlantLocalError) -> None:
         super().__init__(reason.message)
         self.reason = reason
 
 
-def in_time(options: ChatOptions, left: float | None) -> ChatOptions:
+def with_deadline(options: ChatOptions, left: float | None) -> ChatOptions:
     """``options`` with the time that is left."""
     return options if left is None else {**options, "deadline": left}
 
@@ -70,14 +70,16 @@ def after_commit(target: str, error: ParlantLocalError) -> ParlantLocalError:
     """The stream's own typed end; an answer that is complete but unusable keeps its kind."""
     if isinstance(error, OutputError | StreamInterruptedError | DeadlineExceededError):
         return error
-    return StreamInterruptedError(f"The stream of {target} broke after it had begun: {error.message}", hint=error.hint)
+    return StreamInterruptedError(
+        f"The stream of {target} broke off after its first chunk: {error.message}", hint=error.hint
+    )
 
 
-def _was_sent(attempt: Attempt | None, failure: str | None) -> bool:
-    """Whether a call without a token count may have been charged for: it was not refused at the door."""
+def _may_be_billed(attempt: Attempt | None, failure: str | None) -> bool:
+    """Whether a call without a token count may have been billed: it was not rejected before it was processed."""
     if attempt is None:
         return False
-    return attempt.reached or failure in (
+    return attempt.responded or failure in (
         "cancelled",
         "StreamInterruptedError",
         "InvalidOutputError",
@@ -85,22 +87,22 @@ def _was_sent(attempt: Attempt | None, failure: str | None) -> bool:
     )
 
 
-async def timed(stream: ChatStream, limit: Callable[[], float | None], allowance: Allowance) -> ChatStream:
-    """``stream`` with every wait bounded by what is left of the time; further requests may be sent during the first."""
-    may_send: Allowance | None = allowance
+async def with_timeouts(stream: ChatStream, limit: Callable[[], float | None], retry_budget: RetryBudget) -> ChatStream:
+    """``stream`` with every wait bounded by the time left; the backend may retry until the first chunk."""
+    budget: RetryBudget | None = retry_budget
     while True:
         async with asyncio.timeout(limit()):
             try:
-                with allowing(may_send):
+                with use_retry_budget(budget):
                     chunk = await anext(stream)
             except StopAsyncIteration:
                 return
-        may_send = None
+        budget = None
         yield chunk
 
 
 class Attempts:
-    """Carries attempts out, and remembers how they went: breakers and statistics by target."""
+    """Runs attempts and keeps breakers and statistics per target."""
 
     def __init__(
         self,
@@ -127,15 +129,15 @@ class Attempts:
             breaker = self.breakers[target] = CircuitBreaker(self._breaker_settings, self._clock)
         return breaker
 
-    def left_alone(self, target: str) -> TargetDownError:
+    def circuit_open_error(self, target: str) -> TargetDownError:
         breaker = self.breaker(target)
         stats = self.stats.get(target)
         failures = ", ".join(f"{kind} {count}x" for kind, count in stats.total.failures.items()) if stats else ""
-        when = f"for {breaker.retry_in:.0f} s more" if breaker.retry_in else "while one call probes it"
+        when = f"open for another {breaker.retry_in:.0f} s" if breaker.retry_in else "half-open: one call probes it"
         return TargetDownError(
-            f"{target} failed repeatedly ({failures or 'unknown'}) and is left alone {when}.",
+            f"{target} failed repeatedly ({failures or 'unknown'}) and its circuit breaker is {when}.",
             retry_after=breaker.retry_in or None,
-            hint="See switcher.breaker for the pause.",
+            hint="switcher.breaker sets the cooldown.",
         )
 
     def typical_seconds(self, target: str, schema: str) -> float | None:
@@ -159,8 +161,8 @@ class Attempts:
     def run(
         self, target: Target, chain: Chain, step: Step, facts: CallFacts, began: float, *, streaming: bool = False
     ) -> AbstractAsyncContextManager[Attempt]:
-        """One attempt as a context: what it takes is given back, and what it did is counted, however it ends."""
-        return _Running(self, target, chain, step, facts, began, streaming)
+        """One attempt as a context: its resources are released and its outcome is recorded, however it ends."""
+        return _AttemptContext(self, target, chain, step, facts, began, streaming)
 
     def _record(
         self, target: Target, step: Step, facts: CallFacts, stats: TargetStats, attempt: Attempt | None,
@@ -201,7 +203,7 @@ class Attempts:
         if facts.deadline is not None and self._clock() - began >= facts.deadline * 0.999:
             return DeadlineExceededError(f"The call's own deadline of {facts.deadline:g} s has passed.")
         return TargetDownError(
-            f"{target.id} did not answer within the {chain.limits.remote_deadline:g} s that remote targets have together.",
+            f"{target.id} did not answer within the {chain.limits.remote_deadline:g} s allowed for all remote attempts.",
             hint="Raise switcher.deadline_seconds.",
         )
 
@@ -216,10 +218,10 @@ class Attempts:
         )
 
 
-class _Running(AbstractAsyncContextManager[Attempt]):
+class _AttemptContext(AbstractAsyncContextManager[Attempt]):
     """An attempt's lease, permit, reservation and counts.
 
-    A class, because an event loop that ends closes all its generators at once: one that is also the context of
+    A class, because a closing event loop closes all async generators at once: one that is also the context of
     another would be closed twice.
     """
 
@@ -233,7 +235,7 @@ class _Running(AbstractAsyncContextManager[Attempt]):
         self._facts = facts
         self._began = began
         self._streaming = streaming
-        self._held = AsyncExitStack()
+        self._resources = AsyncExitStack()
         self._attempt: Attempt | None = None
         self._reservation: Reservation | None = None
 
@@ -242,7 +244,7 @@ class _Running(AbstractAsyncContextManager[Attempt]):
         self._breaker = attempts.breaker(target.id)
         permit = self._breaker.admit()
         if permit is None:
-            raise SkippedError(attempts.left_alone(target.id))
+            raise SkippedError(attempts.circuit_open_error(target.id))
         self._permit = permit
         self._stats = attempts.stats.setdefault(target.id, TargetStats())
         self._stats.in_flight += 1
@@ -253,11 +255,11 @@ class _Running(AbstractAsyncContextManager[Attempt]):
                     self._facts.prompt_tokens + self._facts.answer_tokens
                 )
                 self._chain.remote_begins()
-            backend = self._held.enter_context(attempts._pool.lease(target))
+            backend = self._resources.enter_context(attempts._pool.lease(target))
             limit = partial(attempts._time_for, target, self._chain, self._facts, self._began)
             self._attempt = Attempt(backend, self._started, limit, partial(attempts._left, self._facts, self._began))
             # Streams bound each of their own waits: a timeout may not outlive a yield.
-            await self._held.enter_async_context(asyncio.timeout(None if self._streaming else limit()))
+            await self._resources.enter_async_context(asyncio.timeout(None if self._streaming else limit()))
         except BaseException as error:
             await self._end(error)
             raise
@@ -274,10 +276,10 @@ class _Running(AbstractAsyncContextManager[Attempt]):
         error = given
         try:
             try:
-                await self._held.__aexit__(
+                await self._resources.__aexit__(
                     type(given) if given else None, given, given.__traceback__ if given else None
                 )
-            except BaseException as changed:  # a timeout that ran out makes its own of a cancellation
+            except BaseException as changed:  # an expired timeout turns a cancellation into TimeoutError
                 error = changed
             if isinstance(error, TimeoutError):
                 late = self._attempts._out_of_time(self._target, self._chain, self._facts, self._began)
@@ -286,7 +288,7 @@ class _Running(AbstractAsyncContextManager[Attempt]):
             if error is None:
                 outcome, failure = "success", None
             elif isinstance(error, GeneratorExit):
-                failure = None  # a reader that stops early: whatever came was fine
+                failure = None  # the consumer stopped early: whatever arrived was fine
             elif isinstance(error, Exception):
                 outcome, failure = outcome_of(error), type(error).__name__
                 if self._attempt is not None and isinstance(error, OutputError):
@@ -302,7 +304,7 @@ class _Running(AbstractAsyncContextManager[Attempt]):
         self._stats.in_flight -= 1
         usage = attempt.usage if attempt is not None else Usage()
         if self._reservation is not None:
-            tokens = usage.total_tokens or (self._facts.prompt_tokens if _was_sent(attempt, failure) else 0)
+            tokens = usage.total_tokens or (self._facts.prompt_tokens if _may_be_billed(attempt, failure) else 0)
             attempts._budget.settle(self._reservation, tokens, self._target.id)
             attempts._log_remote(self._target, self._step, tokens, usage, failure)
         attempts._record(self._target, self._step, self._facts, self._stats, attempt, usage, failure, self._started)

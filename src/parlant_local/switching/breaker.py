@@ -1,6 +1,6 @@
-"""A circuit breaker: a target that keeps failing is left alone for a while, and let back by one probe.
+"""A circuit breaker: a target that keeps failing gets no calls for a while, and is readmitted by one successful probe.
 
-A pure state machine: time comes from a clock that is handed in, and nothing here waits or calls anything::
+A pure state machine: time comes from an injected clock, and nothing here waits or does I/O::
 
     closed ──(failures in a row, or a share of the window)──▶ open ──(pause over, one call admitted)──▶ half open
       ▲                                                       ▲                                            │
@@ -28,10 +28,10 @@ _WINDOW_CALLS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one call; hand it back with :meth:`CircuitBreaker.settle`, whatever happened."""
+    """Permission for one call; return it with :meth:`CircuitBreaker.settle`, whatever happened."""
 
-    era: int
-    """Counts the breaker's changes of state: what was admitted in an earlier one no longer matters."""
+    generation: int
+    """Counts the breaker's changes of state: permits of an earlier one no longer count."""
     probe: bool
 
 
@@ -40,8 +40,8 @@ class CircuitBreaker:
         self._settings = settings
         self._clock = clock
         self._state: BreakerState = "closed"
-        self._era = 0
-        self._in_a_row = 0
+        self._generation = 0
+        self._consecutive_failures = 0
         self._window: deque[tuple[float, bool]] = deque(maxlen=_WINDOW_CALLS)
         self._cooldown = settings.cooldown_seconds
         self._reopens_at = 0.0
@@ -54,7 +54,7 @@ class CircuitBreaker:
     def retry_in(self) -> float:
         """Seconds until a probe is admitted; 0 while closed or due."""
         left = self._reopens_at - self._clock() if self._state == "open" else 0.0
-        # Adding and subtracting the same float may leave a little more than there was.
+        # Adding and subtracting the same float may round up.
         return min(max(0.0, left), self._settings.max_cooldown_seconds)
 
     @property
@@ -67,22 +67,22 @@ class CircuitBreaker:
             return None
         if self._state == "open":
             self._enter("half_open")
-            return Permit(self._era, probe=True)
-        return Permit(self._era, probe=False)
+            return Permit(self._generation, probe=True)
+        return Permit(self._generation, probe=False)
 
     def settle(self, permit: Permit, outcome: Outcome) -> None:
-        """Takes a permit back. Those of an earlier era, calls that began before the state changed, change nothing."""
-        if permit.era != self._era:
+        """Returns a permit. Those of an earlier generation, calls that began before the state changed, change nothing."""
+        if permit.generation != self._generation:
             return
         if permit.probe:
             self._settle_probe(outcome)
         elif outcome == "success":
-            self._in_a_row = 0
+            self._consecutive_failures = 0
             self._window.append((self._clock(), True))
         elif outcome == "failure":
-            self._in_a_row += 1
+            self._consecutive_failures += 1
             self._window.append((self._clock(), False))
-            if self._too_many():
+            if self._should_open():
                 self._open(self._settings.cooldown_seconds)
 
     def _settle_probe(self, outcome: Outcome) -> None:
@@ -94,8 +94,8 @@ class CircuitBreaker:
         else:  # nothing learned: the next call may probe at once
             self._enter("open")
 
-    def _too_many(self) -> bool:
-        if self._in_a_row >= self._settings.failure_threshold:
+    def _should_open(self) -> bool:
+        if self._consecutive_failures >= self._settings.failure_threshold:
             return True
         horizon = self._clock() - self._settings.window_seconds
         while self._window and self._window[0][0] < horizon:
@@ -111,6 +111,6 @@ class CircuitBreaker:
 
     def _enter(self, state: BreakerState) -> None:
         self._state = state
-        self._era += 1
-        self._in_a_row = 0
+        self._generation += 1
+        self._consecutive_failures = 0
         self._window.clear()

@@ -1,4 +1,4 @@
-"""Tokens spent with remote targets: counted on disk, reserved before each call, refused beyond the limit."""
+"""Token budget of remote targets: counted on disk, reserved before each call, refused beyond the limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READ_SECONDS = 5.0
 
 @dataclass(eq=False)
 class Reservation:
-    """Tokens held back for one call; settle it exactly once."""
+    """Tokens reserved for one call; settle it exactly once."""
 
     tokens: int
     settled: bool = False
@@ -32,8 +32,8 @@ class TokenBudget:
     """What remote targets cost so far. ``path`` is the ledger; ``None`` counts in memory only.
 
     Several processes may share one ledger: each adds what it spent under a lock. Reservations are each process's own, so
-    that together they can overshoot by the calls in flight. No event loop ever waits for the disk or for the lock; a
-    ledger that can't be read covers nothing.
+    that together they can overshoot by the calls in flight. The event loop never waits for the disk or the lock; if the
+    ledger can't be read, remote calls are refused.
     """
 
     def __init__(
@@ -48,39 +48,39 @@ class TokenBudget:
         self._ledger = Ledger(path, today, logger or NullLogger())
         self._reserved = 0
         self._mutex = threading.Lock()
-        with contextlib.suppress(StateFileError):  # ``trouble`` says it, and ``reserve`` refuses
-            self._ledger.look()
+        with contextlib.suppress(StateFileError):  # ``read_error`` has the reason, and ``reserve`` refuses
+            self._ledger.refresh()
 
     @property
     def reserved(self) -> int:
         return self._reserved
 
     @property
-    def trouble(self) -> str:
-        """Why the ledger could not be read when last looked at; empty if it could."""
-        return self._ledger.trouble
+    def read_error(self) -> str:
+        """Why the ledger could not be read last time; empty if it could."""
+        return self._ledger.read_error
 
     def known(self) -> Spent:
-        """What is known to be spent, without touching the disk; it is looked at in the background."""
-        self._ledger.look_soon()
+        """What was spent as far as is known, without touching the disk; a refresh is queued."""
+        self._ledger.refresh_soon()
         return self._ledger.known()
 
     def spent(self) -> Spent:
         """As the ledger has it now: other processes may have added to it. Reads the disk."""
         try:
-            return self._ledger.look()
+            return self._ledger.refresh()
         except StateFileError as error:
-            # A limit that can't be checked is treated as reached: the other way round it would be no limit.
+            # A limit that can't be checked counts as reached; otherwise it would be no limit.
             raise BudgetExceededError(
-                f"The token ledger {error.path} can't be read ({error.reason}), so no remote call is covered.",
+                f"The token ledger {error.path} can't be read ({error.reason}), so remote calls are refused.",
                 hint="Repair or remove the file; removing it starts the count at zero.",
             ) from None
 
     async def reserve(self, tokens: int) -> Reservation:
-        """Holds ``tokens`` back, or raises :class:`BudgetExceededError` where they would go beyond a limit."""
+        """Reserves ``tokens``, or raises :class:`BudgetExceededError` where they would exceed a limit."""
         limited = self._limits.daily_tokens is not None or self._limits.total_tokens is not None
         if limited and self._ledger.path is not None:
-            await self._look()
+            await self._refresh()
         with self._mutex:
             if limited:
                 spent = self._ledger.known()
@@ -89,19 +89,19 @@ class TokenBudget:
             self._reserved += tokens
         return Reservation(tokens)
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 await asyncio.to_thread(self.spent)
         except TimeoutError:
             raise BudgetExceededError(
-                f"The token ledger {self._ledger.path} could not be read within {_READ_SECONDS:g} s, so no remote call is "
-                "covered.",
+                f"The token ledger {self._ledger.path} could not be read within {_READ_SECONDS:g} s, so remote calls are "
+                "refused.",
                 hint="Is the file system of PARLANT_LOCAL_HOME reachable?",
             ) from None
 
     def settle(self, reservation: Reservation, tokens: int, target: str) -> None:
-        """Books what the call really cost; 0 for a call that never reached the other side. Waits for nothing."""
+        """Records what the call really cost; 0 for a call that never reached the target. Never blocks."""
         with self._mutex:
             if reservation.settled:
                 return
@@ -112,11 +112,11 @@ class TokenBudget:
 
     @property
     def unwritten(self) -> bool:
-        """Whether something that was settled is not on the disk yet."""
+        """Whether settled tokens are not on disk yet."""
         return self._ledger.unwritten
 
     def flush(self) -> None:
-        """Gets everything that was settled to the disk, if it lets itself be written now. Blocks."""
+        """Writes everything that was settled to disk, if possible now. Blocks."""
         if self.unwritten:
             self._ledger.write()
 

@@ -1,12 +1,12 @@
-"""A call over many targets: one is chosen and tried, and another where that fails."""
+"""A call over many targets: one is chosen and tried, then the next where it fails."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from parlant_local.backends.allowance import allowing
 from parlant_local.backends.base import ChatStream
+from parlant_local.backends.retry_budget import use_retry_budget
 from parlant_local.errors import (
     BackendError,
     BadRequestError,
@@ -16,13 +16,13 @@ from parlant_local.errors import (
     TargetDownError,
 )
 from parlant_local.observability import Logger
-from parlant_local.switching.attempts import Attempt, Attempts, SkippedError, after_commit, in_time, timed
+from parlant_local.switching.attempts import Attempt, Attempts, SkippedError, after_commit, with_deadline, with_timeouts
 from parlant_local.switching.chain import Chain, ChainLimits, Step
 from parlant_local.switching.ladder import Leeway
 from parlant_local.switching.policy import Candidate, Policy
 from parlant_local.switching.pool import BackendPool
 from parlant_local.switching.privacy import PrivacyGate
-from parlant_local.switching.question import Question, nothing_written
+from parlant_local.switching.question import Question, empty_answer_error
 from parlant_local.switching.roster import Roster
 from parlant_local.switching.targets import CallFacts, Requirements, Target
 
@@ -65,25 +65,25 @@ class Calls:
         *,
         only: str | None = None,
     ) -> T:
-        """What ``call`` gives at the first target where it does. Raises what the last attempt failed with."""
+        """The result of ``call`` at the first target where it succeeds. Raises the error of the last attempt."""
         began = self._clock()
         chain = self._chain(facts, only, question)
         while True:
             step = await self._next(chain)
             try:
                 async with self._attempts.run(self._target(step), chain, step, facts, began) as attempt:
-                    with allowing(step.allowance):
+                    with use_retry_budget(step.retry_budget):
                         return await call(attempt, step)
             except SkippedError as skipped:
                 chain.skip(step, skipped.reason)
             except ParlantLocalError as error:
-                self._tell(step, error)
+                self._log_failure(step, error)
                 if question is not None:
                     question.failed(step.target, step.change, error)
                 await self._failed(chain, step, error)
 
     async def stream(self, question: Question[Any], base: Requirements) -> ChatStream:
-        """The pieces of an answer. Until one of them counts, another attempt may be made."""
+        """The chunks of an answer. Until one of them is part of the answer, it may be retried."""
         facts = CallFacts.of_question(question, base.also("streaming"))
         began = self._clock()
         chain = self._chain(facts, None, question)
@@ -93,23 +93,23 @@ class Calls:
             try:
                 target = self._target(step)
                 async with self._attempts.run(target, chain, step, facts, began, streaming=True) as attempt:
-                    wanted = in_time(question.options(step.change), attempt.time_left())
+                    wanted = with_deadline(question.options(step.change), attempt.time_left())
                     stream = attempt.backend.chat_stream(question.messages(step.change), **wanted)
                     try:
-                        async for chunk in timed(stream, attempt.limit, step.allowance):
-                            if not attempt.reached:
+                        async for chunk in with_timeouts(stream, attempt.limit, step.retry_budget):
+                            if not attempt.responded:
                                 attempt.first_chunk = self._clock() - attempt.began
-                            attempt.came(chunk.usage)
+                            attempt.record_response(chunk.usage)
                             committed = committed or question.counts(chunk)
                             yield chunk
                     finally:
                         await stream.aclose()
                     if not committed:
-                        raise nothing_written(step.target)
+                        raise empty_answer_error(step.target)
             except SkippedError as skipped:
                 chain.skip(step, skipped.reason)
             except ParlantLocalError as error:
-                self._tell(step, error)
+                self._log_failure(step, error)
                 question.failed(step.target, step.change, error)
                 if committed:
                     raise after_commit(step.target, error) from error
@@ -138,19 +138,19 @@ class Calls:
 
     def _target(self, step: Step) -> Target:
         if (target := self._roster.get(step.target)) is None:
-            raise SkippedError(TargetDownError(f"{step.target} was swapped out during the call."))
+            raise SkippedError(TargetDownError(f"{step.target} was removed from the switcher during the call."))
         return target
 
-    def _tell(self, step: Step, error: ParlantLocalError) -> None:
-        # The kind only: messages of endpoints may quote what was sent.
+    def _log_failure(self, step: Step, error: ParlantLocalError) -> None:
+        # The error's class only: messages of endpoints may quote the prompt.
         status = error.status if isinstance(error, BackendError | BadRequestError | HubError) else None
         shown = type(error).__name__ + (f" ({status})" if status else "")
         self._logger.warning(f"{step.target} failed (attempt {step.attempt}): {shown}.")
 
-    # What a chain needs to know
+    # Inputs of a chain
 
     def _chain(self, facts: CallFacts, only: str | None, question: Question[Any] | None) -> Chain:
-        self._roster.require_some(facts.requirements, only)
+        self._roster.check_servable(facts.requirements, only)
         return Chain(
             candidates=lambda: self._candidates(facts, only),
             blocked=self._blocked,
@@ -171,12 +171,12 @@ class Calls:
             seconds = self._attempts.typical_seconds(target.id, facts.schema)
             healthy = self._attempts.breaker(target.id).admits
             found.append(Candidate(target.id, position, info, target.facts, healthy, seconds))
-        wishes = facts.requirements
-        return sorted(self._policy(found), key=lambda item: wishes.mismatches(item.facts))
+        preferences = facts.requirements
+        return sorted(self._policy(found), key=lambda item: preferences.mismatches(item.facts))
 
     def _blocked(self, item: Candidate, left: Sequence[Candidate]) -> ParlantLocalError | None:
-        # A target whose breaker is open doesn't count as one that could still answer.
-        still = [other for other in left if other.healthy]
-        if (refusal := self._gate.refusal(item, still)) is not None:
+        # A target whose breaker is open doesn't count as available.
+        usable = [other for other in left if other.healthy]
+        if (refusal := self._gate.refusal(item, usable)) is not None:
             return refusal
-        return None if self._attempts.breaker(item.id).admits else self._attempts.left_alone(item.id)
+        return None if self._attempts.breaker(item.id).admits else self._attempts.circuit_open_error(item.id)

@@ -1,6 +1,6 @@
-"""What remote targets cost, on disk: shared by processes, added to under a lock, in a thread of its own.
+"""What remote targets cost, on disk: shared between processes, updated under a lock, in a thread of its own.
 
-Nothing here waits on an event loop. What could not be written yet (another process keeps the lock, the disk is full) counts
+Nothing here blocks an event loop. What could not be written yet (another process holds the lock, the disk is full) counts
 all the same, and is written with the next call, or when the process ends.
 """
 
@@ -41,8 +41,8 @@ LOCK_SECONDS = 1.0
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 
 
-Waiting = Counter[tuple[str, str]]
-"""Tokens by the day that they count for and by target."""
+PendingTokens = Counter[tuple[str, str]]
+"""Tokens by day and target."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Spent:
             return replace(self, day=date_now, seen=date_now, today=0)
         return self if self.seen == date_now else replace(self, seen=date_now)
 
-    def plus(self, tokens: Waiting, calls: int) -> Spent:
+    def plus(self, tokens: PendingTokens, calls: int) -> Spent:
         """With these tokens; those of a day that is over count for the total only."""
         today = sum(count for (day, _), count in tokens.items() if day >= self.day)
         by_target = dict(self.by_target)
@@ -90,98 +90,98 @@ class Ledger:
 
     def __init__(self, path: Path | None, today: Callable[[], str], logger: Logger) -> None:
         self.path = path
-        self.trouble = ""
-        """Why it could not be read when last looked at."""
+        self.read_error = ""
+        """Why it could not be read last time."""
         self._today = today
         self._logger = logger
         self._spent = Spent()
         self._stamp: tuple[int, int] | None = None
-        self._looked = -math.inf
-        self._told = ""
-        self._begin()
+        self._refreshed_at = -math.inf
+        self._last_error = ""
+        self._reset()
         _LEDGERS.add(self)
 
-    def _begin(self) -> None:
-        """What belongs to one process. A forked one starts anew: its parent books what waits, and the thread is not here."""
+    def _reset(self) -> None:
+        """State of one process. A forked child starts empty: its parent writes what is pending, and the thread was not forked."""
         self._mutex = threading.Lock()  # held for assignments only
         self._disk = threading.Lock()
-        self._waiting: Waiting = Counter()
-        self._waiting_calls = 0
+        self._pending: PendingTokens = Counter()
+        self._pending_calls = 0
         self._writer: ThreadPoolExecutor | None = None
         self._queued: Future[None] | None = None
 
     @property
     def unwritten(self) -> bool:
-        """Whether something waits to get to the disk."""
-        return self._waiting_calls > 0
+        """Whether something is pending."""
+        return self._pending_calls > 0
 
     def known(self) -> Spent:
-        """As it was when last looked at, with all that this process has added since. No disk."""
+        """As of the last refresh, with all that this process has added since. Does not read the disk."""
         with self._mutex:
             self._spent = self._spent.on(self._today())
-            return self._spent.plus(self._waiting, self._waiting_calls)
+            return self._spent.plus(self._pending, self._pending_calls)
 
-    def look(self) -> Spent:
+    def refresh(self) -> Spent:
         """As it is now: other processes may have added to it. Reads the disk; raises :class:`StateFileError`."""
         if self.path is not None:
             with self._disk:
                 self._read(self.path)
-            if self._waiting or self._clock_is_behind():
+            if self._pending or self._clock_is_behind():
                 self._queue()
         return self.known()
 
-    def look_soon(self) -> None:
-        """Look in the background, for whoever asks next; not more often than once a second."""
-        if self.path is not None and time.monotonic() - self._looked > 1.0:
-            self._looked = time.monotonic()
-            self._submit(self._look_or_tell)
+    def refresh_soon(self) -> None:
+        """Refresh in the background, at most once a second."""
+        if self.path is not None and time.monotonic() - self._refreshed_at > 1.0:
+            self._refreshed_at = time.monotonic()
+            self._submit(self._refresh_in_background)
 
     def add(self, target: str, tokens: int) -> None:
-        """Count what a call cost; it gets to the disk in the background."""
+        """Count what a call cost; it is written in the background."""
         name = target.encode("utf-8", "replace").decode()[:_MAX_NAME]
         with self._mutex:
             self._spent = self._spent.on(self._today())
-            cost: Waiting = Counter({(self._spent.day, name): min(max(tokens, 0), _MOST)})
+            cost: PendingTokens = Counter({(self._spent.day, name): min(max(tokens, 0), _MOST)})
             if self.path is None:
                 self._spent = self._spent.plus(cost, 1)
                 return
-            self._waiting += cost
-            self._waiting_calls += 1
+            self._pending += cost
+            self._pending_calls += 1
         _UNWRITTEN.add(self)
         self._queue()
 
     def write(self) -> None:
-        """Get to the disk what is not there yet. Blocks; where it fails, that is told, and tried again with the next call."""
+        """Write what is pending. Blocks; a failure is logged, and retried with the next call."""
         if self.path is None:
             return
         try:
             with locked(self.path.with_name(f"{self.path.name}.lock"), LOCK_SECONDS), self._disk:
                 self._write(self.path)
-            self._told = ""
+            self._last_error = ""
         except (StateFileError, TimeoutError) as error:
-            # The answers are there and paid for: losing them would help nobody.
-            if (told := str(error)) != self._told:
-                self._told = told
+            # The answers were delivered and paid for; failing their calls now would not help.
+            if (message := str(error)) != self._last_error:
+                self._last_error = message
                 self._logger.error(
-                    f"{self._waiting.total()} tokens can't be booked in {self.path} yet; they count all the same: {told}"
+                    f"{self._pending.total()} tokens could not be written to {self.path} yet; they still count against the budget: {message}"
                 )
 
     def _write(self, path: Path) -> None:
         self._read(path)
         with self._mutex:
-            tokens, calls = self._waiting.copy(), self._waiting_calls
+            tokens, calls = self._pending.copy(), self._pending_calls
             after = self._spent.on(self._today()).plus(tokens, calls)
         write_whole(path, json.dumps({"version": _VERSION, **asdict(after)}), private=True)
         stamp = _stamp(path)
         with self._mutex:
             self._spent, self._stamp = after, stamp
-            self._waiting -= tokens
-            self._waiting_calls -= calls
-            if not self._waiting_calls:
+            self._pending -= tokens
+            self._pending_calls -= calls
+            if not self._pending_calls:
                 _UNWRITTEN.discard(self)
 
     def _read(self, path: Path) -> None:
-        """Take over what stands on disk, if it changed; where nothing does, what was known goes on."""
+        """Load what is on disk, if it changed; without a file, what was known stays."""
         try:
             if (stamp := _stamp(path)) is not None and stamp != self._stamp:
                 spent = _load(path)
@@ -190,15 +190,15 @@ class Ledger:
         except FileNotFoundError:
             pass
         except StateFileError as error:
-            self.trouble = str(error)
+            self.read_error = str(error)
             raise
-        self.trouble = ""
+        self.read_error = ""
 
-    def _look_or_tell(self) -> None:
+    def _refresh_in_background(self) -> None:
         try:
-            self.look()
+            self.refresh()
         except StateFileError as error:
-            self._logger.debug(str(error))  # ``trouble`` says it to whoever asks
+            self._logger.debug(str(error))  # ``read_error`` has the reason
 
     def _clock_is_behind(self) -> bool:
         """Whether the date must be noted, for the one after it to be known as a new day, also by another process."""
@@ -209,7 +209,7 @@ class Ledger:
     def _queue(self) -> None:
         with self._mutex:
             waits = self._queued is not None and not self._queued.running() and not self._queued.done()
-        if not waits:  # one that has not begun will write this as well
+        if not waits:  # a queued write that has not started will include this
             self._queued = self._submit(self.write)
 
     def _submit(self, work: Callable[[], None]) -> Future[None] | None:
@@ -218,7 +218,7 @@ class Ledger:
                 self._writer = ThreadPoolExecutor(1, thread_name_prefix="parlant-local-ledger")
             try:
                 return self._writer.submit(work)
-            except RuntimeError:  # the interpreter ends; what waits is written at its very end
+            except RuntimeError:  # the interpreter is shutting down; what is pending is written at exit
                 return None
 
 
@@ -227,20 +227,20 @@ _UNWRITTEN: set[Ledger] = set()
 """Those that hold what is not on the disk yet, kept alive until it is."""
 
 
-def _write_all() -> None:
+def _flush_all() -> None:
     for ledger in list(_UNWRITTEN):
         ledger.write()
 
 
-def _begin_all() -> None:
+def _reset_after_fork() -> None:
     _UNWRITTEN.clear()
     for ledger in list(_LEDGERS):
-        ledger._begin()
+        ledger._reset()
 
 
-atexit.register(_write_all)
+atexit.register(_flush_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_all)
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -257,11 +257,11 @@ def _load(path: Path) -> Spent:
     data = read_json(path, _MAX_BYTES)
     try:
         if isinstance(data, dict) and data.pop("version", _VERSION) != _VERSION:
-            raise ValueError("it is of another version")
+            raise ValueError("its version is not supported")
         spent = validated(_ledgers(), data)
         for day in (spent.day, spent.seen):
             if day and date.fromisoformat(day).isoformat() != day:
-                raise ValueError(f"{day} is no date as it is written here")
+                raise ValueError(f"{day} is not an ISO date")
     except ValueError as error:
         raise StateFileError(path, str(error)) from None
     return spent

@@ -1,4 +1,4 @@
-"""Backends of single models, behind the owner's rules where these have something to say."""
+"""Backends of single models, behind the switcher's rules where these apply."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_model(
 
 
 def open_target(target: Target, settings: Settings, logger: Logger | None) -> Backend:
-    """Alone, with no rules to apply, a model of this machine needs nothing between it and its caller."""
+    """A single local model needs no rules, so its backend is returned as it is."""
     return routed([target], settings, logger) if target.remote else target.open()
 
 
@@ -38,5 +38,5 @@ def routed(targets: list[Target], settings: Settings, logger: Logger | None) -> 
 
 
 def remote_budget(settings: Settings, logger: Logger | None) -> TokenBudget:
-    """The ledger that everybody of this home shares."""
+    """The budget whose ledger all processes of this home share."""
     return TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)

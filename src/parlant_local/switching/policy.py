@@ -24,13 +24,13 @@ class Candidate:
     info: ModelInfo
     facts: TargetSettings
     healthy: bool
-    """Whether its breaker lets calls through."""
+    """Whether its breaker admits calls."""
     typical_seconds: float | None
     """Median latency of calls of this schema; ``None`` before the first."""
 
 
 Policy = Callable[[Sequence[Candidate]], Sequence[Candidate]]
-"""Orders the candidates; those that it leaves out are not tried."""
+"""Orders the candidates; those that it omits are not tried."""
 
 
 def explicit(candidates: Sequence[Candidate]) -> Sequence[Candidate]:

@@ -1,4 +1,4 @@
-"""Backends that are open: made at the first call, counted while in use, closed when nobody wants them any more."""
+"""Open backends: created at the first call, reference-counted while in use, closed when retired and idle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["BackendPool"]
 
 
 @dataclass(eq=False)
-class _Open:
+class _Entry:
     backend: Backend
     in_process: bool
     users: int = 0
@@ -26,12 +26,12 @@ class _Open:
 
 
 class BackendPool:
-    """At most one backend per target id. A retired one finishes the calls that it has, then closes."""
+    """At most one backend per target id. A retired one finishes its calls in flight, then closes."""
 
     def __init__(self, logger: Logger | None = None) -> None:
         self._logger = logger or NullLogger()
-        self._open: dict[str, _Open] = {}
-        self._closing: dict[_Open, asyncio.Task[None]] = {}
+        self._open: dict[str, _Entry] = {}
+        self._closing: dict[_Entry, asyncio.Task[None]] = {}
 
     @property
     def in_use(self) -> Mapping[str, int]:
@@ -48,7 +48,7 @@ class BackendPool:
         """The target's backend, which stays open as long as the lease is held."""
         entry = self._open.get(target.id)
         if entry is None:
-            entry = self._open[target.id] = _Open(target.open(), target.in_process)
+            entry = self._open[target.id] = _Entry(target.open(), target.in_process)
         entry.users += 1
         try:
             yield entry.backend
@@ -56,7 +56,7 @@ class BackendPool:
             entry.users -= 1
             self._close_if_done(target.id, entry)
             for name in [name for name, other in self._open.items() if other.retired]:
-                self._close_if_done(name, self._open[name])  # retired where no loop ran
+                self._close_if_done(name, self._open[name])  # retired outside an event loop
 
     def retire(self, target: str) -> None:
         """Closes the target's backend as soon as no call uses it."""
@@ -65,13 +65,13 @@ class BackendPool:
             self._close_if_done(target, entry)
 
     def keep(self, target: str) -> None:
-        """Takes :meth:`retire` back, where the backend is still open."""
+        """Undoes :meth:`retire`, where the backend is still open."""
         if (entry := self._open.get(target)) is not None:
             entry.retired = False
 
     async def make_room(self, wanted: str) -> bool:
-        """Gives memory back for loading ``wanted``: waits for retired models of this process to finish, and closes idle
-        ones (they open again when they are asked for). False where there was none."""
+        """Frees memory for loading ``wanted``: waits for retired models of this process to finish, and closes idle
+        ones (they reopen on demand). False where there was none."""
         others = [(name, entry) for name, entry in self._open.items() if name != wanted and entry.in_process]
         leaving = [entry for name, entry in others if entry.retired or not entry.users]
         found = bool(leaving or self._closing)
@@ -88,10 +88,10 @@ class BackendPool:
         for entry in list(self._closing):
             await outcome(entry.closed)
 
-    def let_go(self) -> None:
-        """For an owner that is gone, from any thread: models of this process may stay for their time, the rest is closed."""
+    def release(self) -> None:
+        """For an owner that was collected, from any thread: models of this process may linger, the rest is closed."""
         while self._open:
-            self._open.popitem()[1].backend.let_go()
+            self._open.popitem()[1].backend.release()
 
     async def close(self) -> None:
         """Closes them all, in use or not."""
@@ -99,29 +99,29 @@ class BackendPool:
             self._start_closing(name, entry)
         await self.drained()
 
-    def _close_if_done(self, target: str, entry: _Open) -> None:
+    def _close_if_done(self, target: str, entry: _Entry) -> None:
         if not entry.retired or entry.users or self._open.get(target) is not entry:
             return
         try:
             asyncio.get_running_loop()
-        except RuntimeError:  # swapped from a thread without a loop: the next lease or close sees to it
+        except RuntimeError:  # retired from a thread without a loop: the next lease or close does it
             return
         self._start_closing(target, entry)
 
-    def _start_closing(self, target: str, entry: _Open) -> None:
+    def _start_closing(self, target: str, entry: _Entry) -> None:
         del self._open[target]
         task = self._closing[entry] = asyncio.get_running_loop().create_task(self._close(target, entry))
-        task.add_done_callback(lambda _: self._closed(entry))  # also where the loop ends before it began
+        task.add_done_callback(lambda _: self._closed(entry))  # also where the loop stops before the task starts
 
-    async def _close(self, target: str, entry: _Open) -> None:
+    async def _close(self, target: str, entry: _Entry) -> None:
         try:
             await entry.backend.close()
         except Exception as error:
-            # Nobody waits for this; the log is the only place to say it.
+            # Nothing awaits this task; the log is the only place to report it.
             self._logger.error(f"{target} did not close cleanly: {type(error).__name__}: {error}")
         else:
             self._logger.info(f"{target} is unloaded.")
 
-    def _closed(self, entry: _Open) -> None:
+    def _closed(self, entry: _Entry) -> None:
         self._closing.pop(entry, None)
         entry.closed.set_result(None)

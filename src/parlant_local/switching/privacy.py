@@ -16,7 +16,7 @@ AllowCloud = Literal["never", "fallback", "always"]
 class PrivacyGate:
     """``never``: no remote target is used; ``fallback``: only when no local one is left to try; ``always``: freely.
 
-    ``offline`` overrules them all.
+    ``offline`` overrides all of them.
     """
 
     def __init__(self, allow_cloud: AllowCloud, *, offline: bool = False) -> None:
@@ -24,7 +24,7 @@ class PrivacyGate:
         self.offline = offline
 
     @property
-    def shut(self) -> bool:
+    def blocks_remote(self) -> bool:
         """Whether remote targets are never used."""
         return self.offline or self.allow_cloud == "never"
 
@@ -38,9 +38,9 @@ class PrivacyGate:
             )
         if self.allow_cloud == "never":
             return CloudNotAllowedError(
-                f"{item.id} is not on this machine, and nobody allowed prompts to leave it.",
+                f"{item.id} is not on this machine, and sending prompts off this machine is disabled.",
                 hint="Set PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD to fallback or always.",
             )
         if self.allow_cloud == "fallback" and any(not other.info.remote for other in left):
-            return CloudNotAllowedError(f"{item.id} is a fallback: the targets on this machine come first.")
+            return CloudNotAllowedError(f"{item.id} is a remote fallback: the targets on this machine are tried first.")
         return None

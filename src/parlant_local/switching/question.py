@@ -1,4 +1,4 @@
-"""One call for an answer, with what may be changed about it to get one."""
+"""One call for an answer, with what a retry may change about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from parlant_local.errors import InvalidOutputError, ParlantLocalError
 from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, as_messages
 from parlant_local.switching.ladder import Change, Leeway
 
-__all__ = ["Question", "as_given", "nothing_written"]
+__all__ = ["Question", "empty_answer_error", "plain_question"]
 
 T = TypeVar("T")
 
@@ -21,23 +21,23 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Question(Generic[T]):
     messages: Callable[[Change], tuple[Message, ...]]
-    """The conversation as an attempt is to see it."""
+    """The conversation that an attempt sends."""
     options: Callable[[Change], ChatOptions]
     judge: Callable[[ChatReply], T]
-    """What the answer means; an :class:`OutputError` refuses it."""
+    """Parses and validates the answer; raises :class:`OutputError` to reject it."""
     leeway: Leeway = Leeway()
     plain_at: Callable[[str], bool] = lambda _target: False
     """Whether a target is known to refuse the tightened schema."""
     replied: Callable[[ChatReply], None] = lambda _reply: None
-    """Told of every reply, before it is judged."""
+    """Called with every reply, before it is judged."""
     failed: Callable[[str, Change, ParlantLocalError], None] = lambda _target, _change, _error: None
-    """Told of every attempt that failed, by target; one whose reply was refused is among them."""
+    """Called for every failed attempt, including those whose reply was rejected."""
     counts: Callable[[ChatChunk], bool] = lambda _chunk: True
-    """Of streams: whether a piece is part of the answer, after which no other attempt may take over."""
+    """For streams: whether a chunk is part of the answer, after which no retry is possible."""
 
 
-def as_given(given: str | MessageLike | Iterable[MessageLike], options: ChatOptions) -> Question[ChatReply]:
-    """A plain chat: any reply will do, and the length of its answer is the caller's."""
+def plain_question(given: str | MessageLike | Iterable[MessageLike], options: ChatOptions) -> Question[ChatReply]:
+    """A plain chat: any reply is accepted, and the caller's token limit holds."""
 
     @cache
     def thread() -> tuple[Message, ...]:
@@ -54,5 +54,5 @@ def as_given(given: str | MessageLike | Iterable[MessageLike], options: ChatOpti
     )
 
 
-def nothing_written(target: str) -> InvalidOutputError:
-    return InvalidOutputError(f"{target} wrote an empty message.")
+def empty_answer_error(target: str) -> InvalidOutputError:
+    return InvalidOutputError(f"{target} returned an empty message.")

@@ -1,4 +1,4 @@
-"""What a switcher tells about its targets."""
+"""A switcher's reports on its targets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TargetReport:
     primary: bool
     remote: bool
     blocked: bool
-    """Configured, but nobody allowed prompts to leave this machine."""
+    """Configured, but sending prompts off this machine is disabled."""
     loaded: bool
     healthy: bool
     breaker: BreakerState
@@ -59,10 +59,10 @@ def report_on(target: Target, roster: Roster, attempts: Attempts, pool: BackendP
 def statistics(roster: Roster, attempts: Attempts, gate: PrivacyGate, budget: TokenBudget) -> dict[str, Any]:
     remote = {target.id for target in roster.all if target.remote}
     calls = sum(stats.total.calls for name, stats in attempts.stats.items() if name in remote)
-    told: dict[str, Any] = {"allow_cloud": gate.allow_cloud, "calls": calls, "reserved": budget.reserved}
+    remote_stats: dict[str, Any] = {"allow_cloud": gate.allow_cloud, "calls": calls, "reserved": budget.reserved}
     spent = budget.known()
-    if trouble := budget.trouble:
-        told["error"] = trouble
+    if error := budget.read_error:
+        remote_stats["error"] = error
     else:
-        told |= {"tokens_today": spent.today, "tokens_total": spent.total}
-    return {"primary": roster.primary, "targets": attempts.snapshot(), "remote": told}
+        remote_stats |= {"tokens_today": spent.today, "tokens_total": spent.total}
+    return {"primary": roster.primary, "targets": attempts.snapshot(), "remote": remote_stats}

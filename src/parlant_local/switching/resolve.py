@@ -1,4 +1,4 @@
-"""Model ids turned into targets."""
+"""Model ids resolved to targets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TargetResolver:
     """``<prefix>/<name>``, where the prefix is a backend's (``ollama``, ``openai``, a plug-in's) or a configured endpoint's;
     else whatever the catalogue knows.
 
-    Nothing is opened or loaded here; an id that means nothing is an error at once.
+    Nothing is opened or loaded here; an unknown id raises at once.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class TargetResolver:
         return self._settings.switcher.allow_cloud != "never" and not self._settings.offline
 
     def target(self, model: str, *, chat_format: str | None = None) -> Target:
-        """``chat_format``: another template for a model that this process runs; others apply theirs where they are.
+        """``chat_format``: another template for a model that this process runs; other backends apply their own.
 
         Raises :class:`ModelNotFoundError` (naming near misses), :class:`SettingsError`, :class:`ConfigurationError`.
         """
@@ -51,7 +51,7 @@ class TargetResolver:
             if placed is None:
                 return self._local(model, record, chat_format)
         if chat_format is not None:
-            raise ConfigurationError(f"{model} is not run by this process: its chat format is not ours to choose.")
+            raise ConfigurationError(f"{model} does not run in this process, so its chat format can't be set.")
         prefix, name = placed
         found = place(name, BackendContext(prefix, self._settings, self._logger, self.allow_remote))
         return Target(
@@ -59,7 +59,7 @@ class TargetResolver:
         )
 
     def _local(self, model: str, record: LocalModel, chat_format: str | None) -> Target:
-        self.manager.resolve(model)  # says what to do about a model that is not whole
+        self.manager.resolve(model)  # raises, with the next step, for an incomplete model
         settings, manager, logger = self._settings, self.manager, self._logger
 
         def open_() -> Backend:

@@ -1,4 +1,4 @@
-"""Backends that make further attempts themselves, and one of them seen with requirements of one's own."""
+"""Backends that retry by themselves, and a view of one with extra requirements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack
 from parlant_local.backends.base import Backend, ChatOptions, ChatStream
 from parlant_local.backends.wrapper import WrapperBackend
 from parlant_local.messages import ChatReply, MessageLike
-from parlant_local.switching.question import Question, as_given
+from parlant_local.switching.question import Question, plain_question
 from parlant_local.switching.targets import ANYTHING, Requirements
 
 __all__ = ["RequiringBackend", "RetryingBackend"]
@@ -18,25 +18,25 @@ T = TypeVar("T")
 
 
 class RetryingBackend(Backend):
-    """Climbs the ladder itself, over the targets that it has."""
+    """Retries by itself, over its own targets."""
 
     @abstractmethod
     async def ask(self, question: Question[T], base: Requirements = ANYTHING) -> T:
-        """What ``question`` makes of an answer, after as many attempts at as many targets as the ladder allows."""
+        """The answer as ``question`` reads it, after as many attempts at as many targets as the ladder allows."""
 
     @abstractmethod
     def ask_stream(self, question: Question[Any], base: Requirements = ANYTHING) -> ChatStream:
-        """The pieces of an answer. Until one of them counts, another attempt may be made."""
+        """The chunks of an answer. Until one of them is part of the answer, it may be retried."""
 
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
-        return await self.ask(as_given(messages, options))
+        return await self.ask(plain_question(messages, options))
 
     def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatStream:
-        return self.ask_stream(as_given(messages, options))
+        return self.ask_stream(plain_question(messages, options))
 
 
 class RequiringBackend(RetryingBackend, WrapperBackend[RetryingBackend]):

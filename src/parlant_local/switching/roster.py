@@ -21,7 +21,7 @@ class Roster:
         self._pool = pool
         self._logger = logger
         self._warned: set[str] = set()
-        self._embeds: str | None = None
+        self._embedder: str | None = None
         self.replace(targets)
 
     @property
@@ -44,10 +44,10 @@ class Roster:
         return target.described(self._pool.peek(target.id))
 
     def usable(self, target: Target) -> bool:
-        return not (target.remote and self._gate.shut)
+        return not (target.remote and self._gate.blocks_remote)
 
     def replace(self, targets: Sequence[Target]) -> None:
-        """What nobody needs any more is unloaded when idle."""
+        """Targets that were removed are unloaded when idle."""
         if not targets:
             raise NoTargetError("A switcher needs at least one model.", hint="Set PARLANT_LOCAL_MODEL.")
         before = set(self._targets)
@@ -60,28 +60,28 @@ class Roster:
             self._warn_if_blocked(target)
 
     def pin_embeddings(self, name: str) -> None:
-        if self._embeds is not None and name != self._embeds:
+        if self._embedder is not None and name != self._embedder:
             raise EmbeddingIdentityError(
-                f"Texts are indexed with {self._embeds}; vectors of {name} can't be compared with them.",
+                f"Texts are indexed with {self._embedder}; vectors of {name} can't be compared with them.",
                 hint="To change the embedding model, set embedding.model and start with a new index: every text is embedded "
                 "again.",
             )
         if name not in self._targets:
             raise NoTargetError(f"{name} is not among the targets ({', '.join(self._targets)}).")
-        self._embeds = name
+        self._embedder = name
 
     def embedder(self) -> str:
-        """The one that embeds, chosen at the first call for good."""
-        if self._embeds is None:
-            self._embeds = self._first_that_embeds()
-        return self._embeds
+        """The target that embeds, fixed at the first call."""
+        if self._embedder is None:
+            self._embedder = self._first_that_embeds()
+        return self._embedder
 
-    def require_some(self, requirements: Requirements, only: str | None) -> None:
-        """Raises where none can serve: with ``only`` named, that one."""
+    def check_servable(self, requirements: Requirements, only: str | None) -> None:
+        """Raises where no target (or not ``only``) can serve the call."""
         if only is not None and only not in self._targets:
             raise EmbeddingIdentityError(
-                f"Texts are indexed with {only}, which is not among the targets any more ({', '.join(self._targets)}).",
-                hint="Bring it back, or start with a new index.",
+                f"Texts are indexed with {only}, which is no longer among the targets ({', '.join(self._targets)}).",
+                hint="Configure it again, or start with a new index.",
             )
         reasons = {}
         for target in self.all:
@@ -90,8 +90,8 @@ class Roster:
                 if missing is None:
                     return
                 reasons[target.id] = missing
-        told = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
-        raise NoTargetError(f"No configured model can serve this call: {told}.", hint="Configure one that can.")
+        details = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+        raise NoTargetError(f"No configured model can serve this call: {details}.", hint="Configure one that can.")
 
     def _first_that_embeds(self) -> str:
         for target in self.all:
@@ -104,6 +104,8 @@ class Roster:
         if not self.usable(target) and target.id not in self._warned:
             self._warned.add(target.id)
             how = (
-                "offline mode is on" if self._gate.offline else "PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD=fallback allows it"
+                "offline mode is on"
+                if self._gate.offline
+                else "PARLANT_LOCAL_SWITCHER__ALLOW_CLOUD=fallback enables it"
             )
-            self._logger.warning(f"{target.id} is configured but not on this machine, so it is never asked; {how}.")
+            self._logger.warning(f"{target.id} is configured but not on this machine, so it is never used; {how}.")

@@ -1,4 +1,4 @@
-"""A backend that is many: each call goes to the target that can serve it, and to another one when that fails."""
+"""A backend over many targets: each call goes to one that can serve it, and to the next when that fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from parlant_local.errors import (
 from parlant_local.messages import ChatReply, Message
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import SwitcherSettings
-from parlant_local.switching.attempts import Attempt, Attempts, in_time
+from parlant_local.switching.attempts import Attempt, Attempts, with_deadline
 from parlant_local.switching.budget import TokenBudget
 from parlant_local.switching.calls import Calls
 from parlant_local.switching.chain import ChainLimits, Step
@@ -51,7 +51,7 @@ class RoutedBackend(RetryingBackend, Moderator):
     ``budget`` counts what remote targets cost (in memory only, if none is given). ``observer`` sees every attempt as a
     :class:`CallRecord`. ``clock`` and ``sleep`` are there for tests.
 
-    Embeddings go to one target for good, and never fall back: vectors of two models don't mix.
+    Embeddings always go to the same target, and never fall back: vectors of two models don't mix.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class RoutedBackend(RetryingBackend, Moderator):
         return self._roster.all
 
     def set_targets(self, targets: Sequence[Target]) -> None:
-        """Replaces them all, the first being the primary. Calls in flight finish where they are; what nobody needs any
-        more is unloaded when idle."""
+        """Replaces them all, the first being the primary. Calls in flight finish where they are; targets that were
+        removed are unloaded when idle."""
         self._roster.replace(targets)
 
     def set_primary(self, target: Target) -> None:
@@ -117,18 +117,18 @@ class RoutedBackend(RetryingBackend, Moderator):
         self.set_targets([target, *(item for item in self.targets if item.id not in (self.primary, target.id))])
 
     def pin_embeddings(self, target: str) -> None:
-        """Says which target embeds; another one than before is an :class:`EmbeddingIdentityError`."""
+        """Fixes the target that embeds; a different one than before raises :class:`EmbeddingIdentityError`."""
         self._roster.pin_embeddings(target)
 
     # Calls
 
     async def ask(self, question: Question[T], base: Requirements = ANYTHING) -> T:
-        """What ``question`` makes of an answer, after as many attempts at as many targets as the ladder allows."""
+        """The answer as ``question`` reads it, after as many attempts at as many targets as the ladder allows."""
 
         async def call(attempt: Attempt, step: Step) -> T:
-            wanted = in_time(question.options(step.change), attempt.time_left())
+            wanted = with_deadline(question.options(step.change), attempt.time_left())
             reply = await attempt.backend.chat(question.messages(step.change), **wanted)
-            attempt.came(reply.usage)
+            attempt.record_response(reply.usage)
             question.replied(reply)
             return question.judge(reply)
 
@@ -143,9 +143,9 @@ class RoutedBackend(RetryingBackend, Moderator):
         facts = CallFacts.of((Message.user(text),), params, ANYTHING, "complete")
 
         async def call(attempt: Attempt, step: Step) -> ChatReply:
-            wanted = in_time(step.change.fitted(options), attempt.time_left())
+            wanted = with_deadline(step.change.fitted(options), attempt.time_left())
             reply = await attempt.backend.complete(text, **wanted)
-            attempt.came(reply.usage)
+            attempt.record_response(reply.usage)
             return reply
 
         return await self._calls.run(facts, call)
@@ -159,7 +159,7 @@ class RoutedBackend(RetryingBackend, Moderator):
 
         async def call(attempt: Attempt, _step: Step) -> EmbedReply:
             reply = await attempt.backend.embed(given, truncate=truncate)
-            attempt.came(reply.usage)
+            attempt.record_response(reply.usage)
             return reply
 
         return await self._calls.run(facts, call, only=only)
@@ -170,7 +170,7 @@ class RoutedBackend(RetryingBackend, Moderator):
 
         async def call(attempt: Attempt, _step: Step) -> RerankReply:
             reply = await attempt.backend.rerank(query, documents)
-            attempt.came(reply.usage)
+            attempt.record_response(reply.usage)
             return reply
 
         return await self._calls.run(facts, call)
@@ -181,9 +181,9 @@ class RoutedBackend(RetryingBackend, Moderator):
 
         async def call(attempt: Attempt, _step: Step) -> dict[str, float]:
             if not isinstance(attempt.backend, Moderator):
-                raise attempt.backend.unsupported("moderate by a call of its own")
+                raise attempt.backend.unsupported("moderate")
             scores = await attempt.backend.moderate(text)
-            attempt.came(None)
+            attempt.record_response(None)
             return scores
 
         return await self._calls.run(facts, call)
@@ -203,7 +203,7 @@ class RoutedBackend(RetryingBackend, Moderator):
         return self._roster.described(self._roster.leader)
 
     async def load(self) -> None:
-        """Gets the primary ready. Where it can't be and another target could answer, that is logged, not raised."""
+        """Loads the primary. Where that fails and another target could answer, it is logged, not raised."""
         leader = self._roster.leader
         try:
             with self._pool.lease(leader) as backend:
@@ -213,25 +213,25 @@ class RoutedBackend(RetryingBackend, Moderator):
         except ParlantLocalError as error:
             if not any(self._roster.usable(target) for target in self.targets if target.id != leader.id):
                 raise
-            self._logger.error(f"{leader.id} can't be loaded, so other models answer in its place: {error}")
+            self._logger.error(f"{leader.id} can't be loaded; its fallbacks serve its calls: {error}")
 
     async def close(self) -> None:
         await self._pool.close()
         if self._budget.unwritten:
             await asyncio.to_thread(self._budget.flush)
 
-    def let_go(self) -> None:
-        self._pool.let_go()
+    def release(self) -> None:
+        self._pool.release()
 
     async def drained(self) -> None:
-        """Waits until models that were swapped out and are idle have given their memory back."""
+        """Waits until removed, idle models have freed their memory."""
         await self._pool.drained()
 
     def requiring(self, requirements: Requirements) -> Backend:
         """This backend, with ``requirements`` added to every chat."""
         return RequiringBackend(self, requirements)
 
-    # What is going on
+    # Status
 
     def reports(self) -> list[TargetReport]:
         return [report_on(target, self._roster, self._attempts, self._pool) for target in self.targets]

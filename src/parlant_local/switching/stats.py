@@ -1,4 +1,4 @@
-"""What happened at each target: counted, timed, and kept for the last few hundred calls."""
+"""Statistics per target: counts, and latencies of the last few hundred calls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from parlant_local.messages import Usage
 
 __all__ = ["CallRecord", "Series", "TargetStats", "percentile"]
 
-_KEPT = 256
-_MOST_SCHEMAS = 128
+_HISTORY = 256
+_MAX_SCHEMAS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Series:
 
     calls: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    first_chunks: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    rates: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    first_chunks: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
+    rates: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
     usage: Usage = field(default_factory=Usage)
     cost: float = 0.0
 
@@ -81,13 +81,13 @@ class TargetStats:
     schemas: dict[str, Series] = field(default_factory=dict)
     in_flight: int = 0
     fallbacks: int = 0
-    """Calls that it answered after another one had failed."""
+    """Calls that it served after another target had failed."""
 
     def add(self, record: CallRecord) -> None:
         self.total.add(record)
         if record.error is None and record.reason not in ("primary", "again"):
             self.fallbacks += 1
-        if record.schema in self.schemas or len(self.schemas) < _MOST_SCHEMAS:
+        if record.schema in self.schemas or len(self.schemas) < _MAX_SCHEMAS:
             self.schemas.setdefault(record.schema, Series()).add(record)
 
     def typical_seconds(self, schema: str) -> float | None:

@@ -1,4 +1,4 @@
-"""What can be switched between, and what a call may ask of it."""
+"""The targets of a switcher, and what a call requires of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from parlant_local.backends.base import Backend, ChatParams, ModelInfo
 from parlant_local.messages import Message
 from parlant_local.settings import TargetSettings
-from parlant_local.switching.ladder import AS_ASKED
+from parlant_local.switching.ladder import UNCHANGED
 from parlant_local.switching.question import Question
 
 __all__ = ["ANYTHING", "CallFacts", "Requirements", "Target", "estimate_tokens"]
@@ -17,7 +17,7 @@ __all__ = ["ANYTHING", "CallFacts", "Requirements", "Target", "estimate_tokens"]
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One model somewhere. ``open`` makes its backend; it must be cheap, and load nothing before the first call."""
+    """One model that calls can go to. ``open`` creates its backend; it must be cheap, and load nothing before the first call."""
 
     id: str
     open: Callable[[], Backend]
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a call needs (targets without it are left out), and what it would like (others come later)."""
+    """What a call needs (targets without it are excluded), and what it prefers (others are tried later)."""
 
     capabilities: frozenset[str] = frozenset()
     """Of those that :class:`ModelInfo` names."""
@@ -47,7 +47,7 @@ class Requirements:
     model_type: str | None = None
 
     def missing_in(self, info: ModelInfo) -> str | None:
-        """Why a target can't serve, or ``None``. What is not known of a target is not held against it."""
+        """Why a target can't serve, or ``None``. Unknown facts don't exclude a target."""
         if info.capabilities and (lacking := self.capabilities - info.capabilities):
             return f"lacks {', '.join(sorted(lacking))}"
         if self.min_context and info.n_ctx and info.n_ctx < self.min_context:
@@ -55,16 +55,18 @@ class Requirements:
         return None
 
     def mismatches(self, facts: TargetSettings) -> int:
-        """How many of the wishes contradict what the owner said of a target."""
-        wishes = (
+        """How many of the preferences contradict the target's settings."""
+        preferences = (
             (self.model_size, facts.model_size),
             (self.model_generation, facts.model_generation),
             (self.model_type, facts.model_type),
         )
-        return sum(wish is not None and said is not None and wish != said for wish, said in wishes)
+        return sum(
+            preferred is not None and stated is not None and preferred != stated for preferred, stated in preferences
+        )
 
     def joined(self, other: Requirements) -> Requirements:
-        """Both; where their wishes differ, ``other``'s."""
+        """Both; where their preferences differ, ``other``'s."""
         return Requirements(
             self.capabilities | other.capabilities,
             max(self.min_context or 0, other.min_context or 0) or None,
@@ -82,7 +84,7 @@ ANYTHING = Requirements()
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """One call, as far as choosing a target needs to know it; never its content."""
+    """The facts of one call that choosing a target needs; never its content."""
 
     requirements: Requirements
     schema: str = ""
@@ -91,13 +93,13 @@ class CallFacts:
     answer_limit: int | None = None
     """``max_tokens`` of the call."""
     answer_tokens: int = 512
-    """As many at most where the call says so; else a guess."""
+    """``max_tokens``, else a guess."""
     deadline: float | None = None
     """Seconds from the start of the call."""
 
     @classmethod
     def of_question(cls, question: Question[Any], base: Requirements) -> CallFacts:
-        return cls.of(question.messages(AS_ASKED), ChatParams.of(question.options(AS_ASKED)), base, "chat")
+        return cls.of(question.messages(UNCHANGED), ChatParams.of(question.options(UNCHANGED)), base, "chat")
 
     @classmethod
     def of(cls, messages: tuple[Message, ...], params: ChatParams, base: Requirements, kind: str) -> CallFacts:
@@ -119,5 +121,5 @@ class CallFacts:
 
 
 def estimate_tokens(text: str) -> int:
-    """A middling estimate, for budgets: four characters a token."""
+    """A rough estimate, for budgets: four characters per token."""
     return len(text) // 4 + 1

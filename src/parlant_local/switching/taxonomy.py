@@ -1,22 +1,22 @@
-"""What a failure means for the call, and for the target's reputation.
+"""What a failure means for the call, and for the target's circuit breaker.
 
 ========================================  =============================  =================
 failure                                   the call                       the breaker counts
 ========================================  =============================  =================
-transient, rate limited                   retried here, then the next    yes
+transient, rate-limited                   retried here, then the next    yes
 down, loading, out of memory, stalled     the next                       yes
-queue full, model gone from the disk      the next                       no
+queue full, model missing on disk      the next                       no
 context overflow                          the next with a larger window  no
-invalid or truncated output               repaired here, then the next   no
+invalid or truncated output               retried here, then the next    no
 misconfigured, not allowed, budget spent  the next                       no
-a call that this backend can't make        the next                       no
+a call that this backend can't make       the next                       no
 bad request, bad schema, authentication   fails at once                  no (the request's or the owner's fault)
 stream interrupted                        fails at once                  yes
 the caller's own deadline                 fails at once                  no
 a bug (anything else)                     fails at once, as it is        no
 ========================================  =============================  =================
 
-How often something is tried again at one target, and how it is repaired, is the ladder's part (ladder.py).
+How often one target is retried, and what a retry changes, is up to the ladder (ladder.py).
 """
 
 from __future__ import annotations
@@ -71,7 +71,14 @@ _VERDICTS: tuple[tuple[type[Exception], Verdict], ...] = (
     (ConfigurationError, "next"),
     (BudgetExceededError, "next"),
 )
-_SICK = (TransientError, TargetDownError, StreamInterruptedError, ModelLoadError, StallError, EngineClosedError)
+_COUNTS_AS_FAILURE = (
+    TransientError,
+    TargetDownError,
+    StreamInterruptedError,
+    ModelLoadError,
+    StallError,
+    EngineClosedError,
+)
 
 
 def verdict_on(error: BaseException) -> Verdict:
@@ -79,4 +86,4 @@ def verdict_on(error: BaseException) -> Verdict:
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    return "failure" if isinstance(error, _SICK) else "neutral"
+    return "failure" if isinstance(error, _COUNTS_AS_FAILURE) else "neutral"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from parlant_local import LlamaCppBackend
-from parlant_local.backends.allowance import Allowance, allowing
+from parlant_local.backends.retry_budget import RetryBudget, use_retry_budget
 from parlant_local.errors import InvalidOutputError
 from parlant_local.messages import ResponseFormat
 
@@ -33,7 +33,7 @@ async def test_an_answer_that_breaks_a_rule_is_asked_for_once_more_and_then_refu
 
 
 async def test_whoever_counts_attempts_may_forbid_the_second_one(tiny: LlamaCppBackend) -> None:
-    with allowing(Allowance(0)), pytest.raises(InvalidOutputError):
+    with use_retry_budget(RetryBudget(0)), pytest.raises(InvalidOutputError):
         await tiny.chat("A number, please.", response_format=ResponseFormat.json_schema(_IMPOSSIBLE), temperature=0)
     assert tiny.engine.stats().finished == 1
 
@@ -71,7 +71,7 @@ async def test_a_stream_ends_with_the_error_instead_of_its_last_chunk(tiny: Llam
 
 async def test_arguments_of_a_call_are_checked_too(tiny: LlamaCppBackend) -> None:
     tool = {"type": "function", "function": {"name": "count", "description": "Counts.", "parameters": _IMPOSSIBLE}}
-    with pytest.raises(InvalidOutputError, match=r"the arguments of 'count' do not fit its parameters: at \$\.n"):
+    with pytest.raises(InvalidOutputError, match=r"the arguments of 'count' do not match its parameters: at \$\.n"):
         await tiny.chat("Count.", tools=[tool], tool_choice="required", temperature=0)
 
 

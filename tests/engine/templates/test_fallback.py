@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from parlant_local.backends.base import ChatParams
-from parlant_local.backends.choice import choose_here
+from parlant_local.backends.choice import choose_local
 from parlant_local.backends.llama_cpp import LlamaCppBackend
 from parlant_local.backends.llama_cpp.planning import plan_chat
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
@@ -178,12 +178,12 @@ def test_base_models_are_marked_and_what_stands_in_for_a_template_is_shown(
     assert {name: record["base"] for name, record in records.items()} == {
         "Large-7B-Base": True, "Plain-1B": True, "Small-Instruct": False, "parlant-local-tiny": False,
     }  # fmt: skip
-    chosen = choose_here(Settings(), LocalModelManager())  # the base models are larger
+    chosen = choose_local(Settings(), LocalModelManager())  # the base models are larger
     assert chosen.model == records["Small-Instruct"]["id"]
     _, shown, _ = verb("show", records["Plain-1B"]["id"])
-    assert "base: it continues texts" in shown
-    assert "none; chatml stands in" in shown
-    assert "in plain JSON" in shown
+    assert "base model: not trained to chat" in shown
+    assert "none; chatml is used instead" in shown
+    assert "plain JSON" in shown
 
 
 def test_a_text_ends_where_the_answer_would_have_been_stopped(

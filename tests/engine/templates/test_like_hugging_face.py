@@ -50,7 +50,7 @@ DROPS_CALLS = {
 }
 
 
-def explained(name: str, what: str, tools: bool) -> bool:
+def describe_errors(name: str, what: str, tools: bool) -> bool:
     return (tools and name in DROPS_TOOLS) or (("call" in what or "tool" in what) and name in DROPS_CALLS)
 
 
@@ -59,7 +59,7 @@ def explained(name: str, what: str, tools: bool) -> bool:
 def test_every_template_renders_as_transformers_does(name: str) -> None:
     compared = refused = 0
     for what, system, tools, prompt, arguments in cases():
-        if explained(name, what, tools):
+        if describe_errors(name, what, tools):
             continue
         messages = [SYSTEM, *CONVERSATIONS[what]] if system else CONVERSATIONS[what]
         listed = [WEATHER] if tools else None

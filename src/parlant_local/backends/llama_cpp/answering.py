@@ -48,7 +48,9 @@ async def read_reply(engine: LlamaEngine, plan: ChatPlan, generation: Generation
     return ChatReply(
         content=found.content,
         reasoning=found.reasoning,
-        tool_calls=tuple(call for call in found.tool_calls if generation.finish_reason != "length" or _whole(call)),
+        tool_calls=tuple(
+            call for call in found.tool_calls if generation.finish_reason != "length" or _is_complete(call)
+        ),
         finish_reason=_finish_reason(generation, parser),
         usage=await _usage(engine, generation, found.reasoning),
         timings=generation.timings,
@@ -71,12 +73,12 @@ class Answers:
         self._logger = logger
 
     async def whole(self, plan: ChatPlan) -> ChatReply:
-        """Every answer of ``plan``, judged. Raises the first failure; :class:`TruncatedOutputError` has the answer with it."""
+        """Every answer of ``plan``, validated. Raises the first failure; :class:`TruncatedOutputError` has the answer with it."""
         generations = await run_all(self._engine.generate(request) for request in plan.requests)
         replies = [await read_reply(self._engine, plan, generation, self._model) for generation in generations]
         answer = replace(replies[0], alternatives=tuple(replies[1:]))
         for reply in replies:
-            self._warn(reply.warnings[len(plan.warnings) :])  # the plan's were told when the model was opened
+            self._warn(reply.warnings[len(plan.warnings) :])  # the plan's were logged when the model was opened
             if plan.structured and not reply.tool_calls and not self._params.stop:
                 try:
                     check_structured(reply)
@@ -95,7 +97,7 @@ class Answers:
                 async for chunk in chunks:
                     yield chunk
             return
-        # Bounded, so that a slow reader slows the answers down instead of filling memory.
+        # Bounded, so that a slow consumer applies backpressure instead of filling memory.
         queue: asyncio.Queue[ChatChunk | BaseException | None] = asyncio.Queue(maxsize=64)
 
         async def pump(index: int, request: GenerationRequest) -> None:
@@ -103,7 +105,7 @@ class Answers:
                 async with aclosing(self._chunks(request, plan.parser(), index)) as chunks:
                     async for chunk in chunks:
                         await queue.put(chunk)
-            except Exception as error:  # handed to the reader, who raises it
+            except Exception as error:  # raised in the consumer
                 await queue.put(error)
             else:
                 await queue.put(None)
@@ -121,10 +123,10 @@ class Answers:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _chunks(self, request: GenerationRequest, parser: OutputParser, index: int) -> ChatStream:
-        said: list[Delta] = []
+        deltas: list[Delta] = []
 
         def chunk(delta: Delta, logprobs: tuple[TokenLogprob, ...] | None) -> ChatChunk:
-            said.append(delta)
+            deltas.append(delta)
             return ChatChunk(delta, index=index, model=self._model, logprobs=logprobs)
 
         pending: tuple[TokenLogprob, ...] = ()
@@ -144,11 +146,11 @@ class Answers:
             pending = ()
         self._warn(parser.warnings)
         if final.unbound and not request.stop and final.finish_reason != "length":
-            found = collect(said)
+            found = collect(deltas)
             await self._verify(ChatReply(content=found.content, tool_calls=found.tool_calls, usage=final.usage))
         yield ChatChunk(
             finish_reason=_finish_reason(final, parser),
-            usage=await _usage(self._engine, final, "".join(delta.reasoning for delta in said)),
+            usage=await _usage(self._engine, final, "".join(delta.reasoning for delta in deltas)),
             timings=final.timings,
             index=index,
             model=self._model,
@@ -167,8 +169,8 @@ class Answers:
             self._logger.warning(f"{self._model}: {warning}")
 
 
-def _whole(call: ToolCall) -> bool:
-    """Whether its arguments came to their end; half a call can't be run."""
+def _is_complete(call: ToolCall) -> bool:
+    """Whether its arguments are complete; a truncated call can't be run."""
     try:
         return isinstance(json_value(call.arguments), dict)
     except ValueError:
@@ -182,7 +184,7 @@ def _finish_reason(generation: Generation, parser: OutputParser) -> FinishReason
 
 
 async def _usage(engine: LlamaEngine, generation: Generation, reasoning: str) -> Usage:
-    """The engine's count; thoughts that it did not tell apart are counted by the tokenizer."""
+    """The engine's count; reasoning that it did not count itself is counted by the tokenizer."""
     usage = generation.usage
     if reasoning and not usage.reasoning_tokens:
         counted = await engine.count_tokens(reasoning)

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from parlant_local.backends.allowance import may_send_another
 from parlant_local.backends.base import (
     ChatOptions,
     ChatParams,
@@ -26,6 +25,7 @@ from parlant_local.backends.llama_cpp.opening import OpenedModel
 from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.sync import SyncLlamaCppBackend
+from parlant_local.backends.retry_budget import acquire_retry
 from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import template_source
 from parlant_local.errors import ConfigurationError, InvalidOutputError
@@ -45,9 +45,9 @@ class LlamaCppBackend(InProcessBackend):
 
     ``model_path`` or ``model``: a GGUF path, a catalogue id or a reference (either argument takes any of them).
     ``chat_format``: a template's name or text instead of the model's own. The other arguments win over ``settings``,
-    which default to the environment and the settings file. With no model named, the setting ``model`` counts, else the
+    which default to the environment and the settings file. Without a model, the setting ``model`` applies, else the
     largest chat model of the catalogue. Nothing is loaded before the first call, or :meth:`load`; backends of one file and
-    the same settings share one loaded model. ``linger``: seconds that it stays when the last of them was collected without
+    the same settings share one loaded model. ``linger``: seconds that it stays loaded when the last of them was collected without
     being closed.
     """
 
@@ -90,7 +90,7 @@ class LlamaCppBackend(InProcessBackend):
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Finds and loads the model now instead of at the first call.
+        """Resolves and loads the model now instead of at the first call.
 
         Raises :class:`ModelNotFoundError`, :class:`InvalidModelError`, :class:`InsufficientMemoryError` or another
         :class:`ModelLoadError`.
@@ -98,21 +98,21 @@ class LlamaCppBackend(InProcessBackend):
         await self._model.ready()
 
     async def close(self) -> None:
-        """Ends its calls, and gives the memory back where no other backend has the model; an engine that was passed in stays.
+        """Ends its calls, and frees the memory where no other backend uses the model; an engine that was passed in stays open.
         Idempotent."""
-        engine = self._model.give_back()
+        engine = self._model.release()
         if engine is not None:
             await engine.close()
 
     def close_now(self) -> None:
-        """Like :meth:`close`, from synchronous code; blocks until the memory is back."""
-        engine = self._model.give_back()
+        """Like :meth:`close`, from synchronous code; blocks until the memory is freed."""
+        engine = self._model.release()
         if engine is not None:
             engine.close_now()
 
-    def let_go(self) -> None:
-        """For an owner that is gone: the model stays for ``linger`` seconds, in case that somebody asks for it again."""
-        self._model.give_back()
+    def release(self) -> None:
+        """For an owner that was collected: the model stays loaded for ``linger`` seconds, in case it is needed again."""
+        self._model.release()
 
     @cached_property
     def sync(self) -> SyncLlamaCppBackend:
@@ -126,7 +126,7 @@ class LlamaCppBackend(InProcessBackend):
 
     @property
     def record(self) -> LocalModel | None:
-        """What the catalogue says of the model, once it was looked up."""
+        """The model's catalogue entry, once it was looked up."""
         return self._model.record
 
     # -- chat ---------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class LlamaCppBackend(InProcessBackend):
         """One whole answer (``alternatives`` has the others where ``n`` asked for more).
 
         With a ``response_format`` of JSON its content is JSON of that schema, or :class:`TruncatedOutputError` is raised. Rules
-        that no decoder can be bound to are checked; an answer that breaks one is asked for once more, with what was wrong.
+        that no decoder can enforce are validated; an answer that breaks one is retried once, with what was wrong.
         """
         params = ChatParams.of(options)
         conversation = self.as_messages(messages)
@@ -145,9 +145,9 @@ class LlamaCppBackend(InProcessBackend):
             plan = await self._plan_chat(conversation, params)
             return await self._answers(params).whole(plan)
         except InvalidOutputError as unfit:
-            if not may_send_another():
+            if not acquire_retry():
                 raise
-            self._logger.debug(f"{unfit.message} It is asked again.")
+            self._logger.debug(f"{unfit.message} Retrying once.")
             conversation = corrected(conversation, unfit.message)
             plan = await self._plan_chat(conversation, params)
             reply = await self._answers(params).whole(plan)

@@ -36,13 +36,13 @@ __all__ = ["Binding", "binding_of"]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What the answer must look like, and who reads it."""
+    """The constraint on an answer, and its reader."""
 
     constraint: Constraint | None
     reader: Callable[[], ContentReader]
     structured: bool = False
     answers: bool = False
-    """Whether what is bound is an answer, not a call."""
+    """Whether the constraint describes an answer, not a call."""
 
 
 def binding_of(
@@ -62,11 +62,12 @@ def binding_of(
         schema = {"type": "object"}
     if tools and params.tool_choice not in ("auto", "none"):
         if params.grammar:
-            raise BadRequestError("A grammar and a required tool call exclude each other.", hint="Give one of them.")
+            raise BadRequestError("A grammar and a required tool call can't be combined.", hint="Give one of them.")
         return _bound_call([tool for tool in tools if params.tool_choice in ("required", tool.name)], speech, limits)
     if tools and params.grammar:
         raise BadRequestError(
-            "A grammar binds the whole answer, so no tool could be called.", hint='Send tool_choice="none" with it.'
+            "A grammar constrains the whole answer, so no tool could be called.",
+            hint='Send tool_choice="none" with it.',
         )
     if tools and schema is not None:
         return Binding(

@@ -1,4 +1,4 @@
-"""What is known of a model, loaded or not."""
+"""What is known about a model, loaded or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["describe_loaded", "describe_speech"]
 
 
 def describe_speech(template: ChatTemplate) -> dict[str, Any]:
-    """How a model with this chat template writes calls and thoughts, as far as probing tells."""
+    """How a model with this chat template writes calls and thoughts, as far as probing shows."""
     speech = template.speech([Tool("probe")])
     tags = speech.profile.reasoning
     example = speech.calls.write([("NAME", '{"KEY": "VALUE"}')])
@@ -61,11 +61,11 @@ def describe_loaded(
 
 
 def _gpu_layers(engine: LlamaEngine) -> int:
-    """Layers that llama.cpp was told to offload; none where the build knows no GPU."""
+    """Layers that llama.cpp was asked to offload; none where the build has no GPU support."""
     from parlant_local.engine.native import library
 
     if not library().llama_supports_gpu_offload():
         return 0
-    every = engine.model.n_layer + 1  # the output layer counts
+    every = engine.model.n_layer + 1  # the output layer counts as one as one
     wanted = engine.settings.n_gpu_layers
     return every if wanted < 0 else min(wanted, every)

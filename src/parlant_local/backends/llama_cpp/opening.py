@@ -1,4 +1,4 @@
-"""One GGUF from what a user called it to a loaded engine, and to what encodes prompts for it."""
+"""One GGUF model: from the reference that a user typed to a loaded engine and its prompt encoder."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class OpenedModel:
         return describe_loaded(self._engine, self._encoder.template, self.record, self.name, self._pooling)
 
     async def ready(self) -> PromptEncoder:
-        """What encodes prompts for the loaded model: a new one, where the engine has been loaded anew since."""
+        """The prompt encoder of the loaded model: a new one where the engine has been reloaded since."""
         self._check_open()
         engine, encoder = self._engine, self._encoder
         if engine is not None and encoder is not None and engine.loaded and encoder.encodes_for(engine.model):
@@ -79,8 +79,8 @@ class OpenedModel:
         self._check_open()
         return await self._encoder_of(engine)
 
-    def give_back(self) -> LlamaEngine | None:
-        """Closed from now on; what is left to close, if anything."""
+    def release(self) -> LlamaEngine | None:
+        """Marks it closed, and returns the engine that is left to close, if any."""
         self._closed = True
         engine, self._engine = self._engine, None
         self._encoder = None
@@ -92,7 +92,7 @@ class OpenedModel:
 
     async def _encoder_of(self, engine: LlamaEngine) -> PromptEncoder:
         model = engine.model
-        if self._encoder is not None and self._encoder.encodes_for(model):  # somebody was quicker
+        if self._encoder is not None and self._encoder.encodes_for(model):  # another task created it first
             return self._encoder
         template = ChatTemplate.of_model(
             _with_template(model.metadata, model.chat_template),
@@ -106,8 +106,8 @@ class OpenedModel:
         elif self._encoder is None:
             if self.record is not None and self.record.is_base:
                 self._logger.warning(
-                    f"{self.reference} is a base model: it continues texts and was not taught to chat. "
-                    "`parlant-local recommend` names models that were."
+                    f"{self.reference} is a base model: it was not trained to chat. "
+                    "`parlant-local recommend` suggests models that were."
                 )
             for warning in template.warnings:
                 self._logger.warning(f"{self.reference}: {warning}")
@@ -119,7 +119,7 @@ class OpenedModel:
             record = self._find()
             return record, self._given_engine or self._make_engine(record)
 
-        # Off the loop: besides reading files it imports what is native, half a second of it.
+        # Off the event loop: it reads files and imports the native library, which takes half a second.
         record, engine = await asyncio.to_thread(find)
         self._check_open()
         self.record, self._engine = record, engine
@@ -131,14 +131,14 @@ class OpenedModel:
 
             self._manager = LocalModelManager(settings=self._settings, logger=self._logger)
         self.reference = self.reference or self._choose(self._manager)
-        self._manager.resolve(self.reference)  # says what to do about a model that is not whole
+        self._manager.resolve(self.reference)  # raises, with the next step, for an incomplete model
         return self._manager.find(self.reference)
 
     def _choose(self, manager: LocalModelManager) -> str:
-        from parlant_local.backends.choice import choose_here
+        from parlant_local.backends.choice import choose_local
 
-        choice = choose_here(self._settings, manager)
-        self._logger.info(f"Taking {choice.model}: {choice.reason}.")
+        choice = choose_local(self._settings, manager)
+        self._logger.info(f"Using {choice.model}: {choice.reason}.")
         return choice.model
 
     def _make_engine(self, record: LocalModel) -> LlamaEngine:

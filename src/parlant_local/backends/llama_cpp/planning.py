@@ -1,4 +1,4 @@
-"""One chat call turned into what the engine is asked, and how its answer is to be read."""
+"""One chat call turned into engine requests and the parser for their output."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def plan_chat(
     n_ctx: int,
     bounds: ConstraintSettings = DEFAULT_BOUNDS,
 ) -> ChatPlan:
-    """Renders the prompt, settles thoughts, constraint, sampling and room.
+    """Renders the prompt and decides on reasoning, constraint, sampling and token limit.
 
     Raises :class:`ContextOverflowError` where the prompt leaves no room for an answer, :class:`BadRequestError` for options
     that exclude each other, :class:`TemplateError` where the template fails.
@@ -60,7 +60,7 @@ async def plan_chat(
     tools = () if params.tool_choice == "none" else params.tools
     speech = await encoder.speech(tools)
     profile = speech.profile
-    if tools:  # their schemas are a client's, and joined to one: not work for the event loop
+    if tools:  # client schemas, merged into one: too slow for the event loop
         binding = await asyncio.to_thread(binding_of, params, tools, speech, settings, bounds)
     else:
         binding = binding_of(params, tools, speech, settings, bounds)
@@ -110,20 +110,20 @@ async def plan_chat(
 
 
 def _continuation(messages: Sequence[Message], params: ChatParams, *, bound: bool) -> tuple[Sequence[Message], bool]:
-    """The conversation, and whether its last message is the beginning of the answer.
+    """The conversation, and whether its last message is a prefix of the answer.
 
-    An empty one of the assistant, which some clients send to say whose turn it is, says nothing.
+    An empty assistant message, which some clients append, is dropped.
     """
     last = messages[-1]
     if last.role != "assistant" or last.tool_calls or not last.content:
         if params.continue_final:
-            raise BadRequestError("Only a last message of the assistant with text in it can be continued.")
+            raise BadRequestError("Only a final assistant message with text can be continued.")
         empty = last.role == "assistant" and not (last.tool_calls or last.content or last.reasoning)
         return (messages[:-1] if empty and len(messages) > 1 else messages), False
     if params.continue_final and bound:
         raise BadRequestError(
-            "An answer bound to a schema, a grammar or a tool begins anew: it can't continue the last message.",
-            hint="Leave one of the two out.",
+            "An answer constrained by a schema, a grammar or a tool can't continue the last message.",
+            hint="Omit one of the two.",
         )
     return messages, params.continue_final is not False and not bound
 
@@ -133,7 +133,7 @@ async def plan_completion(
 ) -> ChatPlan:
     """Text that continues a text: no template, no thoughts, no tools."""
     if params.tools:
-        raise BadRequestError("complete takes no tools: it continues a text.", hint="Use chat.")
+        raise BadRequestError("complete does not support tools.", hint="Use chat.")
     binding = binding_of(params, (), Speech(profile, CALL_FORMATS["json"], None), settings, DEFAULT_BOUNDS)
     request = GenerationRequest(
         prompt=prompt.tokens,
@@ -155,7 +155,7 @@ _PLAIN = Profile("plain")
 
 
 def _repeated(request: GenerationRequest, params: ChatParams) -> tuple[GenerationRequest, ...]:
-    """One request per answer; with a seed each has its own, so that they differ and can be had again."""
+    """One request per answer; with a seed each has its own, so that they differ and are reproducible."""
     if params.n == 1:
         return (request,)
     if (seed := request.sampling.seed) is None:
@@ -175,10 +175,10 @@ def _max_tokens(params: ChatParams, settings: GenerationSettings, prompt_tokens:
     room = n_ctx - prompt_tokens
     if room < 1:
         raise ContextOverflowError(
-            f"The prompt has {prompt_tokens} tokens; the context holds {n_ctx}, answer included.",
+            f"The prompt has {prompt_tokens} tokens; the context holds {n_ctx}, including the answer.",
             needed=prompt_tokens + (params.max_tokens or 1),
             available=n_ctx,
-            hint="Shorten it, raise engine.n_ctx where memory allows, or take a model with a longer context.",
+            hint="Shorten it, raise engine.n_ctx if memory allows, or use a model with a longer context.",
         )
     if params.max_tokens is None:
         return room if params.unlimited else min(settings.max_tokens, room)

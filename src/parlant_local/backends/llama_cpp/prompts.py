@@ -14,7 +14,7 @@ from parlant_local.engine.templates.control import HERE, ControlTexts
 from parlant_local.errors import TemplateError
 from parlant_local.messages import Message, Tool
 
-# One whole mark at the beginning of a text.
+# One complete tag at the beginning of a text.
 WHOLE_MARK = re.compile(r"<[^<>\s]+>")
 
 __all__ = ["PromptEncoder", "RenderedPrompt", "Vocabulary"]
@@ -58,7 +58,7 @@ class PromptEncoder:
         arguments: Mapping[str, Any] | None = None,
         continued: bool = False,
     ) -> str:
-        """The rendered conversation, control tokens that somebody typed between marks (see :meth:`encode`).
+        """The rendered conversation, control tokens that a user typed wrapped in marks (see :meth:`encode`).
 
         ``continued``: it ends with the text of the last message, which the model goes on with.
         """
@@ -119,7 +119,7 @@ class PromptEncoder:
         tokens: list[int] = []
         if vocabulary.add_bos and vocabulary.bos >= 0:
             tokens.append(vocabulary.bos)
-            # The template wrote it, too (some do twice): once is right.
+            # The template wrote it too (some do twice): keep one.
             while pieces and vocabulary.bos_text and not pieces[0][1] and pieces[0][0].startswith(vocabulary.bos_text):
                 pieces[0] = (pieces[0][0].removeprefix(vocabulary.bos_text), False)
         for index, (piece, literal) in enumerate(pieces):

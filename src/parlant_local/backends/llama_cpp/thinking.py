@@ -30,7 +30,7 @@ def answer_begun(
 
 
 def thinking_of(params: ChatParams, settings: GenerationSettings, profile: Profile, *, bound: bool) -> str:
-    """``on``, ``off`` or ``auto`` (as the model is used to); off where the answer is bound and nobody said otherwise."""
+    """``on``, ``off`` or ``auto`` (as the model is used to); off where the answer is constrained, unless set explicitly."""
     if profile.reasoning is None:
         return "auto"
     choice = params.reasoning if params.reasoning != "auto" else settings.reasoning

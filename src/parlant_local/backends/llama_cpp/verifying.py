@@ -1,4 +1,4 @@
-"""Answers checked for the rules that their decoder could not be bound to."""
+"""Answers validated against the schema rules that the decoder could not enforce."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def verify(
     """Raises :class:`InvalidOutputError` that names the place and the rule, and quotes nothing."""
     problem = await checked_aside(partial(_problem, content, calls, params, bounds))
     if problem is not None:
-        raise InvalidOutputError(f"{model}: {problem}.", hint="Ask again, or say the rule in the prompt as well.")
+        raise InvalidOutputError(f"{model}: {problem}.", hint="Retry, or state the rule in the prompt as well.")
 
 
 def _problem(content: str, calls: Sequence[ToolCall], params: ChatParams, bounds: ConstraintSettings) -> str | None:
@@ -31,12 +31,12 @@ def _problem(content: str, calls: Sequence[ToolCall], params: ChatParams, bounds
     for call in calls:
         found = _violation(call.arguments, tools.get(call.name, {}), bounds)
         if found is not None:
-            return f"the arguments of {call.name!r} do not fit its parameters: {found}"
+            return f"the arguments of {call.name!r} do not match its parameters: {found}"
     wanted = params.response_format
     if calls or wanted.type != "json_schema":
         return None
     found = _violation(content, wanted.schema or {}, bounds)
-    return None if found is None else f"the answer does not fit the schema {wanted.name!r}: {found}"
+    return None if found is None else f"the answer does not match the schema {wanted.name!r}: {found}"
 
 
 def _violation(text: str, schema: Mapping[str, Any], bounds: ConstraintSettings) -> str | None:
@@ -53,16 +53,16 @@ def _validator(schema: str, bounds: ConstraintSettings) -> Validator:
 
 
 def check_structured(reply: ChatReply) -> None:
-    """Raises where the answer is no JSON: cut, or another text altogether."""
+    """Raises where the answer is not JSON: truncated, or something else."""
     try:
         json_value(reply.content)
     except ValueError as error:
         used = reply.usage.completion_tokens
         if reply.finish_reason == "length":
             raise TruncatedOutputError(
-                f"The answer was cut after {used} tokens, before its JSON was whole.",
+                f"The answer was truncated after {used} tokens, before its JSON was complete.",
                 used=used,
                 limit=None,
-                hint="Allow more max_tokens.",
+                hint="Raise max_tokens.",
             ) from None
         raise InvalidOutputError(f"The answer is not JSON: {error}.") from None

@@ -1,4 +1,4 @@
-"""Which file a user means."""
+"""A model's vocabulary without its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where models come from: each source turns a reference into a plan of files, and the transfer engine fetches them.
+"""Sources of models: each turns a reference into a plan of files, which the transfer engine downloads.
 
 By name: this package's own, and those of the entry-point group ``parlant_local.sources``.
 """
@@ -46,25 +46,25 @@ SOURCES.register("gguf", "parlant_local.catalog.sources.url:WebAddress")
 
 
 def source_names() -> list[str]:
-    """What ``source=`` takes."""
+    """The names that ``source=`` accepts."""
     return list(dict.fromkeys(name for name in (*ModelSource, *SOURCES) if name != ModelSource.SHIPPED))
 
 
 def source_named(name: str) -> ModelSource | str:
-    """Raises :class:`BadReferenceError` for a name that no source has."""
+    """Raises :class:`BadReferenceError` for an unknown name."""
     if name not in source_names():
         raise BadReferenceError(f"Unknown source {str(name)!r}.", hint=f"Known: {', '.join(source_names())}.")
     return ModelSource(name) if name in list(ModelSource) else name
 
 
 def parse_with(name: str, rest: str, text: str) -> Reference:
-    return _blaming(name, lambda: SOURCES.get(name)(name).parse(rest, text))
+    return _attribute_errors(name, lambda: SOURCES.get(name)(name).parse(rest, text))
 
 
 def make_plan(reference: Reference, context: SourceContext) -> Plan:
     name = str(reference.source)
-    plan = _blaming(name, lambda: SOURCES.get(name)(name).plan(reference, context))
-    if name in SOURCES.plugins:  # its names come from strangers, whatever it thinks of them itself
+    plan = _attribute_errors(name, lambda: SOURCES.get(name)(name).plan(reference, context))
+    if name in SOURCES.plugins:  # a plug-in's file names are untrusted
         for task in plan.tasks:
             inside(context.models_dir, task.destination)
     return plan
@@ -74,19 +74,19 @@ def origin(record: LocalModel) -> str:
     """Where a model came from, for people."""
     name = str(record.source)
     try:
-        note = _blaming(name, lambda: SOURCES.get(name)(name).note(record)) if name in SOURCES else ""
+        note = _attribute_errors(name, lambda: SOURCES.get(name)(name).note(record)) if name in SOURCES else ""
     except ParlantLocalError as error:
         note = str(error)
-    told = f"{name} ({', '.join(record.references)})" if record.references else name
-    return f"{told}: {note}" if note else told
+    described = f"{name} ({', '.join(record.references)})" if record.references else name
+    return f"{described}: {note}" if note else described
 
 
-def _blaming(name: str, work: Callable[[], T]) -> T:
+def _attribute_errors(name: str, work: Callable[[], T]) -> T:
     try:
         return work()
     except ParlantLocalError:
         raise
-    except Exception as error:  # whatever a stranger's code raises; our own may show its trace
+    except Exception as error:  # a plug-in may raise anything; our own bugs keep their traceback
         if name in SOURCES.plugins:
             raise SOURCES.blame(name, error) from error
         raise

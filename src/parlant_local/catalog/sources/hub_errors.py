@@ -1,4 +1,4 @@
-"""What the hub's answers mean, told apart: no token, licence not accepted, no permission, not there."""
+"""The hub's error responses: no token, licence not accepted, no permission, not found."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["explain_hub_status"]
 def explain_hub_status(
     status: int, headers: Mapping[str, str] | Message, *, repo: str, endpoint: str, has_token: bool, what: str = ""
 ) -> ParlantLocalError:
-    """``what`` is the file or revision that was asked for."""
+    """``what`` is the requested file or revision."""
     page = f"{endpoint}/{repo}"
     code = headers.get("X-Error-Code") or ""
     message = (headers.get("X-Error-Message") or "").strip()
     if code == "GatedRepo":
         if has_token:
             return AccessError(
-                f"{repo} is gated, and the account of your token has not been granted access.",
-                hint=f"Accept its licence at {page}, wait for approval where it needs one, then pull again.",
+                f"{repo} is gated, and your token's account has not been granted access.",
+                hint=f"Accept its licence at {page}, wait for approval if required, then pull again.",
             )
         return AccessError(
             f"{repo} is gated, and no token is set.",
-            hint=f"Accept its licence at {page}, make a token at {endpoint}/settings/tokens, then `hf auth login` or set HF_TOKEN.",
+            hint=f"Accept its licence at {page}, create a token at {endpoint}/settings/tokens, then `hf auth login` or set HF_TOKEN.",
         )
     if status == 401 and has_token:
         return AccessError(
-            f"The hub refused your token for {repo}: it is invalid or has expired.",
-            hint=f"Make a new one at {endpoint}/settings/tokens, then `hf auth login` or set HF_TOKEN.",
+            f"The hub rejected your token for {repo}: it is invalid or has expired.",
+            hint=f"Create a new one at {endpoint}/settings/tokens, then `hf auth login` or set HF_TOKEN.",
         )
     if status == 401:
         return AccessError(
@@ -54,4 +54,4 @@ def explain_hub_status(
         )
     if status == 451 or message == "Access to this resource is disabled.":
         return AccessError(f"The hub has disabled {repo}.", hint=f"See {page}.")
-    return HubError(f"The hub answered {status} for {repo}. {message[:200]}".strip(), status=status)
+    return HubError(f"The hub responded with status {status} for {repo}. {message[:200]}".strip(), status=status)

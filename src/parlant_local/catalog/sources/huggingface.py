@@ -1,4 +1,4 @@
-"""Models on the Hugging Face hub and its mirrors: huggingface_hub lists and authenticates, the transfer is ours."""
+"""Models on the Hugging Face hub and its mirrors: huggingface_hub lists and authenticates, transfers use our own client."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 def hub_endpoint() -> str:
-    """MODEL_ENDPOINT (as llama.cpp has it), else HF_ENDPOINT, else the hub. Plain http only on this machine."""
+    """MODEL_ENDPOINT (as in llama.cpp), else HF_ENDPOINT, else the hub. Plain http only on this machine."""
     endpoint = (os.environ.get("MODEL_ENDPOINT") or os.environ.get("HF_ENDPOINT") or _DEFAULT_ENDPOINT).rstrip("/")
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -64,7 +64,7 @@ def hub_endpoint() -> str:
 
 
 def hub_token() -> str | None:
-    """The user's token. Not for MODEL_ENDPOINT: a mirror has no business with it."""
+    """The user's token. Not sent to MODEL_ENDPOINT: a mirror must not see it."""
     from huggingface_hub import get_token
 
     mirror = os.environ.get("MODEL_ENDPOINT")
@@ -80,7 +80,7 @@ class HuggingFace(Source):
 
 
 def _plan(reference: HubReference, context: SourceContext) -> Plan:
-    """Look the repository up and choose its files. Raises :class:`DownloadError` and :class:`ModelNotFoundError`."""
+    """Looks up the repository and chooses its files. Raises :class:`DownloadError` and :class:`ModelNotFoundError`."""
     hub = _Hub(context)
     info = hub.model_info(reference)
     entries = hub.files(reference, info)
@@ -91,7 +91,7 @@ def _plan(reference: HubReference, context: SourceContext) -> Plan:
         reference.repo, sizes, quantization=reference.quantization, file=reference.file, memory=available_memory()
     )
     if info.gated and hub.token is None:
-        context.logger.warning(f"{reference.repo} is gated ({info.gated}); without a token the hub will refuse it.")
+        context.logger.warning(f"{reference.repo} is gated ({info.gated}); without a token the hub will deny access.")
     commit = check_component(str(info.sha or reference.revision or "main"), "commit")
     repository = HubRepository(context.hub_cache, reference.repo)
     tasks = tuple(hub.task(reference, repository, commit, entries[file]) for file in chosen.files)
@@ -126,21 +126,19 @@ class HubFile:
     path: str
     size: int | None
     sha256: str | None
-    """Of files in LFS: all large ones."""
+    """For files in LFS: all large ones."""
     git_id: str | None
 
     @property
     def etag(self) -> str:
         """Name of the file's blob in the cache."""
         if (etag := self.sha256 or self.git_id) is None:
-            raise HubError(
-                f"The hub does not tell a digest of {self.path}.", hint="Without one nothing can be verified."
-            )
+            raise HubError(f"The hub has no digest of {self.path}.", hint="Without one the file can't be verified.")
         return etag
 
 
 class _Hub:
-    """One endpoint, one token, and every answer turned into a result or a typed error."""
+    """One endpoint with one token; every response becomes a result or a typed error."""
 
     def __init__(self, context: SourceContext) -> None:
         from huggingface_hub import HfApi
@@ -158,7 +156,7 @@ class _Hub:
         )
 
     def files(self, reference: HubReference, info: ModelInfo) -> dict[str, HubFile]:
-        """Files by path; names that could lead elsewhere are refused."""
+        """Files by path; names that would leave the folder are rejected."""
         files = {item.path: item for item in self._listed(reference, info)}
         for path in files:
             if path.lower().endswith(".gguf"):
@@ -166,7 +164,7 @@ class _Hub:
         return files
 
     def _listed(self, reference: HubReference, info: ModelInfo) -> list[HubFile]:
-        """From the repository's metadata; from its tree, or file by file, at mirrors that leave sizes out there."""
+        """From the repository's metadata; from its tree, or file by file, at mirrors that omit sizes there."""
         from huggingface_hub.hf_api import RepoFile
 
         listed = [
@@ -180,24 +178,24 @@ class _Hub:
                 reference, lambda: list(self.api.list_repo_tree(reference.repo, recursive=True, revision=info.sha))
             )
         except ModelNotFoundError:
-            return [self._asked(reference, info, item) for item in listed]
+            return [self._file_from_headers(reference, info, item) for item in listed]
         return [
             HubFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
             for entry in entries
             if isinstance(entry, RepoFile)
         ]
 
-    def _asked(self, reference: HubReference, info: ModelInfo, item: HubFile) -> HubFile:
-        """One file's size and digest, from the headers of its address."""
+    def _file_from_headers(self, reference: HubReference, info: ModelInfo, item: HubFile) -> HubFile:
+        """One file's size and digest, from a HEAD request."""
         from huggingface_hub import get_hf_file_metadata
 
         if not item.path.lower().endswith(".gguf"):
             return item
         url = self._url(reference, str(info.sha or reference.revision or "main"), item.path)
-        told = self._ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))
-        etag = (told.etag or "").lower()
+        metadata = self._ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))
+        etag = (metadata.etag or "").lower()
         sha256 = etag if _SHA256.match(etag) else None
-        return HubFile(item.path, told.size, sha256, etag if _SHA1.match(etag) else None)
+        return HubFile(item.path, metadata.size, sha256, etag if _SHA1.match(etag) else None)
 
     def _url(self, reference: HubReference, commit: str, path: str) -> str:
         return f"{self.endpoint}/{reference.repo}/resolve/{quote(commit, safe='')}/{quote(path)}"
@@ -229,7 +227,7 @@ class _Hub:
         )
 
     def no_gguf(self, reference: HubReference, info: ModelInfo, files: Mapping[str, int]) -> ParlantLocalError:
-        """Why there is nothing to run, and which conversions the hub knows."""
+        """The error for a repository without GGUF files, with the conversions that the hub lists."""
         near: list[str] = []
         try:
             found = self._ask(
@@ -242,16 +240,16 @@ class _Hub:
             )
             near = [model.id for model in found]
         except (HubError, AccessError, ModelNotFoundError, TransferError) as error:
-            self._context.logger.warning(f"The hub could not be asked for conversions of {reference.repo}: {error}")
+            self._context.logger.warning(f"Searching the hub for conversions of {reference.repo} failed: {error}")
         if not any(path.lower().endswith(_WEIGHTS) for path in files):
-            return ModelNotFoundError(f"{reference.repo} holds no model files.", near=near)
+            return ModelNotFoundError(f"{reference.repo} has no model files.", near=near)
         hint = (
             f"GGUF conversions of it: {', '.join(near)}. For example: `parlant-local pull {near[0]}`."
             if near
-            else "The hub knows no GGUF conversion of it."
+            else "The hub lists no GGUF conversion of it."
         )
         return NoGGUFError(
-            f"{reference.repo} has its weights as safetensors or PyTorch files only, which don't run here.",
+            f"{reference.repo} has only safetensors or PyTorch weights, which are not supported.",
             repo=reference.repo,
             revision=info.sha,
             near=near,
@@ -270,27 +268,27 @@ class _Hub:
             except HfHubHTTPError as error:
                 raise self._translate(reference, error) from None
             except HFValidationError as error:
-                raise ModelNotFoundError(f"{reference.repo!r} is no repository name: {error}") from None
+                raise ModelNotFoundError(f"{reference.repo!r} is not a valid repository name: {error}") from None
             except httpx2.TransportError as error:
                 raise TransferError(
                     f"The hub at {self.endpoint} can't be reached: {type(error).__name__} {error}".rstrip() + ".",
                     hint="Check the connection, a proxy (HTTPS_PROXY) or a mirror (HF_ENDPOINT).",
                 ) from None
             except (ValueError, KeyError, TypeError) as error:
-                raise HubError(f"The hub at {self.endpoint} sent something unreadable: {error!r}.") from None
+                raise HubError(f"The hub at {self.endpoint} sent an invalid response: {error!r}.") from None
 
         return retrying(self._context.settings.downloads.attempts, self._context.stop)(once)
 
     def _translate(self, reference: HubReference, error: Exception) -> ParlantLocalError:
         response = getattr(error, "response", None)
         if response is None:
-            return HubError(f"The hub could not be asked about {reference.repo}: {error}")
+            return HubError(f"The request to the hub for {reference.repo} failed: {error}")
         if response.status_code in RETRIED_STATUSES:
             return HubBusyError(
-                f"The hub at {self.endpoint} answered {response.status_code}.",
+                f"The hub at {self.endpoint} responded with status {response.status_code}.",
                 status=response.status_code,
                 retry_after=retry_after(response.headers),
-                hint="It is busy: try again later. A token (HF_TOKEN) raises rate limits.",
+                hint="It is busy; try again later. A token (HF_TOKEN) raises rate limits.",
             )
         return explain_hub_status(
             response.status_code,

@@ -1,4 +1,4 @@
-"""Models that an Ollama daemon has: asked of it through its own client."""
+"""Models of an Ollama daemon, through its own client."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def daemon_host(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def _asking(settings: Settings, timeout: float, what: str) -> AsyncIterator[AsyncClient]:
-    """A client whose failures come out as our own errors."""
+async def _daemon_client(settings: Settings, timeout: float, what: str) -> AsyncIterator[AsyncClient]:
+    """A client whose errors are raised as this package's."""
     import httpx
     from ollama import AsyncClient, ResponseError
 
@@ -58,7 +58,7 @@ def _failure(error: Exception, settings: Settings, what: str) -> ParlantLocalErr
 
 async def is_reachable(settings: Settings, timeout: float = 1.5) -> bool:
     try:
-        async with _asking(settings, timeout, "the list of models") as client:
+        async with _daemon_client(settings, timeout, "the list of models") as client:
             await client.list()
     except (HubError, ModelNotFoundError, TransferError):
         return False
@@ -66,8 +66,8 @@ async def is_reachable(settings: Settings, timeout: float = 1.5) -> bool:
 
 
 async def daemon_models(settings: Settings, timeout: float = 5.0) -> list[LocalModel]:
-    """Records of what the daemon has, ids ``ollama/<name:tag>``."""
-    async with _asking(settings, timeout, "the list of models") as client:
+    """Records of the daemon's models, with ids ``ollama/<name:tag>``."""
+    async with _daemon_client(settings, timeout, "the list of models") as client:
         answer = await client.list()
     records = []
     for item in answer.models:
@@ -104,10 +104,10 @@ def _parameters(text: str) -> int | None:
 async def pull_into_daemon(
     reference: OllamaReference, settings: Settings, report: Callable[[DownloadProgress], None]
 ) -> LocalModel:
-    """Have the daemon pull a model; cancelling stops it (Ollama keeps what it has)."""
+    """Have the daemon pull a model; cancelling stops it (Ollama keeps the partial download)."""
     name = reference.short
     files: dict[str, FileProgress] = {}
-    async with _asking(settings, settings.downloads.stall_seconds * 4, f"model {name}") as client:
+    async with _daemon_client(settings, settings.downloads.stall_seconds * 4, f"model {name}") as client:
         async for event in await client.pull(name, stream=True):
             _note(files, event)
             report(_progress(str(reference), files))
@@ -132,5 +132,5 @@ def _progress(reference: str, files: dict[str, FileProgress]) -> DownloadProgres
 
 
 async def delete_from_daemon(model: LocalModel, settings: Settings) -> None:
-    async with _asking(settings, 30.0, f"model {model.name}") as client:
+    async with _daemon_client(settings, 30.0, f"model {model.name}") as client:
         await client.delete(model.name)

@@ -1,6 +1,6 @@
 """Ollama's registry without a daemon: OCI manifests and blobs over HTTP, every digest checked.
 
-Files are kept in the layout of Ollama's own store, so that a daemon started with OLLAMA_MODELS set to that folder has
+Files use the layout of Ollama's own store, so that a daemon with OLLAMA_MODELS set to that folder has
 the same models.
 """
 
@@ -57,14 +57,14 @@ def _plan(reference: OllamaReference, context: SourceContext) -> Plan:
     registry = _Registry(reference, context)
     data = registry.manifest()
     try:
-        manifest = parse_manifest(data, f"What the registry has for {reference.short}")
+        manifest = parse_manifest(data, f"The registry's document for {reference.short}")
         model = manifest.model
     except InvalidModelError as error:
         raise InvalidModelError(
-            f"{reference.short} can't be used. {error.message}", hint="`--via daemon` lets Ollama itself run it."
+            f"{reference.short} can't be used. {error.message}", hint="With `--via daemon` Ollama itself runs it."
         ) from None
     if manifest.of("projector"):
-        context.logger.warning(f"{reference.short} also sees images; its vision projector is left out.")
+        context.logger.warning(f"{reference.short} supports images; its vision projector is not downloaded.")
     store = context.models_dir / "ollama"
     blobs = store / "blobs"
     names = (reference.host.replace(":", "+"), reference.namespace, reference.model, reference.tag)
@@ -110,7 +110,7 @@ def _extras(manifest: OllamaManifest, context: SourceContext) -> Mapping[str, ob
 
 
 class _Registry:
-    """One repository of a registry, with the anonymous token that some registries want."""
+    """One repository of a registry, with the anonymous token that some registries require."""
 
     def __init__(self, reference: OllamaReference, context: SourceContext) -> None:
         self._reference, self._context = reference, context
@@ -129,7 +129,9 @@ class _Registry:
         url = f"{self._base}{self._path}/manifests/{reference.digest or reference.tag}"
         data = self._get(url, {"Accept": _ACCEPT})
         if reference.digest and reference.digest != f"sha256:{hashlib.sha256(data).hexdigest()}":
-            raise VerificationError(f"The registry sent another manifest than {reference.short}.", hint="Pull again.")
+            raise VerificationError(
+                f"The registry sent a manifest with a digest other than {reference.short}.", hint="Pull again."
+            )
         return data
 
     def headers(self) -> Mapping[str, str]:
@@ -166,7 +168,7 @@ class _Registry:
         value = response.headers.get("WWW-Authenticate") or ""
         fields = dict(_CHALLENGE.findall(value))
         realm = urlsplit(fields.get("realm", ""))
-        # A realm elsewhere over plain http would hand the scope to strangers; anonymous tokens have nothing else in them.
+        # A realm over plain http would leak the scope.
         good = value.lower().startswith("bearer") and (realm.scheme == "https" or is_loopback(realm.hostname or ""))
         self._challenge = fields if good else {}
         return good
@@ -184,17 +186,17 @@ class _Registry:
             self._token = str(document.get("token") or document.get("access_token") or "") or None
             self._token_at = time.monotonic()
         except (ValueError, AttributeError):
-            raise HubError(f"The registry's login at {shown(realm)} sent something unreadable.") from None
+            raise HubError(f"The registry's token endpoint {shown(realm)} sent an invalid response.") from None
         finally:
             session.reset()
 
     def _failure(self, response: HttpResponse) -> ParlantLocalError:
         if response.status in RETRIED_STATUSES:
             return HubBusyError(
-                f"The registry {self._reference.host} answered {response.status}.",
+                f"The registry {self._reference.host} responded with status {response.status}.",
                 status=response.status,
                 retry_after=retry_after(response.headers),
-                hint="It is busy: try again later.",
+                hint="It is busy; try again later.",
             )
         return self.explain(response)
 
@@ -211,9 +213,10 @@ class _Registry:
             )
         if response.status in (401, 403):
             return AccessError(
-                f"The registry {reference.host} refuses access to {reference.short} ({response.status}).",
+                f"The registry {reference.host} denied access to {reference.short} ({response.status}).",
                 hint="Private models need Ollama itself: `ollama pull`, then `--via daemon`.",
             )
         return HubError(
-            f"The registry {reference.host} answered {response.status} for {reference.short}.", status=response.status
+            f"The registry {reference.host} responded with status {response.status} for {reference.short}.",
+            status=response.status,
         )

@@ -1,4 +1,4 @@
-"""What a source proposes to fetch."""
+"""The files that a source plans to download."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ M = TypeVar("M", bound=BaseModel)
 class SourceContext:
     models_dir: Path
     hub_cache: Path
-    """Where files of the hub go, in its own cache layout."""
+    """Where files of the hub are stored, in its own cache layout."""
     settings: Settings
     logger: Logger
     stop: Event
     source: str = ""
-    """Which source is asked."""
+    """The name of the source."""
 
     def options(self, model: type[M]) -> M:
         """The owner's settings for this source, ``plugins.<name>``, checked by ``model``."""
@@ -50,16 +50,16 @@ class Plan:
     source: ModelSource | str
     tasks: tuple[FileTask, ...]
     paths: tuple[Path, ...]
-    """What will be loaded: the destinations, or links to them; one per task with ``is_gguf``."""
+    """The files to load: the destinations, or links to them; one per task with ``is_gguf``."""
     place: Callable[[], None] = _nothing
-    """Called once all files are there and right."""
+    """Called once all files are downloaded and verified."""
     revision: str | None = None
     aliases: tuple[str, ...] = ()
-    """More references that mean this model."""
+    """Other references to this model."""
     family_hint: str = ""
-    """Names to tell the family by."""
+    """Names to derive the family from."""
     extras: Callable[[], Mapping[str, Any]] = field(default=dict)
-    """More fields of the record, read from files that were fetched."""
+    """Further fields of the record, read from downloaded files."""
 
     @property
     def size(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What every source does."""
+"""The interface of every source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Reference", "Source", "SourceReference"]
 
 
 class Reference(Protocol):
-    """What a user typed to name a model, read. ``str()`` is its canonical form, by which the catalogue finds it again."""
+    """A parsed model reference. ``str()`` is its canonical form, by which the catalogue finds it again."""
 
     @property
     def source(self) -> str: ...
@@ -22,7 +22,7 @@ class Reference(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceReference:
-    """``<source>://<name>``, for sources whose references have no more to them."""
+    """``<source>://<name>``, for sources with plain references."""
 
     source: str
     name: str
@@ -32,7 +32,7 @@ class SourceReference:
 
 
 class Source(ABC):
-    """Where model files come from. Its name begins its references: ``<name>://…``. Made anew for every use."""
+    """Where model files come from. Its name is the prefix of its references: ``<name>://…``. Created for every use."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -43,8 +43,8 @@ class Source(ABC):
 
     @abstractmethod
     def plan(self, reference: Any, context: SourceContext) -> Plan:
-        """The files to fetch, for a reference that :meth:`parse` made; in a thread, and free to ask the network."""
+        """The files to fetch, for a reference that :meth:`parse` made; in a thread; it may use the network."""
 
     def note(self, record: LocalModel) -> str:  # noqa: ARG002  # for subclasses
-        """What ``parlant-local show`` says of the origin of a model from here, beside its references."""
+        """What ``parlant-local show`` prints about a model's origin besides its references."""
         return ""

@@ -1,4 +1,4 @@
-"""A GGUF file at a web address; a shard brings its siblings."""
+"""A GGUF file at a URL; a shard includes its siblings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class WebAddress(Source):
 def _plan(reference: UrlReference, context: SourceContext) -> Plan:
     parts = urlsplit(reference.url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        context.logger.warning(f"{reference} is plain http: nothing protects the file on its way.")
+        context.logger.warning(f"{reference} is plain http: the download is not protected against tampering.")
     if not parts.hostname:
         raise BadReferenceError(f"{reference} has no host.")
     names = [check_component(name) for name in shard_names(reference.name)]

@@ -1,4 +1,4 @@
-"""Getting files over the network: resumable, verified, and polite. Knows nothing of models but their header check."""
+"""Resumable, verified, rate-limited downloads. Of models it knows only the header check."""
 
 from __future__ import annotations
 

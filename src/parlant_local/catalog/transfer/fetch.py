@@ -1,4 +1,4 @@
-"""Fetches one file: tried until it is whole, put in place only when right."""
+"""Downloads one file: retried until it is complete, put in place only when verified."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAX_RESTARTS = 2
 
 
 class FileFetch:
-    """One run of one :class:`FileTask`. Blocks; ``abort`` from another thread ends it, resumable."""
+    """One run of one :class:`FileTask`. Blocking; ``abort`` from another thread stops it, resumable."""
 
     def __init__(
         self, task: FileTask, settings: DownloadSettings, meter: Meter, item: FileMeter, rate: RateLimit
@@ -50,20 +50,20 @@ class FileFetch:
         self._reception.end()
 
     def run(self) -> str:
-        """The file's sha256, once it stands at its destination and is right. Raises :class:`DownloadError` and kin."""
+        """The file's sha256, once it is at its destination and verified. Raises :class:`DownloadError` and kin."""
         task = self._task
         try:
             task.destination.parent.mkdir(parents=True, exist_ok=True)
             task.lock_path.parent.mkdir(parents=True, exist_ok=True)
             with self._file_lock():
-                if (digest := self._already_there()) is None:
-                    digest = self._fetch_until_right()
+                if (digest := self._existing_digest()) is None:
+                    digest = self._fetch_until_verified()
         except OSError as error:
             if isinstance(error, InterruptedError):
                 raise TransferError("The download was stopped.", hint="Pull again to resume.") from None
             raise self._disk_error(error) from error
         except (TransferError, HubBusyError) as error:
-            error.hint = error.hint or "What was fetched is kept: pull again to resume."
+            error.hint = error.hint or "The downloaded part is kept: pull again to resume."
             raise
         self._item.done, self._item.phase = self._item.total or self._item.done, "done"
         return digest
@@ -86,8 +86,8 @@ class FileFetch:
 
     # -- what is there already -------------------------------------------------------------------------------------
 
-    def _already_there(self) -> str | None:
-        """Digest of the file if it is at its destination and right; a wrong one is removed."""
+    def _existing_digest(self) -> str | None:
+        """Digest of the file if it is at its destination and valid; an invalid one is removed."""
         task = self._task
         if not task.destination.exists():
             return None
@@ -111,37 +111,37 @@ class FileFetch:
 
     # -- the transfer ----------------------------------------------------------------------------------------------
 
-    def _fetch_until_right(self) -> str:
+    def _fetch_until_verified(self) -> str:
         for _ in range(_MAX_RESTARTS + 1):
             try:
                 return self._fetch_with_retries()
             except ChangedError:
                 self._discard()
         raise VerificationError(
-            f"{self._task.name} kept changing on the server while it was fetched.", hint="Try again later."
+            f"{self._task.name} kept changing on the server during the download.", hint="Try again later."
         )
 
     def _fetch_with_retries(self) -> str:
-        """From a server without ranges a break means: from the start again. Ranges are retried one by one instead."""
+        """Without range support a dropped connection restarts the download; with it, single ranges are retried instead."""
         tries = 0
 
         def once() -> str:
             nonlocal tries
             tries += 1
             self._reception = self._new_reception()
-            if self._stop.is_set():  # asked after there is something that an abort can end
+            if self._stop.is_set():  # checked after abort() has a reception to stop
                 raise InterruptedError
             return self._accept(*self._reception.run())
 
-        def enough() -> int:
+        def attempts_made() -> int:
             return self._settings.attempts if self._reception.ranged else tries
 
-        return retrying(self._settings.attempts, self._stop, enough)(once)
+        return retrying(self._settings.attempts, self._stop, attempts_made)(once)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _accept(self, sha256: str, git_sha1: str | None) -> str:
-        """Put the file in place if it is right; never keep one that is wrong."""
+        """Puts the file in place if it is valid; discards it otherwise."""
         task = self._task
         wrong = (task.sha256 is not None and task.sha256 != sha256) or (
             task.git_sha1 is not None and task.git_sha1 != git_sha1
@@ -151,9 +151,9 @@ class FileFetch:
             if self._reception.mixed:
                 raise ChangedError
             raise VerificationError(
-                f"{task.name} arrived with other bytes than published: {sha256[:12]}… instead of "
-                f"{(task.sha256 or task.git_sha1 or '')[:12]}…. It was thrown away.",
-                hint="Pull again; if it stays wrong, the server or something on the way to it alters files.",
+                f"{task.name} has the wrong digest: {sha256[:12]}… instead of "
+                f"{(task.sha256 or task.git_sha1 or '')[:12]}…. It was discarded.",
+                hint="Pull again; if it happens again, the server or a proxy alters the file.",
             )
         if task.is_gguf:
             try:
@@ -172,10 +172,10 @@ class FileFetch:
             needed = None if total is None else max(total - self._item.done, 0)
             missing = "some" if needed is None else human_bytes(needed)
             return DiskSpaceError(
-                f"The disk of {folder} became full: {missing} of {self._task.name} are missing, "
+                f"The disk of {folder} is full: {missing} of {self._task.name} are missing, "
                 f"{human_bytes(free)} are free.",
                 needed=needed,
                 available=free,
-                hint="Free some space and pull again: what was fetched is kept.",
+                hint="Free some space and pull again: the downloaded part is kept.",
             )
         return CatalogError(f"{self._task.name} can't be written to {folder}: {error.strerror or error}.")

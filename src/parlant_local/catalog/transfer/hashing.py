@@ -1,4 +1,4 @@
-"""The digest of a file that is still arriving: follows the bytes that are there from the start without a gap."""
+"""The digest of a file during its download: follows the contiguous bytes from the start."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TrailingHash:
         return self._digest.hexdigest(), self._git.hexdigest() if self._git else None
 
     def abandon(self) -> None:
-        """Ends the thread, so that nothing holds the file. The ``stop`` event must be set."""
+        """Stops the thread, so that nothing holds the file open. The ``stop`` event must be set."""
         self.advance()
         self._thread.join()
 

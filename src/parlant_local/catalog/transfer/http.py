@@ -1,4 +1,4 @@
-"""A small HTTP client for big files: reads straight into a caller's buffer, follows redirects without taking secrets along.
+"""A small HTTP client for big files: reads into the caller's buffer, drops credentials on cross-origin redirects.
 
 Made on the standard library's connections because a download spends its time copying: ``readinto`` leaves the interpreter
 lock and copies nothing twice (`benchmarks/catalog_download.py` has the figures against httpx2).
@@ -49,18 +49,18 @@ def _origin(url: str) -> tuple[str, str, int]:
 
 @dataclass(slots=True)
 class HttpResponse:
-    """An answer whose body is still to be read. Read it to the end or close it; only then is the session free again."""
+    """A response whose body is still unread. Read it to the end or close it before the next request."""
 
     status: int
     headers: Message
     url: str
-    """Where it came from in the end."""
+    """The final URL."""
     redirected: bool
     _raw: http.client.HTTPResponse
 
     @property
     def length(self) -> int | None:
-        """Bytes still to come, where the server said."""
+        """Bytes still to be read, where the server reported the length."""
         return self._raw.length
 
     @property
@@ -85,7 +85,7 @@ class HttpResponse:
             count = source.readinto1(view[:wanted])
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
             # ValueError and AttributeError: the session was aborted, which closes files under the reader.
-            raise TransferError(f"The connection to {shown(self.url)} broke: {_reason(error)}.") from error
+            raise TransferError(f"The connection to {shown(self.url)} was lost: {_reason(error)}.") from error
         if count == 0:
             raise TransferError(f"{shown(self.url)} closed the connection {raw.length:,} bytes early.")
         raw.length -= count
@@ -118,7 +118,7 @@ class HttpSession:
         self._aborted = False
 
     def get(self, url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> HttpResponse:
-        """Follows redirects. Secrets stay with the origin they were given for; https never falls back to http."""
+        """Follows redirects. Credentials are only sent to their origin; https never falls back to http."""
         current, sent = url, dict(headers or {})
         for _ in range(_MAX_REDIRECTS):
             raw = self._request(method, current, sent)
@@ -129,9 +129,9 @@ class HttpSession:
             target = urljoin(current, location)
             parts = urlsplit(target)
             if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise TransferError(f"{shown(current)} redirects to {target[:80]!r}, which is no web address.")
+                raise TransferError(f"{shown(current)} redirects to {target[:80]!r}, which is not an http(s) URL.")
             if urlsplit(current).scheme == "https" and parts.scheme == "http":
-                raise TransferError(f"{shown(current)} redirects from https to http; refused.")
+                raise TransferError(f"{shown(current)} redirects from https to http, which is not followed.")
             if not same_origin(current, target):
                 sent = {name: value for name, value in sent.items() if name.lower() not in _SECRET_HEADERS}
             current = target
@@ -149,7 +149,7 @@ class HttpSession:
                 return connection.getresponse()
             except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
                 self._drop(url)
-                # A kept-open connection may have been closed by the server meanwhile: once more, on a new one.
+                # The server may have closed a keep-alive connection: retry once on a new one.
                 if reused and not fresh and isinstance(error, ConnectionError | http.client.HTTPException):
                     fresh = True
                     continue
@@ -193,7 +193,7 @@ class HttpSession:
             connection.close()
 
     def abort(self) -> None:
-        """Wake whoever waits in a read, from any thread; the session is of no use afterwards."""
+        """Interrupts pending reads, from any thread; the session can't be used afterwards."""
         with self._lock:
             self._aborted = True
             connections = list(self._connections.values())
@@ -219,7 +219,7 @@ def _drain(raw: http.client.HTTPResponse) -> None:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    # The trust that the hub's own client has: the system's, SSL_CERT_FILE honoured.
+    # The same trust store as the hub's own client: the system's, or SSL_CERT_FILE.
     import httpx2
 
     return httpx2.create_ssl_context()
@@ -251,7 +251,7 @@ def _proxy_for(scheme: str, host: str) -> str | None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "timed out"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
     if isinstance(error, OSError) and error.strerror:

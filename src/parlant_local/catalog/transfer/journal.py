@@ -1,7 +1,7 @@
-"""What is already there of a file: an append-only journal beside it, right to the byte after a kill at any instant.
+"""The downloaded ranges of a file: an append-only journal beside it, exact even after a kill.
 
 First line: what the file is (url, etag, size, sha256). Every further line: one range that has been written. A line is
-appended after its bytes, so the journal never claims more than the file has; a line cut short is left out.
+appended after its bytes, so the journal never claims more than the file has; a truncated line is ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Range = tuple[int, int]  # from, to (exclusive)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is being fetched. A partial file of another identity is of no use."""
+    """What is being downloaded. A partial file of another identity can't be resumed."""
 
     url: str
     size: Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -46,7 +46,7 @@ class Identity:
         if self.size != other.size or self.sha256 != other.sha256:
             return False
         if self.sha256 is not None:
-            return True  # the same published bytes, whatever server hands them out today; the digest will tell
+            return True  # the same published content from any server; the digest verifies it
         if self.etag is not None and other.etag is not None:
             return self.etag == other.etag
         return self.url == other.url
@@ -74,7 +74,7 @@ class Journal:
 
     @classmethod
     def load(cls, path: Path) -> tuple[Identity, list[Range]] | None:
-        """What a journal on disk says, or None if there is none that can be read: the file is then fetched anew."""
+        """The journal on disk, or None if there is no readable one: the download then starts over."""
         try:
             header, *lines = read_text(path, _MAX_BYTES).split("\n")
             data = parse_json(header)
@@ -84,13 +84,13 @@ class Journal:
         except (FileNotFoundError, StateFileError, ValueError):
             return None
         ranges = []
-        for line in lines[:-1]:  # what follows the last newline was cut short
+        for line in lines[:-1]:  # what follows the last newline is truncated
             if (match := _LINE.match(line)) and int(match[1]) < int(match[2]) <= identity.size:
                 ranges.append((int(match[1]), int(match[2])))
         return identity, merge(ranges)
 
     def add(self, start: int, end: int) -> None:
-        """Note that these bytes are written."""
+        """Record that these bytes are written."""
         with self._lock:
             os.write(self._file, b"%d %d\n" % (start, end))
             self._ranges = _insert(self._ranges, (start, end))
@@ -102,7 +102,7 @@ class Journal:
 
     @property
     def frontier(self) -> int:
-        """Bytes that are there from the start on without a gap."""
+        """Contiguous bytes from the start."""
         with self._lock:
             return self._ranges[0][1] if self._ranges and self._ranges[0][0] == 0 else 0
 

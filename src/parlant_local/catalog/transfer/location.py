@@ -1,4 +1,4 @@
-"""Where a file's bytes are right now: hubs and registries redirect to signed addresses that expire."""
+"""The current URL of a file: hubs and registries redirect to signed URLs that expire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Location"]
 
 
 class Location:
-    """Shared by the connections of one file, so that the redirect is asked for once, and again when it has expired."""
+    """Shared by the connections of one file, so that the redirect is resolved once, and again when it has expired."""
 
     def __init__(self, url: str, headers: Callable[[], Mapping[str, str]]) -> None:
         self._origin = url
@@ -27,13 +27,13 @@ class Location:
         return self._origin, self._headers()
 
     def learn(self, response: HttpResponse) -> None:
-        """Remember where a good answer came from, if that was elsewhere."""
+        """Remember the URL of a successful response, if it was redirected to another origin."""
         if response.redirected and not same_origin(response.url, self._origin):
             with self._lock:
                 self._current = response.url
 
     def forget(self, url: str) -> bool:
-        """Give up a redirect that no longer works; False if ``url`` was no redirect, so that its answer stands."""
+        """Drop a redirect that no longer works; False if ``url`` was not a redirect, so that its response counts."""
         with self._lock:
             if self._current == url:
                 self._current = None

@@ -1,4 +1,4 @@
-"""How far a download is, for whoever watches. Written by transfer threads, read from anywhere."""
+"""Download progress. Written by transfer threads, read from anywhere."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _WINDOW_SECONDS = 5.0
 class FileProgress:
     name: str
     done: int
-    """Bytes that are there, earlier sessions included."""
+    """Bytes downloaded, earlier sessions included."""
     total: int | None
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """A moment of a download. All sizes in bytes."""
+    """A snapshot of a download. All sizes in bytes."""
 
     reference: str
-    """What was resolved to, in canonical form."""
+    """The resolved reference, in canonical form."""
     files: tuple[FileProgress, ...]
     done: int
     total: int | None

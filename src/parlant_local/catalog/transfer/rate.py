@@ -9,7 +9,7 @@ __all__ = ["RateLimit"]
 
 
 class RateLimit:
-    """``bytes_per_second`` of None lets everything pass."""
+    """``bytes_per_second`` of None: no limit."""
 
     def __init__(self, bytes_per_second: float | None) -> None:
         self._rate = bytes_per_second

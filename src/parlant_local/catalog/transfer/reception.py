@@ -1,4 +1,4 @@
-"""One try at a file: ranges over several connections, journalled and hashed as they arrive."""
+"""One attempt at a file: ranges over several connections, journalled and hashed as they arrive."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["ChangedError", "Reception"]
 
 _BUFFER = 1 << 19
 _FLUSH_SECONDS = 0.1  # a slow line is journalled this often
-_TRICKLE = 4 << 10  # fewer bytes than this in a whole stall period are no progress
+_MIN_PROGRESS_BYTES = 4 << 10  # fewer bytes than this in a whole stall period are no progress
 
 
 class ChangedError(Exception):
-    """The file became another one while it was fetched."""
+    """The file changed on the server during the download."""
 
 
 class Reception:
-    """Blocks in :meth:`run`; ``end`` from another thread ends it, resumable."""
+    """Blocks in :meth:`run`; ``end`` from another thread stops it, resumable."""
 
     def __init__(
         self,
@@ -51,12 +51,12 @@ class Reception:
         self._lock = Lock()
         self._halt = Event()
         self.ranged = True
-        """Whether the server can do ranges."""
+        """Whether the server supports ranges."""
         self.mixed = False
-        """Bytes of different etags, or of an earlier run: a wrong digest may be our doing."""
+        """Bytes of different etags, or of an earlier run: a wrong digest may come from mixing them."""
 
     def end(self) -> None:
-        """Wake every connection that waits for bytes."""
+        """Interrupts every connection that waits for data."""
         self._halt.set()
         with self._lock:
             for session in self._sessions:
@@ -83,7 +83,7 @@ class Reception:
             session.reset()
 
     def _probe(self, session: HttpSession) -> tuple[Identity, HttpResponse | None]:
-        """What the server has; where it can't do ranges, also its answer, which is already the whole file."""
+        """The file's identity; where ranges are not supported, also the response, which is already the whole file."""
         for attempt in retrying(self._settings.attempts, self._halt):
             with attempt:
                 response = self._ask(session, {"Range": "bytes=0-0"})
@@ -92,19 +92,19 @@ class Reception:
                 if self.ranged:
                     response.read(16)
         if size is None or size <= 0:
-            raise HubError(f"{shown(response.url)} does not say how large {self._task.name} is.")
+            raise HubError(f"{shown(response.url)} does not report the size of {self._task.name}.")
         if self._task.size not in (None, size):
             response.close()
             raise VerificationError(
                 f"{self._task.name} has {size:,} bytes on the server instead of the published {self._task.size:,}.",
-                hint="The mirror may be out of date: try again later or elsewhere.",
+                hint="The mirror may be out of date: try again later or use another one.",
             )
         digest = self._task.sha256
         identity = Identity(shown(self._task.url), size, response.etag, digest)
         return identity, None if self.ranged else response
 
     def _ask(self, session: HttpSession, headers: dict[str, str]) -> HttpResponse:
-        """A good answer (200 or 206), or the error that the bad one means."""
+        """A successful response (200 or 206), or the error for its status."""
         if self._halt.is_set():
             raise InterruptedError
         url, more = self._location.get()
@@ -115,10 +115,10 @@ class Reception:
         try:
             if response.status in RETRIED_STATUSES:
                 raise HubBusyError(
-                    f"{shown(response.url)} answered {response.status}.",
+                    f"{shown(response.url)} responded with status {response.status}.",
                     status=response.status,
                     retry_after=retry_after(response.headers),
-                    hint="The server is busy; what was fetched is kept: pull again later.",
+                    hint="The server is busy; the downloaded part is kept: pull again later.",
                 )
             if response.status in (400, 401, 403, 404, 410) and self._location.forget(response.url):
                 raise TransferError(f"The address {shown(response.url)} has expired ({response.status}).")
@@ -128,7 +128,7 @@ class Reception:
             session.reset()
 
     def _resumable(self, identity: Identity) -> list[tuple[int, int]]:
-        """Ranges that an earlier run left and that can be kept."""
+        """Ranges of an earlier run that can be resumed."""
         loaded = Journal.load(self._task.journal)
         part = self._task.part
         if loaded is None or not part.is_file() or part.stat().st_size != identity.size:
@@ -171,7 +171,7 @@ class Reception:
                 done |= wait(pending).done
             for other in sessions[1:]:
                 other.reset()
-        # The first real reason, before the interruptions that it caused.
+        # The first real error, not the interruptions that it caused.
         errors = [error for future in futures if (error := future.exception()) is not None]
         if errors:
             raise min(errors, key=lambda error: isinstance(error, InterruptedError))
@@ -179,13 +179,13 @@ class Reception:
     def _work(
         self, session: HttpSession, segments: deque[Segment], journal: Journal, descriptor: int, hashing: TrailingHash
     ) -> None:
-        """One connection: takes segments from the front until there are none."""
+        """One connection: takes segments until none are left."""
         while True:
             try:
                 segment = segments.popleft()
             except IndexError:
                 return
-            for attempt in retrying(self._settings.attempts, self._halt, segment.idle_tries):
+            for attempt in retrying(self._settings.attempts, self._halt, segment.idle_attempts):
                 with attempt:
                     before = segment.at
                     try:
@@ -193,7 +193,7 @@ class Reception:
                     except (TransferError, HubBusyError):
                         if self._halt.is_set():
                             raise InterruptedError from None
-                        segment.idle = 0 if segment.at - before >= _TRICKLE else segment.idle + 1
+                        segment.idle = 0 if segment.at - before >= _MIN_PROGRESS_BYTES else segment.idle + 1
                         session.reset()
                         raise
 
@@ -204,12 +204,12 @@ class Reception:
         if response.status == 200 and not (segment.at == 0 and segment.end == journal.identity.size):
             response.close()
             session.reset()
-            raise TransferError(f"{shown(response.url)} ignored the range that was asked for.")
+            raise TransferError(f"{shown(response.url)} ignored the requested range.")
         self._check_same(response, journal)
         if response.status == 206 and content_start(response) != segment.at:
             response.close()
             session.reset()
-            raise TransferError(f"{shown(response.url)} sent another range than the one asked for.")
+            raise TransferError(f"{shown(response.url)} sent a range other than the requested one.")
         self._pump(response, segment, journal, descriptor, hashing)
 
     def _check_same(self, response: HttpResponse, journal: Journal) -> None:
@@ -224,7 +224,7 @@ class Reception:
     def _pump(
         self, response: HttpResponse, segment: Segment, journal: Journal, descriptor: int, hashing: TrailingHash
     ) -> None:
-        """Bytes from the connection to the file, then to the journal, in that order."""
+        """Writes bytes to the file, then to the journal, in that order."""
         buffer = memoryview(bytearray(min(_BUFFER, segment.end - segment.at)))
         filled, flushed_at = 0, time.monotonic()
         window_start, window_bytes = flushed_at, 0
@@ -246,7 +246,7 @@ class Reception:
                 room = min(len(buffer) - filled, segment.end - segment.at - filled)
                 count = response.readinto(buffer[filled : filled + room])
                 if count == 0:
-                    raise TransferError(f"{shown(response.url)} ended too early.")
+                    raise TransferError(f"{shown(response.url)} ended the response too early.")
                 self._rate.pay(count, self._halt)
                 filled += count
                 window_bytes += count
@@ -255,7 +255,7 @@ class Reception:
                     flush()
                     flushed_at = now
                 if now - window_start > self._settings.stall_seconds:
-                    if window_bytes < _TRICKLE:
+                    if window_bytes < _MIN_PROGRESS_BYTES:
                         raise TransferError(
                             f"{shown(response.url)} stalled: {window_bytes} bytes in {now - window_start:.0f} s."
                         )

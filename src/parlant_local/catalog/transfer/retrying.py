@@ -1,4 +1,4 @@
-"""Which failures of a transfer pass, and how long to wait for that."""
+"""Which transfer errors are retried, and after what delay."""
 
 from __future__ import annotations
 

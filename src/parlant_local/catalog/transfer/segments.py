@@ -29,7 +29,7 @@ class Segment:
         self.at, self.end = start, end
         self.idle = 0
 
-    def idle_tries(self) -> int:
+    def idle_attempts(self) -> int:
         """Tries in a row that brought next to nothing."""
         return self.idle
 

@@ -20,7 +20,7 @@ def explain_status(response: HttpResponse) -> ParlantLocalError:
     """The error of an answer that is neither good nor worth another try."""
     hints = {401: "It wants a login.", 403: "Access is denied.", 404: "Check the address.", 410: "It is gone."}
     return HubError(
-        f"{shown(response.url)} answered {response.status}.",
+        f"{shown(response.url)} responded with status {response.status}.",
         status=response.status,
         hint=hints.get(response.status, ""),
     )

@@ -1,8 +1,8 @@
-"""What the host's prompt already says, put into the schema of the answer.
+"""Puts what the host's prompt already says into the schema of the answer.
 
-Each file here knows one family of the host's schemas, found by name, and says in its docstring which section and prop it
+Each file here handles one family of the host's schemas, by name, and documents which section and prop it
 reads. A family's function gets a private, reference-free copy of the plain schema and changes it in place; where a
-section is missing or not understood it raises :class:`NotUnderstood`, and the plain schema is used. It can only help.
+section is missing or not recognised it raises :class:`NotUnderstood`, and the plain schema is used.
 """
 
 from __future__ import annotations
@@ -52,6 +52,6 @@ def tighten(name: str, schema: Mapping[str, Any], prompt: PromptBuilder) -> Tigh
     except NotUnderstood as error:
         return Tightening(schema, tightened=False, problem=str(error))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        # A section of another release, shaped in a way nobody foresaw.
+        # A section of another release, in an unknown format.
         return Tightening(schema, tightened=False, problem=f"{type(error).__name__}: {error}")
     return Tightening(private, tightened=True)

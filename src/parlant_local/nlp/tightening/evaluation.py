@@ -1,7 +1,7 @@
 """What the host asks about guidelines and journeys when it starts. One call that fails three times, and it does not start.
 
 - Section ``guideline-action-proposer-output-format`` (the host uses this name in several evaluators) carries the
-  ``condition`` or ``action`` that the answer repeats; nobody reads the repetition. It is escaped for JSON once, as printed.
+  ``condition`` or ``action`` that the answer repeats; the repetition is never read. It is escaped for JSON once, as printed.
 - ``RelativeActionSchema``: section ``relative-action-proposer-output-format`` prints one entry per step, as JSON. An entry
   that needs a rewrite and brings none (null) is a validation error in the host, so the two go together.
 - ``ReachableNodesEvaluationSchema``: section ``journey-reachable-nodes-evaluation-output-format`` prints each child with its

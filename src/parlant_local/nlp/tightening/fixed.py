@@ -1,4 +1,4 @@
-"""Which texts of an answer its tightened schema had fixed: what nobody had to sample."""
+"""Which texts of an answer its tightened schema fixed, so that they were not sampled."""
 
 from __future__ import annotations
 

@@ -128,9 +128,9 @@ def _bind_advancement(schema: Schema, ways: list[list[str]]) -> None:
 
 
 def _backtrack_check(schema: Schema, _prompt: PromptBuilder) -> None:
-    told_apart = by_answer(schema, "requires_backtracking", when_true=["backtrack_to_same_journey_process"])
+    variants = by_answer(schema, "requires_backtracking", when_true=["backtrack_to_same_journey_process"])
     schema.clear()
-    schema.update(told_apart)
+    schema.update(variants)
 
 
 TIGHTENERS = {

@@ -32,11 +32,11 @@ _MAX_DEPTH = 24
 
 
 class NotUnderstood(Exception):
-    """The prompt does not say what is needed in a way that is known here."""
+    """The prompt's section has no known format."""
 
 
 def inlined(schema: Mapping[str, Any]) -> Schema:
-    """A private copy of ``schema`` with every ``$ref`` replaced by what it means; recursive schemas are refused."""
+    """A private copy of ``schema`` with every ``$ref`` inlined; recursive schemas are refused."""
     definitions = schema.get("$defs", {})
 
     def walk(node: Any, depth: int) -> Any:

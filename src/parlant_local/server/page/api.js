@@ -1,13 +1,13 @@
-// The server, as the page asks it.
+// Requests to the server.
 
 const KEY = "parlant-local-key";
 
-/** A failure with what the server says about it. */
+/** An error with the server's message. */
 export class ApiError extends Error {
   constructor(message, status) { super(message); this.status = status; }
 }
 
-/** One request; asks for a key where the server wants one. Gives the response once its status is fine. */
+/** One request; prompts for an API key where the server requires one. Returns the response if it is successful. */
 export async function ask(path, { method = "GET", body, signal } = {}) {
   for (;;) {
     const headers = {};
@@ -16,7 +16,7 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
     if (body !== undefined) headers["content-type"] = "application/json";
     const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
     if (answer.status === 401) {
-      // Another request's dialog may have brought a new key meanwhile.
+      // Another request's dialog may have stored a new key meanwhile.
       if (sessionStorage.getItem(KEY) === key) await login(key);
       continue;
     }
@@ -58,15 +58,15 @@ async function reason(answer) {
   try {
     return (await answer.json()).error.message;
   } catch {
-    return `The server answered ${answer.status}.`;
+    return `The server responded with status ${answer.status}.`;
   }
 }
 
 let asking = null;
 
-/** Shows one dialog, however many requests wait for the key. */
+/** Shows one dialog, however many requests are waiting for the key. */
 function login(refused) {
-  if (refused) document.getElementById("login-note").textContent = "That key is not known here.";
+  if (refused) document.getElementById("login-note").textContent = "This API key is not valid.";
   asking ??= new Promise((resolve) => {
     const dialog = document.getElementById("login");
     const input = document.getElementById("key");

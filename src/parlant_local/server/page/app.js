@@ -33,8 +33,8 @@ function startTabs() {
       show(open[(at + step + open.length) % open.length], true);
     });
   }
-  const asked = location.hash.slice(1);
-  show(TABS.includes(asked) ? asked : "chat");
+  const requested = location.hash.slice(1);
+  show(TABS.includes(requested) ? requested : "chat");
 }
 
 function startTheme() {
@@ -49,14 +49,14 @@ function startTheme() {
   });
 }
 
-/** Only the conversation is left to a key that may not administer. */
+/** A key that may not administer only gets the chat. */
 function onlyChat() {
   for (const tab of TABS.slice(1)) $(`tab-${tab}`).hidden = true;
   show("chat");
 }
 
-/** The heartbeat: measured while somebody looks. */
-async function beat() {
+/** Polls the status while the page is visible. */
+async function poll() {
   let measure = status.refresh;
   for (;;) {
     if (!document.hidden) {
@@ -70,21 +70,21 @@ async function beat() {
           measure = () => askJson("api/health");
           continue;
         }
-        $("health").textContent = error.status ? error.message : "the server does not answer";
+        $("health").textContent = error.status ? error.message : "the server is not responding";
       }
     }
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
   }
 }
 
-/** For refreshes that the heartbeat's own message covers. */
+/** For errors that the health line already reports. */
 function silent() {}
 
 startTheme();
 status.start();
 startTabs();
 models.start();
-beat();
+poll();
 await chat.start().catch((error) => { $("speed").textContent = error.message; });
-// For tests, and for whoever waits: everything is wired.
+// For tests: everything is initialised.
 document.documentElement.dataset.ready = "true";

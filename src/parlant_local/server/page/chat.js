@@ -7,11 +7,11 @@ import { Growing } from "./markdown.js";
 const NUMBERS = ["temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"];
 const SAVED = [...NUMBERS, "system", "reasoning", "model"];
 const LONGEST_MARKDOWN = 200_000;  // longer answers are shown as plain text
-const DRAWING_SHARE = 0.25;  // of the page's time, while an answer comes
+const DRAWING_SHARE = 0.25;  // of the page's time, while an answer streams
 
-let talk = [];
+let conversation = [];
 let running = null;
-let asked = 0;
+let refreshCount = 0;
 
 export function start() {
   for (const name of SAVED) {
@@ -28,7 +28,7 @@ export function start() {
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && running) running.abort(); });
   $("clear").addEventListener("click", () => {
     running?.abort();
-    talk = [];
+    conversation = [];
     $("log").replaceChildren();
     $("speed").textContent = "";
     $("message").focus();
@@ -36,11 +36,11 @@ export function start() {
   return refreshModels();
 }
 
-/** The models that can be chosen; the choice stays where it can. */
+/** The selectable models; keeps the current selection if possible. */
 export async function refreshModels() {
-  const turn = ++asked;
+  const turn = ++refreshCount;
   const { data } = await askJson("v1/models");
-  if (turn !== asked) return;
+  if (turn !== refreshCount) return;
   const select = $("model");
   const chosen = select.value || localStorage.getItem("parlant-local-model");
   const able = data.filter((model) => model.capabilities.includes("chat"));
@@ -67,7 +67,7 @@ async function send() {
   const text = $("message").value.trim();
   if (!text || running) return;
   $("message").value = "";
-  talk.push({ role: "user", content: text });
+  conversation.push({ role: "user", content: text });
   const log = $("log");
   log.append(make("div", { class: "turn user" }, make("span", { class: "hidden" }, "You: "), text));
   const turn = new Turn(log);
@@ -83,8 +83,8 @@ async function send() {
   }
   running = null;
   busy(false);
-  if (turn.content) talk.push({ role: "assistant", content: turn.content });
-  else talk.pop();  // a question that nobody answered is asked anew, not twice
+  if (turn.content) conversation.push({ role: "assistant", content: turn.content });
+  else conversation.pop();  // an unanswered message is not sent again with the next one
   $("message").focus();
 }
 
@@ -95,7 +95,7 @@ function busy(on) {
   if (on) $("stop").focus();
 }
 
-/** One answer as it comes. */
+/** One streamed answer. */
 class Turn {
   content = "";
   #reasoning = "";
@@ -107,16 +107,16 @@ class Turn {
   #timings = null;
   #drawing = 0;
   #ended = false;
-  #rested = 0;  // when it may be drawn again
+  #rested = 0;  // when it may be redrawn
 
   constructor(log) {
     this.log = log;
-    this.thoughts = make("details", { hidden: true }, make("summary", {}, "Thoughts"), make("div", {}));
+    this.thoughts = make("details", { hidden: true }, make("summary", {}, "Reasoning"), make("div", {}));
     this.body = make("div", {});
     this.calls = make("div", {});
     this.node = make("div", { class: "turn assistant" }, make("span", { class: "hidden" }, "Model: "), this.thoughts, this.body, this.calls);
-    this.words = new Growing(this.body);
-    this.doubts = new Growing(this.thoughts.lastChild);
+    this.contentView = new Growing(this.body);
+    this.reasoningView = new Growing(this.thoughts.lastChild);
     log.append(this.node);
     this.#follow(true);
   }
@@ -160,8 +160,8 @@ class Turn {
     const began = performance.now();
     const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 80;
     this.thoughts.hidden = !this.#reasoning;
-    write(this.doubts, this.#reasoning, whole);
-    write(this.words, this.content, whole);
+    write(this.reasoningView, this.#reasoning, whole);
+    write(this.contentView, this.content, whole);
     this.calls.replaceChildren(...[...this.#calls.values()].map((call) => make("pre", { "aria-label": "Tool call" }, make("code", {}, `${call.name}(${call.arguments})`))));
     this.#follow(near);
     const now = performance.now();
@@ -181,7 +181,7 @@ class Turn {
       note,
       `${number(tokens)} tokens`,
       rate == null ? "" : `${number(rate, 1)} tokens/s`,
-      this.#first ? `first after ${seconds((this.#first - this.#began) / 1000)}` : "",
+      this.#first ? `first token after ${seconds((this.#first - this.#began) / 1000)}` : "",
       this.#usage ? `prompt ${number(this.#usage.prompt_tokens)}, ${number(this.#usage.prompt_tokens_details?.cached_tokens ?? 0)} from cache` : "",
     ];
     $("speed").textContent = facts.filter(Boolean).join(" · ");

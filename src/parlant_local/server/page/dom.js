@@ -1,4 +1,4 @@
-// Small helpers; text always becomes text.
+// Small helpers; text is never parsed as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -31,7 +31,7 @@ export function seconds(value) {
   return value < 1 ? `${(value * 1000).toFixed(0)} ms` : `${value.toFixed(1)} s`;
 }
 
-/** Puts new children in place of the old ones, unless nothing would change: so focus and selection stay. */
+/** Replaces the children, unless nothing would change, so that focus and selection stay. */
 export function refill(box, children) {
   const fresh = make("div", {}, ...children);
   if (box.innerHTML === fresh.innerHTML) return;

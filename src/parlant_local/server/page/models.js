@@ -1,4 +1,4 @@
-// Models: what is here, what is loaded, what is on its way.
+// Models: installed, loaded and downloading ones.
 
 import { ask, askJson, events } from "./api.js";
 import { refreshModels } from "./chat.js";
@@ -6,10 +6,10 @@ import { $, bytes, make, number, refill, seconds } from "./dom.js";
 
 const WORDS = {
   unloaded: "on disk", loaded: "loaded", loading: "loading …", unloading: "unloading …", broken: "broken",
-  incomplete: "incomplete", downloading: "downloading", not_runnable: "can't run here",
+  incomplete: "incomplete", downloading: "downloading", not_runnable: "not supported",
 };
 let downloads = new Map();
-let asked = 0;
+let refreshCount = 0;
 
 export function start() {
   $("add").addEventListener("submit", async (event) => {
@@ -19,7 +19,7 @@ export function start() {
     await act(async () => {
       const { download } = await askJson("models", { method: "POST", body: { model: name } });
       note(download);
-      $("add-note").textContent = `Fetching ${download.reference}.`;
+      $("add-note").textContent = `Downloading ${download.reference}.`;
       $("reference").value = "";
     });
   });
@@ -27,9 +27,9 @@ export function start() {
 }
 
 export async function refresh() {
-  const turn = ++asked;
+  const turn = ++refreshCount;
   const { data, downloads: known } = await askJson("models");
-  if (turn !== asked) return;  // a later look is on its way; this one may be stale
+  if (turn !== refreshCount) return;  // a later refresh is running; this one may be stale
   downloads = new Map(known.map((item) => [item.reference, item]));
   drawDownloads();
   refill($("model-rows"), data.map(row));
@@ -40,27 +40,27 @@ export async function refresh() {
  * keeps for its back button let go of theirs: it opens six to one server at most, and every page needs one for its requests.
  */
 async function watch() {
-  for (let again = false; ; again = true) {
+  for (let reconnected = false; ; reconnected = true) {
     if (document.hidden) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
     const listening = new AbortController();
-    const letGo = (event) => { if (document.hidden || event.type === "pagehide") listening.abort(); };
-    document.addEventListener("visibilitychange", letGo);
-    addEventListener("pagehide", letGo);
+    const disconnect = (event) => { if (document.hidden || event.type === "pagehide") listening.abort(); };
+    document.addEventListener("visibilitychange", disconnect);
+    addEventListener("pagehide", disconnect);
     try {
       for await (const event of events(await ask("models/sse", { signal: listening.signal }))) {
         if (event.event === "download") note(event);
-        // What happened while nobody listened is not told again.
-        const changed = event.event === "status" || (event.event === "hello" && again);
+        // Events that were missed are not repeated.
+        const changed = event.event === "status" || (event.event === "hello" && reconnected);
         if (changed || (event.event === "download" && event.state !== "downloading")) {
           await Promise.all([refresh(), refreshModels()]);
         }
       }
     } catch (error) {
-      if (error.status === 403) return;  // this key may only ask
-      // The server is gone for now, as the health line says, or nobody looks.
+      if (error.status === 403) return;  // this key may not administer
+      // The server is unreachable, as the health line shows, or the page is hidden.
     }
-    document.removeEventListener("visibilitychange", letGo);
-    removeEventListener("pagehide", letGo);
+    document.removeEventListener("visibilitychange", disconnect);
+    removeEventListener("pagehide", disconnect);
     if (!document.hidden) await new Promise((resolve) => setTimeout(resolve, 2000));
   }
 }
@@ -92,8 +92,8 @@ function drawDownloads() {
 function row(model) {
   const state = model.status.value;
   const here = ["unloaded", "loaded", "loading", "unloading"].includes(state);
-  const told = [model.meta.family, model.base && "base: completes, was not taught to chat", model.meta.quantization, model.meta.license];
-  const facts = told.filter(Boolean).join(" · ");
+  const details = [model.meta.family, model.base && "base model, not trained to chat", model.meta.quantization, model.meta.license];
+  const facts = details.filter(Boolean).join(" · ");
   const actions = [];
   if (state === "unloaded") actions.push(button("Load", `load ${model.id}`, "models/load", model.id));
   if (state === "loaded") actions.push(button("Unload", `unload ${model.id}`, "models/unload", model.id));
@@ -102,7 +102,7 @@ function row(model) {
   }
   return make(
     "tr", {},
-    make("td", {}, model.id, make("small", {}, model.meta.shipped ? `${facts} · a proof of life, not for work` : facts)),
+    make("td", {}, model.id, make("small", {}, model.meta.shipped ? `${facts} · for demonstration only` : facts)),
     make("td", {}, bytes(model.meta.size ?? model.status.total)),
     make("td", {}, number(model.meta.n_ctx ?? model.meta.n_ctx_train)),
     make("td", {}, WORDS[state] ?? state, model.status.reason ? make("small", {}, model.status.reason) : null),
@@ -121,14 +121,14 @@ function button(label, focus, path, model) {
 
 async function remove(model) {
   const dialog = $("confirm");
-  $("confirm-text").textContent = `Delete ${model} from the catalogue, and its files where nothing else uses them?`;
+  $("confirm-text").textContent = `Delete ${model}? Files that other models use, or that were added in place, are kept.`;
   dialog.returnValue = "no";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
   if (dialog.returnValue === "yes") await act(() => ask(`models?model=${encodeURIComponent(model)}`, { method: "DELETE" }));
 }
 
-/** Runs what a button is for, and says what went wrong. */
+/** Runs an action and shows its error. */
 async function act(work) {
   $("add-note").textContent = "";
   try {

@@ -9,8 +9,8 @@ const CHARTS = [
   ["throughput", "Tokens per second", (value) => number(value, 1)],
   ["queue", "Requests running and waiting", (value) => number(value)],
   ["cache", "KV cache in use", percent],
-  ["hits", "Prompt tokens from prefixes", percent],
-  ["memory", "Memory of the server", bytes],
+  ["hits", "Prompt tokens from cache", percent],
+  ["memory", "Server memory", bytes],
   ["cpu", "Processor", (value) => `${number(value)} %`],
 ];
 const history = Object.fromEntries(CHARTS.map(([name]) => [name, []]));
@@ -28,7 +28,7 @@ export function start() {
   }));
 }
 
-/** Measures once and draws. Gives the status, for whoever else wants it. */
+/** Fetches the status, draws it and returns it. */
 export async function refresh() {
   const status = await askJson("api/status");
   const engines = Object.values(status.models).map((model) => model.engine).filter(Boolean);
@@ -78,17 +78,17 @@ function drawEngines(status) {
       seconds(engine.first_token_p50), percent(engine.prefix_hit_rate), `${number(engine.cells_used)} of ${number(engine.cells)}`,
     ]);
   });
-  refill($("engine-rows"), rows.length ? rows : [none("None yet: a model is loaded when it is asked for.", 8)]);
+  refill($("engine-rows"), rows.length ? rows : [none("None. A model is loaded by its first request.", 8)]);
 }
 
 function drawMachine({ machine, uptime_seconds: uptime, requests_running: running }) {
   const facts = [
     ["Processor", `${number(machine.cpu_percent)} % of ${machine.cpu_count} cores`],
     ["Memory", `${bytes(machine.memory_used)} of ${bytes(machine.memory_total)}`],
-    ["Memory of the server", bytes(machine.process_memory)],
+    ["Server memory", bytes(machine.process_memory)],
     ...machine.gpus.map((gpu) => [gpu.name, `${number(gpu.percent)} %, ${bytes(gpu.memory_used)} of ${bytes(gpu.memory_total)}`]),
-    ["Requests under way", number(running)],
-    ["Up for", `${number(uptime / 60, 1)} minutes`],
+    ["Requests in progress", number(running)],
+    ["Uptime", `${number(uptime / 60, 1)} minutes`],
   ];
   refill($("machine"), facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
@@ -96,21 +96,21 @@ function drawMachine({ machine, uptime_seconds: uptime, requests_running: runnin
 function drawSwitcher(switcher) {
   const spent = Object.values(switcher.routes).at(0)?.remote;
   const facts = [
-    ["Models that may stand in", switcher.fallbacks.join(", ") || "none configured (switcher.fallbacks)"],
-    ["Order", switcher.policy],
-    ["Prompts may leave this machine", switcher.allow_cloud],
-    ["Remote tokens", spent ? `${number(spent.tokens_today)} today, ${number(spent.tokens_total)} in all` : "none yet"],
+    ["Fallbacks", switcher.fallbacks.join(", ") || "none configured (switcher.fallbacks)"],
+    ["Policy", switcher.policy],
+    ["Remote models allowed (allow_cloud)", switcher.allow_cloud],
+    ["Remote tokens", spent ? `${number(spent.tokens_today)} today, ${number(spent.tokens_total)} in total` : "none yet"],
   ];
   refill($("rules"), facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   const rows = Object.entries(switcher.targets).flatMap(([route, targets]) => targets.map((target) => {
     const stats = switcher.routes[route].targets[target.id] ?? {};
     const failures = Object.entries(stats.failures ?? {}).map(([kind, count]) => `${kind} ${count}×`).join(", ");
-    const where = target.remote ? (target.blocked ? "elsewhere, blocked" : "elsewhere") : "here";
+    const where = target.remote ? (target.blocked ? "remote, blocked" : "remote") : "local";
     const breaker = stats.retry_in ? `${target.breaker}, ${seconds(stats.retry_in)} left` : target.breaker;
     const name = Object.keys(switcher.targets).length > 1 && route !== target.id ? `${target.id} (in ${route})` : target.id;
     return cells([name, where, breaker, number(stats.calls ?? 0), failures || "–", number(stats.fallbacks ?? 0), seconds(stats.latency_p50), number(stats.cost ?? 0, 4)]);
   }));
-  refill($("target-rows"), rows.length ? rows : [none("No call has gone through the switcher yet.", 8)]);
+  refill($("target-rows"), rows.length ? rows : [none("No calls yet.", 8)]);
   refill($("recent"), switcher.recent.length
     ? switcher.recent.map((item) => make("li", {}, `${new Date(item.time * 1000).toLocaleTimeString()} · ${item.target}: ${item.error ?? "answered"} (${item.reason})`))
     : [make("li", {}, "None.")]);

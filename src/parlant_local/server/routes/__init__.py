@@ -1,4 +1,4 @@
-"""One file per concern; each makes a router, and stands in the list here."""
+"""One file per concern; each has a router, listed here."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from parlant_local.settings import ServerSettings
 
 __all__ = ["routers"]
 
-# In the order of the description.
+# In the order of the API's description.
 _ALWAYS = (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple, description)
 
 
 def routers(settings: ServerSettings) -> Iterator[APIRouter]:
-    """What this server offers."""
+    """The routers of this server."""
     for module in _ALWAYS:
         yield module.router
     if settings.docs:

@@ -25,14 +25,14 @@ router = APIRouter(route_class=BodyRoute, tags=["administration"])
 
 @router.get("/models", response_model=AdminList)
 async def list_models(request: Request) -> Response:
-    """Every model with its status, unfinished and broken ones included, and the downloads of late."""
+    """Every model with its status, including incomplete and broken ones, and recent downloads."""
     context = context_of(request)
-    return JSONResponse(await asyncio.to_thread(_everything, context))
+    return JSONResponse(await asyncio.to_thread(_admin_list, context))
 
 
 @router.post("/models", response_model=DownloadAnswer, status_code=202)
 async def download(body: ModelRequest, request: Request) -> Response:
-    """Begin to download a model; ``GET /models/sse`` tells how far it is."""
+    """Start to download a model; ``GET /models/sse`` reports progress."""
     context = context_of(request, body)
     context.models.directory.check_name(body.model)
     started = context.downloads.start(body.model)
@@ -43,50 +43,50 @@ async def download(body: ModelRequest, request: Request) -> Response:
 
 @router.post("/models/cancel", response_model=Done)
 async def cancel(body: ModelRequest, request: Request) -> Response:
-    """Stop a download; what was fetched is kept for the next try."""
+    """Stop a download; the downloaded part is kept for the next one."""
     if not await context_of(request, body).downloads.cancel(body.model):
         raise RequestRefusedError(
-            404, f"No download of {shown(body.model)} is under way.", code="no_such_download", param="model"
+            404, f"No download of {shown(body.model)} is running.", code="no_such_download", param="model"
         )
     return _done()
 
 
 @router.post("/models/load", response_model=Done)
 async def load(body: ModelRequest, request: Request) -> Response:
-    """Load a model now; answers when it is ready."""
+    """Load a model now; responds when it is ready."""
     context = context_of(request, body)
     served = await context.models.find(body.model)
-    context.events.tell("status", model=served.name, status="loading")
+    context.events.publish("status", model=served.name, status="loading")
     try:
         await context.answered(request, context.models.load(body.model))
     finally:
-        context.events.tell("status", model=served.name, status=_status(context, served.key))
+        context.events.publish("status", model=served.name, status=_status(context, served.key))
     return _done()
 
 
 @router.post("/models/unload", response_model=Done)
 async def unload(body: ModelRequest, request: Request) -> Response:
-    """Unload an idle model and give its memory back."""
+    """Unload an idle model and free its memory."""
     context = context_of(request, body)
     served = await context.models.find(body.model)
     unloaded = await context.models.unload(body.model)
-    context.events.tell("status", model=served.name, status="unloaded")
+    context.events.publish("status", model=served.name, status="unloaded")
     return _done({"success": True, "was_loaded": unloaded})
 
 
 @router.delete("/models", response_model=Done)
 async def delete(model: str, request: Request) -> Response:
-    """Take a model out of the catalogue and free what nothing else uses."""
+    """Remove a model from the catalogue and delete files that nothing else uses."""
     context = context_of(request)
     context.models.directory.check_name(model)
     record = await asyncio.to_thread(_listed, context, model) or (await context.models.find(model)).record
     place = context.models.pool.status().get(record.id)
     if place is not None:
         if place.users:
-            raise ModelInUseError(f"{record.id} is answering.", hint="Wait until its requests are done.")
+            raise ModelInUseError(f"{record.id} is in use.", hint="Wait until its requests have finished.")
         await context.models.pool.unload(record.id)
     freed = await context.manager.delete_model(record.id)
-    context.events.tell("status", model=record.id, status="deleted")
+    context.events.publish("status", model=record.id, status="deleted")
     return _done({"success": True, "freed": freed})
 
 
@@ -96,7 +96,7 @@ async def delete(model: str, request: Request) -> Response:
     response_class=Response,
 )
 async def events(request: Request) -> Response:
-    """An endless stream of what happens to models: status changes and download progress."""
+    """An endless event stream of model status changes and download progress."""
     context = context_of(request)
     return PieceStream(
         _events(context),
@@ -108,12 +108,12 @@ async def events(request: Request) -> Response:
 
 async def _events(context: Context) -> AsyncGenerator[bytes, None]:
     yield sse({"event": "hello", "downloads": [item.as_dict() for item in context.downloads.all()]})
-    async for event in context.events.listen():
+    async for event in context.events.subscribe():
         yield sse(event)
 
 
 def _listed(context: Context, name: str) -> LocalModel | None:
-    """The record of that very id, in whatever state."""
+    """The record of this exact id, in any state."""
     return next((record for record in context.manager.list_models(states="all") if record.id == name), None)
 
 
@@ -121,7 +121,7 @@ def _done(answer: Done | None = None) -> Response:
     return JSONResponse(answer or {"success": True})
 
 
-def _everything(context: Context) -> AdminList:
+def _admin_list(context: Context) -> AdminList:
     cards = [card_of(context, served) for served in context.models.directory.known()]
     for card in cards:
         place = context.models.pool.status().get(card["id"])

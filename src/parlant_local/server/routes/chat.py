@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.backends.whole import cut_or_whole
+from parlant_local.backends.buffered import accept_truncated
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import Message, Usage
 from parlant_local.server.bodies import BodyRoute
@@ -32,7 +32,7 @@ router = APIRouter(route_class=BodyRoute, tags=["chat"])
 
 @router.post(
     "/v1/chat/completions",
-    responses=stream_or("text/event-stream", "The answer, whole or as events.", CHAT_COMPLETION),
+    responses=stream_or("text/event-stream", "The answer, complete or as events.", CHAT_COMPLETION),
 )
 async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation."""
@@ -41,16 +41,16 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     options = chat_options(body, context.settings.limits, messages[-1])
     name, backend = await context.models.backend(body.model)
     if options.get("continue_final") and not isinstance(backend, PooledBackend):
-        raise BadRequestError("continue_final_message is for models of this process.", hint="Leave it out.")
+        raise BadRequestError("continue_final_message needs a model of this process.", hint="Omit it.")
     answer = ChatAnswer(name, switched=name == SWITCHED, legacy=bool(body.functions))
     _log_content(context, messages)
     if body.stream:
         with_usage = body.stream_options is not None and body.stream_options.include_usage is True
         pieces = _events(context, backend, name, answer, messages, options, with_usage=with_usage)
         return await context.streamed(request, pieces)
-    with context.talk(name) as talk:
-        reply = await context.answered(request, cut_or_whole(backend.chat(messages, **options)))
-        talk.usage = usage_of(reply)
+    with context.measured(name) as metrics:
+        reply = await context.answered(request, accept_truncated(backend.chat(messages, **options)))
+        metrics.usage = usage_of(reply)
     if context.settings.logging.content:
         context.logger.event("info", "answer", content=reply.content)
     return await json_answer(lambda: answer.whole(reply), logged_values(reply.choices))
@@ -66,21 +66,21 @@ async def _events(
     *,
     with_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
-    with context.talk(name) as talk:
+    with context.measured(name) as metrics:
         stream: Any = backend.chat_stream(messages, **options)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
-                talk.piece()
+                metrics.record_chunk()
                 if chunk.usage is not None:
-                    talk.usage = _together(talk.usage, chunk.usage)
+                    metrics.usage = _together(metrics.usage, chunk.usage)
                 yield sse(answer.chunk(chunk, with_usage=with_usage))
         if with_usage:
-            yield sse(answer.usage(talk.usage))
+            yield sse(answer.usage(metrics.usage))
         yield DONE
 
 
 def _together(first: Usage, other: Usage) -> Usage:
-    """Of several choices to one prompt, which counts once."""
+    """The usage of several choices; their prompt counts once."""
     return Usage(
         prompt_tokens=other.prompt_tokens,
         completion_tokens=first.completion_tokens + other.completion_tokens,

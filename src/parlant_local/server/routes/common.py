@@ -1,4 +1,4 @@
-"""What routers have in common."""
+"""Shared by the routers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from parlant_local.server.shapes.common import ErrorBody
 __all__ = ["FAILURES", "stream_or"]
 
 _TEXTS = {
-    400: "The request can't be served as it is.",
-    401: "The API key is missing or unknown.",
-    403: "Not allowed here.",
+    400: "The request is not valid.",
+    401: "The API key is missing or not valid.",
+    403: "Not allowed.",
     404: "No such model.",
     409: "The model is in use.",
     413: "The request is too large.",
     422: "A value is of the wrong type or out of range.",
-    429: "Too much at a time; Retry-After says when to try again.",
-    500: "The server failed.",
-    502: "Another server that was asked failed.",
+    429: "Too many requests; see Retry-After.",
+    500: "Internal server error.",
+    502: "An upstream server failed.",
     503: "Loading, out of memory, or shutting down.",
     504: "No progress, or a deadline passed.",
     507: "The disk is full.",
@@ -29,7 +29,7 @@ FAILURES: dict[int | str, dict[str, Any]] = {
 
 
 def stream_or(kind: str, description: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    """A 200 that is JSON, or with ``stream`` pieces of another kind."""
+    """A 200 response that is JSON, or a stream of another type with ``stream``."""
     return {
         200: {
             "description": description,

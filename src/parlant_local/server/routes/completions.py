@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.backends.whole import cut_or_whole
+from parlant_local.backends.buffered import accept_truncated
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.server.bodies import BodyRoute
@@ -33,7 +33,7 @@ router = APIRouter(route_class=BodyRoute, tags=["completions"])
 
 @router.post(
     "/v1/completions",
-    responses=stream_or("text/event-stream", "The text, whole or as events.", COMPLETION),
+    responses=stream_or("text/event-stream", "The text, complete or as events.", COMPLETION),
 )
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continue one prompt or several; no chat template is applied."""
@@ -56,18 +56,18 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
         with_usage = body.stream_options is not None and body.stream_options.include_usage is True
         pieces = _events(context, backend, name, answer, prompts, options, echoes, with_usage=with_usage)
         return await context.streamed(request, pieces)
-    with context.talk(name) as talk:
-        work = asyncio.gather(*(cut_or_whole(backend.complete(prompt, **options)) for prompt in prompts))
+    with context.measured(name) as metrics:
+        work = asyncio.gather(*(accept_truncated(backend.complete(prompt, **options)) for prompt in prompts))
         replies: list[ChatReply] = await context.answered(request, _awaited(work))
         for reply in replies:
-            talk.usage = talk.usage + usage_of(reply)
+            metrics.usage = metrics.usage + usage_of(reply)
     choices = [(echo, choice) for echo, reply in zip(echoes, replies, strict=True) for choice in reply.choices]
     size = logged_values(reply for _, reply in choices) + sum(len(echo) for echo, _ in choices) // 50
-    return await json_answer(lambda: answer.whole(choices, talk.usage), size)
+    return await json_answer(lambda: answer.whole(choices, metrics.usage), size)
 
 
 async def _echoes(context: Context, name: str, prompts: list[str | list[int]]) -> list[str]:
-    """What is put in front of each answer: its prompt, as text."""
+    """The prompts as text, to be echoed before the answers."""
     texts = [prompt for prompt in prompts if isinstance(prompt, str)]
     if texts:
         return texts
@@ -93,9 +93,9 @@ async def _events(
     *,
     with_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
-    """One prompt after the other; the choices of each as they come."""
+    """One prompt after the other; the choices of each as they are generated."""
     many = options.get("n") or 1
-    with context.talk(name) as talk:
+    with context.measured(name) as metrics:
         for place, prompt in enumerate(prompts):
             used = Usage()
             if echoes[place]:
@@ -103,20 +103,20 @@ async def _events(
                     yield sse(answer.piece(place * many + index, echoes[place], None, None, with_usage=with_usage))
             async with aclosing(_pieces(backend, prompt, options)) as pieces:
                 async for index, text, finish, logprobs, usage in pieces:
-                    talk.piece()
+                    metrics.record_chunk()
                     if usage is not None:
                         used = replace(used + usage, prompt_tokens=usage.prompt_tokens)
                     yield sse(answer.piece(place * many + index, text, finish, logprobs, with_usage=with_usage))
-            talk.usage = talk.usage + used
+            metrics.usage = metrics.usage + used
         if with_usage:
-            yield sse(answer.usage(talk.usage))
+            yield sse(answer.usage(metrics.usage))
         yield DONE
 
 
 async def _pieces(
     backend: Backend, prompt: str | list[int], options: ChatOptions
 ) -> AsyncGenerator[tuple[Any, ...], None]:
-    """Index, text, finish reason, log-probs and usage of each piece; models elsewhere answer in one."""
+    """Index, text, finish reason, log-probs and usage of each chunk; external models may answer in one."""
     async with aclosing(backend.complete_stream(prompt, **options)) as chunks:
         async for chunk in chunks:
             yield chunk.index, chunk.delta.content, chunk.finish_reason, chunk.logprobs, chunk.usage

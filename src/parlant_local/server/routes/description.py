@@ -1,4 +1,4 @@
-"""What the server can do, as OpenAPI has it."""
+"""The API's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/openapi.json")
 async def description(request: Request) -> Response:
-    """Made once and in a thread: FastAPI's own route would hold up everybody for a third of a second."""
+    """Generated once and in a thread: FastAPI's own route would block the event loop for a third of a second."""
     app: FastAPI = request.app
     if (written := getattr(app.state, "description", None)) is None:
         written = app.state.description = await asyncio.to_thread(_written, app)

@@ -1,4 +1,4 @@
-"""Swagger UI and ReDoc, from files that come with the package: no network is needed to read about the API."""
+"""Swagger UI and ReDoc, from bundled files, so that no network is needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FILES = {
     "redoc.standalone.js": ("redoc/redoc.standalone.js", "text/javascript"),
     "start-swagger.js": ("start-swagger.js", "text/javascript"),
 }
-# Both write their styles into the page; neither may reach another machine.
+# Both use inline styles; neither may load anything from another host.
 _POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; "
     "font-src 'self' data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -46,6 +46,6 @@ async def redoc() -> Response:
 @router.get("/vendor/{name}")
 async def vendor(name: str) -> Response:
     if (found := _FILES.get(name)) is None:
-        raise RequestRefusedError(404, f"There is no file {name!r}.", code="not_found")
+        raise RequestRefusedError(404, f"Unknown file {name!r}.", code="not_found")
     path, kind = found
     return FileResponse(_VENDOR / path, media_type=kind, headers={"cache-control": "max-age=3600"})

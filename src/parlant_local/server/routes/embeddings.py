@@ -35,14 +35,14 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
     check_inputs(texts, backend, limits, "input", "texts")
     if body.truncate_prompt_tokens not in (None, -1):
         raise RequestRefusedError(
-            400, "truncate_prompt_tokens may be -1: as many as the model takes.", code="unsupported",
+            400, "truncate_prompt_tokens supports only -1, the model's maximum.", code="unsupported",
             param="truncate_prompt_tokens",
         )  # fmt: skip
     truncate = context.settings.embedding.truncate if body.truncate is None else body.truncate
     truncate = truncate or body.truncate_prompt_tokens == -1
-    with context.talk(name) as talk:
+    with context.measured(name) as metrics:
         found = await context.answered(request, backend.embed(texts, truncate=truncate))
-        talk.usage = found.usage
+        metrics.usage = found.usage
     dimensions = body.dimensions or found.dimensions
     if dimensions > found.dimensions:
         raise RequestRefusedError(
@@ -56,7 +56,7 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
 
     def answer() -> EmbeddingList:
         tokens = found.usage.prompt_tokens
-        told: EmbeddingList = {
+        result: EmbeddingList = {
             "object": "list",
             "data": (
                 {"object": "embedding", "index": index, "embedding": encoded(vector)}
@@ -66,8 +66,8 @@ async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
         if found.truncated:
-            told["truncated"] = list(found.truncated)
-        return told
+            result["truncated"] = list(found.truncated)
+        return result
 
     return await json_answer(answer, len(texts) * dimensions)
 
@@ -81,15 +81,15 @@ async def rerank(body: RerankRequest, request: Request) -> Response:
     documents = [item if isinstance(item, str) else item.text for item in body.documents]
     check_texts([body.query, *documents], limits, "documents")
     name, backend = await context.models.backend(body.model)
-    with context.talk(name) as talk:
+    with context.measured(name) as metrics:
         found = await context.answered(request, backend.rerank(body.query, documents))
-        talk.usage = Usage(prompt_tokens=found.usage.prompt_tokens)
+        metrics.usage = Usage(prompt_tokens=found.usage.prompt_tokens)
 
     def ranked(index: int) -> RerankItem:
-        told: RerankItem = {"index": index, "relevance_score": found.scores[index]}
+        result: RerankItem = {"index": index, "relevance_score": found.scores[index]}
         if body.return_documents:
-            told["document"] = {"text": documents[index]}
-        return told
+            result["document"] = {"text": documents[index]}
+        return result
 
     def answer() -> RerankList:
         tokens = found.usage.prompt_tokens

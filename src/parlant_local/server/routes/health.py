@@ -1,4 +1,4 @@
-"""Is it alive, and what is it doing? Looking never loads a model."""
+"""Health, status and metrics. None of them loads a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "descripti
 @router.get("/health", response_model=Health, responses=_NOT_READY)
 @router.get("/v1/health", response_model=Health, responses=_NOT_READY)
 async def health(request: Request) -> Response:
-    """200 when requests are answered, 503 while models that were asked for load, and when shutting down."""
+    """200 when ready, 503 while models are preloaded, and when shutting down."""
     state = context_of(request).health
     answer: Health = {"status": state}
     return JSONResponse(answer, 200 if state == "ok" else 503)
@@ -78,7 +78,7 @@ async def status(request: Request) -> Response:
 
 
 def _services(context: Context) -> dict[str, Any]:
-    """What answers calls here: this process's engine, and places that were configured."""
+    """This process's engine, the catalogue, and configured endpoints."""
     settings = context.settings
     return {
         "engine": {"state": context.health, "failed": context.failed_preloads},

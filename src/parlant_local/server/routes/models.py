@@ -1,4 +1,4 @@
-"""``GET /v1/models``: what can be asked."""
+"""``GET /v1/models``: the available models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(route_class=BodyRoute, tags=["models"])
 
 @router.get("/v1/models", response_model=ModelList)
 async def list_models(request: Request) -> Response:
-    """Every model that can be asked: served names, catalogue ids, and configured models elsewhere."""
+    """Every available model: served names, catalogue ids, and configured external models."""
     context = context_of(request)
     answer: ModelList = {"object": "list", "data": await asyncio.to_thread(cards_of, context)}
     return JSONResponse(answer)
@@ -28,13 +28,13 @@ async def list_models(request: Request) -> Response:
 
 @router.get("/v1/models/{model:path}", response_model=ModelCard)
 async def get_model(model: str, request: Request) -> Response:
-    """One model, by any name that a request may use for it."""
+    """One model, by any of its names."""
     context = context_of(request)
     for card in await asyncio.to_thread(cards_of, context):
         if card["id"] == model:
             return JSONResponse(card)
     if not model:
-        raise ModelNotFoundError("A model needs a name.", hint="GET /v1/models lists what is here.")
+        raise ModelNotFoundError("The model's name is missing.", hint="GET /v1/models lists the available ones.")
     return JSONResponse(card_of(context, await context.models.find(model)))
 
 
@@ -71,22 +71,22 @@ def card_of(context: Context, served: Served) -> ModelCard:
 
 
 def cards_of(context: Context) -> list[ModelCard]:
-    """Everything that can be asked. First what answers where no model is named: clients offer the first one first."""
+    """All available models. The default comes first: clients often preselect the first one."""
     models = context.models
     cards = [card_of(context, served) for served in models.directory.known()]
-    cards += [_card_elsewhere(name, place) for name, place in models.directory.elsewhere().items()]
+    cards += [_external_card(name, place) for name, place in models.directory.external_models().items()]
     if models.switches:
-        return [_card_elsewhere(SWITCHED, SWITCHED), *cards]
+        return [_external_card(SWITCHED, SWITCHED), *cards]
     try:
         default = models.directory.default()
-        if models.directory.place_of(default) is None:
+        if models.directory.external_id(default) is None:
             default = models.directory.owned(default).name
-    except ParlantLocalError:  # nothing is here yet; asking for it says so
+    except ParlantLocalError:  # no model is installed yet; a request says so
         return cards
     return sorted(cards, key=lambda card: card["id"] != default)
 
 
-def _card_elsewhere(name: str, place: str) -> ModelCard:
+def _external_card(name: str, place: str) -> ModelCard:
     return {
         "id": name,
         "object": "model",

@@ -1,4 +1,4 @@
-"""``POST /v1/moderations``: texts judged by a model of the owner's."""
+"""``POST /v1/moderations``: moderation by a configured model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from parlant_local.shipped import SHIPPED_NAME
 __all__ = ["router"]
 
 router = APIRouter(route_class=BodyRoute, tags=["moderation"])
-# Finer categories of OpenAI's. What nobody judges is null, so that no client takes silence for innocence.
+# OpenAI's subcategories. Those that were not judged are null, so that no client reads them as "not flagged".
 _SUBCATEGORIES = (
     "harassment/threatening", "hate/threatening", "illicit/violent", "self-harm/intent", "self-harm/instructions",
     "sexual/minors", "violence/graphic",
@@ -31,7 +31,7 @@ _SUBCATEGORIES = (
 
 @router.post("/v1/moderations", response_model=ModerationList)
 async def moderations(body: ModerationRequest, request: Request) -> Response:
-    """Judge texts by seven categories, each with a probability."""
+    """Moderate texts by seven categories, each with a probability."""
     context = context_of(request, body)
     texts = _texts(body.input)
     if not texts or len(texts) > context.settings.limits.choices:
@@ -42,36 +42,36 @@ async def moderations(body: ModerationRequest, request: Request) -> Response:
             param="input",
         )
     check_texts(texts, context.settings.limits, "input")
-    name, backend = await _judge(context, body.model)
-    results = [await context.answered(request, _judged(context, backend, text)) for text in texts]
-    told: ModerationList = {"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results}
+    name, backend = await _moderation_backend(context, body.model)
+    results = [await context.answered(request, _moderated(context, backend, text)) for text in texts]
+    answer: ModerationList = {"id": f"modr-{secrets.token_hex(12)}", "model": name, "results": results}
     if backend.model_info().name == SHIPPED_NAME:
-        context.logger.warning(_NO_JUDGEMENT)
-        told["warnings"] = [_NO_JUDGEMENT]
-    return JSONResponse(told)
+        context.logger.warning(_UNRELIABLE)
+        answer["warnings"] = [_UNRELIABLE]
+    return JSONResponse(answer)
 
 
-_NO_JUDGEMENT = (
-    "The model that comes with parlant-local has no judgement, so these verdicts mean nothing: set moderation.model, or name a "
+_UNRELIABLE = (
+    "The model bundled with parlant-local can't moderate, so these results are meaningless: set moderation.model, or name a "
     "model."
 )
 
 
 def _texts(given: str | list[str | Part]) -> list[str]:
-    """Each text by itself; parts make one."""
+    """Each string is one text; parts are joined to one."""
     if isinstance(given, str):
         return [given]
     texts = [item for item in given if isinstance(item, str)]
     parts = [item.model_dump() for item in given if isinstance(item, Part)]
     if texts and parts:
         raise RequestRefusedError(
-            422, "input is a list of texts or of parts, not of both.", code="invalid_value", param="input"
+            422, "input must be a list of strings or of parts, not both.", code="invalid_value", param="input"
         )
     return [content_of(parts).text or ""] if parts else texts
 
 
-async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:
-    """The model asked for; of OpenAI's own names (and none) the owner's guard model, else the chat model."""
+async def _moderation_backend(context: Context, asked: str | None) -> tuple[str, Backend]:
+    """The requested model; for OpenAI's own names (or none) the configured guard model, else the chat model."""
     if asked and not asked.startswith(("omni-moderation", "text-moderation")):
         return await context.models.backend(asked)
     if (guard := context.settings.moderation.model) is not None:
@@ -79,7 +79,7 @@ async def _judge(context: Context, asked: str | None) -> tuple[str, Backend]:
     return await context.models.backend(None)
 
 
-async def _judged(context: Context, backend: Backend, text: str) -> ModerationItem:
+async def _moderated(context: Context, backend: Backend, text: str) -> ModerationItem:
     verdict = await judge_of(backend).judge(text)
     threshold = context.settings.moderation.threshold
     tags: dict[str, float | None] = {tag: verdict.scores[tag] for tag in MODERATION_TAGS}

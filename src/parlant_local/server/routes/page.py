@@ -1,4 +1,4 @@
-"""The page at ``/``: files of this package, nothing from elsewhere."""
+"""The web page at ``/``: only files of this package."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _KINDS = {
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
-_FROM_ELSEWHERE = {"markdown-it.js": _SERVER / "vendor" / "markdown-it" / "markdown-it.esm.min.mjs"}
+_VENDORED = {"markdown-it.js": _SERVER / "vendor" / "markdown-it" / "markdown-it.esm.min.mjs"}
 _HEADERS = {
-    # What a model writes is shown as text; should a script slip through all the same, nothing runs it.
+    # Model output is shown as text; should a script slip through, the browser does not run it.
     "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'none'",
     "referrer-policy": "no-referrer",
@@ -43,5 +43,5 @@ async def icon() -> Response:
 @router.get("/page/{name}")
 async def file(name: str) -> Response:
     if (kind := _KINDS.get(name)) is None:
-        raise RequestRefusedError(404, f"There is no file {name!r}.", code="not_found")
-    return FileResponse(_FROM_ELSEWHERE.get(name, _PAGE / name), media_type=kind, headers=_HEADERS)
+        raise RequestRefusedError(404, f"Unknown file {name!r}.", code="not_found")
+    return FileResponse(_VENDORED.get(name, _PAGE / name), media_type=kind, headers=_HEADERS)

@@ -1,4 +1,4 @@
-"""The short API: one message in, lines of JSON out."""
+"""The simple API: one message in, JSON lines out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.backends.base import Backend, ChatOptions
-from parlant_local.backends.whole import cut_or_whole
+from parlant_local.backends.buffered import accept_truncated
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Message
 from parlant_local.server.bodies import BodyRoute
@@ -22,7 +22,7 @@ from parlant_local.server.counting import check_counts
 from parlant_local.server.ignored import ignored_in
 from parlant_local.server.options import BINDING, messages_of, refuse_unknown, sampling_options
 from parlant_local.server.problems import Problem
-from parlant_local.server.replies import told_usage, usage_of
+from parlant_local.server.replies import usage_json, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.routes.models import cards_of
 from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names, SimpleAnswer
@@ -51,14 +51,16 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
         ) from None
     refuse_unknown(sampling, BINDING, "/v1/chat/completions")
     if (options.pop("n", None) or 1) != 1:
-        raise RequestRefusedError(400, "Here n is 1: use /v1/chat/completions.", code="unsupported", param="options")
+        raise RequestRefusedError(
+            400, "Only n=1 is supported here: use /v1/chat/completions.", code="unsupported", param="options"
+        )
     beside = [name for name in ("model", "stream", "stream_options") if getattr(sampling, name) is not None]
     context.note_ignored(request, [f"options.{name}" for name in [*ignored_in(sampling), *beside]])
     name, backend = await context.models.backend(body.model)
     if body.stream is False:
-        with context.talk(name) as talk:
-            reply = await context.answered(request, cut_or_whole(backend.chat(messages, **options)))
-            talk.usage = usage_of(reply)
+        with context.measured(name) as metrics:
+            reply = await context.answered(request, accept_truncated(backend.chat(messages, **options)))
+            metrics.usage = usage_of(reply)
         answer: SimpleAnswer = {"response": reply.content, "done": True, "model": name}
         return JSONResponse(answer)
     return await context.streamed(
@@ -72,7 +74,7 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
 
 @router.get("/api/models", response_model=Names)
 async def models(request: Request) -> Response:
-    """Names of the models that can be asked."""
+    """Names of the available models."""
     cards = await asyncio.to_thread(cards_of, context_of(request))
     answer: Names = {"models": [card["id"] for card in cards]}
     return JSONResponse(answer)
@@ -80,7 +82,7 @@ async def models(request: Request) -> Response:
 
 @router.get("/api/models/detailed", response_model=Detailed)
 async def models_detailed(request: Request) -> Response:
-    """The same, with what is known of each."""
+    """The same, with details."""
     answer: Detailed = {"models": await asyncio.to_thread(cards_of, context_of(request))}
     return JSONResponse(answer)
 
@@ -88,15 +90,15 @@ async def models_detailed(request: Request) -> Response:
 async def _lines(
     context: Context, backend: Backend, name: str, messages: tuple[Message, ...], options: ChatOptions
 ) -> AsyncGenerator[bytes, None]:
-    with context.talk(name) as talk:
+    with context.measured(name) as metrics:
         stream: Any = backend.chat_stream(messages, **options)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
-                talk.piece()
+                metrics.record_chunk()
                 if chunk.delta.content:
                     yield _line({"response": chunk.delta.content, "done": False})
-                talk.usage = chunk.usage or talk.usage
-        yield _line({"response": "", "done": True, "model": name, "usage": told_usage(talk.usage)})
+                metrics.usage = chunk.usage or metrics.usage
+        yield _line({"response": "", "done": True, "model": name, "usage": usage_json(metrics.usage)})
 
 
 def _failed(problem: Problem) -> bytes:

@@ -31,8 +31,8 @@ async def tokenize(body: TokenizeRequest, request: Request) -> Response:
     def answer() -> Tokenized:
         if pieces is None:
             return {"tokens": tokens, "model": name}
-        told = ({"id": token, "piece": piece} for token, piece in zip(tokens, pieces, strict=True))
-        return {"tokens": told, "model": name}
+        pairs = ({"id": token, "piece": piece} for token, piece in zip(tokens, pieces, strict=True))
+        return {"tokens": pairs, "model": name}
 
     return await json_answer(answer, 2 * len(tokens))
 
@@ -48,7 +48,7 @@ async def detokenize(body: DetokenizeRequest, request: Request) -> Response:
 
 @router.post("/apply-template", response_model=Rendered)
 async def apply_template(body: ApplyTemplateRequest, request: Request) -> Response:
-    """The exact prompt that a chat with these messages would send."""
+    """The exact prompt of a chat with these messages."""
     context = context_of(request, body)
     messages = messages_of(body.messages, context.settings.limits)
     tools = [tool.model_dump(exclude_none=True) for tool in body.tools or ()]

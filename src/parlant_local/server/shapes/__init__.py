@@ -1,1 +1,1 @@
-"""What requests and answers look like on the wire."""
+"""The schemas of requests and responses."""

@@ -1,4 +1,4 @@
-"""Requests to answer: chats and completions."""
+"""Requests for chats and completions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from parlant_local.server.shapes.sampling import with_option_fields
 __all__ = ["ChatMessage", "ChatRequest", "CompletionRequest", "Sampling", "StreamOptions"]
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-_MAX_TOKENS, _THOUGHTS = OPTIONS["max_tokens"], OPTIONS["reasoning_tokens"]
+_MAX_TOKENS, _REASONING_TOKENS = OPTIONS["max_tokens"], OPTIONS["reasoning_tokens"]
 MaxTokens = Annotated[int, Field(ge=_MAX_TOKENS.lowest, le=_MAX_TOKENS.high), TO_WHOLE]
-Thoughts = Annotated[int, Field(ge=_THOUGHTS.lowest, le=_THOUGHTS.high), TO_WHOLE]
+Thoughts = Annotated[int, Field(ge=_REASONING_TOKENS.lowest, le=_REASONING_TOKENS.high), TO_WHOLE]
 Alternatives = Annotated[int, Field(ge=0, le=20), TO_WHOLE]
-"""As OpenAI bounds them."""
+"""With OpenAI's bounds."""
 
 
 class Part(Request):
@@ -27,8 +27,8 @@ class Part(Request):
     type: str | None = None
 
 
-class AdditionalWords(Request):
-    """What LangChain keeps of other clients' words beside its own."""
+class AdditionalKwargs(Request):
+    """LangChain's container for other providers' fields."""
 
     tool_calls: Listed[dict[str, Any]] | None = None
     function_call: dict[str, Any] | None = None
@@ -38,10 +38,10 @@ class AdditionalWords(Request):
 
 
 class ChatMessage(Request):
-    """OpenAI's; what Anthropic's, LangChain's, LiteLLM's, LibreChat's and Gemini's clients call otherwise is read as well."""
+    """OpenAI's; the field names of Anthropic's, LangChain's, LiteLLM's, LibreChat's and Gemini's clients are accepted as well."""
 
     role: str | None = None
-    """system, user, assistant or tool, in anybody's words for them: developer, human, ai, model, bot, function, ipython …"""
+    """system, user, assistant or tool, or another client's name for it: developer, human, ai, model, bot, function, ipython …"""
     content: str | Listed[str | Part] | Part | None = None
     name: str | None = None
     tool_calls: Listed[dict[str, Any]] | None = None
@@ -52,7 +52,7 @@ class ChatMessage(Request):
     thinking_blocks: Listed[Part] | None = None
     reasoning_details: Listed[Part] | None = None
     provider_specific_fields: dict[str, Any] | None = None
-    """LiteLLM's; thoughts in it are read."""
+    """LiteLLM's; reasoning in it is read."""
     refusal: str | None = None
     function_call: dict[str, Any] | None = None
     type: str | None = None
@@ -64,10 +64,10 @@ class ChatMessage(Request):
     data: dict[str, Any] | None = None
     """A message as LangChain stores it."""
     kwargs: dict[str, Any] | None = None
-    """Another such form."""
-    additional_kwargs: AdditionalWords | None = None
+    """Another form of the same."""
+    additional_kwargs: AdditionalKwargs | None = None
     prefix: bool | None = None
-    """Of a last message of the assistant: the answer goes on from there."""
+    """On a final assistant message: the answer continues it."""
 
 
 class StreamOptions(Request):
@@ -83,7 +83,7 @@ class ToolFunction(Request):
 
 
 class ToolShape(Request):
-    """OpenAI's, in an object of its own or flat, or Anthropic's (``input_schema``)."""
+    """OpenAI's, nested or flat, or Anthropic's (``input_schema``)."""
 
     type: str | None = None
     function: ToolFunction | None = None
@@ -155,32 +155,32 @@ class Thinking(Request):
 
 @with_option_fields
 class Sampling(Request):
-    """What chats and completions have in common."""
+    """Shared by chats and completions."""
 
     model: str | None = None
-    """A name that ``GET /v1/models`` lists; absent: the server's default."""
+    """A name from ``GET /v1/models``. Default: the server's default model."""
     logit_bias: dict[str, float] | None = None
     """Token id to a bias, -100 to 100."""
     stop: str | Listed[str] | None = Field(default=None)
-    """A text that ends the answer, or up to 16."""
+    """A stop sequence, or up to 16."""
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
-    """Whose conversation it is: what several users share may be kept longer than what one says."""
+    """The end user: prefixes that several users share may be kept longer than one user's."""
     grammar: str | None = None
-    """GBNF or Lark that binds the answer."""
+    """A GBNF or Lark grammar for the answer."""
     guided_json: dict[str, Any] | str | None = None
-    """A JSON schema, as vLLM calls it."""
+    """A JSON schema, under vLLM's name."""
     guided_grammar: str | None = None
     guided_choice: Listed[str] | None = None
-    """One of these texts."""
+    """The answer is one of these texts."""
     guided_regex: str | None = None
-    """Refused: a schema's ``pattern`` or a grammar can say it."""
+    """Rejected: use a schema's ``pattern`` or a grammar."""
     structured_outputs: StructuredOutputs | None = None
     json_schema: dict[str, Any] | None = None
-    """A JSON schema, as llama-server's completions call it."""
+    """A JSON schema, under the name of llama-server's completions."""
     format: Literal["json"] | dict[str, Any] | None = None
-    """``json`` or a JSON schema, as Ollama calls it."""
+    """``json`` or a JSON schema, under Ollama's name."""
     response_format: FormatShape | None = None
 
 
@@ -193,9 +193,9 @@ class ChatRequest(Sampling):
     top_logprobs: Alternatives | None = None
     tools: Listed[ToolShape] | None = None
     tool_choice: str | ToolChoiceShape | None = None
-    """auto, none, required (or any), a tool's name, or an object in OpenAI's or Anthropic's words."""
+    """auto, none, required (or any), a tool's name, or an object in OpenAI's or Anthropic's format."""
     functions: Listed[ToolFunction] | None = None
-    """What tools were before there were tools; answered in kind."""
+    """The predecessor of tools; answered with ``function_call``."""
     function_call: str | NamedFunction | None = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: Effort | None = None
@@ -203,17 +203,17 @@ class ChatRequest(Sampling):
     thinking: Thinking | None = None
     enable_thinking: bool | None = None
     think: bool | Effort | None = None
-    """As Ollama calls it."""
+    """Ollama's name."""
     chat_template_kwargs: dict[str, Any] | None = None
-    """Of these, ``enable_thinking`` and ``thinking`` count."""
+    """Only ``enable_thinking`` and ``thinking`` are used."""
     continue_final_message: bool | None = None
-    """Whether a last message of the assistant is gone on with. Absent: it is, unless the answer is bound or calls a tool."""
+    """Whether to continue a final assistant message. Default: yes, unless the answer is constrained or calls a tool."""
     add_generation_prompt: bool | None = None
-    """True: a last message of the assistant is answered, not gone on with."""
+    """True: a final assistant message is answered, not continued."""
     modalities: Listed[str] | None = None
-    """Text is what there is."""
+    """Only text is supported."""
     audio: dict[str, Any] | None = None
-    """Refused."""
+    """Rejected."""
 
 
 class CompletionRequest(Sampling):

@@ -1,4 +1,4 @@
-"""Parts that several requests share. ``null`` means absent everywhere; keys that nobody knows are let pass."""
+"""Parts that several requests share. ``null`` means absent everywhere; unknown keys are accepted."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ T = TypeVar("T")
 
 
 class Request(BaseModel):
-    """Strict: numbers are numbers and texts are texts, as the schema says."""
+    """Strict: no conversion between numbers and strings."""
 
     model_config = ConfigDict(strict=True, extra="allow", use_attribute_docstrings=True, protected_namespaces=())
 
 
 def _whole(value: Any) -> Any:
-    """JSON knows one kind of number: 3.0 is 3."""
+    """JSON has one number type: 3.0 is 3."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 TO_WHOLE = BeforeValidator(_whole)
-"""Stands behind the range of its number: in front of it, the range would be missing in the API's description."""
+"""Must follow the number's range: before it, the range would be missing from the API's description."""
 
 
-class _FirstFailure:
-    """pydantic's own ``FailFast`` can't be hashed, and so stands in no union."""
+class _FailFast:
+    """pydantic's own ``FailFast`` is not hashable, and so can't be used in a union."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return {**handler(source), "fail_fast": True}
 
 
-Listed = Annotated[list[T], _FirstFailure()]
-"""A list whose first wrong item is told: errors take more room than what they are about."""
+Listed = Annotated[list[T], _FailFast()]
+"""A list that reports only its first invalid item: errors take more memory than their values."""
 
 
 @with_config(ConfigDict(use_attribute_docstrings=True))
@@ -50,7 +50,7 @@ class Failure(TypedDict):
 
 @with_config(ConfigDict(use_attribute_docstrings=True))
 class ErrorBody(TypedDict):
-    """Every failure looks like this."""
+    """The format of every error."""
 
     error: Failure
     """What went wrong."""

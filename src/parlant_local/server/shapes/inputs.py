@@ -1,5 +1,5 @@
-"""Texts or token ids, one or several. Told apart by their first look: tried one after the other, every wrong item would be wrong
-in four ways."""
+"""Texts or token ids, one or several. Distinguished by type: as a union, every invalid item would be reported
+four times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _ids(value: Any) -> list[int]:
     kinds = set(map(type, value)) if isinstance(value, list) else {None}
     if kinds <= {int}:
         return list(value)
-    if kinds <= {int, float} and all(item == item // 1 for item in value):  # JSON knows one kind of number: 3.0 is 3
+    if kinds <= {int, float} and all(item == item // 1 for item in value):  # JSON has one number type: 3.0 is 3
         return [int(item) for item in value]
     raise PydanticCustomError("token_ids", "Input should be a list of whole numbers")
 
@@ -31,7 +31,7 @@ def _inputs(value: Any) -> list[str | list[int]]:
     if kinds == {list}:
         return [_ids(item) for item in value]
     raise PydanticCustomError(
-        "inputs", "Input should be a text, a list of texts, a list of token ids, or a list of such lists"
+        "inputs", "Input should be a string, a list of strings, a list of token ids, or a list of such lists"
     )
 
 

@@ -1,4 +1,4 @@
-"""Requests for vectors, verdicts, tokens, and models."""
+"""Requests for embeddings, ranking, moderation, tokens, and models."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class EmbeddingRequest(Request):
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=1 << 20), TO_WHOLE] | None = None
-    """Fewer dimensions than the model's: the vectors are cut and normalised again."""
+    """Fewer dimensions than the model's: the vectors are truncated and normalised again."""
     truncate: bool | None = None
-    """Whether a text that is too long is cut instead of refused; ``truncated`` in the answer tells which were.
-    Absent: as the setting ``embedding.truncate`` says."""
+    """Whether a text that is too long is truncated instead of rejected; ``truncated`` in the response lists which.
+    Default: the setting ``embedding.truncate``."""
     truncate_prompt_tokens: Annotated[int, Field(ge=-1), TO_WHOLE] | None = None
-    """-1: the same, as vLLM calls it. Other numbers are refused."""
+    """-1: the same, under vLLM's name. Other numbers are rejected."""
     user: str | None = None
 
 
@@ -51,7 +51,7 @@ class RerankRequest(Request):
 
 class ModerationRequest(Request):
     input: str | Listed[str | Part]
-    """Texts, or OpenAI's parts of type text, which together are one input."""
+    """Strings, or OpenAI's parts of type text, which are joined to one input."""
     model: str | None = None
 
 
@@ -59,9 +59,9 @@ class TokenizeRequest(Request):
     content: str
     model: str | None = None
     add_special: bool | None = None
-    """Add what the vocabulary says: a token that begins a text, one that ends it."""
+    """Add the BOS and EOS tokens that the vocabulary asks for."""
     parse_special: bool | None = None
-    """Read control tokens in the text as such."""
+    """Parse control tokens in the text."""
     with_pieces: bool | None = None
 
 
@@ -76,19 +76,19 @@ class ApplyTemplateRequest(Request):
     model: str | None = None
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
-    """End with the text of the last message, which must be the assistant's."""
+    """Continue the last message, which must be the assistant's."""
 
 
 class ModelRequest(Request):
     model: str = Field(min_length=1)
-    """A listed name; to download, a reference like ``user/repo:Q4_K_M`` or ``llama3.2:3b``."""
+    """A listed name; for downloads, a reference such as ``user/repo:Q4_K_M`` or ``llama3.2:3b``."""
 
 
 class SimpleChatRequest(Request):
     message: str
     model: str | None = None
     stream: bool | None = None
-    """Absent: true."""
+    """Default: true."""
     system: str | None = None
     options: dict[str, Any] | None = None
     """Sampling options by their names in ``/v1/chat/completions``."""

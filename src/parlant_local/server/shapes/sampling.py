@@ -1,4 +1,4 @@
-"""Fields of chats and completions that are made from the definitions of the call's options."""
+"""Fields of chats and completions that are derived from the call options."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _DERIVED = {name: option for name, option in OPTIONS.items() if option.http == "
 
 
 def with_option_fields(model: type[M]) -> type[M]:
-    """The model, and a field for each option under each of its names."""
+    """The model with a field for each option and each of its aliases."""
     fields: Any = {
-        name: (_kind(option), Field(default=None, description=told))
+        name: (_kind(option), Field(default=None, description=description))
         for option in _DERIVED.values()
-        for name, told in {option.name: option.help, **option.aliases}.items()
+        for name, description in {option.name: option.help, **option.aliases}.items()
     }
     return create_model(model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **fields)
 
 
 def asked_options(request: Request) -> dict[str, Any]:
-    """What a request asks of these options, under their own names."""
+    """The values of these options in a request, under their own names."""
     found: dict[str, Any] = {}
     for option in _DERIVED.values():
         given = (getattr(request, name) for name in (option.name, *option.aliases))

@@ -1,7 +1,7 @@
-"""What answers look like: the types of the code that writes them, and the API's description.
+"""The schemas of responses: types for the code that writes them, and the API's description.
 
-Typed dictionaries, which cost nothing while tokens stream: nothing is validated on the way out, the type checker and the tests
-that send whatever fits the description do it.
+Typed dictionaries, which cost nothing while tokens stream: responses are not validated at run time, but by the type checker and the tests
+that check them against the description.
 """
 
 from parlant_local.server.shapes.answers.models import (

@@ -20,7 +20,7 @@ class Counted(TypedDict):
 
 
 def inlined(declared: Any) -> dict[str, Any]:
-    """A schema that stands by itself, for answers that share their route with a stream."""
+    """A self-contained schema, for responses that share their route with a stream."""
     schema = TypeAdapter(declared).json_schema(mode="serialization")
     parts = schema.pop("$defs", {})
 

@@ -37,7 +37,7 @@ class EmbeddingList(TypedDict):
     model: str
     usage: Counted
     truncated: NotRequired[list[int]]
-    """Which texts were cut, where cutting was asked for."""
+    """Indices of truncated texts, where truncation was requested."""
 
 
 @answer
@@ -68,7 +68,7 @@ class ModerationList(TypedDict):
     model: str
     results: list[ModerationItem]
     warnings: NotRequired[list[str]]
-    """What the verdicts are worth, where that is little."""
+    """Set where the results are unreliable."""
 
 
 @answer

@@ -100,7 +100,7 @@ class ChatCompletion(AnswerHead):
     choices: Annotated[list[ChatChoice], Field(min_length=1)]
     usage: TokenUsage
     timings: Mapping[str, float]
-    """Seconds, and how the tokens came about."""
+    """Seconds, and counts of forced and sampled tokens."""
 
 
 @answer

@@ -1,4 +1,4 @@
-"""Models in other places, one route each. A name that a client made up is kept once it has answered, and then not for ever."""
+"""External models, one route each. A route that a client named is kept once it has answered, up to a limit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from parlant_local.backends.moderator import Moderator
 from parlant_local.backends.wrapper import BorrowingBackend
 from parlant_local.switching import RoutedBackend
 
-__all__ = ["Elsewhere", "Routes"]
+__all__ = ["ExternalModel", "Routes"]
 
-_KEPT = 32
+_MAX_KEPT = 32
 
 
 class _Entry:
@@ -25,14 +25,14 @@ class _Entry:
 
 
 class Routes:
-    """Belongs to one event loop. ``make`` opens nothing; ``lasting`` tells the names that the owner's settings have."""
+    """Belongs to one event loop. ``make`` opens nothing; ``permanent`` says which names are configured."""
 
-    def __init__(self, make: Callable[[str], RoutedBackend], lasting: Callable[[str], bool]) -> None:
-        self._make, self._lasting = make, lasting
+    def __init__(self, make: Callable[[str], RoutedBackend], permanent: Callable[[str], bool]) -> None:
+        self._make, self._permanent = make, permanent
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
 
     def open(self, name: str) -> RoutedBackend:
-        """A route of the owner's, kept from now on."""
+        """A configured route, kept from now on."""
         if name not in self._entries:
             self._entries[name] = _Entry(self._make(name))
         return self._entries[name].route
@@ -42,9 +42,9 @@ class Routes:
 
     @asynccontextmanager
     async def use(self, name: str) -> AsyncIterator[RoutedBackend]:
-        """The route of a name, forgotten afterwards unless it has ever answered."""
+        """The route of a name, dropped afterwards unless it has ever answered."""
         if (entry := self._entries.get(name)) is None:
-            made = await asyncio.to_thread(self._make, name)  # the first one imports a client: a second, maybe
+            made = await asyncio.to_thread(self._make, name)  # the first one imports a client, which may take a second
             entry = self._entries.setdefault(name, _Entry(made))
         self._entries.move_to_end(name)
         entry.users += 1
@@ -53,15 +53,15 @@ class Routes:
             entry.answered = True
         finally:
             entry.users -= 1
-            await self._tidy()
+            await self._evict()
 
     async def close(self) -> None:
         while self._entries:
             await self._entries.popitem()[1].route.close()
 
-    async def _tidy(self) -> None:
-        passing = [name for name in self._entries if not self._lasting(name)]
-        excess = len(passing) - _KEPT
+    async def _evict(self) -> None:
+        passing = [name for name in self._entries if not self._permanent(name)]
+        excess = len(passing) - _MAX_KEPT
         for name in passing:
             entry = self._entries[name]
             if not entry.users and (excess > 0 or not entry.answered):
@@ -70,8 +70,8 @@ class Routes:
                 await entry.route.close()
 
 
-class Elsewhere(BorrowingBackend[RoutedBackend], Moderator):
-    """One name as a backend."""
+class ExternalModel(BorrowingBackend[RoutedBackend], Moderator):
+    """One external model as a backend."""
 
     def __init__(self, routes: Routes, name: str) -> None:
         self._routes, self._name = routes, name

@@ -1,4 +1,4 @@
-"""Whole answers, as streams end with them and as streams of one piece."""
+"""Complete replies where a stream is expected, and truncated ones accepted as streams accept them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Iterator
 from parlant_local.errors import AllTargetsFailedError, TruncatedOutputError
 from parlant_local.messages import ChatChunk, ChatReply, Delta, ToolCallDelta
 
-__all__ = ["cut_or_whole", "in_one_piece"]
+__all__ = ["accept_truncated", "reply_chunks"]
 
 
-async def cut_or_whole(work: Awaitable[ChatReply]) -> ChatReply:
-    """One whole answer. One that its limit cut before its JSON was whole is an answer all the same, as in a stream."""
+async def accept_truncated(work: Awaitable[ChatReply]) -> ChatReply:
+    """The reply; one that the token limit cut before its JSON was complete counts as one, as in a stream."""
     try:
         return await work
     except (TruncatedOutputError, AllTargetsFailedError) as error:
@@ -22,8 +22,8 @@ async def cut_or_whole(work: Awaitable[ChatReply]) -> ChatReply:
         raise
 
 
-def in_one_piece(reply: ChatReply) -> Iterator[ChatChunk]:
-    """A whole answer as a stream: one chunk for each of its choices."""
+def reply_chunks(reply: ChatReply) -> Iterator[ChatChunk]:
+    """A complete reply as a stream: one chunk per choice."""
     for index, choice in enumerate(reply.choices):
         calls = (
             ToolCallDelta(place, call.id, call.name, call.arguments) for place, call in enumerate(choice.tool_calls)
