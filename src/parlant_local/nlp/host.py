@@ -15,12 +15,12 @@ from parlant.core.meter import LocalMeter, Meter
 from parlant.core.tracer import LocalTracer, Tracer
 
 from parlant_local.errors import ParlantLocalError
-from parlant_local.observability import FallbackConsole, Heard, Logger, redact, to_standard
+from parlant_local.observability import FallbackConsole, Logger, TeeLogger, log_to_standard, redact
 
 __all__ = ["Host", "as_host_logger", "configuration_error"]
 
 
-class _AdaptedLogger(Heard, HostLogger):
+class _AdaptedLogger(TeeLogger, HostLogger):
     """Any logger with debug/info/warning/error, in the shape the host's classes use."""
 
     def set_level(self, log_level: LogLevel) -> None:
@@ -49,7 +49,7 @@ class _AdaptedLogger(Heard, HostLogger):
         yield
 
 
-class _HeardHostLogger(Heard, HostLogger):
+class _HeardHostLogger(TeeLogger, HostLogger):
     """The host's own logger, heard by the standard library's too."""
 
     def __init__(self, logger: HostLogger) -> None:
@@ -64,7 +64,7 @@ class _HeardHostLogger(Heard, HostLogger):
         self._host.trace(message)
 
     def critical(self, message: str) -> None:
-        to_standard("critical", message)
+        log_to_standard("critical", message)
         self._host.critical(message)
 
     @contextmanager
@@ -76,7 +76,7 @@ class _HeardHostLogger(Heard, HostLogger):
 def as_host_logger(logger: Logger | HostLogger | None) -> HostLogger:
     """``logger`` in the host's shape, heard by the standard library's ``parlant_local`` too."""
     if isinstance(logger, HostLogger):
-        return logger if isinstance(logger, Heard) else _HeardHostLogger(logger)
+        return logger if isinstance(logger, TeeLogger) else _HeardHostLogger(logger)
     return _AdaptedLogger(logger or FallbackConsole("info"))
 
 
