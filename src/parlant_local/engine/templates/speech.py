@@ -1,4 +1,4 @@
-"""How a model speaks: where its thoughts, its answers and its calls begin and end, and how it writes calls."""
+"""How a model writes its answers: the marks of thoughts, answers and calls, and the call format."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ class ChatTemplate:
         """How to parse the model's answers, and how to constrain calls of ``tools``."""
         dialect = self.dialect(with_tools=bool(tools))
         speech = speech_of(self.profile, dialect, tools)
-        self.told = speech.profile
+        self.resolved_profile = speech.profile
         return speech
 
     def dialect(self, *, with_tools: bool) -> Dialect:
