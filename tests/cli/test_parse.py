@@ -45,7 +45,7 @@ def test_what_could_not_be_parsed_is_reported(verb: Verb, written: Callable[[str
     file = written("answer.txt", "<tool_call>\nping please\n</tool_call>")
     _, out, err = verb("parse", str(TINY), "--file", file, "--json")
     assert json.loads(out)["tool_calls"] == []
-    assert "could not be read" in err
+    assert "could not be parsed" in err
     assert verb("parse", str(TINY), "--file", "missing.txt")[0] == 2
     assert verb("parse", str(TINY), "--file", file, "--stream", "0")[0] == 2
 

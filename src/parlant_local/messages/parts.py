@@ -70,7 +70,7 @@ def kind_named(name: Any) -> PartKind | None:
 
 
 def kind_of(part: Any) -> PartKind | None:
-    """What a part is; ``None`` where nobody here knows."""
+    """A part's kind; ``None`` where it is unknown."""
     return kind_named(typed(part).get("type")) if isinstance(part, Mapping) else None
 
 

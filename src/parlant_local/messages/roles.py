@@ -1,4 +1,4 @@
-"""Whose a message is, in the words of any client."""
+"""Message roles, under any client's name for them."""
 
 from __future__ import annotations
 

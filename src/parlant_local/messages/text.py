@@ -1,4 +1,4 @@
-"""Text that can be stored and sent: surrogates mended, JSON read, values shown in messages about them."""
+"""Text utilities: replacing unpaired surrogates, parsing JSON, displaying values in error messages."""
 
 from __future__ import annotations
 

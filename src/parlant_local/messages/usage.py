@@ -1,4 +1,4 @@
-"""What an answer cost: tokens and time."""
+"""An answer's usage: tokens and time."""
 
 from __future__ import annotations
 

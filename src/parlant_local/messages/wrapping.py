@@ -1,4 +1,4 @@
-"""Where other clients put what belongs to a message: LangChain's wrappings, the AI SDK's doubles."""
+"""Unwraps message formats of other clients: LangChain's storage format, the AI SDK's duplicated content."""
 
 from __future__ import annotations
 
