@@ -19,7 +19,6 @@ __all__ = [
     "Logger",
     "NullLogger",
     "TeeLogger",
-    "heard",
     "log_to_standard",
     "printable",
     "printable_json",
@@ -171,6 +170,3 @@ def with_standard_logging(logger: Logger | None, level: LogLevel = "warning") ->
     if logger is None:
         return LibraryLogger(level)
     return logger if isinstance(logger, TeeLogger | NullLogger | logging.Logger) else TeeLogger(logger)
-
-
-heard = with_standard_logging  # the older name, until its last importers have moved
