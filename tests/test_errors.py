@@ -25,7 +25,7 @@ SIGNALS = {
     "SkippedError": "switching/calls.py",
     "Unterminated": "engine/parsing/reading.py",
     "UnreadableBody": "server/app.py",
-    "_Broken": "engine/constraint/validation.py",
+    "_Violation": "engine/constraint/validation.py",
     "ChangedError": "catalog/transfer/fetch.py",
     "_NotExpressibleError": "backends/structured.py",
     "_Quit": "cli/chat_session.py",

@@ -27,7 +27,7 @@ from parlant_local.backends import EmbedReply
 from parlant_local.brief import brief
 from parlant_local.errors import SettingsError
 from parlant_local.messages import Timings
-from parlant_local.observability import ConsoleLogger, NullLogger, heard
+from parlant_local.observability import ConsoleLogger, NullLogger, with_standard_logging
 from parlant_local.settings import EngineSettings, load_settings
 
 
@@ -150,8 +150,8 @@ def records() -> Any:
 
 def test_the_standard_logger_hears_what_the_own_one_hears(records: Any, capsys: pytest.CaptureFixture[str]) -> None:
     own = ConsoleLogger("debug")
-    logger = heard(own)
-    assert heard(logger) is logger
+    logger = with_standard_logging(own)
+    assert with_standard_logging(logger) is logger
     logger.warning("a key: sk-abcdefghijkl %d\x1b[2J")
     logger.debug("more")
     assert [(record.levelname, record.getMessage()) for record in records] == [
@@ -164,7 +164,7 @@ def test_the_standard_logger_hears_what_the_own_one_hears(records: Any, capsys: 
 def test_without_a_logger_the_standard_one_is_told_and_else_the_console(
     records: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logger = heard(None)
+    logger = with_standard_logging(None)
     logger.warning("one")
     assert ([record.getMessage() for record in records], capsys.readouterr().err) == (["one"], "")
     monkeypatch.setattr(logging.getLogger("parlant_local"), "handlers", [])
@@ -175,7 +175,7 @@ def test_without_a_logger_the_standard_one_is_told_and_else_the_console(
 
 
 def test_who_wants_silence_has_it(records: Any) -> None:
-    heard(NullLogger()).error("x")
+    with_standard_logging(NullLogger()).error("x")
     assert records == []
 
 
@@ -187,7 +187,7 @@ def test_the_hosts_logger_is_heard_once_and_prompts_never(records: Any) -> None:
 
     logger = as_host_logger(StdoutLogger(LocalTracer()))
     assert as_host_logger(logger) is logger
-    assert heard(logger) is logger
+    assert with_standard_logging(logger) is logger
     logger.trace("what a customer said")
     with logger.scope("a call"):
         logger.warning("slow")

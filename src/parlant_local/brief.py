@@ -1,4 +1,4 @@
-"""Short ``repr``s: what is not the default, long values cut, so that a session in a REPL stays readable."""
+"""Short ``repr``s for a readable REPL: only non-default fields, long values truncated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Brief", "brief"]
 
 
 class _Brief(reprlib.Repr):
-    """Cut in the middle; figures to four digits."""
+    """Truncates in the middle; floats to four digits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ _SHORT = _Brief()
 
 
 def brief(value: object) -> str:
-    """``repr(value)``, with long texts, collections and floats cut."""
+    """``repr(value)``, with long texts, collections and floats truncated."""
     return _SHORT.repr(value)
 
 
@@ -38,9 +38,9 @@ class Brief:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(self._told())})"
+        return f"{type(self).__name__}({', '.join(self._changed_fields())})"
 
-    def _told(self) -> Iterator[str]:
+    def _changed_fields(self) -> Iterator[str]:
         for field in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
             value = getattr(self, field.name)
             if field.repr and value != _default(field):

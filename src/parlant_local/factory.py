@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from parlant_local.errors import ParlantLocalError
-from parlant_local.observability import Logger, heard
+from parlant_local.observability import Logger, with_standard_logging
 from parlant_local.registry import Registry
 from parlant_local.settings import Settings
 
@@ -42,7 +42,7 @@ class NLPServiceFactory:
         container: Container | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.logger: Logger = heard(logger, self.settings.log_level)
+        self.logger: Logger = with_standard_logging(logger, self.settings.log_level)
         self._manager = model_manager
         self._container = container
 

@@ -1,5 +1,5 @@
-"""How the package speaks: a logger anything can stand in for, the standard library's besides it, and what every line
-goes through: secrets are redacted, and what a terminal would act on is written out."""
+"""Logging: a minimal logger protocol, forwarding to the standard library's ``logging``, and sanitising of every line:
+secrets are redacted, control characters escaped."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import Any, Literal, Protocol, TextIO, runtime_checkable
 __all__ = [
     "ConsoleLogger",
     "FallbackConsole",
-    "Heard",
     "LibraryLogger",
     "LogLevel",
     "Logger",
     "NullLogger",
-    "heard",
+    "TeeLogger",
+    "log_to_standard",
     "printable",
     "printable_json",
     "redact",
-    "to_standard",
+    "with_standard_logging",
 ]
 
 LogLevel = Literal["debug", "info", "warning", "error", "none"]
 
 _ORDER: dict[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3, "none": 4}
 
-# Shapes of secrets that people paste into URLs and headers: hub tokens, API keys, bearer headers, credentials in URLs.
+# Secrets as they occur in URLs and headers: hub tokens, API keys, bearer headers, credentials in URLs.
 _SECRETS = re.compile(
     r"(hf_[A-Za-z0-9]{6,}|sk-[A-Za-z0-9_\-]{6,}|\b(?:gsk_|xai-|nvapi-|pplx-|r8_|csk-|fw_|AIza)[A-Za-z0-9_\-]{12,}|(?i:bearer)\s+[A-Za-z0-9._\-~+/]{6,}=*|(?<=://)[^/\s:@]+:[^/\s@]+(?=@))"
 )
@@ -42,8 +42,8 @@ def redact(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """``text`` on one line, with everything that a terminal acts on or that hides other text (control and escape codes,
-    direction marks, odd spaces, halves of characters) written out as Python would."""
+    """``text`` on one line, with everything that a terminal interprets or that hides other text (control and escape codes,
+    bidirectional marks, unusual spaces, unpaired surrogates) escaped as in Python."""
     if text.isprintable():
         return text
     return "".join(
@@ -52,17 +52,17 @@ def printable(text: str) -> str:
 
 
 def printable_json(value: Any) -> str:
-    """``value`` as JSON on one line that is as harmless; reading it gives back every character."""
+    """``value`` as JSON on one line, equally safe to print; parsing it gives back every character."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     if text.isprintable():
         return text
-    # Only strings can hold such characters, and there JSON has its own way to write them out.
+    # Only strings can contain such characters, and JSON can escape them.
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 @runtime_checkable
 class Logger(Protocol):
-    """What the package needs of a logger; Parlant's loggers and the standard library's both fit."""
+    """The logger interface of the package; Parlant's loggers and the standard library's both satisfy it."""
 
     def debug(self, message: str) -> None: ...
 
@@ -74,7 +74,7 @@ class Logger(Protocol):
 
 
 class ConsoleLogger:
-    """Writes one line per message to ``stream`` (standard error by default), secrets redacted, codes written out."""
+    """Writes one line per message to ``stream`` (standard error by default), secrets redacted, control characters escaped."""
 
     def __init__(self, level: LogLevel = "info", stream: TextIO | None = None) -> None:
         self._threshold = _ORDER[level]
@@ -107,46 +107,46 @@ class ConsoleLogger:
 _STANDARD = logging.getLogger("parlant_local")
 
 
-def to_standard(level: str, message: str) -> bool:
-    """Tells the standard library's logger ``parlant_local``; False where nobody set one up to listen."""
+def log_to_standard(level: str, message: str) -> bool:
+    """Logs to the standard library's logger ``parlant_local``; False where it has no handlers."""
     if not _STANDARD.hasHandlers():
         return False
     _STANDARD.log(logging.getLevelNamesMapping()[level.upper()], "%s", printable(redact(message)))
     return True
 
 
-class Heard:
-    """What already speaks to the standard library's logger ``parlant_local``, besides its own."""
+class TeeLogger:
+    """Forwards every line to the standard library's logger ``parlant_local``, and to the wrapped one."""
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
 
     def debug(self, message: str) -> None:
-        to_standard("debug", message)
+        log_to_standard("debug", message)
         self._logger.debug(message)
 
     def info(self, message: str) -> None:
-        to_standard("info", message)
+        log_to_standard("info", message)
         self._logger.info(message)
 
     def warning(self, message: str) -> None:
-        to_standard("warning", message)
+        log_to_standard("warning", message)
         self._logger.warning(message)
 
     def error(self, message: str) -> None:
-        to_standard("error", message)
+        log_to_standard("error", message)
         self._logger.error(message)
 
 
-class LibraryLogger(Heard):
-    """Where nobody gave a logger: the standard library's, or the console while nobody set that up."""
+class LibraryLogger(TeeLogger):
+    """The default logger: the standard library's, or the console while that has no handlers."""
 
     def __init__(self, level: LogLevel = "warning") -> None:
         super().__init__(FallbackConsole(level))
 
 
 class FallbackConsole(ConsoleLogger):
-    """The console, while nobody set the standard library's logger up."""
+    """Writes to the console while the standard library's logger has no handlers."""
 
     def _write(self, level: str, message: str) -> None:
         if not _STANDARD.hasHandlers():
@@ -154,7 +154,7 @@ class FallbackConsole(ConsoleLogger):
 
 
 class NullLogger:
-    """Says nothing."""
+    """Discards everything."""
 
     def debug(self, message: str) -> None: ...
 
@@ -165,8 +165,8 @@ class NullLogger:
     def error(self, message: str) -> None: ...
 
 
-def heard(logger: Logger | None, level: LogLevel = "warning") -> Logger:
-    """``logger``, with every line told to the standard library's ``parlant_local`` too; none: a :class:`LibraryLogger`."""
+def with_standard_logging(logger: Logger | None, level: LogLevel = "warning") -> Logger:
+    """``logger``, forwarding every line to the standard library's ``parlant_local``, too; None: a :class:`LibraryLogger`."""
     if logger is None:
         return LibraryLogger(level)
-    return logger if isinstance(logger, Heard | NullLogger | logging.Logger) else Heard(logger)
+    return logger if isinstance(logger, TeeLogger | NullLogger | logging.Logger) else TeeLogger(logger)

@@ -1,4 +1,4 @@
-"""One piece of work for all who wait for it."""
+"""Single flight: concurrent callers share one execution."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Callers that come while ``work`` runs share its outcome, failure included: a dead peer costs a crowd one timeout, not
-    one each. One that gives up leaves it to the others; the last one ends it, and waits for its end.
+    """Callers that arrive while ``work`` runs share its outcome, failure included: a dead peer costs all of them one timeout
+    together. A cancelled caller leaves the work to the others; the last one cancels it, and waits until it has ended.
 
-    ``keep``: a success is remembered, and nothing runs again. Each event loop has a flight of its own.
+    ``keep``: a success is cached, and the work does not run again. Each event loop has its own flight.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]], *, keep: bool = False) -> None:
@@ -26,7 +26,7 @@ class SingleFlight(Generic[T]):
 
     @property
     def running(self) -> bool:
-        """Whether a call would join one under way."""
+        """Whether a call would join one in flight."""
         return self._joinable() is not None
 
     async def __call__(self) -> T:
@@ -36,20 +36,20 @@ class SingleFlight(Generic[T]):
             flight = self._flight = _Flight(asyncio.ensure_future(self._work()))
         flight.waiting += 1
         try:
-            found = await asyncio.shield(flight.task)
+            result = await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
                 if self._flight is flight:
-                    self._flight = None  # who comes now begins anew
+                    self._flight = None  # later callers start a new flight
                 flight.task.cancel()
                 await asyncio.wait([flight.task])
         if self._keep:
-            self._kept = (found,)
-        return found
+            self._kept = (result,)
+        return result
 
     async def stop(self) -> None:
-        """Ends what is under way in this loop, whoever waits for it."""
+        """Cancels the flight of this loop, even if callers wait for it."""
         if (flight := self._joinable()) is not None:
             self._flight = None
             flight.task.cancel()
@@ -66,10 +66,10 @@ class _Flight(Generic[T]):
     def __init__(self, task: asyncio.Future[T]) -> None:
         self.task = task
         self.waiting = 0
-        task.add_done_callback(_seen)
+        task.add_done_callback(_mark_retrieved)
 
 
-def _seen(task: asyncio.Future[T]) -> None:
-    """Every waiter may have gone; then a failure is nobody's news."""
+def _mark_retrieved(task: asyncio.Future[T]) -> None:
+    """Marks the exception as retrieved, as there may be no waiter left."""
     if not task.cancelled():
         task.exception()

@@ -54,7 +54,7 @@ def test_numbers_end_where_their_range_does(option: Option) -> None:
 
 
 @pytest.mark.parametrize("option", [option for option in BOUNDED if option.minus_one], ids=_named)
-def test_minus_one_says_what_the_definition_says(option: Option) -> None:
+def test_minus_one_means_what_the_definition_says(option: Option) -> None:
     for value in (-1, -1.0):
         params = _params({option.name: value})
         assert params.unlimited is (option.name == "max_tokens")
@@ -76,7 +76,7 @@ def test_other_values_are_refused_by_name(name: str, value: Any) -> None:
         _params({name: value})
 
 
-def test_ids_of_tokens_may_be_texts_as_json_has_them() -> None:
+def test_token_ids_may_be_strings_as_in_json() -> None:
     assert _params({"logit_bias": {"5": 1}}).sampling == {"logit_bias": {5: 1.0}}
 
 

@@ -46,7 +46,7 @@ def _flat(body: dict[str, Any]) -> dict[str, Any]:
 
 @every_option
 @pytest.mark.parametrize("wire", ["openai", "ollama"])
-async def test_a_wire_takes_refuses_or_leaves_out(option: Option, wire: str) -> None:
+async def test_a_wire_sends_refuses_or_omits_an_option(option: Option, wire: str) -> None:
     async with FakeOpenAI() as openai_fake, FakeOllama(capabilities=("completion", "tools", "thinking")) as ollama_fake:
         if wire == "openai":
             backend: Any = OpenAIBackend("m", base_url=f"{openai_fake.url}/v1", name="fake")
@@ -90,7 +90,7 @@ _OVER_HTTP: dict[str, dict[str, Any]] = {
 
 
 @every_option
-def test_http_takes_an_option_or_names_it_as_ignored(option: Option) -> None:
+def test_http_accepts_an_option_or_reports_it_as_ignored(option: Option) -> None:
     chat: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}
     given = _OVER_HTTP.get(option.name) or options_for(option)
     request = ChatRequest.model_validate(chat | given)

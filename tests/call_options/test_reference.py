@@ -16,6 +16,6 @@ def test_the_table_of_options_is_as_the_code_has_it() -> None:
     assert replaced(page) == page, "python -m parlant_local.call_options.reference writes it anew"
 
 
-def test_a_page_without_a_place_for_it_is_told() -> None:
+def test_a_page_without_the_marks_is_an_error() -> None:
     with pytest.raises(ValueError, match="no place"):
         replaced("# A page\n")

@@ -22,7 +22,7 @@ TEXT = 'One moment.\n<tool_call>\n{"name": "ping", "arguments": {"n": "007"}}\n<
 PARSED = {"content": "One moment.", "reasoning": "", "tool_calls": [{"name": "ping", "arguments": {"n": "007"}}]}
 
 
-def test_the_verb_prints_what_a_text_says(verb: Verb, written: Callable[[str, Any], str]) -> None:
+def test_the_verb_prints_the_parsed_text(verb: Verb, written: Callable[[str, Any], str]) -> None:
     file, tools = written("answer.txt", TEXT), written("tools.json", PING)
     for options in ((), ("--tools", tools), ("--stream", "1"), ("--stream", "5", "--tools", tools)):
         code, out, _ = verb("parse", str(TINY), "--file", file, "--json", *options)
@@ -41,11 +41,11 @@ def test_another_template_may_be_given(verb: Verb, written: Callable[[str, Any],
     assert json.loads(out) == {"content": "", "reasoning": "Hm.", "tool_calls": PARSED["tool_calls"]}
 
 
-def test_what_could_not_be_read_is_told(verb: Verb, written: Callable[[str, Any], str]) -> None:
+def test_what_could_not_be_parsed_is_reported(verb: Verb, written: Callable[[str, Any], str]) -> None:
     file = written("answer.txt", "<tool_call>\nping please\n</tool_call>")
     _, out, err = verb("parse", str(TINY), "--file", file, "--json")
     assert json.loads(out)["tool_calls"] == []
-    assert "could not be read" in err
+    assert "could not be parsed" in err
     assert verb("parse", str(TINY), "--file", "missing.txt")[0] == 2
     assert verb("parse", str(TINY), "--file", file, "--stream", "0")[0] == 2
 
@@ -65,6 +65,6 @@ async def test_the_library_has_the_same(tiny: LlamaCppBackend) -> None:
     assert (await tiny.parse("Hello")).content == "Hello"
 
 
-def test_the_blocking_face_has_it_too() -> None:
+def test_the_blocking_interface_has_it_too() -> None:
     with LlamaCppBackend(TINY, n_ctx=512).sync as backend:
         assert backend.parse(TEXT).to_json() == PARSED

@@ -29,7 +29,7 @@ def attention(made: Callable[[str], Path]) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("kv_type", [None, "f16", "bf16", "f32"])
-def test_it_is_off_by_itself(attention: Callable[..., str], kv_type: str | None) -> None:
+def test_it_is_off_by_default(attention: Callable[..., str], kv_type: str | None) -> None:
     assert attention(kv_type=kv_type) == "off"
 
 
@@ -38,7 +38,7 @@ def test_a_quantized_cache_needs_it(attention: Callable[..., str]) -> None:
 
 
 @pytest.mark.parametrize("asked", ["on", "off"])
-def test_who_asks_gets_it(attention: Callable[..., str], asked: str) -> None:
+def test_an_explicit_setting_is_honoured(attention: Callable[..., str], asked: str) -> None:
     assert attention(flash_attention=asked) == asked
 
 

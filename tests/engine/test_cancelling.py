@@ -35,7 +35,7 @@ async def test_cancelling_in_mid_prefill_frees_the_engine_within_one_micro_batch
 
 
 @pytest.mark.parametrize("rounds", range(5))
-async def test_a_cancellation_that_meets_a_piece_is_not_lost(
+async def test_a_cancellation_concurrent_with_a_piece_is_not_lost(
     engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     """The loop's rounds between a piece's arrival and its reader: asyncio.wait_for lost a cancellation in some of them."""
@@ -72,7 +72,7 @@ async def test_a_cancellation_that_meets_a_piece_is_not_lost(
     assert engine.stats().cancelled == 1
 
 
-async def test_a_cancelled_prefill_stays_as_prefix(engine_of: MakeEngine) -> None:
+async def test_a_cancelled_prefill_is_retained_as_a_prefix(engine_of: MakeEngine) -> None:
     engine = engine_of("slow", n_seq_max=2, n_ctx=4096, n_ubatch=128, prefix_memory_mb=512)
     prompt = [int(token) for token in range(100, 900)]
     task = asyncio.create_task(engine.generate(GenerationRequest(prompt, 5)))
@@ -120,7 +120,7 @@ async def test_closing_a_stream_ends_its_work(engine_of: MakeEngine) -> None:
     assert engine.stats().finished == 0
 
 
-async def test_a_stream_that_nobody_finishes_reading_is_ended_when_it_is_forgotten(engine_of: MakeEngine) -> None:
+async def test_an_abandoned_stream_is_cancelled_when_it_is_garbage_collected(engine_of: MakeEngine) -> None:
     engine = engine_of("llama")
 
     async def peek() -> None:
@@ -151,5 +151,5 @@ async def test_cancelling_before_during_and_after_leaves_nothing_behind(engine_o
     await settled(engine)
     room = engine._engine
     assert room is not None
-    assert not room.finishers
-    assert not engine._own
+    assert not room.sinks
+    assert not engine._in_flight

@@ -83,7 +83,7 @@ async def _rude(engine: LlamaEngine, request: GenerationRequest, dice: random.Ra
     [("llama", True, 1000), ("llama", False, 300), ("mamba", True, 300)]
     + [(name, True, 150) for name in GENERATING if name not in ("llama", "mamba")],
 )
-async def test_a_thousand_rude_requests_leave_the_engine_as_it_was(
+async def test_a_thousand_misbehaving_requests_leave_the_engine_intact(
     name: str, unified: bool, total: int, engine_of: MakeEngine
 ) -> None:
     # A unified cache so small that eight requests could never run together at their full length.
@@ -125,14 +125,14 @@ async def test_a_thousand_rude_requests_leave_the_engine_as_it_was(
     assert (stats.running, stats.waiting, stats.cells_used) == (0, 0, 0)
     room = engine._engine
     assert room is not None
-    assert not room.finishers
-    assert not engine._own
+    assert not room.sinks
+    assert not engine._in_flight
     assert stats.retained_bytes <= 8 * 2**20
 
 
 @pytest.mark.evidence
 @pytest.mark.timeout(1200)
-async def test_ten_thousand_rude_requests_leave_the_engine_as_it_was(engine_of: MakeEngine) -> None:
+async def test_ten_thousand_misbehaving_requests_leave_the_engine_intact(engine_of: MakeEngine) -> None:
     engine = engine_of(
         "llama", n_ctx=512, n_seq_max=8, unified_kv=True, kv_tokens=1024, max_queue=1000, prefix_memory_mb=8
     )
@@ -151,7 +151,7 @@ async def test_ten_thousand_rude_requests_leave_the_engine_as_it_was(engine_of: 
     assert sum(counts.values()) == 10_000
 
 
-async def test_a_unified_cache_that_would_overflow_makes_requests_wait_and_fails_none(engine_of: MakeEngine) -> None:
+async def test_a_full_unified_cache_makes_requests_wait_and_fails_none(engine_of: MakeEngine) -> None:
     engine = engine_of("llama", n_ctx=512, n_seq_max=8, unified_kv=True, kv_tokens=512, prefix_memory_mb=0)
     requests = [GenerationRequest([20 + i] * 150, 150) for i in range(12)]
     most = 0
@@ -169,7 +169,7 @@ async def test_a_unified_cache_that_would_overflow_makes_requests_wait_and_fails
     assert 0 < most <= engine.stats().cells
 
 
-async def test_a_cache_that_fills_up_against_its_books_lets_the_youngest_start_over(
+async def test_an_unexpectedly_full_cache_preempts_the_youngest_request(
     engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """llama.cpp may find no room where the ledger saw some; the answers are the same."""

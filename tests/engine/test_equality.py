@@ -94,7 +94,7 @@ async def _answers(
 
 @pytest.mark.parametrize("unified", [True, False], ids=["unified", "split"])
 @pytest.mark.parametrize("name", GENERATING)
-async def test_a_crowd_gets_the_answers_that_each_would_get_alone(
+async def test_concurrent_requests_get_the_answers_that_each_gets_alone(
     name: str, unified: bool, engine_of: MakeEngine, plain: Callable[..., PlainRun], tmp_path: Path
 ) -> None:
     """Free and schema-bound, cold, with prefixes from memory, and with prefixes from disk after a restart."""
@@ -133,7 +133,7 @@ async def test_answers_of_the_shipped_model_are_those_of_a_plain_run(
     for schema in every_schema().values():
         bound = await _answers(engine, prompts[:3], max_tokens=160, schema=schema)
         closed = close_schema(schema, Limits())
-        kept = [(p, a) for p, a in zip(prompts, bound, strict=False) if not a.landed]
+        kept = [(p, a) for p, a in zip(prompts, bound, strict=False) if not a.closed_early]
         differences += _differences(run, [p for p, _ in kept], [a for _, a in kept], max_tokens=160, schema=closed)
         total += len(kept)
     print(f"{total - len(differences)} of {total} equal; differences (position, gap): {differences}; noise {noise:.3f}")
@@ -159,7 +159,7 @@ async def test_hundreds_of_prompts_and_schemas_agree_with_a_plain_run(
     for schema in every_schema().values():
         closed = close_schema(schema, Limits())
         bound = await _answers(engine, prompts[:30], max_tokens=200, schema=schema)
-        kept = [(p, a) for p, a in zip(prompts, bound, strict=False) if not a.landed]
+        kept = [(p, a) for p, a in zip(prompts, bound, strict=False) if not a.closed_early]
         differences += _differences(run, [p for p, _ in kept], [a for _, a in kept], max_tokens=200, schema=closed)
         total += len(kept)
     print(

@@ -106,7 +106,7 @@ async def test_a_failed_embedding_costs_its_caller_alone(
     assert engine.stats().engine_failures == 0
 
 
-async def test_an_embedding_that_fails_takes_no_context_from_under_others(
+async def test_a_failed_embedding_does_not_invalidate_others_contexts(
     engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engine_of("llama", n_seq_max=4)
@@ -151,7 +151,7 @@ _POINTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("point", _POINTS)
-async def test_no_memory_anywhere_is_told_to_those_concerned_and_the_next_is_answered(
+async def test_running_out_of_memory_fails_the_affected_requests_and_the_next_is_answered(
     point: str, engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     owner, name = _POINTS[point]
@@ -245,21 +245,19 @@ async def test_a_folder_for_states_that_cannot_be_written_costs_no_answer(
         assert [outcome for outcome in await crowd(engine) if isinstance(outcome, BaseException)] == []
 
 
-async def test_a_thread_that_dies_without_a_word_is_noticed(
-    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_thread_that_dies_silently_is_detected(engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engine_of("llama")
     await engine.load()
     with monkeypatch.context() as patch:
         patch.setattr(Worker, "_step", lambda self: no_memory())
         patch.setattr(Worker, "_fail", lambda self, error: None)
-        patch.setattr(Worker, "_abandon", lambda self, error: None)
-        with pytest.raises(EngineFailedError, match="without a word"):
+        patch.setattr(Worker, "_fail_all", lambda self, error: None)
+        with pytest.raises(EngineFailedError, match="ended unexpectedly"):
             await engine.generate(GenerationRequest("hello", 3))
     assert (await engine.generate(GenerationRequest("hello", 3))).tokens
 
 
-async def test_a_load_that_runs_out_of_memory_is_told_and_may_be_tried_again(
+async def test_a_load_that_runs_out_of_memory_is_reported_and_may_be_retried(
     engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engine_of("llama")
@@ -271,7 +269,9 @@ async def test_a_load_that_runs_out_of_memory_is_told_and_may_be_tried_again(
     assert (await engine.generate(GenerationRequest("hello", 3))).tokens
 
 
-async def test_a_logger_that_raises_breaks_nothing_more(engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_logger_that_raises_does_no_further_damage(
+    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Angry:
         def __getattr__(self, level: str) -> Any:
             raise RuntimeError("a logger's own trouble")

@@ -41,7 +41,7 @@ async def _most_running(engine: LlamaEngine) -> tuple[int, int]:
     return before, after
 
 
-async def test_a_crowd_starts_when_the_first_answer_is_there(engine_of: MakeEngine) -> None:
+async def test_all_slots_are_used_once_a_first_request_has_finished(engine_of: MakeEngine) -> None:
     engine = engine_of("llama", n_threads=2, n_gpu_layers=0)
     await engine.load()
     for _ in range(2):  # idle in between, which makes the second crowd's first answer as early as the first one's
@@ -50,7 +50,7 @@ async def test_a_crowd_starts_when_the_first_answer_is_there(engine_of: MakeEngi
         assert after >= 4
 
 
-async def test_a_number_that_was_asked_for_holds_from_the_start(engine_of: MakeEngine) -> None:
+async def test_an_explicit_number_of_sequences_applies_from_the_start(engine_of: MakeEngine) -> None:
     engine = engine_of("llama", n_threads=2, n_gpu_layers=0, n_seq_max=6)
     await engine.load()
     before, _ = await _most_running(engine)

@@ -34,7 +34,7 @@ def test_it_is_bf16_where_that_is_native(kv_type: Choose) -> None:
     assert kv_type(native=False) == "f16"
 
 
-def test_weights_that_are_finer_keep_f16(kv_type: Choose) -> None:
+def test_unquantized_weights_keep_f16(kv_type: Choose) -> None:
     assert kv_type("llama") == "f16"
 
 
@@ -42,14 +42,12 @@ def test_flash_attention_keeps_f16(kv_type: Choose) -> None:
     assert kv_type(flash_attention="on") == "f16"
 
 
-def test_who_asks_gets_it(kv_type: Choose) -> None:
+def test_an_explicit_setting_is_honoured(kv_type: Choose) -> None:
     assert kv_type(kv_type="f16") == "f16"
     assert kv_type("llama", kv_type="bf16", native=False) == "bf16"
 
 
-async def test_a_state_of_one_type_is_not_met_by_an_engine_of_the_other(
-    made: Callable[[str], Path], tmp_path: Path
-) -> None:
+async def test_an_engine_does_not_load_states_of_another_kv_type(made: Callable[[str], Path], tmp_path: Path) -> None:
     prompt = "A prompt long enough to be worth keeping on disk. " * 8
     reused = []
     for kind in ("f16", "f16", "bf16", "bf16"):

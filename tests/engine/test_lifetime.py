@@ -66,7 +66,7 @@ async def _ten_cycles(path: Path) -> tuple[int, int, list[int]]:
 
 
 @pytest.mark.timeout(240)
-def test_loading_and_closing_ten_times_gives_the_memory_back(made: Callable[[str], Path]) -> None:
+def test_loading_and_closing_ten_times_frees_the_memory(made: Callable[[str], Path]) -> None:
     """From the third cycle on less than 1 MB a cycle; what stays is within 5 % of what was loaded.
 
     In a process of its own: what hundreds of other tests leave to the garbage collector is not the engine's.
@@ -93,7 +93,7 @@ def test_loading_and_closing_ten_times_gives_the_memory_back(made: Callable[[str
     assert after[-1] - after[0] < 0.05 * (loaded - before)
 
 
-async def test_nothing_refers_to_a_closed_room_even_before_garbage_is_collected(engine_of: MakeEngine) -> None:
+async def test_a_closed_engine_leaves_no_references_even_before_garbage_collection(engine_of: MakeEngine) -> None:
     engine = engine_of("llama")
     await engine.generate(GenerationRequest([7] * 200, 4))
     room = engine._engine
@@ -306,7 +306,7 @@ async def test_a_request_that_fails_inside_fails_alone(engine_of: MakeEngine, mo
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of luck"), SystemExit("a panic")], ids=["exception", "panic"])
-async def test_when_the_engine_breaks_everybody_hears_of_it(
+async def test_when_the_engine_fails_every_caller_gets_an_error(
     error: BaseException, made: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that run, those that wait, and those that come while and after it happens."""
@@ -361,14 +361,14 @@ async def test_closing_while_prompts_are_tokenised_and_schemas_compiled_never_cr
             assert not isinstance(outcome, BaseException) or isinstance(outcome, EngineClosedError)
 
 
-async def test_books_that_are_wrong_are_told(engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wrong_accounting_is_reported(engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else every `check_integrity` in these tests would prove nothing."""
     engine = engine_of("llama", n_seq_max=2, prefix_memory_mb=0)
     await engine.load()
     with monkeypatch.context() as patch:
         patch.setattr(Context, "drop", lambda self, sequence: None)
         await engine.generate(GenerationRequest(_PROMPT, 3))
-        with pytest.raises(EngineError, match="books are wrong"):
+        with pytest.raises(EngineError, match="accounting is wrong"):
             await engine.check_integrity()
     room = engine._engine
     assert room is not None
@@ -379,14 +379,14 @@ async def test_books_that_are_wrong_are_told(engine_of: MakeEngine, monkeypatch:
     assert isinstance(room._scheduler, Scheduler)
 
 
-async def test_a_path_that_is_no_text_in_utf8_loads(made: Callable[[str], Path], tmp_path: Path) -> None:
+async def test_a_path_that_is_not_utf8_loads(made: Callable[[str], Path], tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff.gguf"))
     shutil.copy(made("llama"), path)
     async with LlamaEngine(path, settings=settings_of(), logger=NullLogger()) as engine:
         assert (await engine.generate(GenerationRequest("hello", 2))).tokens
 
 
-async def test_the_tokenizer_is_the_models(engine_of: MakeEngine) -> None:
+async def test_tokenisation_agrees_with_the_models_tokenizer(engine_of: MakeEngine) -> None:
     engine = engine_of("llama")
     text = "the quick brown fox é 😀 <|im_end|>"
     tokens = await engine.tokenize(text)

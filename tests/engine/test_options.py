@@ -246,7 +246,7 @@ async def test_vectors_know_their_adapters_too(
     assert adapted != pytest.approx(plain, abs=1e-2)
 
 
-async def test_states_of_one_scale_are_not_met_by_another(
+async def test_states_of_another_adapter_scale_are_not_used(
     engine_of: MakeEngine, made: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """A prefix on disk was computed with its adapters."""

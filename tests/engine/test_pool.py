@@ -174,7 +174,7 @@ class SlowLoader(Loader):
 
 
 def patient(loader: Loader, patience: float) -> ModelPool[Model]:
-    return ModelPool(loader, SIZES.__getitem__, budget=loader.budget, patience=patience)
+    return ModelPool(loader, SIZES.__getitem__, budget=loader.budget, abandoned_after=patience)
 
 
 async def test_who_times_out_and_asks_again_joins_the_load() -> None:
@@ -190,7 +190,7 @@ async def test_who_times_out_and_asks_again_joins_the_load() -> None:
     await pool.close()
 
 
-async def test_a_load_that_nobody_waits_for_is_given_up() -> None:
+async def test_a_load_without_waiters_is_cancelled() -> None:
     loader = SlowLoader()
     pool = patient(loader, 0.02)
     with pytest.raises(TimeoutError):

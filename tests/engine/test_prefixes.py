@@ -59,7 +59,7 @@ async def test_each_conversation_keeps_one_prefix_per_schema(engine_of: MakeEngi
 
 
 @pytest.mark.parametrize("name", GENERATING)
-async def test_the_memory_for_prefixes_is_bounded_and_may_be_none(name: str, engine_of: MakeEngine) -> None:
+async def test_prefix_memory_is_bounded_and_may_be_zero(name: str, engine_of: MakeEngine) -> None:
     small = engine_of(name, prefix_memory_mb=1)
     for i in range(12):
         await _ask(small, f"s{i}", "word " * (20 * i), group=f"g{i}")
@@ -73,7 +73,7 @@ async def test_the_memory_for_prefixes_is_bounded_and_may_be_none(name: str, eng
 
 @pytest.mark.parametrize("unified", [True, False], ids=["unified", "split"])
 @pytest.mark.parametrize("name", GENERATING)
-async def test_what_two_sessions_share_is_there_after_a_restart(
+async def test_prefixes_shared_by_two_sessions_survive_a_restart(
     name: str, unified: bool, engine_of: MakeEngine, tmp_path: Path
 ) -> None:
     """And only that: nothing of what one customer said reaches the disk."""
@@ -108,7 +108,7 @@ async def test_without_sessions_nothing_counts_as_static(engine_of: MakeEngine, 
     assert not _files(tmp_path)
 
 
-async def test_the_switch_turns_the_disk_off(engine_of: MakeEngine, tmp_path: Path) -> None:
+async def test_the_setting_turns_disk_prefixes_off(engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of("llama", prefix_dir=tmp_path, prefix_disk=False)
     await _two_sessions(engine)
     await engine.close()
@@ -137,7 +137,7 @@ async def test_the_switch_turns_the_disk_off(engine_of: MakeEngine, tmp_path: Pa
         "no end of header",
     ],
 )
-async def test_a_harmed_file_is_never_trusted(harm: str, engine_of: MakeEngine, tmp_path: Path) -> None:
+async def test_a_corrupt_file_is_never_used(harm: str, engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of("llama", prefix_dir=tmp_path)
     await _two_sessions(engine)
     expected = await _ask(engine, "carl", "third")
@@ -174,9 +174,7 @@ async def test_a_harmed_file_is_never_trusted(harm: str, engine_of: MakeEngine, 
     await again.close()
 
 
-async def test_other_settings_or_another_model_do_not_meet_each_others_states(
-    engine_of: MakeEngine, tmp_path: Path
-) -> None:
+async def test_states_of_other_settings_or_models_are_not_used(engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of("llama", prefix_dir=tmp_path)
     await _two_sessions(engine)
     await engine.close()
@@ -187,7 +185,7 @@ async def test_other_settings_or_another_model_do_not_meet_each_others_states(
     assert (await _ask(engine_of("llama", prefix_dir=tmp_path), "carl", "x")).timings.reused_tokens > 0
 
 
-async def test_the_disk_has_a_limit_and_what_was_used_longest_ago_goes(engine_of: MakeEngine, tmp_path: Path) -> None:
+async def test_the_disk_budget_evicts_the_least_recently_used(engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of("slow", n_ctx=1024, prefix_dir=tmp_path, prefix_disk_mb=2, prefix_memory_mb=512)
     for group in ("one", "two", "three", "four"):
         for session in ("anna", "ben"):
@@ -198,7 +196,7 @@ async def test_the_disk_has_a_limit_and_what_was_used_longest_ago_goes(engine_of
     assert sum(path.stat().st_size for path in files) <= 2 * 1024 * 1024
 
 
-async def test_a_disk_that_refuses_costs_a_warning_and_nothing_else(engine_of: MakeEngine, tmp_path: Path) -> None:
+async def test_an_unwritable_disk_only_costs_a_warning(engine_of: MakeEngine, tmp_path: Path) -> None:
     said: list[str] = []
 
     class Listening(NullLogger):
@@ -213,7 +211,7 @@ async def test_a_disk_that_refuses_costs_a_warning_and_nothing_else(engine_of: M
     assert any("prefix" in message for message in said)
 
 
-async def test_a_full_disk_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
     class Listening(NullLogger):
@@ -235,7 +233,7 @@ async def test_a_full_disk_is_told_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
-def test_what_is_no_file_is_no_prefix(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_only_regular_files_are_read_as_prefixes(make: Callable[[Path], object], tmp_path: Path) -> None:
     disk = PrefixDisk(tmp_path, "key", 1 << 20, NullLogger())
     disk.write(RetainedPrefix(np.arange(9, dtype=np.int32), "group", None, np.zeros(64, np.uint8), static=True))
     disk.close()
@@ -250,7 +248,7 @@ def test_what_is_no_file_is_no_prefix(make: Callable[[Path], object], tmp_path: 
     assert entry.read() is None
 
 
-async def test_what_a_killed_writer_left_is_cleared_away(engine_of: MakeEngine, tmp_path: Path) -> None:
+async def test_leftovers_of_killed_writers_are_removed(engine_of: MakeEngine, tmp_path: Path) -> None:
     engine = engine_of("llama", prefix_dir=tmp_path)
     await _two_sessions(engine)
     await engine.close()
@@ -265,7 +263,7 @@ async def test_what_a_killed_writer_left_is_cleared_away(engine_of: MakeEngine, 
     await again.close()
 
 
-async def test_a_recurrent_model_shares_by_whole_states(engine_of: MakeEngine) -> None:
+async def test_a_recurrent_model_shares_whole_states(engine_of: MakeEngine) -> None:
     engine = engine_of("mamba", n_seq_max=3)
     answers = [await _ask(engine, f"s{i}", f"own {i}") for i in range(4)]
     assert [answer.timings.reused_tokens > 0 for answer in answers] == [False, False, True, True]

@@ -81,7 +81,7 @@ async def test_logprobs_are_those_of_the_raw_logits(engine_of: MakeEngine, plain
         pending = [token]
 
 
-async def test_logprobs_go_with_tokens_also_where_they_are_forced_or_landed(engine_of: MakeEngine) -> None:
+async def test_logprobs_also_cover_forced_and_early_closing_tokens(engine_of: MakeEngine) -> None:
     engine = engine_of("tiny")
     constraint = JsonSchema(Choice.model_json_schema())
     answer = await engine.generate(GenerationRequest(_PROMPT, 60, constraint=constraint, logprobs=0))
@@ -101,7 +101,7 @@ async def test_a_bias_against_a_token_bans_it_and_a_penalty_makes_repetition_rar
     assert len(set(penalised.tokens)) == len(penalised.tokens)
 
 
-async def test_a_seed_gives_the_same_answer_alone_and_in_a_crowd(engine_of: MakeEngine) -> None:
+async def test_a_seed_gives_the_same_answer_alone_and_concurrently(engine_of: MakeEngine) -> None:
     engine = engine_of("mamba", n_seq_max=6)  # whose logits don't depend on the shape of the batch
     request = GenerationRequest(_PROMPT, 24, sampling=_random(11))
     alone = await engine.generate(request)
@@ -113,7 +113,7 @@ async def test_a_seed_gives_the_same_answer_alone_and_in_a_crowd(engine_of: Make
     assert other.tokens != alone.tokens
 
 
-async def test_the_engines_seed_serves_requests_that_bring_none(engine_of: MakeEngine) -> None:
+async def test_the_engines_seed_applies_to_requests_without_one(engine_of: MakeEngine) -> None:
     sampling = Sampling(temperature=1.0, top_k=0, top_p=1.0)
     answers = [
         (await engine_of("llama", seed=seed).generate(GenerationRequest(_PROMPT, 16, sampling=sampling))).tokens
@@ -144,7 +144,7 @@ async def test_thoughts_end_with_their_budget_and_then_the_schema_binds(opened: 
     assert ending[0] in answer.tokens
 
 
-async def test_a_budget_of_no_thoughts_means_none(engine_of: MakeEngine) -> None:
+async def test_a_zero_thought_budget_means_no_thoughts(engine_of: MakeEngine) -> None:
     engine = engine_of("llama")
     prelude = ReasoningPrelude("<think>", "</think>", 0, opened=False)
     answer = await engine.generate(GenerationRequest(_PROMPT, 20, reasoning=prelude, constraint=Choices(("yes", "no"))))
@@ -161,7 +161,7 @@ async def test_an_answer_that_is_fixed_costs_no_computation(engine_of: MakeEngin
     assert answer.timings.queued >= 0
 
 
-async def test_timings_and_stats_tell_what_was_done(engine_of: MakeEngine) -> None:
+async def test_timings_and_stats_report_the_work_done(engine_of: MakeEngine) -> None:
     engine = engine_of("tiny", n_seq_max=4)
     prompt = _PROMPT * 4
     constraint = JsonSchema(Choice.model_json_schema())

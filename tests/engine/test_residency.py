@@ -32,15 +32,15 @@ _LONG = GenerationRequest([3] * 3000, 500)
 def slow_load(monkeypatch: pytest.MonkeyPatch) -> list[LoadControl]:
     """Each tensor takes 50 ms to load; the loads there were."""
     loads: list[LoadControl] = []
-    goes_on = LoadControl.goes_on
+    on_progress = LoadControl.on_progress
 
     def slowly(self: LoadControl, progress: float) -> bool:
         if self not in loads:
             loads.append(self)
         time.sleep(0.05)
-        return goes_on(self, progress)
+        return on_progress(self, progress)
 
-    monkeypatch.setattr(LoadControl, "goes_on", slowly)
+    monkeypatch.setattr(LoadControl, "on_progress", slowly)
     return loads
 
 
@@ -51,7 +51,7 @@ def engine_threads(model: str = "llama") -> list[str]:
 # -- sharing ----------------------------------------------------------------------------------------------------------
 
 
-async def test_engines_of_one_file_and_the_same_settings_are_one(engine_of: MakeEngine) -> None:
+async def test_engines_with_the_same_file_and_settings_are_shared(engine_of: MakeEngine) -> None:
     first, second, other = engine_of("llama"), engine_of("llama", max_queue=7), engine_of("llama", n_ctx=512)
     await asyncio.gather(first.load(), second.load(), other.load())
     assert first._engine is second._engine
@@ -67,7 +67,7 @@ async def test_engines_of_one_file_and_the_same_settings_are_one(engine_of: Make
     await eventually(lambda: not engine_threads())
 
 
-async def test_closing_one_holder_ends_its_requests_alone(engine_of: MakeEngine) -> None:
+async def test_closing_one_holder_fails_only_its_requests(engine_of: MakeEngine) -> None:
     leaving, staying = engine_of("slow", n_ctx=4096), engine_of("slow", n_ctx=4096)
     await asyncio.gather(leaving.load(), staying.load())
     lost = asyncio.create_task(leaving.generate(_LONG))
@@ -80,7 +80,7 @@ async def test_closing_one_holder_ends_its_requests_alone(engine_of: MakeEngine)
     await settled(staying)
 
 
-async def test_two_hundred_holders_that_nobody_closed_are_one_engine_which_goes_after_its_time(
+async def test_two_hundred_unclosed_holders_share_one_engine_that_unloads_after_lingering(
     made: Callable[[str], Path],
 ) -> None:
     holders = [LlamaEngine(made("llama"), settings=settings_of(), linger=3.0, logger=NullLogger()) for _ in range(200)]
@@ -94,7 +94,7 @@ async def test_two_hundred_holders_that_nobody_closed_are_one_engine_which_goes_
     assert threading.active_count() < threads
 
 
-async def test_who_comes_back_within_the_time_finds_it_loaded(made: Callable[[str], Path]) -> None:
+async def test_a_holder_within_the_linger_time_finds_the_engine_loaded(made: Callable[[str], Path]) -> None:
     def new() -> LlamaEngine:
         return LlamaEngine(made("llama"), settings=settings_of(), linger=60, logger=NullLogger())
 
@@ -110,7 +110,7 @@ async def test_who_comes_back_within_the_time_finds_it_loaded(made: Callable[[st
     await eventually(lambda: not engine_threads())
 
 
-async def test_one_that_only_lingers_makes_room_for_another_model(made: Callable[[str], Path]) -> None:
+async def test_a_lingering_engine_is_unloaded_for_another_model(made: Callable[[str], Path]) -> None:
     lingering = LlamaEngine(made("llama"), settings=settings_of(), linger=60, logger=NullLogger())
     await lingering.load()
     del lingering
@@ -120,7 +120,7 @@ async def test_one_that_only_lingers_makes_room_for_another_model(made: Callable
         await eventually(lambda: not engine_threads())
 
 
-async def test_one_that_is_collected_unclosed_gives_its_memory_back(made: Callable[[str], Path]) -> None:
+async def test_a_garbage_collected_engine_frees_its_memory(made: Callable[[str], Path]) -> None:
     engine = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
     await engine.generate(GenerationRequest("hello", 2))
     del engine
@@ -128,7 +128,7 @@ async def test_one_that_is_collected_unclosed_gives_its_memory_back(made: Callab
     await eventually(lambda: not engine_threads())
 
 
-async def test_a_file_that_was_replaced_is_another_model(made: Callable[[str], Path], tmp_path: Path) -> None:
+async def test_a_replaced_file_is_another_model(made: Callable[[str], Path], tmp_path: Path) -> None:
     path = tmp_path / "llama.gguf"
     path.write_bytes(made("llama").read_bytes())
     first = LlamaEngine(path, settings=settings_of(), logger=NullLogger())
@@ -171,7 +171,7 @@ def test_holders_on_several_loops_share_and_close_it(made: Callable[[str], Path]
 # -- loads ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_caller_who_gives_up_and_asks_again_joins_the_load(
+async def test_a_caller_that_times_out_and_retries_joins_the_load(
     made: Callable[[str], Path], slow_load: list[LoadControl]
 ) -> None:
     engine = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
@@ -185,7 +185,7 @@ async def test_a_caller_who_gives_up_and_asks_again_joins_the_load(
     await engine.close()
 
 
-async def test_a_load_that_nobody_waits_for_is_given_up(
+async def test_a_load_without_waiters_is_cancelled(
     made: Callable[[str], Path], slow_load: list[LoadControl], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(residency, "ABANDONED_SECONDS", 0.05)
@@ -201,7 +201,7 @@ async def test_a_load_that_nobody_waits_for_is_given_up(
     await engine.close()
 
 
-async def test_closing_the_last_holder_ends_a_load_at_once(
+async def test_closing_the_last_holder_cancels_a_load_at_once(
     made: Callable[[str], Path], slow_load: list[LoadControl]
 ) -> None:
     engine = LlamaEngine(made("slow"), settings=settings_of(), logger=NullLogger())
@@ -213,7 +213,7 @@ async def test_closing_the_last_holder_ends_a_load_at_once(
     assert slow_load[0].progress < 1
 
 
-async def test_a_new_load_waits_until_the_one_before_is_gone(
+async def test_a_new_load_waits_until_the_previous_engine_is_freed(
     made: Callable[[str], Path], slow_load: list[LoadControl]
 ) -> None:
     """Two copies at once may be more than there is memory for."""
@@ -224,7 +224,7 @@ async def test_a_new_load_waits_until_the_one_before_is_gone(
     await asyncio.sleep(0)
     second = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
     await second.load()
-    assert (slow_load[0].given_up, slow_load[1].progress) == (True, 1.0)
+    assert (slow_load[0].cancelled, slow_load[1].progress) == (True, 1.0)
     await asyncio.gather(closing, loading, return_exceptions=True)
     await second.close()
 
@@ -232,7 +232,7 @@ async def test_a_new_load_waits_until_the_one_before_is_gone(
 # -- replacement ------------------------------------------------------------------------------------------------------
 
 
-async def test_an_engine_that_fails_too_often_is_left_alone_for_a_while(
+async def test_an_engine_that_fails_too_often_is_not_reloaded_for_a_while(
     made: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
@@ -265,7 +265,7 @@ def _refuses(self: Context, batch: Any) -> Any:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_a_forked_process_is_told_and_harms_nobody(made: Callable[[str], Path]) -> None:
+def test_a_forked_process_gets_an_error_and_does_no_harm(made: Callable[[str], Path]) -> None:
     engine = LlamaEngine(made("llama"), settings=settings_of(), logger=NullLogger())
     asyncio.run(engine.load())
     reading, writing = os.pipe()
@@ -313,7 +313,7 @@ print("both right")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_that_ends_takes_nothing_from_its_parent() -> None:
+def test_a_forked_process_that_exits_leaves_its_parents_engine_alone() -> None:
     """Not the process that renders templates, either."""
     done = subprocess.run([sys.executable, "-c", _FORKED], capture_output=True, text=True, timeout=60)
     assert "both right" in done.stdout, done.stderr

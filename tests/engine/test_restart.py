@@ -91,9 +91,7 @@ async def test_the_first_turn_after_a_restart_is_as_warm_as_a_new_conversation_b
     assert equal >= 0.8 * len(expected)  # the rest are ties within floating-point noise, which test_equality explains
 
 
-async def test_agents_that_share_a_schema_all_find_their_own_beginning_again(
-    engine_of: MakeEngine, tmp_path: Path
-) -> None:
+async def test_agents_that_share_a_schema_each_find_their_own_prefix(engine_of: MakeEngine, tmp_path: Path) -> None:
     def ask(agent: int, session: str) -> GenerationRequest:
         prompt = f"<|im_start|>system\n{_text(900 + agent, 120)}\n{_text(_seed(session), 30)}<|im_end|>\n"
         return GenerationRequest(prompt, 2, prefix_group="one schema", session=f"{session} with {agent}")

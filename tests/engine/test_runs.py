@@ -49,7 +49,7 @@ def test_no_run_is_too_long(open_with: Open, pre_tokenizer: str, text: str) -> N
     model.release()
 
 
-def test_a_control_token_behind_a_run_stays_whole(open_with: Open) -> None:
+def test_a_control_token_after_a_run_stays_whole(open_with: Open) -> None:
     """Else whoever writes a run of the right length would take the end of his message apart."""
     model = open_with("tekken")
     [end] = model.tokenize("<|im_end|>", parse_special=True)
@@ -59,7 +59,7 @@ def test_a_control_token_behind_a_run_stays_whole(open_with: Open) -> None:
     model.release()
 
 
-def test_what_a_vocabulary_adds_stands_at_the_ends_only(open_with: Open, tmp_path: Path) -> None:
+def test_added_special_tokens_are_only_at_the_ends(open_with: Open, tmp_path: Path) -> None:
     model = open_with("tekken")
     model.release()
     path = changed(tmp_path / "model.gguf", tokenizer__ggml__add_bos_token=True)
@@ -97,7 +97,7 @@ def test_pieces_are_the_text_again_with_every_special_token_whole(parts: list[st
     assert not any(token.start() < end < token.end() for token in SPECIAL.finditer(text) for end in ends)
 
 
-def test_spaces_that_a_tokenizer_drops_never_meet(open_with: Open) -> None:
+def test_spaces_that_a_tokenizer_drops_are_never_adjacent(open_with: Open) -> None:
     """llama.cpp asserts that they don't, where nothing else is between two words."""
     model = open_with("whitespace")
     [once] = model.tokenize("fox")
@@ -105,7 +105,7 @@ def test_spaces_that_a_tokenizer_drops_never_meet(open_with: Open) -> None:
     model.release()
 
 
-def test_ordinary_texts_are_left_alone() -> None:
+def test_ordinary_texts_are_unchanged() -> None:
     text = "An ordinary sentence, as people write them.\n" * 2000
     for pre_tokenizer in ("tekken", "exaone-moe", "gpt-2"):
         assert pieces(text, pre_tokenizer, lambda: SPECIAL) == [text]

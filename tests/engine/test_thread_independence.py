@@ -46,7 +46,7 @@ def test_the_logits_of_small_steps_are_the_same_with_any_number_of_threads(
 
 
 @pytest.mark.parametrize("key", ["n_threads", "n_threads_batch"])
-def test_numbers_of_threads_that_somebody_set_are_kept(key: str, made: Callable[[str], Path]) -> None:
+def test_explicit_thread_counts_are_kept(key: str, made: Callable[[str], Path]) -> None:
     path = made("llama")
     settings = settings_of(**{"n_threads": None, key: 2})
     assert not plan(read_header(path), path.name, settings).layout.n_threads_vary

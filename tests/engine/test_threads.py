@@ -19,7 +19,7 @@ def serve(choice: ThreadChoice, seconds: Callable[[int], float], steps: int, tok
     for _ in range(steps):
         threads = choice.threads(tokens)
         taken.append(threads)
-        choice.note(tokens, seconds(threads) * noise.uniform(0.97, 1.03))
+        choice.record(tokens, seconds(threads) * noise.uniform(0.97, 1.03))
     return taken
 
 
@@ -41,19 +41,19 @@ def test_the_fastest_is_found_and_kept(most: int, best: int, seconds: dict[int, 
     assert later.count(best) >= 0.97 * len(later)
 
 
-def test_what_is_as_fast_with_fewer_takes_fewer() -> None:
+def test_equal_speed_prefers_fewer_threads() -> None:
     choice = ThreadChoice(4, flash_attention=False)
     serve(choice, lambda threads: 5.0 + 0.01 * threads, 200)
     assert serve(choice, lambda threads: 5.0 + 0.01 * threads, 500).count(1) > 450
 
 
-def test_looking_costs_little_where_all_threads_are_right() -> None:
+def test_trials_cost_little_where_all_threads_are_fastest() -> None:
     choice = ThreadChoice(16, flash_attention=False)
     taken = serve(choice, lambda threads: 16.0 / threads, 2000)
     assert sum(16.0 / threads for threads in taken) < 1.05 * 2000
 
 
-def test_looking_costs_little_from_the_first_answer_on() -> None:
+def test_trials_cost_little_from_the_first_answer_on() -> None:
     choice = ThreadChoice(2, flash_attention=False)
     assert serve(choice, {1: 7.5, 2: 5.0}.__getitem__, 255).count(1) < 12
 
@@ -67,7 +67,7 @@ def test_a_machine_that_gets_busy_is_noticed() -> None:
     assert quiet[-500:].count(2) > 450
 
 
-def test_sizes_are_judged_apart_and_large_steps_take_every_thread() -> None:
+def test_step_sizes_are_tuned_separately_and_large_steps_use_every_thread() -> None:
     choice = ThreadChoice(2, flash_attention=False)
     serve(choice, {1: 5.0, 2: 9.0}.__getitem__, 200, tokens=1)
     serve(choice, {1: 9.0, 2: 5.0}.__getitem__, 200, tokens=8)
@@ -76,7 +76,7 @@ def test_sizes_are_judged_apart_and_large_steps_take_every_thread() -> None:
     assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 100, tokens=SMALL_STEP) == [2] * 100
 
 
-def test_single_tokens_keep_every_thread_where_their_logits_would_show_it() -> None:
+def test_single_tokens_use_every_thread_where_logits_depend_on_the_count() -> None:
     choice = ThreadChoice(2, flash_attention=True)
     assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 300, tokens=1) == [2] * 300
     assert serve(choice, {1: 1.0, 2: 9.0}.__getitem__, 300, tokens=2).count(1) > 250
@@ -91,10 +91,10 @@ def test_single_tokens_keep_every_thread_where_their_logits_would_show_it() -> N
         ({"GOMP_SPINCOUNT": "0"}, "PASSIVE", "0"),
     ],
 )
-def test_threads_spin_a_little_before_they_sleep_unless_the_owner_says_otherwise(
+def test_threads_spin_briefly_before_they_sleep_unless_configured_otherwise(
     given: dict[str, str], policy: str, spins: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
-    native._wait_passively()
+    native._use_passive_waiting()
     assert os.environ.get("OMP_WAIT_POLICY") == policy
     assert os.environ.get("GOMP_SPINCOUNT") == spins

@@ -68,7 +68,7 @@ def test_the_ledger_counts_each_shared_cell_once(data: st.DataObject) -> None:
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12))
-def test_the_common_length_is_where_two_prompts_part(one: list[int], other: list[int]) -> None:
+def test_the_common_length_is_where_two_prompts_diverge(one: list[int], other: list[int]) -> None:
     expected = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     assert common_length(as_tokens(one), as_tokens(other)) == expected
 
@@ -87,7 +87,7 @@ def test_one_prefix_is_kept_per_group_and_session() -> None:
     assert sorted(entry.tokens.tolist() for entry in store) == [[4, 5, 6], [7, 8, 9]]
 
 
-def test_the_store_stays_within_its_budget_and_forgets_what_was_used_longest_ago() -> None:
+def test_the_store_stays_within_its_budget_and_evicts_the_least_recently_used() -> None:
     store = PrefixStore(100, trims=True, min_tokens=1)
     first, second = _entry([1, 1], "a", size=40), _entry([2, 2], "b", size=40)
     store.add(first)
@@ -100,7 +100,7 @@ def test_the_store_stays_within_its_budget_and_forgets_what_was_used_longest_ago
     assert store.evicted == 1
 
 
-def test_what_is_on_disk_too_only_lets_go_of_its_memory() -> None:
+def test_an_entry_that_is_also_on_disk_only_frees_its_memory() -> None:
     store = PrefixStore(50, trims=True, min_tokens=1)
     state = np.arange(40, dtype=np.uint8)
     kept = _entry([1, 2], "a", size=40, static=True, read=lambda: state)
@@ -111,7 +111,7 @@ def test_what_is_on_disk_too_only_lets_go_of_its_memory() -> None:
     assert store.load(kept) is state
 
 
-def test_a_prompt_is_never_spared_whole() -> None:
+def test_the_last_prompt_token_is_always_computed() -> None:
     """Its last token must be computed, for its logits."""
     store = PrefixStore(100, trims=True, min_tokens=1)
     store.add(_entry([1, 2, 3]))
@@ -120,7 +120,7 @@ def test_a_prompt_is_never_spared_whole() -> None:
     assert found[1] == 2
 
 
-def test_states_that_cannot_be_cut_back_count_only_whole() -> None:
+def test_states_that_cannot_be_trimmed_only_match_whole() -> None:
     store = PrefixStore(100, trims=False, min_tokens=1)
     store.add(_entry([1, 2, 3]))
     assert store.find(as_tokens([1, 2, 9])) is None
@@ -143,11 +143,11 @@ class _Words:
 
 def _sequence(tokens: list[int], **fields: object) -> Sequence:
     request = GenerationRequest(tokens, 8, **fields)  # type: ignore[arg-type]
-    return Sequence(request, tokens, _Words(), matcher=None, landing=None)
+    return Sequence(request, tokens, _Words(), matcher=None, early_closer=None)
 
 
 def _rules(**changes: Any) -> AdmissionRules:
-    values = {"unified": True, "crowd_costs": False, "trims": True, **changes}
+    values = {"unified": True, "shared_attention": False, "trims": True, **changes}
     return AdmissionRules(min_tokens=4, **values)
 
 
@@ -168,9 +168,9 @@ def test_a_prefix_that_is_being_computed_is_waited_for_and_then_shared() -> None
     assert (start.live, start.length) == (live, 90)
 
 
-def test_strangers_wait_where_a_crowd_costs_but_not_for_ever_and_interactive_calls_not_at_all() -> None:
+def test_unrelated_requests_wait_under_shared_attention_but_not_for_ever_and_interactive_ones_not_at_all() -> None:
     live, store = _running([1] * 50, 50), PrefixStore(0, trims=True, min_tokens=4)
-    rules = _rules(crowd_costs=True)
+    rules = _rules(shared_attention=True)
     stranger = _sequence([2] * 50)
     assert choose([stranger], [live], store, rules, 1000) is None
     assert choose([_sequence([3] * 50, priority="interactive")], [live], store, rules, 1000) is not None
@@ -185,29 +185,29 @@ def test_strangers_wait_where_a_crowd_costs_but_not_for_ever_and_interactive_cal
     assert alone is not None
 
 
-def test_a_crowd_is_joined_by_those_who_bring_little() -> None:
+def test_past_the_first_wave_only_requests_with_few_own_cells_join() -> None:
     prompt = [1] * 1000
     store = PrefixStore(0, trims=True, min_tokens=4)
     live = [_running(prompt, 1000) for _ in range(3)]
     small, large = _sequence([*prompt, *[2] * 512]), _sequence([*prompt, *[2] * 513])
-    rules = _rules(crowd_costs=True, first_wave=4)
+    rules = _rules(shared_attention=True, first_wave=4)
     assert choose([small], live, store, rules, 10_000) is not None
     assert choose([large], live, store, rules, 10_000) is None
     assert choose([large], live[:2], store, rules, 10_000) is not None  # the first wave is not full
-    assert choose([large], live, store, _rules(crowd_costs=True), 10_000) is not None
-    two = _rules(crowd_costs=True, first_wave=2)  # where somebody asked for two, two are no crowd
+    assert choose([large], live, store, _rules(shared_attention=True), 10_000) is not None
+    two = _rules(shared_attention=True, first_wave=2)  # where somebody asked for two, two are no crowd
     assert choose([large], live[:1], store, two, 10_000) is not None
     urgent = _sequence([*prompt, *[2] * 513], priority="interactive")
     assert choose([urgent], live, store, rules, 10_000) is not None
 
 
-def test_cells_are_shared_rather_than_copied_unless_the_copy_spares_much_more() -> None:
+def test_cells_are_shared_rather_than_copied_unless_the_copy_covers_much_more() -> None:
     live, store = _running([1] * 80, 80), PrefixStore(1000, trims=True, min_tokens=4)
     for kept, copied in ((89, False), (91, True)):
         store.clear()
         store.add(_entry([1] * 80 + [2] * (kept - 80)))
         waiting = _sequence([1] * 80 + [2] * 40)
-        start = choose([waiting], [live], store, _rules(crowd_costs=True), 1000)
+        start = choose([waiting], [live], store, _rules(shared_attention=True), 1000)
         assert start is not None
         assert (start.retained is not None, start.length) == (copied, kept if copied else 80)
         start = choose([waiting], [live], store, _rules(), 1000)
@@ -215,7 +215,7 @@ def test_cells_are_shared_rather_than_copied_unless_the_copy_spares_much_more() 
         assert start.length == kept
 
 
-def test_a_request_without_room_waits_while_others_run() -> None:
+def test_a_request_that_does_not_fit_waits_while_others_run() -> None:
     live, store = _running([1] * 50, 50), PrefixStore(0, trims=True, min_tokens=4)
     large = _sequence([2] * 50)
     assert choose([large], [live], store, _rules(), 57) is None
@@ -228,7 +228,7 @@ def test_a_request_without_room_waits_while_others_run() -> None:
 
 @example(text="baa", stops=["a", "baa"], random=Random(1))
 @given(st.text(max_size=40), st.lists(st.text("ab<>é", min_size=1, max_size=3), max_size=3), st.randoms())
-def test_text_comes_whole_whatever_the_pieces_and_ends_before_the_first_stop(
+def test_text_is_independent_of_chunking_and_ends_before_the_first_stop(
     text: str, stops: list[str], random: object
 ) -> None:
     data = text.encode("utf-8", "replace")
@@ -244,7 +244,7 @@ def test_text_comes_whole_whatever_the_pieces_and_ends_before_the_first_stop(
     assert (assembler.stopped_by is not None) == bool(places)
 
 
-def test_a_character_is_held_back_until_it_is_whole_and_a_broken_one_replaced() -> None:
+def test_a_partial_character_is_held_back_and_an_invalid_one_replaced() -> None:
     assembler = TextAssembler()
     first, second = "é".encode()
     assert [assembler.feed(bytes([first])), assembler.feed(bytes([second]))] == ["", "é"]
@@ -279,7 +279,7 @@ def test_greedy_takes_the_best(logits: np.ndarray[tuple[int], np.dtype[np.float3
     assert Sampler(Sampling(temperature=5, top_k=1), 1).draw(logits, None) == int(logits.argmax())
 
 
-def test_tokens_are_drawn_as_often_as_their_probabilities_say() -> None:
+def test_tokens_are_sampled_in_proportion_to_their_probabilities() -> None:
     logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
     sampler = Sampler(Sampling(temperature=1.0, top_k=0, top_p=1.0), 7)
     counts = np.bincount([sampler.draw(logits, None) for _ in range(4000)], minlength=4) / 4000
@@ -345,7 +345,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON, st.booleans(), st.integers(1, 5))
-def test_no_key_is_taken_for_a_repeated_one_unless_it_is(value: object, ascii_only: bool, step: int) -> None:
+def test_only_repeated_keys_are_detected_as_repeated(value: object, ascii_only: bool, step: int) -> None:
     data = json.dumps(value, ensure_ascii=ascii_only).encode()
     guard = KeyGuard()
     for begin in range(0, len(data), step):
@@ -363,7 +363,7 @@ def test_no_key_is_taken_for_a_repeated_one_unless_it_is(value: object, ascii_on
         (b'{"a":"}","\\u0061', b'":'),
     ],
 )
-def test_a_repeated_key_is_seen_before_it_is_said(before: bytes, then: bytes) -> None:
+def test_a_repeated_key_is_detected_before_it_is_accepted(before: bytes, then: bytes) -> None:
     guard = KeyGuard()
     assert not guard.feed(before)
     assert guard.repeats(then)
@@ -387,7 +387,7 @@ class Words:
 def says(vocabulary: Words, prelude: ReasoningPrelude, tokens: list[int]) -> tuple[str, str]:
     """Thoughts and answer of a model that says ``tokens``."""
     request = GenerationRequest(prompt=[0], max_tokens=64, sampling=Sampling(temperature=0), reasoning=prelude)
-    sequence = Sequence(request, [0], vocabulary, matcher=None, landing=None)
+    sequence = Sequence(request, [0], vocabulary, matcher=None, early_closer=None)
     for token in tokens:
         logits = np.zeros(vocabulary.n_vocab, dtype=np.float32)
         logits[token] = 9
@@ -396,7 +396,7 @@ def says(vocabulary: Words, prelude: ReasoningPrelude, tokens: list[int]) -> tup
     return generation.reasoning, generation.text
 
 
-def test_a_call_amid_thoughts_ends_them_and_its_mark_is_part_of_the_answer() -> None:
+def test_a_call_between_thoughts_ends_them_and_its_mark_is_part_of_the_answer() -> None:
     prelude = ReasoningPrelude("<in>", "</in>", 32, opened=True, call="<call>")
     whole = Words("Hm", "<call>", "[x]", "</in>", "Hi", "<eos>")
     assert says(whole, prelude, [0, 1, 2, 5]) == ("Hm", "<call>[x]")

@@ -42,7 +42,7 @@ async def test_vectors_of_many_are_those_of_each(name: str, pooling: str, engine
     assert np.isfinite((await engine.embed([""])).vectors).all()
 
 
-async def test_a_text_that_is_too_long_is_an_error_unless_it_may_be_cut_which_is_then_told(
+async def test_a_text_that_is_too_long_is_an_error_unless_truncation_is_allowed_and_reported(
     engine_of: MakeEngine,
 ) -> None:
     engine = engine_of("bert")

@@ -1,4 +1,4 @@
-"""Values that no model has: refused by name before native code sees them, and quickly whatever they announce."""
+"""Values that no model has: refused by name before native code sees them, and quickly whatever they declare."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_sound_models_pass(make: Make, name: str) -> None:
         ("llama", {"attention__sliding_window": 1 << 31}, "sliding_window"),
         ("llama", {"general__architecture": b"lla\nma"}, "general.architecture"),
         ("llama", {"tokenizer__ggml__tokens": (8, [b"one", b"two"])}, "token_embd.weight"),
-        ("llama", {"tokenizer__ggml__tokens": (8, [b"same"] * 1024)}, "stand there twice"),
+        ("llama", {"tokenizer__ggml__tokens": (8, [b"same"] * 1024)}, "duplicate tokens"),
         ("llama", {"tokenizer__ggml__tokens": (8, [])}, "tokenizer.ggml.tokens"),
         ("llama", {"tokenizer__ggml__token_type": (5, [1, 1])}, "token_type"),
         ("pieces", {"tokenizer__ggml__scores": (6, [0.0])}, "scores"),
@@ -99,7 +99,7 @@ def test_sound_models_pass(make: Make, name: str) -> None:
         ("bert", {"attention__layer_norm_epsilon": float("nan")}, "layer_norm_epsilon"),
     ],
 )  # fmt: skip
-def test_what_would_end_the_process_is_refused_by_name(
+def test_values_that_would_crash_the_process_are_refused_by_name(
     make: Make, name: str, values: dict[str, object], key: str
 ) -> None:
     path = make(name, **values)
@@ -124,7 +124,7 @@ def test_what_would_end_the_process_is_refused_by_name(
         ("deepseek2", {"expert_used_count": (4, [2, 4])}),
     ],
 )
-def test_what_models_really_have_passes(make: Make, name: str, values: dict[str, object]) -> None:
+def test_values_of_real_models_pass(make: Make, name: str, values: dict[str, object]) -> None:
     read_header(make(name, **values))
 
 
@@ -160,7 +160,7 @@ _FLOODS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("what", _FLOODS)
-def test_no_sum_of_small_things_takes_long(tmp_path: Path, what: str) -> None:
+def test_many_small_values_do_not_take_long(tmp_path: Path, what: str) -> None:
     path = tmp_path / "flood.gguf"
     path.write_bytes(_FLOODS[what])
     with contextlib.suppress(InvalidModelError):
@@ -168,7 +168,7 @@ def test_no_sum_of_small_things_takes_long(tmp_path: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", list(_FLOODS)[2:])  # the others are nothing but numbers; tracing each takes long
-def test_no_sum_of_small_things_takes_much(tmp_path: Path, what: str) -> None:
+def test_many_small_values_do_not_take_much_memory(tmp_path: Path, what: str) -> None:
     path = tmp_path / "flood.gguf"
     path.write_bytes(_FLOODS[what])
     tracemalloc.start()
@@ -188,7 +188,7 @@ def test_estimates_of_the_largest_header_take_no_time(make: Make) -> None:
         assert estimate_memory(header, cells).total > 0
 
 
-def test_texts_to_show_are_one_short_line(make: Make) -> None:
+def test_display_texts_are_one_short_line(make: Make) -> None:
     path = make("llama", general__name=b"a\x1b[2J\nname" + b"x" * 5000)
     name = read_header(path).name
     assert name.startswith("a[2Jname")
@@ -196,7 +196,7 @@ def test_texts_to_show_are_one_short_line(make: Make) -> None:
     assert name.isprintable()
 
 
-def test_a_name_promises_a_thousand_shards_at_most() -> None:
+def test_a_name_implies_a_thousand_shards_at_most() -> None:
     from parlant_local.gguf_info import shard_names
 
     assert len(shard_names("m-00001-of-01000.gguf")) == 1000

@@ -42,6 +42,6 @@ def test_another_process_counts_and_a_killed_one_does_not(tmp_path: Path) -> Non
         pass
 
 
-def test_a_file_that_is_gone_cannot_be_held(tmp_path: Path) -> None:
+def test_a_missing_file_cannot_be_held(tmp_path: Path) -> None:
     with pytest.raises(InvalidModelError), in_use.hold(tmp_path / "none.gguf"):
         pass

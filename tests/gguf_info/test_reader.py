@@ -221,15 +221,15 @@ def test_noise_after_the_magic_is_read_or_refused(write: Write, noise: bytes) ->
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.gguf"
     os.mkfifo(pipe)
     for path in (pipe, tmp_path):
-        with pytest.raises(InvalidModelError, match="It is no file"):
+        with pytest.raises(InvalidModelError, match="It is not a regular file"):
             read_header(path)
 
 
-def test_shards_are_told_by_exact_names_only() -> None:
+def test_shards_are_recognised_by_exact_names_only() -> None:
     assert shard_number("m-00002-of-00003.gguf") == (2, 3)
     for name in ("best-of-breed.gguf", "m-2-of-3.gguf", "m-00004-of-00003.gguf", "m-00000-of-00003.gguf"):
         assert shard_number(name) is None
@@ -243,7 +243,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
         read_header(tmp_path / "m-00001-of-00002.gguf")
 
 
-def test_a_file_under_a_shards_name_that_is_no_shard_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_a_shards_name_that_is_not_one_is_refused(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"m-{number:05d}-of-00002.gguf").write_bytes(_VALID)
     with pytest.raises(InvalidModelError, match="not shard 1 of 2"):

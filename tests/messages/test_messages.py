@@ -202,7 +202,7 @@ CALL = ToolCall("c1", "get_weather", '{"city": "Paris"}')
         ({"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "sunny"}]}, [Message("tool", "sunny", tool_call_id="c1")]),
     ],
 )  # fmt: skip
-def test_every_clients_words_are_read(given: dict[str, Any], wanted: list[Message]) -> None:
+def test_every_clients_format_is_read(given: dict[str, Any], wanted: list[Message]) -> None:
     assert list(as_messages([given])) == wanted
 
 
@@ -242,7 +242,7 @@ def test_what_is_not_understood_is_refused_by_name(message: dict[str, Any], word
         as_messages([message])
 
 
-def test_complaints_are_short_whatever_they_are_about() -> None:
+def test_error_messages_are_short_whatever_the_input() -> None:
     for message in (
         {"role": "x" * 10**6},
         {"role": "user", "content": [{"type": "x\n" * 10**6}]},
@@ -308,7 +308,7 @@ TOOLS = [{"name": name, "input_schema": {"type": "object"}} for name in ("f", "g
         ({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "g"}]}, "auto", ["g"]),
     ],
 )  # fmt: skip
-def test_tools_are_chosen_in_everybodys_words(choice: Any, wanted: str, left: list[str]) -> None:
+def test_tool_choice_is_read_in_every_clients_form(choice: Any, wanted: str, left: list[str]) -> None:
     params = ChatParams.of({"tools": TOOLS, "tool_choice": choice})
     assert (params.tool_choice, [tool.name for tool in params.tools]) == (wanted, left)
 

@@ -321,10 +321,10 @@ def test_checks_must_be_complete_and_in_order(schema: Any, prompt: PromptBuilder
 class Complaints(StdoutLogger):
     def __init__(self) -> None:
         super().__init__(LocalTracer(), LogLevel.CRITICAL)
-        self.heard: list[str] = []
+        self.with_standard_logging: list[str] = []
 
     def warning(self, message: str) -> None:
-        self.heard.append(message)
+        self.with_standard_logging.append(message)
 
 
 @pytest.mark.parametrize("tightened", [True, False])
@@ -341,7 +341,7 @@ def test_the_host_complains_of_no_way_through_a_journey_that_the_tightened_schem
         schema = tighten(cls.__name__, plain, selection._build_prompt(shots=[])).schema if tightened else plain
         for _ in range(200):
             selection._get_verified_node_advancement(cls.model_validate(source.value(schema, {})))
-    assert bool(complaints.heard) is not tightened
+    assert bool(complaints.with_standard_logging) is not tightened
 
 
 @pytest.mark.parametrize("texts", [[], ['say "no"'], ["two\nlines", 'a", "b', '[x], "insights": ']])

@@ -52,7 +52,7 @@ def test_without_a_template_names_and_architecture_decide(metadata: dict[str, st
     assert profile_of(None, metadata).name == family
 
 
-def test_the_template_counts_more_than_the_body_it_sits_on() -> None:
+def test_the_template_takes_precedence_over_the_architecture() -> None:
     """A distillation has its teacher's template and its body's architecture."""
     profile = profile_of("<｜User｜><｜Assistant｜><think>", {"general.architecture": "qwen2", "general.name": "Qwen2"})
     assert profile.name == "deepseek"
@@ -148,7 +148,7 @@ def test_efforts_go_under_the_name_that_the_template_reads() -> None:
     assert profile_of("hy_Assistant reasoning_effort").effort(100) == {"reasoning_effort": "low"}
 
 
-def test_a_body_of_llamas_is_no_llama_where_a_template_shows_none_of_its_marks() -> None:
+def test_the_llama_architecture_without_its_template_marks_is_not_the_llama_family() -> None:
     metadata = {"general.architecture": "llama"}
     assert profile_of("<|im_start|>{{ role }}", metadata).name == "generic"
     assert profile_of("<|start_header_id|><|eot_id|>", metadata).name == "llama"
@@ -176,6 +176,6 @@ def test_a_body_of_llamas_is_no_llama_where_a_template_shows_none_of_its_marks()
         ("<|im_middle|><|im_assistant|>", "kimi", "json"),
     ],
 )
-def test_todays_families_are_told_by_their_marks(template: str, family: str, calls: str) -> None:
+def test_current_families_are_recognised_by_their_marks(template: str, family: str, calls: str) -> None:
     profile = profile_of(template)
     assert (profile.name, profile.tools) == (family, calls)

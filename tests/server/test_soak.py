@@ -158,7 +158,7 @@ async def _left_over(server: InProcess) -> dict[str, Any]:
     for backend in context.models.pool.loaded().values():
         await backend.engine.check_integrity()
         assert backend.engine._engine is not None
-        assert not backend.engine._engine.finishers
+        assert not backend.engine._engine.sinks
         assert not backend.engine._engine.requests
     return {"requests": context.drain.running, "users": users(), "tasks": len(asyncio.all_tasks())}
 

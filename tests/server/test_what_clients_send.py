@@ -358,7 +358,7 @@ def test_what_would_bind_an_answer_is_refused_where_it_can_not(
          {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "get_time"}}]}}, "get_time"),
     ],
 )  # fmt: skip
-def test_tools_are_chosen_in_everybodys_words(http: httpx2.Client, tools: Any, choice: Any, called: str) -> None:
+def test_tool_choice_is_read_in_every_clients_form(http: httpx2.Client, tools: Any, choice: Any, called: str) -> None:
     choice_ = answer(http, tools=tools, tool_choice=choice)
     assert [call["function"]["name"] for call in choice_["message"]["tool_calls"]] == [called]
 

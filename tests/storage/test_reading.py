@@ -24,7 +24,7 @@ LIMIT = 1 << 20
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_no_plain_json_is_told_in_one_line(damage: str, tmp_path: Path) -> None:
+def test_invalid_json_is_reported_in_one_line(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     put(damage, path)
     if damage in ("null", "number", "list", "text", "another version"):
@@ -41,7 +41,7 @@ def test_what_is_no_plain_json_is_told_in_one_line(damage: str, tmp_path: Path) 
     ("name", "reason"),
     [("a\0b", "null"), ("x" * 300, "too long"), ("file/below", "Not a directory")],
 )
-def test_a_name_that_no_file_has(name: str, reason: str, tmp_path: Path) -> None:
+def test_an_invalid_file_name(name: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StateFileError, match=reason) as caught:
         read_bytes(tmp_path / name, LIMIT)
@@ -63,7 +63,7 @@ def test_the_limit_is_exact(tmp_path: Path) -> None:
         read_bytes(tmp_path / "state", 99)
 
 
-def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"\xef\xbb\xbf[1]")
     assert read_json(tmp_path / "state", LIMIT) == [1]
 

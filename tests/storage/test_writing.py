@@ -17,7 +17,7 @@ from parlant_local.storage import locked, set_aside, sweep, whole_file, write_wh
 from tests.support.damage import scratch_of_a_dead_process
 
 
-def test_the_folder_is_made_and_nothing_else_is_left(tmp_path: Path) -> None:
+def test_the_folder_is_created_and_nothing_else_is_left(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "state"
     write_whole(path, "one")
     write_whole(path, b"two")
@@ -52,7 +52,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_a_disk_that_refuses_leaves_the_old_one(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_whole(tmp_path / "state", "old")
 
     def refuse(_descriptor: int) -> None:
@@ -64,7 +64,7 @@ def test_a_disk_that_refuses_leaves_the_old_one(number: int, tmp_path: Path, mon
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-def test_an_exception_in_the_middle_leaves_the_old_one(tmp_path: Path) -> None:
+def test_an_exception_during_a_write_keeps_the_old_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "state", "old")
 
     def write_half() -> None:
@@ -86,7 +86,7 @@ def test_an_exception_in_the_middle_leaves_the_old_one(tmp_path: Path) -> None:
         lambda path: (os.mkfifo(path.parent / "pipe"), path.symlink_to("pipe")),
     ],
 )
-def test_what_is_no_file_is_not_replaced(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_only_regular_files_are_replaced(make: Callable[[Path], object], tmp_path: Path) -> None:
     make(tmp_path / "state")
     before = sorted((path.name, path.lstat().st_ino) for path in tmp_path.iterdir())
     with pytest.raises(StateFileError, match="can't be written"):
@@ -104,7 +104,7 @@ def test_long_names_fit(tmp_path: Path) -> None:
         assert (tmp_path / name).read_text() == "x"
 
 
-def test_only_what_dead_writers_left_is_swept(tmp_path: Path) -> None:
+def test_only_leftovers_of_dead_writers_are_swept(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     dead = scratch_of_a_dead_process(tmp_path / "state")
     below = scratch_of_a_dead_process(tmp_path / "below" / "state")
@@ -126,7 +126,7 @@ def test_only_what_dead_writers_left_is_swept(tmp_path: Path) -> None:
     assert sweep(tmp_path / "nowhere") == 0
 
 
-def test_a_lock_that_is_held_is_told_and_one_that_can_not_be_made_too(tmp_path: Path) -> None:
+def test_a_held_lock_and_an_impossible_one_are_reported(tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / "lock"),
         pytest.raises(TimeoutError, match=r"lock for 0\.1 s"),

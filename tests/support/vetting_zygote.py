@@ -34,11 +34,11 @@ class Zygote:
         )
         self.trials = 0
 
-    def run(self, wish: Mapping[str, Any], control: LoadControl) -> Outcome:
+    def run(self, spec: Mapping[str, Any], control: LoadControl) -> Outcome:
         self.trials += 1
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(wish) + "\n")
+        self._process.stdin.write(json.dumps(spec) + "\n")
         self._process.stdin.flush()
         return _outcome(*json.loads(self._process.stdout.readline()))
 
@@ -51,19 +51,19 @@ class Zygote:
 
 
 def _serve() -> None:
-    trial._only_the_bindings()
+    trial._import_bindings_only()
     from parlant_local.engine import native
 
     native.library()
     for line in sys.stdin:
-        wish = json.loads(line)
+        spec = json.loads(line)
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
             if not (pid := os.fork()):
                 native._process = os.getpid()  # nothing has run here yet, so no thread was left behind
                 os.dup2(answer.fileno(), 1)
                 os.dup2(log.fileno(), 2)
                 try:
-                    os.write(1, json.dumps(trial.main(wish)).encode())
+                    os.write(1, json.dumps(trial.main(spec)).encode())
                     os._exit(0)
                 except BaseException as error:
                     os.write(2, repr(error).encode())

@@ -40,7 +40,7 @@ from parlant_local.messages import (
     Usage,
     whole_value,
 )
-from parlant_local.observability import Logger, heard, redact
+from parlant_local.observability import Logger, redact, with_standard_logging
 from parlant_local.ollama_address import ollama_address
 from parlant_local.single_flight import SingleFlight
 
@@ -88,7 +88,7 @@ class OllamaBackend(Backend):
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
         self._send_think = send_think
-        self._logger = heard(logger)
+        self._logger = with_standard_logging(logger)
         self._connection = DaemonConnection(
             self.id,
             base_url=self.base_url,

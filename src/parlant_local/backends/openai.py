@@ -56,7 +56,7 @@ from parlant_local.messages import (
     whole_text,
     whole_value,
 )
-from parlant_local.observability import Logger, heard, redact
+from parlant_local.observability import Logger, redact, with_standard_logging
 from parlant_local.settings import EndpointSettings
 
 __all__ = ["OpenAIBackend"]
@@ -102,7 +102,7 @@ class OpenAIBackend(Backend, Moderator):
         self.base_url = check_url(base_url or "", f"the endpoint {name!r}")
         self.remote = is_remote(self.base_url)
         self.timeout = timeout or (60.0 if self.remote else 300.0)
-        self._logger = heard(logger)
+        self._logger = with_standard_logging(logger)
         self._connection = Connection(
             self.id,
             name=name,

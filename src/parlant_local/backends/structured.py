@@ -60,9 +60,9 @@ async def checked_apart(
     """:func:`checked` off the event loop: how long it takes is up to schema and answer."""
     if wanted.type == "text":
         return reply
-    from parlant_local.engine.constraint.workers import checked_aside
+    from parlant_local.engine.constraint.workers import run_check
 
-    return await checked_aside(partial(checked, reply, wanted, limit=limit, delivered=delivered))
+    return await run_check(partial(checked, reply, wanted, limit=limit, delivered=delivered))
 
 
 def parse_structured(text: str, wanted: ResponseFormat) -> str:

@@ -1,4 +1,4 @@
-"""Options of a call: defined once, derived everywhere."""
+"""Call options: defined once, derived everywhere."""
 
 from __future__ import annotations
 

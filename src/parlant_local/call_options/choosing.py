@@ -1,4 +1,4 @@
-"""``tool_choice`` in the words of several APIs."""
+"""``tool_choice`` in the dialects of several APIs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["chosen_tools"]
 
 
 def chosen_tools(value: Any, tools: tuple[Tool, ...]) -> dict[str, Any]:
-    """``tool_choice`` and ``tools`` out of a choice in OpenAI's words (``allowed_tools`` too), Anthropic's or Mistral's.
+    """``tool_choice`` and ``tools`` from a choice in OpenAI's form (``allowed_tools`` included), Anthropic's or Mistral's.
 
-    Raises :class:`BadRequestError` for a choice that fits no tool.
+    Raises :class:`BadRequestError` for a choice that matches no tool.
     """
     given, more = value, {}
     if isinstance(value, Mapping):
@@ -42,5 +42,7 @@ def _allowed(value: Mapping[str, Any], tools: tuple[Tool, ...]) -> tuple[Any, tu
         raise BadRequestError("tool_choice of type allowed_tools needs a list of tools.")
     names = [Tool.from_openai(item).name for item in listed]
     if unknown := set(names) - {tool.name for tool in tools}:
-        raise BadRequestError(f"tool_choice allows {shown(', '.join(sorted(unknown)))}, which is no tool of this call.")
+        raise BadRequestError(
+            f"tool_choice allows {shown(', '.join(sorted(unknown)))}, which is not among the tools of this call."
+        )
     return inner.get("mode") or "auto", tuple(tool for tool in tools if tool.name in names)

@@ -1,7 +1,7 @@
-"""The one definition of every option of a call.
+"""The single definition of every call option.
 
-From it come the checks, the fields over HTTP, the options of the command line, Parlant's hints, what is sent to other servers, and
-the table in ``docs/chat.md``. A sampler takes its line here, its line in the engine's chain, and its test.
+Validation, HTTP fields, command-line options, Parlant's hints, requests to other servers and the table in ``docs/chat.md``
+are derived from it. A sampler takes a definition here, a line in the engine's sampler chain, and a test.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = ["OPTIONS", "SAMPLING", "ChatOptions", "Priority", "ReasoningChoice", 
 ReasoningChoice = Literal["auto", "on", "off"]
 Priority = Literal["interactive", "normal", "background"]
 
-_HERE = Unsent("it orders the work of this process")
+_LOCAL_ONLY = Unsent("it only affects scheduling in this process")
 _STANDARD: dict[str, Any] = {"openai": Sent(), "ollama": Sent()}
-_ELSEWHERE_TOO: dict[str, Any] = {"openai": Sent(extension=True), "ollama": Sent()}
+_WITH_EXTENSION: dict[str, Any] = {"openai": Sent(extension=True), "ollama": Sent()}
 
 
 class SamplingOptions(TypedDict, total=False):
-    """How tokens are drawn: of a call, and of what the makers of a model recommend."""
+    """Sampling options, of a call or as a model's makers recommend them."""
 
     temperature: Annotated[
         float | None,
@@ -45,29 +45,37 @@ class SamplingOptions(TypedDict, total=False):
     top_p: Annotated[
         float | None,
         sampler(
-            "Nucleus sampling: the likeliest tokens that together have this share.", 0, 1, gguf="top_p", **_STANDARD
+            "Nucleus sampling: the most likely tokens whose probabilities add up to this.",
+            0,
+            1,
+            gguf="top_p",
+            **_STANDARD,
         ),
     ]
     top_k: Annotated[
         int | None,
-        sampler("So many of the likeliest tokens; -1 or 0: off.", 0, NO_LIMIT, minus_one="off", gguf="top_k", **_ELSEWHERE_TOO),
+        sampler("The number of most likely tokens to sample from; -1 or 0: off.", 0, NO_LIMIT, minus_one="off", gguf="top_k", **_WITH_EXTENSION),
     ]  # fmt: skip
     min_p: Annotated[
         float | None,
-        sampler("Tokens at least this share as likely as the likeliest.", 0, 1, gguf="min_p", **_ELSEWHERE_TOO),
+        sampler(
+            "Minimum probability of a token relative to the most likely one.", 0, 1, gguf="min_p", **_WITH_EXTENSION
+        ),
     ]
     top_n_sigma: Annotated[
         float | None,
-        sampler("Tokens whose logits lie so many standard deviations below the best at most; 0: off.", 0, 100, neutral=0),
+        sampler("Only tokens whose logits are within so many standard deviations of the highest; 0: off.", 0, 100, neutral=0),
     ]  # fmt: skip
     presence_penalty: Annotated[
         float | None,
-        sampler("Penalty on tokens that occurred.", -2, 2, engine=(-math.inf, math.inf), neutral=0, **_STANDARD),
+        sampler(
+            "Penalty on tokens that occurred already.", -2, 2, engine=(-math.inf, math.inf), neutral=0, **_STANDARD
+        ),
     ]
     frequency_penalty: Annotated[
         float | None,
         sampler(
-            "Penalty on tokens for each time they occurred.",
+            "Penalty on tokens for each occurrence.",
             -2,
             2,
             engine=(-math.inf, math.inf),
@@ -78,8 +86,8 @@ class SamplingOptions(TypedDict, total=False):
     repeat_penalty: Annotated[
         float | None,
         sampler(
-            "Divisor of the logits of tokens that occurred; 1: off.", 0.01, 10,
-            engine=(0.01, math.inf), neutral=1, **_ELSEWHERE_TOO,
+            "Divisor of the logits of tokens that occurred already; 1: off.", 0.01, 10,
+            engine=(0.01, math.inf), neutral=1, **_WITH_EXTENSION,
             aliases={"repetition_penalty": "The same, as Hugging Face and vLLM call it."},
         ),
     ]  # fmt: skip
@@ -93,7 +101,7 @@ class SamplingOptions(TypedDict, total=False):
     seed: Annotated[
         int | None,
         sampler(
-            "The same seed gives the same answer. -1: another one each time.", -(1 << 63), (1 << 64) - 1,
+            "The same seed gives the same answer. -1: a random one each time.", -(1 << 63), (1 << 64) - 1,
             engine=(0, (1 << 64) - 1), minus_one="random", **_STANDARD,
         ),
     ]  # fmt: skip
@@ -112,7 +120,7 @@ class ChatOptions(SamplingOptions, total=False):
     max_tokens: Annotated[
         int | None,
         Option(
-            "Tokens of the answer at most. -1: no limit but the context's.", 1, NO_LIMIT,
+            "Maximum tokens of the answer. -1: only the context limits it.", 1, NO_LIMIT,
             minus_one="no limit", openai=Sent(needed=True), ollama=Sent("num_predict"), http="derived",
             aliases={"n_predict": "The same, as llama-server calls it."}, cli="derived", metavar="N", hint=True,
         ),
@@ -120,28 +128,28 @@ class ChatOptions(SamplingOptions, total=False):
     logprobs: Annotated[
         int | None,
         Option(
-            "Alternatives told for each token; 0: the chosen one alone.", 0, 50,
+            "Alternatives reported for each token; 0: the chosen token only.", 0, 50,
             openai=Built(("logprobs", "top_logprobs")), ollama=Built(("logprobs", "top_logprobs")), http="own",
         ),
     ]  # fmt: skip
     n: Annotated[
         int | None,
         Option(
-            "Answers to the prompt.", 1, 32,
+            "Number of answers to the prompt.", 1, 32,
             neutral=1, openai=Built(("n",), needed=True), ollama=Built(()), http="derived", cli="own",
         ),
     ]  # fmt: skip
     response_format: Annotated[
         Any,
         Option(
-            "What the answer must be: a `ResponseFormat`, OpenAI's dictionary, or a Pydantic model class.",
+            "The answer's format: a `ResponseFormat`, OpenAI's dictionary, or a Pydantic model class.",
             openai=Built(("response_format",), needed=True), ollama=Built(("format", "think")), http="own", cli="own",
         ),
     ]  # fmt: skip
     grammar: Annotated[
         str | None,
         Option(
-            "GBNF or Lark that the answer follows; not together with `response_format`.",
+            "A GBNF or Lark grammar for the answer; not together with `response_format`.",
             openai=Refused("Use response_format, or a model loaded here."),
             ollama=Refused("Use response_format, or a model loaded here."), http="own", cli="own",
         ),
@@ -149,7 +157,7 @@ class ChatOptions(SamplingOptions, total=False):
     tools: Annotated[
         Iterable[Tool | Mapping[str, Any]] | None,
         Option(
-            "What the model may call.",
+            "The tools that the model may call.",
             openai=Built(("tools", "tool_choice"), needed=True), ollama=Built(("tools",)), http="own", cli="own",
         ),
     ]  # fmt: skip
@@ -163,7 +171,7 @@ class ChatOptions(SamplingOptions, total=False):
     parallel_tool_calls: Annotated[
         bool | None,
         Option(
-            "Whether one answer may hold several calls.",
+            "Whether one answer may contain several calls.",
             openai=Built(("parallel_tool_calls",)), ollama=Unsent("the daemon has no such switch"), http="own",
         ),
     ]  # fmt: skip
@@ -178,16 +186,16 @@ class ChatOptions(SamplingOptions, total=False):
     reasoning_tokens: Annotated[
         int | None,
         Option(
-            "Tokens of its thoughts at most; -1: no limit.", 0, NO_LIMIT,
-            minus_one="no limit", openai=Unsent("endpoints have no common budget of thoughts"),
-            ollama=Unsent("the daemon has no budget of thoughts"), http="own", cli="derived", metavar="N", hint=True,
+            "Maximum tokens of its thoughts; -1: no limit.", 0, NO_LIMIT,
+            minus_one="no limit", openai=Unsent("endpoints have no common field for a reasoning budget"),
+            ollama=Unsent("the daemon has no reasoning budget"), http="own", cli="derived", metavar="N", hint=True,
         ),
     ]  # fmt: skip
     continue_final: Annotated[
         bool | None,
         Option(
-            "Whether a last message of the assistant is continued instead of answered; "
-            "absent: where nothing speaks against it.",
+            "Whether a final assistant message is continued instead of answered; "
+            "absent: wherever possible.",
             openai=Refused("Use a model loaded here."), ollama=Refused("Use a model loaded here."), http="own",
         ),
     ]  # fmt: skip
@@ -195,24 +203,24 @@ class ChatOptions(SamplingOptions, total=False):
         str | None,
         Option(
             "Calls of one group share long prefixes (a schema's name): one is retained per group and session.",
-            openai=_HERE, ollama=_HERE,
+            openai=_LOCAL_ONLY, ollama=_LOCAL_ONLY,
         ),
     ]  # fmt: skip
     session: Annotated[
         str | None,
         Option(
-            "The conversation a call belongs to; a prefix seen in two holds no single customer's text.",
-            openai=_HERE, ollama=_HERE, http="own",
+            "The conversation a call belongs to; a prefix shared by two is no single customer's text.",
+            openai=_LOCAL_ONLY, ollama=_LOCAL_ONLY, http="own",
         ),
     ]  # fmt: skip
     priority: Annotated[
-        Priority | None, Option("Who goes first where many wait.", openai=_HERE, ollama=_HERE, http="derived")
+        Priority | None, Option("Scheduling priority.", openai=_LOCAL_ONLY, ollama=_LOCAL_ONLY, http="derived")
     ]
     deadline: Annotated[
         float | None,
         Option(
-            "Seconds from now after which the answer is of no use; queueing counts.", 0,
-            openai=_HERE, ollama=_HERE, hint=True,
+            "Seconds from submission after which the answer is useless; queueing counts.", 0,
+            openai=_LOCAL_ONLY, ollama=_LOCAL_ONLY, hint=True,
         ),
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What there is to say about one call option, and reading it from the annotations of a typed dictionary."""
+"""The definition of a call option, read from the annotations of a typed dictionary."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = ["NO_LIMIT", "Built", "Option", "Place", "Refused", "Sent", "Unsent", "Wire", "options_of", "sampler"]
 
-NO_LIMIT = 1 << 31  # more than anything has
+NO_LIMIT = 1 << 31  # beyond any real limit
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Goes out as it is."""
+    """Sent unchanged."""
 
     name: str = ""
-    """Where it has another one there."""
+    """Its name on that wire, if it differs."""
     extension: bool = False
-    """Not OpenAI's, but understood by vLLM, llama-server and their kin."""
+    """Not part of OpenAI's API, but supported by vLLM, llama-server and similar servers."""
     needed: bool = False
-    """Whether it is never left out, even where an endpoint refuses it."""
+    """Whether it is never omitted, even where an endpoint rejects it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The wire's own code makes these fields of it."""
+    """Converted to these fields by the wire's own code."""
 
     fields: tuple[str, ...]
     extension: bool = False
@@ -36,14 +36,14 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The call fails where it is given; ``hint`` says what to do instead."""
+    """A call with it fails; ``hint`` says what to do instead."""
 
     hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """It stays here; ``why`` that loses nothing."""
+    """Not sent; ``why`` says why that loses nothing."""
 
     why: str
 
@@ -51,7 +51,7 @@ class Unsent:
 Wire = Sent | Built | Refused | Unsent
 
 Place = Literal["derived", "own"]
-"""Whether a place makes its field from the definition, or has code of its own for it."""
+"""Whether an interface derives its field from the definition, or has its own code for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +60,28 @@ class Option:
     low: float = -math.inf
     high: float = math.inf
     engine: tuple[float, float] | None = None
-    """What the sampler itself takes, where that is more than what a call may ask."""
+    """The sampler's own range, where it is wider than a call's."""
     neutral: float | None = None
-    """The value that changes nothing."""
+    """The value without effect."""
     minus_one: Literal["off", "random", "no limit"] | None = None
-    """What -1 says, as many clients have it."""
+    """The meaning of -1, as in many clients."""
     openai: Wire = field(kw_only=True)
     ollama: Wire = field(kw_only=True)
     http: Place | None = None
-    """Fields of chats and completions over HTTP."""
+    """Fields of chat and completion requests over HTTP."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Further names over HTTP, and whose they are."""
+    """Further names over HTTP, and their origin."""
     cli: Place | None = None
     flags: tuple[str, ...] = ()
     """Short forms on the command line."""
     metavar: str | None = None
     hint: bool = False
-    """Whether Parlant may give it as a hint."""
+    """Whether Parlant may pass it as a hint."""
     gguf: str = ""
-    """The key below ``general.sampling`` with which a model's file recommends it."""
+    """The key under ``general.sampling`` with the GGUF's recommendation."""
     name: str = ""
     kind: type | None = None
-    """Of: float, int, bool, str; None: anything else, which code of its own looks at."""
+    """One of float, int, bool, str; None: anything else, validated by its own code."""
     choices: tuple[str, ...] = ()
     several: bool = False
     """Whether it may be a list."""
@@ -92,7 +92,7 @@ class Option:
 
     @property
     def lowest(self) -> float:
-        """The least number that may be written, conventions included."""
+        """The lowest number accepted, conventions such as -1 included."""
         return -1 if self.minus_one is not None and self.low > -1 else self.low
 
     @property
@@ -105,21 +105,21 @@ class Option:
 
     @property
     def range(self) -> str:
-        return _worded(self.low, self.high)
+        return _range_text(self.low, self.high)
 
     @property
     def engine_range(self) -> str:
-        return _worded(*(self.engine or (self.low, self.high)))
+        return _range_text(*(self.engine or (self.low, self.high)))
 
     def fields(self, wire: Literal["openai", "ollama"]) -> tuple[str, ...]:
-        """What a request has of it."""
-        way: Wire = getattr(self, wire)
-        if isinstance(way, Built):
-            return way.fields
-        return (way.name or self.name,) if isinstance(way, Sent) else ()
+        """The request fields that carry it."""
+        wire_form: Wire = getattr(self, wire)
+        if isinstance(wire_form, Built):
+            return wire_form.fields
+        return (wire_form.name or self.name,) if isinstance(wire_form, Sent) else ()
 
-    def settled(self, value: float) -> float | None:
-        """-1 as what it says; ``None``: as if nothing were given."""
+    def resolved(self, value: float) -> float | None:
+        """-1 replaced by its meaning; ``None``: as if not given."""
         if value != -1 or self.minus_one is None:
             return value
         return {"off": 0, "random": None, "no limit": NO_LIMIT}[self.minus_one]
@@ -130,12 +130,12 @@ class Option:
 
 
 def sampler(
-    help: str,  # what it is everywhere else
+    help: str,  # the name it has everywhere
     low: float,
     high: float,
     **more: Any,
 ) -> Option:
-    """One more way to choose tokens: taken from everywhere, refused by Ollama, which would drop it in silence."""
+    """A sampler option: accepted by every interface, refused for Ollama, which would silently ignore it."""
     return Option(
         help,
         low,
@@ -169,7 +169,7 @@ def _defined(name: str, hint: Any) -> Option:
     return found
 
 
-def _worded(low: float, high: float) -> str:
+def _range_text(low: float, high: float) -> str:
     if high >= NO_LIMIT:
         return f"at least {low:g}" if low > -math.inf else "a finite number"
     return f"between {low:g} and {high:g}"

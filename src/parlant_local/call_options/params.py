@@ -1,4 +1,4 @@
-"""Options of a call, checked."""
+"""Validated call options."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class ChatParams(Brief):
         return self.sampling.get(name) if name in SAMPLING else getattr(self, name)
 
     def check_fits(self, wire: Literal["openai", "ollama"], target: str) -> None:
-        """Raises :class:`BadRequestError` where an option is given that ``target`` can't take by this wire."""
+        """Raises :class:`BadRequestError` where an option is given that ``target`` can't receive on this wire."""
         for name, option in OPTIONS.items():
-            way = getattr(option, wire)
-            if isinstance(way, Refused) and (value := self.value_of(name)) and value != option.neutral:
-                raise BadRequestError(f"{target} takes no {name}.", hint=way.hint)
+            wire_form = getattr(option, wire)
+            if isinstance(wire_form, Refused) and (value := self.value_of(name)) and value != option.neutral:
+                raise BadRequestError(f"{target} takes no {name}.", hint=wire_form.hint)
 
 
 def token_biases(given: Any) -> dict[int, float]:
@@ -107,14 +107,14 @@ def _token(given: Any) -> int:
 
 
 def _checked(option: Option, value: Any) -> Any:
-    """The value as it is meant; ``None`` where that is to be as if it were not given."""
+    """The normalised value; ``None`` where it counts as not given."""
     if option.name == "logit_bias":
         return token_biases(value)
     if option.bounded:
         if option.minus_one is not None and _is_minus_one(value):
-            return option.settled(value)
+            return option.resolved(value)
         number = _number(option, value)
-        return number + (1 << 64) if option.name == "seed" and number < 0 else number  # the same bits, without a sign
+        return number + (1 << 64) if option.name == "seed" and number < 0 else number  # reinterpreted as unsigned
     if option.choices and value not in option.choices:
         raise BadRequestError(f"{option.name} must be one of {', '.join(option.choices)}, not {shown(value)}.")
     if option.kind is bool and not isinstance(value, bool):

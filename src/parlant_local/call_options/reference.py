@@ -41,8 +41,8 @@ def _cells(option: Option) -> Iterator[str]:
     yield _yes(option.cli is not None)
     yield _yes(option.http is not None)
     yield _yes(option.hint)
-    yield _way(option, option.openai)
-    yield _way(option, option.ollama)
+    yield _wire_cell(option, option.openai)
+    yield _wire_cell(option, option.ollama)
 
 
 def _values(option: Option) -> str:
@@ -53,13 +53,13 @@ def _values(option: Option) -> str:
     return {bool: "true, false", str: "text"}.get(option.kind, "") if option.kind else ""
 
 
-def _way(option: Option, way: Wire) -> str:
-    if isinstance(way, Refused):
+def _wire_cell(option: Option, wire_form: Wire) -> str:
+    if isinstance(wire_form, Refused):
         return "refused"
-    if isinstance(way, Sent):
-        return f"`{way.name or option.name}`"
-    if isinstance(way, Built):
-        return ", ".join(f"`{name}`" for name in way.fields) or "one call each"
+    if isinstance(wire_form, Sent):
+        return f"`{wire_form.name or option.name}`"
+    if isinstance(wire_form, Built):
+        return ", ".join(f"`{name}`" for name in wire_form.fields) or "one call each"
     return "stays here"
 
 

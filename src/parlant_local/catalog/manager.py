@@ -35,7 +35,7 @@ from parlant_local.errors import (
     VerificationError,
 )
 from parlant_local.gguf_info import available_memory
-from parlant_local.observability import Logger, NullLogger, heard
+from parlant_local.observability import Logger, NullLogger, with_standard_logging
 from parlant_local.paths import is_dir, is_file, real_path, user_path
 from parlant_local.settings import Settings
 from parlant_local.storage import sweep
@@ -60,7 +60,7 @@ class LocalModelManager:
         settings: Settings | None = None,
         offline: bool | None = None,
     ) -> None:
-        self.logger: Logger = heard(logger)
+        self.logger: Logger = with_standard_logging(logger)
         self.settings = settings or Settings()
         explicit = models_dir or self.settings.models_dir
         self.models_dir = user_path(explicit or self.settings.models_path).absolute()

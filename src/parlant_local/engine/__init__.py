@@ -1,4 +1,4 @@
-"""GGUF models run in this process: a crowd of structured calls served at once. See docs/engine.md for the life of a request."""
+"""Runs GGUF models in this process, and serves many structured calls concurrently. docs/engine.md has the life of a request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from parlant_local.engine.model import LoadedModel as LoadedModel
     from parlant_local.engine.stats import EngineStats as EngineStats
 
-_HOMES = {
+_MODULES = {
     "Embeddings": "parlant_local.engine.embedding",
     "EngineStats": "parlant_local.engine.stats",
     "LlamaEngine": "parlant_local.engine.engine",
@@ -24,6 +24,6 @@ __all__ = ["Embeddings", "EngineStats", "LlamaEngine", "LoadedModel", "Reranking
 
 
 def __getattr__(name: str) -> Any:
-    if (home := _HOMES.get(name)) is None:
+    if (module := _MODULES.get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    return getattr(import_module(module), name)

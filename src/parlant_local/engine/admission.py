@@ -1,4 +1,4 @@
-"""Which waiting request starts next, and from which prefix. Pure: decides, touches nothing."""
+"""Admission: which waiting request starts next, and from which prefix. Pure."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from parlant_local.engine.sequence import Sequence
 
 __all__ = ["AdmissionRules", "Start", "choose"]
 
-_WORTH_WAITING = 32
-_MAX_SKIPS = 64
-_OWN_CELLS = 512  # of one that joins a crowd: more cost everyone's attention more than company spares
-_COPY_COSTS = 1 / 8  # of its tokens, that a copied prefix must be longer than a shared one
+_MIN_SHARED_TO_WAIT = 32
+_MAX_OVERTAKEN = 64
+_MAX_OWN_CELLS = 512  # unshared cells of a request that joins past the first wave: more slow down everyone's attention
+_COPY_MARGIN = 1 / 8  # a copied prefix must be this share longer than one shared in place
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRules:
     unified: bool
     """All live sequences share one pool of cells, and attend across it."""
-    crowd_costs: bool
-    """Attention pays for other sequences' cells (a CPU with a unified cache), so strangers don't run side by side."""
+    shared_attention: bool
+    """Attention also covers other sequences' cells (a CPU with a unified cache), so unrelated requests don't run concurrently."""
     trims: bool
     min_tokens: int
     first_wave: int = 1 << 30
-    """Sequences at once, the place kept for interactive calls included, beyond which only small ones join where crowds cost."""
+    """Concurrent sequences, the slot reserved for interactive calls included, beyond which only small ones join under
+    ``shared_attention``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +44,29 @@ def choose(
     live: Collection[Sequence],
     store: PrefixStore,
     rules: AdmissionRules,
-    room: int,
+    free_cells: int,
 ) -> Start | None:
-    """The next one to start, or None. ``room``: cells that are neither used nor promised (unified only).
+    """The next sequence to start, or None. ``free_cells``: cells neither used nor reserved (unified only).
 
-    Order is priority, then arrival. A request whose prefix is being computed right now waits for it; where strangers cost,
-    requests that share with a live sequence go before ones that don't, and a crowd is joined by those that bring few cells of
-    their own, a bounded number of times.
+    Order is priority, then arrival. A request whose prefix is just being computed waits for it. Under ``shared_attention``
+    requests that share a prefix with a live sequence overtake ones that don't, and past the first wave only requests with few
+    unshared cells join; a request is overtaken a bounded number of times.
     """
-    crowded = len(live) >= max(2, rules.first_wave - 1)
+    past_first_wave = len(live) >= max(2, rules.first_wave - 1)
     for sequence in sorted(waiting, key=lambda sequence: sequence.rank):
-        start, sharing, promised = _best_start(sequence, live, store, rules)
-        if promised > start.length + _WORTH_WAITING and 2 * (promised - start.length) > sequence.size - start.length:
-            continue  # most of what is left to compute is on its way
+        start, shared_with_live, pending = _best_start(sequence, live, store, rules)
+        if pending > start.length + _MIN_SHARED_TO_WAIT and 2 * (pending - start.length) > sequence.size - start.length:
+            continue  # a live sequence is about to compute most of it
         shared = start.length if start.live else 0
-        no_room = rules.unified and sequence.most - shared > room
-        patient = sequence.request.priority != "interactive"
-        costly = 2 * sharing < sequence.size or (crowded and sequence.size - shared > _OWN_CELLS)
-        if live and (no_room or (patient and rules.crowd_costs and costly)):
-            if sequence.skipped >= _MAX_SKIPS:
-                return None  # nobody else starts until this one can
-            sequence.skipped += 1
+        does_not_fit = rules.unified and sequence.max_size - shared > free_cells
+        deferrable = sequence.request.priority != "interactive"
+        unrelated = 2 * shared_with_live < sequence.size or (
+            past_first_wave and sequence.size - shared > _MAX_OWN_CELLS
+        )
+        if live and (does_not_fit or (deferrable and rules.shared_attention and unrelated)):
+            if sequence.overtaken >= _MAX_OVERTAKEN:
+                return None  # no other request starts before this one
+            sequence.overtaken += 1
             continue
         return start
     return None
@@ -72,24 +75,24 @@ def choose(
 def _best_start(
     sequence: Sequence, live: Collection[Sequence], store: PrefixStore, rules: AdmissionRules
 ) -> tuple[Start, int, int]:
-    """The best start, the tokens shared with some live sequence, and the tokens one will have in common soon."""
+    """The best start, the most tokens shared with a live sequence, and the most that one in prefill will share."""
     tokens = sequence.tokens
-    limit = tokens.size - 1  # the last token must be computed: its logits are wanted
-    start, sharing, promised = Start(sequence), 0, 0
+    limit = tokens.size - 1  # the last token must be computed for its logits
+    start, shared_with_live, pending = Start(sequence), 0, 0
     for other in live:
         common = min(common_length(other.tokens, tokens), limit)
         available = min(common, other.computed)
-        sharing = max(sharing, common)
+        shared_with_live = max(shared_with_live, common)
         if other.stage == "prefill":
-            promised = max(promised, common)
+            pending = max(pending, common)
         if not rules.trims and available != other.computed:
             continue
         if available >= rules.min_tokens and available > start.length:
             start = Start(sequence, live=other, length=available)
     if (found := store.find(tokens)) is not None:
         entry, length = found
-        # Live cells are shared in a unified cache; in a split one a fork is a copy like any other, and no cheaper.
-        least = start.length * (1 + _COPY_COSTS) if start.live and rules.crowd_costs else start.length
+        # Live cells are shared in a unified cache; in a split one a fork is a copy, as costly as any other.
+        least = start.length * (1 + _COPY_MARGIN) if start.live and rules.shared_attention else start.length
         if length > least or (length == start.length and not rules.unified):
             start = Start(sequence, retained=entry, length=length)
-    return start, sharing, promised if rules.trims else 0
+    return start, shared_with_live, pending if rules.trims else 0

@@ -1,4 +1,4 @@
-"""Who owns how many KV cells, kept beside llama.cpp's own books so that room is known before it is needed."""
+"""Accounting of KV cells per sequence, parallel to llama.cpp's own, so that free cells are known before they are needed."""
 
 from __future__ import annotations
 
@@ -51,41 +51,41 @@ class CellLedger:
 
     def fork(self, source: int, target: int, length: int) -> None:
         """``target`` (open and empty) shares the first ``length`` cells of ``source``."""
-        self._cut(source, length)
-        shared, left = [], length
+        self._split_at(source, length)
+        shared, remaining = [], length
         for segment in self._segments[source]:
-            if left <= 0:
+            if remaining <= 0:
                 break
             segment.holders += 1
             shared.append(segment)
-            left -= segment.length
-        assert left == 0
+            remaining -= segment.length
+        assert remaining == 0
         assert not self._segments[target]
         self._segments[target] = shared
 
     def trim(self, sequence: int, length: int) -> None:
         """``sequence`` keeps its first ``length`` cells."""
-        self._cut(sequence, length)
-        kept, left = [], length
+        self._split_at(sequence, length)
+        kept, remaining = [], length
         for segment in self._segments[sequence]:
-            if left > 0:
+            if remaining > 0:
                 kept.append(segment)
-                left -= segment.length
+                remaining -= segment.length
             else:
-                self._let_go(segment)
+                self._drop_holder(segment)
         self._segments[sequence] = kept
 
     def close(self, sequence: int) -> None:
         for segment in self._segments.pop(sequence):
-            self._let_go(segment)
+            self._drop_holder(segment)
 
-    def _let_go(self, segment: _Segment) -> None:
+    def _drop_holder(self, segment: _Segment) -> None:
         segment.holders -= 1
         if segment.holders == 0:
             self.used -= segment.length
 
-    def _cut(self, sequence: int, length: int) -> None:
-        """Makes a segment boundary at ``length``, in every sequence that holds the segment there."""
+    def _split_at(self, sequence: int, length: int) -> None:
+        """Splits the segment at ``length``, in every sequence that shares it."""
         position = 0
         for segment in self._segments[sequence]:
             if position < length < position + segment.length:

@@ -33,7 +33,7 @@ class Batch:
         self.sequences = np.zeros(capacity, dtype=np.int32)
         self.outputs = np.zeros(capacity, dtype=np.int8)
         self._counts = np.ones(capacity, dtype=np.int32)
-        # seq_id is a pointer per token: each points at its place in `sequences`.
+        # seq_id is a pointer per token: each points at its element of `sequences`.
         base = self.sequences.ctypes.data
         self._pointers = (base + 4 * np.arange(capacity)).astype(np.uintp)
         self.struct = lib.llama_batch()
@@ -66,7 +66,7 @@ class Batch:
 
 
 class Context:
-    """A ``llama_context`` that generates."""
+    """A ``llama_context`` for generation."""
 
     def __init__(self, model: LoadedModel, settings: EngineSettings, layout: Layout) -> None:
         lib = library()
@@ -90,7 +90,7 @@ class Context:
         params.abort_callback = self.abort.callback
         params.abort_callback_data = self.abort.data
         params.no_perf = True
-        params.swa_full = True  # a full-size cache for sliding layers can be cut back and forked like any other
+        params.swa_full = True  # a full-size cache for sliding-window layers can be trimmed and forked like any other
         self._pointer: Any = lib.llama_init_from_model(model.pointer, params)
         if not self._pointer:
             self._model.release()
@@ -116,8 +116,8 @@ class Context:
         self.n_ctx_seq = int(lib.llama_n_ctx_seq(self._pointer))
         flash = layout.flash_attention != "off"  # "auto" is on wherever llama.cpp can
         self._threads = ThreadChoice(layout.n_threads, flash_attention=flash) if layout.n_threads_vary else None
-        self._threads_set = (layout.n_threads, layout.n_threads_batch)
-        self.trims = not model.is_recurrent and bool(self._memory)  # recurrent and hybrid memories can't be cut back
+        self._current_threads = (layout.n_threads, layout.n_threads_batch)
+        self.can_trim = not model.is_recurrent and bool(self._memory)  # recurrent and hybrid memories can't be trimmed
 
     def close(self) -> None:
         if self._pointer is not None:
@@ -131,12 +131,12 @@ class Context:
     def decode(self, batch: Batch) -> DecodeStatus:
         """Runs a batch. ``no_room`` leaves the memory as it was; ``aborted`` may leave finished micro-batches in it."""
         batch.struct.n_tokens = batch.size
-        self._take_threads(batch.size)
+        self._set_threads(batch.size)
         began = time.perf_counter()
         status = self._lib.llama_decode(self._pointer, batch.struct)
         if status == 0:
             if self._threads is not None:
-                self._threads.note(batch.size, time.perf_counter() - began)
+                self._threads.record(batch.size, time.perf_counter() - began)
             return "ok"
         if status == 1:
             return "no_room"
@@ -146,14 +146,14 @@ class Context:
             f"llama_decode failed with {status} on a batch of {batch.size}: {recent_log() or 'no reason given'}."
         )
 
-    def _take_threads(self, tokens: int) -> None:
-        """Sets how many threads compute a batch of so many tokens."""
+    def _set_threads(self, tokens: int) -> None:
+        """Sets the number of threads for a batch of ``tokens``."""
         if self._threads is not None:
             small = self._threads.threads(tokens)
             wanted = (small, self.layout.n_threads_batch if tokens >= SMALL_STEP else small)
-            if wanted != self._threads_set:
+            if wanted != self._current_threads:
                 self._lib.llama_set_n_threads(self._pointer, *wanted)
-                self._threads_set = wanted
+                self._current_threads = wanted
 
     def logits(self, index: int) -> npt.NDArray[np.float32]:
         """The logits of the batch token at ``index``, shape ``(n_vocab,)``: a view, valid until the next decode."""
@@ -174,12 +174,12 @@ class Context:
         self._lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def trim(self, sequence: int, length: int) -> bool:
-        """Cuts ``sequence`` back to its first ``length`` tokens; False where this kind of memory can't."""
+        """Trims ``sequence`` to its first ``length`` tokens; False where this kind of memory can't be trimmed."""
         return bool(self._lib.llama_memory_seq_rm(self._memory, sequence, length, -1))
 
     def fork(self, source: int, target: int, length: int) -> bool:
         """Gives ``target`` (empty) the first ``length`` tokens of ``source``: shared cells, or a copy in a split cache."""
-        if self.layout.unified and self.trims:
+        if self.layout.unified and self.can_trim:
             self._lib.llama_memory_seq_cp(self._memory, source, target, 0, length)
             return True
         self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)

@@ -1,4 +1,4 @@
-"""Texts to vectors: a context of its own, pooled as the GGUF says, many texts per decode."""
+"""Embeddings: a context of its own, pooled as the GGUF says, many texts per decode."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class EmbeddingContext:
         self._lib = lib
         self._model = model.hold()
         self.max_tokens = max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train))
-        self._fill = min(settings.n_batch, _GPU_FILL if on_gpu(settings) else _CPU_FILL)
-        # In a batch that sequences don't divide evenly, llama.cpp pools matrices that don't fit, and ends the process.
-        self._batch_tokens = -(-max(self.max_tokens, self._fill) // _MAX_SEQ) * _MAX_SEQ
+        self._batch_fill = min(settings.n_batch, _GPU_FILL if on_gpu(settings) else _CPU_FILL)
+        # If the batch is not a multiple of n_seq_max, llama.cpp pools mismatched matrices and aborts the process.
+        self._batch_tokens = -(-max(self.max_tokens, self._batch_fill) // _MAX_SEQ) * _MAX_SEQ
         params = lib.llama_context_default_params()
         params.n_ctx = self._batch_tokens
         params.n_batch = self._batch_tokens
@@ -76,7 +76,7 @@ class EmbeddingContext:
         self._params = params
         self._pointer: Any = lib.llama_init_from_model(model.pointer, params)
         if self._pointer and model.generates and int(lib.llama_pooling_type(self._pointer)) <= 0:
-            # A chat model says nothing about pooling: the mean of its last layer.
+            # A chat model specifies no pooling: use the mean of its last layer.
             lib.llama_free(self._pointer)
             params.pooling_type = _MEAN
             self._pointer = lib.llama_init_from_model(model.pointer, params)
@@ -123,10 +123,10 @@ class EmbeddingContext:
             if len(tokens) > self.max_tokens:
                 if not truncate:
                     raise TextTooLongError(
-                        f"Text {index} has {len(tokens)} tokens; {self._model.path.name} takes {self.max_tokens}.",
+                        f"Text {index} has {len(tokens)} tokens; {self._model.path.name} allows {self.max_tokens}.",
                         needed=len(tokens),
                         available=self.max_tokens,
-                        hint="Split it, or ask for truncation (`truncate`).",
+                        hint="Split it, or allow truncation (`truncate`).",
                     )
                 # Keeps the closing token (SEP, EOS) where the model expects one.
                 closing = tokens[-1:] if self._model.is_control(tokens[-1]) else []
@@ -142,7 +142,7 @@ class EmbeddingContext:
         return list(text)
 
     def pair(self, query: str, document: str) -> list[int]:
-        """Query and document as one sequence, the way cross-encoders are trained."""
+        """Query and document as one sequence, as cross-encoders are trained."""
         with self._model.held() as model:
             return self._pair(model, query, document)
 
@@ -160,11 +160,11 @@ class EmbeddingContext:
     # -- computing (engine's thread) ----------------------------------------------------------------------------------
 
     def batches(self, lists: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Indices grouped so that each group is one decode; short ones together, to waste little."""
+        """Groups of indices, each for one decode; sorted by length, to reduce waste."""
         group: list[int] = []
         tokens = 0
         for index in sorted(range(len(lists)), key=lambda i: len(lists[i])):
-            if group and (tokens + len(lists[index]) > self._fill or len(group) == _MAX_SEQ):
+            if group and (tokens + len(lists[index]) > self._batch_fill or len(group) == _MAX_SEQ):
                 yield group
                 group, tokens = [], 0
             group.append(index)
@@ -181,7 +181,7 @@ class EmbeddingContext:
         for slot, tokens in enumerate(lists):
             begin = self._batch.size
             self._batch.add(slot, tokens, 0, output_last=True)
-            self._batch.outputs[begin : self._batch.size] = 1  # pooling looks at every token
+            self._batch.outputs[begin : self._batch.size] = 1  # pooling reads every token's output
         self._batch.struct.n_tokens = self._batch.size
         run = lib.llama_decode if self._memory else lib.llama_encode
         if (status := run(self._pointer, self._batch.struct)) != 0:

@@ -1,4 +1,4 @@
-"""The engine as callers see it: asynchronous, lazy, cancellable."""
+"""The engine's public interface: asynchronous, lazy, cancellable."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 
 from parlant_local.engine import residency, vectors
-from parlant_local.engine.awaiting import on_thread, outcome
-from parlant_local.engine.constraint.workers import settled
+from parlant_local.engine.awaiting import on_thread, result_of
+from parlant_local.engine.constraint.workers import wait_done
 from parlant_local.engine.embedding import Embeddings, Reranking
 from parlant_local.engine.failures import typed
-from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Put
+from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Sink
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.sequence import Sequence
@@ -31,7 +31,7 @@ from parlant_local.errors import (
     QueueFullError,
     StallError,
 )
-from parlant_local.observability import Logger, heard
+from parlant_local.observability import Logger, with_standard_logging
 from parlant_local.paths import user_path
 from parlant_local.settings import EngineSettings
 
@@ -39,14 +39,14 @@ __all__ = ["LlamaEngine"]
 
 
 class LlamaEngine:
-    """One holder of the engine that runs a GGUF: all that ask for the same file with the same settings share it.
+    """A handle on the engine that runs a GGUF. Handles for the same file with the same settings share one engine.
 
-    Every method may be called from any task of any event loop; the model is loaded when the first one needs it, and loaded
-    anew after a failure inside. ``prefix_dir``: where static prefixes are kept between runs; None keeps none on disk.
-    ``measured_dir``: where `bench --save` keeps what it found; its findings hold where ``settings`` leave something open.
-    None: ``settings`` alone count, so that an engine never depends on a folder that nobody named. ``linger``: seconds that
-    the model stays loaded after the last holder was collected without being closed. ``vetting``: what is known of the file,
-    which is first loaded in a process of its own where nobody vouched for it.
+    Every method may be called from any task of any event loop; the model is loaded on first use, and reloaded after
+    an internal failure. ``prefix_dir``: where static prefixes are kept between runs; None keeps none on disk.
+    ``measured_dir``: where `bench --save` keeps its findings, which apply to whatever ``settings`` leave open. None:
+    ``settings`` alone apply, so that an engine never depends on a folder that was not passed. ``linger``: seconds that the
+    model stays loaded after the last handle was garbage-collected without being closed. ``vetting``: what is known of the
+    file; one of unknown origin is first loaded in a process of its own.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class LlamaEngine:
         self.path = user_path(model_path)
         self.settings = settings or EngineSettings()
         self._spec = EngineSpec(self.path, self.settings, prefix_dir, measured_dir, vetting or Vetting())
-        self._holder = residency.Holder(heard(logger))
+        self._holder = residency.Holder(with_standard_logging(logger))
         self._linger = linger
         self._resident: residency.Resident | None = None
         self._finalizer: weakref.finalize[..., LlamaEngine] | None = None
-        self._own: dict[object, Put] = {}
+        self._in_flight: dict[object, Sink] = {}
         self._closed = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -82,34 +82,34 @@ class LlamaEngine:
         await self.close()
 
     async def load(self) -> None:
-        """Loads the model, off the event loop, unless somebody has; callers that come meanwhile wait for the same load.
+        """Loads the model, off the event loop, unless it is loaded; concurrent callers wait for the same load.
 
-        A load that nobody waits for any more is given up.
+        A load without waiters is cancelled after a moment.
         """
-        await self._ready()
+        await self._ensure_loaded()
 
     async def close(self) -> None:
-        """Ends this holder's requests. The last holder frees context and weights, and waits until they are gone. Idempotent."""
-        gone = self._let_go()
-        if gone is not None:
-            await outcome(gone)
+        """Fails this handle's requests. The last handle frees context and weights, and waits until they are freed. Idempotent."""
+        stopped = self._release()
+        if stopped is not None:
+            await result_of(stopped)
 
     def close_now(self) -> None:
-        """Like :meth:`close`, from synchronous code; blocks until the memory is back."""
-        gone = self._let_go()
-        if gone is not None:
-            gone.result()
+        """Like :meth:`close`, from synchronous code; blocks until the memory is freed."""
+        stopped = self._release()
+        if stopped is not None:
+            stopped.result()
 
-    def _let_go(self) -> residency.Gone | None:
+    def _release(self) -> residency.Stopped | None:
         self._closed = True
         resident = self._resident
         if resident is None or resident.pid != os.getpid():
             return None
         if self._finalizer is not None:
             self._finalizer.detach()
-        for put in list(self._own.values()):
+        for put in list(self._in_flight.values()):
             put(EngineClosedError("The engine was closed while the request was running."))
-        return resident.let_go(self._holder)
+        return resident.release(self._holder)
 
     @property
     def loaded(self) -> bool:
@@ -118,89 +118,91 @@ class LlamaEngine:
     @property
     def model(self) -> LoadedModel:
         """Facts and vocabulary of the loaded model; :class:`EngineClosedError` before it is loaded."""
-        return self._open.model
+        return self._require_loaded.model
 
     @property
     def sizing(self) -> Sizing:
-        return self._open.sizing
+        return self._require_loaded.sizing
 
     @property
     def effective_settings(self) -> EngineSettings:
-        """``settings`` with what `bench --save` found for this model here, once it is loaded."""
+        """``settings`` with the findings of `bench --save` for this model and machine, once it is loaded."""
         return self.settings if self._engine is None else self._engine.settings
 
     @property
     def n_ctx(self) -> int:
         """Longest request, prompt and answer together, in tokens."""
-        return self._open.context_size
+        return self._require_loaded.context_size
 
     @property
     def _engine(self) -> LoadedEngine | None:
         resident = self._resident
-        if self._closed or resident is None or resident.pid != os.getpid():  # a fork has the objects, not the threads
+        if (
+            self._closed or resident is None or resident.pid != os.getpid()
+        ):  # a fork copies the objects, not the threads
             return None
         return resident.engine
 
     @property
-    def _open(self) -> LoadedEngine:
+    def _require_loaded(self) -> LoadedEngine:
         if (engine := self._engine) is None:
             raise EngineClosedError(f"The model {self.path.name} is not loaded.", hint="Await load() first.")
         return engine
 
-    async def _ready(self) -> LoadedEngine:
-        """The engine, loaded where it isn't: for the first time, or since the last one failed."""
+    async def _ensure_loaded(self) -> LoadedEngine:
+        """The engine, loaded if need be: for the first time, or after a failure."""
         if self._closed:
             raise EngineClosedError(f"The engine of {self.path.name} is closed.", hint="Create a new one.")
         if self._resident is not None:
             residency.check_process(self._resident, self.path.name)
         if (engine := self._engine) is not None:
             return engine
-        resident = self._hold()
+        resident = self._ensure_held()
         load = resident.join()
         try:
-            engine = await outcome(load.future)
+            engine = await result_of(load.future)
         finally:
             resident.leave(load)
         if self._closed:
             raise EngineClosedError(f"The engine of {self.path.name} was closed while it was loading.")
         return engine
 
-    def _hold(self) -> residency.Resident:
+    def _ensure_held(self) -> residency.Resident:
         resident = residency.hold(self._spec, self._holder)
         if resident is not self._resident:
-            if self._resident is not None:  # the file is another one since the last try
-                self._resident.let_go(self._holder)
+            if self._resident is not None:  # the file was replaced since the last attempt
+                self._resident.release(self._holder)
             if self._finalizer is not None:
                 self._finalizer.detach()
             self._finalizer = weakref.finalize(
-                self, residency.let_go_when_collected, resident, self._holder, self._linger
+                self, residency.release_when_collected, resident, self._holder, self._linger
             )
             self._finalizer.atexit = False  # type: ignore[misc]  # a property that the stubs miss; the process's end sees to every engine
             self._resident = resident
-        if self._closed:  # by another thread, meanwhile
-            resident.let_go(self._holder)
+        if self._closed:  # by another thread in the meantime
+            resident.release(self._holder)
         return resident
 
     # -- generating ---------------------------------------------------------------------------------------------------
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """One whole generation. Cancelling the awaiting task cancels the work within a step."""
+        """Runs a generation to its end. Cancelling the awaiting task cancels the work within a step."""
         result: Generation | None = None
-        async for piece in self._pieces(request, streaming=False):
+        async for piece in self._run(request, streaming=False):
             result = piece.final
         assert result is not None
         return result
 
     def stream(self, request: GenerationRequest) -> AsyncGenerator[GenerationPiece, None]:
         """The generation in pieces; the last one has ``final``. Closing the iterator cancels the work."""
-        return self._pieces(request, streaming=True)
+        return self._run(request, streaming=True)
 
-    async def _pieces(self, request: GenerationRequest, *, streaming: bool) -> AsyncGenerator[GenerationPiece, None]:
-        engine = await self._ready()
-        under_way = len(engine.requests)
-        if under_way >= self.settings.max_queue + engine.sizing.layout.n_seq:
+    async def _run(self, request: GenerationRequest, *, streaming: bool) -> AsyncGenerator[GenerationPiece, None]:
+        engine = await self._ensure_loaded()
+        in_flight = len(engine.requests)
+        if in_flight >= self.settings.max_queue + engine.sizing.layout.n_seq:
             raise QueueFullError(
-                f"{under_way} requests are under way at {self.path.name}; engine.max_queue is {self.settings.max_queue}.",
+                f"{in_flight} requests are in flight at {self.path.name}; engine.max_queue is {self.settings.max_queue}.",
                 limit=self.settings.max_queue,
                 hint="Try again later, or raise engine.max_queue.",
             )
@@ -208,18 +210,18 @@ class LlamaEngine:
         inbox: asyncio.Queue[GenerationPiece | ParlantLocalError | None] = asyncio.Queue()
 
         def put(item: GenerationPiece | ParlantLocalError | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the waiter with it
                 loop.call_soon_threadsafe(inbox.put_nowait, item)
 
-        mark = object()
-        engine.requests.add(mark)
-        self._own[mark] = put
+        ticket = object()
+        engine.requests.add(ticket)
+        self._in_flight[ticket] = put
         sequence: Sequence | None = None
         try:
             sequence = await self._sequence(engine, request, put if streaming else None)
             engine.submit(sequence, put)
             while True:
-                item = await self._next(inbox, engine, sequence)
+                item = await self._next_item(inbox, engine, sequence)
                 if isinstance(item, ParlantLocalError):
                     raise item
                 if item is None:
@@ -228,17 +230,15 @@ class LlamaEngine:
                 if item.final is not None:
                     return
         finally:
-            engine.requests.discard(mark)
-            self._own.pop(mark, None)
-            if sequence is not None and engine.finishers.pop(sequence, None) is not None:
+            engine.requests.discard(ticket)
+            self._in_flight.pop(ticket, None)
+            if sequence is not None and engine.sinks.pop(sequence, None) is not None:
                 engine.worker.cancel(sequence)
 
-    async def _sequence(self, engine: LoadedEngine, request: GenerationRequest, deliver: Put | None) -> Sequence:
+    async def _sequence(self, engine: LoadedEngine, request: GenerationRequest, deliver: Sink | None) -> Sequence:
         try:
-            if (
-                request.constraint is not None
-            ):  # compiled in threads of its own: a slow one holds up nobody's tokenising
-                await settled(await asyncio.to_thread(engine.compiler.begin, request.constraint))
+            if request.constraint is not None:  # compiled on threads of their own: a slow one must not block tokenising
+                await wait_done(await asyncio.to_thread(engine.compiler.begin, request.constraint))
             sequence: Sequence = await asyncio.to_thread(engine.sequence, request, deliver)
         except Exception as error:
             raise typed(error) from error
@@ -246,27 +246,27 @@ class LlamaEngine:
             raise EngineClosedError("The engine was closed while the request was running.")
         return sequence
 
-    async def _next(
+    async def _next_item(
         self, inbox: asyncio.Queue[GenerationPiece | ParlantLocalError | None], engine: LoadedEngine, sequence: Sequence
     ) -> GenerationPiece | ParlantLocalError | None:
-        """The next item; a running request that makes no progress for the stall limit is given up."""
+        """The next item; a running request without progress for the stall limit fails."""
         limit = self.settings.stall_seconds
         while True:
             try:
                 async with asyncio.timeout(min(limit, 5.0)):
                     return await inbox.get()
             except TimeoutError:
-                if engine.worker.gone.done() and inbox.empty():
+                if engine.worker.stopped.done() and inbox.empty():
                     raise EngineFailedError(
-                        f"The thread of {self.path.name} ended without a word.",
-                        hint="Ask again: the model is loaded anew.",
+                        f"The engine thread of {self.path.name} ended unexpectedly.",
+                        hint="Send the request again: the model is reloaded.",
                     ) from None
                 admitted = sequence.clock.admitted
                 since = max(engine.worker.last_progress, admitted)
                 if admitted and sequence.stage in ("prefill", "decode") and time.monotonic() - since > limit:
                     raise StallError(
                         f"{self.path.name} made no progress for {limit:g} s (engine.stall_seconds).",
-                        hint="The machine may be swapping; take a smaller model or raise the limit.",
+                        hint="The machine may be swapping; use a smaller model or raise the limit.",
                     ) from None
 
     # -- vectors ------------------------------------------------------------------------------------------------------
@@ -274,41 +274,41 @@ class LlamaEngine:
     async def embed(
         self, texts: AbstractSequence[str | AbstractSequence[int]], *, truncate: bool = False
     ) -> Embeddings:
-        """Vectors of ``texts``, each of them a text or its token ids, to which nothing is added.
+        """Embeddings of ``texts``, each a text or its token ids, to which nothing is added.
 
-        One that is too long is :class:`TextTooLongError` unless ``truncate``.
+        Raises :class:`TextTooLongError` for one that is too long, unless ``truncate``.
         """
-        return await vectors.embed(await self._ready(), texts, truncate=truncate)
+        return await vectors.embed(await self._ensure_loaded(), texts, truncate=truncate)
 
     async def rerank(self, query: str, documents: AbstractSequence[str]) -> Reranking:
         """Relevance of each document to ``query``: by a rank-pooled model, else by cosine of embeddings."""
-        return await vectors.rerank(await self._ready(), query, documents)
+        return await vectors.rerank(await self._ensure_loaded(), query, documents)
 
     async def embedding_facts(self) -> tuple[str, int, int]:
-        """Pooling, dimensions, and tokens that one text may have."""
-        context = await (await self._ready()).embedding()
+        """Pooling, dimensions, and the maximum tokens of a text."""
+        context = await (await self._ensure_loaded()).embedding()
         return context.pooling, context.dimensions, context.max_tokens
 
     # -- vocabulary ---------------------------------------------------------------------------------------------------
 
     async def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
-        """Token ids of ``text``; by default as typed: special tokens as text, none added.
+        """Token ids of ``text``; by default special tokens in it are plain text, and none are added.
 
-        ``add_special`` adds what the vocabulary says (BOS, CLS and SEP), as embedding does.
+        ``add_special`` adds what the vocabulary prescribes (BOS, CLS and SEP), as embedding does.
         """
-        engine = await self._ready()
+        engine = await self._ensure_loaded()
         return await asyncio.to_thread(
             engine.model.tokenize, text, add_special=add_special, parse_special=parse_special
         )
 
     async def detokenize(self, tokens: AbstractSequence[int], *, special: bool = True) -> str:
-        engine = await self._ready()
+        engine = await self._ensure_loaded()
         engine.model.check_tokens(tokens)
         return await asyncio.to_thread(engine.model.detokenize, tokens, special=special)
 
     async def pieces(self, tokens: AbstractSequence[int]) -> list[str]:
         """The text of each token by itself."""
-        engine = await self._ready()
+        engine = await self._ensure_loaded()
         engine.model.check_tokens(tokens)
         return await asyncio.to_thread(lambda: [engine.model.detokenize([token], special=True) for token in tokens])
 
@@ -318,14 +318,14 @@ class LlamaEngine:
     # -- insight ------------------------------------------------------------------------------------------------------
 
     def stats(self) -> EngineStats:
-        """Of the engine, whoever holds it; counts go on when one that failed is replaced."""
+        """Statistics of the shared engine; counters go on when a failed engine is replaced."""
         resident = self._resident
         if resident is None:
             return EngineStats()
-        now = self._engine.now() if self._engine is not None else {"blocked_seconds": resident.blocked_seconds}
-        return resident.recorder.snapshot(**now)
+        gauges = self._engine.gauges() if self._engine is not None else {"blocked_seconds": resident.blocked_seconds}
+        return resident.recorder.snapshot(**gauges)
 
     async def check_integrity(self) -> None:
-        """Raises :class:`EngineError` where books and memory differ: leaked sequences, cells or requests."""
-        engine = await self._ready()
+        """Raises :class:`EngineError` where accounting and memory differ: leaked sequences, cells or requests."""
+        engine = await self._ensure_loaded()
         await on_thread(engine.worker, engine.check_integrity)

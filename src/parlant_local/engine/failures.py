@@ -1,4 +1,4 @@
-"""What went wrong inside, as errors of the tree."""
+"""Converts unexpected exceptions to the package's errors."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["typed"]
 
 
 def typed(error: BaseException) -> ParlantLocalError:
-    """``error`` as one of the tree."""
+    """``error`` as an error of the package."""
     if isinstance(error, ParlantLocalError):
         return error
     if isinstance(error, MemoryError):
         return EngineError(
-            "There was no memory left for the request.", hint="Close something, or ask for less at once."
+            "Out of memory while serving the request.", hint="Free memory, or send smaller or fewer requests."
         )
     return EngineError(f"The request failed in the engine: {error!r}.")

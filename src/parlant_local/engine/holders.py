@@ -1,4 +1,4 @@
-"""Who wants an engine kept, and hears what it says."""
+"""An engine's holders, and the logger that writes to them."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from dataclasses import dataclass
 
 from parlant_local.observability import ConsoleLogger, Logger
 
-__all__ = ["Holder", "LoggerOfHolders"]
+__all__ = ["Holder", "HoldersLogger"]
 
 
 @dataclass(eq=False)
 class Holder:
-    """Somebody who wants the engine kept."""
+    """Keeps an engine loaded, and receives its log."""
 
     logger: Logger
 
 
-class LoggerOfHolders:
-    """The logger of an engine that several hold: whoever came last hears it, and nobody who left is kept alive by it.
+class HoldersLogger:
+    """The logger of a shared engine. It writes to the most recent holder, and keeps no released one alive.
 
-    A logger's own failure must not become the engine's."""
+    A failing logger must not fail the engine."""
 
     def __init__(self, holders: list[Holder]) -> None:
         self._holders = holders
 
-    def _say(self, level: str, message: str) -> None:
+    def _log(self, level: str, message: str) -> None:
         for holder in self._holders[-1:]:
             try:
                 getattr(holder.logger, level)(message)
             except Exception as error:
-                ConsoleLogger().error(f"A logger failed ({error!r}) at: {message}")
+                ConsoleLogger().error(f"A logger failed ({error!r}) to log: {message}")
 
     def debug(self, message: str) -> None:
-        self._say("debug", message)
+        self._log("debug", message)
 
     def info(self, message: str) -> None:
-        self._say("info", message)
+        self._log("info", message)
 
     def warning(self, message: str) -> None:
-        self._say("warning", message)
+        self._log("warning", message)
 
     def error(self, message: str) -> None:
-        self._say("error", message)
+        self._log("error", message)

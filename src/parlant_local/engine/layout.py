@@ -1,11 +1,11 @@
-"""How the memory of a model's sequences is cut up, and what llama.cpp calls its kinds."""
+"""The layout of a model's KV cache, and llama.cpp's constants for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the process that tries unknown files is to start without pydantic
+if TYPE_CHECKING:  # the trial process starts without pydantic
     from parlant_local.settings.engine import FlashAttention, KvType
 
 __all__ = ["FLASH", "KV_TYPES", "Layout"]
@@ -16,7 +16,7 @@ FLASH: dict[FlashAttention, int] = {"auto": -1, "off": 0, "on": 1}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the KV cache is cut up."""
+    """The layout of the KV cache."""
 
     n_ctx: int
     """Longest sequence, in tokens."""
@@ -29,8 +29,8 @@ class Layout:
     n_threads: int
     n_threads_batch: int
     n_threads_vary: bool = False
-    """Small steps may take fewer threads, where that is faster."""
+    """Small steps may use fewer threads where that is faster."""
     flash_attention: FlashAttention = "auto"
     kv_type: KvType = "f16"
     first_wave: int = 1 << 30
-    """Sequences that run at once until one of them has answered."""
+    """Concurrent sequences until a first one has finished."""

@@ -1,4 +1,4 @@
-"""Everything that exists only while a model is loaded. Made and unmade on the engine's thread."""
+"""Everything that exists only while a model is loaded. Created and released on the engine's thread."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from parlant_local.engine.admission import AdmissionRules
 from parlant_local.engine.awaiting import on_thread
 from parlant_local.engine.checking import check
 from parlant_local.engine.constraint import ConstraintCompiler
-from parlant_local.engine.constraint.landing import LandingStrip
-from parlant_local.engine.constraint.marked_landing import landing_of
+from parlant_local.engine.constraint.early_closing import ClosingTokens
+from parlant_local.engine.constraint.early_closing_marked import early_closer_for
 from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
 from parlant_local.engine.loading import LoadControl
@@ -35,17 +35,17 @@ from parlant_local.gguf_info.fingerprint import fingerprint
 from parlant_local.observability import Logger
 from parlant_local.settings import EngineSettings
 
-__all__ = ["EngineSpec", "LoadedEngine", "Put"]
+__all__ = ["EngineSpec", "LoadedEngine", "Sink"]
 
-Put = Callable[[GenerationPiece | ParlantLocalError | None], None]
-"""Takes what comes of a request, from any thread: pieces, the whole, a failure, or None where it was cancelled."""
+Sink = Callable[[GenerationPiece | ParlantLocalError | None], None]
+"""Receives a request's results, on any thread: pieces, the final generation, an error, or None where it was cancelled."""
 
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """What is to be loaded, and how."""
+    """What to load, and how."""
 
     path: Path
     settings: EngineSettings
@@ -60,31 +60,31 @@ class LoadedEngine:
     def __init__(
         self, spec: EngineSpec, worker: Worker, recorder: StatsRecorder, logger: Logger, control: LoadControl
     ) -> None:
-        """Seconds to minutes, on the worker's thread. Raises :class:`ModelLoadError` and its kin,
-        :class:`InvalidModelError`, or :class:`EngineClosedError` where ``control`` gave up."""
+        """Takes seconds to minutes, on the worker's thread. Raises :class:`ModelLoadError` and its subclasses,
+        :class:`InvalidModelError`, or :class:`EngineClosedError` where ``control`` was cancelled."""
         self.worker = worker
         self.settings = spec.settings
         self._spec = spec
         self.recorder = recorder
         self._logger = logger
-        self._hold = contextlib.ExitStack()
+        self._resources = contextlib.ExitStack()
         self._embedding: EmbeddingContext | None = None
-        self.finishers: dict[Sequence, Put] = {}
+        self.sinks: dict[Sequence, Sink] = {}
         self.requests: set[object] = set()
-        """A mark for each request under way, from before it is tokenised."""
+        """A ticket for each request in flight, from before it is tokenised."""
         try:
             self._load(control)
         except BaseException:
-            self._hold.close()
+            self._resources.close()
             raise
-        worker.end_with(self.release)
+        worker.on_exit(self.release)
 
     def _load(self, control: LoadControl) -> None:
         path = self._spec.path
-        header = read_header(path)  # a broken file ends here, before native code sees it
-        self._hold.enter_context(in_use.hold(shard_paths(path)))  # nobody deletes it while it is mapped
+        header = read_header(path)  # an invalid file fails here, before native code sees it
+        self._resources.enter_context(in_use.hold(shard_paths(path)))  # it must not be deleted while it is mapped
         if self._spec.measured_dir is not None:
-            self.settings = self._as_measured(header, self._spec.measured_dir)
+            self.settings = self._with_findings(header, self._spec.measured_dir)
         self.sizing = plan(header, path.name, self.settings)
         for message in self.sizing.messages:
             self._logger.warning(f"{path.name}: {message}")
@@ -96,11 +96,11 @@ class LoadedEngine:
             control=control,
             logger=self._logger,
         )
-        self._hold.callback(self.model.release)
-        self._hold.callback(self._close_embedding_context)
+        self._resources.callback(self.model.release)
+        self._resources.callback(self._close_embedding_context)
         control.check()
         self.compiler = ConstraintCompiler(self.model, self.settings.constraints)
-        self._strip = LandingStrip(self.model)
+        self._closing_tokens = ClosingTokens(self.model)
         self._context: Context | None = None
         self._scheduler: Scheduler | None = None
         self._store: PrefixStore | None = None
@@ -113,22 +113,22 @@ class LoadedEngine:
     def _make_generation_context(self) -> None:
         settings = self.settings
         context = self._context = Context(self.model, settings, self.sizing.layout)
-        self._hold.callback(context.close)
+        self._resources.callback(context.close)
         self.context_size = min(self.sizing.layout.n_ctx, context.n_ctx_seq)
         prefixes = settings.prefixes
-        # A saved state of a sliding window has its last window only: cut back, it would lack what came before the cut.
-        trims = context.trims and not self.model.sliding_window
+        # A saved sliding-window state holds only its last window: trimmed, it would lack the window before the cut.
+        trims = context.can_trim and not self.model.sliding_window
         store = self._store = PrefixStore(prefixes.memory_mb * _MIB, trims=trims, min_tokens=prefixes.min_tokens)
         if self._spec.prefix_dir is not None and prefixes.disk and prefixes.disk_mb:
             disk = self._disk = PrefixDisk(
                 self._spec.prefix_dir, self._prefix_key(), prefixes.disk_mb * _MIB, self._logger
             )
-            self._hold.callback(disk.close)
+            self._resources.callback(disk.close)
             for entry in disk.entries():
                 store.add(entry)
         rules = AdmissionRules(
             unified=self.sizing.layout.unified,
-            crowd_costs=self.sizing.layout.unified and not on_gpu(settings),
+            shared_attention=self.sizing.layout.unified and not on_gpu(settings),
             trims=trims,
             min_tokens=prefixes.min_tokens,
             first_wave=self.sizing.layout.first_wave,
@@ -136,15 +136,15 @@ class LoadedEngine:
         self._scheduler = Scheduler(context, store, self._disk, rules, self.recorder, self._logger, self._finished)
         self.worker.attach(self._scheduler, context.abort)
 
-    def _as_measured(self, header: GGUFHeader, folder: Path) -> EngineSettings:
-        from parlant_local.engine.saved import that_fits, with_saved
+    def _with_findings(self, header: GGUFHeader, folder: Path) -> EngineSettings:
+        from parlant_local.engine.saved import with_findings, without_costly_layout
 
-        asked, path = self.settings, self._spec.path
-        found = with_saved(asked, folder, path, self._logger)
-        return that_fits(found, asked, header, path.name)
+        settings, path = self.settings, self._spec.path
+        found = with_findings(settings, folder, path, self._logger)
+        return without_costly_layout(found, settings, header, path.name)
 
     def _prefix_key(self) -> str:
-        """Everything a saved state depends on."""
+        """Everything that a saved state depends on."""
         settings, lib = self.settings, library()
         parts = [
             fingerprint(self._spec.path),
@@ -159,8 +159,8 @@ class LoadedEngine:
         return repr(parts)
 
     def release(self) -> None:
-        """Frees contexts and weights, and lets go of all that refers back here: memory returns now, not at some collection."""
-        self._hold.close()
+        """Frees contexts and weights, and drops all reference cycles: memory is freed now, not at some garbage collection."""
+        self._resources.close()
         if self._store is not None:
             self._store.clear()
         self._context = self._scheduler = self._store = self._disk = self._embedding = None
@@ -184,15 +184,15 @@ class LoadedEngine:
             embedding.close()
 
     async def pooled(self, context: EmbeddingContext, lists: list[list[int]]) -> Any:
-        """Raw pooled rows of ``lists``. A native failure costs the embedding context, which the next call makes anew."""
+        """Raw pooled rows of ``lists``. A native failure closes the embedding context, which the next call recreates."""
 
         def compute() -> Any:
-            # Another's failure may have closed it since: its pointers lead nowhere.
-            usable = self._make_embedding_context() if context.closed else context
+            # Another request's failure may have closed it since, which leaves its pointers dangling.
+            current = self._make_embedding_context() if context.closed else context
             try:
-                return usable.compute(lists)
+                return current.compute(lists)
             except BaseException:
-                if self._embedding is usable:
+                if self._embedding is current:
                     self._close_embedding_context()
                 raise
 
@@ -201,7 +201,7 @@ class LoadedEngine:
     # -- requests (any thread) ----------------------------------------------------------------------------------------
 
     def sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
-        """Tokenises, checks room and compiles the constraint: all that can fail before work starts."""
+        """Tokenises, checks the size and compiles the constraint: all that can fail before work starts."""
         check(request)
         with self.model.held():
             return self._sequence(request, deliver)
@@ -210,24 +210,24 @@ class LoadedEngine:
         model = self.model
         if not model.generates:
             raise BadRequestError(
-                f"{model.path.name} ({model.architecture}) embeds texts; it does not generate any.",
-                hint="Take a chat model.",
+                f"{model.path.name} ({model.architecture}) is an embedding model; it does not generate text.",
+                hint="Use a chat model.",
             )
         prompt = self._prompt(request)
         if len(prompt) + 1 > self.context_size:
             raise ContextOverflowError(
-                f"The prompt has {len(prompt)} tokens; {model.path.name} takes {self.context_size} with its answer.",
+                f"The prompt has {len(prompt)} tokens; {model.path.name} allows {self.context_size}, the answer included.",
                 needed=len(prompt) + 1,
                 available=self.context_size,
-                hint="Raise engine.n_ctx where memory allows, shorten the prompt, or take a model with a longer context.",
+                hint="Raise engine.n_ctx where memory allows, shorten the prompt, or use a model with a longer context.",
             )
         if len(prompt) + request.max_tokens > self.context_size:
             raise ContextOverflowError(
                 f"The prompt's {len(prompt)} tokens and an answer of up to {request.max_tokens} need "
-                f"{len(prompt) + request.max_tokens}; {model.path.name} takes {self.context_size}.",
+                f"{len(prompt) + request.max_tokens}; {model.path.name} allows {self.context_size}.",
                 needed=len(prompt) + request.max_tokens,
                 available=self.context_size,
-                hint="Ask for fewer max_tokens, raise engine.n_ctx, or shorten the prompt.",
+                hint="Lower max_tokens, raise engine.n_ctx, or shorten the prompt.",
             )
         matcher = self.compiler.matcher(request.constraint) if request.constraint is not None else None
         start: list[int] = []
@@ -240,15 +240,15 @@ class LoadedEngine:
             prompt,
             model,
             matcher=matcher,
-            landing=landing_of(self._strip, matcher) if matcher is not None else None,
+            early_closer=early_closer_for(self._closing_tokens, matcher) if matcher is not None else None,
             seed=self.settings.seed,
             think_start=start,
             think_end=end,
             deliver=deliver,
         )
 
-    def submit(self, sequence: Sequence, put: Put) -> None:
-        self.finishers[sequence] = put
+    def submit(self, sequence: Sequence, put: Sink) -> None:
+        self.sinks[sequence] = put
         self.worker.submit(sequence)
 
     def _prompt(self, request: GenerationRequest) -> list[int]:
@@ -270,7 +270,7 @@ class LoadedEngine:
     # -- on the engine's thread ---------------------------------------------------------------------------------------
 
     def _finished(self, sequence: Sequence, outcome: Generation | ParlantLocalError | None) -> None:
-        put = self.finishers.pop(sequence, None)
+        put = self.sinks.pop(sequence, None)
         if put is None:
             return
         put(GenerationPiece(final=outcome) if isinstance(outcome, Generation) else outcome)
@@ -279,11 +279,11 @@ class LoadedEngine:
         if self._scheduler is None:
             return
         self._scheduler.check_integrity()
-        lost = [sequence for sequence in list(self.finishers) if sequence.stage != "new"]
-        if lost and not self._scheduler.busy:
-            raise EngineError(f"{len(lost)} callers wait for requests that are gone.")
+        orphaned = [sequence for sequence in list(self.sinks) if sequence.stage != "new"]
+        if orphaned and not self._scheduler.busy:
+            raise EngineError(f"{len(orphaned)} callers wait for requests that no longer exist.")
 
-    def now(self) -> dict[str, Any]:
+    def gauges(self) -> dict[str, Any]:
         scheduler, store = self._scheduler, self._store
         facts: dict[str, Any] = {"loaded": True}
         if scheduler is not None and store is not None:

@@ -1,4 +1,4 @@
-"""The wish to go on with a load, which its thread asks for and others may take back."""
+"""Cancelling a load that runs on another thread."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from parlant_local.errors import EngineClosedError
 __all__ = ["ABANDONED_SECONDS", "LoadControl"]
 
 ABANDONED_SECONDS = 3.0
-"""A load that nobody waits for goes on so long, for those who time out and ask again."""
+"""How long a load without waiters goes on, for callers that time out and retry."""
 
 
 class LoadControl:
-    """Shared by the thread that loads ``name`` and those who wait for it."""
+    """Shared by the thread that loads ``name`` and its waiters."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.given_up = False
+        self.cancelled = False
         self.progress = 0.0
         """Share of the tensors that are loaded."""
 
-    def give_up(self) -> None:
-        self.given_up = True
+    def cancel(self) -> None:
+        self.cancelled = True
 
-    def goes_on(self, progress: float) -> bool:
-        """Called by llama.cpp after each tensor; False ends the load."""
+    def on_progress(self, progress: float) -> bool:
+        """llama.cpp's progress callback, called after each tensor; False ends the load."""
         self.progress = progress
-        return not self.given_up
+        return not self.cancelled
 
     def check(self) -> None:
-        if self.given_up:
-            raise EngineClosedError(f"Loading {self._name} was given up.", hint="Ask again to load it.")
+        if self.cancelled:
+            raise EngineClosedError(f"Loading {self._name} was cancelled.", hint="Send the request again to load it.")

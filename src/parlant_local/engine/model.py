@@ -1,4 +1,4 @@
-"""A GGUF loaded by llama.cpp: its weights, vocabulary and metadata. Freed when the last holder lets go."""
+"""A GGUF loaded by llama.cpp: weights, vocabulary and metadata. Reference-counted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadedModel"]
 
 
-_NOBODY_VOUCHED = Vetting()
+_UNVETTED = Vetting()
 
 
 class LoadedModel(Vocabulary):
@@ -44,16 +44,16 @@ class LoadedModel(Vocabulary):
         settings: EngineSettings,
         *,
         vocabulary_only: bool = False,
-        vetting: Vetting | None = _NOBODY_VOUCHED,
+        vetting: Vetting | None = _UNVETTED,
         layout: Layout | None = None,
         control: LoadControl | None = None,
         logger: Logger | None = None,
     ) -> None:
-        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its kin, or
-        :class:`EngineClosedError` where ``control`` gave the load up.
+        """Loads the file; seconds to minutes, off the event loop. Raises :class:`ModelLoadError` and its subclasses, or
+        :class:`EngineClosedError` where ``control`` was cancelled.
 
-        ``vocabulary_only`` leaves the weights where they are: milliseconds, enough to tokenise and to read metadata.
-        ``vetting`` says what is known of the file (None: this is the process that vets it), ``layout`` how it will be used.
+        ``vocabulary_only`` skips the weights: milliseconds, enough to tokenise and to read metadata. ``vetting`` says what
+        is known of the file (None: this is the trial process), ``layout`` how it will be used.
         """
         control = control or LoadControl(path.name)
         if vetting is not None:
@@ -74,7 +74,7 @@ class LoadedModel(Vocabulary):
         params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
         params.load_mode = _load_mode(lib, settings)
         params.vocab_only = vocabulary_only
-        progress = lib.llama_progress_callback(lambda share, _: control.goes_on(share))
+        progress = lib.llama_progress_callback(lambda share, _: control.on_progress(share))
         params.progress_callback = progress
         pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not pointer:
@@ -111,13 +111,13 @@ class LoadedModel(Vocabulary):
 
     @property
     def vocab(self) -> Any:
-        if self._vocab is None:  # llama.cpp would follow the null pointer
+        if self._vocab is None:  # llama.cpp would dereference a null pointer
             raise EngineClosedError(f"The model {self.path.name} was unloaded.", hint="Create a new engine.")
         return self._vocab
 
     @contextmanager
     def held(self) -> Iterator[LoadedModel]:
-        """Keeps the model in memory for as long as the block runs, whoever closes it meanwhile."""
+        """Keeps the model in memory while the block runs, even if it is closed meanwhile."""
         self.hold()
         try:
             yield self
@@ -140,7 +140,7 @@ class LoadedModel(Vocabulary):
         self._lib.llama_model_free(pointer)  # frees its adapters too
 
     def adapt(self, context: Any) -> None:
-        """Puts the adapters with their scales into a ``llama_context`` of this model."""
+        """Applies the adapters with their scales to a ``llama_context`` of this model."""
         if not self._adapters:
             return
         count = len(self._adapters)
@@ -198,7 +198,7 @@ class LoadedModel(Vocabulary):
 
     @cached_property
     def is_recurrent(self) -> bool:
-        """Its memory, or a part of it, is one state per sequence that cannot be cut back to an earlier position."""
+        """Whether (part of) its memory is one state per sequence, which cannot be trimmed to an earlier position."""
         lib = self._lib
         return bool(lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer))
 
@@ -220,7 +220,7 @@ class LoadedModel(Vocabulary):
 
 
 def _check_files(path: Path, settings: EngineSettings, *, vocabulary_only: bool) -> None:
-    """A broken file ends here, before native code sees it."""
+    """Rejects an invalid file before native code sees it."""
     check_is_model(read_header(path), vocabulary_only=vocabulary_only)
     for adapter in settings.lora:
         try:
@@ -232,7 +232,7 @@ def _check_files(path: Path, settings: EngineSettings, *, vocabulary_only: bool)
 
 
 def _string(function: Any, *arguments: Any) -> str:
-    """Calls a function that fills a buffer and returns the length it wanted."""
+    """Calls a function that fills a buffer and returns the length it needs."""
     size = 256
     while True:
         buffer = ctypes.create_string_buffer(size)
@@ -255,8 +255,8 @@ def _load_mode(lib: Any, settings: EngineSettings) -> int:
 def _load_error(path: Path, reason: str) -> ModelLoadError | InvalidModelError:
     if "unknown model architecture" in reason:
         return UnsupportedModelError(
-            f"{path.name}: this llama.cpp build does not know its architecture ({reason}).",
-            hint="Upgrade llama-cpp-python, or take another model.",
+            f"{path.name}: this llama.cpp build does not support its architecture ({reason}).",
+            hint="Upgrade llama-cpp-python, or use another model.",
         )
     if "not within the file bounds" in reason or "corrupted" in reason or "failed to read" in reason:
         return InvalidModelError(

@@ -1,4 +1,4 @@
-"""llama.cpp's library: loaded late, quiet by default, its waiting threads passive."""
+"""llama.cpp's library: loaded lazily, quiet by default, with passively waiting threads."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["AbortFlag", "library", "set_verbose", "system_info"]
 _lock = threading.Lock()
 _library: Any = None
 _process: int | None = None
-"""Where it was initialised."""
+"""The process that initialised it."""
 _verbose = False
 _log_callback: Any = None  # llama.cpp keeps the pointer: this reference must live as long as the process
 
 
 class _Recent(threading.local):
-    """The last lines of llama.cpp's own log: the reason when a load fails. It logs in the thread that asked, and engines
-    load and decode side by side: one thread's lines must not become, or wipe, another's reason."""
+    """The last lines of llama.cpp's own log: the reason when a load fails. It logs on the calling thread, and engines load
+    and decode concurrently, so the lines are kept per thread."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -37,19 +37,19 @@ def library() -> Any:
         return _library
     if _library is not None:
         raise EngineError(
-            "llama.cpp was started before this process was forked; its threads did not come along.",
+            "llama.cpp was initialised before this process was forked, and a fork does not copy its threads.",
             hint="Load models after the fork, or start processes with the spawn method.",
         )
     with _lock:
         if _library is None:
-            _wait_passively()
+            _use_passive_waiting()
             try:
                 import llama_cpp
             except (ImportError, OSError, RuntimeError) as error:
                 raise ConfigurationError(
                     f"llama-cpp-python can't be loaded: {error}.",
                     hint="Reinstall it with `pip install --force-reinstall --no-cache-dir llama-cpp-python`; "
-                    "`parlant-local doctor` tells what this machine has.",
+                    "`parlant-local doctor` shows what this machine has.",
                 ) from error
             _log_callback = llama_cpp.llama_log_callback(_on_log)
             llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
@@ -59,11 +59,11 @@ def library() -> Any:
     return _library
 
 
-def _wait_passively() -> None:
-    """How OpenMP's threads wait for each other, which it reads when it is loaded.
+def _use_passive_waiting() -> None:
+    """Sets how OpenMP's threads wait at barriers; it reads the variables when it is loaded.
 
-    Threads that spin make steps of 100-170 ms as soon as another program runs. Threads that sleep at once are woken hundreds
-    of times a token; some microseconds of spinning before they do spare half of a small model's step, and starve nobody.
+    Spinning threads make steps take 100-170 ms as soon as another program runs. Threads that sleep at once are woken hundreds
+    of times a token; spinning for some microseconds first saves half of a small model's step, and starves no other program.
     """
     if os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE").upper() == "PASSIVE":
         os.environ.setdefault("GOMP_SPINCOUNT", "300")
@@ -78,7 +78,7 @@ def set_verbose(verbose: bool) -> None:
 def _on_log(level: int, text: bytes, _data: Any) -> None:
     line = text.decode("utf-8", "replace")
     if level in (3, 4):  # GGML_LOG_LEVEL_WARN, ERROR
-        # It quotes the file that it reads: nothing in there may move a cursor once it stands in an error.
+        # The line may quote the untrusted file: no control characters may reach a terminal through an error.
         _recent.lines.append("".join(letter if letter.isprintable() else "\ufffd" for letter in line.strip()))
         del _recent.lines[:-20]
     if _verbose:
@@ -86,12 +86,12 @@ def _on_log(level: int, text: bytes, _data: Any) -> None:
 
 
 def recent_log() -> str:
-    """The last warnings and errors that llama.cpp wrote in this thread, on one line."""
+    """The last warnings and errors that llama.cpp logged on this thread, on one line."""
     return "; ".join(line for line in _recent.lines[-4:] if line)
 
 
 def clear_log() -> None:
-    """Before a load, whose reasons are wanted. Listens again, where other code of this process took the log over."""
+    """Call before a load, to get its own reasons. Reinstalls the callback, in case other code replaced it."""
     library().llama_log_set(_log_callback, ctypes.c_void_p(0))
     _recent.lines.clear()
 
@@ -103,7 +103,7 @@ def system_info() -> str:
 
 
 class AbortFlag:
-    """A flag that native code polls without taking the interpreter's lock.
+    """A flag that native code polls without taking the GIL.
 
     llama.cpp calls an abort callback hundreds of times a step; a Python one would wait for the GIL each time. ``strlen``
     over a two-byte buffer is such a callback already: it gives 0 for an empty string and 1 for a raised flag.
@@ -129,7 +129,7 @@ class AbortFlag:
 
 
 def _after_fork() -> None:
-    """A load that was under way in another thread did not come along."""
+    """A fork does not copy the thread that may hold the lock."""
     global _lock
     _lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Patterns as ECMA-262 writes them, put into the dialect that the decoder compiles."""
+"""Translates ECMA-262 patterns to the dialect that the decoder compiles."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from parlant_local.settings.constraints import ConstraintSettings
 
 __all__ = ["Translated", "ending", "translated"]
 
-# One piece of a pattern; every alternative begins differently, so that reading takes one pass.
+# One piece of a pattern; every alternative begins differently, so that scanning takes one pass.
 _PIECE = re.compile(r"\\[pPux]\{[^{}]*\}|\\.|\[|\(\?<?[=!]|\(|\)|\{|[^\\\[({)]+", re.DOTALL)
 _COUNT = re.compile(r"\{(\d{1,9})(,(\d{0,9}))?\}")
-_CLASS_ESCAPED = frozenset("[&~")  # letters of a class that the decoder's dialect reads as operators
+_CLASS_ESCAPED = frozenset("[&~")  # characters that are operators in classes of the decoder's dialect
 _LAST = re.compile(r"[^.*+?|^$]*\Z")
 _LOOKAHEADS = ("(?=", "(?!")
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A text matches the pattern where it matches ``pattern`` and all of ``also``, and none of ``never``."""
+    """A text matches if it matches ``pattern`` and all of ``also``, and none of ``never``."""
 
     pattern: str
     also: list[str] = field(default_factory=list)
@@ -29,10 +29,10 @@ class Translated:
 
 
 def translated(pattern: str, bounds: ConstraintSettings) -> Translated:
-    """``pattern`` for the decoder, lookaheads at its very start apart.
+    """``pattern`` for the decoder, with lookaheads at its very start split off.
 
-    Raises :class:`SchemaError` for one that is longer than ``bounds`` allow or repeats more often, and for what no automaton
-    can decide: other lookarounds, and references back.
+    Raises :class:`SchemaError` for one that exceeds ``bounds`` in length or repetitions, and for what no automaton can
+    decide: other lookarounds, and backreferences.
     """
     if len(pattern) > bounds.max_pattern:
         raise SchemaError(
@@ -41,65 +41,67 @@ def translated(pattern: str, bounds: ConstraintSettings) -> Translated:
             hint="Shorten it, or raise the setting.",
         )
     if any("\ud800" <= letter <= "\udfff" for letter in pattern):
-        raise SchemaError("A pattern of the schema holds an unpaired surrogate, which is no text.", keyword="pattern")
+        raise SchemaError(
+            "A pattern of the schema holds an unpaired surrogate, which is not valid text.", keyword="pattern"
+        )
     pieces = list(_pieces(pattern, bounds))
     result = Translated("", [], [])
     start = 1 if pieces[:1] == ["^"] else 0
-    place = start
-    while place < len(pieces) and pieces[place] in _LOOKAHEADS and start:
-        end = _closing(pieces, place)
-        inner = "".join(_plain(pieces[place + 1 : end], pattern)).removeprefix("^")
-        (result.also if pieces[place] == "(?=" else result.never).append(f"^(?:{inner})")
-        place = end + 1
-    if place > start and "|" in _top_level(pieces[place:]):
+    position = start
+    while position < len(pieces) and pieces[position] in _LOOKAHEADS and start:
+        end = _group_end(pieces, position)
+        inner = "".join(_without_lookarounds(pieces[position + 1 : end], pattern)).removeprefix("^")
+        (result.also if pieces[position] == "(?=" else result.never).append(f"^(?:{inner})")
+        position = end + 1
+    if position > start and "|" in _top_level(pieces[position:]):
         raise _undecidable(pattern, "a lookahead in one of several alternatives")
-    rest = "".join(_plain(pieces[:start] + pieces[place:], pattern))
+    rest = "".join(_without_lookarounds(pieces[:start] + pieces[position:], pattern))
     return Translated(rest, result.also, result.never)
 
 
 def ending(pattern: str) -> str:
-    """The letters that a pattern, as :func:`translated` writes it, wants last; empty where it names none."""
+    """The literal suffix that a translated pattern requires; empty where there is none."""
     pieces = list(_pieces(pattern, None))
-    wanted = ""
+    suffix = ""
     while pieces:
         piece = pieces.pop()
         if len(piece) == 2 and piece[0] == "\\" and not piece[1].isalnum():
-            wanted = piece[1] + wanted
+            suffix = piece[1] + suffix
             continue
-        if piece == ")" and not wanted:
-            continue  # the last one of its alternatives
+        if piece == ")" and not suffix:
+            continue  # the last of its alternatives
         if piece[0] in "\\[(){":
             break
-        letters = _LAST.search(piece.removeprefix("?:").removesuffix("$") if not wanted else piece.removeprefix("?:"))
+        letters = _LAST.search(piece.removeprefix("?:").removesuffix("$") if not suffix else piece.removeprefix("?:"))
         assert letters is not None  # it may be empty
-        wanted = letters[0] + wanted
+        suffix = letters[0] + suffix
         if letters.start():
             break
-    return wanted
+    return suffix
 
 
 def _pieces(pattern: str, bounds: ConstraintSettings | None) -> Iterator[str]:
-    place = 0
-    while place < len(pattern):
-        if pattern[place] == "[":
-            text, place = _class(pattern, place)
+    position = 0
+    while position < len(pattern):
+        if pattern[position] == "[":
+            text, position = _class(pattern, position)
             yield text
             continue
-        if pattern[place] == "{":
-            text, place = _repeat(pattern, place, bounds)
+        if pattern[position] == "{":
+            text, position = _repeat(pattern, position, bounds)
             yield text
             continue
-        found = _PIECE.match(pattern, place)
+        found = _PIECE.match(pattern, position)
         if found is None:
             raise SchemaError("A pattern of the schema ends in a single backslash.", keyword="pattern")
-        place = found.end()
+        position = found.end()
         if re.match(r"\\[1-9]|\\k<", pattern[found.start() :][:3]):
-            raise _undecidable(pattern, "a reference back")
+            raise _undecidable(pattern, "a backreference")
         if bounds is not None and found[0] in ("\\b", "\\B"):
             raise _undecidable(pattern, "a word's boundary", "which the decoder can't write")
-        if found[0].startswith("\\c") and place < len(pattern) and pattern[place].isascii():
-            yield f"\\x{ord(pattern[place]) % 32:02x}"
-            place += 1
+        if found[0].startswith("\\c") and position < len(pattern) and pattern[position].isascii():
+            yield f"\\x{ord(pattern[position]) % 32:02x}"
+            position += 1
         elif found[0] == "^" or not found[0].startswith("^") or len(found[0]) == 1:
             yield found[0]
         else:
@@ -107,47 +109,47 @@ def _pieces(pattern: str, bounds: ConstraintSettings | None) -> Iterator[str]:
             yield found[0][1:]
 
 
-def _class(pattern: str, place: int) -> tuple[str, int]:
-    """A class with its operators escaped; ECMA-262 has none."""
-    written, place = ["["], place + 1
-    if pattern[place : place + 1] == "^":
-        written.append("^")
-        place += 1
-    if pattern[place : place + 1] == "]":  # [] is nothing, [^] is everything
-        return ("[\\s\\S]" if len(written) == 2 else "[^\\s\\S]"), place + 1
-    while place < len(pattern) and pattern[place] != "]":
-        if pattern[place] == "\\":
-            written.append("\\x08" if pattern[place + 1 : place + 2] == "b" else pattern[place : place + 2])
-            place += 2
+def _class(pattern: str, position: int) -> tuple[str, int]:
+    """A character class with the dialect's operators escaped, which ECMA-262 lacks."""
+    parts, position = ["["], position + 1
+    if pattern[position : position + 1] == "^":
+        parts.append("^")
+        position += 1
+    if pattern[position : position + 1] == "]":  # [] is nothing, [^] is everything
+        return ("[\\s\\S]" if len(parts) == 2 else "[^\\s\\S]"), position + 1
+    while position < len(pattern) and pattern[position] != "]":
+        if pattern[position] == "\\":
+            parts.append("\\x08" if pattern[position + 1 : position + 2] == "b" else pattern[position : position + 2])
+            position += 2
             continue
-        if pattern[place] == "[" and (posix := re.compile(r"\[:\^?[a-z]+:\]").match(pattern, place)):
-            written.append(posix[0])
-            place = posix.end()
+        if pattern[position] == "[" and (posix := re.compile(r"\[:\^?[a-z]+:\]").match(pattern, position)):
+            parts.append(posix[0])
+            position = posix.end()
             continue
-        written.append("\\" * (pattern[place] in _CLASS_ESCAPED) + pattern[place])
-        place += 1
-    if place >= len(pattern):
-        raise SchemaError("A pattern of the schema has a class without an end.", keyword="pattern")
-    return "".join(written) + "]", place + 1
+        parts.append("\\" * (pattern[position] in _CLASS_ESCAPED) + pattern[position])
+        position += 1
+    if position >= len(pattern):
+        raise SchemaError("A pattern of the schema has an unterminated character class.", keyword="pattern")
+    return "".join(parts) + "]", position + 1
 
 
-def _repeat(pattern: str, place: int, bounds: ConstraintSettings | None) -> tuple[str, int]:
-    """A repetition within bounds; a brace that begins none is a brace."""
-    found = _COUNT.match(pattern, place)
+def _repeat(pattern: str, position: int, bounds: ConstraintSettings | None) -> tuple[str, int]:
+    """A repetition within bounds; any other brace is literal."""
+    found = _COUNT.match(pattern, position)
     if found is not None and bounds is None:
         return found[0], found.end()
     if bounds is None:
-        return "\\{", place + 1
+        return "\\{", position + 1
     if found is None:
-        if re.match(r"\{\d+(,\d*)?\}", pattern[place:]):
-            raise _too_often(bounds)
-        return "\\{", place + 1
+        if re.match(r"\{\d+(,\d*)?\}", pattern[position:]):
+            raise _too_many_repeats(bounds)
+        return "\\{", position + 1
     if max(int(found[1]), int(found[3] or 0)) > bounds.max_repeat:
-        raise _too_often(bounds)
+        raise _too_many_repeats(bounds)
     return found[0], found.end()
 
 
-def _too_often(bounds: ConstraintSettings) -> SchemaError:
+def _too_many_repeats(bounds: ConstraintSettings) -> SchemaError:
     return SchemaError(
         f"A pattern of the schema repeats more often than engine.constraints.max_repeat, {bounds.max_repeat}.",
         keyword="pattern",
@@ -155,29 +157,29 @@ def _too_often(bounds: ConstraintSettings) -> SchemaError:
     )
 
 
-def _closing(pieces: list[str], place: int) -> int:
-    """Where the group that begins at ``place`` ends."""
+def _group_end(pieces: list[str], position: int) -> int:
+    """The index of the end of the group that begins at ``position``."""
     open_groups = 0
-    for index in range(place, len(pieces)):
+    for index in range(position, len(pieces)):
         open_groups += pieces[index].startswith("(")
         open_groups -= pieces[index] == ")"
         if not open_groups:
             return index
-    raise SchemaError("A pattern of the schema has a group without an end.", keyword="pattern")
+    raise SchemaError("A pattern of the schema has an unterminated group.", keyword="pattern")
 
 
 def _top_level(pieces: list[str]) -> str:
-    """What stands outside all groups and classes."""
-    open_groups, written = 0, []
+    """The text outside all groups and classes."""
+    open_groups, parts = 0, []
     for piece in pieces:
         open_groups += piece.startswith("(")
         open_groups -= piece == ")"
         if not open_groups and piece[0] not in "\\[":
-            written.append(piece)
-    return "".join(written)
+            parts.append(piece)
+    return "".join(parts)
 
 
-def _plain(pieces: list[str], pattern: str) -> list[str]:
+def _without_lookarounds(pieces: list[str], pattern: str) -> list[str]:
     if any(piece.startswith(("(?=", "(?!", "(?<=", "(?<!")) for piece in pieces):
         raise _undecidable(pattern, "a lookaround that is not a lookahead at its very start")
     return pieces
@@ -187,5 +189,5 @@ def _undecidable(pattern: str, what: str, why: str = "which takes time without b
     return SchemaError(
         f"The schema's pattern {pattern[:80]!r} has {what}, {why}.",
         keyword="pattern",
-        hint="Write it without, or list the texts in an enum.",
+        hint="Rewrite it without, or list the values in an enum.",
     )

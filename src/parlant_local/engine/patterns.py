@@ -1,7 +1,7 @@
-"""Whether a text matches a stranger's pattern: by the decoder's own automata, in time linear in the text.
+"""Matches texts against untrusted patterns with the decoder's own automata, in time linear in the text.
 
-llguidance compiles patterns for decoding anyway, so what is checked here and what may be sampled there mean the same. Its
-automata never backtrack, and its limits bound time and memory; where one is met the answer is an error, never a guess.
+llguidance compiles patterns for decoding anyway, so validation here and sampling there agree. Its automata never backtrack,
+and its limits bound time and memory; where one is hit the result is an error, never a guess.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from parlant_local.settings.constraints import ConstraintSettings
 
 __all__ = ["AllPatterns", "matches", "problem_of", "problem_of_grammar"]
 
-_KEPT = 512
-_CHUNK = 4096  # bytes taken at once: the GIL is held meanwhile
+_CACHE_SIZE = 512
+_CHUNK = 4096  # bytes per native call, which holds the GIL
 _LIMITS: Any = {"max_lexer_states": 20_000, "initial_lexer_fuel": 300_000, "step_lexer_fuel": 200_000}
 _END = 256
 _EMPTY = "Regex is empty"
 
 
 class AllPatterns(str):
-    """Several patterns in the place of one; a text has to match them all."""
+    """Several patterns as one; a text has to match all of them."""
 
     parts: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class AllPatterns(str):
 
 
 def matches(pattern: str, text: str, bounds: ConstraintSettings) -> bool:
-    """Whether ``text`` holds what ``pattern`` looks for, as JSON Schema means it. Raises :class:`SchemaError`."""
+    """Whether ``text`` contains a match of ``pattern``, as in JSON Schema. Raises :class:`SchemaError`."""
     if isinstance(pattern, AllPatterns):
         return all(matches(part, text, bounds) for part in pattern.parts)
     rule = translated(pattern, bounds)
@@ -57,20 +57,20 @@ def _found(pattern: str, text: str) -> bool:
     pristine = _compiled(pattern)
     if pristine is None:
         return False
-    # As JSON, in which llguidance's grammar of patterns is written; a half of a surrogate pair is no text.
+    # As JSON, which llguidance's string grammar matches; unpaired surrogates are replaced.
     written = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f").encode("utf-8", "replace")
     matcher = pristine.deep_copy()
     for start in range(0, len(written), _CHUNK):
         chunk = list(written[start : start + _CHUNK])
         taken = matcher.try_consume_tokens(chunk)
         if matcher.is_error():
-            raise _refused(pattern, matcher.get_error())
+            raise _undecidable(pattern, matcher.get_error())
         if taken < len(chunk):
             return False
     return bool(matcher.is_accepting())
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _compiled(pattern: str) -> Any:
     """A matcher in its initial state; None for a pattern that matches nothing."""
     matcher = _matcher({"type": "string", "pattern": pattern})
@@ -78,38 +78,38 @@ def _compiled(pattern: str) -> Any:
         return matcher
     if _EMPTY in matcher.get_error():
         return None
-    raise _refused(pattern, matcher.get_error())
+    raise _undecidable(pattern, matcher.get_error())
 
 
 def problem_of(schema: Mapping[str, Any]) -> str:
-    """What llguidance has against a small schema; empty where it takes it."""
+    """llguidance's error for a small schema; empty where it compiles."""
     return str(_matcher(schema).get_error())
 
 
 def problem_of_grammar(lark: str) -> str:
-    """The same of a small grammar."""
+    """llguidance's error for a small grammar; empty where it compiles."""
     from llguidance import LLMatcher
 
-    return str(_made(LLMatcher.grammar_from_lark(lark)).get_error())
+    return str(_matcher_of(LLMatcher.grammar_from_lark(lark)).get_error())
 
 
 def _matcher(schema: Mapping[str, Any]) -> Any:
     from llguidance import LLMatcher
 
-    return _made(LLMatcher.grammar_from_json_schema(json.dumps(schema)))
+    return _matcher_of(LLMatcher.grammar_from_json_schema(json.dumps(schema)))
 
 
-def _made(grammar: str) -> Any:
+def _matcher_of(grammar: str) -> Any:
     from llguidance import LLMatcher, LLParserLimits
 
     limits = LLParserLimits(verbose_errors=False, **_LIMITS)
     return LLMatcher(_tokenizer(), grammar, log_level=0, limits=limits)
 
 
-def _refused(pattern: str, problem: str) -> SchemaError:
-    said = " ".join(problem.split()).rpartition("error: ")[2]
+def _undecidable(pattern: str, problem: str) -> SchemaError:
+    reason = " ".join(problem.split()).rpartition("error: ")[2]
     return SchemaError(
-        f"The schema's pattern {pattern[:80]!r} can't be decided: {said[:200].rstrip('.')}.", keyword="pattern"
+        f"The schema's pattern {pattern[:80]!r} can't be decided: {reason[:200].rstrip('.')}.", keyword="pattern"
     )
 
 

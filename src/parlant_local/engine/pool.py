@@ -1,4 +1,4 @@
-"""Several models under one memory budget: loaded on demand, shared while used, the longest idle one out first."""
+"""Several models under one memory budget: loaded on demand, shared while used, the longest idle evicted first."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ class PoolStatus:
 
 
 @dataclass(slots=True, eq=False)
-class _Place(Generic[M]):
+class _Slot(Generic[M]):
     size: int
     state: State = "loading"
     users: int = 0
     idle_since: float = 0.0
     model: M | None = None
     loading: asyncio.Future[M] | None = None
-    filling: asyncio.Task[None] | None = None
-    emptying: asyncio.Task[None] | None = None
+    finishing: asyncio.Task[None] | None = None
+    closing: asyncio.Task[None] | None = None
     ready: asyncio.Future[M] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class ModelPool(Generic[M]):
-    """Loads models by id and keeps them while they are wanted. Belongs to one event loop.
+    """Loads models by id and keeps them while they are used. Belongs to one event loop.
 
-    ``load`` makes a model ready; ``estimate`` says beforehand how many bytes it will take; ``budget`` is what all of them
-    may take together; an idle one is unloaded after ``keep_alive`` seconds, or sooner when another needs its place;
-    ``patience`` is how long a load goes on that nobody waits for, for those who time out and ask again.
+    ``load`` loads a model; ``estimate`` gives its bytes beforehand; ``budget`` is what all models may take together. An idle
+    model is unloaded after ``keep_alive`` seconds, or sooner when another needs its memory. ``abandoned_after``: how long a
+    load without waiters goes on, for callers that time out and retry.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ModelPool(Generic[M]):
         *,
         budget: int,
         keep_alive: float = 1800.0,
-        patience: float = ABANDONED_SECONDS,
+        abandoned_after: float = ABANDONED_SECONDS,
         logger: Logger | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -80,12 +80,12 @@ class ModelPool(Generic[M]):
         self._estimate = estimate
         self._budget = budget
         self._keep_alive = keep_alive
-        self._patience = patience
+        self._abandoned_after = abandoned_after
         self._logger: Logger = logger or NullLogger()
         self._clock = clock
-        self._places: dict[str, _Place[M]] = {}
+        self._slots: dict[str, _Slot[M]] = {}
         self._changed = asyncio.Condition()
-        self._sweeper: asyncio.Task[None] | None = None
+        self._idle_task: asyncio.Task[None] | None = None
         self._closed = False
 
     @asynccontextmanager
@@ -93,18 +93,18 @@ class ModelPool(Generic[M]):
         """The loaded model; it stays loaded until the block ends. Callers of one model share one load.
 
         Raises what ``load`` raises, and :class:`InsufficientMemoryError` where the model alone exceeds the budget. Waits
-        while models in use take the room it needs. A load that nobody waits for any more is given up after a moment.
+        while models in use take the memory it needs. A load without waiters is cancelled after a moment.
         """
-        place = await self._place(model_id)
+        slot = await self._acquire(model_id)
         try:
-            # Shielded: the load goes on for others who wait for it.
-            yield await asyncio.shield(place.ready)
+            # Shielded: the load goes on for its other waiters.
+            yield await asyncio.shield(slot.ready)
         finally:
-            place.users -= 1
-            place.idle_since = self._clock()
-            if place.state == "loading" and not place.users:
-                asyncio.get_running_loop().call_later(self._patience, self._give_up_if_abandoned, place)
-            await self._announce()
+            slot.users -= 1
+            slot.idle_since = self._clock()
+            if slot.state == "loading" and not slot.users:
+                asyncio.get_running_loop().call_later(self._abandoned_after, self._cancel_if_abandoned, slot)
+            await self._notify()
 
     async def load(self, model_id: str) -> None:
         """Loads a model ahead of its first use."""
@@ -112,161 +112,161 @@ class ModelPool(Generic[M]):
             pass
 
     async def unload(self, model_id: str) -> bool:
-        """Unloads an idle model, or gives its load up; False where it is not loaded. :class:`ModelInUseError` while it is used."""
-        place = self._places.get(model_id)
-        if place is None:
+        """Unloads an idle model, or cancels its load; False where it is not loaded. :class:`ModelInUseError` while it is used."""
+        slot = self._slots.get(model_id)
+        if slot is None:
             return False
-        if place.state == "loading":
-            await self._give_up(place)
+        if slot.state == "loading":
+            await self._cancel_load(slot)
             return True
-        if place.users or place.state != "loaded":
+        if slot.users or slot.state != "loaded":
             raise ModelInUseError(
-                f"{model_id} is {'in use' if place.users else place.state}.", hint="Wait until its requests are done."
+                f"{model_id} is {'in use' if slot.users else slot.state}.", hint="Wait until its requests are done."
             )
-        await self._unload(model_id, place)
+        await self._unload(model_id, slot)
         return True
 
     def status(self) -> Mapping[str, PoolStatus]:
         now = self._clock()
         return {
             model_id: PoolStatus(
-                place.state, place.users, place.size, 0.0 if place.users else max(0.0, now - place.idle_since)
+                slot.state, slot.users, slot.size, 0.0 if slot.users else max(0.0, now - slot.idle_since)
             )
-            for model_id, place in self._places.items()
+            for model_id, slot in self._slots.items()
         }
 
     def loaded(self) -> Mapping[str, M]:
-        """Models that are ready now; looking wakes none."""
+        """Models that are loaded now; does not load any."""
         return {
-            model_id: place.model
-            for model_id, place in self._places.items()
-            if place.model is not None and place.state == "loaded"
+            model_id: slot.model
+            for model_id, slot in self._slots.items()
+            if slot.model is not None and slot.state == "loaded"
         }
 
     @property
     def size(self) -> int:
-        """Bytes that the pool's models take."""
-        return sum(place.size for place in self._places.values())
+        """Estimated bytes of all the pool's models."""
+        return sum(slot.size for slot in self._slots.values())
 
     async def close(self) -> None:
-        """Unloads everything, whoever uses it. Idempotent."""
+        """Unloads everything, even if in use. Idempotent."""
         self._closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        if self._idle_task is not None:
+            self._idle_task.cancel()
         await asyncio.gather(
-            *(self._give_up(place) for place in list(self._places.values()) if place.state == "loading")
+            *(self._cancel_load(slot) for slot in list(self._slots.values()) if slot.state == "loading")
         )
-        for model_id, place in list(self._places.items()):
-            if place.state == "loaded":
-                await self._unload(model_id, place)
+        for model_id, slot in list(self._slots.items()):
+            if slot.state == "loaded":
+                await self._unload(model_id, slot)
 
     # -- parts --------------------------------------------------------------------------------------------------------
 
-    async def _place(self, model_id: str) -> _Place[M]:
-        """The model's place with one more user, made and being loaded where there was none."""
+    async def _acquire(self, model_id: str) -> _Slot[M]:
+        """The model's slot with one more user; created, and its load started, where there was none."""
         if self._closed:
             raise EngineClosedError("The model pool is closed.")
         while True:
-            place = self._places.get(model_id)
-            if place is not None and place.state != "unloading":
-                place.users += 1
-                return place
-            if place is None and (place := await self._reserve(model_id)) is not None:
-                place.users += 1
-                place.loading = asyncio.ensure_future(self._load(model_id))
-                place.filling = asyncio.ensure_future(self._fill(model_id, place, place.loading))
-                return place
+            slot = self._slots.get(model_id)
+            if slot is not None and slot.state != "unloading":
+                slot.users += 1
+                return slot
+            if slot is None and (slot := await self._reserve(model_id)) is not None:
+                slot.users += 1
+                slot.loading = asyncio.ensure_future(self._load(model_id))
+                slot.finishing = asyncio.ensure_future(self._finish_load(model_id, slot, slot.loading))
+                return slot
             async with self._changed:
-                await self._changed.wait_for(lambda: self._something_new(model_id))
+                await self._changed.wait_for(lambda: self._should_retry(model_id))
             if self._closed:
                 raise EngineClosedError("The model pool is closed.")
 
-    def _something_new(self, model_id: str) -> bool:
-        place = self._places.get(model_id)
-        return self._closed or (place is not None and place.state != "unloading") or self._could_fit(model_id)
+    def _should_retry(self, model_id: str) -> bool:
+        slot = self._slots.get(model_id)
+        return self._closed or (slot is not None and slot.state != "unloading") or self._could_fit(model_id)
 
     def _could_fit(self, model_id: str) -> bool:
-        busy = sum(place.size for place in self._places.values() if place.users or place.state != "loaded")
-        return model_id not in self._places and busy + self._estimate(model_id) <= self._budget
+        busy = sum(slot.size for slot in self._slots.values() if slot.users or slot.state != "loaded")
+        return model_id not in self._slots and busy + self._estimate(model_id) <= self._budget
 
-    async def _reserve(self, model_id: str) -> _Place[M] | None:
-        """A place for a model, idle ones unloaded to make room; None where those in use take it."""
+    async def _reserve(self, model_id: str) -> _Slot[M] | None:
+        """A slot for a model, after unloading idle ones if need be; None where models in use take the memory."""
         size = self._estimate(model_id)
         if size > self._budget:
             raise InsufficientMemoryError(
                 f"{model_id} needs about {size // _MIB} MiB; loaded models may take {self._budget // _MIB} MiB together.",
                 needed=size,
                 available=self._budget,
-                hint="Take a smaller model or context, or raise engine.memory_mb.",
+                hint="Use a smaller model or context, or raise engine.memory_mb.",
             )
         while self.size + size > self._budget:
-            idle = [(p.idle_since, name) for name, p in self._places.items() if p.state == "loaded" and not p.users]
+            idle = [(p.idle_since, name) for name, p in self._slots.items() if p.state == "loaded" and not p.users]
             if not idle or not self._could_fit(model_id):
                 return None
             name = min(idle)[1]
             self._logger.info(f"Unloading {name} to make room for {model_id}.")
-            await self._unload(name, self._places[name])
-            if model_id in self._places:
-                return None  # someone else was quicker
-        place: _Place[M] = _Place(size)
-        self._places[model_id] = place
-        return place
+            await self._unload(name, self._slots[name])
+            if model_id in self._slots:
+                return None  # another caller was faster
+        slot: _Slot[M] = _Slot(size)
+        self._slots[model_id] = slot
+        return slot
 
-    def _give_up_if_abandoned(self, place: _Place[M]) -> None:
-        if place.state == "loading" and not place.users and place.loading is not None:
-            place.loading.cancel()
+    def _cancel_if_abandoned(self, slot: _Slot[M]) -> None:
+        if slot.state == "loading" and not slot.users and slot.loading is not None:
+            slot.loading.cancel()
 
-    async def _give_up(self, place: _Place[M]) -> None:
-        """Ends a load; those who wait for it hear of it."""
-        if place.loading is not None and place.filling is not None:
-            place.loading.cancel()
-            await asyncio.wait([place.filling])
+    async def _cancel_load(self, slot: _Slot[M]) -> None:
+        """Cancels a load; its waiters get an error."""
+        if slot.loading is not None and slot.finishing is not None:
+            slot.loading.cancel()
+            await asyncio.wait([slot.finishing])
 
-    async def _fill(self, model_id: str, place: _Place[M], loading: asyncio.Future[M]) -> None:
+    async def _finish_load(self, model_id: str, slot: _Slot[M], loading: asyncio.Future[M]) -> None:
         try:
             model = await loading
         except (Exception, asyncio.CancelledError) as error:
-            del self._places[model_id]
-            place.ready.set_exception(self._load_error(model_id, error))
-            place.ready.exception()  # whoever waits gets it; nobody may be left
+            del self._slots[model_id]
+            slot.ready.set_exception(self._load_error(model_id, error))
+            slot.ready.exception()  # retrieved here, as there may be no waiter left
         else:
-            place.model, place.state = model, "loaded"
-            place.idle_since = self._clock()
-            place.ready.set_result(model)
-            if self._sweeper is None and self._keep_alive > 0:
-                self._sweeper = asyncio.ensure_future(self._sweep())
-        await self._announce()
+            slot.model, slot.state = model, "loaded"
+            slot.idle_since = self._clock()
+            slot.ready.set_result(model)
+            if self._idle_task is None and self._keep_alive > 0:
+                self._idle_task = asyncio.ensure_future(self._unload_idle())
+        await self._notify()
 
     def _load_error(self, model_id: str, error: BaseException) -> Exception:
         if isinstance(error, asyncio.CancelledError):
-            return EngineClosedError(f"Loading {model_id} was given up.", hint="Ask again to load it.")
+            return EngineClosedError(f"Loading {model_id} was cancelled.", hint="Send the request again to load it.")
         return error if isinstance(error, ParlantLocalError) else EngineError(f"Loading {model_id} failed: {error!r}")
 
-    async def _unload(self, model_id: str, place: _Place[M]) -> None:
-        place.state = "unloading"
-        # To its end, whoever leaves meanwhile: a model that is not quite closed takes memory that nobody counts any more.
-        place.emptying = asyncio.create_task(self._empty(model_id, place))
-        await asyncio.shield(place.emptying)
+    async def _unload(self, model_id: str, slot: _Slot[M]) -> None:
+        slot.state = "unloading"
+        # Shielded from cancellation: a half-closed model would hold memory that the pool no longer counts.
+        slot.closing = asyncio.create_task(self._finish_unload(model_id, slot))
+        await asyncio.shield(slot.closing)
 
-    async def _empty(self, model_id: str, place: _Place[M]) -> None:
-        model, place.model = place.model, None
+    async def _finish_unload(self, model_id: str, slot: _Slot[M]) -> None:
+        model, slot.model = slot.model, None
         try:
             if model is not None:
                 await model.close()
         finally:
-            self._places.pop(model_id, None)
-            await self._announce()
+            self._slots.pop(model_id, None)
+            await self._notify()
 
-    async def _announce(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _sweep(self) -> None:
-        """Unloads what nobody has wanted for the keep-alive time."""
+    async def _unload_idle(self) -> None:
+        """Unloads models that were idle for the keep-alive time."""
         while True:
             await asyncio.sleep(max(0.05, min(self._keep_alive / 4, 30.0)))
             now = self._clock()
-            for model_id, place in list(self._places.items()):
-                if place.state == "loaded" and not place.users and now - place.idle_since > self._keep_alive:
+            for model_id, slot in list(self._slots.items()):
+                if slot.state == "loaded" and not slot.users and now - slot.idle_since > self._keep_alive:
                     self._logger.info(f"Unloading {model_id}: idle for {self._keep_alive:g} s.")
-                    await self._unload(model_id, place)
+                    await self._unload(model_id, slot)

@@ -1,7 +1,7 @@
-"""Static prefixes on disk: whole files or none, readable by their owner alone, checked before they are used.
+"""Static prefixes on disk: written atomically, readable by their owner only, verified before use.
 
 One file per prefix: a line of JSON (format, key, sizes, digest of the rest), then the token ids, then the state. The key
-holds all that a state depends on: the model's fingerprint, the cache's element types, rope and adapters, llama.cpp's version.
+holds everything that a state depends on: the model's fingerprint, the cache's element types, rope and adapters, llama.cpp's version.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from parlant_local.storage import open_regular, parse_json, sweep, whole_file
 __all__ = ["PrefixDisk"]
 
 _FORMAT = 1
-_MAX_HEADER = 64 * 1024
+_MAX_HEADER_BYTES = 64 * 1024
 _MAX_TOKENS = 1 << 24
 _SUFFIX = ".prefix"
-_OLD_NAME = re.compile(r"\.(\d{1,9})\.part$")
+_V1_SCRATCH = re.compile(r"\.(\d{1,9})\.part$")
 
 
 class PrefixDisk:
-    """The folder of one engine's static prefixes. Reading is done where it is asked for; writing in the background."""
+    """The folder of one engine's static prefixes. Reads on the caller's thread, writes in the background."""
 
     def __init__(self, folder: Path, key: str, budget: int, logger: Logger) -> None:
         self._folder = folder / hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -43,22 +43,22 @@ class PrefixDisk:
         self._logger = logger
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parlant-local-prefixes")
         self._closed = False
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self.count = 0
 
     def entries(self) -> list[RetainedPrefix]:
-        """What is there and of this key: tokens now, states when asked for."""
+        """The entries with this key: their tokens now, their states on demand."""
         sweep(self._folder)
-        _sweep_old_names(self._folder)
+        _sweep_v1_scratch(self._folder)
         found = []
         for path in self._files(self._folder):
             try:
                 with open_regular(path) as file:
-                    header, tokens = self._read_head(file)
+                    header, tokens = self._read_header(file)
             except FileNotFoundError:
-                continue  # another process made room
+                continue  # evicted by another process
             except StateFileError as error:
-                self._drop(path, error.reason)
+                self._discard(path, error.reason)
                 continue
             entry = RetainedPrefix(tokens, header["group"], None, None, static=True)
             entry.read = self._reader(path)
@@ -67,15 +67,15 @@ class PrefixDisk:
         return found
 
     def write(self, entry: RetainedPrefix) -> None:
-        """Queues an entry; nothing waits for the disk."""
+        """Queues an entry; never blocks on the disk."""
         state = entry.state
         if self._closed or state is None or state.nbytes > self._budget:
             return
-        with contextlib.suppress(RuntimeError):  # the interpreter ends, and takes no more work
+        with contextlib.suppress(RuntimeError):  # the interpreter is exiting
             self._writer.submit(self._write, entry, state)
 
     def close(self) -> None:
-        """Waits until what is queued has been written."""
+        """Waits until the queued entries are written."""
         self._closed = True
         self._writer.shutdown(wait=True)
 
@@ -95,29 +95,31 @@ class PrefixDisk:
                 "sha256": body.hexdigest(),
             }
             path = self._folder / (hashlib.sha256(tokens).hexdigest()[:32] + _SUFFIX)
-            self._make_room(state.nbytes + len(tokens) + _MAX_HEADER)
+            self._evict_for(state.nbytes + len(tokens) + _MAX_HEADER_BYTES)
             with whole_file(path, private=True) as file:
                 file.write(json.dumps(header).encode() + b"\n")
                 file.write(tokens)
                 file.write(state.data)
         except (StateFileError, MemoryError) as error:
             reason = error.reason if isinstance(error, StateFileError) else "no memory is left"
-            self._warn(f"Static prefixes can't be kept on disk in {self._folder}: {reason}. Restarts will be colder.")
+            self._warn(
+                f"Static prefixes can't be saved in {self._folder}: {reason}. After a restart they are computed again."
+            )
             return
         entry.read = self._reader(path)
         self.count = len(self._files(self._folder))
 
-    def _make_room(self, wanted: int) -> None:
-        """Oldest read first, over all keys: what no engine asks for any more goes before what is in use."""
+    def _evict_for(self, needed: int) -> None:
+        """Evicts the least recently read files, over all keys: those of unused engines go first."""
         files = []
-        for folder in _listed(self._folder.parent):
+        for folder in _list_folder(self._folder.parent):
             for path in self._files(folder):
-                with contextlib.suppress(OSError):  # another process makes room too
+                with contextlib.suppress(OSError):  # another process may evict, too
                     status = path.stat()
                     files.append((status.st_mtime, status.st_size, path))
         used = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
-            if used + wanted <= self._budget:
+            if used + needed <= self._budget:
                 return
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -127,85 +129,85 @@ class PrefixDisk:
         def read() -> State | None:
             try:
                 with open_regular(path) as file:
-                    header, tokens = self._read_head(file)
+                    header, tokens = self._read_header(file)
                     state = np.fromfile(file, dtype=np.uint8, count=header["state"])
                 body = hashlib.sha256(tokens.tobytes())
                 body.update(state.data)
                 if body.hexdigest() != header["sha256"]:
-                    raise StateFileError(path, "its digest is wrong")
+                    raise StateFileError(path, "its checksum is wrong")
             except FileNotFoundError:
-                return None  # another process made room
+                return None  # evicted by another process
             except StateFileError as error:
-                self._drop(path, error.reason)
+                self._discard(path, error.reason)
                 return None
             except MemoryError:
-                self._warn(f"A prefix on disk can't be read: no memory is left for its {path.name}.")
+                self._warn(f"The prefix on disk {path.name} can't be read: out of memory.")
                 return None
-            with contextlib.suppress(OSError):  # a folder that can only be read serves as well
+            with contextlib.suppress(OSError):  # a read-only folder works, too
                 os.utime(path)
             return state
 
         return read
 
-    def _read_head(self, file: BinaryIO) -> tuple[dict[str, Any], Tokens]:
-        """Header and tokens, all sizes checked against the file's before anything is made room for; the state is next.
+    def _read_header(self, file: BinaryIO) -> tuple[dict[str, Any], Tokens]:
+        """Header and tokens; all sizes are checked against the file's before anything is allocated. The state follows.
 
-        Raises ValueError for anything that does not add up.
+        Raises ValueError for inconsistent contents.
         """
-        line, newline, _ = file.read(_MAX_HEADER).partition(b"\n")
-        header = _header(line)
+        line, newline, _ = file.read(_MAX_HEADER_BYTES).partition(b"\n")
+        header = _parsed_header(line)
         if header["format"] != _FORMAT or header["key"] != self._key:
             raise ValueError("it was made by another version or for other settings")
         count, state = header["tokens"], header["state"]
         if not 1 <= count <= _MAX_TOKENS or not 1 <= state <= self._budget:
-            raise ValueError("its sizes are absurd")
+            raise ValueError("its sizes are out of range")
         if os.fstat(file.fileno()).st_size != len(line) + len(newline) + 4 * count + state:
             raise ValueError("its size is wrong")
         file.seek(len(line) + len(newline))
         tokens = np.fromfile(file, dtype=np.int32, count=count)
         if tokens.size != count:
-            raise ValueError("it is cut short")
+            raise ValueError("it is truncated")
         return header, tokens
 
     def _files(self, folder: Path) -> list[Path]:
-        return [path for path in _listed(folder) if path.name.endswith(_SUFFIX)]
+        return [path for path in _list_folder(folder) if path.name.endswith(_SUFFIX)]
 
-    def _drop(self, path: Path, reason: str) -> None:
-        """Remove what can't be used: it would be computed again anyway."""
+    def _discard(self, path: Path, reason: str) -> None:
+        """Removes an unusable file: its prefix is computed again anyway."""
         try:
             path.unlink()
-            after = "removed"
+            result = "removed"
         except OSError as error:
-            after = f"it can't be removed either: {error.strerror}"
-        self._warn(f"The prefix on disk {path} is not usable ({reason}); {after}.")
+            result = f"it can't be removed either: {error.strerror}"
+        self._warn(f"The prefix on disk {path} is not usable ({reason}); {result}.")
 
     def _warn(self, message: str) -> None:
-        """Each message once: a full disk is full for every prefix."""
-        if message not in self._told:
-            self._told.add(message)
+        """Logs each message once: a full disk affects every prefix."""
+        if message not in self._warned:
+            self._warned.add(message)
             self._logger.warning(message)
 
 
 _FIELDS = {"format": int, "key": str, "group": str, "tokens": int, "state": int, "sha256": str}
 
 
-def _header(line: bytes) -> dict[str, Any]:
+def _parsed_header(line: bytes) -> dict[str, Any]:
     header = parse_json(line)
     if not isinstance(header, dict) or any(type(header.get(name)) is not kind for name, kind in _FIELDS.items()):
-        raise ValueError("its header is not one")
+        raise ValueError("its header is invalid")
     return header
 
 
-def _sweep_old_names(folder: Path) -> None:
-    """What a killed writer of the first version left."""
-    for path in _listed(folder):
-        if (match := _OLD_NAME.search(path.name)) and not psutil.pid_exists(int(match[1])):
+def _sweep_v1_scratch(folder: Path) -> None:
+    """Removes what killed writers of the first version left."""
+    for path in _list_folder(folder):
+        if (match := _V1_SCRATCH.search(path.name)) and not psutil.pid_exists(int(match[1])):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
-    except OSError:  # not there, no folder, or not ours to read: there is nothing to use in it
+    except OSError:  # missing, no folder, or unreadable: there is nothing to use
         return []

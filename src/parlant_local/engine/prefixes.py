@@ -1,4 +1,4 @@
-"""Prompt prefixes kept as sequence states in host memory: found by their tokens, bounded in bytes, oldest out first."""
+"""Prompt prefixes retained as sequence states in host memory: found by their tokens, bounded in bytes, LRU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ State = npt.NDArray[np.uint8]
 
 
 def common_length(one: Tokens, other: Tokens) -> int:
-    """Tokens with which both begin."""
+    """Length of the common prefix, in tokens."""
     n = min(one.size, other.size)
     if n == 0:
         return 0
@@ -27,14 +27,14 @@ def common_length(one: Tokens, other: Tokens) -> int:
 
 @dataclass(slots=True, eq=False)
 class RetainedPrefix:
-    """A sequence's state after ``tokens``. On disk alone until it is asked for, where ``read`` is given."""
+    """A sequence's state after ``tokens``. With ``read`` it may be on disk only, until it is needed."""
 
     tokens: Tokens
     group: str
     session: str | None
     state: State | None
     static: bool = False
-    """Seen in two sessions or more: no single customer's text."""
+    """Seen in two or more sessions, so it holds no single customer's text."""
     read: Callable[[], State | None] | None = None
     used: float = field(default_factory=time.monotonic)
 
@@ -45,7 +45,7 @@ class RetainedPrefix:
 
 
 class PrefixStore:
-    """Retained prefixes of one engine. One per group and session, besides static ones."""
+    """Retained prefixes of one engine: one per group and session, and static ones."""
 
     def __init__(self, budget: int, *, trims: bool, min_tokens: int) -> None:
         self._budget = budget
@@ -65,9 +65,9 @@ class PrefixStore:
         return sum(entry.size for entry in self._entries)
 
     def find(self, prompt: Tokens) -> tuple[RetainedPrefix, int] | None:
-        """The entry that spares most of ``prompt``, and how many of its tokens: fewer than all, since the last must be computed.
+        """The entry that covers most of ``prompt``, and how many tokens: fewer than all, since the last must be computed.
 
-        Where states can't be cut back, only whole entries count.
+        Where states can't be trimmed, only whole entries count.
         """
         best: tuple[RetainedPrefix, int] | None = None
         limit = prompt.size - 1
@@ -81,7 +81,7 @@ class PrefixStore:
         return best
 
     def covers(self, tokens: Tokens, share: float = 0.9) -> bool:
-        """Whether a retained entry already spares this share of ``tokens``."""
+        """Whether a retained entry already covers this share of ``tokens``."""
         found = self.find(tokens)
         return found is not None and found[1] >= share * tokens.size
 
@@ -89,23 +89,23 @@ class PrefixStore:
         entry.used = time.monotonic()
 
     def load(self, entry: RetainedPrefix) -> State | None:
-        """The state of an entry, read from disk where it must be; None (and the entry is gone) where that failed."""
+        """The state of an entry, read from disk if need be; None (and the entry is removed) where that failed."""
         if entry.state is None and entry.read is not None:
             entry.state = entry.read()
             if entry.state is not None:
-                self._shrink(keep=entry)
+                self._evict(keep=entry)
         if entry.state is None:
             self.remove(entry)
         return entry.state
 
     def add(self, entry: RetainedPrefix) -> bool:
-        """Keeps an entry, in place of the one of its group and session (static ones stay); False where it is too short or too large."""
+        """Adds an entry, replacing the one of its group and session (static ones stay); False where it is too short or too large."""
         if entry.tokens.size < self._min_tokens or entry.size > self._budget:
             return False
         for other in list(self._entries):
             same_owner = (other.group, other.session) == (entry.group, entry.session) and entry.group
             contained = common_length(other.tokens, entry.tokens) == other.tokens.size
-            # A group may have several static beginnings, one for each agent, say; those from disk have no session at all.
+            # A group may have several static prefixes, one per agent for example; those from disk have no session.
             if not other.static:
                 replaced = (same_owner and not entry.static) or (contained and self._trims)
             else:
@@ -113,7 +113,7 @@ class PrefixStore:
             if replaced:
                 self._entries.remove(other)
         self._entries.append(entry)
-        self._shrink(keep=entry)
+        self._evict(keep=entry)
         return True
 
     def remove(self, entry: RetainedPrefix) -> None:
@@ -123,8 +123,8 @@ class PrefixStore:
     def clear(self) -> None:
         self._entries.clear()
 
-    def _shrink(self, keep: RetainedPrefix) -> None:
-        """Least recently used first; what is on disk too only lets go of its memory."""
+    def _evict(self, keep: RetainedPrefix) -> None:
+        """Evicts the least recently used first; an entry that is also on disk only frees its memory."""
         size = self.size
         for entry in sorted(self._entries, key=lambda entry: entry.used):
             if size <= self._budget:

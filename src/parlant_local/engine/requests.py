@@ -1,4 +1,4 @@
-"""What a caller hands to the engine and gets back. Nothing here touches llama.cpp."""
+"""What a caller passes to the engine and gets back. Nothing here touches llama.cpp."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class JsonSchema:
-    """JSON of a schema; keys in declaration order, compact, closed, bounded by ``limits``."""
+    """JSON that follows a schema: keys in declaration order, compact, closed, bounded by ``limits``."""
 
     schema: Mapping[str, Any]
     limits: Limits = Limits()
     spaced: bool = False
-    """A space after each colon and comma, as models were taught to write tool calls; else none."""
+    """A space after each colon and comma, as models were trained to write tool calls; otherwise none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ReasoningPrelude:
     budget: int
     opened: bool
     call: str = ""
-    """What ends them, too, where a model calls amid its thoughts: the mark with which a call, and so the answer, begins."""
+    """The mark that opens a tool call, for models that call between thoughts: it ends the thoughts and begins the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class GenerationRequest:
     add_bos: bool | None = None
     """None: as the vocabulary says, never doubled."""
     control_text: bool = False
-    """Give control tokens (``[TOOL_CALLS]``, ``<|python_tag|>``) as text too; tokens that end an answer never are."""
+    """Include control tokens (``[TOOL_CALLS]``, ``<|python_tag|>``) in the text; end-of-generation tokens never are."""
     logprobs: int | None = None
     """Alternatives per token; 0: only the chosen token's."""
     prefix_group: str | None = None
@@ -158,7 +158,7 @@ class Generation:
     logprobs: tuple[TokenLogprob, ...] | None = None
     stopped_by: str | None = None
     """The stop text that ended it, where one did."""
-    landed: bool = False
-    """Tokens ran low, so that a JSON answer was closed in the shortest way: whole and valid, but shorter than meant."""
+    closed_early: bool = False
+    """Tokens ran low, so the JSON answer was closed early: complete and valid, but shorter than the model meant it."""
     unbound: frozenset[str] = frozenset()
-    """Keywords of its schema that the decoder wasn't bound to: whoever uses the answer has to check it."""
+    """Keywords of its schema that the decoder did not enforce: the caller has to validate the answer."""

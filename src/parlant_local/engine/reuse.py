@@ -1,4 +1,4 @@
-"""What sequences share over time: the state that one starts from, and the states that are worth keeping of it."""
+"""Prefix reuse over time: the state that a sequence starts from, and the states of it that are worth retaining."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from parlant_local.observability import Logger
 
 __all__ = ["PrefixReuse"]
 
-_HISTORY = 4  # prompts per group whose common beginnings are looked for
-_GROUPS = 128
+_HISTORY_LENGTH = 4  # prompts per group that new ones are compared with
+_MAX_GROUPS = 128
 
 
 class PrefixReuse:
@@ -40,7 +40,7 @@ class PrefixReuse:
         self._history: OrderedDict[str, deque[tuple[Tokens, str | None]]] = OrderedDict()
 
     def load(self, start: Start) -> int:
-        """Fills the sequence's slot from its source; the tokens that are there then."""
+        """Fills the sequence's slot from its source; the number of tokens that it then holds."""
         slot, length = start.sequence.slot, start.length
         if start.live is not None:
             source = start.live
@@ -49,8 +49,8 @@ class PrefixReuse:
                     self._ledger.fork(source.slot, slot, length)
                     return length
                 return 0
-            # In a split cache a fork copies the whole share; a saved state copies what is used, and serves the next sibling.
-            entry = self._remember(source, source.tokens[: source.computed])
+            # In a split cache a fork copies the whole stream; a saved state copies the used part, and serves the next request, too.
+            entry = self._retain_state(source, source.tokens[: source.computed])
             return 0 if entry is None else self._restore(slot, entry, length)
         if start.retained is not None:
             self._store.touch(start.retained)
@@ -61,16 +61,14 @@ class PrefixReuse:
         try:
             state = self._store.load(entry)
         except MemoryError:
-            self._logger.warning(
-                f"No memory to restore a prefix of {entry.tokens.size} tokens, which is computed anew."
-            )
+            self._logger.warning(f"No memory to restore a prefix of {entry.tokens.size} tokens; it is computed again.")
             return 0
         if state is None:
             return 0
         if not self._context.restore(slot, state) or self._context.length(slot) < length:
             self._context.drop(slot)
             self._store.remove(entry)
-            self._logger.warning("A retained prefix did not fit its context any more and was dropped.")
+            self._logger.warning("A retained prefix no longer fits its context and was dropped.")
             return 0
         if self._context.length(slot) > length and not self._context.trim(slot, length):
             self._context.drop(slot)
@@ -78,27 +76,27 @@ class PrefixReuse:
         self._ledger.grow(slot, length)
         return length
 
-    def plan(self, sequence: Sequence) -> None:
-        """Where this prompt leaves an earlier one of its group, its state is worth keeping when it gets there.
+    def plan_checkpoints(self, sequence: Sequence) -> None:
+        """Plans checkpoints where this prompt diverges from earlier ones of its group.
 
-        Always for memories that can't be cut back; elsewhere for what two sessions share, which goes to disk.
+        Always for memories that can't be trimmed; otherwise for what two sessions share, which goes to disk.
         """
         earlier = self._history.get(sequence.group, ())
         session = sequence.request.session
-        places: dict[int, bool] = {}
+        positions: dict[int, bool] = {}
         limit = int(sequence.prompt.size) - 1
         for tokens, other in earlier:
             length = min(common_length(tokens, sequence.prompt), limit)
             static = session is not None and other is not None and session != other
             if length >= self._rules.min_tokens and (static or not self._rules.trims):
-                places[length] = places.get(length, False) or static
-        for position, static in sorted(places.items()):
+                positions[length] = positions.get(length, False) or static
+        for position, static in sorted(positions.items()):
             if position >= sequence.computed and not self._store_has(sequence.prompt[:position], static):
                 sequence.checkpoints.append(Checkpoint(position, static))
-        history = self._history.setdefault(sequence.group, deque(maxlen=_HISTORY))
+        history = self._history.setdefault(sequence.group, deque(maxlen=_HISTORY_LENGTH))
         self._history.move_to_end(sequence.group)
         history.append((sequence.prompt, session))
-        while len(self._history) > _GROUPS:
+        while len(self._history) > _MAX_GROUPS:
             self._history.popitem(last=False)
 
     def _store_has(self, tokens: Tokens, static: bool) -> bool:
@@ -109,29 +107,29 @@ class PrefixReuse:
             for entry in self._store
         )
 
-    def note(self, sequence: Sequence) -> None:
-        """Keeps the state of a sequence that has come to a place that was planned."""
+    def save_checkpoints(self, sequence: Sequence) -> None:
+        """Saves the state of a sequence that has reached a planned checkpoint."""
         for checkpoint in list(sequence.checkpoints):
             if checkpoint.position > sequence.computed:
                 return
             sequence.checkpoints.remove(checkpoint)
             if checkpoint.position == sequence.computed:
-                self._remember(sequence, sequence.prompt[: checkpoint.position], static=checkpoint.static)
+                self._retain_state(sequence, sequence.prompt[: checkpoint.position], static=checkpoint.static)
 
-    def keep(self, sequence: Sequence) -> None:
-        """Keeps the state of a sequence that leaves, unless another one already spares most of it."""
+    def retain(self, sequence: Sequence) -> None:
+        """Retains the state of a finished sequence, unless a retained one already covers most of it."""
         prompt_only = bool(sequence.group)
         length = min(sequence.computed, int(sequence.prompt.size)) if prompt_only else sequence.computed
         if length < self._rules.min_tokens or self._store.covers(sequence.tokens[:length]):
             return
         if self._context.length(sequence.slot) > length and not self._context.trim(sequence.slot, length):
             if prompt_only:
-                return  # its checkpoints serve
+                return  # its checkpoints suffice
             length = sequence.computed
-        self._remember(sequence, sequence.tokens[:length])
+        self._retain_state(sequence, sequence.tokens[:length])
 
-    def _remember(self, sequence: Sequence, tokens: Tokens, *, static: bool = False) -> RetainedPrefix | None:
-        """Keeps the state of a sequence as that of ``tokens``; None where it can't be had, which costs time, not an answer."""
+    def _retain_state(self, sequence: Sequence, tokens: Tokens, *, static: bool = False) -> RetainedPrefix | None:
+        """Retains a sequence's state as that of ``tokens``; None where that fails, which costs time but no answer."""
         try:
             entry = RetainedPrefix(
                 tokens=tokens.copy(),

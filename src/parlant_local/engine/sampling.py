@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 __all__ = ["Sampler", "Sampling", "log_softmax_at"]
 
-# Tokens this many temperatures below the best one have a probability under e^-40 together with all their like.
+# Tokens this many temperatures below the best one have a probability under e^-40 each.
 _NEGLIGIBLE = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. Temperature 0 is greedy.
+    """Sampling parameters. Temperature 0 is greedy.
 
     The order is penalties, bias, constraint, top-n-sigma, top-k, top-p, min-p, temperature.
     """
@@ -30,13 +30,13 @@ class Sampling:
     frequency_penalty: float = 0.0
     repeat_penalty: float = 1.0
     penalty_window: int = 256
-    """Tokens that the penalties look back on."""
+    """The number of recent tokens that penalties apply to."""
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
 
 
 class Sampler:
-    """One request's sampler, with a random state of its own: the same seed gives the same answer in any crowd."""
+    """One request's sampler, with its own random state: the same seed gives the same answer whatever runs concurrently."""
 
     def __init__(self, sampling: Sampling, seed: int | None) -> None:
         self._sampling = sampling
@@ -82,18 +82,18 @@ class Sampler:
         if mask is not None:
             logits = np.where(mask, logits, -np.inf)
         best = logits.max()
-        reach = _NEGLIGIBLE * sampling.temperature
+        max_gap = _NEGLIGIBLE * sampling.temperature
         if sampling.top_n_sigma > 0:
-            reach = min(reach, sampling.top_n_sigma * float(logits[np.isfinite(logits)].std(dtype=np.float64)))
-        candidates = np.flatnonzero(logits >= best - reach)
+            max_gap = min(max_gap, sampling.top_n_sigma * float(logits[np.isfinite(logits)].std(dtype=np.float64)))
+        candidates = np.flatnonzero(logits >= best - max_gap)
         values = logits[candidates].astype(np.float64)
         order = np.argsort(-values, kind="stable")
         if 0 < sampling.top_k < order.size:
             order = order[: sampling.top_k]
-        weights = np.exp(values[order] - values[order[0]])  # top-p and min-p look at the model's own probabilities
+        weights = np.exp(values[order] - values[order[0]])  # top-p and min-p use the model's unscaled probabilities
         if sampling.top_p < 1:
-            shares = weights / weights.sum()
-            keep = int(np.searchsorted(np.cumsum(shares), sampling.top_p)) + 1
+            probabilities = weights / weights.sum()
+            keep = int(np.searchsorted(np.cumsum(probabilities), sampling.top_p)) + 1
             order, weights = order[:keep], weights[:keep]
         if sampling.min_p > 0:
             keep = max(1, int((weights >= sampling.min_p * weights[0]).sum()))

@@ -1,4 +1,4 @@
-"""What `bench --save` found, kept per model and machine, and applied when the model is loaded."""
+"""The findings of `bench --save`, stored per model and machine, and applied when the model is loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from parlant_local.paths import is_dir
 from parlant_local.settings import EngineSettings
 from parlant_local.storage import read_as, validated, write_whole
 
-__all__ = ["forget_settings", "save_settings", "saved_file", "saved_folder", "that_fits", "with_saved"]
+__all__ = ["forget_settings", "save_settings", "saved_file", "saved_folder", "with_findings", "without_costly_layout"]
 
 _KEYS = frozenset({"unified_kv", "flash_attention", "n_batch", "n_ubatch"})
 _MAX_BYTES = 4 << 20
@@ -42,7 +42,7 @@ def saved_folder(home: Path) -> Path:
 def saved_file(folder: Path, model: Path) -> Path:
     """Where the findings for ``model`` on this machine are, or would be.
 
-    The name holds all that they depend on, so that those of another file, machine or build are never met.
+    The name contains everything they depend on, so that those of another file, machine or build are never applied.
     """
     return folder / f"{_model(model)}-{_machine()}.json"
 
@@ -53,47 +53,52 @@ def save_settings(file: Path, settings: Mapping[str, Any], details: Mapping[str,
 
 
 def forget_settings(folder: Path, model: Path) -> list[Path]:
-    """Removes what was found for ``model``, also by other builds and on other machines that share the folder."""
-    found = sorted(folder.glob(f"{_model(model)}-*.json"))
-    for file in found:
+    """Removes the findings for ``model``, also those of other builds and of other machines that share the folder."""
+    measured = sorted(folder.glob(f"{_model(model)}-*.json"))
+    for file in measured:
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
             raise StateFileError(file, error.strerror or str(error), doing="removed") from None
-    return found
+    return measured
 
 
-def with_saved(settings: EngineSettings, folder: Path, model: Path, logger: Logger) -> EngineSettings:
-    """``settings`` with what was found for this model and machine, where nobody set otherwise."""
+def with_findings(settings: EngineSettings, folder: Path, model: Path, logger: Logger) -> EngineSettings:
+    """``settings`` with the findings for this model and machine, wherever they are not set explicitly."""
     if not is_dir(folder):
         return settings
     file = saved_file(folder, model)
     try:
-        found = read_as(_FOUND, file, _MAX_BYTES).settings
-        values = {key: value for key, value in found.items() if key in _KEYS and key not in settings.model_fields_set}
+        measured = read_as(_FOUND, file, _MAX_BYTES).settings
+        values = {
+            key: value for key, value in measured.items() if key in _KEYS and key not in settings.model_fields_set
+        }
         return validated(_SETTINGS, settings.model_dump(exclude_unset=True) | values)
     except FileNotFoundError:
         return settings
     except (StateFileError, ValueError) as error:
-        logger.warning(f"The saved measurements {file} can't be used ({error}); defaults are.")
+        logger.warning(f"The saved measurements {file} can't be used ({error}); defaults apply.")
         return settings
 
 
-def that_fits(found: EngineSettings, asked: EngineSettings, header: GGUFHeader, name: str) -> EngineSettings:
-    """``found`` without its cache layout where that would cost context: ``asked`` leaves the layout open, and room is worth more.
+def without_costly_layout(
+    measured: EngineSettings, settings: EngineSettings, header: GGUFHeader, name: str
+) -> EngineSettings:
+    """``measured`` without its cache layout where that would shorten the context: ``settings`` leave the layout open, and
+    context is worth more.
 
-    A share for each sequence takes as many times the cells; it was measured with short prompts.
+    A split cache takes as many times the cells as there are sequences; it was measured with short prompts.
     """
     from parlant_local.engine.sizing import plan
 
-    if found.unified_kv is not False or asked.unified_kv is not None:
-        return found
-    pooled = found.model_copy(update={"unified_kv": asked.unified_kv})
+    if measured.unified_kv is not False or settings.unified_kv is not None:
+        return measured
+    pooled = measured.model_copy(update={"unified_kv": settings.unified_kv})
     try:
-        fits = plan(header, name, found).layout.n_ctx >= plan(header, name, pooled).layout.n_ctx
+        fits = plan(header, name, measured).layout.n_ctx >= plan(header, name, pooled).layout.n_ctx
     except InsufficientMemoryError:
         fits = False
-    return found if fits else pooled
+    return measured if fits else pooled
 
 
 def _model(path: Path) -> str:

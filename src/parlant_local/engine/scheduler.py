@@ -1,4 +1,4 @@
-"""The step: admit, batch, decode, hand out logits. Runs on the engine's thread and owns every live sequence."""
+"""The step: admit, batch, decode, sample. Runs on the engine's thread and owns every live sequence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Finished", "Scheduler"]
 Finished = Callable[[Sequence, Generation | ParlantLocalError | None], None]
 """Called once per sequence: with its result, its failure, or None where it was cancelled."""
 
-_MIXED_STEP = 64  # tokens of a step that decodes and prefills: long prompts must not stall short answers
+_MIXED_STEP = 64  # tokens of a step that mixes decode and prefill: long prompts must not stall short answers
 
 
 class Scheduler:
@@ -51,7 +51,7 @@ class Scheduler:
         self._free = list(range(context.layout.n_seq - 1, -1, -1))
         self._waiting: list[Sequence] = []
         self._live: list[Sequence] = []
-        self._answered = False  # whether anybody has been, since the engine was idle
+        self._any_answered = False  # since the engine was last idle
         self._in_batch: list[
             tuple[Sequence, int, int]
         ] = []  # sequence, tokens in this batch, index of its logits or -1
@@ -76,8 +76,8 @@ class Scheduler:
 
     def submit(self, sequence: Sequence) -> None:
         if not self.busy:
-            self._answered = False
-        if sequence.finished:  # a grammar with one answer: nothing is left to compute
+            self._any_answered = False
+        if sequence.finished:  # a grammar that allows one answer only: nothing is left to compute
             self._complete(sequence)
             return
         sequence.stage = "waiting"
@@ -85,15 +85,15 @@ class Scheduler:
 
     def prefill_share(self, sequence: Sequence) -> float:
         """Share of the batch being decoded that is this sequence's."""
-        mine = sum(count for other, count, _ in self._in_batch if other is sequence)
-        return mine / self._batch.size if self._batch.size else 0.0
+        own = sum(count for other, count, _ in self._in_batch if other is sequence)
+        return own / self._batch.size if self._batch.size else 0.0
 
     # -- the step -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> bool:
-        """Drops what is cancelled or late, admits, fills the batch; False where nothing is to be computed."""
-        self._sweep()
-        self._fill()
+        """Drops cancelled and overdue requests, admits, builds the batch; False where there is nothing to compute."""
+        self._drop_cancelled()
+        self._build_batch()
         return self._batch.size > 0
 
     def compute(self) -> str:
@@ -101,7 +101,7 @@ class Scheduler:
         return self._context.decode(self._batch)
 
     def conclude(self, status: str) -> None:
-        """Books what was computed and draws the next tokens."""
+        """Accounts for what was computed and samples the next tokens."""
         batch, self._in_batch = self._in_batch, []
         if status != "ok":
             self._recover(batch, status)
@@ -109,45 +109,45 @@ class Scheduler:
         for sequence, count, _ in batch:
             sequence.computed += count
             self._ledger.grow(sequence.slot, count)
-            self._prefixes.note(sequence)
+            self._prefixes.save_checkpoints(sequence)
         for sequence, _, index in batch:
             if index < 0 or sequence.cancelled:
                 continue
             sequence.stage = "decode"
             try:
                 sequence.take(self._context.logits(index))
-            except BaseException as error:  # whatever one request's grammar or sampler does concerns nobody else
-                self._leave(sequence)
+            except BaseException as error:  # one request's grammar or sampler must not fail the others
+                self._free_slot(sequence)
                 self._stats.failed += 1
                 self._finished(sequence, typed(error))
                 continue
             if sequence.finished:
-                self._prefixes.keep(sequence)
-                self._leave(sequence)
+                self._prefixes.retain(sequence)
+                self._free_slot(sequence)
                 self._complete(sequence)
 
-    def abandon(self, error: ParlantLocalError) -> None:
-        """Fails everything there is. The memory is left as it is: the context is about to go, or broken."""
-        everyone = [*self._live, *self._waiting]
+    def fail_all(self, error: ParlantLocalError) -> None:
+        """Fails all requests. The KV cache is left as it is: the context is about to be freed."""
+        sequences = [*self._live, *self._waiting]
         self._live.clear()
         self._waiting.clear()
-        for sequence in everyone:
+        for sequence in sequences:
             sequence.stage = "done"
             self._stats.failed += 1
             self._finished(sequence, error)
 
     # -- parts of a step ----------------------------------------------------------------------------------------------
 
-    def _sweep(self) -> None:
+    def _drop_cancelled(self) -> None:
         now = time.monotonic()
         for sequence in [*self._waiting, *self._live]:
             deadline = sequence.request.deadline
-            late = deadline is not None and now - sequence.clock.submitted > deadline
-            if not (sequence.cancelled or late):
+            overdue = deadline is not None and now - sequence.clock.submitted > deadline
+            if not (sequence.cancelled or overdue):
                 continue
             if sequence.slot >= 0:
-                self._prefixes.keep(sequence)
-                self._leave(sequence)
+                self._prefixes.retain(sequence)
+                self._free_slot(sequence)
             else:
                 self._waiting.remove(sequence)
             if sequence.cancelled:
@@ -163,23 +163,23 @@ class Scheduler:
                     ),
                 )
 
-    def _fill(self) -> None:
+    def _build_batch(self) -> None:
         self._batch.clear()
         self._in_batch = []
         decoding = [s for s in self._live if s.stage == "decode"]
         for sequence in decoding:
-            self._add(sequence, self._batch.capacity)
+            self._add_pending(sequence, self._batch.capacity)
         budget = min(self._prefill_budget(), self._batch.room)
         for sequence in sorted((s for s in self._live if s.stage == "prefill"), key=lambda s: s.rank):
-            budget -= self._add(sequence, budget)
-        while budget > 0 and (start := self._next()) is not None:
-            self._begin(start)
-            budget -= self._add(start.sequence, budget)
+            budget -= self._add_pending(sequence, budget)
+        while budget > 0 and (start := self._next_start()) is not None:
+            self._admit(start)
+            budget -= self._add_pending(start.sequence, budget)
 
     def _prefill_budget(self) -> int:
-        """Prompt tokens that may join the decoding ones: what fills the step up, or one step more where that would be little.
+        """Prompt tokens that may join the decoding ones: what fills the step up, plus another step where that would be little.
 
-        Matrix kernels are fastest at multiples of 16 rows, and a prefill in scraps pays for the weights again and again.
+        Matrix kernels are fastest at multiples of 16 rows, and a prefill in small pieces reads the weights again for each.
         """
         n_ubatch = self._context.layout.n_ubatch
         if not self._batch.size:
@@ -188,7 +188,7 @@ class Scheduler:
         budget = -self._batch.size % step
         return budget if budget >= step // 4 else budget + step
 
-    def _add(self, sequence: Sequence, budget: int) -> int:
+    def _add_pending(self, sequence: Sequence, budget: int) -> int:
         """Puts up to ``budget`` pending tokens into the batch; returns how many."""
         count = min(sequence.pending, budget, self._batch.room)
         pause = sequence.next_checkpoint()
@@ -202,26 +202,27 @@ class Scheduler:
         self._in_batch.append((sequence, count, index if whole else -1))
         return count
 
-    def _next(self) -> Start | None:
+    def _next_start(self) -> Start | None:
         if not self._waiting or not self._free:
             return None
-        most = self._most_at_once()
+        max_live = self._max_live()
         if len(self._live) > 1 and not any(s.request.priority == "interactive" for s in self._waiting):
-            most -= 1  # the last place is kept for interactive calls
-        if len(self._live) >= most:
+            max_live -= 1  # the last slot is reserved for interactive calls
+        if len(self._live) >= max_live:
             return None
-        room = 0
+        free_cells = 0
         if self._rules.unified:
-            promised = sum(s.most - s.computed for s in self._live)
-            room = self._context.layout.cells - self._ledger.used - promised
-        return choose(self._waiting, self._live, self._store, self._rules, room)
+            promised = sum(s.max_size - s.computed for s in self._live)
+            free_cells = self._context.layout.cells - self._ledger.used - promised
+        return choose(self._waiting, self._live, self._store, self._rules, free_cells)
 
-    def _most_at_once(self) -> int:
-        """Few until somebody has an answer, since each one more makes the first later; then all, which ends sooner for all."""
+    def _max_live(self) -> int:
+        """The first wave until one request has finished, since each further sequence delays the first answer; then all slots,
+        which finishes the whole set sooner."""
         layout = self._context.layout
-        return layout.n_seq if self._answered else min(layout.first_wave, layout.n_seq)
+        return layout.n_seq if self._any_answered else min(layout.first_wave, layout.n_seq)
 
-    def _begin(self, start: Start) -> None:
+    def _admit(self, start: Start) -> None:
         sequence = start.sequence
         self._waiting.remove(sequence)
         sequence.slot = self._free.pop()
@@ -233,47 +234,47 @@ class Scheduler:
         length = self._prefixes.load(start)
         sequence.computed = length
         sequence.reused = min(length, int(sequence.prompt.size))
-        self._prefixes.plan(sequence)
-        self._prefixes.note(sequence)  # what was shared or restored may be worth keeping as it is
+        self._prefixes.plan_checkpoints(sequence)
+        self._prefixes.save_checkpoints(sequence)  # what was shared or restored may be a checkpoint already
 
     def _recover(self, batch: list[tuple[Sequence, int, int]], status: str) -> None:
-        """After an abort or a full cache: keep what got done, compute the rest again."""
+        """After an abort or a full cache: keeps what was computed; the rest is computed again."""
         for sequence, count, _ in batch:
-            have = self._context.length(sequence.slot)
-            if not self._rules.trims and have != sequence.computed:
-                # A state that an abort met halfway is neither the old one nor the new one.
-                self._start_over(sequence)
+            cached = self._context.length(sequence.slot)
+            if not self._rules.trims and cached != sequence.computed:
+                # An abort halfway leaves a recurrent state that is neither the old one nor the new one.
+                self._reset(sequence)
                 continue
-            # The logits of a finished micro-batch are gone: its last token must be computed again.
-            keep = max(sequence.computed, min(have, sequence.computed + count - 1))
-            if have > keep and not self._context.trim(sequence.slot, keep):
-                self._start_over(sequence)
+            # The logits of a finished micro-batch are lost: its last token must be computed again.
+            keep = max(sequence.computed, min(cached, sequence.computed + count - 1))
+            if cached > keep and not self._context.trim(sequence.slot, keep):
+                self._reset(sequence)
                 continue
             self._ledger.grow(sequence.slot, keep - sequence.computed)
             sequence.computed = keep
         if status == "no_room":
-            self._make_room()
+            self._preempt_youngest()
 
-    def _start_over(self, sequence: Sequence) -> None:
+    def _reset(self, sequence: Sequence) -> None:
         self._context.drop(sequence.slot)
         self._ledger.trim(sequence.slot, 0)
         sequence.computed = sequence.reused = 0
 
-    def _make_room(self) -> None:
-        """The cache was fuller than its books said: the youngest sequence starts over later."""
+    def _preempt_youngest(self) -> None:
+        """The cache was fuller than accounted for: the youngest sequence starts over later."""
         youngest = max(self._live, key=lambda s: s.rank)
         if len(self._live) == 1:
-            self._leave(youngest)
+            self._free_slot(youngest)
             self._stats.failed += 1
             self._finished(
                 youngest,
                 EngineError(
-                    f"No room in the KV cache for a request of {youngest.size} tokens.",
+                    f"The KV cache has no room for a request of {youngest.size} tokens.",
                     hint="Raise engine.kv_tokens or lower engine.n_ctx.",
                 ),
             )
             return
-        self._leave(youngest)
+        self._free_slot(youngest)
         youngest.stage, youngest.computed = "waiting", 0
         self._waiting.append(youngest)
         self._logger.warning("The KV cache ran out of cells; the youngest request waits for others to finish.")
@@ -281,17 +282,17 @@ class Scheduler:
     # -- endings ------------------------------------------------------------------------------------------------------
 
     def _complete(self, sequence: Sequence) -> None:
-        self._answered = True
+        self._any_answered = True
         try:
             result = sequence.result()
         except Exception as error:
             self._stats.failed += 1
             self._finished(sequence, typed(error))
             return
-        self._stats.note(result.usage.prompt_tokens, result.timings)
+        self._stats.record(result.usage.prompt_tokens, result.timings)
         self._finished(sequence, result)
 
-    def _leave(self, sequence: Sequence) -> None:
+    def _free_slot(self, sequence: Sequence) -> None:
         self._context.drop(sequence.slot)
         self._ledger.close(sequence.slot)
         self._free.append(sequence.slot)
@@ -299,10 +300,10 @@ class Scheduler:
         sequence.stage = "done"
         self._live.remove(sequence)
 
-    # -- proofs -------------------------------------------------------------------------------------------------------
+    # -- checks --------------------------------------------------------------------------------------------------------
 
     def check_integrity(self) -> None:
-        """Raises where the books and llama.cpp's memory differ; when idle, where anything is left at all."""
+        """Raises where the accounting and llama.cpp's memory differ; when idle, where anything is left at all."""
         n_seq = self._context.layout.n_seq
         live = {sequence.slot: sequence for sequence in self._live}
         problems = []
@@ -313,8 +314,8 @@ class Scheduler:
             if (wanted := live[slot].computed if slot in live else 0) != held:
                 problems.append(f"slot {slot} holds {held} tokens instead of {wanted}")
             if slot in live and self._ledger.length(slot) != wanted:
-                problems.append(f"slot {slot} is booked with {self._ledger.length(slot)} cells instead of {wanted}")
+                problems.append(f"slot {slot} is accounted with {self._ledger.length(slot)} cells instead of {wanted}")
         if not live and (self._ledger.used or len(self._ledger)):
-            problems.append(f"{self._ledger.used} cells are booked for nobody")
+            problems.append(f"{self._ledger.used} cells are accounted to no sequence")
         if problems:
-            raise EngineError(f"The engine's books are wrong: {'; '.join(problems)}.")
+            raise EngineError(f"The engine's accounting is wrong: {'; '.join(problems)}.")

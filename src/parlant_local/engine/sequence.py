@@ -1,4 +1,4 @@
-"""One request on its way: its tokens, what is computed, what it has said. Knows no llama.cpp."""
+"""One request in progress: its tokens, what is computed, the answer so far. Independent of llama.cpp."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from parlant_local.engine.constraint.early_closing import EarlyCloser
 from parlant_local.engine.constraint.keys import KeyGuard
-from parlant_local.engine.constraint.landing import Landing
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
 from parlant_local.engine.prefixes import Tokens, as_tokens
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
@@ -27,7 +27,7 @@ _PRIORITIES = {"interactive": 0, "normal": 1, "background": 2}
 
 
 class Vocabulary(Protocol):
-    """What a sequence needs of the model."""
+    """What a sequence needs from the model."""
 
     @property
     def end_tokens(self) -> frozenset[int]: ...
@@ -40,7 +40,7 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A place in the prompt where the state is worth keeping."""
+    """A position in the prompt where the state is worth retaining."""
 
     position: int
     static: bool
@@ -57,8 +57,8 @@ class _Clock:
 class Sequence:
     """State of one request from submission to its last token.
 
-    ``tokens`` is everything known so far, prompt and answer; the first ``computed`` of them are in the KV cache. What lies
-    between is computed in the next steps; when nothing does, the model's logits for the next token are due.
+    ``tokens`` is everything known so far, prompt and answer; the first ``computed`` of them are in the KV cache. The rest
+    is computed in the next steps; when none is left, the model's logits for the next token are due.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Sequence:
         vocabulary: Vocabulary,
         *,
         matcher: ConstraintMatcher | None,
-        landing: Landing | None,
+        early_closer: EarlyCloser | None,
         seed: int | None = None,
         think_start: AbstractSequence[int] = (),
         think_end: AbstractSequence[int] = (),
@@ -81,16 +81,16 @@ class Sequence:
         self.slot = -1
         self.computed = 0
         self.reused = 0
-        self.skipped = 0  # times others went first because they share a live prefix
+        self.overtaken = 0  # times that requests sharing a live prefix went first
         self.cancelled = False
         self.checkpoints: list[Checkpoint] = []
         self.clock = _Clock()
-        self.landed = False
+        self.closed_early = False
         self._answer: list[int] = []
         self._tokens = np.empty(self.prompt.size + request.max_tokens + 1, dtype=np.int32)
         self._tokens[: self.prompt.size] = self.prompt
         self._matcher = matcher
-        self._landing = landing
+        self._early_closer = early_closer
         self._keys = KeyGuard() if matcher is not None and matcher.open_keys else None
         self._sampler = Sampler(request.sampling, seed if request.sampling.seed is None else request.sampling.seed)
         self._deliver = deliver
@@ -100,8 +100,8 @@ class Sequence:
         ends = (request.reasoning.end, request.reasoning.call) if request.reasoning else ()
         self._thoughts = TextAssembler(tuple(filter(None, ends)))
         self._text = TextAssembler(request.stop)
-        self._said: list[str] = []
-        self._thought: list[str] = []
+        self._texts: list[str] = []
+        self._thought_texts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._forced = 0
         self._sampled = 0
@@ -113,11 +113,11 @@ class Sequence:
         if think_start:
             self._append(list(think_start), forced=True, silent=True)
         if request.reasoning is not None and request.reasoning.budget == 0:
-            self._end_thoughts()
+            self._force_thoughts_end()
         elif not self._thinking:
-            self._jump()
+            self._jump_forward()
 
-    # -- what the engine asks -----------------------------------------------------------------------------------------
+    # -- for the scheduler --------------------------------------------------------------------------------------------
 
     @property
     def size(self) -> int:
@@ -134,13 +134,13 @@ class Sequence:
         return self.size - self.computed
 
     @property
-    def most(self) -> int:
-        """Tokens it can come to."""
+    def max_size(self) -> int:
+        """Tokens it can grow to."""
         return self.prompt.size + self.request.max_tokens
 
     @property
     def rank(self) -> tuple[int, float]:
-        """Order among its likes: priority, then arrival."""
+        """Queue order: priority, then arrival."""
         return _PRIORITIES[self.request.priority], self.clock.submitted
 
     @property
@@ -155,22 +155,22 @@ class Sequence:
         """Position at which the running prefill has to pause."""
         return next((c.position for c in self.checkpoints if c.position > self.computed), None)
 
-    # -- what the model says ------------------------------------------------------------------------------------------
+    # -- decoding ----------------------------------------------------------------------------------------------------
 
     def take(self, logits: npt.NDArray[np.float32]) -> None:
-        """Draws the next token from logits of shape ``(n_vocab,)`` and follows up with all that is then forced."""
+        """Samples the next token from logits of shape ``(n_vocab,)`` and appends all that is then forced."""
         if not self.clock.first_token:
             self.clock.first_token = time.monotonic()
         token = self._choose(self._sampler.adjust(logits, self._answer))
         self._sampled += 1
         if token in self.vocabulary.end_tokens:
             self._end_token(token)
-        elif not self._lands(token):
+        elif not self._closes_early(token):
             if self.request.logprobs is not None:
-                self._note_logprob(logits, token)
+                self._record_logprob(logits, token)
             self._append([token], forced=False)
             if self._finish is None:
-                self._after(token)
+                self._advance(token)
         self._flush()
 
     def _choose(self, logits: npt.NDArray[np.float32]) -> int:
@@ -179,15 +179,15 @@ class Sequence:
             return self._sampler.draw(logits, None)
         token = -1
         if self._sampler.greedy:
-            # The best token of all is the best allowed one if it is allowed: most masks are never computed.
+            # If the overall best token is allowed it is the best allowed one: most masks are never computed.
             best = int(logits.argmax())
             token = best if matcher.allows(best) else -1
         if token < 0:
             token = self._sampler.draw(logits, matcher.mask(self.vocabulary.n_vocab))
-        return self._with_new_key(logits, matcher, token) if self._keys is not None else token
+        return self._without_repeated_key(logits, matcher, token) if self._keys is not None else token
 
-    def _with_new_key(self, logits: npt.NDArray[np.float32], matcher: ConstraintMatcher, token: int) -> int:
-        """``token``, or the next best that repeats no key; where every one does, the grammar leaves no other way."""
+    def _without_repeated_key(self, logits: npt.NDArray[np.float32], matcher: ConstraintMatcher, token: int) -> int:
+        """``token``, or the next best that repeats no key; ``token`` itself where every allowed one does."""
         assert self._keys is not None
         first, mask = token, None
         while self._keys.repeats(self.vocabulary.piece(token)):
@@ -198,61 +198,61 @@ class Sequence:
             token = self._sampler.draw(logits, mask)
         return token
 
-    def _lands(self, token: int) -> bool:
-        """Ends the answer the shortest way where, after ``token``, its tokens would no longer suffice."""
-        matcher, landing = self._matcher, self._landing
+    def _closes_early(self, token: int) -> bool:
+        """Closes the answer in the fewest tokens where, after ``token``, the remaining ones would no longer suffice."""
+        matcher, early_closer = self._matcher, self._early_closer
         left = self.request.max_tokens - len(self._answer)
-        if landing is None or matcher is None or self._thinking or not landing.watches(left):
+        if early_closer is None or matcher is None or self._thinking or not early_closer.is_near(left):
             return False
         started = time.perf_counter()
-        path = None if landing.allows(matcher, token, left) else landing.path(matcher, left)
+        ending = None if early_closer.allows(matcher, token, left) else early_closer.shortest_ending(matcher, left)
         matcher.seconds += time.perf_counter() - started
-        if path is None:
+        if ending is None:
             return False
-        matcher.accept(path)
-        self._append(path, forced=True)
-        self._finish, self.landed = "stop", True
+        matcher.accept(ending)
+        self._append(ending, forced=True)
+        self._finish, self.closed_early = "stop", True
         return True
 
-    def _after(self, token: int) -> None:
+    def _advance(self, token: int) -> None:
         if self._thinking:
             self._thought_tokens += 1
             assert self.request.reasoning is not None
             if self._thoughts.stopped_by is not None:
-                self._leave_thoughts(token)
+                self._on_thoughts_ended(token)
             elif self._thought_tokens >= self.request.reasoning.budget:
-                self._end_thoughts()
+                self._force_thoughts_end()
         elif self._matcher is not None:
             self._matcher.accept([token])
-            self._jump()
+            self._jump_forward()
 
-    def _leave_thoughts(self, token: int) -> None:
-        """They ended by themselves, with ``token``: at their end, or at a call, whose mark belongs to the answer."""
+    def _on_thoughts_ended(self, token: int) -> None:
+        """The model ended its thoughts with ``token``: at the end mark, or at a call's mark, which belongs to the answer."""
         assert self.request.reasoning is not None
         mark = self._thoughts.stopped_by if self._thoughts.stopped_by == self.request.reasoning.call else ""
         if self._matcher is None:
             self._thinking = False
-            self._tell(f"{mark}{self._thoughts.rest}".encode())
+            self._append_answer_text(f"{mark}{self._thoughts.rest}".encode())
         elif not mark:
             self._begin_answer()
         elif self.vocabulary.piece(token, special=True) == mark.encode() and self._matcher.allows(token):
             self._thinking = False
-            self._tell(mark.encode())
+            self._append_answer_text(mark.encode())
             self._matcher.accept([token])
-            self._jump()
+            self._jump_forward()
         else:
-            self._end_thoughts()
+            self._force_thoughts_end()
 
-    def _end_thoughts(self) -> None:
+    def _force_thoughts_end(self) -> None:
         self._append(self._think_end, forced=True)
         self._begin_answer()
 
     def _begin_answer(self) -> None:
         self._thinking = False
-        self._jump()
+        self._jump_forward()
 
-    def _jump(self) -> None:
-        """Appends what the grammar leaves no choice about; ends where it ends."""
+    def _jump_forward(self) -> None:
+        """Appends the grammar's forced tokens; finishes where the grammar does."""
         if self._matcher is None or self._finish is not None:
             return
         forced = self._matcher.forced()
@@ -264,8 +264,8 @@ class Sequence:
 
     def _end_token(self, token: int) -> None:
         if self._thinking and self._matcher is not None:
-            # It stopped thinking without saying so; the answer is still due.
-            self._end_thoughts()
+            # It ended without closing its thoughts; the answer is still due.
+            self._force_thoughts_end()
             return
         if self._matcher is not None and not self._thinking:
             self._matcher.accept([token])
@@ -279,7 +279,7 @@ class Sequence:
             self._answer.append(token)
             self._piece_tokens.append(token)
             if not silent:
-                self._say(token)
+                self._append_token_text(token)
             if forced and self.request.logprobs is not None:
                 data = self.vocabulary.piece(token)
                 self._piece_logprobs.append(TokenLogprob(data.decode("utf-8", "replace"), 0.0, tuple(data)))
@@ -288,7 +288,7 @@ class Sequence:
         if self._text.stopped_by is not None:
             self._finish = "stop"
         elif cut or len(self._answer) >= self.request.max_tokens:
-            # A grammar that ends exactly here has still ended.
+            # A grammar that completes exactly at the limit has still completed.
             self._finish = "length"
             matcher = None if cut or self._thinking else self._matcher
             if matcher is not None:
@@ -297,31 +297,31 @@ class Sequence:
                 if matcher.complete:
                     self._finish = "stop"
 
-    def _say(self, token: int) -> None:
+    def _append_token_text(self, token: int) -> None:
         data = self.vocabulary.piece(token, special=self._thinking or self.request.control_text)
         if self._thinking:
             thought = self._thoughts.feed(data)
-            self._thought.append(thought)
+            self._thought_texts.append(thought)
             self._piece_thought += thought
         else:
-            self._tell(data)
+            self._append_answer_text(data)
 
-    def _tell(self, data: bytes) -> None:
-        if self._landing is not None:
-            self._landing.feed(data)
+    def _append_answer_text(self, data: bytes) -> None:
+        if self._early_closer is not None:
+            self._early_closer.feed(data)
         if self._keys is not None:
             self._keys.feed(data)
         text = self._text.feed(data)
-        self._said.append(text)
+        self._texts.append(text)
         self._piece_text += text
 
-    def _note_logprob(self, logits: npt.NDArray[np.float32], token: int) -> None:
+    def _record_logprob(self, logits: npt.NDArray[np.float32], token: int) -> None:
         logprob, top = log_softmax_at(logits, token, self.request.logprobs or 0)
         data = self.vocabulary.piece(token, special=True)
         named = tuple((self.vocabulary.piece(t, special=True).decode("utf-8", "replace"), value) for t, value in top)
         self._piece_logprobs.append(TokenLogprob(data.decode("utf-8", "replace"), logprob, tuple(data), named))
 
-    # -- what the caller gets -----------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         if not self._piece_tokens:
@@ -335,20 +335,20 @@ class Sequence:
             self._deliver(piece)
 
     def result(self) -> Generation:
-        """The whole generation, once finished; delivers what was held back."""
+        """The finished generation; delivers the text that was held back."""
         assert self._finish is not None
         self._flush()
         thought = self._thoughts.finish() if self._thinking else ""
         rest = self._text.finish()
-        self._thought.append(thought)
-        self._said.append(rest)
+        self._thought_texts.append(thought)
+        self._texts.append(rest)
         if self._deliver is not None and (rest or thought):
             self._deliver(GenerationPiece(rest, thought))
         now = time.monotonic()
         clock = self.clock
         return Generation(
-            text="".join(self._said),
-            reasoning="".join(self._thought).strip(),
+            text="".join(self._texts),
+            reasoning="".join(self._thought_texts).strip(),
             tokens=tuple(self._answer),
             finish_reason=self._finish,
             usage=Usage(
@@ -370,6 +370,6 @@ class Sequence:
             ),
             logprobs=tuple(self._logprobs) if self.request.logprobs is not None else None,
             stopped_by=self._text.stopped_by,
-            landed=self.landed,
+            closed_early=self.closed_early,
             unbound=self._matcher.unbound if self._matcher is not None else frozenset(),
         )

@@ -1,4 +1,4 @@
-"""What a model gets of this machine: threads, context, KV cells and their layout, and whether it fits at all."""
+"""Sizes a model for this machine: threads, context, KV cells and their layout, and whether it fits at all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Sizing", "micro_batch", "on_gpu", "plan"]
 _MIB = 1024 * 1024
 _KV_SHARE = 0.6  # of the memory that is left once the weights are in
 _MIN_CTX = 512
-_STEP = 256  # llama.cpp rounds cells up to this
+_CELL_MULTIPLE = 256  # llama.cpp rounds cells up to this
 _GPU_SEQUENCES = 16
 _CPU_SEQUENCES = 8
 _CPU_FIRST_WAVE = 2  # on two threads; of three the first answer came a quarter later
@@ -25,8 +25,8 @@ _GPU_MICRO_BATCH = 512
 _CPU_MICRO_BATCH = 128  # 64 took 3-6 % longer for prompts; 256 as long, with twice the attention scores in memory
 _EXACT = frozenset({"F32", "F16"})
 _UNQUANTIZED = frozenset({"f32", "f16", "bf16"})
-_SCORES_SHARE = 1 / 8  # of the memory available, that whole rows of attention scores may take
-_POOL = 65_536  # cells of a unified cache that nobody asked to be larger
+_SCORES_SHARE = 1 / 8  # of the available memory, for attention scores without flash attention
+_DEFAULT_POOL_CELLS = 65_536  # cells of a unified cache by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,23 @@ class Sizing:
     estimate: MemoryEstimate
     """Bytes: weights, KV cache, compute buffers."""
     messages: tuple[str, ...]
-    """What was shrunk, and why."""
+    """What was reduced, and why."""
 
 
 def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     """The layout for a model that is about to be loaded.
 
-    The context is as trained, or shrunk to what fits (with a message). Raises :class:`InsufficientMemoryError`, with figures,
+    The context is as trained, or reduced to what fits (with a message). Raises :class:`InsufficientMemoryError`, with figures,
     where weights, KV cache and compute buffers together exceed the memory available.
     """
     messages: list[str] = []
     n_threads = settings.n_threads or usable_cores()
-    # A split cache was 10 % faster for strangers here, and had its first answer three times as late.
+    # A split cache was 10 % faster for unrelated requests, but gave the first answer three times as late.
     unified = settings.unified_kv is None or settings.unified_kv
     n_seq, first_wave = _sequences(header, settings, n_threads, unified=unified)
     memory = _Memory(header, settings, n_seq, unified)
-    n_ctx = _context(header, settings, memory.fits, messages)
-    cells = _cells(settings, n_ctx, n_seq, memory.fits, messages, unified=unified)
+    n_ctx = _context(header, settings, memory.max_cells, messages)
+    cells = _cells(settings, n_ctx, n_seq, memory.max_cells, messages, unified=unified)
     flash = memory.flash_attention(cells)
     needed = memory.checked(name, cells, flash)
     layout = Layout(
@@ -66,13 +66,13 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         n_threads_batch=settings.n_threads_batch or n_threads,
         n_threads_vary=settings.n_threads is None and settings.n_threads_batch is None and not memory.gpu,
         flash_attention=flash,
-        kv_type=settings.kv_type or ("bf16" if flash == "off" and not memory.gpu and _rather_bf16(header) else "f16"),
+        kv_type=settings.kv_type or ("bf16" if flash == "off" and not memory.gpu and _prefers_bf16(header) else "f16"),
     )
     return Sizing(layout, needed, tuple(messages))
 
 
 class _Memory:
-    """What cells of a KV cache cost of the memory that is available."""
+    """What a KV cache takes of the available memory."""
 
     def __init__(self, header: GGUFHeader, settings: EngineSettings, n_seq: int, unified: bool) -> None:
         self.gpu = on_gpu(settings)
@@ -81,8 +81,8 @@ class _Memory:
         self._n_seq = n_seq
         self._unified = unified
         self._available = available_memory()
-        self.fits = self._fitting()
-        """Cells that each sequence may have; without end where nobody can tell."""
+        self.max_cells = self._max_cells()
+        """Cells that each sequence may have; practically unlimited where memory can't be estimated."""
 
     def estimate(self, cells: int, flash: FlashAttention = "on") -> MemoryEstimate:
         return estimate_memory(
@@ -95,16 +95,18 @@ class _Memory:
             swa_full=True,
         )
 
-    def _fitting(self) -> int:
-        per_cell = (self.estimate(2 * _STEP).kv_cache - self.estimate(_STEP).kv_cache) // _STEP
+    def _max_cells(self) -> int:
+        per_cell = (
+            self.estimate(2 * _CELL_MULTIPLE).kv_cache - self.estimate(_CELL_MULTIPLE).kv_cache
+        ) // _CELL_MULTIPLE
         if per_cell <= 1 or self.gpu:
             return 1 << 30
         room = max(0, int((self._available - self._header.weights_bytes) * _KV_SHARE))
         cells = room // per_cell
-        return (cells if self._unified else cells // self._n_seq) // _STEP * _STEP
+        return (cells if self._unified else cells // self._n_seq) // _CELL_MULTIPLE * _CELL_MULTIPLE
 
     def flash_attention(self, cells: int) -> FlashAttention:
-        """As set; where that is left open, off on a processor whose memory has room for the attention scores.
+        """As set; on ``auto``, off on a CPU whose memory has room for the attention scores.
 
         Steps of 2 to 63 tokens take up to twice the time with it here, and large ones as long or a tenth less.
         """
@@ -112,11 +114,11 @@ class _Memory:
         if wanted != "auto" or self.gpu or self._settings.kv_type not in (None, *_UNQUANTIZED):
             return wanted
         without = self.estimate(cells, "off")
-        roomy = without.compute <= self._available * _SCORES_SHARE and without.total <= self._available
-        return "off" if roomy else wanted
+        has_room = without.compute <= self._available * _SCORES_SHARE and without.total <= self._available
+        return "off" if has_room else wanted
 
     def checked(self, name: str, cells: int, flash: FlashAttention) -> MemoryEstimate:
-        """The estimate; raises :class:`InsufficientMemoryError` where a processor's memory does not hold it."""
+        """The estimate; raises :class:`InsufficientMemoryError` where it exceeds a CPU's memory."""
         needed, available = self.estimate(cells, flash), self._available
         if needed.total > available and not self.gpu:
             raise InsufficientMemoryError(
@@ -124,21 +126,23 @@ class _Memory:
                 f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}); {available // _MIB} MiB are available.",
                 needed=needed.total,
                 available=available,
-                hint=_what_to_lower(self.fits, self._header, available, unified=self._unified),
+                hint=_memory_hint(self.max_cells, self._header, available, unified=self._unified),
             )
         return needed
 
 
-def _context(header: GGUFHeader, settings: EngineSettings, fits: int, messages: list[str]) -> int:
-    """As set or trained; shrunk to the model's table of positions, and to what fits where nobody set it."""
+def _context(header: GGUFHeader, settings: EngineSettings, max_cells: int, messages: list[str]) -> int:
+    """As set or trained; capped by the model's position table, and by memory where it is not set."""
     trained = header.context_length or 4096
     n_ctx = settings.n_ctx or trained
     rows = header.position_rows
     if rows is not None and n_ctx > rows:
         n_ctx = rows
-        messages.append(f"its context is {rows} tokens: its positions are a table, which engine.n_ctx can't stretch.")
-    if settings.n_ctx is None and n_ctx > fits:
-        n_ctx = max(_MIN_CTX, fits)
+        messages.append(
+            f"its context is {rows} tokens: it has a table of learned positions, which engine.n_ctx can't extend."
+        )
+    if settings.n_ctx is None and n_ctx > max_cells:
+        n_ctx = max(_MIN_CTX, max_cells)
         messages.append(
             f"its context is {n_ctx} tokens here instead of the {trained} it was trained for, to fit in memory; "
             "engine.n_ctx sets another one."
@@ -146,9 +150,11 @@ def _context(header: GGUFHeader, settings: EngineSettings, fits: int, messages: 
     return n_ctx
 
 
-def _cells(settings: EngineSettings, n_ctx: int, n_seq: int, fits: int, messages: list[str], *, unified: bool) -> int:
+def _cells(
+    settings: EngineSettings, n_ctx: int, n_seq: int, max_cells: int, messages: list[str], *, unified: bool
+) -> int:
     if unified:
-        return max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL), fits))
+        return max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _DEFAULT_POOL_CELLS), max_cells))
     if settings.kv_tokens is not None:
         messages.append(
             f"engine.kv_tokens is not used: a split cache gives each of {n_seq} sequences {n_ctx} cells; "
@@ -158,37 +164,37 @@ def _cells(settings: EngineSettings, n_ctx: int, n_seq: int, fits: int, messages
 
 
 def _sequences(header: GGUFHeader, settings: EngineSettings, n_threads: int, *, unified: bool) -> tuple[int, int]:
-    """How many run at once, one place for interactive calls included, and how many of them until somebody has an answer."""
-    most = int(library().llama_max_parallel_sequences()) - 1
+    """Concurrent sequences, the slot for interactive calls included, and how many of them until a first request finishes."""
+    max_sequences = int(library().llama_max_parallel_sequences()) - 1
     if settings.n_seq_max or on_gpu(settings):
-        n_seq = min(settings.n_seq_max or _GPU_SEQUENCES, most)
+        n_seq = min(settings.n_seq_max or _GPU_SEQUENCES, max_sequences)
         return n_seq, n_seq
     first_wave = max(_CPU_FIRST_WAVE, 2 * n_threads - 2) + 1
-    costly = not unified or header.is_recurrent  # each further one takes a share of the cache, or a state of its own
-    n_seq = first_wave if costly else max(first_wave, _CPU_SEQUENCES + 1)
-    return min(n_seq, most), min(first_wave, most)
+    needs_memory = (
+        not unified or header.is_recurrent
+    )  # each further sequence takes a share of the cache, or a state of its own
+    n_seq = first_wave if needs_memory else max(first_wave, _CPU_SEQUENCES + 1)
+    return min(n_seq, max_sequences), min(first_wave, max_sequences)
 
 
-def _rather_bf16(header: GGUFHeader) -> bool:
-    """Whether this processor multiplies bf16 natively, and the weights are coarser than it."""
+def _prefers_bf16(header: GGUFHeader) -> bool:
+    """Whether this CPU multiplies bf16 natively, and the weights are less precise than bf16."""
     return (header.quantization or "F32") not in _EXACT and "AVX512_BF16 = 1" in system_info()
 
 
 def micro_batch(settings: EngineSettings) -> int:
-    """Tokens computed at once."""
+    """Tokens per micro-batch."""
     return settings.n_ubatch or (_GPU_MICRO_BATCH if on_gpu(settings) else _CPU_MICRO_BATCH)
 
 
 def on_gpu(settings: EngineSettings) -> bool:
-    """Whether layers go to a GPU: some are meant to, and the build knows one."""
+    """Whether layers go to a GPU: the settings offload some, and the build supports one."""
     return settings.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
 
 
-def _what_to_lower(fits: int, header: GGUFHeader, available: int, *, unified: bool) -> str:
+def _memory_hint(max_cells: int, header: GGUFHeader, available: int, *, unified: bool) -> str:
     if header.weights_bytes > available:
-        return "Take a smaller model or quantization: `parlant-local recommend` names some that fit."
+        return "Use a smaller model or quantization: `parlant-local recommend` names some that fit."
     if not unified:
-        return (
-            f"Set engine.n_ctx to {max(_MIN_CTX, fits)} or less, engine.n_seq_max lower, or engine.unified_kv to true."
-        )
-    return f"Set engine.n_ctx and engine.kv_tokens to {max(_MIN_CTX, fits)} or less, or engine.kv_type to q8_0."
+        return f"Set engine.n_ctx to {max(_MIN_CTX, max_cells)} or less, engine.n_seq_max lower, or engine.unified_kv to true."
+    return f"Set engine.n_ctx and engine.kv_tokens to {max(_MIN_CTX, max_cells)} or less, or engine.kv_type to q8_0."

@@ -1,4 +1,4 @@
-"""What the engine has done since it was loaded."""
+"""The engine's statistics since it was loaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["EngineStats", "StatsRecorder"]
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A snapshot. Token counts and seconds are totals since load; ``first_token_p50`` looks at recent requests."""
+    """A snapshot. Token counts and seconds are totals since load; ``first_token_p50`` covers recent requests."""
 
     loaded: bool = False
     waiting: int = 0
@@ -33,7 +33,7 @@ class EngineStats:
     """Everything else a step does: batches, sampling, constraints, delivery, states."""
     constraint_seconds: float = 0.0
     tokens_per_second: float = 0.0
-    """Tokens put out per second of running steps, forced ones included."""
+    """Output tokens per second of running steps, forced ones included."""
     first_token_p50: float = 0.0
     cells: int = 0
     cells_used: int = 0
@@ -42,9 +42,9 @@ class EngineStats:
     prefixes_on_disk: int = 0
     embedded_texts: int = 0
     engine_failures: int = 0
-    """Times that a failure inside ended the engine."""
+    """Internal failures that ended the engine."""
     blocked_seconds: float = 0.0
-    """How long it is not loaded again, since it failed too often of late."""
+    """Seconds until it may be loaded again, after too many recent failures."""
 
     @property
     def prefix_hit_rate(self) -> float:
@@ -58,7 +58,7 @@ class EngineStats:
 
 @dataclass(slots=True)
 class StatsRecorder:
-    """Counts on the engine's thread."""
+    """Counters, updated on the engine's thread."""
 
     finished: int = 0
     failed: int = 0
@@ -76,7 +76,7 @@ class StatsRecorder:
     engine_failures: int = 0
     _first_tokens: deque[float] = field(default_factory=lambda: deque(maxlen=256))
 
-    def note(self, prompt_tokens: int, timings: Timings) -> None:
+    def record(self, prompt_tokens: int, timings: Timings) -> None:
         self.finished += 1
         self.prompt_tokens += prompt_tokens
         self.prefilled_tokens += timings.prefilled_tokens
@@ -86,7 +86,7 @@ class StatsRecorder:
         self.constraint_seconds += timings.constraint
         self._first_tokens.append(timings.first_token)
 
-    def snapshot(self, **now: Any) -> EngineStats:
+    def snapshot(self, **gauges: Any) -> EngineStats:
         busy = self.decode_seconds + self.other_seconds
         recent = sorted(self._first_tokens)
         return EngineStats(
@@ -106,5 +106,5 @@ class StatsRecorder:
             first_token_p50=recent[len(recent) // 2] if recent else 0.0,
             embedded_texts=self.embedded_texts,
             engine_failures=self.engine_failures,
-            **now,
+            **gauges,
         )

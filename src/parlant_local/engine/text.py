@@ -1,4 +1,4 @@
-"""Bytes of tokens to text: never a broken UTF-8 character, stop texts kept out."""
+"""Token bytes to text: never a partial UTF-8 character, without the stop texts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["TextAssembler", "overlap"]
 
 
 class TextAssembler:
-    """Takes token bytes, gives text that is safe to deliver.
+    """Turns token bytes into text that is safe to deliver.
 
-    Text that may turn out to be the start of a stop text is held back until it is clear.
+    Text that may be the beginning of a stop text is held back until that is decided.
     """
 
     def __init__(self, stops: tuple[str, ...] = ()) -> None:
@@ -20,7 +20,7 @@ class TextAssembler:
         self._held = ""
         self.stopped_by: str | None = None
         self.rest = ""
-        """What stood behind the stop text in the same piece."""
+        """The text after the stop text in the same piece."""
 
     def feed(self, data: bytes) -> str:
         if self.stopped_by is not None:
@@ -28,7 +28,7 @@ class TextAssembler:
         return self._release(self._held + self._decoder.decode(data))
 
     def finish(self) -> str:
-        """What was held back, once nothing more will come."""
+        """The text held back, once the input has ended."""
         if self.stopped_by is not None:
             return ""
         text = self._release(self._held + self._decoder.decode(b"", final=True))
@@ -36,7 +36,7 @@ class TextAssembler:
         return text
 
     def _release(self, text: str) -> str:
-        # The one that is whole first, however the text comes in pieces; of several, the one that began first.
+        # The stop text that is complete first, however the text is split; of several, the one that began first.
         first = min(
             ((position, stop) for stop in self._stops if (position := text.find(stop)) >= 0),
             key=lambda found: (found[0] + len(found[1]), found[0]),
@@ -53,7 +53,7 @@ class TextAssembler:
 
 
 def overlap(text: str, markers: Iterable[str]) -> int:
-    """Characters at the end of ``text`` with which one of the markers begins (and is not yet whole)."""
+    """Length of the longest suffix of ``text`` that is a proper prefix of a marker."""
     longest = 0
     for marker in markers:
         for length in range(min(len(text), len(marker) - 1), longest, -1):

@@ -1,7 +1,7 @@
-"""The process that loads a stranger's file first. What ends it would have ended ours.
+"""The process that loads an untrusted file first: what crashes it would have crashed ours.
 
-It does what the engine will do with the file, small: the vocabulary over every kind of text, a context that generates, one that
-embeds. Its verdict is one line of JSON; its death is one too. It imports as little as can be, since every new file pays for it.
+It does on a small scale what the engine will do with the file: tokenises every kind of text, generates, embeds. It reports one
+line of JSON; a crash is a verdict, too. It imports as little as possible, since every new file pays for its start.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ _SPECIAL_TEXTS = (
 )
 
 
-def main(wish: dict[str, Any]) -> dict[str, str]:
-    _limit(int(wish["memory"]), math.ceil(wish["seconds"]))
-    _only_the_bindings()
+def main(spec: dict[str, Any]) -> dict[str, str]:
+    _limit_resources(int(spec["memory"]), math.ceil(spec["seconds"]))
+    _import_bindings_only()
     from parlant_local.engine.model import LoadedModel
     from parlant_local.errors import ParlantLocalError
 
     settings: Any = types.SimpleNamespace(
-        verbose=True, n_gpu_layers=wish["n_gpu_layers"], use_mmap=True, use_mlock=False, lora=wish["lora"]
+        verbose=True, n_gpu_layers=spec["n_gpu_layers"], use_mmap=True, use_mlock=False, lora=spec["lora"]
     )
     try:
-        model = LoadedModel(Path(wish["path"]), settings, vocabulary_only=wish["vocabulary_only"], vetting=None)
-        _speak(model)
-        if not wish["vocabulary_only"]:
-            _compute(model, wish)
+        model = LoadedModel(Path(spec["path"]), settings, vocabulary_only=spec["vocabulary_only"], vetting=None)
+        _exercise_vocabulary(model)
+        if not spec["vocabulary_only"]:
+            _exercise_contexts(model, spec)
         model.release()
     except ParlantLocalError as error:
         return {"refused": error.message, "hint": error.hint, "kind": type(error).__name__}
     return {}
 
 
-def _limit(memory: int, seconds: int) -> None:
-    """No core files of gigabytes, no memory without end, and an end even where the parent is gone."""
+def _limit_resources(memory: int, seconds: int) -> None:
+    """No core dumps, a memory limit, and a time limit that holds even when the parent has died."""
     if hasattr(signal, "alarm"):
-        signal.alarm(seconds + 5)  # the parent is to notice first
+        signal.alarm(seconds + 5)  # the parent's timeout comes first
     with contextlib.suppress(ImportError):  # not on Windows
         import resource
 
@@ -70,8 +70,8 @@ def _limit(memory: int, seconds: int) -> None:
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
-def _only_the_bindings() -> None:
-    """llama_cpp without its chat layer, and so without numpy: a sixth of the time to start."""
+def _import_bindings_only() -> None:
+    """llama_cpp without its chat layer, and so without numpy: starts in a sixth of the time."""
     found = importlib.util.find_spec("llama_cpp")
     if found is not None and found.submodule_search_locations:
         package = types.ModuleType("llama_cpp")
@@ -83,24 +83,24 @@ def _only_the_bindings() -> None:
 # -- the vocabulary -------------------------------------------------------------------------------------------------------
 
 
-def _speak(model: Any) -> None:
-    """Text of every kind to tokens, and every token to text: a vocabulary without the pieces for it ends the process here."""
+def _exercise_vocabulary(model: Any) -> None:
+    """Every kind of text to tokens, and every token to text: a vocabulary that lacks pieces crashes the process here."""
     from parlant_local.engine.native import library
 
     for text in _SPECIAL_TEXTS:
         for special in (False, True):
             model.tokenize(text, add_special=special, parse_special=special)
-    for text in _every_character():
+    for text in _character_texts():
         model.tokenize(text, add_special=True, parse_special=True)
     to_piece, vocab, buffer = library().llama_token_to_piece, model.vocab, ctypes.create_string_buffer(64)
-    for token in range(model.n_vocab):  # with special ones shown, llama.cpp did it while it loaded
+    for token in range(model.n_vocab):  # llama.cpp did the same with special tokens shown while loading
         to_piece(vocab, token, buffer, 64, 0, False)
     model.is_control(model.n_vocab - 1)
     _ = (model.metadata, model.chat_template)
 
 
-def _every_character() -> Iterator[str]:
-    """The basic plane, and enough of the others that each byte of UTF-8 comes by."""
+def _character_texts() -> Iterator[str]:
+    """The basic multilingual plane, and enough of the others to cover every UTF-8 byte."""
     points = [point for point in range(1, 0x10000) if not 0xD800 <= point < 0xE000]
     points += range(0x10000, 0x110000, 0x3F1)
     for begin in range(0, len(points), _CHUNK):
@@ -110,32 +110,32 @@ def _every_character() -> Iterator[str]:
 # -- the network ----------------------------------------------------------------------------------------------------------
 
 
-def _compute(model: Any, wish: dict[str, Any]) -> None:
+def _exercise_contexts(model: Any, spec: dict[str, Any]) -> None:
     from parlant_local.engine.native import library
     from parlant_local.errors import InvalidModelError
 
     lib = library()
-    seen = model.n_vocab - 1
-    tokens = [seen * step // 16 for step in range(17)]  # the first one and the last one among them
-    if model.generates and not _generate(lib, model, wish, tokens):
-        raise InvalidModelError(f"{model.path.name}: what it computes are no numbers.")
-    _embed(lib, model, wish, tokens)
+    last = model.n_vocab - 1
+    tokens = [last * step // 16 for step in range(17)]  # includes the first and the last token
+    if model.generates and not _generate(lib, model, spec, tokens):
+        raise InvalidModelError(f"{model.path.name}: all its logits are NaN or infinite.")
+    _embed(lib, model, spec, tokens)
 
 
-def _generate(lib: Any, model: Any, wish: dict[str, Any], tokens: Sequence[int]) -> bool:
-    """Two sequences in one batch, a token more for each, a state saved and put back; whether any logit was a number."""
-    params = _params(lib, wish)
+def _generate(lib: Any, model: Any, spec: dict[str, Any], tokens: Sequence[int]) -> bool:
+    """Decodes two sequences in one batch, then a token more of each; saves and restores a state. Whether any logit was finite."""
+    params = _params(lib, spec)
     params.n_ctx, params.n_batch, params.n_ubatch, params.n_seq_max = _CELLS, _BATCH, _BATCH, 4
-    params.type_k = params.type_v = wish["kv_type"]
-    params.kv_unified = wish["unified"]
+    params.type_k = params.type_v = spec["kv_type"]
+    params.kv_unified = spec["unified"]
     params.swa_full = True
     context = _context(lib, model, params)
     batch = lib.llama_batch_init(_BATCH, 0, 1)
     memory = lib.llama_get_memory(context)
     finite = False
     for start, lists in ((0, [tokens, tokens[::-1]]), (len(tokens), [tokens[-1:], tokens[:1]])):
-        _fill(batch, start, lists, every=False)
-        _checked(lib.llama_decode(context, batch), "llama_decode", model)
+        _fill(batch, start, lists, all_outputs=False)
+        _check_status(lib.llama_decode(context, batch), "llama_decode", model)
         row = lib.llama_get_logits_ith(context, -1)
         finite = finite or (bool(row) and any(math.isfinite(row[at]) for at in range(model.n_vocab)))
     if memory:
@@ -150,12 +150,12 @@ def _generate(lib: Any, model: Any, wish: dict[str, Any], tokens: Sequence[int])
     return finite
 
 
-def _embed(lib: Any, model: Any, wish: dict[str, Any], tokens: Sequence[int]) -> None:
-    params = _params(lib, wish)
+def _embed(lib: Any, model: Any, spec: dict[str, Any], tokens: Sequence[int]) -> None:
+    params = _params(lib, spec)
     params.n_ctx = params.n_batch = params.n_ubatch = _BATCH
     params.n_seq_max = 4
     params.kv_unified = True
-    params.flash_attn_type = wish["flash_embedding"]
+    params.flash_attn_type = spec["flash_embedding"]
     params.embeddings = True
     context = _context(lib, model, params, optional=model.generates)
     if context and model.generates and lib.llama_pooling_type(context) <= 0:
@@ -163,12 +163,12 @@ def _embed(lib: Any, model: Any, wish: dict[str, Any], tokens: Sequence[int]) ->
         params.pooling_type = _MEAN
         context = _context(lib, model, params, optional=True)
     if not context:
-        return  # a chat model that can't embed says so when it is asked to
+        return  # a chat model that can't embed reports it on use
     dimensions = model.n_cls_out if lib.llama_pooling_type(context) == _RANK else model.n_embd_out
     run = lib.llama_decode if lib.llama_get_memory(context) else lib.llama_encode
     batch = lib.llama_batch_init(_BATCH, 0, 1)
-    _fill(batch, 0, [tokens, tokens[:3]], every=True)
-    _checked(run(context, batch), "embedding", model)
+    _fill(batch, 0, [tokens, tokens[:3]], all_outputs=True)
+    _check_status(run(context, batch), "embedding", model)
     for sequence in range(2):
         row = lib.llama_get_embeddings_seq(context, sequence)
         if row:
@@ -177,12 +177,12 @@ def _embed(lib: Any, model: Any, wish: dict[str, Any], tokens: Sequence[int]) ->
     lib.llama_free(context)
 
 
-def _params(lib: Any, wish: dict[str, Any]) -> Any:
+def _params(lib: Any, spec: dict[str, Any]) -> Any:
     params = lib.llama_context_default_params()
-    params.n_threads = params.n_threads_batch = wish["threads"]
-    params.flash_attn_type = wish["flash"]
-    params.rope_freq_base = wish["rope_freq_base"]
-    params.rope_freq_scale = wish["rope_freq_scale"]
+    params.n_threads = params.n_threads_batch = spec["threads"]
+    params.flash_attn_type = spec["flash"]
+    params.rope_freq_base = spec["rope_freq_base"]
+    params.rope_freq_scale = spec["rope_freq_scale"]
     params.no_perf = True
     return params
 
@@ -199,18 +199,18 @@ def _context(lib: Any, model: Any, params: Any, *, optional: bool = False) -> An
     return context
 
 
-def _fill(batch: Any, start: int, lists: Sequence[Sequence[int]], *, every: bool) -> None:
+def _fill(batch: Any, start: int, lists: Sequence[Sequence[int]], *, all_outputs: bool) -> None:
     at = 0
     for sequence, tokens in enumerate(lists):
         for offset, token in enumerate(tokens):
             batch.token[at], batch.pos[at] = token, start + offset
             batch.n_seq_id[at], batch.seq_id[at][0] = 1, sequence
-            batch.logits[at] = every or offset == len(tokens) - 1
+            batch.logits[at] = all_outputs or offset == len(tokens) - 1
             at += 1
     batch.n_tokens = at
 
 
-def _checked(status: int, what: str, model: Any) -> None:
+def _check_status(status: int, what: str, model: Any) -> None:
     from parlant_local.engine.native import recent_log
     from parlant_local.errors import InvalidModelError
 
@@ -222,4 +222,4 @@ def _checked(status: int, what: str, model: Any) -> None:
 
 if __name__ == "__main__":
     os.write(1, json.dumps(main(json.loads(sys.argv[1]))).encode() + b"\n")
-    os._exit(0)  # what the library does when it is taken down is nobody's loss
+    os._exit(0)  # skips the library's teardown

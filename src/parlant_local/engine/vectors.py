@@ -1,4 +1,4 @@
-"""Embeddings and relevance, in batches between which generations go on."""
+"""Embedding and reranking, in batches between which generation steps run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def rerank(engine: LoadedEngine, query: str, documents: Sequence[str]) -> 
     for index, tokens in enumerate(lists):
         if len(tokens) > context.max_tokens:
             raise ContextOverflowError(
-                f"Document {index} with its query has {len(tokens)} tokens; {engine.model.path.name} takes "
+                f"Document {index} with its query has {len(tokens)} tokens; {engine.model.path.name} allows "
                 f"{context.max_tokens}.",
                 needed=len(tokens),
                 available=context.max_tokens,

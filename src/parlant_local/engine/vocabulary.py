@@ -36,7 +36,7 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def held(self) -> AbstractContextManager[Any]:
-        """Keeps the model in memory for as long as the block runs."""
+        """Keeps the model in memory while the block runs."""
 
     @cached_property
     def n_vocab(self) -> int:
@@ -52,7 +52,7 @@ class Vocabulary(ABC):
 
     @cached_property
     def eot(self) -> int:
-        """End of turn; the end of sequence where the vocabulary has no token of its own for it."""
+        """End of turn; end of sequence where the vocabulary has no separate token."""
         token = int(self._lib.llama_vocab_eot(self.vocab))
         return token if token >= 0 else self.eos
 
@@ -75,7 +75,7 @@ class Vocabulary(ABC):
         return self.piece(self.eos, special=True).decode("utf-8", "replace") if self.eos >= 0 else ""
 
     def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
-        """Token ids of ``text``. ``add_special`` adds what the vocabulary says (BOS, CLS/SEP); ``parse_special`` lets control tokens be written as text."""
+        """Token ids of ``text``. ``add_special`` adds what the vocabulary prescribes (BOS, CLS/SEP); ``parse_special`` parses control tokens in the text."""
         with self.held():
             parts = pieces(text, self._pre_tokenizer, lambda: self._special_texts)
             if len(parts) == 1:
@@ -99,14 +99,14 @@ class Vocabulary(ABC):
 
     @cached_property
     def _pre_tokenizer(self) -> str:
-        """What cuts texts into words before they are tokenised; kinds of vocabulary that need none are as safe as the safest."""
+        """The name of the pre-tokenizer; vocabularies that need none count as the safest one."""
         if int(self._lib.llama_vocab_type(self.vocab)) != self._lib.LLAMA_VOCAB_TYPE_BPE:
             return "gpt-2"
         return self.metadata.get("tokenizer.ggml.pre", "default")
 
     @cached_property
     def _special_texts(self) -> re.Pattern[str]:
-        """Tokens that are found in a text before it is cut into words."""
+        """Tokens that are matched before a text is pre-tokenized."""
         lib = self._lib
         wanted = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED | lib.LLAMA_TOKEN_ATTR_UNKNOWN
         tokens = [token for token in range(self.n_vocab) if lib.llama_vocab_get_attr(self.vocab, token) & wanted]
@@ -132,7 +132,7 @@ class Vocabulary(ABC):
             raise BadRequestError(f"Token ids of {self.path.name} are between 0 and {self.n_vocab - 1}.")
 
     def knows(self, text: str) -> bool:
-        """Whether ``text`` is one token that stands for itself."""
+        """Whether ``text`` is a single token."""
         tokens = self.tokenize(text, parse_special=True)
         return len(tokens) == 1 and self.piece(tokens[0], special=True) == text.encode()
 

@@ -1,4 +1,4 @@
-"""The engine's thread: the only place that calls llama.cpp with a context. Everything else sends it messages."""
+"""The engine's thread: the only one that calls llama.cpp with a context. Everything else sends it messages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from parlant_local.observability import Logger
 
 __all__ = ["Worker"]
 
-_ABORT_SHARE = 0.5  # a cancelled request that is this much of the running batch stops it in the middle
+_ABORT_SHARE = 0.5  # cancelling a request that makes up this share of the running batch aborts the decode
 
 
 class Worker:
-    """Runs steps while there is work, and single calls in between. ``on_failure`` is called on the thread when it breaks."""
+    """Runs steps while there is work, and single calls in between. ``on_failure`` is called on the thread when it fails."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class Worker:
         self._computing = False
         self.last_progress = time.monotonic()
         """When a step last finished."""
-        self.gone: Future[None] = Future()
-        """Done when the thread has let go of everything."""
+        self.stopped: Future[None] = Future()
+        """Done when the thread has released everything."""
         self._thread = threading.Thread(target=self._run, name=f"parlant-local-{name}", daemon=True)
         self._thread.start()
 
@@ -60,7 +60,7 @@ class Worker:
     ) -> None:
         """Runs ``function`` on the engine's thread between two steps; ``done(value, error)`` is called there too.
 
-        ``batch``: it computes for long, so only one such runs between two steps.
+        ``batch``: a long computation, of which only one runs between two steps.
         """
 
         def run() -> None:
@@ -74,10 +74,10 @@ class Worker:
         self._post(run, self._batches if batch else self._inbox)
 
     def submit(self, sequence: Sequence) -> None:
-        self._post(lambda: self._started.submit(sequence), self._inbox)
+        self._post(lambda: self._attached_scheduler.submit(sequence), self._inbox)
 
     def cancel(self, sequence: Sequence) -> None:
-        """Takes effect within one step; stops a running prefill that is mostly this sequence's."""
+        """Takes effect within one step; aborts a running prefill that is mostly this sequence's."""
         with self._condition:
             sequence.cancelled = True
             scheduler = self._scheduler
@@ -90,14 +90,14 @@ class Worker:
         self._abort_flag = abort
         self._scheduler = scheduler
 
-    def end_with(self, release: Callable[[], None]) -> None:
-        """What the thread does last, however it ends."""
+    def on_exit(self, release: Callable[[], None]) -> None:
+        """Registers what the thread runs last, however it ends."""
         self._release = release
 
     def stop(self, *, silently: bool = False) -> None:
-        """Tells the thread to end: running work is aborted, its callers hear of it. ``gone`` says when it has.
+        """Tells the thread to end: running work is aborted and its callers get an error. ``stopped`` is done when it has ended.
 
-        ``silently``: nobody hears of anything, where the process itself ends and callers are threads that end with it.
+        ``silently``: callers get no error, where the whole process exits.
         """
         with self._condition:
             self._closing, self._silent = True, silently
@@ -118,13 +118,13 @@ class Worker:
         self._abort_flag.set()
 
     @property
-    def _posted(self) -> bool:
+    def _has_messages(self) -> bool:
         return bool(self._inbox or self._batches)
 
     # -- on the thread ------------------------------------------------------------------------------------------------
 
     @property
-    def _started(self) -> Scheduler:
+    def _attached_scheduler(self) -> Scheduler:
         assert self._scheduler is not None
         return self._scheduler
 
@@ -133,35 +133,37 @@ class Worker:
             try:
                 while self._wait():
                     self._step()
-            except BaseException as error:  # a failed native call, a panic of an extension: nobody may wait for ever
+            except (
+                BaseException
+            ) as error:  # a failed native call or a panic in an extension: no caller may wait for ever
                 self._fail(error)
             finally:
-                self._abandon(EngineClosedError("The engine was closed while the request was running."))
+                self._fail_all(EngineClosedError("The engine was closed while the request was running."))
         finally:
             try:
-                self._let_go()
+                self._release_resources()
             finally:
-                self.gone.set_result(None)
+                self.stopped.set_result(None)
 
-    def _let_go(self) -> None:
+    def _release_resources(self) -> None:
         release, self._release, self._scheduler = self._release, lambda: None, None
         release()
 
     def _fail(self, error: BaseException) -> None:
-        """Tells everybody; the thread then ends, and with it context and weights."""
+        """Fails all requests; the thread then ends, which frees context and weights."""
         reason = str(error) if isinstance(error, ParlantLocalError) else repr(error)
         failure = EngineFailedError(
-            f"The engine of {self._name} failed: {reason}", hint="Ask again: the model is loaded anew."
+            f"The engine of {self._name} failed: {reason}", hint="Send the request again: the model is reloaded."
         )
         with self._condition:
-            self._broken = failure  # from here on nothing is posted any more
-        self._on_failure(self, failure)  # first, so that who hears of it and asks again meets a new engine
+            self._broken = failure  # no message is posted from here on
+        self._on_failure(self, failure)  # first, so that a caller that retries gets a new engine
         self._drain()
-        self._abandon(failure)
+        self._fail_all(failure)
 
-    def _abandon(self, error: ParlantLocalError) -> None:
+    def _fail_all(self, error: ParlantLocalError) -> None:
         if self._scheduler is not None and not self._silent:
-            self._scheduler.abandon(error)
+            self._scheduler.fail_all(error)
 
     def _wait(self) -> bool:
         """Blocks until there is something to do; False when the engine closes."""
@@ -170,7 +172,7 @@ class Worker:
                 if self._closing:
                     self._drain()
                     return False
-                if not self._posted and (self._scheduler is None or not self._scheduler.busy):
+                if not self._has_messages and (self._scheduler is None or not self._scheduler.busy):
                     self._condition.wait()
                     continue
                 messages = list(self._inbox)
@@ -183,13 +185,13 @@ class Worker:
                 return True
 
     def _drain(self) -> None:
-        """Runs what was posted too late, so that its callers hear of it."""
-        while self._posted and not self._silent:
+        """Runs the messages that were posted too late, so that their callers get an error."""
+        while self._has_messages and not self._silent:
             (self._inbox or self._batches).popleft()()
 
     def _step(self) -> None:
-        scheduler = self._started
-        begun = time.perf_counter()
+        scheduler = self._attached_scheduler
+        started_at = time.perf_counter()
         if not scheduler.prepare():
             self._idle(scheduler)
             return
@@ -198,23 +200,23 @@ class Worker:
             if self._closing:
                 return
             self._computing = True
-        native = time.perf_counter()
+        decode_started = time.perf_counter()
         try:
             status = scheduler.compute()
         finally:
             with self._condition:
                 self._computing = False
-        computed = time.perf_counter()
+        decode_ended = time.perf_counter()
         scheduler.conclude(status)
         self.last_progress = time.monotonic()
         stats = self._stats
         stats.steps += 1
-        stats.decode_seconds += computed - native
-        stats.other_seconds += native - begun + time.perf_counter() - computed
+        stats.decode_seconds += decode_ended - decode_started
+        stats.other_seconds += decode_started - started_at + time.perf_counter() - decode_ended
 
     def _idle(self, scheduler: Scheduler) -> None:
-        """Requests wait but none may start: until something changes, or a deadline may have passed."""
+        """Requests wait but none may start: sleeps until a message comes or a deadline may have passed."""
         if scheduler.busy:
             with self._condition:
-                if not self._posted and not self._closing:
+                if not self._has_messages and not self._closing:
                     self._condition.wait(timeout=0.05)

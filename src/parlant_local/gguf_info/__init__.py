@@ -1,4 +1,4 @@
-"""What a GGUF file is, without loading it: header, digest, memory estimate, and locks on files in use."""
+"""GGUF files without loading them: header, digest, memory estimate, and locks on files in use."""
 
 from __future__ import annotations
 

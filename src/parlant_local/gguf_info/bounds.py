@@ -1,4 +1,4 @@
-"""What a header may say. llama.cpp ends the process over many of these values where it should refuse the file."""
+"""Bounds on header values. llama.cpp aborts the process over many of these where it should reject the file."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from collections.abc import Iterator
 from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info.header import Elided, GGUFHeader
 
-__all__ = ["MOST_LAYERS", "check_bounds"]
+__all__ = ["MAX_LAYERS", "check_bounds"]
 
-MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
-_MOST_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
-_WIDE = 1 << 20  # more than any layer of any model is wide
-_LONG = (1 << 31) - 1
+MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
+_MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+_MAX_WIDTH = 1 << 20  # wider than any layer of any model
+_MAX_INT32 = (1 << 31) - 1
 
-# key after the architecture's name -> smallest and largest value; an array has one per layer
+# key after the architecture prefix -> minimum and maximum; an array has one value per layer
 _RANGES: dict[str, tuple[int, int]] = {
-    "block_count": (1, MOST_LAYERS),
-    "decoder_block_count": (0, MOST_LAYERS),
-    "leading_dense_block_count": (0, MOST_LAYERS),
-    "nextn_predict_layers": (0, MOST_LAYERS),
-    "context_length": (1, _LONG),
+    "block_count": (1, MAX_LAYERS),
+    "decoder_block_count": (0, MAX_LAYERS),
+    "leading_dense_block_count": (0, MAX_LAYERS),
+    "nextn_predict_layers": (0, MAX_LAYERS),
+    "context_length": (1, _MAX_INT32),
     "vocab_size": (1, 1 << 22),
-    "embedding_length": (1, _WIDE),
-    "embedding_length_out": (1, _WIDE),
-    "feed_forward_length": (0, 16 * _WIDE),
-    "expert_feed_forward_length": (0, 16 * _WIDE),
-    "expert_shared_feed_forward_length": (0, 16 * _WIDE),
+    "embedding_length": (1, _MAX_WIDTH),
+    "embedding_length_out": (1, _MAX_WIDTH),
+    "feed_forward_length": (0, 16 * _MAX_WIDTH),
+    "expert_feed_forward_length": (0, 16 * _MAX_WIDTH),
+    "expert_shared_feed_forward_length": (0, 16 * _MAX_WIDTH),
     "attention.head_count": (0, 1 << 14),
     "attention.head_count_kv": (0, 1 << 14),
     "attention.key_length": (1, 1 << 16),
@@ -37,20 +37,20 @@ _RANGES: dict[str, tuple[int, int]] = {
     "attention.value_length_mla": (1, 1 << 16),
     "attention.key_length_swa": (1, 1 << 16),
     "attention.value_length_swa": (1, 1 << 16),
-    "attention.q_lora_rank": (0, _WIDE),
-    "attention.kv_lora_rank": (0, _WIDE),
-    "attention.sliding_window": (0, _LONG),
+    "attention.q_lora_rank": (0, _MAX_WIDTH),
+    "attention.kv_lora_rank": (0, _MAX_WIDTH),
+    "attention.sliding_window": (0, _MAX_INT32),
     "pooling_type": (0, 4),
     "rope.dimension_count": (0, 1 << 16),
     "rope.dimension_count_swa": (0, 1 << 16),
-    "rope.scaling.original_context_length": (0, _LONG),
-    "expert_count": (0, _MOST_EXPERTS),
-    "expert_used_count": (0, _MOST_EXPERTS),
-    "expert_shared_count": (0, _MOST_EXPERTS),
-    "expert_group_count": (0, _MOST_EXPERTS),
-    "expert_group_used_count": (0, _MOST_EXPERTS),
+    "rope.scaling.original_context_length": (0, _MAX_INT32),
+    "expert_count": (0, _MAX_EXPERTS),
+    "expert_used_count": (0, _MAX_EXPERTS),
+    "expert_shared_count": (0, _MAX_EXPERTS),
+    "expert_group_count": (0, _MAX_EXPERTS),
+    "expert_group_used_count": (0, _MAX_EXPERTS),
     "ssm.conv_kernel": (0, 1 << 10),
-    "ssm.inner_size": (0, _WIDE),
+    "ssm.inner_size": (0, _MAX_WIDTH),
     "ssm.state_size": (0, 1 << 16),
     "ssm.time_step_rank": (0, 1 << 16),
     "ssm.group_count": (0, 1 << 16),
@@ -63,11 +63,11 @@ _EPSILONS = ("attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon",
 _FREQUENCIES = ("rope.freq_base", "rope.freq_base_swa", "rope.scaling.factor", "rope.scale_linear")
 _SCALINGS = ("none", "linear", "yarn", "longrope")
 _ARCHITECTURE = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_ONE_EXPERT_IS_NONE = ("hunyuan-dense", "hunyuan_vl")
+_DENSE_WITH_ONE_EXPERT = ("hunyuan-dense", "hunyuan_vl")
 
 
 def check_bounds(header: GGUFHeader) -> None:
-    """Raises :class:`InvalidModelError`, naming the key, where a value is one that no model has. Missing keys are no fault."""
+    """Raises :class:`InvalidModelError`, naming the key, where a value is out of bounds. Missing keys are accepted."""
     metadata, architecture = header.metadata, header.architecture
     if "general.architecture" in metadata and not _ARCHITECTURE.match(architecture):
         _refuse("general.architecture", metadata["general.architecture"], "a short name")
@@ -83,9 +83,9 @@ def check_bounds(header: GGUFHeader) -> None:
     _check_experts(header)
 
 
-def _refuse(name: str, value: object, wanted: str) -> None:
+def _refuse(name: str, value: object, expected: str) -> None:
     raise InvalidModelError(
-        f"{name} is {value!r:.80}; it must be {wanted}.", hint="The file is corrupt, or meant to do harm."
+        f"{name} is {value!r:.80}; it must be {expected}.", hint="The file is corrupt or malicious."
     )
 
 
@@ -124,13 +124,13 @@ def _check_layers(header: GGUFHeader) -> None:
 
 
 def _check_heads(header: GGUFHeader) -> None:
-    """Heads must divide: llama.cpp's kernels assert it."""
+    """Head counts must divide evenly: llama.cpp's kernels assert it."""
     heads = header.head_count or ()
-    shared = header.head_count_kv or ()
+    kv_heads = header.head_count_kv or ()
     prefix = f"{header.architecture}.attention"
     pairs = zip(
-        heads * len(shared) if len(heads) == 1 else heads,
-        shared * len(heads) if len(shared) == 1 else shared,
+        heads * len(kv_heads) if len(heads) == 1 else heads,
+        kv_heads * len(heads) if len(kv_heads) == 1 else kv_heads,
         strict=False,
     )
     for head, kv in pairs:
@@ -143,22 +143,24 @@ def _check_heads(header: GGUFHeader) -> None:
     if key_length is None and width % heads[0]:
         _refuse(f"{prefix}.head_count", heads[0], f"a divisor of embedding_length, which is {width}")
     widest = max(key_length or width // heads[0], header.of_architecture("attention.key_length_mla") or 0)
-    turned = header.of_architecture("rope.dimension_count") or 0
-    if turned % 2 or turned > widest:
-        _refuse(f"{header.architecture}.rope.dimension_count", turned, f"even, and at most a head's {widest}")
+    rotated = header.of_architecture("rope.dimension_count") or 0
+    if rotated % 2 or rotated > widest:
+        _refuse(f"{header.architecture}.rope.dimension_count", rotated, f"even, and at most a head's {widest}")
 
 
 def _check_experts(header: GGUFHeader) -> None:
-    """What llama.cpp asserts of experts and their groups."""
+    """What llama.cpp asserts about experts and their groups."""
     name = header.architecture
     count = header.expert_count
     used = max(header.numbers(f"{name}.expert_used_count") or (0,))
     groups = header.of_architecture("expert_group_count") or 0
-    if count <= 1 and name in _ONE_EXPERT_IS_NONE:
+    if count <= 1 and name in _DENSE_WITH_ONE_EXPERT:
         return
     if used > count or (count and not used):
         _refuse(
-            f"{name}.expert_used_count", used, f"1 to {count}, the number of experts" if count else "0: it has none"
+            f"{name}.expert_used_count",
+            used,
+            f"1 to {count}, the number of experts" if count else "0, as it has no experts",
         )
     if groups and groups >= count:
         _refuse(f"{name}.expert_group_count", groups, f"less than {count}, the number of experts")

@@ -1,4 +1,4 @@
-"""A bounds-checked reader over a file: flat memory, no mapping (a file cut short under a mapping kills the process)."""
+"""A bounds-checked file reader: constant memory, no mmap (a file truncated while it is mapped kills the process)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LENGTH = struct.Struct("<Q")
 
 
 class Cursor:
-    """Reads forward from the start of ``file``, ``size`` bytes long; anything past its end is an InvalidModelError."""
+    """Reads forward from the start of ``file``, ``size`` bytes long; reading past its end is an InvalidModelError."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -33,11 +33,11 @@ class Cursor:
         return self._size - self.offset
 
     def _fill(self, count: int) -> None:
-        """Make ``count`` bytes at the position available in the buffer."""
+        """Buffers ``count`` bytes at the current offset."""
         if count > self.remaining:
             raise InvalidModelError(
-                f"It ends too early: {count:,} bytes are announced at offset {self.offset:,}, "
-                f"{max(self.remaining, 0):,} are there."
+                f"It is truncated: {count:,} bytes are declared at offset {self.offset:,}, "
+                f"{max(self.remaining, 0):,} are left."
             )
         position = self.offset
         self._file.seek(position)
@@ -45,19 +45,19 @@ class Cursor:
         self.bytes_read += len(self._buffer)
         self._start, self._at = position, 0
         if len(self._buffer) < count:
-            raise InvalidModelError(f"It became shorter while it was read, at offset {position:,}.")
+            raise InvalidModelError(f"It was truncated while it was read, at offset {position:,}.")
 
     def take(self, count: int) -> bytes:
         if self._at + count > len(self._buffer):
             self._fill(count)
-        piece = self._buffer[self._at : self._at + count]
+        chunk = self._buffer[self._at : self._at + count]
         self._at += count
-        return piece
+        return chunk
 
     def skip(self, count: int) -> None:
         if count > self.remaining:
             raise InvalidModelError(
-                f"It ends too early: {count:,} bytes are announced at offset {self.offset:,}, {self.remaining:,} are there."
+                f"It is truncated: {count:,} bytes are declared at offset {self.offset:,}, {self.remaining:,} are left."
             )
         self._at += count
         if self._at > len(self._buffer):
@@ -74,36 +74,36 @@ class Cursor:
         return int(self.unpack("<Q"))
 
     def skip_strings(self, count: int) -> None:
-        """Walk over ``count`` length-prefixed strings; a vocabulary has hundreds of thousands, so the loop is bare."""
+        """Skips ``count`` length-prefixed strings; a vocabulary has hundreds of thousands, so the loop is inlined."""
         read, buffer, at = _LENGTH.unpack_from, self._buffer, self._at
         end = len(buffer) - 8
         for _ in range(count):
             if at > end:
                 self._at = at
-                self._settle()
+                self._check_overrun()
                 self._fill(8)
                 buffer, at = self._buffer, self._at
                 end = len(buffer) - 8
             at += 8 + read(buffer, at)[0]
         self._at = at
-        self._settle()
+        self._check_overrun()
 
     def count_distinct(self, count: int) -> int:
-        """Like :meth:`skip_strings`; how many different ones there are, each empty one counted (llama.cpp names them apart)."""
+        """Like :meth:`skip_strings`; returns the number of distinct ones, counting each empty one (llama.cpp renames those)."""
         seen: set[int] = set()
         add, unhashed, empty = seen.add, self._string_at, 0
         read, buffer, at = _LENGTH.unpack_from, self._buffer, self._at
         end = len(buffer) - 8
         for _ in range(count):
             if at <= end and (stop := at + 8 + read(buffer, at)[0]) <= end + 8:
-                piece, at = buffer[at + 8 : stop], stop
+                chunk, at = buffer[at + 8 : stop], stop
             else:
                 self._at = at
-                piece = unhashed()
+                chunk = unhashed()
                 buffer, at = self._buffer, self._at
                 end = len(buffer) - 8
-            if piece:
-                add(hash(piece))
+            if chunk:
+                add(hash(chunk))
             else:
                 empty += 1
         self._at = at
@@ -112,9 +112,9 @@ class Cursor:
     def _string_at(self) -> bytes:
         return self.take(self.u64())
 
-    def _settle(self) -> None:
-        """After a bare loop: refuse a position past the end of the file, drop a buffer that was overrun."""
+    def _check_overrun(self) -> None:
+        """After an inlined loop: rejects an offset past the end of the file, drops a buffer that was overrun."""
         if self._start + self._at > self._size:
-            raise InvalidModelError("It ends too early: a string is longer than the rest of the file.")
+            raise InvalidModelError("It is truncated: a string is longer than the rest of the file.")
         if self._at > len(self._buffer):
             self._start, self._at, self._buffer = self._start + self._at, 0, b""

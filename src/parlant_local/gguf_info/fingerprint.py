@@ -1,4 +1,4 @@
-"""Telling files apart without reading gigabytes."""
+"""Identifying files without reading gigabytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["fingerprint"]
 
 
 def fingerprint(path: Path) -> str:
-    """Of size, time of change, and samples of the content: hexadecimal."""
+    """A hex digest of size, modification time, and samples of the content."""
     path = user_path(path)
     status = path.stat()
     digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())

@@ -1,4 +1,4 @@
-"""What a GGUF file says about its model."""
+"""A GGUF file's header."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from parlant_local.gguf_info.types import FILE_TYPES, POOLING_TYPES
 
 __all__ = ["Elided", "GGUFHeader", "MetadataValue", "TensorInfo"]
 
-_LINE = 200  # characters
-_GUESSED = 1024  # a flag in general.file_type
+_MAX_LINE = 200  # characters
+_GUESSED_FLAG = 1024  # a flag in general.file_type
 _ENCODER_WORDS = ("bert", "t5encoder", "embedding", "llama-embed")
 
 
 @dataclass(frozen=True, slots=True)
 class Elided:
-    """A value too big to keep: ``count`` array elements, or bytes of a string (``kind`` says which)."""
+    """A value too large to keep: ``count`` array elements, or string bytes (``kind`` says which)."""
 
     kind: str
     count: int
@@ -32,7 +32,7 @@ MetadataValue = int | float | bool | str | tuple[int | float | bool | str, ...] 
 class TensorInfo:
     name: str
     shape: tuple[int, ...]
-    """Fastest dimension first, as ggml counts."""
+    """Fastest-varying dimension first, as in ggml."""
     type: str
     offset: int
     """From the start of the tensor data."""
@@ -66,9 +66,9 @@ class GGUFHeader:
         return value if isinstance(value, str) else None
 
     def line(self, key: str) -> str | None:
-        """A text to show: one short line, nothing in it that moves a cursor."""
+        """A text for display: one short line without control characters."""
         value = self.text(key)
-        return None if value is None else "".join(c for c in value[:_LINE] if c.isprintable()).strip() or None
+        return None if value is None else "".join(c for c in value[:_MAX_LINE] if c.isprintable()).strip() or None
 
     def integer(self, key: str) -> int | None:
         value = self.metadata.get(key)
@@ -106,9 +106,9 @@ class GGUFHeader:
         """``model``, ``adapter``, ``mmproj``, ``imatrix`` or ``vocab``."""
         if self.architecture == "clip":
             return "mmproj"
-        told = self.text("general.type")
-        if told and told != "model":
-            return told
+        declared = self.text("general.type")
+        if declared and declared != "model":
+            return declared
         return "model" if self.tensors else "vocab"
 
     @property
@@ -121,9 +121,9 @@ class GGUFHeader:
 
     @property
     def quantization(self) -> str | None:
-        """``Q4_K_M`` and the like: what the file says, else the type that holds most of its bytes."""
-        told = self.integer("general.file_type")
-        if told is not None and (label := FILE_TYPES.get(told & ~_GUESSED)):
+        """``Q4_K_M`` and the like: as declared, else the tensor type with the most bytes."""
+        declared = self.integer("general.file_type")
+        if declared is not None and (label := FILE_TYPES.get(declared & ~_GUESSED_FLAG)):
             return label
         sizes: Counter[str] = Counter()
         for tensor in self.tensors:
@@ -137,7 +137,7 @@ class GGUFHeader:
 
     @property
     def position_rows(self) -> int | None:
-        """Positions that there are, where they are a table instead of something computed: llama.cpp looks no further, it ends."""
+        """Rows of a learned position table, where there is one: llama.cpp aborts the process beyond its end."""
         for tensor in self.tensors:
             if tensor.name == "position_embd.weight":
                 return (*tensor.shape, 1, 1)[1]
@@ -157,7 +157,7 @@ class GGUFHeader:
 
     @property
     def head_count_kv(self) -> tuple[int, ...] | None:
-        """One number for all layers, or one per layer; as many as heads where the file does not say."""
+        """One number for all layers, or one per layer; the head count where it is missing."""
         return self.numbers(f"{self.architecture}.attention.head_count_kv") or self.head_count
 
     @property
@@ -166,17 +166,17 @@ class GGUFHeader:
 
     @property
     def pooling(self) -> str | None:
-        """``mean``, ``cls``, ``last``, ``rank`` or ``none``; None where the file does not say."""
+        """``mean``, ``cls``, ``last``, ``rank`` or ``none``; None where it is missing."""
         return POOLING_TYPES.get(self.of_architecture("pooling_type") or 0) if self._has("pooling_type") else None
 
     @property
     def is_embedding(self) -> bool:
-        """Whether it makes vectors (or ranks), not text."""
+        """Whether it produces embeddings (or ranks), not text."""
         return self.pooling not in (None, "none") or any(word in self.architecture for word in _ENCODER_WORDS)
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether (some of) its memory is a state instead of a cache, which cannot be trimmed."""
+        """Whether (part of) its memory is a recurrent state instead of a cache, which can't be trimmed."""
         return self._has("ssm.state_size") or self._has("wkv.head_size") or self._has("shortconv.l_cache")
 
     @property
@@ -199,7 +199,7 @@ class GGUFHeader:
 
     @property
     def active_parameter_count(self) -> int:
-        """Parameters that one token passes through: experts that are not chosen don't count."""
+        """Parameters used per token: experts that are not selected don't count."""
         experts, used = self.expert_count, self.of_architecture("expert_used_count") or 0
         total = self.parameter_count
         if not experts or not used:

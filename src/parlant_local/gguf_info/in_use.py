@@ -1,7 +1,7 @@
-"""Locks on model files: whoever has one loaded holds a shared lock, deleting takes the exclusive one.
+"""Locks on model files: a loaded model holds a shared lock, deleting takes an exclusive one.
 
-They are the kernel's advisory locks on the files themselves: they see through symbolic links, work between processes, and
-vanish with the process that held them.
+They are the kernel's advisory locks on the files themselves: they follow symbolic links, work between processes, and are
+released when the process ends.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from parlant_local.errors import InvalidModelError, ModelInUseError
 
 __all__ = ["claim", "hold"]
 
-# File systems without locks (some network mounts): a model there loads unprotected rather than not at all.
+# File systems without locks (some network mounts): a model there loads without one rather than not at all.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @contextmanager
 def hold(paths: Path | str | Iterable[Path | str]) -> Iterator[bool]:
-    """Mark files as in use for as long as the context lasts; yields whether the file system could lock them all.
+    """Holds shared locks on files within the context; yields whether the file system could lock them all.
 
-    Give all shards of a split model (``gguf_info.shard_paths(path)``). Raises :class:`ModelInUseError` when one is just
-    being deleted, :class:`InvalidModelError` when one is gone.
+    Pass all shards of a split model (``gguf_info.shard_paths(path)``). Raises :class:`ModelInUseError` when one is being
+    deleted, :class:`InvalidModelError` when one is missing.
     """
     with ExitStack() as stack:
-        locked = [stack.enter_context(_locked(path, fcntl.LOCK_SH)) for path in _each(paths)]
+        locked = [stack.enter_context(_locked(path, fcntl.LOCK_SH)) for path in _as_paths(paths)]
         yield all(locked)
 
 
 @contextmanager
 def claim(paths: Path | str | Iterable[Path | str]) -> Iterator[None]:
-    """Have files to oneself, to delete or replace them; :class:`ModelInUseError` if anyone holds one."""
+    """Locks files exclusively, to delete or replace them; raises :class:`ModelInUseError` if one is in use."""
     with ExitStack() as stack:
-        for path in _each(paths):
+        for path in _as_paths(paths):
             stack.enter_context(_locked(path, fcntl.LOCK_EX))
         yield
 
 
-def _each(paths: Path | str | Iterable[Path | str]) -> list[Path]:
+def _as_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
 
 
@@ -59,7 +59,7 @@ def _locked(path: Path, mode: int) -> Iterator[bool]:
             locked = True
         except OSError as error:
             if error.errno == errno.EWOULDBLOCK:
-                doing = "is loaded here or in another process" if mode == fcntl.LOCK_EX else "is just being deleted"
+                doing = "is loaded here or in another process" if mode == fcntl.LOCK_EX else "is being deleted"
                 raise ModelInUseError(f"{path} {doing}.", hint="Close what uses it, then try again.") from None
             if error.errno not in _NO_LOCKS and not (mode == fcntl.LOCK_EX and error.errno == errno.EBADF):
                 raise

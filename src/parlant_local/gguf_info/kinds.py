@@ -1,4 +1,4 @@
-"""Whether a file is of the kind that it is about to be used as."""
+"""Checks that a file is of the expected kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_MODELS = {
 
 
 def check_is_model(header: GGUFHeader, *, vocabulary_only: bool = False) -> None:
-    """Raises :class:`InvalidModelError`, saying what else it is. A vocabulary will do where no more is wanted."""
+    """Raises :class:`InvalidModelError`, saying what it is instead. ``vocabulary_only``: a bare vocabulary is accepted."""
     why = _NOT_MODELS.get(header.kind)
     if why is not None and not (vocabulary_only and header.kind == "vocab"):
         raise InvalidModelError(f"{header.path} {why}.")
@@ -26,5 +26,6 @@ def check_is_model(header: GGUFHeader, *, vocabulary_only: bool = False) -> None
 def check_is_adapter(header: GGUFHeader) -> None:
     if header.kind != "adapter":
         raise InvalidModelError(
-            f"{header.path} is no LoRA adapter.", hint="engine.lora takes GGUF files that were converted as adapters."
+            f"{header.path} is not a LoRA adapter.",
+            hint="engine.lora expects GGUF files that were converted as adapters.",
         )

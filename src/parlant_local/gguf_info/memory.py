@@ -1,4 +1,4 @@
-"""How much memory a model will take, and how much there is. All figures in bytes."""
+"""A model's memory estimate, and the memory there is. All figures in bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KV_TYPE_BYTES: dict[str, float] = {
     "q4_0": 18 / 32,
 }
 
-# Layers between two that see the whole context, in families whose files leave it out.
+# Period of full-attention layers among sliding-window ones, for families whose files omit it.
 _WINDOW_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "gpt-oss": 2, "llama4": 4, "exaone4": 4}
 
 
@@ -49,8 +49,8 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Memory of a loaded model whose cache has ``n_ctx`` cells, all sequences together.
 
-    ``n_seq`` counts sequences that run at once: each has its own recurrent state and window. ``swa_full`` keeps whole
-    caches for sliding-window layers too, as sharing prefixes needs.
+    ``n_seq``: concurrent sequences, each with its own recurrent state and window. ``swa_full``: full-size caches for
+    sliding-window layers too, as prefix sharing needs.
     """
     embedding = header.embedding_length or 0
     feed_forward = max(header.numbers(f"{header.architecture}.feed_forward_length") or (4 * embedding,))
@@ -86,7 +86,7 @@ def _is_windowed(header: GGUFHeader, layer: int) -> bool:
     if pattern and len(pattern) > 1:
         return bool(pattern[layer % len(pattern)])
     every = pattern[0] if pattern else _WINDOW_PATTERNS.get(header.architecture, 0)
-    # Without a known pattern the window is not honoured by llama.cpp (or by every layer): count whole caches, the safe side.
+    # Without a known pattern llama.cpp ignores the window (or every layer has it): count full caches, to be safe.
     return every > 1 and layer % every != every - 1
 
 
@@ -114,7 +114,7 @@ def _per_layer(counts: Sequence[int], layers: int) -> Sequence[int]:
 
 
 def total_memory() -> int:
-    """Memory that this process may ever have: the machine's, or its control group's limit where that is lower."""
+    """Total memory for this process: the machine's, or its cgroup's limit where that is lower."""
     import psutil
 
     limits = [int(psutil.virtual_memory().total), *(limit for limit, _ in _cgroup_limits())]
@@ -122,17 +122,19 @@ def total_memory() -> int:
 
 
 def available_memory() -> int:
-    """Memory that can be taken now without swapping, control-group limits honoured."""
+    """Memory that can be allocated now without swapping, within cgroup limits."""
     import psutil
 
     free = [int(psutil.virtual_memory().available), *(max(limit - used, 0) for limit, used in _cgroup_limits())]
     return min(free)
 
 
-def _cgroup_limits(root: Path = Path("/sys/fs/cgroup"), me: Path = Path("/proc/self/cgroup")) -> list[tuple[int, int]]:
-    """(limit, used) of this process's control group and those above it; page cache that can be dropped is not used."""
+def _cgroup_limits(
+    root: Path = Path("/sys/fs/cgroup"), self_cgroup: Path = Path("/proc/self/cgroup")
+) -> list[tuple[int, int]]:
+    """(limit, used) of this process's cgroup and its ancestors; reclaimable page cache doesn't count as used."""
     try:
-        lines = me.read_text().splitlines()
+        lines = self_cgroup.read_text().splitlines()
     except OSError:
         return []  # not Linux
     found = []
@@ -145,7 +147,7 @@ def _cgroup_limits(root: Path = Path("/sys/fs/cgroup"), me: Path = Path("/proc/s
             cache_key = "total_inactive_file"
         else:
             continue
-        # Inside a container the path may be the host's; its root is then what is mounted.
+        # Inside a container the path may be the host's; then the mounted root applies.
         folder = base / path.lstrip("/")
         folder = folder if folder.is_dir() else base
         while True:

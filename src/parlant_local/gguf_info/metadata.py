@@ -1,4 +1,4 @@
-"""Reads the keys and values of a GGUF, within one budget for the whole file."""
+"""Reads a GGUF's metadata, within one budget for the whole file."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ _KEEP_BYTES = 1 << 23  # of the whole file
 _TOKENS = "tokenizer.ggml.tokens"
 
 
-def check_count(what: str, count: int, limit: int, smallest: int, cursor: Cursor) -> None:
-    if count > limit or count * smallest > cursor.remaining:
-        raise InvalidModelError(f"It announces {count:,} {what}: more than a file of its size can hold, or any should.")
+def check_count(what: str, count: int, limit: int, min_bytes: int, cursor: Cursor) -> None:
+    if count > limit or count * min_bytes > cursor.remaining:
+        raise InvalidModelError(
+            f"It declares {count:,} {what}: more than a file of its size can hold, or than the limit of {limit:,}."
+        )
 
 
 def read_string(cursor: Cursor, limit: int, what: str) -> str:
     length = cursor.u64()
     if length > limit:
-        raise InvalidModelError(f"It announces {what} of {length:,} bytes; {limit:,} are allowed.")
+        raise InvalidModelError(f"It declares {what} of {length:,} bytes; the limit is {limit:,}.")
     return cursor.take(length).decode("utf-8", "replace")
 
 
 class MetadataReader:
-    """Reads keys and values within one budget for the whole file: no count of small things adds up to much."""
+    """Reads keys and values within one budget for the whole file, so that many small values don't add up."""
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
@@ -50,7 +52,7 @@ class MetadataReader:
             if not key:
                 raise InvalidModelError("It has a metadata key without a name.")
             if key in metadata:
-                raise InvalidModelError(f"The metadata key {key!r} stands there twice.")
+                raise InvalidModelError(f"The metadata key {key!r} is duplicated.")
             metadata[key] = self._value(cursor.u32(), key)
             if cursor.offset > _MAX_HEADER:
                 raise InvalidModelError(f"Its metadata is larger than {_MAX_HEADER:,} bytes.")
@@ -62,7 +64,7 @@ class MetadataReader:
             return cursor.unpack(layout)
         if kind == VALUE_STRING:
             length = cursor.u64()
-            if length > _KEEP_STRING_BYTES or not self._keeps(length):
+            if length > _KEEP_STRING_BYTES or not self._reserve(length):
                 cursor.skip(length)
                 return Elided("string", length)
             return cursor.take(length).decode("utf-8", "replace")
@@ -75,7 +77,7 @@ class MetadataReader:
         kind, count = cursor.u32(), cursor.u64()
         if (layout := SCALAR_FORMATS.get(kind)) is not None:
             width = struct.calcsize(layout)
-            if count > _KEEP_NUMBERS or not self._keeps(8 * count):
+            if count > _KEEP_NUMBERS or not self._reserve(8 * count):
                 cursor.skip(count * width)
                 return Elided("array", count)
             return struct.unpack(f"<{count}{layout[1]}", cursor.take(count * width))
@@ -88,23 +90,23 @@ class MetadataReader:
         if count > _KEEP_STRINGS:
             cursor.skip_strings(count)
             return Elided("array", count)
-        return tuple(self._short(key) for _ in range(count))
+        return tuple(self._kept_string(key) for _ in range(count))
 
     def _tokens(self, count: int) -> Elided:
-        """A token that stands there twice ends the process in llama.cpp."""
+        """Duplicate tokens make llama.cpp abort the process."""
         check_count("tokens", count, _MAX_TOKENS, 8, self._cursor)
         if (different := self._cursor.count_distinct(count)) != count:
-            raise InvalidModelError(f"{_TOKENS} has {count - different:,} tokens that stand there twice.")
+            raise InvalidModelError(f"{_TOKENS} has {count - different:,} duplicate tokens.")
         return Elided("array", count)
 
-    def _short(self, key: str) -> str:
+    def _kept_string(self, key: str) -> str:
         text = read_string(self._cursor, _KEEP_STRING_BYTES, f"a string under {key!r}")
-        if not self._keeps(len(text)):
+        if not self._reserve(len(text)):
             raise InvalidModelError(f"The strings under {key!r} are longer than {_KEEP_BYTES:,} bytes together.")
         return text
 
-    def _keeps(self, size: int) -> bool:
-        """Whether ``size`` bytes more may be kept, which are then counted."""
+    def _reserve(self, size: int) -> bool:
+        """Reserves ``size`` more bytes to keep; False where the budget is exhausted."""
         if size > self._bytes_left:
             return False
         self._bytes_left -= size

@@ -1,4 +1,4 @@
-"""Reads GGUF headers without loading anything. The file is a stranger's: every count and length is checked first."""
+"""Reads GGUF headers without loading anything. The file is untrusted: every count and length is checked first."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _MIN_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8
 def read_header(path: Path | str) -> GGUFHeader:
     """Header of a model; of all its shards when ``path`` is one of them.
 
-    Raises :class:`InvalidModelError` for anything that is not a whole GGUF: a bad magic, absurd counts, tensors past
-    the end of the file, a missing shard, values that no model has, tensors that are not the ones its metadata speaks of.
+    Raises :class:`InvalidModelError` for anything that is not a complete GGUF: a bad magic, impossible counts, tensors past
+    the end of the file, a missing shard, values out of bounds, tensors that contradict the metadata.
     Reads the header only (see ``bytes_read``).
     """
     header = _read_shards(Path(path))
@@ -46,8 +46,8 @@ def _read_shards(path: Path) -> GGUFHeader:
     if len(paths) == 1:
         if first.split:
             raise InvalidModelError(
-                f"{paths[0]} is one of {first.split[1]} shards, but its name does not tell the others.",
-                hint="Give shards their usual names: NAME-00001-of-0000N.gguf.",
+                f"{paths[0]} is one of {first.split[1]} shards, but its name does not identify the others.",
+                hint="Name shards as usual: NAME-00001-of-0000N.gguf.",
             )
         return first
     rest = [read_file_header(item) for item in paths[1:]]
@@ -55,7 +55,11 @@ def _read_shards(path: Path) -> GGUFHeader:
         if header.split != (number, len(paths)):
             raise InvalidModelError(
                 f"{header.path} is not shard {number + 1} of {len(paths)}: "
-                + (f"it says {header.split[0] + 1} of {header.split[1]}." if header.split else "it says it is whole.")
+                + (
+                    f"it declares {header.split[0] + 1} of {header.split[1]}."
+                    if header.split
+                    else "it declares no shards."
+                )
             )
     return GGUFHeader(
         path=paths[0],
@@ -70,10 +74,10 @@ def _read_shards(path: Path) -> GGUFHeader:
 
 
 def read_file_header(path: Path) -> GGUFHeader:
-    """Header of one file, a shard by itself included."""
+    """Header of a single file, which may be one shard."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InvalidModelError("It is no file.")  # opening a pipe would wait for whoever writes into it
+            raise InvalidModelError("It is not a regular file.")  # opening a FIFO would block until there is a writer
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             return _parse(path, Cursor(file, size), size)
@@ -113,7 +117,7 @@ def _parse(path: Path, cursor: Cursor, size: int) -> GGUFHeader:
 
 def _version(cursor: Cursor, size: int) -> int:
     if size < 24:
-        raise InvalidModelError(f"It has {size} bytes; the smallest has 24.")
+        raise InvalidModelError(f"It has {size} bytes; a GGUF has at least 24.")
     magic = cursor.take(4)
     if magic != b"GGUF":
         raise InvalidModelError(f"It starts with {magic!r} instead of 'GGUF'.", hint=_guess(magic))
@@ -146,18 +150,18 @@ def _alignment(metadata: dict[str, MetadataValue]) -> int:
         or alignment > 1 << 20
         or alignment & (alignment - 1)
     ):
-        raise InvalidModelError(f"general.alignment is {alignment!r}, which is not a power of two.")
+        raise InvalidModelError(f"general.alignment is {alignment!r}, which is not a power of two up to 2^20.")
     return alignment
 
 
 def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[TensorInfo, ...]:
-    """The table of tensors, each of which must begin where the one before it ends: none overlap, nothing hides between."""
+    """The tensor table. Each tensor must begin where the previous one ends: no overlaps, no gaps."""
     tensors: dict[str, TensorInfo] = {}
     expected = 0
     for _ in range(count):
         tensor = _tensor(cursor, alignment)
         if tensor.name in tensors:
-            raise InvalidModelError(f"The tensor {tensor.name!r} stands there twice.")
+            raise InvalidModelError(f"The tensor {tensor.name!r} is duplicated.")
         if tensor.offset != expected:
             raise InvalidModelError(f"The tensor {tensor.name!r} starts at {tensor.offset:,} instead of {expected:,}.")
         expected += tensor.nbytes + -tensor.nbytes % alignment
@@ -169,17 +173,17 @@ def _tensor(cursor: Cursor, alignment: int) -> TensorInfo:
     name = read_string(cursor, _MAX_TENSOR_NAME_BYTES, "a tensor name")
     n_dims = cursor.u32()
     if n_dims > 4:
-        raise InvalidModelError(f"The tensor {name!r} has {n_dims:,} dimensions; 4 is the most.")
+        raise InvalidModelError(f"The tensor {name!r} has {n_dims:,} dimensions; the maximum is 4.")
     shape = tuple(cursor.u64() for _ in range(n_dims))
     kind, offset = cursor.u32(), cursor.u64()
     elements = 1
     for extent in shape:
         elements *= extent
     if elements >= 1 << 60:
-        raise InvalidModelError(f"The tensor {name!r} announces {elements:,} elements.")
+        raise InvalidModelError(f"The tensor {name!r} declares {elements:,} elements.")
     if kind not in TENSOR_TYPES:
         raise InvalidModelError(
-            f"The tensor {name!r} is of type {kind}, which this version does not know.",
+            f"The tensor {name!r} is of type {kind}, which this version does not support.",
             hint="The file may be newer than this version, or corrupt.",
         )
     label, block, width = TENSOR_TYPES[kind]

@@ -1,4 +1,4 @@
-"""Whether a model's tensors are the ones that its metadata speaks of, as far as every architecture has it in common."""
+"""Checks a model's tensors against its metadata, as far as all architectures have it in common."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ __all__ = ["check_shapes"]
 
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.")
 _BLOCKS_WITHOUT_TENSORS = ("deci",)
-_OWN_TABLES = ("wavtokenizer-dec", "eagle3", "dflash")  # their embeddings are another model's, or no tokens'
-_NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})  # ids, or forms that activations take
-_PLAIN = frozenset({"F32", "F16", "BF16"})
+_FOREIGN_EMBEDDINGS = (
+    "wavtokenizer-dec",
+    "eagle3",
+    "dflash",
+)  # their embeddings belong to another model, or not to tokens
+_NOT_WEIGHT_TYPES = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})  # index types, and activation formats
+_FLOAT_TYPES = frozenset({"F32", "F16", "BF16"})
 
 
 def check_shapes(header: GGUFHeader) -> None:
@@ -22,12 +26,12 @@ def check_shapes(header: GGUFHeader) -> None:
     for tensor in header.tensors:
         _check_type(tensor)
     _check_blocks(header)
-    if header.architecture not in _OWN_TABLES:
+    if header.architecture not in _FOREIGN_EMBEDDINGS:
         _check_tables(header)
 
 
-def _refuse(what: str) -> None:
-    raise InvalidModelError(what, hint="The file is corrupt, or its conversion went wrong: take another one.")
+def _refuse(problem: str) -> None:
+    raise InvalidModelError(problem, hint="The file is corrupt, or its conversion failed: use another one.")
 
 
 def _check_vocabulary(header: GGUFHeader) -> None:
@@ -35,9 +39,9 @@ def _check_vocabulary(header: GGUFHeader) -> None:
     if tokens == 0:
         _refuse("tokenizer.ggml.tokens is empty.")
     for key in ("tokenizer.ggml.scores", "tokenizer.ggml.token_type"):
-        told = header.count(key)
-        if tokens is not None and told is not None and told < tokens:
-            _refuse(f"{key} has {told:,} entries for {tokens:,} tokens.")
+        entries = header.count(key)
+        if tokens is not None and entries is not None and entries < tokens:
+            _refuse(f"{key} has {entries:,} entries for {tokens:,} tokens.")
 
 
 def _check_type(tensor: TensorInfo) -> None:
@@ -45,9 +49,9 @@ def _check_type(tensor: TensorInfo) -> None:
         _refuse(f"The tensor {tensor.name!r} is empty.")
     if not tensor.name.endswith((".weight", ".bias")):
         return
-    if tensor.type in _NO_WEIGHTS:
-        _refuse(f"The tensor {tensor.name!r} is of type {tensor.type}, which holds no weights.")
-    if len(tensor.shape) <= 1 and tensor.type not in _PLAIN:
+    if tensor.type in _NOT_WEIGHT_TYPES:
+        _refuse(f"The tensor {tensor.name!r} is of type {tensor.type}, which is not a weight type.")
+    if len(tensor.shape) <= 1 and tensor.type not in _FLOAT_TYPES:
         _refuse(
             f"The tensor {tensor.name!r} has one dimension and is of type {tensor.type}; it must be F32, F16 or BF16."
         )
@@ -57,19 +61,19 @@ def _check_blocks(header: GGUFHeader) -> None:
     layers = header.block_count
     if layers is None:
         return
-    there = {int(match[1]) for tensor in header.tensors if (match := _BLOCK.match(tensor.name))}
-    if not there:
+    present = {int(match[1]) for tensor in header.tensors if (match := _BLOCK.match(tensor.name))}
+    if not present:
         return
-    if max(there) >= layers:
-        _refuse(f"It has tensors of block {max(there)}, but {header.architecture}.block_count is {layers}.")
+    if max(present) >= layers:
+        _refuse(f"It has tensors of block {max(present)}, but {header.architecture}.block_count is {layers}.")
     needed = layers - (header.of_architecture("nextn_predict_layers") or 0)
-    missing = [block for block in range(needed) if block not in there]
+    missing = [block for block in range(needed) if block not in present]
     if missing and header.architecture not in _BLOCKS_WITHOUT_TENSORS:
         _refuse(f"{header.architecture}.block_count is {layers}, but block {missing[0]} has no tensors.")
 
 
 def _check_tables(header: GGUFHeader) -> None:
-    """The tables of embeddings and of outputs: a row per token, as wide as the model."""
+    """The embedding and output tables: a row per token, as wide as the model."""
     width, tokens = header.embedding_length, header.vocabulary_size
     for tensor in header.tensors:
         if tensor.name not in ("token_embd.weight", "output.weight"):

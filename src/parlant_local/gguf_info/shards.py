@@ -9,21 +9,21 @@ from parlant_local.errors import InvalidModelError
 
 __all__ = ["shard_names", "shard_number", "shard_paths"]
 
-_MOST = 1000  # a name is quickly written; looking for the files it promises is not
+_MAX_SHARDS = 1000  # bounds the file lookups that a mere name can cause
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.gguf)$", re.IGNORECASE)
 
 
 def shard_number(name: str) -> tuple[int, int] | None:
-    """(number from 1, count) if ``name`` is a shard's: exactly five digits each, the number within the count."""
+    """(number from 1, count) if ``name`` is a shard's: five digits each, the number within the count."""
     match = _SHARD.match(name)
     if match is None:
         return None
     number, count = int(match["number"]), int(match["count"])
-    return (number, count) if 1 <= number <= count <= _MOST else None
+    return (number, count) if 1 <= number <= count <= _MAX_SHARDS else None
 
 
 def shard_names(name: str) -> tuple[str, ...]:
-    """Names of all the files of the model that ``name`` belongs to, in order; itself alone if it is no shard."""
+    """Names of all the files of the model that ``name`` belongs to, in order; just ``name`` if it is not a shard."""
     match = _SHARD.match(name)
     if match is None or shard_number(name) is None:
         return (name,)
@@ -40,6 +40,6 @@ def shard_paths(path: Path) -> tuple[Path, ...]:
         raise InvalidModelError(
             f"{path.name} is one of {len(paths)} shards in {path.parent}; missing: {', '.join(missing[:3])}"
             + (f" and {len(missing) - 3} more." if len(missing) > 3 else "."),
-            hint="Fetch the missing shards: a split model runs only when it is whole.",
+            hint="Download the missing shards: a split model needs all of them.",
         )
     return paths

@@ -1,4 +1,4 @@
-"""The numbers that GGUF files use for value types, tensor types and quantizations."""
+"""GGUF's ids of value types, tensor types and quantizations."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ TENSOR_TYPES: dict[int, tuple[str, int, int]] = {
     42: ("Q2_0", 64, 18),
 }
 
-# general.file_type -> the label people know
+# general.file_type -> the usual label
 FILE_TYPES: dict[int, str] = {
     0: "F32",
     1: "F16",

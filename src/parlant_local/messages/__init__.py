@@ -1,4 +1,4 @@
-"""Messages in, messages out: one set of types for engine, backends, services and server, with OpenAI's shapes on the wire."""
+"""Message types shared by engine, backends, services and server, with OpenAI's shapes on the wire."""
 
 from parlant_local.messages.formats import ResponseFormat
 from parlant_local.messages.message import Message, MessageLike, as_messages

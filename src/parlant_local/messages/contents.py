@@ -1,5 +1,5 @@
-"""What stands in a message, in the words of whoever wrote it: OpenAI's parts, Anthropic's blocks, LangChain's, LibreChat's, the
-AI SDK's, Gemini's. Text, thoughts, calls and results come out; what is none of these is refused by its name."""
+"""Reads message contents in every client's form: OpenAI's parts, Anthropic's blocks, LangChain's, LibreChat's, the AI SDK's,
+Gemini's. Extracts text, thoughts, calls and results; any other part is rejected by its type."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from parlant_local.errors import BadRequestError
 from parlant_local.messages.parts import (
-    ASIDE,
     CALL,
     CALL_WITH_RESULT,
+    ENCRYPTED,
+    IGNORED,
     REFUSAL,
     RESULT,
-    SEALED,
     STEP,
     TEXT,
     THOUGHT,
@@ -51,7 +51,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call gave."""
+    """The result of a call."""
 
     id: str | None
     name: str | None
@@ -67,7 +67,7 @@ class Content:
 
 
 def content_of(content: Any) -> Content:
-    """Raises :class:`BadRequestError` naming the type of a part that is neither text, thought, call nor result."""
+    """Raises :class:`BadRequestError` naming the type of a part that is not text, thought, call or result."""
     if content is None or isinstance(content, str):
         return Content(content)
     if isinstance(content, Mapping):
@@ -90,10 +90,10 @@ def content_of(content: Any) -> Content:
             thoughts.append(_thought(part))
         elif kind in (CALL, CALL_WITH_RESULT):
             found.calls.append(call_of(part))
-            found.results += _told_with(part)
+            found.results += _embedded_results(part)
         elif kind is RESULT:
             found.results.append(_result(part))
-        elif kind not in (SEALED, ASIDE, STEP):
+        elif kind not in (ENCRYPTED, IGNORED, STEP):
             raise _unknown(given)
     found.text = "".join(texts)
     found.thoughts = "".join(thoughts) or None
@@ -101,7 +101,7 @@ def content_of(content: Any) -> Content:
 
 
 def turns_of(content: Any) -> list[list[Any]]:
-    """An assistant's parts as the messages that they are: after results another one begins."""
+    """Splits an assistant's parts into messages: after results another one begins."""
     turns: list[list[Any]] = [[]]
     answered = False
     for given in content if isinstance(content, list | tuple) else (content,):
@@ -113,13 +113,13 @@ def turns_of(content: Any) -> list[list[Any]]:
         answered = (
             answered
             or kind is RESULT
-            or (kind in (CALL, CALL_WITH_RESULT) and any(True for _ in _told_with(typed(given))))
+            or (kind in (CALL, CALL_WITH_RESULT) and any(True for _ in _embedded_results(typed(given))))
         )
     return turns
 
 
 def tool_content_of(content: Any) -> Content:
-    """Of a tool's own message: its result, which may be any JSON, or parts that say whose result they are."""
+    """The content of a tool message: its result, which may be any JSON, or parts that name their call."""
     listed = content if isinstance(content, list | tuple) else ()
     if any(kind_of(part) is RESULT for part in listed):
         return content_of(content)
@@ -130,7 +130,7 @@ THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thinking_blocks
 
 
 def thoughts_of(message: Mapping[str, Any]) -> str | None:
-    """The thoughts that stand beside a message's content."""
+    """The thoughts in fields beside a message's content."""
     beside = message.get("provider_specific_fields")  # LiteLLM's
     for holder, name in [
         (holder, name) for holder in (message, beside) if isinstance(holder, Mapping) for name in THOUGHT_FIELDS
@@ -149,7 +149,7 @@ def thoughts_of(message: Mapping[str, Any]) -> str | None:
 
 
 def call_of(data: Any) -> Call:
-    """A tool call: OpenAI's function, or name and arguments side by side, under any of their names."""
+    """A tool call: OpenAI's function, or flat name and arguments, under any of their field names."""
     inner = _first(data, "function", "tool_call", "custom") if isinstance(data, Mapping) else None
     function = inner if isinstance(inner, Mapping) else data
     name = _first(function, "name", "toolName") if isinstance(function, Mapping) else None
@@ -178,7 +178,7 @@ def _result(part: Mapping[str, Any]) -> Result:
     return Result(identity, name if isinstance(name, str) else None, f"Error: {text}" if failed else text)
 
 
-def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
+def _embedded_results(part: Mapping[str, Any]) -> Iterable[Result]:
     """LibreChat and the AI SDK keep a call and its result in one part."""
     if kind_of(part) is CALL_WITH_RESULT:
         if any(part.get(name) is not None for name in ("output", "result")):
@@ -193,7 +193,7 @@ def _told_with(part: Mapping[str, Any]) -> Iterable[Result]:
 
 
 def _outcome(value: Any) -> str:
-    """What a tool gave, as text: parts are read, other values are written as JSON."""
+    """A tool's output as text: parts are read, other values serialised as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, Mapping) and typed(value).get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
@@ -202,7 +202,7 @@ def _outcome(value: Any) -> str:
 
 
 def is_outcome(value: Any) -> bool:
-    """Whether what a tool gave is a value, and no parts of a message."""
+    """Whether a tool's output is a plain value, not message parts."""
     parts = [value] if isinstance(value, Mapping) else value
     return not (isinstance(parts, list | tuple) and all(isinstance(part, Mapping) and "type" in part for part in parts))
 

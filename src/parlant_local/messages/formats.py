@@ -1,4 +1,4 @@
-"""What an answer must look like."""
+"""The format of an answer."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Message(Brief):
 
     @classmethod
     def from_openai(cls, data: Any) -> Message:
-        """One message; :class:`BadRequestError` where ``data`` says several at once (see :meth:`all_from`)."""
+        """One message; :class:`BadRequestError` where ``data`` contains several (see :meth:`all_from`)."""
         found = cls.all_from(data)
         if len(found) != 1:
             raise BadRequestError("A message with results of tools stands for several.", hint="Use as_messages.")
@@ -65,8 +65,8 @@ class Message(Brief):
 
     @classmethod
     def all_from(cls, data: Any) -> tuple[Message, ...]:
-        """What one entry of a conversation says, in the shape of any client: results of tools that stand among a user's or an
-        assistant's parts become messages of their own.
+        """The messages of one conversation entry, in any client's form: tool results among a user's or an assistant's parts
+        become separate messages.
 
         Raises :class:`BadRequestError` naming what is not understood.
         """
@@ -129,7 +129,7 @@ def _role(data: Mapping[str, Any]) -> Role:
 
 
 def _calls(data: Mapping[str, Any], content: Content) -> tuple[ToolCall, ...]:
-    """Every call once: some clients say them among the parts and beside them."""
+    """Every call once: some clients send calls both among the parts and beside them."""
     listed = data.get("tool_calls") or ()
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise BadRequestError(f"tool_calls must be a list, not {shown(listed)}.")

@@ -1,4 +1,4 @@
-"""What a part of a message is: the kinds there are, the names that clients have for them, and the words they are read by."""
+"""Kinds of message parts: the type names that clients use for them, and the fields that are read of each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
-    "ASIDE",
     "CALL",
     "CALL_WITH_RESULT",
+    "ENCRYPTED",
+    "IGNORED",
     "REFUSAL",
     "RESULT",
-    "SEALED",
     "STEP",
     "TEXT",
     "THOUGHT",
@@ -27,7 +27,7 @@ __all__ = [
 class PartKind:
     names: frozenset[str]
     words: frozenset[str]
-    """What of such a part is read."""
+    """The fields of such a part that are read."""
 
 
 def _kind(names: str, words: str = "", *like: PartKind) -> PartKind:
@@ -42,7 +42,7 @@ THOUGHT = _kind(
     "thinking think reasoning reasoning_text reasoning_content reasoning.text reasoning.summary",
     "thinking think reasoning_content reasoning text summary content thought",
 )
-SEALED = _kind("redacted_thinking reasoning.encrypted", "", TEXT)  # only who wrote them can read them
+ENCRYPTED = _kind("redacted_thinking reasoning.encrypted", "", TEXT)  # only their provider can read them
 CALL = _kind(
     "tool_use tool_call tool-call function_call",
     f"function tool_call custom name toolName arguments args input {_IDS}",
@@ -52,15 +52,15 @@ RESULT = _kind(
     f"name toolName content output result response is_error isError errorText {_IDS}",
 )
 CALL_WITH_RESULT = _kind("tool-invocation dynamic-tool", "toolInvocation step", CALL, RESULT)
-"""The AI SDK's: a call, and its result once there is one."""
-ASIDE = _kind("error agent_update source source-url source-document")
-"""What clients show beside an answer, and don't send on themselves."""
+"""Of the AI SDK: a call, and its result once there is one."""
+IGNORED = _kind("error agent_update source source-url source-document")
+"""Parts that clients display beside an answer, and don't send to models."""
 STEP = _kind("step-start", "", TEXT)
-"""The AI SDK's: what follows is another message of the same turn."""
+"""Of the AI SDK: another message of the same turn follows."""
 
 _KINDS = {
     name: kind
-    for kind in (TEXT, REFUSAL, THOUGHT, SEALED, CALL, RESULT, CALL_WITH_RESULT, ASIDE, STEP)
+    for kind in (TEXT, REFUSAL, THOUGHT, ENCRYPTED, CALL, RESULT, CALL_WITH_RESULT, IGNORED, STEP)
     for name in kind.names
 }
 
@@ -70,12 +70,12 @@ def kind_named(name: Any) -> PartKind | None:
 
 
 def kind_of(part: Any) -> PartKind | None:
-    """What a part is; ``None`` where nobody here knows."""
+    """A part's kind; ``None`` where it is unknown."""
     return kind_named(typed(part).get("type")) if isinstance(part, Mapping) else None
 
 
 def typed(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A part under the name of what it is: Gemini's have none, and the AI SDK puts a tool's own name into it."""
+    """A part with a normalised type: Gemini's parts have none, and the AI SDK's contain the tool's name."""
     kind = part.get("type")
     if isinstance(kind, str) and kind.startswith("tool-") and "toolCallId" in part and kind not in _KINDS:
         return {**part, "type": "dynamic-tool", "toolName": kind.removeprefix("tool-")}
@@ -83,7 +83,7 @@ def typed(part: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**inner, **{name: part[name] for name in part if name != "toolInvocation"}}
     if kind is not None:
         return part
-    for key, meaning in _GEMINIS.items():
+    for key, meaning in _GEMINI_FIELDS.items():
         if isinstance(inner := part.get(key), Mapping):
             whose = {"call_id": inner["id"]} if inner.get("id") is not None else {}
             return {**inner, **whose, **{name: part[name] for name in part if name != key}, "type": meaning}
@@ -92,7 +92,7 @@ def typed(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return part
 
 
-_GEMINIS = {
+_GEMINI_FIELDS = {
     "functionCall": "tool_call",
     "function_call": "tool_call",
     "functionResponse": "tool_result",

@@ -1,4 +1,4 @@
-"""Whose a message is, in the words of any client."""
+"""Message roles, under any client's name for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LANGCHAIN = frozenset({"System", "Human", "AI", "Tool", "Function"})  # HumanMe
 
 
 def role_of(given: Any) -> Role | None:
-    """Whose message it is, in the words of any client; ``None`` where nobody knows."""
+    """The role, by any client's name for it; ``None`` where it is unknown."""
     if not isinstance(given, str):
         return None
     kind, message, rest = given.partition("Message")

@@ -1,4 +1,4 @@
-"""Text that can be stored and sent: surrogates mended, JSON read, values shown in messages about them."""
+"""Text utilities: replacing unpaired surrogates, parsing JSON, displaying values in error messages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 __all__ = ["json_value", "mend", "shown", "whole_text", "whole_value"]
 
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 
 
 def whole_text(text: str) -> str:
-    """``text`` with unpaired surrogates, which are no characters, replaced: nothing that is sent or stored can hold them."""
+    """``text`` with unpaired surrogates replaced, since they can't be encoded, sent or stored."""
     if text.isascii():
         return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        return _SURROGATES.sub(_whole, text)  # a call for each lets other threads run meanwhile
+        return _SURROGATES.sub(_whole, text)  # a Python callback, so that other threads can run meanwhile
     return text
 
 
@@ -52,19 +52,19 @@ def mend(owner: Any, *fields: str) -> None:
 
 
 def json_value(text: str | bytes) -> Any:
-    """The value of JSON text; raises ``json.JSONDecodeError`` for all that is none, and for what nests deeper than can be read."""
+    """The value of JSON text; raises ``json.JSONDecodeError`` for invalid JSON, and for JSON nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
-        raise json.JSONDecodeError("It nests too deeply", "", 0) from None
+        raise json.JSONDecodeError("It is nested too deeply", "", 0) from None
 
 
 def shown(value: Any) -> str:
-    """A value that somebody gave, for a message about it: cut, and nothing in it that moves a terminal's cursor."""
+    """A caller's value for an error message: truncated, and without control characters."""
     if not isinstance(value, str):
         try:
             return reprlib.repr(value)
-        except ValueError:  # a number of more digits than Python writes
+        except ValueError:  # an integer with more digits than Python converts
             return f"a very large {type(value).__name__}"
-    text = value if len(value) <= _MOST_SHOWN else f"{value[:_MOST_SHOWN]}…"
+    text = value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…"
     return text if text.isprintable() else repr(text)

@@ -19,7 +19,7 @@ ToolChoice: TypeAlias = str
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ToolCall(Brief):
-    """One call that an assistant asks for. ``arguments`` is JSON text, as OpenAI sends it."""
+    """One call that an assistant requests. ``arguments`` is JSON text, as OpenAI sends it."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""What an answer cost: tokens and time."""
+"""An answer's usage: tokens and time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Usage(Brief):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Timings(Brief):
-    """Where the time of one answer went, in seconds, and how its tokens came about."""
+    """How long one answer's phases took, in seconds, and how its tokens were produced."""
 
     queued: float = 0.0
     prefill: float = 0.0
@@ -55,5 +55,5 @@ class Timings(Brief):
     prefilled_tokens: int = 0
     reused_tokens: int = 0
     forced_tokens: int = 0
-    """Appended without sampling because the constraint left one way on."""
+    """Appended without sampling because the constraint allowed only one continuation."""
     sampled_tokens: int = 0

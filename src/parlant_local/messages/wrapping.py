@@ -1,4 +1,4 @@
-"""Where other clients put what belongs to a message: LangChain's wrappings, the AI SDK's doubles."""
+"""Unwraps message formats of other clients: LangChain's storage format, the AI SDK's duplicated content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BESIDE = ("tool_calls", "function_call", "reasoning_content", "reasoning", "ref
 
 
 def unwrapped(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """LangChain's messages as it stores them, and what it keeps of other clients' words beside its own."""
+    """LangChain's messages in its storage format, with what it keeps in ``additional_kwargs``."""
     if "role" not in data:
         if isinstance(inner := data.get("data"), Mapping):
             data = {**inner, "type": data.get("type")}
@@ -28,7 +28,7 @@ def unwrapped(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def content_in(data: Mapping[str, Any]) -> Any:
-    """The AI SDK says the same twice: in ``parts`` with calls, in ``content`` without them."""
+    """The AI SDK sends content twice: in ``parts`` with calls, in ``content`` without them."""
     content, parts = data.get("content"), data.get("parts")
     if not parts and isinstance(invoked := data.get("toolInvocations"), list):
         parts = [{"type": "tool-invocation", "toolInvocation": item} for item in invoked]

@@ -15,12 +15,12 @@ from parlant.core.meter import LocalMeter, Meter
 from parlant.core.tracer import LocalTracer, Tracer
 
 from parlant_local.errors import ParlantLocalError
-from parlant_local.observability import FallbackConsole, Heard, Logger, redact, to_standard
+from parlant_local.observability import FallbackConsole, Logger, TeeLogger, log_to_standard, redact
 
 __all__ = ["Host", "as_host_logger", "configuration_error"]
 
 
-class _AdaptedLogger(Heard, HostLogger):
+class _AdaptedLogger(TeeLogger, HostLogger):
     """Any logger with debug/info/warning/error, with the interface that the host's classes use."""
 
     def set_level(self, log_level: LogLevel) -> None:
@@ -49,7 +49,7 @@ class _AdaptedLogger(Heard, HostLogger):
         yield
 
 
-class _ForwardingHostLogger(Heard, HostLogger):
+class _ForwardingHostLogger(TeeLogger, HostLogger):
     """The host's own logger, also forwarded to the standard library's."""
 
     def __init__(self, logger: HostLogger) -> None:
@@ -64,7 +64,7 @@ class _ForwardingHostLogger(Heard, HostLogger):
         self._host.trace(message)
 
     def critical(self, message: str) -> None:
-        to_standard("critical", message)
+        log_to_standard("critical", message)
         self._host.critical(message)
 
     @contextmanager
@@ -76,7 +76,7 @@ class _ForwardingHostLogger(Heard, HostLogger):
 def as_host_logger(logger: Logger | HostLogger | None) -> HostLogger:
     """``logger`` with the host's interface, also forwarded to the standard library's ``parlant_local``."""
     if isinstance(logger, HostLogger):
-        return logger if isinstance(logger, Heard) else _ForwardingHostLogger(logger)
+        return logger if isinstance(logger, TeeLogger) else _ForwardingHostLogger(logger)
     return _AdaptedLogger(logger or FallbackConsole("info"))
 
 

@@ -1,7 +1,7 @@
-"""What a model family is like: reasoning tags, tool-call format, how thinking is switched, recommended sampling.
+"""Model family profiles: reasoning tags, tool-call format, thinking switches, recommended sampling.
 
-A family is told from the chat template and the GGUF metadata, never from a size in a file name. One module per family,
-each with all there is to say of it; :func:`profile_of` picks one.
+A family is identified by the chat template and the GGUF metadata, never by a size in a file name. One module per family
+with everything about it; :func:`profile_of` picks one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table that every family fills in."""
+"""The data that every family's module provides."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from parlant_local.profiles.templates import NamedTemplate
 __all__ = ["CallIds", "Family", "FamilyType", "KnownModel", "Profile", "ReasoningTags", "SamplingAdvice", "ToolFormat"]
 
 ToolFormat = Literal["hermes", "llama", "deepseek", "mistral", "granite", "harmony", "lfm", "phi", "json"]
-"""How a family writes tool calls; ``json`` is the plain object that any model can be asked for."""
+"""How a family writes tool calls; ``json`` is a plain object, which any model can be prompted for."""
 
 
 CallIds = Literal["given", "short", "numbered"]
-"""Ids of calls as a family knows them: any; nine letters and digits; ``functions.name:0``, counted through a conversation."""
+"""A family's form of call ids: any; nine letters and digits; ``functions.name:0``, numbered through a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningTags:
-    """What stands around a family's thoughts."""
+    """The marks around a family's thoughts."""
 
     start: str
     end: str
     call: str = ""
-    """What ends them too, without being part of them: the mark of a call, where a family calls amid its thoughts."""
+    """Also ends them, without being part of them: a call's mark, where a family calls between thoughts."""
 
 
 SamplingAdvice = SamplingOptions
-"""Sampling that the family's makers recommend; what they say nothing about is absent."""
+"""Sampling that the family's makers recommend; what they don't mention is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Profile:
 
     name: str
     source: str = ""
-    """Where its sampling, switches and marks stand: model cards by their names, files by repository and path."""
+    """The sources of its sampling, switches and marks: model cards by name, files by repository and path."""
     tools: ToolFormat = "json"
     call_ids: CallIds = "given"
     reasoning: ReasoningTags | None = None
@@ -47,34 +47,34 @@ class Profile:
     answer_tags: ReasoningTags | None = None
     """Tags that some families put around the answer that follows their thoughts; they are not part of it."""
     begun: str = ""
-    """Where thoughts, answers and calls are messages of their own: what each begins with, and the prompt has written."""
+    """Where thoughts, answers and calls are separate messages: what each begins with, which the prompt already contains."""
     fixed_marks: bool = False
-    """Whether the tags here hold, whatever a template seems to show."""
+    """Whether the tags here override what a template seems to show."""
     variables: frozenset[str] = frozenset()
-    """Variables that its template wants beside Hugging Face's: ``functions`` (the tools as JSON text), ``datetime``."""
+    """Variables that its template expects beyond Hugging Face's: ``functions`` (the tools as JSON text), ``datetime``."""
     thinks_unasked: bool = False
-    """Whether it thinks first unless told not to."""
+    """Whether it thinks first by default."""
     thinking_on: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts on."""
     thinking_off: Mapping[str, Any] = field(default_factory=dict)
     """Template arguments that switch thoughts off."""
     efforts: tuple[tuple[int, str], ...] = ()
-    """For budgets of so many tokens at most, the effort that its template takes; the last one is for more."""
+    """The template's effort value for budgets of up to so many tokens; the last one also applies beyond."""
     effort_argument: str = "reasoning_effort"
     sampling: SamplingAdvice = field(default_factory=SamplingAdvice)
     sampling_thinking: SamplingAdvice | None = None
     """Where the makers recommend other values while the model thinks."""
     template_marks: tuple[tuple[str, ...], ...] = ()
-    """Recognised when all texts of any one tuple stand in the chat template."""
+    """Matches a chat template that contains all texts of any one tuple."""
     named: bool = False
-    """Whether its name must say so, too: a version whose template is like its family's."""
+    """Whether the name must match, too: a version with the same template as its family."""
     architectures: frozenset[str] = frozenset()
-    """``general.architecture`` values, for models whose template says nothing."""
+    """``general.architecture`` values, for models whose template does not identify the family."""
     names: tuple[str, ...] = ()
-    """Beginnings of ``general.basename`` or ``general.name`` (lower case, hyphens for spaces), the weakest sign."""
+    """Beginnings of ``general.basename`` or ``general.name`` (lower case, hyphens for spaces), the weakest indication."""
 
     def effort(self, budget: int) -> Mapping[str, str]:
-        """The template's argument for a budget of thoughts, in families that know efforts."""
+        """The template's argument for a reasoning budget, in families with effort levels."""
         fitting = [name for most, name in self.efforts if budget <= most] or [name for _, name in self.efforts[-1:]]
         return {self.effort_argument: fitting[0]} if fitting else {}
 
@@ -83,15 +83,15 @@ class Profile:
 
 
 FamilyType = Literal["llama", "deepseek", "qwen", "mistral", "gemma", "phi", "embedding", "other"]
-"""What the catalogue sorts models by."""
+"""The catalogue's model types."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model in Ollama's registry and its counterpart on the hub, with sizes to plan by."""
+    """A model in Ollama's registry and its counterpart on the hub, with sizes for planning."""
 
     name: str
-    """As Ollama has it."""
+    """Its name in Ollama's registry."""
     hub: str
     """Repository with GGUF files."""
     parameters: float
@@ -100,11 +100,11 @@ class KnownModel:
     """Size of the Q4_K_M file, in GB (10^9 bytes), rounded."""
     layers: int
     kv_width: int
-    """Numbers that one token adds to the cache in one layer: keys and values of all its heads."""
+    """Cache elements per token and layer: keys and values of all heads."""
     context: int
     """Tokens, as trained."""
     active: float = 0.0
-    """Billions of parameters that one token passes through, where these are fewer."""
+    """Billions of parameters used per token, where these are fewer."""
     reasoning: bool = False
 
     @property
@@ -122,21 +122,21 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """All that is said of a family, in one file of this package or by the plug-in that brings it."""
+    """Everything about a family, from one file of this package or from a plug-in."""
 
     name: str
     profiles: tuple[Profile, ...] = ()
-    """Its versions, those with marks of their own before the ones that share them."""
+    """Its versions, those with distinctive marks before those with shared ones."""
     rank: int = 0
-    """Families of a lower rank are asked first: those whose marks stand in templates of others come later."""
+    """Matched in ascending order: families whose marks also occur in others' templates come later."""
     type: FamilyType = "other"
     called: str = ""
-    """A regular expression for names of its models, by which the catalogue tells ``type`` before a file is here."""
+    """A regular expression for its models' names, from which the catalogue derives ``type`` before a file is downloaded."""
     bodies: tuple[str, ...] = ()
-    """Beginnings of ``general.architecture`` that say as much."""
+    """Prefixes of ``general.architecture`` that identify the type."""
     known: tuple[KnownModel, ...] = ()
     templates: tuple[NamedTemplate, ...] = ()
-    """For ``chat_format``, and for models of it that bring none."""
+    """For ``chat_format``, and for its models without a template."""
 
     def __post_init__(self) -> None:
         if self.type not in get_args(FamilyType):

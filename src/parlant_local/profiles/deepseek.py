@@ -1,4 +1,4 @@
-"""DeepSeek: R1 and its distillations (on Qwen and Llama bodies), and the V3 line with its thinking switch."""
+"""DeepSeek: R1 and its distillations (on Qwen and Llama base models), and the V3 line with its thinking switch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DEEPSEEK_V3 = Profile(
     architectures=frozenset({"deepseek2"}),
 )
 
-# R1 is made to think, but templates edited for inference engines close its thoughts unless `enable_thinking` is given.
+# R1 always thinks, but templates edited for inference engines close its thoughts unless `enable_thinking` is set.
 DEEPSEEK_R1 = Profile(
     name="deepseek",
     source="sampling: generation_config.json of DeepSeek-R1, model card of DeepSeek-R1-0528; marks: their chat template",

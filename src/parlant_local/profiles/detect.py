@@ -1,4 +1,4 @@
-"""Which family a model belongs to."""
+"""Detects a model's family."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from parlant_local.profiles.generic import GENERIC
 __all__ = ["PROFILES", "profile_of"]
 
 PROFILES: tuple[Profile, ...] = tuple(profile for family in FAMILIES for profile in family.profiles)
-"""Of the families that come with this package."""
+"""Profiles of the families that come with this package."""
 
 
 def _profiles() -> Iterator[Profile]:
@@ -22,10 +22,10 @@ def _profiles() -> Iterator[Profile]:
 
 
 def profile_of(template: str | None, metadata: Mapping[str, str] | None = None) -> Profile:
-    """The family's table; sampling that the GGUF itself recommends (``general.sampling.*``) wins over the family's.
+    """The family's profile; sampling that the GGUF itself recommends (``general.sampling.*``) overrides the family's.
 
-    The template decides first, since it is what the model was tuned on: a distillation has its teacher's template and
-    its body's architecture. Names and architecture serve where a template is missing or says nothing.
+    The template takes precedence, since the model was tuned on it: a distillation has its teacher's template and its base
+    model's architecture. Names and architecture decide where a template is missing or not distinctive.
     """
     metadata = metadata or {}
     profile = (_by_template(template, metadata) if template else None) or _by_metadata(metadata, alone=not template)
@@ -45,7 +45,7 @@ def _by_template(template: str, metadata: Mapping[str, str]) -> Profile | None:
 
 
 def _by_metadata(metadata: Mapping[str, str], *, alone: bool) -> Profile | None:
-    """``alone``: no template tells otherwise. One without the marks of Llama says that only the body is."""
+    """``alone``: there is no template. A template without Llama's marks shows that only the architecture is Llama's."""
     named = next((profile for profile in _profiles() if _is_named(profile, metadata)), None)
     architecture = metadata.get("general.architecture", "")
     if named is not None or (architecture == "llama" and not alone):
@@ -59,11 +59,11 @@ def _is_named(profile: Profile, metadata: Mapping[str, str]) -> bool:
 
 
 def _own_advice(metadata: Mapping[str, str]) -> SamplingAdvice:
-    """What the file says itself; a value that no call could ask for is nobody's advice."""
+    """The file's own recommendations; values out of an option's range are ignored."""
     found: Any = {}
     for name, option in SAMPLING.items():
         value = _number(metadata.get(f"general.sampling.{option.gguf}")) if option.gguf else None
-        value = None if value is None else option.settled(value)
+        value = None if value is None else option.resolved(value)
         if value is not None and option.low <= value <= option.high:
             found[name] = int(value) if option.kind is int else value
     return found  # type: ignore[no-any-return]  # made of its keys

@@ -1,4 +1,4 @@
-"""Formats from before chat tokens: what a model is called tells which one it was taught with."""
+"""Formats from before chat tokens, identified by the model's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that embed or rank: told by their names, where their headers say nothing."""
+"""Embedding and reranking models, identified by name where their headers don't."""
 
 from __future__ import annotations
 

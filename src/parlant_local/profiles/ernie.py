@@ -15,7 +15,7 @@ ERNIE_THINKING = Profile(
     names=("ernie-4.5-21b-a3b-thinking", "ernie-4.5-vl-28b-a3b-thinking"),
 )
 
-# What its makers advise for sampling could not be found.
+# No sampling recommendation of its makers could be found.
 ERNIE = Profile(
     name="ernie",
     template_marks=(("<|begin_of_sentence|>", "<|end_of_sentence|>"),),

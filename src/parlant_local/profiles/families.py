@@ -1,4 +1,4 @@
-"""Every family there is: a file of this package each, and those of the entry-point group ``parlant_local.profiles``."""
+"""All families: a file of this package each, and those of the entry-point group ``parlant_local.profiles``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ FAMILY_REGISTRY: Registry[Family] = Registry(
     fits=lambda thing: isinstance(thing, Family),
     wanted="a parlant_local.profiles.Family",
 )
-_OTHERS = frozenset({"base", "detect", "families", "pretrained", "templates"})  # files here that are no family
-_told: set[str] = set()
+_NOT_FAMILIES = frozenset(
+    {"base", "detect", "families", "pretrained", "templates"}
+)  # modules here that are not families
+_warned: set[str] = set()
 
 
 def _own() -> tuple[Family, ...]:
-    names = {module.name for module in iter_modules([str(Path(__file__).parent)])} - _OTHERS
+    names = {module.name for module in iter_modules([str(Path(__file__).parent)])} - _NOT_FAMILIES
     return _sorted([import_module(f"parlant_local.profiles.{name}").FAMILY for name in names])
 
 
@@ -38,14 +40,14 @@ for _family in FAMILIES:
 
 
 def families() -> tuple[Family, ...]:
-    """In the order in which they are asked. A plug-in that can't be had is told once, and left out: every model is held
-    against every family, and only its own would miss it."""
-    brought = []
+    """In matching order. A plug-in that can't be loaded is logged once and skipped: every model is matched against every
+    family, and only its own models would miss it."""
+    plugin_families = []
     for name in FAMILY_REGISTRY.plugins:
         try:
-            brought.append(FAMILY_REGISTRY.get(name))
+            plugin_families.append(FAMILY_REGISTRY.get(name))
         except PluginError as error:
-            if error.message not in _told:
-                _told.add(error.message)
+            if error.message not in _warned:
+                _warned.add(error.message)
                 logging.getLogger("parlant_local").warning("%s", error)
-    return _sorted([*brought, *FAMILIES]) if brought else FAMILIES
+    return _sorted([*plugin_families, *FAMILIES]) if plugin_families else FAMILIES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 from parlant_local.profiles.templates import NamedTemplate
 
-# Nobody's advice: what answers that are neither dull nor wild are commonly sampled with.
+# Not a maker's recommendation: common values between greedy and erratic sampling.
 _ADVICE = SamplingAdvice(temperature=0.7, top_p=0.95)
 
 GENERIC_THINKING = Profile(

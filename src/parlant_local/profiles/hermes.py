@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Family, Profile
 
-# Too many models look like this for one advice on sampling.
+# Too many models use this format for one sampling recommendation.
 HERMES = Profile(
     name="hermes",
     tools="hermes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from parlant_local.profiles.base import Family, Profile, ReasoningTags, SamplingAdvice
 
-# K3 opens its thoughts in the prompt, so that their mark can't be told from the role's.
+# K3 opens its thoughts in the prompt, so their mark can't be distinguished from the role's.
 KIMI_K3 = Profile(
     name="kimi",
     source="sampling: evaluations in the model card of Kimi-K3 (one step); marks, switch and efforts: its chat template",

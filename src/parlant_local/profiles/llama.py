@@ -15,7 +15,7 @@ LLAMA4 = Profile(
     names=("llama-4",),
 )
 
-# Its template lists calls after a word of its own, and wants the functions as text and the time.
+# Its template lists calls after a keyword of its own, and expects the functions as text and the time.
 FIREFUNCTION = Profile(
     name="llama",
     source="variables: chat template of llama-3-firefunction-v2",

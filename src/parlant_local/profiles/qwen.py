@@ -1,4 +1,4 @@
-"""Alibaba's Qwen: 2.5 answers, QwQ always thinks, 3 does either, but for its coder."""
+"""Alibaba's Qwen: 2.5 does not think, QwQ always does, 3 does either, except for its coder."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ QWEN35 = replace(
     names=("qwen3.5", "qwen3.6"),
 )
 
-# QwQ is made to think, but templates edited for inference engines close its thoughts unless `enable_thinking` is given.
+# QwQ always thinks, but templates edited for inference engines close its thoughts unless `enable_thinking` is set.
 QWQ = Profile(
     name="qwen",
     source="sampling: model card of QwQ-32B (top_k between 20 and 40)",

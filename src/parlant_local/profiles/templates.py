@@ -14,13 +14,13 @@ class NamedTemplate:
     source: str
     """Jinja."""
     ends: tuple[str, ...]
-    """What it writes behind an answer or before the next message: an answer ends where it says one of these."""
+    """What it writes after an answer or before the next message: an answer ends at one of these."""
     tokens: tuple[str, ...] = ()
-    """Tokens that only vocabularies of models that were taught with it have together."""
+    """Tokens that together occur only in vocabularies of models trained with it."""
     called: tuple[str, ...] = ()
-    """Parts of such models' names, for vocabularies from before chat tokens."""
+    """Parts of such models' names, for vocabularies without chat tokens."""
     architectures: tuple[str, ...] = ()
-    """Values of ``general.architecture``, where nothing else tells."""
+    """Values of ``general.architecture``, where nothing else identifies it."""
     aliases: tuple[str, ...] = ()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from parlant_local.messages.contents import THOUGHT_FIELDS, is_outcome
-from parlant_local.messages.parts import ASIDE, CALL, RESULT, TEXT, THOUGHT, kind_of, typed
+from parlant_local.messages.parts import CALL, IGNORED, RESULT, TEXT, THOUGHT, kind_of, typed
 
 __all__ = ["unread_in_call", "unread_in_content", "unread_in_fields"]
 
@@ -41,7 +41,7 @@ def unread_in_fields(beside: Mapping[str, Any] | None, place: str) -> Iterator[s
 
 def _unread_in_part(part: Mapping[str, Any], place: str) -> Iterator[str]:
     kind = kind_of(part) or TEXT
-    if kind is ASIDE:
+    if kind is IGNORED:
         yield f"{place}{part['type']}"
         return
     if kind is CALL:

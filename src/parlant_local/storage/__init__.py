@@ -1,7 +1,6 @@
-"""Files that hold state: read with limits, written whole or not at all, locked between processes.
+"""State files: read with limits, written atomically, locked between processes.
 
-What stands in such a file is never taken on trust: it may have been cut short, edited, put there by another version, or
-be no file at all.
+Their contents are never trusted: a file may be truncated, edited, from another version, or not a regular file.
 """
 
 from parlant_local.storage.locking import locked

@@ -1,4 +1,4 @@
-"""Locks between processes. They are the kernel's: a process that is killed lets go of them."""
+"""Locks between processes. The kernel releases them when a process is killed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["locked"]
 
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Alone among all processes that lock ``path``, whose folder is made where it is missing.
+    """Holds an exclusive lock on ``path``, whose folder is created if missing.
 
-    Raises :class:`TimeoutError` when another one has kept it for ``seconds``, :class:`StateFileError` where nothing can
-    be locked.
+    Raises :class:`TimeoutError` when another process has held it for ``seconds``, :class:`StateFileError` where locking
+    fails.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise TimeoutError(f"another process has held {path} for {seconds:g} s") from None
-    except (OSError, ValueError, NotImplementedError) as error:  # the last: a file system without locks
+    except (OSError, ValueError, NotImplementedError) as error:  # NotImplementedError: a file system without locks
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise StateFileError(path, reason, doing="locked") from None
     try:

@@ -1,4 +1,4 @@
-"""Reading a file whose content nobody vouches for: of bounded size, regular, UTF-8, plain JSON. Never hangs on a FIFO."""
+"""Reading untrusted files: regular files of bounded size, UTF-8, strict JSON. Never blocks on a FIFO."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ T = TypeVar("T")
 _MAX_DEPTH = 64
 _MAX_DIGITS = 400
 _BINARY = getattr(os, "O_BINARY", 0)
-_NO_WAITING = getattr(os, "O_NONBLOCK", 0)  # without it, opening a FIFO waits for a writer
-_STREAMS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")  # what a shell makes of <(command) and of a pipe
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # without it, opening a FIFO waits for a writer
+_PIPE_PATHS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")  # paths of a shell's <(command) and of pipes
 
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """The open file; folders, pipes and devices are refused without waiting for them.
+    """The open file; folders, pipes and devices are rejected without blocking.
 
-    Raises :class:`FileNotFoundError`, and :class:`StateFileError` for every other trouble, also while it is read.
+    Raises :class:`FileNotFoundError`, and :class:`StateFileError` for every other failure, also during reads.
     """
     try:
         flags = os.O_RDONLY | _BINARY
-        named_pipe_is_meant = str(path).startswith(_STREAMS)
-        descriptor = os.open(path, flags if named_pipe_is_meant else flags | _NO_WAITING)
+        is_pipe_path = str(path).startswith(_PIPE_PATHS)
+        descriptor = os.open(path, flags if is_pipe_path else flags | _NONBLOCK)
         with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123  # it has been opened
-            if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode) and not named_pipe_is_meant:
+            if not stat.S_ISREG(mode := os.fstat(descriptor).st_mode) and not is_pipe_path:
                 raise StateFileError(path, f"it is {_kind(mode)}, not a file")
             yield file
     except FileNotFoundError:
         raise
     except OSError as error:
         raise StateFileError(path, error.strerror or str(error)) from None
-    except ValueError as error:  # a name that no file system has: a NUL, an unpaired surrogate
+    except ValueError as error:  # an invalid name: a NUL, an unpaired surrogate
         raise StateFileError(path, str(error)) from None
 
 
 def _kind(mode: int) -> str:
-    for is_one, name in (
+    for predicate, name in (
         (stat.S_ISDIR, "a folder"),
         (stat.S_ISFIFO, "a pipe"),
         (stat.S_ISSOCK, "a socket"),
     ):
-        if is_one(mode):
+        if predicate(mode):
             return name
     return "a device"
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The content, if it is no longer than ``limit`` bytes. Raises as :func:`open_regular` does."""
+    """The content, if it has at most ``limit`` bytes. Raises like :func:`open_regular`."""
     with open_regular(path) as file:
         parts, size = [], 0
         while size <= limit and (part := file.read(min(limit + 1 - size, 1 << 20))):
@@ -72,7 +72,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def read_text(path: Path, limit: int) -> str:
-    """The same as UTF-8 text (a byte order mark is left out)."""
+    """The content as UTF-8 text, without a byte order mark."""
     try:
         return read_bytes(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -80,7 +80,7 @@ def read_text(path: Path, limit: int) -> str:
 
 
 def read_json(path: Path, limit: int) -> Any:
-    """The JSON value in it. Raises :class:`FileNotFoundError` and :class:`StateFileError`."""
+    """The file's JSON value. Raises :class:`FileNotFoundError` and :class:`StateFileError`."""
     try:
         return parse_json(read_text(path, limit))
     except ValueError as error:
@@ -88,7 +88,7 @@ def read_json(path: Path, limit: int) -> Any:
 
 
 def read_as(kind: TypeAdapter[T], path: Path, limit: int) -> T:
-    """What stands in it, if it is a value of this kind. Raises as :func:`read_json` does."""
+    """The file's JSON value, validated as ``kind``. Raises like :func:`read_json`."""
     value = read_json(path, limit)
     try:
         return validated(kind, value)
@@ -97,7 +97,7 @@ def read_as(kind: TypeAdapter[T], path: Path, limit: int) -> T:
 
 
 def validated(kind: TypeAdapter[T], value: Any) -> T:
-    """``value`` as one of ``kind``; :class:`ValueError` says in one line what is wrong first."""
+    """``value`` validated as ``kind``; :class:`ValueError` reports the first problem in one line."""
     try:
         return kind.validate_python(value)
     except ValidationError as error:
@@ -108,12 +108,12 @@ def validated(kind: TypeAdapter[T], value: Any) -> T:
 
 
 def parse_json(text: str | bytes, *, mend: Callable[[Any], Any] | None = None) -> Any:
-    """Plain JSON: finite numbers, whole characters, no absurd nesting. :class:`ValueError` says what is wrong.
+    """Strict JSON: finite numbers, valid Unicode, bounded nesting. :class:`ValueError` says what is wrong.
 
-    ``mend``: is given the value first, to make it so.
+    ``mend``: applied to the value before the checks, to repair it.
     """
     try:
-        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_short)
+        value = json.loads(text, parse_constant=_reject_constant, parse_float=_finite, parse_int=_bounded_int)
         value = value if mend is None else mend(value)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
@@ -121,11 +121,11 @@ def parse_json(text: str | bytes, *, mend: Callable[[Any], Any] | None = None) -
         raise ValueError(f"it is not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON: {error}") from None
-    _check_plain(value)
+    _check_values(value)
     return value
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}, which is no JSON")
 
 
@@ -135,14 +135,14 @@ def _finite(text: str) -> float:
     return value
 
 
-def _short(text: str) -> int:
+def _bounded_int(text: str) -> int:
     if len(text) > _MAX_DIGITS:
         raise ValueError(f"it holds a number of {len(text)} digits")
     return int(text)
 
 
-def _check_plain(value: Any) -> None:
-    """What json lets through, and what would fail later, in whoever copies, prints or stores it."""
+def _check_values(value: Any) -> None:
+    """Rejects values that the json module accepts but that fail later, when copied, printed or stored."""
     level = [value]
     for _ in range(_MAX_DEPTH):
         below: list[Any] = []

@@ -1,4 +1,4 @@
-"""Keeping what can't be read, out of the way of what takes its place."""
+"""Moving unreadable files aside, so that new ones can take their place."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["set_aside"]
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file (or whatever stands there) to ``NAME.damaged-…``; where it is now.
+    """Renames a damaged file (or folder) to ``NAME.damaged-…``; returns the new path.
 
-    Nothing reads it there: it is for its owner to repair or remove. Raises :class:`StateFileError`.
+    Nothing reads it there: the owner may repair or remove it. Raises :class:`StateFileError`.
     """
     aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(4)}")
     try:
-        os.rename(path, aside)  # noqa: PTH104  # a folder may stand there
+        os.rename(path, aside)  # noqa: PTH104  # it may be a folder
     except OSError as error:
         raise StateFileError(path, error.strerror or str(error), doing="set aside") from None
     return aside

@@ -1,4 +1,4 @@
-"""Scratch files: named so that those of a killed process can be told from those of a living one, and removed."""
+"""Scratch files, named by process, so that those of killed processes can be recognised and removed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = ["scratch_for", "sweep"]
 
 # .NAME.MACHINE-PROCESS-RANDOM.tmp
 _SCRATCH = re.compile(r"^\..*\.([0-9a-f]{8})-(\d{1,9})-[0-9a-f]{8}\.tmp$", re.DOTALL)
-_NOBODY_WRITES_FOR_SECONDS = 86_400.0
-_LONGEST_NAME = 200
+_ABANDONED_AFTER_SECONDS = 86_400.0
+_MAX_NAME_BYTES = 200
 
 
 def scratch_for(target: Path) -> Path:
-    """A name beside ``target`` that nobody else uses."""
-    name = target.name.encode(errors="surrogateescape")[: _LONGEST_NAME - 40].decode(errors="ignore")
+    """A unique path beside ``target``."""
+    name = target.name.encode(errors="surrogateescape")[: _MAX_NAME_BYTES - 40].decode(errors="ignore")
     return target.with_name(f".{name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def sweep(folder: Path, *, below: bool = False) -> int:
-    """Remove scratch files whose writers are gone, in ``folder`` and, if asked, in all folders below; how many there were."""
+    """Removes scratch files of dead writers in ``folder`` and, with ``below``, in all subfolders; returns their number."""
     swept = 0
     for path, match in _scratch_files(folder, below):
         if _is_abandoned(path, match[1], int(match[2])):
-            with contextlib.suppress(OSError):  # another process sweeps too, or the folder is not ours to change
+            with contextlib.suppress(OSError):  # another process sweeps, too, or the folder is read-only
                 path.unlink()
                 swept += 1
     return swept
@@ -50,14 +50,14 @@ def _scratch_files(folder: Path, below: bool) -> Iterator[tuple[Path, re.Match[s
 
 
 def _is_abandoned(path: Path, machine: str, process: int) -> bool:
-    # Processes of another container or host that shares the folder can't be looked up: only age tells.
+    # Processes of another container or host that shares the folder can't be looked up: only age decides.
     if machine == _machine() and not psutil.pid_exists(process):
         return True
     try:
         age = time.time() - path.lstat().st_mtime
     except OSError:
         return False
-    return abs(age) > _NOBODY_WRITES_FOR_SECONDS  # far in the future: the clock was wrong when it was written
+    return abs(age) > _ABANDONED_AFTER_SECONDS  # far in the future: the clock was wrong when it was written
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, also where the process is killed or the power fails."""
+"""Atomic writes: files appear complete or not at all, even if the process is killed or the power fails."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | get
 
 
 def write_whole(path: Path, data: bytes | str, *, private: bool = False) -> None:
-    """Replaces the content of ``path``, whose folder is made where it is missing. Raises :class:`StateFileError`."""
+    """Replaces the content of ``path``, whose folder is created if missing. Raises :class:`StateFileError`."""
     with whole_file(path, private=private) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of ``path`` when the context ends well, and vanishes when it doesn't.
+    """A file to write, which replaces ``path`` when the context succeeds, and is removed when it fails.
 
-    A link is followed and stays; permissions stay too. ``private``: its owner's alone. Raises :class:`StateFileError`.
+    Symbolic links are followed, permissions preserved. ``private``: mode 0600. Raises :class:`StateFileError`.
     """
     try:
         target = real_path(path)
         mode = _mode_of_file(target)
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
-        sweep(target.parent)  # what was killed here before
+        sweep(target.parent)  # leftovers of killed writers
         scratch = scratch_for(target)
         descriptor = os.open(scratch, _FLAGS, 0o600 if private else 0o666)
         try:
@@ -55,19 +55,19 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
 
 
 def _mode_of_file(target: Path) -> int | None:
-    """Permissions of the file there, None where there is none. What is no file is never replaced: it may be a device."""
+    """The existing file's permissions, None where there is none. Only regular files are replaced, never devices."""
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(mode):
-        raise StateFileError(target, "it is no regular file", doing="written")
+        raise StateFileError(target, "it is not a regular file", doing="written")
     return stat.S_IMODE(mode)
 
 
 def publish(scratch: Path, target: Path) -> None:
-    """Give a finished file its name, once its bytes are on the disk: a name that survives a crash its bytes don't would
-    stand for a model of zeros."""
+    """Renames a complete file to ``target``, once its bytes are on disk: if only the rename survived a crash, the file would
+    be full of zeros."""
     with scratch.open("rb+") as file:
         os.fsync(file.fileno())
     scratch.replace(target)
@@ -75,7 +75,7 @@ def publish(scratch: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have a rename survive a power failure, where the system lets folders be synced."""
+    """Makes a rename survive a power failure, where the system can sync folders."""
     if os.name == "nt":
         return
     with contextlib.suppress(OSError):  # some network mounts refuse; the file itself has been synced

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from parlant_local.backends.base import Backend
-from parlant_local.engine.awaiting import outcome
+from parlant_local.engine.awaiting import result_of
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.switching.targets import Target
 
@@ -79,14 +79,14 @@ class BackendPool:
             if not entry.users and not entry.retired:
                 self._start_closing(name, entry)
         for entry in leaving:
-            await outcome(entry.closed)
+            await result_of(entry.closed)
         await self.drained()
         return found
 
     async def drained(self) -> None:
         """Waits until every retired, idle backend is closed."""
         for entry in list(self._closing):
-            await outcome(entry.closed)
+            await result_of(entry.closed)
 
     def release(self) -> None:
         """For an owner that was collected, from any thread: models of this process may linger, the rest is closed."""

@@ -321,7 +321,9 @@ async def test_many_first_calls_load_the_model_once(tiny: LlamaCppBackend) -> No
     assert tiny.engine.stats().finished == 8
 
 
-async def test_wrong_input_is_told_in_one_sentence(tiny: LlamaCppBackend, tmp_path: Path, settings: Settings) -> None:
+async def test_invalid_input_is_reported_in_one_sentence(
+    tiny: LlamaCppBackend, tmp_path: Path, settings: Settings
+) -> None:
     with pytest.raises(BadRequestError, match="temperature"):
         await tiny.chat("x", temperature=9)
     with pytest.raises(BadRequestError, match="Unknown option"):
@@ -348,7 +350,7 @@ def test_an_unknown_backend_name_lists_the_known_ones() -> None:
         create_backend("llamacp")
 
 
-def test_the_synchronous_face_is_closed_under_those_who_wait(settings: Settings) -> None:
+def test_closing_the_synchronous_interface_fails_its_waiters(settings: Settings) -> None:
     backend = LlamaCppBackend(TINY, settings=settings).sync
     stream = backend.chat_stream("Hello", max_tokens=900)
     next(stream)
@@ -373,7 +375,7 @@ def test_the_synchronous_face_is_closed_under_those_who_wait(settings: Settings)
     stream.close()  # type: ignore[attr-defined]  # what the collector does, and says nothing
 
 
-def test_the_synchronous_face_serves_scripts(settings: Settings) -> None:
+def test_the_synchronous_interface_serves_scripts(settings: Settings) -> None:
     with LlamaCppBackend(TINY, settings=settings).sync as backend:
         reply = backend.chat("What is the capital of France?", temperature=0)
         pieces = [chunk.delta.content for chunk in backend.chat_stream("What is the capital of France?", temperature=0)]
@@ -439,7 +441,7 @@ async def test_thoughts_are_counted_and_budgeted(settings: Settings) -> None:
         assert isinstance(json.loads(quiet.content)["a"], int)
 
 
-async def test_a_model_that_thinks_unasked_is_led_into_its_thoughts(settings: Settings) -> None:
+async def test_thoughts_are_opened_for_a_model_that_thinks_by_default(settings: Settings) -> None:
     """A template that leaves opening them to the model, as Qwen3's does."""
     template = (
         "{# <tools> reasoning_content enable_thinking is defined #}{% for m in messages %}<|im_start|>{{ m.role }}\n"

@@ -93,7 +93,7 @@ def prompt(plan: ChatPlan) -> str:
 # -- thoughts ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_model_that_thinks_unasked_gets_a_budget() -> None:
+async def test_a_model_that_thinks_by_default_gets_a_budget() -> None:
     request = (await planned(QWEN3)).requests[0]
     assert request.reasoning is not None
     assert (request.reasoning.opened, request.reasoning.budget) == (False, 512)
@@ -133,7 +133,7 @@ HARMONY = (
 )
 
 
-async def test_a_budget_is_told_as_an_effort_where_the_family_knows_efforts() -> None:
+async def test_a_budget_becomes_an_effort_where_the_family_has_efforts() -> None:
     for budget, effort in ((200, "low"), (1000, "medium"), (9000, "high")):
         assert f"Reasoning: {effort}" in prompt(
             await planned(HARMONY, reasoning="on", reasoning_tokens=budget, n_ctx=16384)

@@ -25,14 +25,14 @@ def _without(value: bool) -> dict[str, Any]:
     return {**flag, "not": {"properties": {"flag": {"const": value}}}}
 
 
-async def test_an_answer_that_breaks_a_rule_is_asked_for_once_more_and_then_refused(tiny: LlamaCppBackend) -> None:
+async def test_an_invalid_answer_is_requested_once_more_and_then_refused(tiny: LlamaCppBackend) -> None:
     with pytest.raises(InvalidOutputError, match=r"at \$\.n the rule 'multipleOf' is broken") as refused:
         await tiny.chat("A number, please.", response_format=ResponseFormat.json_schema(_IMPOSSIBLE), temperature=0)
     assert tiny.engine.stats().finished == 2
     assert refused.value.usage.completion_tokens > 0
 
 
-async def test_whoever_counts_attempts_may_forbid_the_second_one(tiny: LlamaCppBackend) -> None:
+async def test_a_caller_that_counts_attempts_may_forbid_the_second_one(tiny: LlamaCppBackend) -> None:
     with use_retry_budget(RetryBudget(0)), pytest.raises(InvalidOutputError):
         await tiny.chat("A number, please.", response_format=ResponseFormat.json_schema(_IMPOSSIBLE), temperature=0)
     assert tiny.engine.stats().finished == 1
@@ -100,7 +100,7 @@ async def test_a_tool_without_parameters_takes_none(tiny: LlamaCppBackend) -> No
         assert json.loads(reply.tool_calls[0].arguments) == {}
 
 
-async def test_a_call_that_can_not_end_in_time_is_cut_and_neither_content_nor_half_a_call(
+async def test_a_call_that_can_not_end_in_time_is_dropped_entirely(
     tiny: LlamaCppBackend,
 ) -> None:
     parameters = {"type": "object", "properties": {"text": {"type": "string", "minLength": 40}}, "required": ["text"]}
@@ -111,7 +111,7 @@ async def test_a_call_that_can_not_end_in_time_is_cut_and_neither_content_nor_ha
         assert "cut off" in reply.warnings[-1]
 
 
-async def test_a_call_with_little_room_is_landed(tiny: LlamaCppBackend) -> None:
+async def test_a_call_with_few_tokens_left_is_closed_early(tiny: LlamaCppBackend) -> None:
     parameters = {"type": "object", "properties": {"text": {"type": "string", "minLength": 9}}, "required": ["text"]}
     tool = {"type": "function", "function": {"name": "write", "description": "Writes.", "parameters": parameters}}
     reply = await tiny.chat("Write.", tools=[tool], tool_choice="required", max_tokens=70, temperature=2.0, seed=1)

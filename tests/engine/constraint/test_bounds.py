@@ -8,7 +8,7 @@ import pytest
 
 from parlant_local.engine.constraint.bounds import shown
 from parlant_local.engine.constraint.closing import close_schema, closed_schema
-from parlant_local.engine.constraint.shortest import tokens_home
+from parlant_local.engine.constraint.closing_cost import worst_case_closing
 from parlant_local.engine.requests import Limits
 from parlant_local.errors import SchemaError
 from parlant_local.settings import ConstraintSettings
@@ -80,7 +80,7 @@ def _fan(width: int, depth: int) -> Any:
     ],
     ids=_name,
 )
-def test_what_exceeds_a_bound_is_refused_by_keyword_limit_and_setting(schema: Any, keyword: str, setting: str) -> None:
+def test_exceeding_a_bound_names_keyword_limit_and_setting(schema: Any, keyword: str, setting: str) -> None:
     with pytest.raises(SchemaError, match=rf"engine\.constraints\.{setting}") as refused:
         close_schema(schema, Limits(), _BOUNDS)
     assert refused.value.keyword == keyword
@@ -108,7 +108,7 @@ def test_what_exceeds_a_bound_is_refused_by_keyword_limit_and_setting(schema: An
     ],
     ids=_name,
 )
-def test_numbers_and_texts_that_are_none_are_refused_in_short_words(schema: Any, keyword: str) -> None:
+def test_invalid_numbers_and_strings_are_refused_briefly(schema: Any, keyword: str) -> None:
     with pytest.raises(SchemaError) as refused:
         close_schema(schema, Limits())
     assert refused.value.keyword == keyword
@@ -188,5 +188,5 @@ def test_bounds_that_no_answer_reaches_are_lowered() -> None:
     ],
     ids=_name,
 )
-def test_the_way_home_is_computed_never_built(schema: Any, tokens: int) -> None:
-    assert tokens_home(close_schema(schema, Limits()), len) == tokens
+def test_the_closing_cost_is_computed_without_building_an_instance(schema: Any, tokens: int) -> None:
+    assert worst_case_closing(close_schema(schema, Limits()), len) == tokens

@@ -113,7 +113,7 @@ def _depth(value: Any) -> int:
         ({"type": "string", "format": "date-time"}, '"2024-01-01T00:00:00.' + "0" * 99 + 'Z"'),
     ],
 )
-def test_what_has_no_end_or_no_place_is_not_allowed(schema: dict[str, Any], text: str, dice: Dice) -> None:
+def test_unbounded_or_undeclared_parts_are_not_allowed(schema: dict[str, Any], text: str, dice: Dice) -> None:
     assert not dice.accepts(JsonSchema(schema), text)
 
 
@@ -132,7 +132,7 @@ def test_what_has_no_end_or_no_place_is_not_allowed(schema: dict[str, Any], text
         ({"items": [{"type": "null"}], "type": "array", "additionalItems": False}, "[null]"),
     ],
 )
-def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Dice) -> None:
+def test_ordinary_answers_are_allowed(schema: dict[str, Any], text: str, dice: Dice) -> None:
     assert dice.accepts(JsonSchema(schema), text)
     jsonschema.Draft7Validator(schema).validate(json.loads(text))
 
@@ -242,7 +242,7 @@ def test_what_people_mean_is_allowed(schema: dict[str, Any], text: str, dice: Di
         ({"const": {1, 2}}, "enum"),
     ],
 )
-def test_what_cannot_be_served_is_refused_by_its_keyword(schema: Any, keyword: str, dice: Dice) -> None:
+def test_an_unsupported_schema_is_refused_by_its_keyword(schema: Any, keyword: str, dice: Dice) -> None:
     with pytest.raises(SchemaError) as refused:
         dice.compiler.compile(JsonSchema(schema))
     assert refused.value.keyword == keyword
@@ -267,7 +267,7 @@ def test_what_cannot_be_served_is_refused_by_its_keyword(schema: Any, keyword: s
 )
 @settings(max_examples=200, deadline=None)
 @example({"type": [[]]})
-def test_nonsense_is_a_schema_error_and_never_another(nonsense: Any) -> None:
+def test_an_invalid_schema_is_always_a_schema_error(nonsense: Any) -> None:
     with contextlib.suppress(SchemaError):
         json.dumps(close_schema(nonsense, Limits()))
 
@@ -344,7 +344,7 @@ _KNOWN_AS_ANNOTATIONS = [
 
 
 @pytest.mark.parametrize("schema", _KNOWN_AS_ANNOTATIONS, ids=str)
-def test_what_is_no_contradiction_is_taken_and_bound(schema: dict[str, Any], dice: Dice) -> None:
+def test_satisfiable_schemas_are_accepted_and_enforced(schema: dict[str, Any], dice: Dice) -> None:
     constraint = JsonSchema(schema)
     assert not dice.compiler.compile(constraint).unbound - {"patternProperties", "oneOf"}
     modern = {key: value for key, value in schema.items() if key != "exclusiveMinimum"}
@@ -409,7 +409,9 @@ def test_what_is_no_contradiction_is_taken_and_bound(schema: dict[str, Any], dic
     ],
     ids=str,
 )
-def test_what_no_grammar_says_is_told_and_checked(schema: Any, keyword: str, often: bool, dice: Dice) -> None:
+def test_keywords_beyond_grammars_are_reported_and_validated(
+    schema: Any, keyword: str, often: bool, dice: Dice
+) -> None:
     """``often``: it is bound all the same, by one way to keep it."""
     constraint = JsonSchema(schema)
     judge, peer = Validator(schema), jsonschema.Draft202012Validator(schema)
@@ -591,10 +593,10 @@ async def test_a_bad_constraint_fails_before_anything_is_computed(
     assert engine.stats().steps == 0
 
 
-async def test_an_answer_that_would_be_cut_lands_and_validates(engine_of: MakeEngine) -> None:
+async def test_an_answer_that_would_be_cut_is_closed_early_and_validates(engine_of: MakeEngine) -> None:
     engine = engine_of("tiny", n_seq_max=8)
     model: type[BaseModel] = FROM_PYDANTIC["Batch"]
-    landed = 0
+    closed_early = 0
     for budget in (75, 90, 120):
         for temperature in (0.0, 1.2):
             request = GenerationRequest(
@@ -607,14 +609,14 @@ async def test_an_answer_that_would_be_cut_lands_and_validates(engine_of: MakeEn
             model.model_validate_json(answer.text)
             assert answer.finish_reason == "stop"
             assert answer.usage.completion_tokens <= budget
-            landed += answer.landed
+            closed_early += answer.closed_early
     long = await engine.generate(
         GenerationRequest("x", 60, constraint=JsonSchema(PLAIN["any object"]), sampling=Sampling(temperature=1, seed=2))
     )
     json.loads(long.text)
     endless = {"type": "string", "minLength": 300}
     cut = await engine.generate(GenerationRequest("x", 20, constraint=JsonSchema(endless)))
-    assert (cut.finish_reason, cut.landed) == ("length", False)  # nothing shorter is valid: said, not hidden
+    assert (cut.finish_reason, cut.closed_early) == ("length", False)  # nothing shorter is valid: said, not hidden
 
 
 @pytest.mark.parametrize(
@@ -629,7 +631,7 @@ async def test_an_answer_that_would_be_cut_lands_and_validates(engine_of: MakeEn
     ],
     ids=str,
 )  # fmt: skip
-def test_words_of_other_dialects_are_read(schema: Any, right: Any, wrong: Any, dice: Dice) -> None:
+def test_keywords_of_other_dialects_are_read(schema: Any, right: Any, wrong: Any, dice: Dice) -> None:
     """Gemini's types in capitals, null for what is absent, draft 3's required, and the bounds of a double."""
     assert Validator(schema).violation(right) is None
     assert Validator(schema).violation(wrong) is not None

@@ -79,7 +79,7 @@ def _attack(dice: Dice, examples: int, random: int) -> list[tuple[str, str, Watc
     return seen
 
 
-def test_hostile_schemas_compile_or_are_refused_and_nobody_else_notices(dice: Dice) -> None:
+def test_hostile_schemas_compile_or_are_refused_without_affecting_others(dice: Dice) -> None:
     seen = _attack(dice, 100, random=1)
     outcomes = Counter(outcome for _, outcome, _ in seen)
     assert outcomes["compiled"] > 10
@@ -129,14 +129,14 @@ def _percentile(values: list[float], share: float) -> float:
     ],
     ids=lambda constraint: repr(constraint)[:40].encode("ascii", "replace").decode(),
 )
-def test_so_do_grammars_patterns_and_choices(constraint: Constraint, dice: Dice) -> None:
+def test_hostile_grammars_patterns_and_choices_compile_or_are_refused(constraint: Constraint, dice: Dice) -> None:
     with Watch() as watch:
         _answer_some(dice, constraint)
     assert not watch.kept_the_lock
     assert watch.grown < _BYTES
 
 
-async def test_a_limit_met_in_the_middle_of_an_answer_is_its_error_alone(engine_of: MakeEngine) -> None:
+async def test_a_limit_hit_during_an_answer_only_fails_that_answer(engine_of: MakeEngine) -> None:
     engine = engine_of("llama")
     too_complex = [
         Regex("((.{1,100}){1,100}x){1,100}"),
@@ -170,7 +170,7 @@ class _Gate:
         monkeypatch.setattr("parlant_local.engine.constraint.compiler.closed_schema", slow)
 
 
-def test_a_slow_schema_keeps_no_other_waiting_and_is_compiled_once(dice: Dice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_schema_blocks_no_other_and_is_compiled_once(dice: Dice, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = _Gate(monkeypatch, "slow one")
     slow = JsonSchema({"title": "slow one", "type": "integer"})
     waiting = [dice.compiler.begin(slow) for _ in range(5)]

@@ -130,7 +130,7 @@ class _Judged:
 @pytest.mark.timeout(3600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("draft", _DRAFTS)
-def test_the_suite_has_no_wrong(draft: str, suite: Path, dice: Dice) -> None:
+def test_the_suite_has_no_wrong_verdicts(draft: str, suite: Path, dice: Dice) -> None:
     kind = _DRAFTS[draft]
     rows, wrong = [], []
     whole: Counter[str] = Counter()

@@ -70,8 +70,8 @@ def test_a_pattern_means_what_json_schema_says(pattern: str, fitting: str | None
         ("^(?=a)b|c", "several alternatives"),
         ("(?<=a)b", "lookaround"),
         ("^a(?!b)", "lookaround"),
-        ("(a)\\1", "reference back"),
-        ("(?<n>a)\\k<n>", "reference back"),
+        ("(a)\\1", "backreference"),
+        ("(?<n>a)\\k<n>", "backreference"),
         ("\\bword\\b", "boundary"),
         ("(", "group"),
         ("^(?=a", "group"),
@@ -110,7 +110,7 @@ def test_simple_patterns_agree_with_python(inner: str, text: str, begins: bool, 
     assert matches(pattern, text, _BOUNDS) == bool(re.search(pattern.replace("$", "\\Z"), text))
 
 
-def test_what_is_checked_and_what_is_decoded_mean_the_same() -> None:
+def test_validation_and_decoding_agree() -> None:
     dice = Dice(TINY)
     for pattern, text in [("^a|b$", "xb"), ("^\\w+$", "é"), ("^[a&&b]+$", "&"), ("^.$", "\n"), ("a{,3}", "xa{,3}")]:
         assert dice.accepts(

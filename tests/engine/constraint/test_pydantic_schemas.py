@@ -42,7 +42,7 @@ def _judge(model: type[BaseModel], dice: Dice, seen: Counter[str]) -> None:
     seen["compiled"] += 1
     judge, peer = Validator(schema), jsonschema.Draft202012Validator(schema)
     for random in range(2):
-        answer = dice.answer(constraint, max_tokens=compiled.landing_tokens + 60 * random, seed=random)
+        answer = dice.answer(constraint, max_tokens=compiled.closing_budget + 60 * random, seed=random)
         if answer.finish_reason != "stop":
             seen["cut"] += 1
             continue

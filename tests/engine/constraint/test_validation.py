@@ -52,7 +52,7 @@ from tests.support.watching import Watch
     ],
     ids=str,
 )  # fmt: skip
-def test_a_violation_names_its_place_and_its_rule(schema: Any, value: Any, violation: str | None) -> None:
+def test_a_violation_names_its_path_and_its_keyword(schema: Any, value: Any, violation: str | None) -> None:
     assert Validator(schema).violation(value) == violation
 
 
@@ -130,7 +130,7 @@ def test_it_agrees_with_jsonschema(schema: Any, values: list[Any]) -> None:
         lambda pattern: {"propertyNames": {"pattern": pattern}},
     ],
 )
-def test_hostile_patterns_stop_nobody(pattern: str, schema: Any) -> None:
+def test_hostile_patterns_do_not_block(pattern: str, schema: Any) -> None:
     with Watch() as watch:
         for value in ("a" * 3_000 + "!", {"a": "a" * 3_000 + "!"}, {"a" * 3_000 + "!": 1}):
             try:
@@ -152,7 +152,7 @@ def test_long_answers_and_wide_schemas_end_in_an_error_in_time() -> None:
         Validator(wide, ConstraintSettings(compile_seconds=0.1)).violation([1] * 20_000)
 
 
-def test_answers_and_schemas_that_nest_deeply_are_no_crash() -> None:
+def test_deeply_nested_answers_and_schemas_do_not_crash() -> None:
     deep: Any = None
     for _ in range(5_000):
         deep = [deep]
@@ -190,7 +190,7 @@ def test_nothing_is_fetched(schema: Any) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_schema_is_refused_wherever_it_stands(schema: Any) -> None:
+def test_an_invalid_subschema_is_refused_at_any_position(schema: Any) -> None:
     with pytest.raises(SchemaError):
         Validator(schema)
 
@@ -208,7 +208,7 @@ def test_references_that_fan_out_are_followed_once(word: str, extra: dict[str, s
     assert Validator(schema, bounds).violation("c") is not None
 
 
-def test_what_was_judged_at_one_place_says_nothing_of_another() -> None:
+def test_a_memoised_verdict_does_not_apply_at_another_position() -> None:
     schema = {
         "$defs": {"a": {"type": "integer"}},
         "properties": {"x": {"$ref": "#/$defs/a"}, "y": {"$ref": "#/$defs/a"}},

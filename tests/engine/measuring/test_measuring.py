@@ -60,7 +60,7 @@ async def _layout(model: Path, folder: Path | None, logger: Any = None, **values
         }
 
 
-async def test_findings_hold_where_nothing_else_is_set(home: Path, made: Callable[[str], Path]) -> None:
+async def test_findings_apply_where_nothing_else_is_set(home: Path, made: Callable[[str], Path]) -> None:
     model = made("llama")
     _save(home, model, **_FOUND)
     found = await _layout(model, saved_folder(home), n_seq_max=2)
@@ -72,14 +72,14 @@ async def test_findings_hold_where_nothing_else_is_set(home: Path, made: Callabl
     assert bare["n_ubatch"] == 128
 
 
-async def test_backends_and_commands_take_the_findings_of_their_home(home: Path) -> None:
+async def test_backends_and_commands_use_the_findings_of_their_home(home: Path) -> None:
     _save(home, TINY, n_ubatch=192, n_batch=256)
     async with LlamaCppBackend(TINY, settings=Settings(home=home, engine=settings_of())) as backend:
         assert (await backend.chat("Hello", max_tokens=2)).usage.completion_tokens
         assert backend.engine.sizing.layout.n_ubatch == 192
 
 
-def test_commands_tell_the_findings_that_they_ran_with_and_forget_them(home: Path) -> None:
+def test_commands_report_the_findings_in_use_and_can_delete_them(home: Path) -> None:
     file = _save(home, TINY, n_ubatch=192)
     other = saved_folder(home) / f"{file.name.partition('-')[0]}-{'0' * 16}.json"  # by another build
     other.write_text(file.read_text("utf-8"), "utf-8")
@@ -100,7 +100,7 @@ def _run(arguments: list[str]) -> str:
     return result.stdout
 
 
-async def test_findings_of_another_build_machine_or_file_are_not_met(
+async def test_findings_of_another_build_machine_or_file_do_not_apply(
     home: Path, made: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = shutil.copy(made("llama"), tmp_path / "model.gguf")
@@ -125,7 +125,7 @@ async def test_findings_of_another_build_machine_or_file_are_not_met(
     "text",
     ["{broken", "[]", '{"settings": []}', '{"settings": {"n_ubatch": "many"}}', '{"settings": {"n_ubatch": 0}}', "{}"],
 )
-async def test_findings_that_make_no_sense_cost_a_warning(text: str, home: Path, made: Callable[[str], Path]) -> None:
+async def test_invalid_findings_cost_a_warning(text: str, home: Path, made: Callable[[str], Path]) -> None:
     file = _save(home, made("llama"), n_ubatch=192)
     file.write_text(text, "utf-8")
     logger = _Listening()
@@ -139,7 +139,7 @@ async def test_only_what_was_measured_is_taken_from_a_file(home: Path, made: Cal
     assert (found["n_ubatch"], found["n_ctx"]) == (192, 2048)
 
 
-async def test_a_layout_that_was_fast_does_not_cost_context(
+async def test_a_measured_layout_does_not_shorten_the_context(
     home: Path, made: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was measured with short prompts: where every sequence can't have the whole context, one pool is kept."""
@@ -183,5 +183,5 @@ async def test_a_setting_that_does_not_run_loses(made: Callable[[str], Path]) ->
     assert result.settings.get("flash_attention") != "off"
 
 
-def test_forgetting_what_is_not_there_is_nothing(home: Path) -> None:
+def test_deleting_missing_findings_is_a_no_op(home: Path) -> None:
     assert forget_settings(saved_folder(home), TINY) == []

@@ -123,7 +123,7 @@ LIMITS = Limits(max_string=40, max_items=3, max_properties=3, max_depth=2)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_tools_of_all_shapes_are_called_and_land_in_time(style: str, dice: Dice) -> None:
+def test_calls_of_tools_of_all_shapes_are_closed_in_time(style: str, dice: Dice) -> None:
     syntax = speech_of(style).syntax
     for shape, schema in SHAPES.items():
         constraint = CallOf(syntax, (("use", schema),), LIMITS)
@@ -159,20 +159,20 @@ LONG = {
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_call_lands_wherever_its_tokens_run_out(style: str, dice: Dice) -> None:
+def test_a_call_is_closed_early_wherever_its_tokens_run_out(style: str, dice: Dice) -> None:
     syntax = speech_of(style).syntax
     schemas = {"write": LONG}
     constraint = CallOf(syntax, tuple(schemas.items()), Limits())
     least = dice.watched(constraint)
-    landed = 0
+    closed_early = 0
     for seed in range(3):
         answer = dice.answer(constraint, max_tokens=least + 27 * seed, seed=seed)
-        landed += answer.landed
+        closed_early += answer.closed_early
         assert answer.finish_reason == "stop", answer.text
         reader = BoundSyntaxCalls(syntax, schemas)
         (call,) = collect([*reader.feed(answer.text), *reader.finish()]).tool_calls
         jsonschema.Draft202012Validator(LONG).validate(call.parsed())
-    assert landed
+    assert closed_early
 
 
 @pytest.mark.parametrize("style", ["tags", "tags-in-pairs", "elements", "braces"])

@@ -116,10 +116,10 @@ def test_what_is_no_call_is_content(form: ToolFormat, text: str, warned: bool) -
     assert bool(warnings) == warned
 
 
-EVERYTHING = [(form, text) for form, text, *_ in [*REAL, *NOT_CALLS]]
+ALL_CAPABILITIES = [(form, text) for form, text, *_ in [*REAL, *NOT_CALLS]]
 
 
-@pytest.mark.parametrize(("form", "text"), EVERYTHING, ids=ids(EVERYTHING))
+@pytest.mark.parametrize(("form", "text"), ALL_CAPABILITIES, ids=ids(ALL_CAPABILITIES))
 def test_streaming_gives_the_same_at_every_split(form: ToolFormat, text: str) -> None:
     """Cut anywhere, and fed character by character."""
     whole = read(form, [text])
@@ -128,7 +128,7 @@ def test_streaming_gives_the_same_at_every_split(form: ToolFormat, text: str) ->
     assert read(form, list(text)) == whole
 
 
-@pytest.mark.parametrize(("form", "text"), EVERYTHING, ids=ids(EVERYTHING))
+@pytest.mark.parametrize(("form", "text"), ALL_CAPABILITIES, ids=ids(ALL_CAPABILITIES))
 def test_cut_at_every_place_nothing_breaks(form: ToolFormat, text: str) -> None:
     for at in range(len(text)):
         cut = text[:at]
@@ -138,7 +138,7 @@ def test_cut_at_every_place_nothing_breaks(form: ToolFormat, text: str) -> None:
             assert isinstance(json.loads(arguments), dict)
 
 
-FRAGMENTS = [text for _, text in EVERYTHING] + [
+FRAGMENTS = [text for _, text in ALL_CAPABILITIES] + [
     "<tool_call>", "</tool_call>", "<|python_tag|>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>",
     "<function=", "<parameter=x>", "```", "```json\n", '{"name": "add", "arguments": ', "{", "}", "[", "]", '"', "'", "\\", ",", ":", ";", "\n", " ",
     "null", "1e9", "é", "\U0001f600", "<", ">", "｜",

@@ -54,7 +54,7 @@ def split(opened: bool, pieces: list[str]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("opened", "text", "reasoning", "content"), WRITTEN)
-def test_thoughts_and_answer_are_told_apart_at_every_split(
+def test_thoughts_and_answer_are_separated_at_every_split(
     opened: bool, text: str, reasoning: str, content: str
 ) -> None:
     assert split(opened, [text]) == (reasoning, content)
@@ -100,7 +100,7 @@ def test_a_call_after_thoughts_is_a_call_and_one_inside_them_is_a_thought() -> N
         assert found.content == ""
 
 
-def test_some_families_call_amid_their_thoughts() -> None:
+def test_some_families_call_between_their_thoughts() -> None:
     apertus = next(profile for profile in PROFILES if profile.name == "apertus")
     call = '<|tools_prefix|>[{"ping": {}}]<|tools_suffix|>'
     for text, content in (
@@ -168,7 +168,7 @@ def test_an_answer_that_the_prompt_has_begun_loses_its_end() -> None:
             assert (found.reasoning, found.content) == ("", "Paris.")
 
 
-def test_thoughts_that_the_engine_told_apart_lose_their_outer_white_space() -> None:
+def test_thoughts_separated_by_the_engine_are_stripped() -> None:
     parser = OutputParser(QWEN, PlainContent(), thoughts_apart=True)
     deltas = parser.feed("", "\nHm. ") + parser.feed("", " Well.\n") + parser.feed("\n\n") + parser.feed(" Paris.\n")
     found = collect(deltas + parser.finish())

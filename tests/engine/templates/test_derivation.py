@@ -91,7 +91,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("style", STYLES)
 def test_every_style_is_derived(style: str) -> None:
     dialect = template(style).dialect(with_tools=True)
-    assert dialect.can.tool_calls
+    assert dialect.capabilities.tool_calls
     assert dialect.syntax is not None
     assert (dialect.marks.thoughts is None) == (style in WITHOUT_THOUGHTS)
 

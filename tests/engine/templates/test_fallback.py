@@ -195,7 +195,7 @@ def test_a_text_ends_where_the_answer_would_have_been_stopped(
         assert verb("parse", str(path), "--file", file, *options)[1] == "Hello.\n"
 
 
-async def test_a_base_model_completes_when_named_and_says_once_what_it_is(
+async def test_a_named_base_model_completes_with_a_single_notice(
     tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = gguf_models.llama(tmp_path / "Plain-1B.gguf", template=None)

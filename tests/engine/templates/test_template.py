@@ -53,7 +53,7 @@ def test_tools_that_a_template_ignores_are_described_in_the_system_message() -> 
     assert text.endswith("[user]Hello")
 
 
-def test_calls_and_results_that_a_template_ignores_are_told() -> None:
+def test_calls_and_results_that_a_template_ignores_are_rewritten_as_text() -> None:
     text = rendered(
         PLAIN,
         [

@@ -252,29 +252,29 @@ async def test_bound_calls_are_valid(templates: dict[str, str]) -> None:
                     continue
                 watched = dice.watched(constraint)
                 drawn = [drawn_call(engine, constraint, room, seed) for seed, room in enumerate((1200, watched) * 2)]
-                for found, landed in await asyncio.gather(*drawn):
+                for found, closed_early in await asyncio.gather(*drawn):
                     counted[found] += 1
-                    counted["landed"] += landed
+                    counted["closed_early"] += closed_early
             assert not counted["wrong"], (name, counted)
             rows.append(
-                (name, type(syntax.body).__name__, f"{counted['valid']} of {counted['valid']}", counted["landed"])
+                (name, type(syntax.body).__name__, f"{counted['valid']} of {counted['valid']}", counted["closed_early"])
             )
-            total, ended = total + counted["valid"], ended + counted["landed"]
+            total, ended = total + counted["valid"], ended + counted["closed_early"]
     finally:
         dice.close()
         await engine.close()
     text = (
         f"The shipped model at temperature 1 with no other cut, bound to each syntax that differs ({len(rows)} of them), for "
         f"{len(SHAPES)} shapes of tools (`tests/support/call_shapes.py`), each drawn four times, half of them with so little "
-        f"room that a call may have to be landed: {total} of {total} calls parse and validate, {ended} of them landed. Keys of "
+        f"room that a call may have to be closed early: {total} of {total} calls parse and validate, {ended} of them closed early. Keys of "
         "the model's choice are what one syntax (MiniMax-M3) can't write: a tool that requires them is refused by name.\n\n"
-        + table(["first template", "body", "valid", "landed"], rows)
+        + table(["first template", "body", "valid", "closed early"], rows)
     )
     write_section(PAGE, "Bound at temperature 1", text, command=COMMAND)
 
 
 async def drawn_call(engine: LlamaEngine, constraint: CallOf, room: int, seed: int) -> tuple[str, bool]:
-    """``valid`` or ``wrong``, and whether it landed."""
+    """``valid`` or ``wrong``, and whether it was closed early."""
     generation = await engine.generate(
         GenerationRequest(
             prompt="A table for two, please.\n",
@@ -290,4 +290,4 @@ async def drawn_call(engine: LlamaEngine, constraint: CallOf, room: int, seed: i
     fits = jsonschema.Draft202012Validator(schema).is_valid(call.parsed())
     assert (call.name, generation.finish_reason, reader.warnings) == (name, "stop", []), generation.text
     assert fits or generation.unbound, (call.arguments, schema)
-    return "valid" if fits else "wrong", generation.landed
+    return "valid" if fits else "wrong", generation.closed_early

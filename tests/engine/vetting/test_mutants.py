@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from parlant_local.engine.loading import LoadControl
-from parlant_local.engine.vetting import _wish
+from parlant_local.engine.vetting import _trial_spec
 from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info import read_header
 from parlant_local.settings import EngineSettings
@@ -82,7 +82,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
-def test_300_files_gone_wrong_end_nothing(bases: list[bytes], server: Server, tmp_path: Path) -> None:
+def test_300_mutated_files_crash_nothing(bases: list[bytes], server: Server, tmp_path: Path) -> None:
     path = tmp_path / "mutant.gguf"
     stages: Counter[str] = Counter()
     memory = []
@@ -103,18 +103,18 @@ def test_300_files_gone_wrong_end_nothing(bases: list[bytes], server: Server, tm
 
 @pytest.mark.evidence
 @pytest.mark.timeout(7200)
-def test_10000_files_gone_wrong_end_nothing(bases: list[bytes], server: Server, tmp_path: Path) -> None:
+def test_10000_mutated_files_crash_nothing(bases: list[bytes], server: Server, tmp_path: Path) -> None:
     path = tmp_path / "mutant.gguf"
     outcomes: Counter[str] = Counter()
     deaths: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     add, memory = [], []
     unprotected = Zygote()
-    wish: dict[str, Any] = {}
+    spec: dict[str, Any] = {}
     for seed in range(10_000):
         what, content = mutant(bases[seed % len(bases)], seed)
         path.write_bytes(content)
-        wish = wish or _wish([path], EngineSettings(n_threads=1), None, vocabulary_only=False)
+        spec = spec or _trial_spec([path], EngineSettings(n_threads=1), None, vocabulary_only=False)
         report = server.take(path)
         kinds.update(what.split(" + "))
         outcomes[_named(report)] += 1
@@ -122,9 +122,9 @@ def test_10000_files_gone_wrong_end_nothing(bases: list[bytes], server: Server, 
         memory.append(report["rss"])
         assert report["message"].isprintable(), (seed, what)
         if _refused(path):  # what would have become of a process that had no look at the header
-            outcome = unprotected.run(wish, LoadControl("mutant"))
+            outcome = unprotected.run(spec, LoadControl("mutant"))
             deaths["header"] += outcome.kind == "died"
-        deaths["trial"] += "ended the process that tried it" in report["message"]
+        deaths["trial"] += "crashed the process that tried to load it" in report["message"]
     unprotected.close()
     growth = max(memory) - memory[2000]
     assert growth < 256 * _MIB
@@ -160,7 +160,7 @@ def _named(report: dict[str, Any]) -> str:
         return "Sound enough: loaded, generated, embedded"
     if report["stage"] == "add":
         return f"Refused by `add`: {report['error']}"
-    if "ended the process that tried it" in report["message"]:
+    if "crashed the process that tried to load it" in report["message"]:
         return "Ended its trial: InvalidModelError"
     where = "Refused by the trial" if report["stage"] == "load" else "Loaded, but an answer failed"
     return f"{where}: {report['error']}"

@@ -43,9 +43,9 @@ class Trials:
     def __init__(self) -> None:
         self.wishes: list[Mapping[str, Any]] = []
 
-    def __call__(self, wish: Mapping[str, Any], control: LoadControl) -> Outcome:
-        self.wishes.append(wish)
-        return run_trial(wish, control)
+    def __call__(self, spec: Mapping[str, Any], control: LoadControl) -> Outcome:
+        self.wishes.append(spec)
+        return run_trial(spec, control)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def deadly(tmp_path: Path) -> Path:
     return changed(gguf_models.qwen2(tmp_path / "deadly.gguf"), rope__dimension_count=8)
 
 
-async def test_a_file_that_ends_its_trial_is_an_invalid_model_and_stays_one(
+async def test_a_file_that_crashes_its_trial_is_an_invalid_model_and_stays_one(
     deadly: Path, tmp_path: Path, trials: Trials
 ) -> None:
     file = tmp_path / "home" / "vetted.json"
@@ -90,7 +90,7 @@ async def test_a_file_that_ends_its_trial_is_an_invalid_model_and_stays_one(
     assert len(trials.wishes) == 1
 
 
-def test_a_vocabulary_that_lacks_the_pieces_of_some_text_ends_its_trial_not_us(tmp_path: Path) -> None:
+def test_a_vocabulary_without_some_pieces_crashes_its_trial_not_us(tmp_path: Path) -> None:
     """llama.cpp throws through its own C interface when it meets a byte that has no token."""
     path = gguf_models.llama(tmp_path / "pieces.gguf", pieces=True)
     ensure_loadable(path, SETTINGS, Vetting())
@@ -130,7 +130,7 @@ def test_a_file_that_changed_is_tried_again_whatever_its_times_say(
         ensure_loadable(sound, SETTINGS, Vetting())
 
 
-def test_another_manner_of_use_is_another_trial(sound: Path, trials: Trials) -> None:
+def test_another_way_of_use_needs_another_trial(sound: Path, trials: Trials) -> None:
     for values in ({}, {"kv_type": "f32"}, {"flash_attention": "on"}, {"kv_type": "f32"}):
         ensure_loadable(sound, EngineSettings.model_validate({"n_threads": 1, **values}), Vetting())
     assert len(trials.wishes) == 3
@@ -140,7 +140,7 @@ def test_another_manner_of_use_is_another_trial(sound: Path, trials: Trials) -> 
     ("mode", "vouched", "held"),
     [("auto", False, 1), ("auto", True, 0), ("never", False, 0), ("always", True, 2)],
 )
-def test_who_is_tried(sound: Path, trials: Trials, mode: str, vouched: bool, held: int) -> None:
+def test_which_files_are_tried(sound: Path, trials: Trials, mode: str, vouched: bool, held: int) -> None:
     settings = EngineSettings.model_validate({"n_threads": 1, "vetting": mode})
     for _ in range(2):
         ensure_loadable(sound, settings, Vetting(vouched=vouched))
@@ -160,15 +160,15 @@ async def test_engines_of_one_new_file_share_its_trial(sound: Path, trials: Tria
     assert len(trials.wishes) == 1
 
 
-def test_a_trial_is_held_of_all_shards(sound: Path, tmp_path: Path, trials: Trials) -> None:
+def test_a_trial_covers_all_shards(sound: Path, tmp_path: Path, trials: Trials) -> None:
     """Split as gguf-split does it: every shard has its own table, the first one the metadata."""
     first, second = split_in_two(sound, tmp_path)
     ensure_loadable(second, SETTINGS, Vetting())
     ensure_loadable(first, SETTINGS, Vetting())
-    assert [Path(wish["path"]) for wish in trials.wishes] == [first]
+    assert [Path(spec["path"]) for spec in trials.wishes] == [first]
 
 
-def test_what_llama_cpp_refuses_is_told_as_ever_and_not_remembered(sound: Path, trials: Trials) -> None:
+def test_a_load_error_of_llama_cpp_is_reported_and_not_stored(sound: Path, trials: Trials) -> None:
     changed(sound, general__architecture=b"lrama")
     for _ in range(2):
         with pytest.raises(UnsupportedModelError, match="unknown model architecture"):
@@ -176,7 +176,7 @@ def test_what_llama_cpp_refuses_is_told_as_ever_and_not_remembered(sound: Path, 
     assert len(trials.wishes) == 2
 
 
-def test_a_trial_without_end_is_ended_and_proves_nothing(sound: Path, trials: Trials) -> None:
+def test_a_trial_that_times_out_proves_nothing(sound: Path, trials: Trials) -> None:
     impatient = EngineSettings(n_threads=1, vetting_seconds=0.001)
     with pytest.raises(ModelLoadError, match=r"longer than .* \(engine\.vetting_seconds\)"):
         ensure_loadable(sound, impatient, Vetting())
@@ -184,19 +184,19 @@ def test_a_trial_without_end_is_ended_and_proves_nothing(sound: Path, trials: Tr
     assert len(trials.wishes) == 2
 
 
-def test_a_trial_ends_when_the_load_is_given_up(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_ends_when_the_load_is_cancelled(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     control = LoadControl("sound")
 
-    def given_up_as_it_begins(wish: dict[str, object], control: LoadControl) -> Outcome:
-        control.give_up()
-        return run_trial(wish, control)
+    def given_up_as_it_begins(spec: dict[str, object], control: LoadControl) -> Outcome:
+        control.cancel()
+        return run_trial(spec, control)
 
     monkeypatch.setattr("parlant_local.engine.vetting.run_trial", given_up_as_it_begins)
-    with pytest.raises(EngineClosedError, match="given up"):
+    with pytest.raises(EngineClosedError, match="was cancelled"):
         ensure_loadable(sound, SETTINGS, Vetting(), control=control)
 
 
-def test_a_trial_has_only_so_much_memory(sound: Path, trials: Trials) -> None:
+def test_a_trial_has_a_memory_limit(sound: Path, trials: Trials) -> None:
     ensure_loadable(sound, SETTINGS, Vetting())
     outcome = run_trial({**trials.wishes[0], "memory": 30 << 20}, LoadControl("sound"))
     assert (outcome.kind, "memory" in outcome.reason) == ("ended", True), outcome
@@ -218,13 +218,13 @@ def test_a_trial_has_only_so_much_memory(sound: Path, trials: Trials) -> None:
         (0, "", "ended"),
     ],
 )
-def test_only_what_the_file_did_counts_against_it(code: int, log: str, kind: str) -> None:
+def test_only_crashes_caused_by_the_file_count_against_it(code: int, log: str, kind: str) -> None:
     outcome = _outcome(code, "", f"first line\n{log}\n")
     assert outcome.kind == kind
     assert outcome.reason
 
 
-def test_what_a_file_makes_the_library_say_moves_no_cursor() -> None:
+def test_log_lines_with_file_contents_have_no_control_characters() -> None:
     assert "\x1b" not in _outcome(-6, "", "loading \x1b[2Jmodel\n").reason
 
 
@@ -241,9 +241,7 @@ _GARBAGE = {
 
 
 @pytest.mark.parametrize("what", _GARBAGE)
-def test_whatever_stands_in_the_file_of_verdicts_costs_a_trial_at_most(
-    sound: Path, tmp_path: Path, trials: Trials, what: str
-) -> None:
+def test_a_damaged_verdicts_file_costs_a_trial_at_most(sound: Path, tmp_path: Path, trials: Trials, what: str) -> None:
     file = tmp_path / "vetted.json"
     file.write_bytes(_GARBAGE[what])
     ensure_loadable(sound, SETTINGS, Vetting(verdicts=file))
@@ -254,9 +252,7 @@ def test_whatever_stands_in_the_file_of_verdicts_costs_a_trial_at_most(
     assert [item.name for item in tmp_path.iterdir() if "vetted" in item.name] == ["vetted.json"]
 
 
-def test_where_verdicts_cannot_be_written_they_hold_for_this_process(
-    sound: Path, tmp_path: Path, trials: Trials
-) -> None:
+def test_unwritable_verdicts_apply_in_this_process(sound: Path, tmp_path: Path, trials: Trials) -> None:
     (tmp_path / "home").write_text("a file, no folder")
     said: list[str] = []
 
@@ -273,10 +269,10 @@ def test_where_verdicts_cannot_be_written_they_hold_for_this_process(
 def test_verdicts_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from parlant_local.engine.vetting.verdicts import Verdicts
 
-    monkeypatch.setattr("parlant_local.engine.vetting.verdicts._MOST", 10)
+    monkeypatch.setattr("parlant_local.engine.vetting.verdicts._MAX_ENTRIES", 10)
     verdicts = Verdicts(tmp_path / "vetted.json", NullLogger())
     for number in range(15):
-        verdicts.note(f"file {number}", "")
+        verdicts.record(f"file {number}", "")
     assert verdicts.found("file 4") is None
     assert verdicts.found("file 5") == ""
 
@@ -285,7 +281,7 @@ def test_verdicts_of_many_threads_are_all_kept(tmp_path: Path) -> None:
     from parlant_local.engine.vetting.verdicts import Verdicts
 
     verdicts = Verdicts(tmp_path / "vetted.json", NullLogger())
-    threads = [threading.Thread(target=verdicts.note, args=(f"file {number}", "")) for number in range(20)]
+    threads = [threading.Thread(target=verdicts.record, args=(f"file {number}", "")) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -294,9 +290,9 @@ def test_verdicts_of_many_threads_are_all_kept(tmp_path: Path) -> None:
     assert all(verdicts.found(f"file {number}") == "" for number in range(20))
 
 
-def test_an_adapter_that_is_none_never_reaches_native_code(sound: Path, made: Callable[[str], Path]) -> None:
+def test_an_invalid_adapter_never_reaches_native_code(sound: Path, made: Callable[[str], Path]) -> None:
     settings = EngineSettings(n_threads=1, lora={str(made("qwen2")): 1.0})
-    with pytest.raises(ModelLoadError, match="no LoRA adapter"):
+    with pytest.raises(ModelLoadError, match="not a LoRA adapter"):
         LoadedModel(sound, settings)
 
 
@@ -324,7 +320,7 @@ def split_in_two(path: Path, folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-async def test_embeddings_of_a_context_that_sequences_do_not_divide_end_nothing(made: Callable[[str], Path]) -> None:
+async def test_embedding_with_an_indivisible_context_does_not_crash(made: Callable[[str], Path]) -> None:
     """llama.cpp pools a batch by its sequences, and asserted where 64 of them did not divide it."""
     for name in ("llama", "mamba"):
         engine = LlamaEngine(made(name), settings=settings_of(n_ctx=333), logger=NullLogger())
@@ -332,7 +328,7 @@ async def test_embeddings_of_a_context_that_sequences_do_not_divide_end_nothing(
         await engine.close()
 
 
-async def test_a_table_of_positions_is_never_left(tmp_path: Path) -> None:
+async def test_a_position_table_is_never_exceeded(tmp_path: Path) -> None:
     """llama.cpp ended the process at the first position that the table does not have."""
     path = gguf_models.gpt2(tmp_path / "gpt2.gguf", n_ctx=64)
     engine = LlamaEngine(path, settings=settings_of(n_ctx=512), logger=NullLogger())
@@ -346,16 +342,16 @@ async def test_a_table_of_positions_is_never_left(tmp_path: Path) -> None:
     await engine.close()
 
 
-def test_a_trial_pays_for_no_import_that_it_does_not_need() -> None:
+def test_a_trial_imports_only_what_it_needs() -> None:
     code = (
-        "import sys; from parlant_local.engine import trial; trial._only_the_bindings(); import parlant_local.engine.model;"
+        "import sys; from parlant_local.engine import trial; trial._import_bindings_only(); import parlant_local.engine.model;"
         "print(sorted({'numpy', 'pydantic', 'psutil', 'yaml', 'openai', 'jinja2'} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert told.stdout.strip() == "[]"
 
 
-def test_a_known_file_waits_for_nobodys_trial(sound: Path) -> None:
+def test_a_vetted_file_does_not_wait_for_other_trials(sound: Path) -> None:
     ensure_loadable(sound, SETTINGS, Vetting())
-    with vetting._one_at_a_time(LoadControl("another")):
+    with vetting._exclusively(LoadControl("another")):
         ensure_loadable(sound, SETTINGS, Vetting())

@@ -30,7 +30,7 @@ from parlant_local.backends.structured import corrected
 from parlant_local.engine.templates import template_source
 from parlant_local.errors import ConfigurationError, InvalidOutputError
 from parlant_local.messages import ChatReply, MessageLike, Tool, Usage, as_tools
-from parlant_local.observability import Logger, heard
+from parlant_local.observability import Logger, with_standard_logging
 from parlant_local.settings import EngineSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class LlamaCppBackend(InProcessBackend):
         if chat_format is not None:
             template_source(chat_format)  # an unknown name fails here, not at the first call
         named = str(reference if reference is not None else "" if engine is None else engine.path)
-        self._logger: Logger = heard(logger)
+        self._logger: Logger = with_standard_logging(logger)
         self._model = OpenedModel(
             named,
             self.settings,

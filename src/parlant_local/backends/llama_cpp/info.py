@@ -34,7 +34,7 @@ def describe_loaded(
     capabilities = {"embed"}
     if model.generates:
         capabilities |= {"chat", "schema", "tools", "streaming", "complete", "rerank"}
-        if template.told.reasoning is not None:
+        if template.resolved_profile.reasoning is not None:
             capabilities.add("reasoning")
     else:
         capabilities.add("rerank")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from parlant_local.backends.in_process import RenderedPrompt
 from parlant_local.engine.templates import ChatTemplate, Speech
-from parlant_local.engine.templates.control import HERE, ControlTexts
+from parlant_local.engine.templates.control import CONTINUE_MARK, ControlTexts
 from parlant_local.errors import TemplateError
 from parlant_local.messages import Message, Tool
 
@@ -69,9 +69,9 @@ class PromptEncoder:
                 return self.template.render(
                     marked, tools, add_generation_prompt=add_generation_prompt, arguments=arguments
                 )
-            last = replace(marked[-1], content=f"{marked[-1].content or ''}{HERE}")
+            last = replace(marked[-1], content=f"{marked[-1].content or ''}{CONTINUE_MARK}")
             prompt = self.template.render([*marked[:-1], last], tools, add_generation_prompt=False, arguments=arguments)
-            before, found, _ = prompt.partition(HERE)
+            before, found, _ = prompt.partition(CONTINUE_MARK)
             if not found:
                 raise TemplateError(
                     "The chat template does not show the last message, so it can't be continued.",

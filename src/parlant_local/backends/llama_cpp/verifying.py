@@ -9,7 +9,7 @@ from typing import Any
 
 from parlant_local.backends.base import ChatParams
 from parlant_local.engine.constraint.validation import Validator
-from parlant_local.engine.constraint.workers import checked_aside
+from parlant_local.engine.constraint.workers import run_check
 from parlant_local.errors import InvalidOutputError, TruncatedOutputError
 from parlant_local.messages import ChatReply, ToolCall, json_value
 from parlant_local.settings import ConstraintSettings
@@ -21,7 +21,7 @@ async def verify(
     content: str, calls: Sequence[ToolCall], params: ChatParams, bounds: ConstraintSettings, *, model: str
 ) -> None:
     """Raises :class:`InvalidOutputError` that names the place and the rule, and quotes nothing."""
-    problem = await checked_aside(partial(_problem, content, calls, params, bounds))
+    problem = await run_check(partial(_problem, content, calls, params, bounds))
     if problem is not None:
         raise InvalidOutputError(f"{model}: {problem}.", hint="Retry, or state the rule in the prompt as well.")
 

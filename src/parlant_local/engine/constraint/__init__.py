@@ -1,4 +1,4 @@
-"""Schemas and grammars turned into what the decoder may say next."""
+"""Constrained decoding: schemas and grammars compiled to token masks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from parlant_local.engine.constraint.compiler import ConstraintCompiler as ConstraintCompiler
     from parlant_local.engine.constraint.matcher import ConstraintMatcher as ConstraintMatcher
 
-_HOMES = {
+_MODULES = {
     "CompiledConstraint": "parlant_local.engine.constraint.compiler",
     "ConstraintCompiler": "parlant_local.engine.constraint.compiler",
     "ConstraintMatcher": "parlant_local.engine.constraint.matcher",
@@ -20,6 +20,6 @@ __all__ = ["CompiledConstraint", "ConstraintCompiler", "ConstraintMatcher"]
 
 
 def __getattr__(name: str) -> Any:
-    if (home := _HOMES.get(name)) is None:
+    if (module := _MODULES.get(name)) is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    return getattr(import_module(module), name)

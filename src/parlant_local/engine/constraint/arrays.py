@@ -1,4 +1,4 @@
-"""Arrays made bounded."""
+"""Array schemas made bounded."""
 
 from __future__ import annotations
 
@@ -19,97 +19,97 @@ __all__ = ["bounded_array"]
 Close = Callable[[Any, int], Schema]
 Follow = Callable[[Schema], Schema]
 
-_CONTAINED = 16  # items that ``contains`` may ask for and be bound
+_MAX_CONTAINS = 16  # more items required by ``contains`` are validated, not enforced
 
 
 def bounded_array(schema: Schema, depth: int, close: Close, follow: Follow, limits: Limits, reading: Reading) -> Schema:
-    """``close`` closes a schema that nests so many levels, ``follow`` follows the references of closed ones. Raises :class:`Impossible`."""
-    schema = _with_contained(schema, reading)
-    least = int(schema.get("minItems", 0))
-    described = schema.get("prefixItems", ())
+    """``close`` closes a subschema to a nesting depth; ``follow`` resolves references of closed ones. Raises :class:`Impossible`."""
+    schema = _with_contains(schema, reading)
+    min_items = int(schema.get("minItems", 0))
+    prefix_schemas = schema.get("prefixItems", ())
     items = schema.get("items", schema.get("unevaluatedItems", True))
     if "unevaluatedItems" in schema:
         reading.unbound.add("unevaluatedItems")
-    most = upper(schema, "maxItems", max(limits.max_items, least, len(described)), reading)
-    first: list[Schema] = []
-    for part in described[:most]:
+    max_items = upper(schema, "maxItems", max(limits.max_items, min_items, len(prefix_schemas)), reading)
+    prefix: list[Schema] = []
+    for part in prefix_schemas[:max_items]:
         try:
-            first.append(close(part, depth))
+            prefix.append(close(part, depth))
         except Impossible:
-            if least > len(first):
+            if min_items > len(prefix):
                 raise
-            most, items = len(first), False
+            max_items, items = len(prefix), False
             break
     rest: Schema | None = None
-    if items is not False and most > len(first):
+    if items is not False and max_items > len(prefix):
         try:
             rest = close(items, depth - 1 if items in (True, {}) else depth)
         except Impossible:
-            if least > len(first):
+            if min_items > len(prefix):
                 raise
     if rest is None:
-        most = min(most, len(first))
-    if least > most:
-        raise Impossible("minItems", f"it needs {least} items, and has room for {most}.")
-    closed: Schema = {"type": "array", "items": False if rest is None else rest, "maxItems": most}
-    if first:
-        closed["prefixItems"] = first
-    if least:
-        closed["minItems"] = least
-    return _distinct(closed, rest, follow, reading) if schema.get("uniqueItems") and most > 1 else closed
+        max_items = min(max_items, len(prefix))
+    if min_items > max_items:
+        raise Impossible("minItems", f"it needs {min_items} items, and has room for {max_items}.")
+    closed: Schema = {"type": "array", "items": False if rest is None else rest, "maxItems": max_items}
+    if prefix:
+        closed["prefixItems"] = prefix
+    if min_items:
+        closed["minItems"] = min_items
+    return _with_unique_items(closed, rest, follow, reading) if schema.get("uniqueItems") and max_items > 1 else closed
 
 
-def _distinct(closed: Schema, rest: Schema | None, follow: Follow, reading: Reading) -> Schema:
-    """Arrays of different items: listed where there are few, else checked afterwards."""
-    values = None if closed.get("prefixItems") or rest is None else _values(rest, follow)
+def _with_unique_items(closed: Schema, rest: Schema | None, follow: Follow, reading: Reading) -> Schema:
+    """Arrays with ``uniqueItems``: enumerated where there are few, else validated afterwards."""
+    values = None if closed.get("prefixItems") or rest is None else _all_values(rest, follow)
     if values is None:
         reading.unbound.add("uniqueItems")
         return closed
-    least, most = closed.get("minItems", 0), min(closed["maxItems"], len(values))
-    if least > most:
-        raise Impossible("uniqueItems", f"it needs {least} different items, and there are {most}.")
-    lengths = range(least, most + 1)
+    min_items, max_items = closed.get("minItems", 0), min(closed["maxItems"], len(values))
+    if min_items > max_items:
+        raise Impossible("uniqueItems", f"it needs {min_items} different items, and there are {max_items}.")
+    lengths = range(min_items, max_items + 1)
     for count, choose in ((perm, permutations), (comb, combinations)):
-        # All orders, or else the one of the schema: a set has none.
-        number = sum(count(len(values), length) for length in lengths)
-        if reading.lists(number, number * most * max(len(identity(value)) for value in values)):
+        # All permutations; where these are too many, combinations in schema order: a set has no order.
+        listings = sum(count(len(values), length) for length in lengths)
+        if reading.may_enumerate(listings, listings * max_items * max(len(identity(value)) for value in values)):
             listed: Iterator[tuple[Any, ...]] = (some for length in lengths for some in choose(values, length))
             return {"enum": [list(some) for some in listed]}
     reading.unbound.add("uniqueItems")
-    return {**closed, "maxItems": most}
+    return {**closed, "maxItems": max_items}
 
 
-def _values(items: Schema, follow: Follow) -> list[Any] | None:
-    """All the values of a closed schema, each once, where they are few and plain."""
+def _all_values(items: Schema, follow: Follow) -> list[Any] | None:
+    """All values of a closed schema, each once, where it enumerates them."""
     items = follow(items)
     if "enum" in items:
         return list({identity(value): value for value in items["enum"]}.values())
     if "anyOf" in items:
-        parts = [_values(part, follow) for part in items["anyOf"]]
+        parts = [_all_values(part, follow) for part in items["anyOf"]]
         return None if None in parts else list({identity(v): v for part in parts for v in part or ()}.values())
     known: dict[Any, list[Any]] = {"boolean": [True, False], "null": [None]}
     return known.get(items.get("type"))
 
 
-def _with_contained(schema: Schema, reading: Reading) -> Schema:
-    """``contains`` as the first items, which is one way to keep it; no others fit where there may be no more."""
+def _with_contains(schema: Schema, reading: Reading) -> Schema:
+    """``contains`` enforced on the first items, which is one way to satisfy it; with ``maxContains``, on no others."""
     if "contains" not in schema:
         return schema
     wanted = int(schema.get("minContains", 1))
     if wanted > schema.get("maxContains", wanted):
         raise Impossible("minContains", f"its minContains is {wanted}, and its maxContains {schema['maxContains']}.")
-    least = max(int(schema.get("minItems", 0)), wanted)
-    if wanted > _CONTAINED or "prefixItems" in schema:
+    min_items = max(int(schema.get("minItems", 0)), wanted)
+    if wanted > _MAX_CONTAINS or "prefixItems" in schema:
         reading.unbound.add("contains")
-        return {**schema, "minItems": least}
+        return {**schema, "minItems": min_items}
     items = schema.get("items", schema.get("unevaluatedItems", True))
-    bound = {**schema, "minItems": least}
+    bound = {**schema, "minItems": min_items}
     if wanted:
-        bound["prefixItems"] = [_both(schema["contains"], items)] * wanted
+        bound["prefixItems"] = [_intersection(schema["contains"], items)] * wanted
     if "maxContains" in schema:
-        bound["items"] = _both({"not": schema["contains"]}, items)
+        bound["items"] = _intersection({"not": schema["contains"]}, items)
     return bound
 
 
-def _both(part: Any, items: Any) -> Any:
+def _intersection(part: Any, items: Any) -> Any:
     return part if items is True else {"allOf": [part, items]}

@@ -1,4 +1,4 @@
-"""What a schema or grammar may be like at all, looked at before anything reads it: size, depth, text."""
+"""Limits on a schema or grammar, checked before anything parses it: size, depth, encoding."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from parlant_local.settings.constraints import ConstraintSettings
 
 __all__ = ["check_json", "check_text", "exceeded", "shown"]
 
-_SHOWN = 80
+_MAX_SHOWN = 80
 
 
 def check_json(schema: Any, bounds: ConstraintSettings) -> None:
-    """Raises :class:`SchemaError` for a schema that is too large or deep, or isn't JSON. Walks, so that no depth hurts."""
-    left = bounds.max_kb * 1024
-    waiting: list[tuple[Any, int]] = [(schema, 1)]
-    while waiting:
-        value, depth = waiting.pop()
+    """Raises :class:`SchemaError` for a schema that is too large or deep, or isn't JSON. Iterative: no depth overflows the stack."""
+    budget = bounds.max_kb * 1024
+    stack: list[tuple[Any, int]] = [(schema, 1)]
+    while stack:
+        value, depth = stack.pop()
         if depth > bounds.max_depth:
             raise exceeded("The schema nests more than {} levels", "max_depth", bounds.max_depth)
         if isinstance(value, Mapping):
@@ -26,14 +26,14 @@ def check_json(schema: Any, bounds: ConstraintSettings) -> None:
             for name, inner in value.items():
                 if not isinstance(name, str):
                     raise SchemaError(f"The schema is not JSON: a name in it is {shown(name)}.", keyword="properties")
-                left -= _size(name)
-                waiting.append((inner, depth + 1))
+                budget -= _size(name)
+                stack.append((inner, depth + 1))
         elif isinstance(value, list | tuple):
-            left -= len(value)
-            if left >= 0:
-                waiting.extend((inner, depth + 1) for inner in value)
-        left -= _size(value)
-        if left < 0:
+            budget -= len(value)
+            if budget >= 0:
+                stack.extend((inner, depth + 1) for inner in value)
+        budget -= _size(value)
+        if budget < 0:
             raise exceeded("The schema has more than {} KiB", "max_kb", bounds.max_kb)
 
 
@@ -41,12 +41,12 @@ def check_text(text: str, bounds: ConstraintSettings) -> None:
     """The same for a grammar."""
     if len(text) > bounds.max_grammar_kb * 1024:
         raise exceeded("The grammar has more than {} KiB", "max_grammar_kb", bounds.max_grammar_kb, keyword="grammar")
-    if not _writable(text):
-        raise SchemaError("The grammar holds an unpaired surrogate, which is no text.", keyword="grammar")
+    if not _is_encodable(text):
+        raise SchemaError("The grammar holds an unpaired surrogate, which is not valid text.", keyword="grammar")
 
 
 def exceeded(message: str, setting: str, limit: int | str, *, keyword: str = "") -> SchemaError:
-    """The refusal of what is beyond a bound, which it names."""
+    """The error for something beyond a limit; it names the limit and its setting."""
     return SchemaError(
         f"{message.format(limit)} (engine.constraints.{setting}).",
         keyword=keyword,
@@ -60,20 +60,22 @@ def shown(value: Any) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of thousands of digits
         return "a value too large to show"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _size(value: Any) -> int:
     if isinstance(value, str):
-        if not _writable(value):
-            raise SchemaError(f"The schema holds an unpaired surrogate, which is no text: {ascii(value)[:_SHOWN]}.")
+        if not _is_encodable(value):
+            raise SchemaError(
+                f"The schema holds an unpaired surrogate, which is not valid text: {ascii(value)[:_MAX_SHOWN]}."
+            )
         return len(value) + 3
     if isinstance(value, int):
         return value.bit_length() // 3 + 1
     return 2
 
 
-def _writable(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     if text.isascii():
         return True
     try:

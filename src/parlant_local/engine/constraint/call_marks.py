@@ -1,4 +1,4 @@
-"""The marks that stand around a call's arguments."""
+"""The marks around a tool call's arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["CallMarks"]
 
 @dataclass(frozen=True, slots=True)
 class CallMarks:
-    """The marks of one grammar, those that lead home first."""
+    """The marks of one grammar, those nearest to the call's end first."""
 
     closing: tuple[str, ...]
     """End a value or the whole call."""

@@ -1,4 +1,4 @@
-"""A template's own syntax of calls as a grammar, each argument typed by its tool's schema."""
+"""Grammars for tool calls in a template's own syntax, each argument constrained by its tool's schema."""
 
 from __future__ import annotations
 
@@ -49,32 +49,32 @@ _ID = {"type": "string", "pattern": "^[a-zA-Z0-9]{9}$"}
 
 @dataclass(frozen=True, slots=True)
 class CallGrammar:
-    """Lark of one call of any of the tools."""
+    """A Lark grammar of one call to any of the tools."""
 
     text: str
-    ways: tuple[Mapping[str, Any], ...]
-    """The closed schemas of what is written."""
+    schemas: tuple[Mapping[str, Any], ...]
+    """The closed schemas of each tool's arguments."""
     around: tuple[str, ...]
-    """What stands around the arguments of each."""
+    """The text around each tool's arguments."""
     unbound: frozenset[str]
-    """Keywords of the schemas that a call may still break."""
+    """Keywords of the schemas that a call may still violate."""
     marks: CallMarks | None
-    """What stands around arguments that are no JSON."""
+    """The marks around arguments that are not JSON."""
 
 
 def call_grammar(constraint: CallOf, model: LoadedModel, bounds: ConstraintSettings) -> CallGrammar:
-    """Raises :class:`SchemaError` for schemas that can't be bound or exceed ``bounds``."""
-    return _Grammar(constraint, model, bounds).whole()
+    """Raises :class:`SchemaError` for schemas that can't be enforced or exceed ``bounds``."""
+    return _Grammar(constraint, model, bounds).build()
 
 
-class _Unlike(NamedTuple):
-    """What keeps a text from being read as a value of another type."""
+class _Disambiguation(NamedTuple):
+    """Patterns that keep a string from being parsed as a value of another type."""
 
     patterns: Sequence[str]
     never: Sequence[str]
 
 
-_NO_OTHERS = _Unlike((), ())
+_UNAMBIGUOUS = _Disambiguation((), ())
 
 
 class _Grammar:
@@ -90,46 +90,48 @@ class _Grammar:
         self._closing: dict[str, None] = {}
         self._opening: dict[str, None] = {}
 
-    def whole(self) -> CallGrammar:
+    def build(self) -> CallGrammar:
         options: list[str] = []
-        ways: list[Mapping[str, Any]] = []
+        schemas: list[Mapping[str, Any]] = []
         for name, parameters in self._constraint.tools:
             closed = closed_schema(parameters, self._constraint.limits, self._bounds)
             options.append(self._call(name, closed.schema))
-            ways.append(closed.schema)
+            schemas.append(closed.schema)
             self._unbound |= closed.unbound
         text = "\n".join([f"start: {' | '.join(options)}", *self._lines, *self._marks.lines])
         tagged = isinstance(self._syntax.body, TaggedBody)
         around = tuple(self._around(name) for name, _ in self._constraint.tools)
-        return CallGrammar(text, tuple(ways), around, frozenset(self._unbound), self._call_marks() if tagged else None)
+        return CallGrammar(
+            text, tuple(schemas), around, frozenset(self._unbound), self._call_marks() if tagged else None
+        )
 
     def _around(self, name: str) -> str:
         body = self._syntax.body
         shape = body.shape if isinstance(body, JsonCalls) else ""
-        return _filled(self._syntax.first + shape + self._syntax.last, name, self._syntax.index_base)
+        return _with_holes_filled(self._syntax.first + shape + self._syntax.last, name, self._syntax.index_base)
 
     def _call_marks(self) -> CallMarks:
-        """Those that a call may need to end; where there are very many, those of the first arguments."""
+        """The marks that closing a call early may need; where there are very many, those of the first arguments."""
         kept = [
-            list(islice(filter(None, map(self._marks.said, marks)), _MOST_MARKS))
+            list(islice(filter(None, map(self._marks.literal_text, marks)), _MAX_MARKS))
             for marks in (self._closing, self._opening)
         ]
         return CallMarks(tuple(dict.fromkeys(kept[0])), tuple(dict.fromkeys(kept[1])))
 
     def _call(self, name: str, closed: Mapping[str, Any]) -> str:
         syntax = self._syntax
-        # A call comes first: the white space that parts it from text has nothing to part.
+        # A call begins the answer, so the white space that separates it from text is dropped.
         opening = syntax.first.removeprefix(syntax.begun) if syntax.begun else syntax.first.lstrip()
-        first = _filled(opening, name, syntax.index_base)
+        first = _with_holes_filled(opening, name, syntax.index_base)
         match syntax.body:
             case JsonBody():
                 inside = [
                     self._marks.literal(first),
                     self._json(closed),
-                    self._marks.literal(_filled(syntax.last, name)),
+                    self._marks.literal(_with_holes_filled(syntax.last, name)),
                 ]
             case JsonCalls(shape=shape):
-                whole = _shaped(json.loads(shape), name, closed, syntax.index_base)
+                whole = _schema_of_shape(json.loads(shape), name, closed, syntax.index_base)
                 inside = [self._marks.literal(first), self._json(whole), self._marks.literal(syntax.last)]
             case TaggedBody():
                 inside = [self._tagged(name, first, closed)]
@@ -138,39 +140,39 @@ class _Grammar:
     # -- arguments between marks --------------------------------------------------------------------------------------
 
     def _tagged(self, name: str, first: str, closed: Mapping[str, Any]) -> str:
-        ended = _filled(self._syntax.last, name)
-        last = self._marks.literal(ended)
-        self._closing |= dict.fromkeys((ended, _filled(self._syntax.empty or "", name) or ended))
+        last_text = _with_holes_filled(self._syntax.last, name)
+        last = self._marks.literal(last_text)
+        self._closing |= dict.fromkeys((last_text, _with_holes_filled(self._syntax.empty or "", name) or last_text))
         options = []
         for branch in self._branches(closed):
             properties = branch.get("properties", {})
             required = set(branch.get("required", ()))
             definitions = _definitions(closed)
             arguments = self._arguments(list(properties.items()), required, definitions)
-            arguments = self._with_free(arguments, branch, definitions)
+            arguments = self._with_open_keys(arguments, branch, definitions)
             if arguments:
                 options.append(f"{self._marks.literal(first)} {arguments} {last}".strip())
             if not required and (not branch.get("minProperties") or not arguments):
-                options.append(self._marks.literal(self._emptied(name, first)))
+                options.append(self._marks.literal(self._without_arguments(name, first)))
         return " | ".join(dict.fromkeys(options)) if len(options) == 1 else f"({' | '.join(dict.fromkeys(options))})"
 
-    def _emptied(self, name: str, first: str) -> str:
+    def _without_arguments(self, name: str, first: str) -> str:
         syntax = self._syntax
         if syntax.empty is None:
-            return first + _filled(syntax.last, name)
-        return first.removesuffix(syntax.tail) + _filled(syntax.empty, name)
+            return first + _with_holes_filled(syntax.last, name)
+        return first.removesuffix(syntax.tail) + _with_holes_filled(syntax.empty, name)
 
     def _branches(self, closed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         definitions = _definitions(closed)
-        schema = _followed(closed, definitions)
-        branches = [_followed(branch, definitions) for branch in schema.get("anyOf", [schema])]
+        schema = _resolved(closed, definitions)
+        branches = [_resolved(branch, definitions) for branch in schema.get("anyOf", [schema])]
         objects = [branch for branch in branches if branch.get("type") == "object"]
         if not objects:
             raise SchemaError("The parameters of a tool must be a schema of type object.", keyword="type")
         return objects
 
     def _arguments(self, properties: list[tuple[str, Any]], required: set[str], definitions: Mapping[str, Any]) -> str:
-        """The arguments in the schema's order, optional ones or not; at least one of them."""
+        """The arguments in schema order, optional ones included; at least one of them."""
         body = self._body
         between = self._marks.literal(body.between) if body.between else ""
         rest = ""
@@ -184,55 +186,55 @@ class _Grammar:
             if key in required:
                 rest = self._rule("rest", follows)
             else:
-                rest = self._rule("rest", f"{follows} | {rest or _NOTHING}")
+                rest = self._rule("rest", f"{follows} | {rest or _EMPTY}")
             lead = self._rule("lead", lead_now)
         return lead
 
-    def _with_free(self, arguments: str, branch: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-        """The described arguments, and behind them ones whose keys the model thinks of."""
-        free = "" if KEY in self._body.close else self._free(branch, self._argument_of, definitions)
-        return self._repeated(arguments, free, branch, self._marks.literal(self._body.between))
+    def _with_open_keys(self, arguments: str, branch: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+        """The declared arguments, then ones with keys of the model's choice."""
+        open_member = "" if KEY in self._body.close else self._open_member(branch, self._open_argument, definitions)
+        return self._repeated(arguments, open_member, branch, self._marks.literal(self._body.between))
 
-    def _repeated(self, arguments: str, free: str, branch: Mapping[str, Any], between: str) -> str:
-        described = len(branch.get("properties", {}))
-        least = max(0, int(branch.get("minProperties", 0)) - described)
-        most = int(branch.get("maxProperties", described)) - described
-        if least and not free:
+    def _repeated(self, arguments: str, open_member: str, branch: Mapping[str, Any], between: str) -> str:
+        declared = len(branch.get("properties", {}))
+        min_count = max(0, int(branch.get("minProperties", 0)) - declared)
+        max_count = int(branch.get("maxProperties", declared)) - declared
+        if min_count and not open_member:
             raise SchemaError(
-                f"A tool's parameters need {least} keys of the model's choice, which the template's syntax of calls can't write.",
+                f"A tool's parameters need {min_count} keys of the model's choice, which the template's call syntax can't express.",
                 keyword="minProperties",
-                hint="Describe the keys as properties, or let minProperties go.",
+                hint="Declare the keys as properties, or remove minProperties.",
             )
-        if least > 1:  # a key could come twice
+        if min_count > 1:  # a key could be repeated
             self._unbound.add("minProperties")
-        if not free or most < 1:
+        if not open_member or max_count < 1:
             return arguments
-        follows = f"{between} {free}".strip()
+        follows = f"{between} {open_member}".strip()
         if arguments:
-            return f"{arguments} ({follows}){{{least},{most}}}"
-        return f"{free} ({follows}){{{max(0, least - 1)},{most - 1}}}" if most > 1 else free
+            return f"{arguments} ({follows}){{{min_count},{max_count}}}"
+        return f"{open_member} ({follows}){{{max(0, min_count - 1)},{max_count - 1}}}" if max_count > 1 else open_member
 
-    def _free(
+    def _open_member(
         self,
         branch: Mapping[str, Any],
         member: Callable[[list[str], list[str], Any, Mapping[str, Any]], list[str]],
         definitions: Mapping[str, Any],
     ) -> str:
-        """Any member whose key the schema leaves open, written by ``member``; empty where there can be none."""
-        taken = [regex_of(name) for name in branch.get("properties", {})]
+        """A member whose key the schema leaves open, written by ``member``; empty where there can be none."""
+        declared_names = [regex_of(name) for name in branch.get("properties", {})]
         options: list[str] = []
         for pattern, value in free_keys(branch):
             patterns = [self._key_text, *([] if pattern is None else [whole_pattern(pattern)])]
             if not empty_together(patterns):
-                options += member(patterns, taken, value, definitions)
+                options += member(patterns, declared_names, value, definitions)
         return self._rule("free", " | ".join(dict.fromkeys(options))) if options else ""
 
     @property
     def _key_text(self) -> str:
         return MARKED_KEY if self._body.open else PLAIN_KEY
 
-    def _argument_of(
-        self, patterns: list[str], taken: list[str], schema: Any, definitions: Mapping[str, Any]
+    def _open_argument(
+        self, patterns: list[str], declared_names: list[str], schema: Any, definitions: Mapping[str, Any]
     ) -> list[str]:
         body = self._body
         shared = "" if body.typed else body.assign["number"]
@@ -240,10 +242,10 @@ class _Grammar:
         options = []
         for kind, value in kinds:
             head = shared or body.assign[kind]
-            key = self._marks.up_to(patterns, head, taken)
+            key = self._marks.text_up_to(patterns, head, declared_names)
             self._opening[head] = None
-            valued = self._closed(
-                kind, value, body.assign[kind].removeprefix(head), body.close, definitions, self._mistakable(kinds)
+            valued = self._marked_value(
+                kind, value, body.assign[kind].removeprefix(head), body.close, definitions, self._ambiguities(kinds)
             )
             options.append(f"{self._marks.literal(body.open)} {key} {valued}".strip())
         return options
@@ -261,17 +263,17 @@ class _Grammar:
             close = self._body.close.replace(KEY, key)
             if required:
                 self._opening[opened] = None
-            options.append(self._closed(kind, value, opened, close, definitions, self._mistakable(kinds)))
+            options.append(self._marked_value(kind, value, opened, close, definitions, self._ambiguities(kinds)))
         return " | ".join(dict.fromkeys(options))
 
     def _kinds(
         self, schema: Any, definitions: Mapping[str, Any], depth: int = 8
     ) -> list[tuple[Kind, Mapping[str, Any]]]:
-        """The simple schemas of which a closed one is made, each with its type."""
-        self._parts += 1  # references are followed each time, so that they multiply
+        """The single-type schemas that a closed one consists of, each with its type."""
+        self._parts += 1  # references are expanded at each use, so they multiply
         if self._parts > self._bounds.max_parts:
             raise exceeded("The tools' schemas have more than {} parts", "max_parts", self._bounds.max_parts)
-        schema = _followed(schema, definitions)
+        schema = _resolved(schema, definitions)
         if depth and "anyOf" in schema:
             return [found for branch in schema["anyOf"] for found in self._kinds(branch, definitions, depth - 1)]
         if "enum" in schema:
@@ -279,53 +281,57 @@ class _Grammar:
         kind = schema.get("type")
         return [("number" if kind == "integer" else kind, schema)]
 
-    def _mistakable(self, kinds: Sequence[tuple[Kind, Any]]) -> _Unlike:
-        """Texts that would be read as values of the other types, where no mark tells."""
+    def _ambiguities(self, kinds: Sequence[tuple[Kind, Any]]) -> _Disambiguation:
+        """How to keep strings apart from values of the other types, where no mark does."""
         if self._body.quote or self._body.typed:
-            return _NO_OTHERS
+            return _UNAMBIGUOUS
         others = dict.fromkeys(OTHER_THAN_TEXT[kind] for kind, _ in kinds if kind in OTHER_THAN_TEXT)
         never = [rf"[ \t\r\n]*({'|'.join(others)})[ \t\r\n]*"] if others else []
-        return _Unlike([BARE_TEXT] if {"array", "object"} & {kind for kind, _ in kinds} else [], never)
+        return _Disambiguation([BARE_TEXT] if {"array", "object"} & {kind for kind, _ in kinds} else [], never)
 
-    def _closed(
+    def _marked_value(
         self,
         kind: Kind,
         schema: Mapping[str, Any],
         opened: str,
         close: str,
         definitions: Mapping[str, Any],
-        unlike: _Unlike,
+        disambiguation: _Disambiguation,
     ) -> str:
-        """Mark, value and mark."""
+        """A value between its marks."""
         self._closing |= dict.fromkeys((close, self._body.quote + close))
         if kind == "string":
-            return self._string(schema, opened, close, unlike)
-        value = self._nested(kind, schema, definitions)
-        ended = self._marks.literal(close)
-        return f"{self._marks.literal(opened)} {value} {ended}".strip()
+            return self._string(schema, opened, close, disambiguation)
+        value = self._value(kind, schema, definitions)
+        last_text = self._marks.literal(close)
+        return f"{self._marks.literal(opened)} {value} {last_text}".strip()
 
-    def _string(self, schema: Mapping[str, Any], opened: str, close: str, unlike: _Unlike = _NO_OTHERS) -> str:
+    def _string(
+        self, schema: Mapping[str, Any], opened: str, close: str, disambiguation: _Disambiguation = _UNAMBIGUOUS
+    ) -> str:
         body = self._body
         if body.quote and len(body.quote) == 1:
-            # What stands between simple quotes can't hold them; JSON's own strings can hold anything.
+            # Text between single quotes can't contain them; JSON strings can contain anything.
             opened = opened.removesuffix(body.quote)
             return f"{self._marks.literal(opened)} {self._json(schema)} {self._marks.literal(close)}".strip()
         if "enum" in schema:
             return self._marks.literal(f"{opened}{schema['enum'][0]}{body.quote}{close}")
         patterns = text_patterns(schema)
-        # A text that can only look like another value is better than none.
-        if "pattern" in schema and empty_together([*patterns, *unlike.patterns], unlike.never):
-            unlike = _NO_OTHERS
+        # A string that can only look like another value is better than none.
+        if "pattern" in schema and empty_together([*patterns, *disambiguation.patterns], disambiguation.never):
+            disambiguation = _UNAMBIGUOUS
         loose = not {"pattern", "format", "allOf"} & schema.keys()
-        text = self._marks.up_to([*patterns, *unlike.patterns], body.quote + close, unlike.never, loose=loose)
+        text = self._marks.text_up_to(
+            [*patterns, *disambiguation.patterns], body.quote + close, disambiguation.never, loose=loose
+        )
         return f"{self._marks.literal(opened)} {text}".strip()
 
     # -- values -------------------------------------------------------------------------------------------------------
 
-    def _nested(self, kind: Kind, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    def _value(self, kind: Kind, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         body = self._body
         if "enum" in schema:
-            return self._listed(schema["enum"][0])
+            return self._enumerated(schema["enum"][0])
         if kind == "boolean":
             return f"({json.dumps(body.words['true'])} | {json.dumps(body.words['false'])})"
         if kind == "null":
@@ -336,26 +342,26 @@ class _Grammar:
             return self._array(schema, definitions)
         return self._json({**schema, **({"$defs": definitions} if definitions else {})})
 
-    def _listed(self, value: Any) -> str:
+    def _enumerated(self, value: Any) -> str:
         body = self._body
         if body.nested in ("braces", "elements") and isinstance(value, dict | list | str):
             return self._marks.literal(written_value(value, body))
         word = json.dumps(value, ensure_ascii=False)
         return self._marks.literal(body.words.get(word, word))
 
-    def _any_of(self, schema: Any, definitions: Mapping[str, Any], before: str, after: str) -> str:
-        """A value between two marks, in the template's own notation."""
+    def _value_between(self, schema: Any, definitions: Mapping[str, Any], before: str, after: str) -> str:
+        """A value between two marks, in the template's notation."""
         options = []
         kinds = self._kinds(schema, definitions)
         self._closing |= dict.fromkeys((after, self._body.quote + after))
         for kind, one in kinds:
             if kind != "string":
-                value = self._nested(kind, one, definitions)
+                value = self._value(kind, one, definitions)
                 options.append(f"{self._marks.literal(before)} {value} {self._marks.literal(after)}".strip())
             elif self._body.nested == "braces":
                 options.append(self._string(one, before + self._body.quote, after))
             else:
-                options.append(self._string(one, before, after, self._mistakable(kinds)))
+                options.append(self._string(one, before, after, self._ambiguities(kinds)))
         return self._rule("value", " | ".join(dict.fromkeys(options)))
 
     def _object(self, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
@@ -365,43 +371,49 @@ class _Grammar:
         rest = lead = ""
         for key, part in reversed(members):
             marks = (f"{key}:", "") if braces else (f"{before}{key}{after}", f"{closing}{key}{after}")
-            member = self._any_of(part, definitions, *marks)
+            member = self._value_between(part, definitions, *marks)
             if key in required:
                 self._opening[marks[0]] = None
             started = f"{member} {rest}".strip()
             follows = f'"," {started}' if braces else started
             lead = self._rule("lead", started if key in required or not lead else f"{started} | {lead}")
-            rest = self._rule("rest", follows if key in required else f"{follows} | {rest or _NOTHING}")
-        free = self._free(schema, self._member_of, definitions) if braces else ""
-        lead = self._repeated(lead, free, schema, '","' if braces else "")
-        inside = f"({lead} | {_NOTHING})" if lead and not required and not _needs_keys(schema) else lead or _NOTHING
+            rest = self._rule("rest", follows if key in required else f"{follows} | {rest or _EMPTY}")
+        open_member = self._open_member(schema, self._open_object_member, definitions) if braces else ""
+        lead = self._repeated(lead, open_member, schema, '","' if braces else "")
+        inside = f"({lead} | {_EMPTY})" if lead and not required and not _needs_keys(schema) else lead or _EMPTY
         return f'"{{" {inside} "}}"' if braces else inside
 
-    def _member_of(
-        self, patterns: list[str], taken: list[str], schema: Any, definitions: Mapping[str, Any]
+    def _open_object_member(
+        self, patterns: list[str], declared_names: list[str], schema: Any, definitions: Mapping[str, Any]
     ) -> list[str]:
         self._opening[":"] = None
-        return [f"{self._marks.up_to(patterns, ':', taken)} {self._any_of(schema, definitions, '', '')}"]
+        return [
+            f"{self._marks.text_up_to(patterns, ':', declared_names)} {self._value_between(schema, definitions, '', '')}"
+        ]
 
     def _array(self, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         braces = self._body.nested == "braces"
         before, after, closing = self._body.element
         key = self._body.item
         marks = ("", "") if braces else (f"{before}{key}{after}", f"{closing}{key}{after}")
-        first = [self._any_of(part, definitions, *marks) for part in schema.get("prefixItems", ())]
-        least, most = int(schema.get("minItems", 0)), int(schema.get("maxItems", len(first)))
+        first = [self._value_between(part, definitions, *marks) for part in schema.get("prefixItems", ())]
+        min_count, max_count = int(schema.get("minItems", 0)), int(schema.get("maxItems", len(first)))
         items = schema.get("items")
         comma = '"," ' if braces else ""
-        more = self._any_of(items, definitions, *marks) if isinstance(items, Mapping) and most > len(first) else ""
+        more = (
+            self._value_between(items, definitions, *marks)
+            if isinstance(items, Mapping) and max_count > len(first)
+            else ""
+        )
         if first:
             inside = f" {comma}".join(first)
             if more:
-                inside += f" ({comma}{more}){{{max(0, least - len(first))},{most - len(first)}}}"
+                inside += f" ({comma}{more}){{{max(0, min_count - len(first))},{max_count - len(first)}}}"
         elif more:
-            inside = f"{more} ({comma}{more}){{{max(0, least - 1)},{max(0, most - 1)}}}"
-            inside = f"({inside} | {_NOTHING})" if least == 0 else inside
+            inside = f"{more} ({comma}{more}){{{max(0, min_count - 1)},{max(0, max_count - 1)}}}"
+            inside = f"({inside} | {_EMPTY})" if min_count == 0 else inside
         else:
-            inside = _NOTHING
+            inside = _EMPTY
         return f'"[" {inside} "]"' if braces else inside
 
     def _json(self, schema: Mapping[str, Any]) -> str:
@@ -414,16 +426,16 @@ class _Grammar:
         return self._rules[body]
 
 
-_NOTHING = '""'
-_MOST_MARKS = 200
+_EMPTY = '""'
+_MAX_MARKS = 200
 
 
-def _filled(literal: str, name: str, index: int = 0) -> str:
+def _with_holes_filled(literal: str, name: str, index: int = 0) -> str:
     return literal.replace(NAME, name).replace(CALLED, name).replace(INDEX, str(index)).replace(ID, "a1b2c3d4e")
 
 
-def _shaped(shape: Any, name: str, closed: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """The schema of a whole call from its shape."""
+def _schema_of_shape(shape: Any, name: str, closed: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """The schema of a whole call, from its shape."""
     definitions = _definitions(closed)
     arguments = {key: value for key, value in closed.items() if key != "$defs"}
 
@@ -451,7 +463,7 @@ def _definitions(closed: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _followed(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Mapping[str, Any]:
     while isinstance(schema, Mapping) and "$ref" in schema:
         schema = definitions[str(schema["$ref"]).removeprefix("#/$defs/")]
     return schema if isinstance(schema, Mapping) else {}

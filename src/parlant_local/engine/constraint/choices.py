@@ -1,4 +1,4 @@
-"""Whether the branches of a ``oneOf`` exclude each other, so that any of them is exactly one of them."""
+"""Whether the branches of a ``oneOf`` are mutually exclusive, so that ``anyOf`` means the same."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from parlant_local.engine.constraint.values import identity, kinds_of
 
 __all__ = ["exclusive"]
 
-_PAIRS = 64  # branches that are compared one by one; tags tell more of them apart at once
-_DEPTH = 4  # tags within tags
+_MAX_PAIRWISE = 64  # branches compared pairwise; a discriminator handles more at once
+_MAX_DEPTH = 4  # nested discriminators
 
 
 def exclusive(branches: Sequence[Any], references: References) -> bool:
-    """Whether no value can satisfy two of ``branches``, as far as types, listed values and tags of objects tell."""
+    """Whether types, enumerated values and discriminators prove that no value satisfies two of ``branches``."""
     possible = [branch for branch in branches if branch is not False]
     if len(possible) < 2:
         return True
@@ -28,28 +28,28 @@ def exclusive(branches: Sequence[Any], references: References) -> bool:
         seen = [references.read(references.followed(branch)) for branch in possible]
     except Impossible:
         return False
-    if _tagged(seen, references):
+    if _discriminated(seen, references):
         return True
-    return len(seen) <= _PAIRS and all(
-        _disjoint(one, other, references, _DEPTH) for one, other in combinations(seen, 2)
+    return len(seen) <= _MAX_PAIRWISE and all(
+        _disjoint(one, other, references, _MAX_DEPTH) for one, other in combinations(seen, 2)
     )
 
 
-def _tagged(branches: list[Schema], references: References) -> bool:
-    """Whether all are objects with a required property of listed values, no value listed twice."""
-    if any(_kinds(branch) != frozenset({"object"}) for branch in branches):
+def _discriminated(branches: list[Schema], references: References) -> bool:
+    """Whether all are objects with a required property whose enumerated values differ between branches."""
+    if any(_types(branch) != frozenset({"object"}) for branch in branches):
         return False
     names = set.intersection(*(set(branch.get("required", ())) for branch in branches))
     for name in sorted(names):
-        listed = [_listed(branch.get("properties", {}).get(name), references) for branch in branches]
-        if None not in listed:
-            known: set[str] = set()
+        values_by_branch = [_enumerated(branch.get("properties", {}).get(name), references) for branch in branches]
+        if None not in values_by_branch:
+            seen_values: set[str] = set()
             count = 0
-            for values in listed:
+            for values in values_by_branch:
                 assert values is not None
-                known |= values
+                seen_values |= values
                 count += len(values)
-            if len(known) == count:
+            if len(seen_values) == count:
                 return True
     return False
 
@@ -64,10 +64,10 @@ def _disjoint(one: Any, other: Any, references: References, depth: int) -> bool:
         one, other = (references.read(references.followed(schema)) for schema in (one, other))
     except Impossible:
         return True
-    values, others = _listed(one, references), _listed(other, references)
+    values, others = _enumerated(one, references), _enumerated(other, references)
     if values is not None and others is not None:
         return values.isdisjoint(others)
-    kinds, other_kinds = _kinds(one), _kinds(other)
+    kinds, other_kinds = _types(one), _types(other)
     if kinds is not None and other_kinds is not None and not kinds & other_kinds:
         return True
     tags = set(one.get("required", ())) & set(other.get("required", ()))
@@ -79,8 +79,8 @@ def _disjoint(one: Any, other: Any, references: References, depth: int) -> bool:
     )
 
 
-def _listed(schema: Any, references: References) -> set[str] | None:
-    """The values that a schema lists; None where it lists none."""
+def _enumerated(schema: Any, references: References) -> set[str] | None:
+    """The values that a schema enumerates; None where it doesn't."""
     if not isinstance(schema, Mapping):
         return None
     schema = references.followed(schema)
@@ -89,7 +89,7 @@ def _listed(schema: Any, references: References) -> set[str] | None:
     return {identity(value) for value in schema["enum"]} if isinstance(schema.get("enum"), list | tuple) else None
 
 
-def _kinds(schema: Mapping[str, Any]) -> frozenset[str] | None:
+def _types(schema: Mapping[str, Any]) -> frozenset[str] | None:
     """The types a value may have; None where the schema does not say."""
     if "const" in schema:
         return kinds_of(schema["const"])

@@ -1,4 +1,4 @@
-"""Grammars, patterns and choices of clients as llguidance takes them, within bounds."""
+"""Converts clients' grammars, patterns and choices to llguidance's form, within bounds."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from parlant_local.settings.constraints import ConstraintSettings
 
 __all__ = ["grammar_of"]
 
-# Each alternative begins differently and none can be read in two ways, so one pass reads any text.
+# Each alternative begins differently and is unambiguous, so scanning takes one pass.
 _LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|/(?:[^/\\\n]|\\.)+/|//[^\n]*|#[^\n]*|%json\b|\{\d+|,\d+\}')
 _JSON = re.compile(r"\s*")
 
 
 def grammar_of(constraint: Regex | Grammar | Choices, bounds: ConstraintSettings) -> str:
-    """llguidance's own form. Raises :class:`SchemaError` for what can't be read or exceeds ``bounds``."""
+    """The grammar in llguidance's form. Raises :class:`SchemaError` for syntax errors and grammars beyond ``bounds``."""
     from llguidance import LLMatcher
 
     match constraint:
         case Regex(pattern):
             check_text(pattern, bounds)
-            translated(pattern, bounds)  # for its bounds; these patterns are the decoder's own dialect already
+            translated(pattern, bounds)  # only checks the limits: these patterns are in the decoder's dialect already
             return str(LLMatcher.grammar_from_regex(pattern))
         case Grammar(text):
             check_text(text, bounds)
             return str(LLMatcher.grammar_from_lark(_within_bounds(_lark(text), bounds)))
         case Choices(texts):
-            return str(LLMatcher.grammar_from_lark(_options(texts, bounds)))
+            return str(LLMatcher.grammar_from_lark(_choices_grammar(texts, bounds)))
 
 
-def _options(texts: tuple[str, ...], bounds: ConstraintSettings) -> str:
+def _choices_grammar(texts: tuple[str, ...], bounds: ConstraintSettings) -> str:
     if not texts:
         raise SchemaError("A list of choices needs at least one.", keyword="choices")
     if len(texts) > bounds.max_values:
@@ -54,30 +54,30 @@ def _lark(text: str) -> str:
         return text
     try:
         return str(any_to_lark(text))
-    except Exception as error:  # the converter raises whatever its parser meets
+    except Exception as error:  # the converter raises arbitrary exceptions
         raise SchemaError(f"The GBNF grammar can't be read: {str(error)[:300]}.", keyword="grammar") from None
 
 
 def _within_bounds(text: str, bounds: ConstraintSettings) -> str:
     """``text`` with its embedded JSON schemas closed, once its patterns and counts are within bounds."""
-    written: list[str] = []
-    place = 0
-    while (found := _LITERAL.search(text, place)) is not None:
+    parts: list[str] = []
+    position = 0
+    while (found := _LITERAL.search(text, position)) is not None:
         literal = found[0]
-        written.append(text[place : found.end()])
-        place = found.end()
+        parts.append(text[position : found.end()])
+        position = found.end()
         if literal == "%json":
             try:
-                schema, place = json.JSONDecoder().raw_decode(text, _JSON.match(text, place).end())  # type: ignore[union-attr]  # matches always
+                schema, position = json.JSONDecoder().raw_decode(text, _JSON.match(text, position).end())  # type: ignore[union-attr]  # matches always
             except (ValueError, RecursionError):
                 raise SchemaError("The grammar's %json is followed by no JSON.", keyword="grammar") from None
             closed = closed_schema(schema, Limits(), bounds)
-            if closed.unbound:  # nobody could check a part of an answer
+            if closed.unbound:  # a part of an answer can't be validated
                 keyword = min(closed.unbound)
-                raise SchemaError(f"The grammar's %json has {keyword!r}, which can't be bound.", keyword=keyword)
-            written.append(" " + json.dumps(closed.schema, ensure_ascii=False))
+                raise SchemaError(f"The grammar's %json has {keyword!r}, which can't be enforced.", keyword=keyword)
+            parts.append(" " + json.dumps(closed.schema, ensure_ascii=False))
         elif literal[0] == "/" and literal[:2] != "//":
             translated(literal[1:-1].replace("\\/", "/"), bounds)
         elif literal[0] in "{," and int(literal.strip("{,}")[:10]) > bounds.max_repeat:
             raise exceeded("The grammar repeats more often than {}", "max_repeat", bounds.max_repeat, keyword="grammar")
-    return "".join(written) + text[place:]
+    return "".join(parts) + text[position:]

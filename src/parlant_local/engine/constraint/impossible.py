@@ -1,4 +1,4 @@
-"""No value fits: fatal for a whole schema, the end of one branch elsewhere."""
+"""An unsatisfiable schema: fatal at the root, the end of one branch elsewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ __all__ = ["Impossible"]
 
 
 class Impossible(Exception):
-    """No value within the limits fits here."""
+    """No value within the limits satisfies this subschema."""
 
-    def __init__(self, keyword: str, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, keyword: str, reason: str) -> None:
+        super().__init__(reason)
         self.keyword = keyword

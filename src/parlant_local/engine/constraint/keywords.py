@@ -1,4 +1,4 @@
-"""The words of JSON Schema: which ones bind, and what their values must look like."""
+"""JSON Schema's keywords: which ones constrain, and what their values must look like."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from parlant_local.engine.constraint.bounds import exceeded, shown
 from parlant_local.errors import SchemaError
 from parlant_local.settings.constraints import ConstraintSettings
 
-__all__ = ["OWN", "TYPES", "Schema", "every_subschema", "placed_subschemas", "subschemas", "vetted"]
+__all__ = [
+    "KEYWORDS_BY_TYPE",
+    "TYPES",
+    "Schema",
+    "every_subschema",
+    "placed_subschemas",
+    "subschemas",
+    "validated_keywords",
+]
 
 Schema = dict[str, Any]
 
-OWN: Mapping[str, frozenset[str]] = {
+KEYWORDS_BY_TYPE: Mapping[str, frozenset[str]] = {
     "object": frozenset(
         {
             "properties",
@@ -45,9 +53,9 @@ OWN: Mapping[str, frozenset[str]] = {
     "string": frozenset({"pattern", "minLength", "maxLength", "format"}),
     "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
 }
-"""Which keywords speak of which type."""
+"""The keywords that apply to each type."""
 
-_LARGEST = sys.float_info.max  # numbers beyond mean nothing to anybody who reads JSON as floats
+_LARGEST = sys.float_info.max  # larger numbers overflow in every parser that reads JSON numbers as floats
 
 TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 
@@ -135,7 +143,7 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-_LISTS = {
+_SIZE_SETTINGS = {
     "anyOf": "max_branches",
     "oneOf": "max_branches",
     "allOf": "max_branches",
@@ -146,13 +154,13 @@ _LISTS = {
     "prefixItems": "max_properties",
     "items": "max_properties",
 }
-"""Which setting bounds the number of parts a keyword may have."""
-_LEAST = ("minLength", "minItems", "minProperties")
-_COUNTS = (*_LEAST, "maxLength", "maxItems", "maxProperties", "minContains", "maxContains")
+"""The setting that limits how many parts a keyword may have."""
+_MINIMUM_COUNTS = ("minLength", "minItems", "minProperties")
+_COUNTS = (*_MINIMUM_COUNTS, "maxLength", "maxItems", "maxProperties", "minContains", "maxContains")
 
 
-def vetted(schema: Mapping[str, Any], bounds: ConstraintSettings) -> Schema:
-    """The keywords of ``schema`` that bind, annotations and extensions left out.
+def validated_keywords(schema: Mapping[str, Any], bounds: ConstraintSettings) -> Schema:
+    """The keywords of ``schema`` that constrain it; annotations and extensions are left out.
 
     Raises :class:`SchemaError` naming the first one whose value makes no sense, or exceeds ``bounds``.
     """
@@ -160,33 +168,33 @@ def vetted(schema: Mapping[str, Any], bounds: ConstraintSettings) -> Schema:
     for key, value in schema.items():
         known = _CHECKS.get(key)
         if known is None or (value is None and key != "const") or (key == "required" and isinstance(value, bool)):
-            continue  # null is said to be absent; draft 3's required is its object's to read
+            continue  # null counts as absent; a boolean required (draft 3) belongs to the enclosing object
         if key == "type":
-            value = _plain_type(value)
+            value = _lowercase_type(value)
         wanted, holds = known
         if not holds(value):
             raise SchemaError(f"The schema's {key} is {shown(value)}; it must be {wanted}.", keyword=key)
         result[key] = _bounded(key, value, bounds)
-    if marked := _marked_required(result):
+    if marked := _draft3_required(result):
         result["required"] = [*result.get("required", ()), *marked]
-    _modernise(result)
+    _to_2020_12(result)
     if result.get("uniqueItems") is False:
         del result["uniqueItems"]
-    tag = result.get("discriminator")  # OpenAPI's word, an annotation to others: never a reason to refuse
+    tag = result.get("discriminator")  # an OpenAPI keyword, an annotation elsewhere: never a reason to refuse
     if tag is not None and not (isinstance(tag, Mapping) and isinstance(tag.get("propertyName"), str)):
         del result["discriminator"]
     return result
 
 
-def _plain_type(value: Any) -> Any:
-    """Gemini's clients write types in capitals."""
+def _lowercase_type(value: Any) -> Any:
+    """Gemini clients write types in capitals."""
     if isinstance(value, str):
         return value.lower() if value.isupper() else value
-    return [_plain_type(item) for item in value] if isinstance(value, list | tuple) else value
+    return [_lowercase_type(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _marked_required(schema: Schema) -> list[str]:
-    """Properties that say themselves that they are required, as in draft 3."""
+def _draft3_required(schema: Schema) -> list[str]:
+    """Properties marked ``required: true`` themselves, as in draft 3."""
     marked = [
         name
         for name, part in schema.get("properties", {}).items()
@@ -195,8 +203,8 @@ def _marked_required(schema: Schema) -> list[str]:
     return [name for name in marked if name not in schema.get("required", ())]
 
 
-def _modernise(schema: Schema) -> None:
-    """Words of earlier drafts as 2020-12 says them."""
+def _to_2020_12(schema: Schema) -> None:
+    """Rewrites keywords of earlier drafts as draft 2020-12 has them."""
     more = schema.pop("additionalItems", None)
     if isinstance(schema.get("items"), list | tuple):
         schema["prefixItems"] = list(schema.pop("items"))
@@ -211,17 +219,17 @@ def _modernise(schema: Schema) -> None:
 
 
 def every_subschema(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """``schema`` and all within it, definitions too; walks, so that no depth hurts."""
-    waiting = [schema]
-    while waiting:
-        part = waiting.pop()
+    """``schema`` and every subschema, definitions included; iterative, so that no depth overflows the stack."""
+    stack = [schema]
+    while stack:
+        part = stack.pop()
         if isinstance(part, Mapping):
             yield part
-            waiting.extend(inner for _, inner in placed_subschemas(part))
+            stack.extend(inner for _, inner in placed_subschemas(part))
 
 
 def _bounded(key: str, value: Any, bounds: ConstraintSettings) -> Any:
-    setting = _LISTS.get(key)
+    setting = _SIZE_SETTINGS.get(key)
     if setting and not isinstance(value, bool) and len(value) > getattr(bounds, setting):
         raise exceeded(
             f"The schema's {key} has {len(value)} parts; {{}} is the limit",
@@ -229,13 +237,13 @@ def _bounded(key: str, value: Any, bounds: ConstraintSettings) -> Any:
             getattr(bounds, setting),
             keyword=key,
         )
-    if key in _LEAST and value > bounds.max_count:
+    if key in _MINIMUM_COUNTS and value > bounds.max_count:
         raise exceeded(f"The schema's {key} is more than {{}}", "max_count", bounds.max_count, keyword=key)
     return int(value) if key in _COUNTS else value
 
 
 def placed_subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """The schemas that stand directly in ``schema``, its definitions too, each with the way there."""
+    """The direct subschemas of ``schema``, definitions included, each with its path."""
     for key in (*_SCHEMA_MAPS, *_DEFINITIONS):
         if isinstance(inner := schema.get(key), Mapping):
             yield from (((key, name), part) for name, part in inner.items())
@@ -248,5 +256,5 @@ def placed_subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str | i
 
 
 def subschemas(schema: Mapping[str, Any]) -> Iterator[Any]:
-    """Those that stand in it, definitions left out."""
+    """The direct subschemas, definitions left out."""
     return (part for path, part in placed_subschemas(schema) if path[0] not in _DEFINITIONS)

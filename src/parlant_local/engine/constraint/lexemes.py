@@ -1,4 +1,4 @@
-"""Regular expressions of what stands between a template's marks: texts, and keys that the model thinks of."""
+"""Regular expressions of the text between a template's marks: strings, and keys of the model's choice."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _FORMATS = {
 }
 
 MARKED_KEY = r"[\p{L}\p{N}_$@]([\p{L}\p{N}_$@. \-]{0,62}[\p{L}\p{N}_$@])?"
-"""A key between marks: as much of any key as no mark and no white space at its ends could be taken for."""
+"""A key between marks: any key that can't be mistaken for a mark and has no white space at its ends."""
 
 PLAIN_KEY = "[a-zA-Z_][a-zA-Z0-9_]{0,63}"
-"""One that stands without a mark before it."""
+"""A key without a mark before it."""
 
 OTHER_THAN_TEXT = {
     "number": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+\-]?[0-9]+)?",
     "boolean": "true|false|True|False|TRUE|FALSE",
     "null": "null|None",
 }
-"""Texts that are read as values of other types, where these are allowed as well."""
+"""Strings that would be parsed as values of another type, where that type is allowed as well."""
 
 BARE_TEXT = r"[ \t\r\n]*([^ \t\r\n\[({](?s:.*))?"
-"""One that begins as no array or object does."""
+"""A string that does not begin like an array or object."""
 
 
 def free_keys(schema: Mapping[str, Any]) -> Iterator[tuple[str | None, Any]]:
-    """Patterns of the keys that a closed object leaves open, with what they hold; None: any key."""
+    """Patterns of the keys that a closed object leaves open, with their value schemas; None: any key."""
     extra = schema.get("additionalProperties")
     if isinstance(extra, Mapping):
         yield None, extra
@@ -56,7 +56,7 @@ def free_keys(schema: Mapping[str, Any]) -> Iterator[tuple[str | None, Any]]:
 
 
 def empty_together(patterns: Sequence[str], never: Sequence[str] = ()) -> bool:
-    """Whether no text, or none that can be told, matches all ``patterns`` and none of ``never``."""
+    """Whether no text matches all ``patterns`` and none of ``never``, or it can't be decided."""
     return len(patterns) + len(never) > 1 and bool(_problem(tuple(patterns), tuple(never)))
 
 
@@ -67,9 +67,9 @@ def _problem(patterns: tuple[str, ...], never: tuple[str, ...]) -> str:
 
 
 def text_patterns(schema: Mapping[str, Any]) -> list[str]:
-    """Regular expressions that a text must match, all of them."""
+    """Regular expressions that a string must match, all of them."""
     least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 600))
-    # The white space of a mark is not counted as text: what has to be there ends otherwise.
+    # White space before the closing mark does not count as text, so required text must not end in it.
     found = [f"(?s:.{{{least - 1},{max(most, least) - 1}}})[^ \\t\\r\\n]" if least else f"(?s:.{{0,{most}}})"]
     for part in (schema, *schema.get("allOf", ())):
         if pattern := part.get("pattern"):
@@ -80,12 +80,12 @@ def text_patterns(schema: Mapping[str, Any]) -> list[str]:
 
 
 def whole_pattern(pattern: str) -> str:
-    """A pattern of a schema as one that matches a whole text."""
+    """A schema's pattern as one that matches the whole string."""
     return "|".join(map(_whole, _alternatives(pattern)))
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """The parts of a pattern between bars that stand in no group or class."""
+    """The top-level alternatives of a pattern."""
     parts, depth, start, index, in_class = [], 0, 0, 0, False
     while index < len(pattern):
         letter = pattern[index]
@@ -105,7 +105,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _whole(pattern: str) -> str:
-    """A pattern that is searched for as one that matches a whole text, written between slashes."""
+    """A search pattern as one that matches the whole string, escaped for slashes."""
     starts, ends = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
     inner = re.sub(r"(?<!\\)((?:\\\\)*)/", r"\1\\/", pattern[1 if starts else 0 : -1 if ends else None])
     return f"{'' if starts else '(?s:.*)'}(?:{inner}){'' if ends else '(?s:.*)'}"

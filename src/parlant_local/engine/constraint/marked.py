@@ -1,4 +1,4 @@
-"""Grammars in which marks of a vocabulary stand: as tokens where they are such, else as text."""
+"""Lark rules for marks: as special tokens where the vocabulary has them, otherwise as text."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def regex_of(text: str) -> str:
 
 
 class Marks:
-    """Writes Lark for texts of one vocabulary, each under a rule of its own."""
+    """Writes Lark for the texts of one vocabulary, a rule for each."""
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
-        self._ends = model.end_tokens
+        self._end_tokens = model.end_tokens
         self._rules: dict[tuple[Any, ...], str] = {}
         self.lines: list[str] = []
 
     def literal(self, text: str) -> str:
-        """A rule for exactly ``text``, up to a token that would end the answer; empty where nothing is left."""
+        """A rule for exactly ``text``, up to an end-of-generation token; empty where nothing is left."""
         parts = list(self._parts(text))
         if not parts:
             return ""
@@ -39,8 +39,8 @@ class Marks:
             return parts[0]
         return self._rule(("literal", text), "m", " ".join(parts))
 
-    def said(self, text: str) -> str:
-        """As much of ``text`` as :meth:`literal` has."""
+    def literal_text(self, text: str) -> str:
+        """The part of ``text`` that :meth:`literal` covers."""
         parts = list(self._parts(text))
         return "".join(
             self._model.piece(int(part[2:-2]), special=True).decode("utf-8", "replace")
@@ -49,11 +49,13 @@ class Marks:
             for part in parts
         )
 
-    def up_to(self, patterns: Sequence[str], closer: str, never: Sequence[str] = (), *, loose: bool = False) -> str:
-        """A rule for a text that matches all ``patterns``, none of ``never``, and is ended by the first ``closer``.
+    def text_up_to(
+        self, patterns: Sequence[str], closer: str, never: Sequence[str] = (), *, loose: bool = False
+    ) -> str:
+        """A rule for text that matches all ``patterns``, none of ``never``, and is ended by the first ``closer``.
 
-        The lexeme is lazy: what may follow a mark within a text never has to be ruled out, which takes an automaton its
-        states times the text's length. ``loose``: white space before the mark may be missing, as some models leave it out.
+        The lexeme is lazy, so that the mark need not be excluded from the text, which would multiply the automaton's states by
+        the text's length. ``loose``: white space before the mark is optional, as some models leave it out.
         """
         key = ("text", *patterns, None, *never, closer, loose)
         if key in self._rules:
@@ -65,13 +67,15 @@ class Marks:
             space = first[: len(first) - len(first.lstrip())]
             parts[:1] = [json.dumps(first[len(space) :], ensure_ascii=False)] if first != space else []
         before = f"({regex_of(space)}){'?' if loose else ''}" if space else ""
-        if not parts:  # nothing but white space
+        if not parts:  # only white space
             return self._rule(key, "v", self._lexeme(patterns, never, regex_of(space), lazy=True))
         if parts[0].startswith("<["):
-            spelt = self._model.piece(int(parts[0][2:-2]), special=True).decode("utf-8", "replace")
+            token_text = self._model.piece(int(parts[0][2:-2]), special=True).decode("utf-8", "replace")
             text = self._lexeme(patterns, never, before)
-            look = self._lexeme(patterns, never, before + regex_of(spelt), lazy=True)  # the token's letters end it, too
-            return self._rule(key, "v", f"{text} {' '.join(parts)} | {' '.join([look, *parts[1:]])}")
+            lookalike = self._lexeme(
+                patterns, never, before + regex_of(token_text), lazy=True
+            )  # the token's text spelled out ends it, too
+            return self._rule(key, "v", f"{text} {' '.join(parts)} | {' '.join([lookalike, *parts[1:]])}")
         mark = str(json.loads(parts[0]))
         body = mark.rstrip()
         rest = [json.dumps(mark[len(body) :], ensure_ascii=False)] if mark != body else []
@@ -95,7 +99,7 @@ class Marks:
         return self._rules[key]
 
     def _parts(self, text: str) -> Iterator[str]:
-        """``text`` as quoted strings and special tokens."""
+        """``text`` split into quoted strings and special tokens."""
         position = 0
         for token in self._model.tokenize(text, parse_special=True):
             if not stands_apart(self._model, token):
@@ -106,7 +110,7 @@ class Marks:
                 continue
             if at > position:
                 yield json.dumps(text[position:at], ensure_ascii=False)
-            if token in self._ends:
+            if token in self._end_tokens:
                 return
             yield f"<[{token}]>"
             position = at + len(piece)

@@ -1,4 +1,4 @@
-"""Where one answer stands in its grammar: what is forced, what is allowed, how it can land."""
+"""One answer's position in its grammar: which tokens are forced, and which are allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConstraintMatcher"]
 
-_SLOWEST = 0.5  # seconds of the processor for one mask: all other answers wait meanwhile
+_MAX_MASK_SECONDS = 0.5  # processor seconds for one mask: all other sequences wait meanwhile
 
 
 class ConstraintMatcher:
@@ -24,7 +24,7 @@ class ConstraintMatcher:
     def __init__(
         self,
         matcher: Any,
-        landing_tokens: int | None,
+        closing_budget: int | None,
         *,
         open_keys: bool = False,
         endings: tuple[str, ...] = (),
@@ -32,24 +32,24 @@ class ConstraintMatcher:
         marks: CallMarks | None = None,
     ) -> None:
         self._matcher = matcher
-        self.landing_tokens = landing_tokens
-        """Tokens left at which its end must be thought of; None where the grammar can't be landed."""
+        self.closing_budget = closing_budget
+        """Remaining tokens from which on the ending must be considered; None where the grammar can't be closed early."""
         self.open_keys = open_keys
-        """Whether keys of its answer could repeat."""
+        """Whether the answer could repeat keys."""
         self.endings = endings
-        """Letters that its patterns want last."""
+        """Characters that its patterns require at the end."""
         self.unbound = unbound
-        """Keywords that its answer has to be checked for."""
+        """Keywords that the answer has to be validated against."""
         self.marks = marks
-        """Between which its arguments stand; None where it is JSON."""
+        """The marks around its arguments; None where it is JSON."""
         self.seconds = 0.0
-        """Spent here."""
+        """Time spent computing masks and advancing."""
 
     def copy(self) -> ConstraintMatcher:
-        """Another one at the same place, to try things out."""
+        """An independent matcher in the same state, for look-ahead."""
         return ConstraintMatcher(
             self._matcher.deep_copy(),
-            self.landing_tokens,
+            self.closing_budget,
             open_keys=self.open_keys,
             endings=self.endings,
             unbound=self.unbound,
@@ -58,8 +58,8 @@ class ConstraintMatcher:
 
     @property
     def finished(self) -> bool:
-        """Nothing but the end may follow."""
-        return bool(self._matcher.is_stopped()) and self._sound()
+        """Only the end of generation may follow."""
+        return bool(self._matcher.is_stopped()) and self._check_error()
 
     @property
     def complete(self) -> bool:
@@ -67,22 +67,22 @@ class ConstraintMatcher:
         return bool(self._matcher.is_accepting())
 
     def forced(self) -> list[int]:
-        """Tokens that must come next whatever the model thinks, tokenised as the model's own tokenizer would.
+        """Tokens that must come next whatever the logits, split as the model's own tokenizer would.
 
-        llguidance keeps back a last token that a following one might merge with, so that what is sampled next is not
-        distorted by an unusual split.
+        llguidance holds back a last token that a following one might merge with, so that sampling continues from a
+        canonical split.
         """
         start = time.perf_counter()
         tokens: list[int] = self._matcher.compute_ff_tokens()
         self.seconds += time.perf_counter() - start
-        self._sound()
+        self._check_error()
         return tokens
 
     def allows(self, token: int) -> bool:
         start = time.perf_counter()
         allowed = self._matcher.validate_tokens([token]) == 1
         self.seconds += time.perf_counter() - start
-        return bool(allowed) or not self._sound()
+        return bool(allowed) or not self._check_error()
 
     def allows_all(self, tokens: list[int]) -> bool:
         """Whether ``tokens`` may come next, one after the other."""
@@ -92,13 +92,13 @@ class ConstraintMatcher:
         return bool(tokens) and taken == len(tokens)
 
     def mask(self, n_vocab: int) -> npt.NDArray[np.bool_]:
-        """Which tokens may come next, shape ``(n_vocab,)``; as many as the grammar knows where ``n_vocab`` is 0."""
+        """The mask of allowed tokens, shape ``(n_vocab,)``; of the grammar's own vocabulary size where ``n_vocab`` is 0."""
         start, spent = time.perf_counter(), time.thread_time()
         packed = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         bits = np.unpackbits(packed, bitorder="little").view(np.bool_)
         self.seconds += time.perf_counter() - start
-        self._sound()
-        if (spent := time.thread_time() - spent) > _SLOWEST:
+        self._check_error()
+        if (spent := time.thread_time() - spent) > _MAX_MASK_SECONDS:
             raise SchemaError(
                 f"The schema or grammar is too complex to go on: one step takes {spent:.1f} s.",
                 hint="Give it fewer alternatives that begin alike.",
@@ -112,11 +112,11 @@ class ConstraintMatcher:
         taken = self._matcher.consume_tokens(tokens)
         self.seconds += time.perf_counter() - start
         if not taken:
-            self._sound()
+            self._check_error()
             raise SchemaError("The grammar engine took a token that its grammar does not allow.")
 
-    def _sound(self) -> bool:
-        """True; :class:`SchemaError` where a limit was met in the middle of an answer, which is then no answer."""
+    def _check_error(self) -> bool:
+        """True; raises :class:`SchemaError` where the grammar hit a limit in the middle of an answer."""
         if self._matcher.is_error():
             problem = " ".join(self._matcher.get_error().split())[:200]
             raise SchemaError(

@@ -1,4 +1,4 @@
-"""Objects made closed: no keys but those that are described, and a bounded number of those that are not."""
+"""Object schemas made closed: declared keys, and a bounded number of open ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from parlant_local.engine.requests import Limits
 
 __all__ = ["ANY_KEY", "ObjectCloser"]
 
-ANY_KEY = "^(?s:."  # how the pattern begins that bounds keys of which nothing is known
-_MAX_KEY = 128  # characters of a dictionary's key
+ANY_KEY = "^(?s:."  # the beginning of the pattern that only bounds the length of open keys
+_MAX_KEY_LENGTH = 128  # characters of a dictionary's key
 
 Close = Callable[[Any, int], Schema]
 Fits = Callable[[Any, Any], bool]
@@ -25,7 +25,7 @@ Fits = Callable[[Any, Any], bool]
 
 @dataclass(frozen=True, slots=True)
 class ObjectCloser:
-    """``close`` closes a schema that nests so many levels; ``fits`` says whether a value fits a part of the schema."""
+    """``close`` closes a subschema to a nesting depth; ``fits`` tells whether a value matches a subschema."""
 
     close: Close
     fits: Fits
@@ -43,19 +43,19 @@ class ObjectCloser:
         if "unevaluatedProperties" in schema:
             self.reading.unbound.add("unevaluatedProperties")
         if not properties and not patterns and extra in (None, True):
-            extra = {}  # an object of which nothing is known: any keys, any values
-        fixed = self._described(properties, patterns, names, required, depth)
+            extra = {}  # an object without declarations: any keys, any values
+        fixed = self._declared(properties, patterns, names, required, depth)
         for name in required:
             if name not in properties:
-                # Required names without a description come last; they may hold what additional ones may.
-                fixed[name] = self._undescribed(name, patterns, names, extra, depth)
+                # Required but undeclared names come last; additionalProperties applies to them.
+                fixed[name] = self._undeclared(name, patterns, names, extra, depth)
         closed: Schema = {"type": "object", "properties": fixed, "additionalProperties": False}
         rules = self._patterns(patterns, depth)
         if isinstance(extra, Mapping) and not rules:
             rules = self._open_keys(names, fixed, extra, depth)
         elif names is not True and rules:
             self.reading.unbound.add("propertyNames")
-        self._counted(closed, schema, fixed, required, rules)
+        self._bound_count(closed, schema, fixed, required, rules)
         return closed
 
     def _check_lengths(self, names: tuple[str, ...]) -> None:
@@ -65,7 +65,7 @@ class ObjectCloser:
                 "A name in the schema has more than {} characters", "max_text", longest, keyword="properties"
             )
 
-    def _described(
+    def _declared(
         self, properties: Mapping[str, Any], patterns: Mapping[str, Any], names: Any, required: list[str], depth: int
     ) -> dict[str, Schema]:
         fixed: dict[str, Schema] = {}
@@ -86,7 +86,7 @@ class ObjectCloser:
         if names is not True and not self.fits(names, name):
             raise Impossible("propertyNames", f"its propertyNames forbid {shown(name)}.")
 
-    def _undescribed(self, name: str, patterns: Mapping[str, Any], names: Any, extra: Any, depth: int) -> Schema:
+    def _undeclared(self, name: str, patterns: Mapping[str, Any], names: Any, extra: Any, depth: int) -> Schema:
         self._check_name(name, names)
         rules = [rule for pattern, rule in patterns.items() if matches(pattern, name, self.reading.bounds)]
         if not rules and extra is False:
@@ -96,12 +96,12 @@ class ObjectCloser:
         return self.close(extra if isinstance(extra, Mapping) else True, depth - 1)
 
     def _patterns(self, patterns: Mapping[str, Any], depth: int) -> dict[str, Schema]:
-        """Those that can be bound: keys that two patterns match are more than llguidance tells apart."""
+        """The enforceable ones: llguidance can't handle keys that two patterns match."""
         rules: dict[str, Schema] = {}
         for pattern, part in patterns.items():
             bound = key_rule(pattern, self.reading)
-            trial = {known: {"type": "null"} for known in (*rules, bound["pattern"])}
-            if "allOf" in bound or (rules and problem_of({"type": "object", "patternProperties": trial})):
+            probe = {known: {"type": "null"} for known in (*rules, bound["pattern"])}
+            if "allOf" in bound or (rules and problem_of({"type": "object", "patternProperties": probe})):
                 self.reading.unbound.add("patternProperties")
                 continue
             try:
@@ -111,10 +111,10 @@ class ObjectCloser:
         return rules
 
     def _open_keys(self, names: Any, fixed: dict[str, Schema], extra: Any, depth: int) -> dict[str, Schema]:
-        """Keys that the schema leaves open, each holding ``extra``: listed names, or ones of a bounded length."""
+        """Keys that the schema leaves open, each holding ``extra``: enumerated names, or ones of bounded length."""
         try:
             value = self.close(extra or True, depth - 1)
-            rule = {} if names is True else self.close(_text_only(names), 0)
+            rule = {} if names is True else self.close(_string_names(names), 0)
         except Impossible:
             return {}
         if "enum" in rule:
@@ -124,46 +124,48 @@ class ObjectCloser:
             return {rule["pattern"]: value}
         if names is not True and not rule.keys() <= {"type", "minLength", "maxLength"}:
             self.reading.unbound.add("propertyNames")
-        least = int(rule.get("minLength", 0))
-        most = min(_MAX_KEY, self.limits.max_string, int(rule.get("maxLength", _MAX_KEY)))
-        return {f"{ANY_KEY}{{{least},{max(least, most)}}})$": value}
+        shortest = int(rule.get("minLength", 0))
+        longest = min(_MAX_KEY_LENGTH, self.limits.max_string, int(rule.get("maxLength", _MAX_KEY_LENGTH)))
+        return {f"{ANY_KEY}{{{shortest},{max(shortest, longest)}}})$": value}
 
-    def _counted(
+    def _bound_count(
         self, closed: Schema, schema: Schema, fixed: dict[str, Schema], required: list[str], rules: dict[str, Schema]
     ) -> None:
-        """Required names and bounds, so that the number of keys is one that the schema allows.
+        """Adjusts ``required`` and the bounds so that the number of keys is one that the schema allows.
 
-        llguidance counts keys only where every described one is required: optional ones become so where others may follow,
-        and where more are needed.
+        llguidance counts keys only where every declared one is required: optional ones become required where open keys may
+        follow, and where ``minProperties`` needs them.
         """
-        least = int(schema.get("minProperties", 0))
-        most = upper(schema, "maxProperties", max(len(fixed) + self.limits.max_properties, least), self.reading)
-        if least > most:
-            raise Impossible("minProperties", f"its minProperties is {least}, and its maxProperties {most}.")
+        min_keys = int(schema.get("minProperties", 0))
+        max_keys = upper(schema, "maxProperties", max(len(fixed) + self.limits.max_properties, min_keys), self.reading)
+        if min_keys > max_keys:
+            raise Impossible("minProperties", f"its minProperties is {min_keys}, and its maxProperties {max_keys}.")
         needed = [name for name in fixed if name in required]
-        if len(needed) > most:
-            raise Impossible("maxProperties", f"it requires {len(needed)} names, and has room for {most}.")
+        if len(needed) > max_keys:
+            raise Impossible("maxProperties", f"it requires {len(needed)} names, and has room for {max_keys}.")
         optional = [name for name in fixed if name not in required]
-        if rules and len(fixed) <= most:
+        if rules and len(fixed) <= max_keys:
             needed = list(fixed)
-        elif not rules or len(fixed) > most:
+        elif not rules or len(fixed) > max_keys:
             rules = {}
-            needed += optional[: max(0, least - len(needed))]
-            if least > len(fixed):
-                raise Impossible("minProperties", f"it needs {least} keys, and describes {len(fixed)}.")
-            if len(fixed) > most:  # the first ones, which are enough
-                kept = {*needed, *[name for name in optional if name not in needed][: most - len(needed)]}
+            needed += optional[: max(0, min_keys - len(needed))]
+            if min_keys > len(fixed):
+                raise Impossible("minProperties", f"it needs {min_keys} keys, and describes {len(fixed)}.")
+            if len(fixed) > max_keys:  # the first ones suffice
+                kept = {*needed, *[name for name in optional if name not in needed][: max_keys - len(needed)]}
                 closed["properties"] = {name: part for name, part in fixed.items() if name in kept}
         closed["required"] = [name for name in fixed if name in needed]
         if rules:
-            closed |= {"maxProperties": min(most, len(fixed) + max(self.limits.max_properties, least))}
-            if least > len(fixed):
-                closed["minProperties"] = least
+            closed |= {"maxProperties": min(max_keys, len(fixed) + max(self.limits.max_properties, min_keys))}
+            if min_keys > len(fixed):
+                closed["minProperties"] = min_keys
             if fixed and len(rules) == 1 and next(iter(rules)).startswith(ANY_KEY):
-                closed["additionalProperties"] = next(iter(rules.values()))  # a pattern would bind described names, too
+                closed["additionalProperties"] = next(
+                    iter(rules.values())
+                )  # a pattern would apply to declared names, too
             else:
                 closed["patternProperties"] = rules
 
 
-def _text_only(names: Any) -> Any:
+def _string_names(names: Any) -> Any:
     return {"allOf": [{"type": "string"}, names]} if isinstance(names, Mapping) else names

@@ -1,4 +1,4 @@
-"""Where a schema's references lead, and which of them lead back to themselves."""
+"""Resolves a schema's references, and finds the recursive ones."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from parlant_local.engine.constraint.bounds import shown
-from parlant_local.engine.constraint.keywords import Schema, subschemas, vetted
+from parlant_local.engine.constraint.keywords import Schema, subschemas, validated_keywords
 from parlant_local.engine.constraint.reading import Reading
-from parlant_local.engine.constraint.rewriting import plainer
+from parlant_local.engine.constraint.rewriting import without_conditionals
 from parlant_local.errors import SchemaError
 
 __all__ = ["References"]
 
-_DIGITS = 9  # of a place in a list
+_MAX_INDEX_DIGITS = 9  # digits of a list index in a pointer
 
 
 class References:
@@ -23,16 +23,16 @@ class References:
     def __init__(self, root: Mapping[str, Any], reading: Reading) -> None:
         self._root = root
         self.reading = reading
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
         self._recursive: set[str] = set()
 
     def read(self, schema: Mapping[str, Any]) -> Schema:
-        """The keywords that bind, within bounds, those that no grammar says put into others."""
+        """The schema's validated keywords, with conditionals rewritten as alternatives."""
         self.reading.step()
-        return plainer(vetted(schema, self.reading.bounds), self.reading)
+        return without_conditionals(validated_keywords(schema, self.reading.bounds), self.reading)
 
     def resolve(self, target: str) -> Mapping[str, Any]:
-        """The schema that ``target`` names; chains of bare references are for the caller to follow."""
+        """The schema at ``target``; the caller follows chains of references."""
         if not target.startswith("#"):
             raise SchemaError(
                 f"The schema refers to {shown(target)}, outside itself.",
@@ -45,7 +45,9 @@ class References:
             name = part.replace("~1", "/").replace("~0", "~")
             if isinstance(node, Mapping) and name in node:
                 node = node[name]
-            elif isinstance(node, list) and name.isdecimal() and len(name) <= _DIGITS and int(name) < len(node):
+            elif (
+                isinstance(node, list) and name.isdecimal() and len(name) <= _MAX_INDEX_DIGITS and int(name) < len(node)
+            ):
                 node = node[int(name)]
             else:
                 raise SchemaError(f"The schema refers to {shown(target)}, which it does not define.", keyword="$ref")
@@ -56,7 +58,7 @@ class References:
         return node
 
     def followed(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """``schema`` with a leading reference, and those behind it, replaced by what they name."""
+        """``schema`` with its reference, and any chain of them, replaced by the target."""
         seen: set[str] = set()
         while isinstance(target := schema.get("$ref"), str):
             if target in seen:
@@ -67,48 +69,48 @@ class References:
         return schema
 
     def is_recursive(self, target: str) -> bool:
-        if target not in self._places:
+        if target not in self._indices:
             self._find_cycles(target)
         return target in self._recursive
 
     def _find_cycles(self, start: str) -> None:
-        """Tarjan's strongly connected components from ``start`` on: each reference is looked at once."""
+        """Tarjan's strongly connected components from ``start``: each reference is visited once."""
         lows: dict[str, int] = {}
-        open_: dict[str, None] = {}  # in the order of entering
-        ways: list[tuple[str, Iterator[str]]] = []
+        on_stack: dict[str, None] = {}  # in the order of entering
+        pending: list[tuple[str, Iterator[str]]] = []
 
-        def enter(target: str) -> None:
-            self._places[target] = lows[target] = len(self._places)
-            open_[target] = None
-            ways.append((target, iter(list(_within(self.resolve(target))))))
+        def push(target: str) -> None:
+            self._indices[target] = lows[target] = len(self._indices)
+            on_stack[target] = None
+            pending.append((target, iter(list(_references_in(self.resolve(target))))))
 
-        enter(start)
-        while ways:
-            target, inner = ways[-1]
+        push(start)
+        while pending:
+            target, targets = pending[-1]
             self.reading.step()
-            following = next(inner, None)
-            if following is None:
-                ways.pop()
-                if ways:
-                    lows[ways[-1][0]] = min(lows[ways[-1][0]], lows[target])
-                if lows[target] == self._places[target]:
-                    component = [open_.popitem()[0]]
+            next_target = next(targets, None)
+            if next_target is None:
+                pending.pop()
+                if pending:
+                    lows[pending[-1][0]] = min(lows[pending[-1][0]], lows[target])
+                if lows[target] == self._indices[target]:
+                    component = [on_stack.popitem()[0]]
                     while component[-1] != target:
-                        component.append(open_.popitem()[0])
+                        component.append(on_stack.popitem()[0])
                     if len(component) > 1:
                         self._recursive.update(component)
-            elif following not in self._places:
-                enter(following)
-            elif following in open_:
-                lows[target] = min(lows[target], self._places[following])
-                if following == target:
+            elif next_target not in self._indices:
+                push(next_target)
+            elif next_target in on_stack:
+                lows[target] = min(lows[target], self._indices[next_target])
+                if next_target == target:
                     self._recursive.add(target)
 
 
-def _within(schema: Any) -> Iterator[str]:
+def _references_in(schema: Any) -> Iterator[str]:
     if not isinstance(schema, Mapping):
         return
     if isinstance(target := schema.get("$ref"), str):
         yield target
     for part in subschemas(schema):
-        yield from _within(part)
+        yield from _references_in(part)

@@ -1,4 +1,4 @@
-"""Keywords that no grammar says, as ones that it does: narrower or wider, and what is wider gets checked afterwards."""
+"""Rewrites keywords that a grammar can't express as ones it can. Where the result is wider, the answer is validated."""
 
 from __future__ import annotations
 
@@ -9,44 +9,46 @@ from parlant_local.engine.constraint.impossible import Impossible
 from parlant_local.engine.constraint.keywords import TYPES, Schema
 from parlant_local.engine.constraint.reading import Reading
 
-__all__ = ["plainer", "without_not"]
+__all__ = ["without_conditionals", "without_not"]
 
-_DEPENDENCIES = 3  # each one doubles the alternatives
+_MAX_DEPENDENCIES = 3  # each one doubles the alternatives
 
 
-def plainer(schema: Schema, reading: Reading) -> Schema:
-    """``schema``, vetted, without ``if`` and dependencies."""
+def without_conditionals(schema: Schema, reading: Reading) -> Schema:
+    """``schema``, validated_keywords, without ``if`` and dependencies."""
     if not schema.keys() & {"if", "then", "else", "dependentRequired", "dependentSchemas"}:
         return schema
-    plain = dict(schema)
+    result = dict(schema)
     parts: list[Any] = []
-    condition, then, other = (plain.pop(key, None) for key in ("if", "then", "else"))
+    condition, then, other = (result.pop(key, None) for key in ("if", "then", "else"))
     if condition is not None and (then is not None or other is not None):
         reading.unbound.add("if")
         parts.append(
-            {"anyOf": [{"allOf": [condition, _or_any(then)]}, {"allOf": [_opposite(condition), _or_any(other)]}]}
+            {"anyOf": [{"allOf": [condition, _or_true(then)]}, {"allOf": [_negation(condition), _or_true(other)]}]}
         )
     dependent: dict[str, list[Any]] = {}
     for key in ("dependentRequired", "dependentSchemas"):
-        for name, wanted in plain.pop(key, {}).items():
+        for name, dependency in result.pop(key, {}).items():
             reading.unbound.add(key)
-            dependent.setdefault(name, []).append({"required": wanted} if isinstance(wanted, list | tuple) else wanted)
-    for place, (name, wanted_) in enumerate(dependent.items()):
-        if name in plain.get("required", ()):
-            parts += wanted_
-        elif place < _DEPENDENCIES:
-            parts.append({"anyOf": [{"properties": {name: False}}, {"allOf": [{"required": [name]}, *wanted_]}]})
+            dependent.setdefault(name, []).append(
+                {"required": dependency} if isinstance(dependency, list | tuple) else dependency
+            )
+    for place, (name, dependencies) in enumerate(dependent.items()):
+        if name in result.get("required", ()):
+            parts += dependencies
+        elif place < _MAX_DEPENDENCIES:
+            parts.append({"anyOf": [{"properties": {name: False}}, {"allOf": [{"required": [name]}, *dependencies]}]})
     if parts:
-        plain["allOf"] = [*plain.get("allOf", ()), *parts]
-    return plain
+        result["allOf"] = [*result.get("allOf", ()), *parts]
+    return result
 
 
-def _or_any(schema: Any) -> Any:
+def _or_true(schema: Any) -> Any:
     return True if schema is None else schema
 
 
-def _opposite(condition: Any) -> Any:
-    """What doesn't fit ``condition``, where that is about one property; else anything."""
+def _negation(condition: Any) -> Any:
+    """The negation of ``condition`` where it constrains one property; else anything."""
     if condition is False or condition is True:
         return not condition
     if condition.keys() - {"properties", "required", "type"} or len(condition.get("properties", {})) != 1:
@@ -56,24 +58,24 @@ def _opposite(condition: Any) -> Any:
 
 
 def without_not(schema: Schema, reading: Reading) -> Schema:
-    """What ``not`` leaves, where it forbids types; else it is for the check."""
+    """What ``not`` leaves where it forbids types; anything else is left to validation."""
     forbidden = schema.get("not", False)
     if forbidden is True or forbidden == {}:
         raise Impossible("not", "its not forbids everything.")
-    plain = {key: value for key, value in schema.items() if key != "not"}
+    result = {key: value for key, value in schema.items() if key != "not"}
     if forbidden is False:
-        return plain
+        return result
     if forbidden.keys() != {"type"}:
         reading.unbound.add("not")
-        return plain
-    kinds = _types(forbidden["type"])
-    had = _types(plain.get("type", TYPES - {"integer"}))
-    if "integer" in kinds and "number" in had - kinds:
-        reading.unbound.add("not")  # numbers that are not whole: no grammar tells them apart
-    left = sorted(had - kinds - ({"integer"} if "number" in kinds else set()))
-    if not left:
+        return result
+    forbidden_types = _types(forbidden["type"])
+    allowed_types = _types(result.get("type", TYPES - {"integer"}))
+    if "integer" in forbidden_types and "number" in allowed_types - forbidden_types:
+        reading.unbound.add("not")  # non-integer numbers: a grammar can't tell them from integers
+    remaining = sorted(allowed_types - forbidden_types - ({"integer"} if "number" in forbidden_types else set()))
+    if not remaining:
         raise Impossible("not", "its not forbids every type.")
-    return {**plain, "type": left if len(left) > 1 else left[0]}
+    return {**result, "type": remaining if len(remaining) > 1 else remaining[0]}
 
 
 def _types(value: str | Iterable[str]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Texts and numbers made bounded."""
+"""String and number schemas made bounded."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from parlant_local.errors import SchemaError
 __all__ = ["bounded_number", "bounded_text", "key_rule", "upper"]
 
 _DECIMALS = 9  # llguidance counts multiples exactly up to here
-_LARGEST = 10**18  # llguidance's numbers
-_FINEST = 20  # decimals of a bound: each is a level in llguidance's pattern, and these are as deep as it may be
+_MAX_NUMBER = 10**18  # llguidance's numbers
+_MAX_DECIMALS = 20  # decimals of a bound: each is a nesting level in llguidance's pattern, whose depth is limited
 
-# What llguidance can write. To the standard a format is an annotation, so all others are left to the model.
+# What llguidance enforces. The standard makes format an annotation, so all others are left to the model.
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"})
-# RFC 3339 lets the fraction of a second go on for ever.
+# RFC 3339 does not limit the fraction of a second.
 _FORMAT_LENGTHS = {"date-time": 35, "time": 24, "duration": 40}
 
 
 def upper(schema: Schema, key: str, default: int, reading: Reading) -> int:
-    """An upper bound; no answer gets beyond what a schema may ask for at least."""
+    """An upper bound, never above the limit on lower bounds."""
     return min(int(schema.get(key, default)), reading.bounds.max_count)
 
 
@@ -51,7 +51,7 @@ def bounded_text(schema: Schema, limits: Limits, reading: Reading) -> Schema:
 
 
 def key_rule(pattern: str, reading: Reading) -> Schema:
-    """What binds a text to a pattern, or to several."""
+    """The keywords that enforce a pattern, or several."""
     patterns: dict[str, None] = {}
     for part in AllPatterns.within(pattern):
         rule = translated(part, reading.bounds)
@@ -70,24 +70,24 @@ def bounded_number(schema: Schema, limits: Limits, reading: Reading) -> Schema:
     lows = {key: schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema}
     highs = {key: schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema}
     for key, low in lows.items():
-        if low > _LARGEST:
-            raise _beyond(key)
-        closed[key] = max(low, -_LARGEST)
+        if low > _MAX_NUMBER:
+            raise _out_of_range(key)
+        closed[key] = max(low, -_MAX_NUMBER)
     for key, high in highs.items():
-        if high < -_LARGEST:
-            raise _beyond(key)
-        closed[key] = min(high, _LARGEST)
+        if high < -_MAX_NUMBER:
+            raise _out_of_range(key)
+        closed[key] = min(high, _MAX_NUMBER)
     bound = 10**limits.max_digits - 1
     if not lows:
-        closed["minimum"] = max(-_LARGEST, min(-bound, *(2 * -abs(high) - 1 for high in highs.values()), 0))
+        closed["minimum"] = max(-_MAX_NUMBER, min(-bound, *(2 * -abs(high) - 1 for high in highs.values()), 0))
     if not highs:
-        closed["maximum"] = min(_LARGEST, max(bound, *(2 * abs(low) + 1 for low in lows.values()), 0))
-    _check_room(closed, schema)
-    _writable(closed)
-    step = _step(schema, closed, limits, reading)
+        closed["maximum"] = min(_MAX_NUMBER, max(bound, *(2 * abs(low) + 1 for low in lows.values()), 0))
+    _check_satisfiable(closed, schema)
+    _round_bounds(closed)
+    step = _multiple_of(schema, closed, limits, reading)
     if step is not None:
         closed["multipleOf"] = step
-    _check_room(closed, schema)
+    _check_satisfiable(closed, schema)
     if closed["type"] == "number":
         _step_within(closed)
     return closed
@@ -101,11 +101,13 @@ def _step_within(closed: Schema) -> None:
     span = high[0] - low[0]
     if not 0 < span < 1:
         return
-    step = exact(closed["multipleOf"]) if "multipleOf" in closed else Fraction(10) ** max(_order(span) - 3, -_FINEST)
+    step = (
+        exact(closed["multipleOf"]) if "multipleOf" in closed else Fraction(10) ** max(_order(span) - 3, -_MAX_DECIMALS)
+    )
     for (bound, key), inner, sign in ((low, "minimum", 1), (high, "maximum", -1)):
         if key != inner and bound.denominator == 1:
             del closed[key]
-            nearest = math.nextafter(float(bound), sign * math.inf) if bound else sign * 10.0**-_FINEST
+            nearest = math.nextafter(float(bound), sign * math.inf) if bound else sign * 10.0**-_MAX_DECIMALS
             within = float((bound // step + sign) * step if sign > 0 else (-(-bound // step) + sign) * step)
             closed[inner] = max(within, nearest) if sign > 0 else min(within, nearest)
 
@@ -115,7 +117,7 @@ def _order(size: Fraction) -> int:
     return math.floor(math.log10(size))
 
 
-def _check_room(closed: Schema, asked: Schema) -> None:
+def _check_satisfiable(closed: Schema, original: Schema) -> None:
     """Raises :class:`Impossible` where no number lies between the bounds."""
     low, low_open, low_key = max(
         (exact(closed[key]), key != "minimum", key) for key in ("minimum", "exclusiveMinimum") if key in closed
@@ -124,47 +126,47 @@ def _check_room(closed: Schema, asked: Schema) -> None:
         (exact(closed[key]), key == "maximum", key) for key in ("maximum", "exclusiveMaximum") if key in closed
     )
     step = closed.get("multipleOf", 1 if closed["type"] == "integer" else None)
-    if step is None or ("multipleOf" in closed and "multipleOf" not in asked):
+    if step is None or ("multipleOf" in closed and "multipleOf" not in original):
         fits = low < high or (low == high and high_closed and not low_open)
-        many = ""
+        suffix = ""
     else:
         size = exact(step)
         first, last = math.ceil(low / size), math.floor(high / size)
         first += low_open and first * size == low
         last -= not high_closed and last * size == high
         fits = first <= last
-        many = f" that is a multiple of {step}" if "multipleOf" in closed else ""
+        suffix = f" that is a multiple of {step}" if "multipleOf" in closed else ""
     if not fits:
         raise Impossible(
-            "multipleOf" if many else low_key,
-            f"no {closed['type']} lies between its {low_key} {closed[low_key]} and its {high_key} {closed[high_key]}{many}.",
+            "multipleOf" if suffix else low_key,
+            f"no {closed['type']} lies between its {low_key} {closed[low_key]} and its {high_key} {closed[high_key]}{suffix}.",
         )
 
 
-def _writable(closed: Schema) -> None:
-    """Bounds that are too fine to be written become the next ones within."""
-    for key, inner, to in (
+def _round_bounds(closed: Schema) -> None:
+    """Rounds bounds that have too many decimals to the next ones inside the range."""
+    for key, inner, rounding in (
         ("exclusiveMinimum", "minimum", math.ceil),
         ("minimum", "minimum", math.ceil),
         ("exclusiveMaximum", "maximum", math.floor),
         ("maximum", "maximum", math.floor),
     ):
-        scaled = exact(closed.get(key, 0)) * 10**_FINEST
+        scaled = exact(closed.get(key, 0)) * 10**_MAX_DECIMALS
         if scaled.denominator == 1:
             continue
         del closed[key]
-        rounded = float(Fraction(to(scaled), 10**_FINEST))
+        rounded = float(Fraction(rounding(scaled), 10**_MAX_DECIMALS))
         tighter = max if inner == "minimum" else min
         closed[inner] = tighter(closed.get(inner, rounded), rounded)
         if closed.get("minimum", -math.inf) > closed.get("maximum", math.inf):
             raise SchemaError(
-                f"The schema's {key} leaves only numbers of more than {_FINEST} decimals, which the decoder can't write.",
+                f"The schema's {key} leaves only numbers of more than {_MAX_DECIMALS} decimals, which the decoder can't write.",
                 keyword=key,
                 hint="Ask for a larger unit, or for a text of digits (type string with a pattern).",
             )
 
 
-def _beyond(key: str) -> SchemaError:
+def _out_of_range(key: str) -> SchemaError:
     return SchemaError(
         f"The schema's {key} leaves only numbers beyond 10^18, which the decoder can't write.",
         keyword=key,
@@ -172,27 +174,27 @@ def _beyond(key: str) -> SchemaError:
     )
 
 
-def _step(schema: Schema, closed: Schema, limits: Limits, reading: Reading) -> float | None:
-    """What the number must be a multiple of: a fraction without end is a number without end."""
-    finest = min(_DECIMALS, limits.max_digits)
+def _multiple_of(schema: Schema, closed: Schema, limits: Limits, reading: Reading) -> float | None:
+    """The ``multipleOf`` to enforce: without one, a fraction could go on for ever."""
+    decimals = min(_DECIMALS, limits.max_digits)
     if "multipleOf" in schema:
-        wanted = exact(schema["multipleOf"])
-        if closed["type"] == "integer" and wanted.numerator == 1:
+        multiple = exact(schema["multipleOf"])
+        if closed["type"] == "integer" and multiple.numerator == 1:
             return None
-        if not reading.takes_multiple(wanted.numerator):
+        if not reading.reserve_multiple(multiple.numerator):
             reading.unbound.add("multipleOf")
-            return None if closed["type"] == "integer" else 10.0**-finest
+            return None if closed["type"] == "integer" else 10.0**-decimals
         if isinstance(schema["multipleOf"], int) or not problem_of(
             {"type": "number", "multipleOf": schema["multipleOf"]}
         ):
-            return float(schema["multipleOf"]) if wanted.denominator > 1 else wanted.numerator
+            return float(schema["multipleOf"]) if multiple.denominator > 1 else multiple.numerator
         reading.unbound.add("multipleOf")
         if closed["type"] == "integer":
             return None
-        places = next((places for places in range(finest) if 10**places % wanted.denominator == 0), finest)
-        return 10.0**-places
+        digits = next((digits for digits in range(decimals) if 10**digits % multiple.denominator == 0), decimals)
+        return 10.0**-digits
     if closed["type"] == "integer":
         return None
     lows = [closed[key] for key in ("minimum", "exclusiveMinimum") if key in closed]
     highs = [closed[key] for key in ("maximum", "exclusiveMaximum") if key in closed]
-    return 10.0**-finest if min(highs) - max(lows) >= 10.0 ** (1 - finest) else None
+    return 10.0**-decimals if min(highs) - max(lows) >= 10.0 ** (1 - decimals) else None

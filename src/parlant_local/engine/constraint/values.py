@@ -1,4 +1,4 @@
-"""Single values: their types, when two are one, and the keywords that say something of a value as it stands."""
+"""Single values: their JSON types, equality, and the keywords that assert something of one value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ASSERTIONS", "exact", "holds", "identity", "kinds_of"]
 
 
 def kinds_of(value: Any) -> frozenset[str]:
-    """The JSON types of ``value``: whole numbers are integers and numbers."""
+    """The JSON types of ``value``: whole numbers are both integers and numbers."""
     if value is None:
         return frozenset({"null"})
     if isinstance(value, bool):
@@ -30,7 +30,7 @@ def kinds_of(value: Any) -> frozenset[str]:
 
 
 def identity(value: Any) -> str:
-    """A text that two values share where JSON calls them equal: 1 and 1.0 are, 1 and true are not."""
+    """A text that is equal for values that are equal in JSON: 1 and 1.0 are, 1 and true are not."""
     try:
         return json.dumps(_normal(value), sort_keys=True, ensure_ascii=True, default=repr)
     except (ValueError, RecursionError):
@@ -48,7 +48,7 @@ def _normal(value: Any) -> Any:
 
 
 def exact(number: Any) -> Fraction:
-    """A number as its text says it: 0.1 is a tenth."""
+    """The exact decimal value: 0.1 is a tenth."""
     return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
 
 
@@ -68,11 +68,11 @@ ASSERTIONS: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("minItems", "maxItems"), _ARRAY),
     **dict.fromkeys(("minProperties", "maxProperties", "required"), _OBJECT),
 }
-"""Keywords that say something of a value as it stands, and of which types; empty: of all."""
+"""Keywords that assert something of a single value, with the types they apply to; empty: all types."""
 
 
 def holds(key: str, bound: Any, value: Any, kinds: frozenset[str], reading: Reading) -> bool:
-    """Whether ``value``, which is of ``kinds``, keeps one of the :data:`ASSERTIONS`."""
+    """Whether ``value``, of ``kinds``, satisfies one of the :data:`ASSERTIONS`."""
     match key:
         case "type":
             return bool(kinds & set([bound] if isinstance(bound, str) else bound))

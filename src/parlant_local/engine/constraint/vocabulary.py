@@ -20,7 +20,7 @@ def grammar_tokenizer(model: LoadedModel) -> Any:
     lib = library()
     tokens = [_bytes_of(model, lib, token) for token in range(model.n_vocab)]
     ends = sorted(model.end_tokens) or [model.eos]
-    # The first one is what a finished grammar asks for.
+    # The first one is the token that a finished grammar forces.
     ends.sort(key=lambda token: (token != model.eot, token != model.eos))
     # llguidance keeps the pointer and calls it for as long as it lives; so must the model.
     tokenize = ctypes.cast(lib.llama_cpp._lib.llama_tokenize, ctypes.c_void_p).value
@@ -31,15 +31,15 @@ def grammar_tokenizer(model: LoadedModel) -> Any:
 
 def _bytes_of(model: LoadedModel, lib: Any, token: int) -> bytes:
     data = model.piece(token, special=True)
-    return _MARK + data if _apart(model, lib, token, data) else data
+    return _MARK + data if _is_special(model, lib, token, data) else data
 
 
 def stands_apart(model: LoadedModel, token: int) -> bool:
-    """Whether a grammar has to name this token: no text means it."""
-    return _apart(model, library(), token, model.piece(token, special=True))
+    """Whether a grammar has to name this token by id, since no text produces it."""
+    return _is_special(model, library(), token, model.piece(token, special=True))
 
 
-def _apart(model: LoadedModel, lib: Any, token: int, data: bytes) -> bool:
+def _is_special(model: LoadedModel, lib: Any, token: int, data: bytes) -> bool:
     attributes = lib.llama_vocab_get_attr(model.vocab, token)
     named = data.startswith(b"<") and data.endswith(b">")
     return bool(attributes & lib.LLAMA_TOKEN_ATTR_CONTROL or (attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and named))

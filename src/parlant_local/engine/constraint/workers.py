@@ -11,66 +11,66 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
 
-__all__ = ["checked_aside", "in_compile_thread", "settled"]
+__all__ = ["in_compile_thread", "run_check", "wait_done"]
 
 T = TypeVar("T")
 
-_STACK = 64 * 1024 * 1024  # reserved, not taken: 20,000 rules that lead into each other fit
-# More than there are cores: the system shares these among them, so that a quick schema is done while slow ones go on.
-_AT_ONCE = 32
-_CHECKS_AT_ONCE = 2
-_creating = threading.Lock()
+_STACK = 64 * 1024 * 1024  # address space, not memory: 20,000 rules nested in each other fit
+# More than there are cores: the system time-slices them, so a quick schema is done while slow ones go on.
+_COMPILE_THREADS = 32
+_CHECK_THREADS = 2
+_stack_size_lock = threading.Lock()
 
 
 @lru_cache(maxsize=1)
-def _executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="compile")
+def _compile_executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_COMPILE_THREADS, thread_name_prefix="compile")
 
 
 def in_compile_thread(work: Callable[[], T]) -> Future[T]:
-    """Starts ``work`` there."""
-    with _creating:  # the size of new stacks is the process's; the executor makes its threads on submission
+    """Runs ``work`` on a compile thread."""
+    with _stack_size_lock:  # the stack size is process-wide; the executor creates threads on submission
         before = threading.stack_size(_STACK)
         try:
-            return _executor().submit(work)
+            return _compile_executor().submit(work)
         finally:
             threading.stack_size(before)
 
 
 @lru_cache(maxsize=1)
-def _checkers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="check")
+def _check_executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_CHECK_THREADS, thread_name_prefix="check")
 
 
-async def checked_aside(check: Callable[[], T]) -> T:
-    """What ``check`` says of an answer and its schema, in threads that nothing else waits for: a stranger's schema may
-    take its whole time, and the loop's own threads are everybody's."""
-    return await asyncio.get_running_loop().run_in_executor(_checkers(), check)
+async def run_check(check: Callable[[], T]) -> T:
+    """Runs ``check`` (of an answer against its schema) on threads of its own: an untrusted schema may use its whole time
+    limit, and the loop's default executor is shared."""
+    return await asyncio.get_running_loop().run_in_executor(_check_executor(), check)
 
 
-async def settled(future: Future[Any]) -> None:
-    """Waits until ``future`` is done, however it ended: its error is one object for all who ask, and not raised here."""
+async def wait_done(future: Future[Any]) -> None:
+    """Waits until ``future`` is done, however it ended. Its exception is shared by all waiters, so it isn't raised here."""
     loop = asyncio.get_running_loop()
-    there = loop.create_future()
+    done = loop.create_future()
 
     def wake() -> None:
-        if not there.done():
-            there.set_result(None)
+        if not done.done():
+            done.set_result(None)
 
-    def tell(_: Future[Any]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+    def notify(_: Future[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the waiter with it
             loop.call_soon_threadsafe(wake)
 
-    future.add_done_callback(tell)
-    await there
+    future.add_done_callback(notify)
+    await done
 
 
 def _after_fork() -> None:
-    """The child has none of the parent's threads, but would wait for them."""
-    global _creating
-    _creating = threading.Lock()
-    _executor.cache_clear()
-    _checkers.cache_clear()
+    """The child has none of the parent's threads, and must not wait for them."""
+    global _stack_size_lock
+    _stack_size_lock = threading.Lock()
+    _compile_executor.cache_clear()
+    _check_executor.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""How well a model predicts a text."""
+"""Perplexity: how well a model predicts a text."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Perplexity:
 
     perplexity: float
     error: float
-    """Its standard error, tokens taken as independent."""
+    """Its standard error, assuming independent tokens."""
     tokens: int
-    """Of the text, BOS not counted."""
+    """Of the text, without BOS."""
     scored: int
     n_ctx: int
     windows: int
@@ -57,7 +57,7 @@ def measure_perplexity(
     text = np.asarray(tokens, dtype=np.int32)
     head = [model.bos] if model.add_bos and model.bos >= 0 else []
     if text.size + len(head) < 2:
-        raise BadRequestError("The text has no second token to predict.", hint="Take a longer one.")
+        raise BadRequestError("The text has no second token to predict.", hint="Use a longer one.")
     body = n_ctx - len(head)
     whole = text.size // body
     starts = [index * body for index in range(whole)] or [0]

@@ -1,4 +1,4 @@
-"""How fast a model reads and writes on this machine, through the engine."""
+"""A model's prefill and decode speed on this machine, through the engine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from parlant_local.engine.requests import Generation, GenerationRequest, Samplin
 if TYPE_CHECKING:
     from parlant_local.engine.engine import LlamaEngine
 
-__all__ = ["Measurement", "Workload", "crowd_seconds", "measure_decode", "measure_prefill"]
+__all__ = ["Measurement", "Workload", "measure_decode", "measure_prefill", "workload_seconds"]
 
 _NEVER = -1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One row: ``size`` prompt tokens (prefill), or ``size`` answers at once (decode)."""
+    """One row: ``size`` prompt tokens (prefill), or ``size`` concurrent answers (decode)."""
 
     kind: str
     size: int
@@ -33,7 +33,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A crowd as an agent makes it: answers to one shared prompt with an end of its own each."""
+    """Concurrent requests as an agent sends them: one shared prompt prefix, each with its own suffix."""
 
     requests: int = 8
     shared: int = 512
@@ -42,13 +42,13 @@ class Workload:
 
 
 class _Source:
-    """Random ordinary tokens: speed doesn't depend on sense, but a cached prefix would spoil it."""
+    """Random ordinary tokens: speed doesn't depend on meaning, but a cached prefix would distort it."""
 
     def __init__(self, engine: LlamaEngine) -> None:
         model = engine.model
         ends = model.end_tokens
         self._tokens = [t for t in range(model.n_vocab) if t not in ends and not model.is_control(t)]
-        # An answer must have the length that is measured.
+        # Every answer must have the measured length, so end tokens are banned.
         self.sampling = Sampling(temperature=0.0, logit_bias=dict.fromkeys(ends, _NEVER))
 
     def prompt(self, size: int) -> list[int]:
@@ -77,7 +77,7 @@ async def measure_prefill(engine: LlamaEngine, sizes: Sequence[int], runs: int) 
 async def measure_decode(
     engine: LlamaEngine, batches: Sequence[int], runs: int, *, depth: int = 64, answer: int = 48
 ) -> list[Measurement]:
-    """Answer tokens per second, all together, with each number of answers at once, after prompts of ``depth`` tokens."""
+    """Total answer tokens per second for each number of concurrent answers, after prompts of ``depth`` tokens."""
     await engine.load()
     source = _Source(engine)
     rows = []
@@ -96,12 +96,12 @@ async def measure_decode(
 
 
 def _rate(done: Sequence[Generation], answer: int) -> float:
-    """The first token of each answer comes out of its prefill, so it is not counted."""
+    """The first token of each answer comes from its prefill, so it is not counted."""
     return len(done) * (answer - 1) / max(generation.timings.decode for generation in done)
 
 
-async def crowd_seconds(engine: LlamaEngine, workload: Workload) -> float:
-    """Wall time of ``workload`` from nothing."""
+async def workload_seconds(engine: LlamaEngine, workload: Workload) -> float:
+    """Wall time of ``workload`` without any cached prefix."""
     await engine.load()
     source = _Source(engine)
     shared = source.prompt(workload.shared)

@@ -1,4 +1,4 @@
-"""Which cache layout, attention and batch sizes are fastest here: tried one after the other on a crowd of requests."""
+"""Finds the fastest cache layout, attention and batch sizes for this machine, on a workload of concurrent requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from parlant_local.engine.measuring.speed import Workload, crowd_seconds
+from parlant_local.engine.measuring.speed import Workload, workload_seconds
 from parlant_local.errors import ContextOverflowError, EngineError
 from parlant_local.settings import EngineSettings
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trial", "Tuning", "tune"]
 
-# Defaults are where it starts, so only other values are tried.
+# The defaults are the baseline, so only other values are tried.
 _CHOICES: tuple[Mapping[str, Any], ...] = (
     {"unified_kv": False},
     {"flash_attention": "off"},
@@ -30,19 +30,19 @@ _CHOICES: tuple[Mapping[str, Any], ...] = (
     {"n_ubatch": 1024},
     {"n_batch": 1024},
 )
-_WORTH_IT = 0.95
-"""A change must be this much faster, and in all pairs of runs but one: less is noise, and defaults are well tried."""
+_MAX_RATIO = 0.95
+"""A change must be this much faster, and so in all pairs of runs but one: anything less may be noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``settings`` against the best before them, run by turns so that both met the same weather."""
+    """``settings`` against the best so far, in alternating runs, so that both see the same machine load."""
 
     settings: Mapping[str, Any]
     ratio: float | None
     """Time over that of the best so far, the median of the pairs; below 1 is faster. None: it did not run."""
     seconds: float | None = None
-    """Median time of the crowd."""
+    """Median time of the workload."""
     reason: str = ""
 
 
@@ -64,7 +64,7 @@ async def tune(
     logger: Logger | None = None,
     progress: Callable[[Trial], None] | None = None,
 ) -> Tuning:
-    """Tries each choice with the best of the others so far. Loads the model for each; nothing else should run meanwhile.
+    """Tries each choice on top of the best so far. Loads the model for each; nothing else should run meanwhile.
 
     Choices that ``settings`` already make are not tried. Raises what loading raises where not even the defaults run.
     """
@@ -83,7 +83,7 @@ async def tune(
     champion = engine(best)
     trials: list[Trial] = []
     try:
-        await crowd_seconds(champion, workload)  # warms pages, threads and caches
+        await workload_seconds(champion, workload)  # warms pages, threads and caches
         for choice in _CHOICES:
             if choice.keys() & fixed.keys():
                 continue
@@ -93,7 +93,7 @@ async def tune(
             trials.append(trial)
             if progress is not None:
                 progress(trial)
-            if trial.ratio is not None and trial.ratio < _WORTH_IT:
+            if trial.ratio is not None and trial.ratio < _MAX_RATIO:
                 best, champion, challenger = candidate, challenger, champion
             await challenger.close()
     finally:
@@ -105,10 +105,12 @@ async def _compare(
     champion: LlamaEngine, challenger: LlamaEngine, candidate: Mapping[str, Any], workload: Workload, runs: int
 ) -> Trial:
     try:
-        await crowd_seconds(challenger, workload)
+        await workload_seconds(challenger, workload)
     except (EngineError, ContextOverflowError) as error:
         return Trial(candidate, None, reason=str(error))
-    pairs = [(await crowd_seconds(challenger, workload), await crowd_seconds(champion, workload)) for _ in range(runs)]
+    pairs = [
+        (await workload_seconds(challenger, workload), await workload_seconds(champion, workload)) for _ in range(runs)
+    ]
     ratio = statistics.median(ours / theirs for ours, theirs in pairs)
     if sum(ours >= theirs for ours, theirs in pairs) > 1:
         ratio = max(ratio, 1.0)

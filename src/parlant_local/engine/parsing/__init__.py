@@ -1,4 +1,4 @@
-"""From a model's text to thoughts, content and tool calls, the same result streamed or whole."""
+"""Parses a model's text into thoughts, content and tool calls, with the same result streamed or whole."""
 
 from __future__ import annotations
 

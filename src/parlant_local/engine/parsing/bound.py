@@ -1,4 +1,4 @@
-"""Calls that a schema binds: what the constraint must be, and calls read while they are being written."""
+"""Calls constrained by a schema: the constraint itself, and streaming such calls."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def call_schema(
     return schema
 
 
-_TAKES = ("properties", "anyOf", "oneOf", "additionalProperties", "patternProperties", "required")
-_FOLLOWED = 8  # references and allOf within one another
+_ARGUMENT_KEYWORDS = ("properties", "anyOf", "oneOf", "additionalProperties", "patternProperties", "required")
+_MAX_NESTING = 8  # references and allOf within one another
 
 
 def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -52,7 +52,7 @@ def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if parameters.get("type") is not None and "object" not in parameters["type"]:
         raise SchemaError("The parameters of a tool must be a schema of type object.", keyword="type")
-    if _names_none(parameters, parameters, _FOLLOWED):
+    if _takes_no_arguments(parameters, parameters, _MAX_NESTING):
         return {"type": "object", "properties": {}, "additionalProperties": False}
     return (
         parameters
@@ -61,9 +61,9 @@ def object_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     )
 
 
-def _names_none(schema: Any, root: Mapping[str, Any], left: int) -> bool:
-    """Whether no argument is named, neither here nor in what is referred to."""
-    if left == 0 or not isinstance(schema, Mapping) or any(schema.get(key) for key in _TAKES):
+def _takes_no_arguments(schema: Any, root: Mapping[str, Any], left: int) -> bool:
+    """Whether neither the schema nor what it references declares any argument."""
+    if left == 0 or not isinstance(schema, Mapping) or any(schema.get(key) for key in _ARGUMENT_KEYWORDS):
         return False
     target = schema.get("$ref")
     parts = list(schema.get("allOf") or ())
@@ -71,11 +71,11 @@ def _names_none(schema: Any, root: Mapping[str, Any], left: int) -> bool:
         place, _, name = str(target).rpartition("/")
         definitions = root.get(place.removeprefix("#/")) if place in ("#/$defs", "#/definitions") else None
         parts.append(definitions.get(name) if isinstance(definitions, Mapping) else None)
-    return all(_names_none(part, root, left - 1) for part in parts)
+    return all(_takes_no_arguments(part, root, left - 1) for part in parts)
 
 
 def hoisted(schema: Mapping[str, Any], name: str, definitions: dict[str, Any]) -> Any:
-    """``schema`` as part of a larger one: its definitions moved to ``definitions`` under ``name``, its references along."""
+    """``schema`` for embedding in a larger one: its definitions move to ``definitions`` under ``name``; references follow."""
     inner = {key: value for key, value in schema.items() if key not in ("$defs", "definitions", "$schema", "$id")}
     used_root = False
 
@@ -113,16 +113,16 @@ _NAME = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:argument
 
 
 class BoundCalls:
-    """Reads the JSON of one call that a constraint guarantees, delivering the arguments as they come.
+    """Streams the JSON of one constrained call, delivering the arguments as they come.
 
-    Text that is no call (an answer of a schema, where both were allowed) is content.
+    Text that is not a call (an answer to a schema, where both were allowed) is content.
     """
 
     def __init__(self, *, new_id: Callable[[], str] = new_call_id) -> None:
         self._new_id = new_id
         self._text = ""
         self._arguments: ValueEnd | None = None
-        """Where they end, once they have begun."""
+        """Finds their end, once they have begun."""
         self._done = False
         self._content = False
         self.count = 0
@@ -133,14 +133,14 @@ class BoundCalls:
 
     def finish(self, *, truncated: bool = False) -> list[Delta]:
         if truncated and not self._done and (self.count or (self._text and not self._content)):
-            # Of what may be half a call nothing is content.
+            # A partial call is never content.
             self.warnings.append("The tool call was cut off by the token limit.")
             return []
         return self._advance("", final=True)
 
     def _advance(self, text: str, *, final: bool) -> list[Delta]:
         if self._done:
-            return []  # closing marks of the family's syntax
+            return []  # only closing marks of the family's syntax follow
         deltas: list[Delta] = []
         self._text += text
         if self._arguments is None and not self._content:
@@ -164,10 +164,10 @@ class BoundCalls:
         return deltas
 
 
-_BEGINNING = re.compile(r'\s*(?:\{\s*(?:"(?:n(?:a(?:m(?:e(?:".*)?)?)?)?)?)?)?', re.DOTALL)
-_OTHER_VALUE = re.compile(r'\s*\{\s*"name"\s*:\s*(?:[^"\s]|"(?:[^"\\]|\\.)*"\s*(?:\}|,\s*"(?!a|p|$)))')
+_CALL_PREFIX = re.compile(r'\s*(?:\{\s*(?:"(?:n(?:a(?:m(?:e(?:".*)?)?)?)?)?)?)?', re.DOTALL)
+_NOT_A_CALL = re.compile(r'\s*\{\s*"name"\s*:\s*(?:[^"\s]|"(?:[^"\\]|\\.)*"\s*(?:\}|,\s*"(?!a|p|$)))')
 
 
 def _may_be_call(text: str) -> bool:
-    """Whether an object that begins so may still turn out to be a call."""
-    return _BEGINNING.fullmatch(text) is not None and _OTHER_VALUE.match(text) is None
+    """Whether an object with this beginning may still be a call."""
+    return _CALL_PREFIX.fullmatch(text) is not None and _NOT_A_CALL.match(text) is None

@@ -16,9 +16,9 @@ _WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
 def read_braces(text: str, index: int, quote: str, depth: int = 0) -> tuple[Any, int]:
-    """The value at ``index`` and the index after it. Raises :class:`MoreNeeded`, or ``ValueError`` where it is no value."""
+    """The value at ``index`` and the index after it. Raises :class:`MoreNeeded`, or ``ValueError`` for an invalid value."""
     if depth > _MAX_DEPTH:
-        raise ValueError("it nests too deeply")
+        raise ValueError("it is nested too deeply")
     index = skip_space(text, index)
     if index >= len(text):
         raise MoreNeeded

@@ -1,11 +1,11 @@
-"""Calls as DeepSeek's models write them."""
+"""Parses calls of DeepSeek models."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
 
-from parlant_local.engine.parsing.json_calls import ended
+from parlant_local.engine.parsing.json_calls import section_of
 from parlant_local.engine.parsing.json_text import decode_lenient, dump, value_end
 from parlant_local.engine.parsing.literals import skip_space
 from parlant_local.engine.parsing.sections import Call, Section
@@ -35,13 +35,13 @@ def read_deepseek(text: str, final: bool, _names: Collection[str]) -> Section | 
     while True:
         index = skip_space(text, index)
         if end := _CALLS_END.match(text, index):
-            return ended(end.end(), calls)
+            return section_of(end.end(), calls)
         begin = _CALL_BEGIN.match(text, index)
         if begin is None:
             rest = text[index:]
             if not final and (not rest or (rest.startswith("<") and ">" not in rest)):
                 return None
-            return ended(index if calls else max(index, 1), calls)
+            return section_of(index if calls else max(index, 1), calls)
         found = _deepseek_call(text, begin.end(), final)
         if found is None:
             return None
@@ -49,7 +49,7 @@ def read_deepseek(text: str, final: bool, _names: Collection[str]) -> Section | 
         if call is None:
             if calls:
                 return Section(begin.start(), tuple(calls))
-            return Section(index, problem="it is no call")
+            return Section(index, problem="it is not a call")
         calls.append(call)
 
 

@@ -1,4 +1,4 @@
-"""Values whose objects and arrays are elements: ``<address><city>Paris</city></address>``."""
+"""Parses values whose objects and arrays are elements: ``<address><city>Paris</city></address>``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Elements:
 
     def inside(self, index: int, key: str, schema: Any, depth: int) -> tuple[Any, int]:
         if depth > _MAX_DEPTH:
-            raise ValueError("it nests too deeply")
+            raise ValueError("it is nested too deeply")
         kinds, _ = kinds_of(schema, self._root)
         end_mark = f"{self._closing}{key}{self._after}"
         text = self._text
@@ -49,11 +49,11 @@ class _Elements:
                 raise MoreNeeded
             if not self._final and self._begins(index):
                 raise MoreNeeded
-            raise ValueError(f"the element {key!r} has no end")
+            raise ValueError(f"the element {key!r} is not terminated")
         end = text.find(end_mark, index)
         if end < 0:
             if self._final:
-                raise ValueError(f"the element {key!r} has no end")
+                raise ValueError(f"the element {key!r} is not terminated")
             raise MoreNeeded
         raw = text[index:end]
         if not raw and "string" not in kinds:
@@ -62,7 +62,7 @@ class _Elements:
         return typed_value(raw, schema, self._root), end + len(end_mark)
 
     def _begins(self, index: int) -> bool:
-        """Whether a tag begins at ``index`` that is not whole yet."""
+        """Whether an incomplete tag begins at ``index``."""
         rest = self._text[index : index + len(self._before) + 300]
         return self._before.startswith(rest) or (
             rest.startswith(self._before) and self._after not in rest[len(self._before) :]

@@ -1,4 +1,4 @@
-"""How each family writes tool calls, and who reads what it wrote."""
+"""Each family's tool-call format: its readers and its writer."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class CallFormat:
     name: ToolFormat
     openers: Mapping[str, Reader]
     write: Callable[[Sequence[Call]], str]
-    """Calls as the family writes them; arguments are JSON text."""
+    """Writes calls in the family's format; arguments are JSON text."""
     weak: Mapping[str, Reader] = field(default_factory=dict)
-    """Openers that prose may hold, too: they count at the beginning of an answer only."""
+    """Openers that also occur in prose: they only count at the beginning of an answer."""
     bare: Reader = read_bare_json
     """Reads JSON that no opener announces."""
 

@@ -11,7 +11,7 @@ from parlant_local.engine.parsing.sections import Reader, Section
 __all__ = ["HARMONY_OPENERS"]
 
 _TO = r"to=(?P<{}>[^\s<>]{{1,256}})"
-# The recipient stands before or after the channel; the type of what follows may be left out.
+# The recipient comes before or after the channel; the content type is optional.
 _HEAD = re.compile(
     r"(?:<\|end\|>\s*)?(?:<\|start\|>assistant)?\s*(?:" + _TO.format("before") + r"\s*)?"
     r"<\|channel\|>\s*(?P<channel>\w+)\s*(?:" + _TO.format("after") + r"\s*)?"
@@ -26,7 +26,7 @@ def _read(text: str, final: bool, _names: Collection[str]) -> Section | None:
         return Section(len("<|call|>"), text="")
     head = _HEAD.match(text)
     if head is None:
-        return _headless(text, final)
+        return _without_head(text, final)
     recipient = head["before"] or head["after"] or ""
     if recipient and recipient != "assistant":
         return _call(text, head.end(), recipient.removeprefix("functions."), final)
@@ -38,9 +38,9 @@ def _read(text: str, final: bool, _names: Collection[str]) -> Section | None:
     return Section(head.end(), text="\n\n" if text.startswith("<|end|>") else "")
 
 
-def _headless(text: str, final: bool) -> Section | None:
-    waits = "<|message|>" not in text and len(text) < _MAX_HEAD
-    if waits and not final:
+def _without_head(text: str, final: bool) -> Section | None:
+    incomplete = "<|message|>" not in text and len(text) < _MAX_HEAD
+    if incomplete and not final:
         return None
     opener = next((mark for mark in HARMONY_OPENERS if text.startswith(mark)), text[:1])
     return Section(len(opener), text="")
@@ -54,13 +54,13 @@ def _call(text: str, start: int, name: str, final: bool) -> Section | None:
     if end is None:
         if not final and (brace >= len(text) or text[brace] == "{"):
             return None
-        return Section(len(text) if final else start, problem="its arguments are no JSON object")
+        return Section(len(text) if final else start, problem="its arguments are not a JSON object")
     try:
         arguments = decode_lenient(text[brace:end])
     except ValueError:
         arguments = None
     if not isinstance(arguments, Mapping):
-        return Section(end, problem="its arguments are no JSON object")
+        return Section(end, problem="its arguments are not a JSON object")
     after = end + next((len(mark) for mark in _ENDS if text.startswith(mark, end)), 0)
     return Section(after, ((name, dump(arguments)),))
 

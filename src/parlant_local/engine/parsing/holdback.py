@@ -1,4 +1,4 @@
-"""How much of a text's end must wait, because what follows may turn it into a marker."""
+"""Finding markers in streamed text, and how much of its end may still become one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["earliest", "overlap"]
 
 
 def earliest(text: str, markers: Iterable[str]) -> tuple[int, str] | None:
-    """Position and marker of the first one in ``text``; of two at one place the longer."""
+    """Position and text of the first marker in ``text``; of two at one position, the longer."""
     found = [(position, -len(marker), marker) for marker in markers if (position := text.find(marker)) >= 0]
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Tool calls in JSON, in all the shapes that models give them."""
+"""Parses tool calls in JSON, in all the shapes that models write."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = [
     "BareJsonReader",
     "CallFinder",
     "JsonCallReader",
-    "awaits",
     "call_of",
     "calls_by_name",
     "calls_in",
     "decoded",
-    "ended",
     "function_tag",
+    "may_become",
     "read_bare_json",
+    "section_of",
 ]
 
 CallFinder = Callable[[Any], "tuple[Call, ...] | None"]
@@ -30,7 +30,7 @@ CallFinder = Callable[[Any], "tuple[Call, ...] | None"]
 
 
 def calls_in(value: Any) -> tuple[Call, ...] | None:
-    """The calls that a decoded JSON value stands for, in any of the common shapes; None if it is something else."""
+    """The calls in a decoded JSON value, in any of the common shapes; None if it is something else."""
     if isinstance(value, list):
         found: list[Call] = []
         for item in value:
@@ -74,15 +74,15 @@ def calls_by_name(value: Any) -> tuple[Call, ...] | None:
     return tuple(found) or None
 
 
-def awaits(text: str, index: int, marker: str) -> bool:
-    """Whether what stands at ``index`` may still become ``marker``."""
+def may_become(text: str, index: int, marker: str) -> bool:
+    """Whether the text at ``index`` is an incomplete ``marker``."""
     rest = text[index:]
     return len(rest) < len(marker) and marker.startswith(rest)
 
 
 @dataclass(frozen=True, slots=True)
 class JsonCallReader:
-    """Reads JSON after ``opener``, one value or several, and ``closer`` where there is one (models forget it)."""
+    """Reads one or several JSON values after ``opener``, up to ``closer`` if there is one (models forget it)."""
 
     opener: str
     closer: str
@@ -92,21 +92,21 @@ class JsonCallReader:
         index, calls = len(self.opener), list[Call]()
         while (index := skip_space(text, index)) < len(text):
             if self.closer and text.startswith(self.closer, index):
-                return ended(index + len(self.closer), calls)
-            if text.startswith("<function=", index) or awaits(text, index, "<function="):
+                return section_of(index + len(self.closer), calls)
+            if text.startswith("<function=", index) or may_become(text, index, "<function="):
                 step = self._tagged(text, index, calls, final, names)
             elif calls and text[index] in ",;":
                 step = index + 1
             elif text[index] in "{[":
                 step = self._value(text, index, calls, final)
             else:
-                step = self._words(text, index, calls, final)
+                step = self._text_instead_of_call(text, index, calls, final)
             if not isinstance(step, int):
                 return step
             index = step
-        return ended(len(text), calls) if final else None
+        return section_of(len(text), calls) if final else None
 
-    # Each step gives the index after what it read (its calls are added to ``calls``), or what there is in the end.
+    # Each step returns the index after what it parsed (its calls are added to ``calls``), or the final result.
 
     def _tagged(
         self, text: str, index: int, calls: list[Call], final: bool, names: Collection[str]
@@ -119,43 +119,43 @@ class JsonCallReader:
         calls += inner.calls
         return index + inner.length
 
-    def _words(self, text: str, index: int, calls: list[Call], final: bool) -> Section | None:
-        """Words where a call should stand: what was read counts, the words are content."""
-        if self.closer and calls and not final and awaits(text, index, self.closer):
+    def _text_instead_of_call(self, text: str, index: int, calls: list[Call], final: bool) -> Section | None:
+        """Text where a call should be: the calls before it count, the text is content."""
+        if self.closer and calls and not final and may_become(text, index, self.closer):
             return None
-        return ended(index if calls else len(self.opener), calls)
+        return section_of(index if calls else len(self.opener), calls)
 
     def _value(self, text: str, index: int, calls: list[Call], final: bool) -> int | Section | None:
         end = value_end(text, index)
         if end is None:
-            return self._endless(text, index, calls) if final else None
+            return self._incomplete(text, index, calls) if final else None
         found = decoded(text[index:end], self.find)
         if found is None:
             return self._no_call(text, index, end, calls, final)
         calls += found
         after = skip_space(text, end)
         if not self.closer and after < len(text) and text[after] not in "{[,;":
-            return ended(end, calls)
+            return section_of(end, calls)
         return end
 
-    def _endless(self, text: str, index: int, calls: list[Call]) -> Section:
+    def _incomplete(self, text: str, index: int, calls: list[Call]) -> Section:
         if calls:
             return Section(index, tuple(calls))
         stop = text.find(self.closer, index) if self.closer else -1
-        return Section(stop + len(self.closer) if stop >= 0 else len(text), problem="its JSON has no end")
+        return Section(stop + len(self.closer) if stop >= 0 else len(text), problem="its JSON is incomplete")
 
     def _no_call(self, text: str, index: int, end: int, calls: list[Call], final: bool) -> Section | None:
         after = skip_space(text, end)
-        if self.closer and not final and (after >= len(text) or awaits(text, after, self.closer)):
+        if self.closer and not final and (after >= len(text) or may_become(text, after, self.closer)):
             return None
         if calls:
             return Section(index, tuple(calls))
         closed = bool(self.closer) and text.startswith(self.closer, after)
-        return Section(after + len(self.closer) if closed else end, problem="it is no call in JSON")
+        return Section(after + len(self.closer) if closed else end, problem="it is not a call in JSON")
 
 
-def ended(length: int, calls: Sequence[Call]) -> Section:
-    return Section(length, tuple(calls)) if calls else Section(length, problem="it holds no call")
+def section_of(length: int, calls: Sequence[Call]) -> Section:
+    return Section(length, tuple(calls)) if calls else Section(length, problem="it contains no call")
 
 
 def decoded(text: str, find: CallFinder = calls_in) -> tuple[Call, ...] | None:
@@ -182,19 +182,19 @@ def function_tag(text: str, final: bool, _names: Collection[str]) -> Section | N
     body = text[head.end() : end].strip()
     arguments: Any
     if not body or body.startswith("<parameter="):
-        arguments = {key: _loose_value(value) for key, value in _parameters(body)}
+        arguments = {key: _lenient_value(value) for key, value in _parameters(body)}
     else:
         try:
             arguments = decode_lenient(body)
         except ValueError:
             arguments = None
     if not isinstance(arguments, Mapping):
-        return Section(end + len(closer), problem="its arguments are no JSON object")
+        return Section(end + len(closer), problem="its arguments are not a JSON object")
     return Section(end + len(closer), ((head[1], dump(arguments)),))
 
 
 def _parameters(body: str) -> Iterator[tuple[str, str]]:
-    """Names and texts of the whole elements; each character is looked at once, whatever is left open."""
+    """Names and texts of the complete elements; each character is scanned once, even if elements are left open."""
     end = 0
     while (head := _PARAMETER.search(body, end)) is not None:
         close = body.find(_PARAMETER_END, head.end())
@@ -204,7 +204,7 @@ def _parameters(body: str) -> Iterator[tuple[str, str]]:
         end = close + len(_PARAMETER_END)
 
 
-def _loose_value(text: str) -> Any:
+def _lenient_value(text: str) -> Any:
     try:
         return decode_lenient(text)
     except ValueError:
@@ -239,7 +239,7 @@ class BareJsonReader:
             start, fenced = fence.end(), True
         first = _FIRST_KEY.match(text, start)
         if first is not None and (first[1] or first[2]) not in self.keys:
-            return Section(start + 1)  # an answer in JSON: no reason to hold it back
+            return Section(start + 1)  # an answer in JSON, not a call: not held back
         end = value_end(text, start)
         if end is None:
             return Section(len(text)) if final else None
@@ -248,7 +248,7 @@ class BareJsonReader:
             close = skip_space(text, end)
             if text.startswith("```", close):
                 after = close + 3
-            elif not final and awaits(text, close, "```"):
+            elif not final and may_become(text, close, "```"):
                 return None
         calls = decoded(text[start:end], self.find)
         if calls is None and fenced:

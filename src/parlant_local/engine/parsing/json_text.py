@@ -1,4 +1,4 @@
-"""JSON inside a model's text: where a value ends, and what was meant where it is a little off."""
+"""JSON inside a model's text: finding the end of a value, and lenient decoding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["ValueEnd", "decode_lenient", "dump", "strict", "value_end"]
 
 _CLOSERS = {"{": "}", "[": "]"}
-# Where a stretch of a string ends that holds neither its quote nor an escape.
+# A stretch of a string without its quote or an escape.
 _PLAIN = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^'\\]*")}
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _MAX_LENIENT = 100_000
@@ -20,7 +20,7 @@ _MAX_DEPTH = 64
 
 
 def dump(value: Any) -> str:
-    """JSON text, always: what JSON has no number for (not a number, infinite) becomes null, as in JavaScript."""
+    """Valid JSON text, always: NaN and infinities become null, as in JavaScript."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
@@ -36,7 +36,7 @@ def _finite(value: Any) -> Any:
 
 
 def strict(text: str) -> Any:
-    """The value of JSON text; raises ``ValueError`` for anything else, numbers that JSON can't hold included."""
+    """The value of JSON text; raises ``ValueError`` for anything else, NaN and infinities included."""
 
     def refuse(word: str) -> Any:
         raise ValueError(f"{word} is not JSON")
@@ -44,17 +44,17 @@ def strict(text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=refuse)
     except RecursionError:
-        raise ValueError("it nests too deeply") from None
+        raise ValueError("it is nested too deeply") from None
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("the number is too large")
     return value
 
 
 class ValueEnd:
-    """Finds where an object or array ends, in text that comes in pieces; each piece is looked at once.
+    """Finds the end of an object or array in streamed text; each piece is scanned once.
 
-    Follows strings (either quote) and brackets only, so that what is not quite JSON still has an end. A closing bracket
-    that fits no opening one ends it.
+    Only tracks strings (either quote) and brackets, so that invalid JSON still has an end. An unmatched closing bracket
+    ends it.
     """
 
     __slots__ = ("_before", "_escaped", "_quote", "_stack")
@@ -64,10 +64,10 @@ class ValueEnd:
         self._quote = ""
         self._escaped = False
         self._before = " "
-        """The last character that was no white space."""
+        """The last character that is not white space."""
 
     def feed(self, text: str, start: int = 0) -> int | None:
-        """Index after the value in ``text``, which goes on from the piece before; None while it is incomplete."""
+        """Index after the value in ``text``, which continues the previous piece; None while it is incomplete."""
         index, length = start, len(text)
         while index < length:
             if self._escaped:
@@ -86,7 +86,7 @@ class ValueEnd:
                     self._escaped = True
                 else:
                     self._quote = ""
-            elif char == '"' or (char == "'" and self._before in "{[,:("):  # the latter only where a value may stand
+            elif char == '"' or (char == "'" and self._before in "{[,:("):  # the latter only where a value may begin
                 self._quote = char
             elif char in _CLOSERS:
                 self._stack.append(_CLOSERS[char])
@@ -103,9 +103,9 @@ def value_end(text: str, start: int) -> int | None:
 
 
 def decode_lenient(text: str) -> Any:
-    """The value; raises ``ValueError`` where nothing sensible can be read.
+    """The value; raises ``ValueError`` where none can be decoded.
 
-    Raw line breaks in strings, trailing commas, and Python's way of writing a dictionary are understood.
+    Accepts raw line breaks in strings, trailing commas, and Python literals.
     """
     try:
         return json.loads(text, strict=False)

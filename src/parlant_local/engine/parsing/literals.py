@@ -1,4 +1,4 @@
-"""Literals with holes, found in text that may not be whole yet. White space counts for nothing between their parts."""
+"""Matches literals with placeholders in possibly incomplete text. White space between their parts is ignored."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from parlant_local.engine.parsing.syntax import CALLED, ID, INDEX, KEY, NAME
 __all__ = ["Literal", "MoreNeeded", "skip_space"]
 
 _HOLES = NAME + KEY + ID + INDEX + CALLED
-# A hole, a whole mark, or a run of anything else up to the next mark.
+# A placeholder, a whole mark, or a run of anything else up to the next mark.
 _PARTS = re.compile(rf"[{_HOLES}]|<[^<>\s{_HOLES}]*>|[^\s<{_HOLES}]+|<[^<>\s{_HOLES}]*")
-# What a name may be where it is none that was offered.
+# The form of a name that is not among the offered ones.
 _ANY_NAME = re.compile(r"[^\s<>\[\]{}()\"'`=,|｜]{1,256}")
 _INDEX = re.compile(r"[\w.\-]{0,64}")
 
 
 class MoreNeeded(Exception):  # a signal, not a failure
-    """The text ends where it can't be told yet."""
+    """The text ends before the match can be decided."""
 
 
 def skip_space(text: str, index: int) -> int:
@@ -30,7 +30,7 @@ def skip_space(text: str, index: int) -> int:
 
 @dataclass(slots=True)
 class Found:
-    """What stood in the holes."""
+    """The values of the placeholders."""
 
     end: int
     name: str = ""
@@ -53,11 +53,11 @@ class Literal:
 
     @property
     def head(self) -> str:
-        """The first part, where it is no hole."""
+        """The first part, unless it is a placeholder."""
         return self.parts[0] if self.parts and self.parts[0] not in _HOLES else ""
 
     def match(self, text: str, start: int, names: Collection[str] = (), key: str = "") -> Found | None:
-        """Where it stands at ``start``; None: it doesn't. Raises :class:`MoreNeeded` where that can't be told yet."""
+        """The match at ``start``; None where there is none. Raises :class:`MoreNeeded` where that can't be decided yet."""
         found = Found(start, key=key)
         for number, part in enumerate(self.parts):
             if part == NAME:
@@ -67,15 +67,15 @@ class Literal:
             elif part in (ID, INDEX):
                 end = self._filled(text, found.end, self._following(number), keep=found if part == ID else None)
             else:
-                wanted = key if part == KEY else part
-                end = _expect(text, skip_space(text, found.end), wanted)
+                expected = key if part == KEY else part
+                end = _expect(text, skip_space(text, found.end), expected)
             if end is None:
                 return None
             found.end = end
         return found
 
-    def loosely(self, text: str, start: int, *, final: bool) -> int:
-        """The index after as many of its parts as stand there; models leave some out at the end of an answer."""
+    def skip_available(self, text: str, start: int, *, final: bool) -> int:
+        """The index after as many parts as are present; models leave some out at the end of an answer."""
         index = start
         for part in self.parts:
             try:
@@ -137,28 +137,28 @@ class Literal:
 
 
 def _ends_here(text: str, end: int, following: str) -> bool:
-    """Whether a known name is whole: ``get`` is not meant where ``get_more`` stands."""
+    """Whether a known name is complete: ``get_more`` does not contain the name ``get``."""
     if following and text.startswith(following, end):
         return True
     return end >= len(text) or not (text[end].isalnum() or text[end] in "_-.")
 
 
-def _expect(text: str, index: int, wanted: str) -> int | None:
-    if text.startswith(wanted, index):
-        return index + len(wanted)
-    if len(text) - index < len(wanted) and wanted.startswith(text[index:]):
+def _expect(text: str, index: int, expected: str) -> int | None:
+    if text.startswith(expected, index):
+        return index + len(expected)
+    if len(text) - index < len(expected) and expected.startswith(text[index:]):
         raise MoreNeeded
     return None
 
 
 def partial(text: str, index: int, heads: Iterator[str]) -> bool:
-    """Whether what stands at ``index`` is one of ``heads``; raises :class:`MoreNeeded` where it may become one."""
-    waiting = False
+    """Whether one of ``heads`` is at ``index``; raises :class:`MoreNeeded` where it may become one."""
+    undecided = False
     rest = text[index : index + 256]
     for head in heads:
         if rest.startswith(head):
             return True
-        waiting = waiting or head.startswith(rest)
-    if waiting:
+        undecided = undecided or head.startswith(rest)
+    if undecided:
         raise MoreNeeded
     return False

@@ -1,11 +1,11 @@
-"""The whole way from a model's text to deltas: thoughts, content, calls."""
+"""From a model's text to deltas: thoughts, content, calls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Protocol
 
-from parlant_local.engine.parsing.reasoning import AnswerTags, ThoughtsAmid, ThoughtSplitter, Trimmed
+from parlant_local.engine.parsing.reasoning import AnswerTags, InterleavedThoughts, ThoughtSplitter, Trimmed
 from parlant_local.messages import Delta, ToolCall, ToolCallDelta
 from parlant_local.profiles import Profile
 
@@ -13,7 +13,7 @@ __all__ = ["Collected", "ContentReader", "OutputParser", "PlainContent", "collec
 
 
 class ContentReader(Protocol):
-    """What turns content (thoughts already taken away) into deltas."""
+    """Turns content, without thoughts, into deltas."""
 
     warnings: list[str]
     count: int
@@ -24,7 +24,7 @@ class ContentReader(Protocol):
 
 
 class PlainContent:
-    """Content in which no calls are looked for."""
+    """Content that is not searched for calls."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -33,16 +33,16 @@ class PlainContent:
     def feed(self, text: str) -> list[Delta]:
         return [Delta(content=text)] if text else []
 
-    def finish(self, *, truncated: bool = False) -> list[Delta]:  # noqa: ARG002  # a cut text is text
+    def finish(self, *, truncated: bool = False) -> list[Delta]:  # noqa: ARG002  # truncated text is still text
         return []
 
 
 class OutputParser:
-    """One answer, read as it comes. Feeding it whole or in any pieces gives the same result.
+    """Parses one streamed answer; the result does not depend on how the text is chunked.
 
-    ``thoughts_apart``: the engine tells thoughts from the answer (it was given a prelude). ``opened``: the prompt ends
-    within thoughts, and they come with the text. ``begun``: what each part begins with stands in the text. ``answering``:
-    the prompt ends with the mark of an answer.
+    ``thoughts_apart``: the engine separates thoughts from the answer (it was given a prelude). ``opened``: the prompt ends
+    within thoughts, and they are part of the text. ``begun``: the text contains what each part begins with. ``answering``:
+    the prompt ends with the answer's opening mark.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class OutputParser:
         """Whether white space at the beginning of the answer still belongs to the thoughts before it."""
         tags = profile.reasoning
         self._splitter = ThoughtSplitter(tags, opened=opened) if tags else None
-        self._amid = ThoughtsAmid(tags) if tags and tags.call else None
+        self._interleaved = InterleavedThoughts(tags) if tags and tags.call else None
         self._answer = AnswerTags(profile.answer_tags, opened=answering) if profile.answer_tags else None
         self._begun = "" if thoughts_apart or opened or begun else profile.begun
 
@@ -75,7 +75,7 @@ class OutputParser:
         return self._content.count
 
     def feed(self, text: str, thoughts: str = "") -> list[Delta]:
-        """More of the answer. ``thoughts``: what the engine has already told apart, always before any text."""
+        """More of the answer. ``thoughts``: those that the engine has already separated, always before any text."""
         deltas = self._thoughts.feed(thoughts) if thoughts else []
         if self._begun and text:
             text, self._begun = self._begun + text, ""
@@ -84,29 +84,31 @@ class OutputParser:
             self._at_start = not text
         if self._splitter is None:
             return deltas + self._read(text)
-        return deltas + [result for delta in self._splitter.feed(text) for result in self._passed(delta)]
+        return deltas + [result for delta in self._splitter.feed(text) for result in self._handled(delta)]
 
     def finish(self, *, truncated: bool = False) -> list[Delta]:
         deltas: list[Delta] = []
         if self._splitter is not None:
             if self._splitter.thinking and not truncated:
                 self._content.warnings.append("The model ended within its thoughts; there is no answer.")
-            deltas += [result for delta in self._splitter.finish() for result in self._passed(delta)]
+            deltas += [result for delta in self._splitter.finish() for result in self._handled(delta)]
         if self._answer is not None:
             deltas += self._content.feed(self._answer.feed("", final=True))
         rest = self._content.finish(truncated=truncated)
-        return deltas + (self._amid.feed(rest) + self._amid.finish() if self._amid is not None else rest)
+        return deltas + (
+            self._interleaved.feed(rest) + self._interleaved.finish() if self._interleaved is not None else rest
+        )
 
-    def _passed(self, delta: Delta) -> list[Delta]:
+    def _handled(self, delta: Delta) -> list[Delta]:
         return self._read(delta.content) if delta.content else [delta]
 
     def _read(self, text: str) -> list[Delta]:
         deltas = self._content.feed(self._answer.feed(text) if self._answer is not None else text)
-        return deltas if self._amid is None else self._amid.feed(deltas)
+        return deltas if self._interleaved is None else self._interleaved.feed(deltas)
 
 
 class Collected:
-    """Deltas put together again."""
+    """Accumulates deltas."""
 
     def __init__(self) -> None:
         self._content: list[str] = []

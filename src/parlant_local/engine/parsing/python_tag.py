@@ -22,7 +22,7 @@ def read_python_tag(text: str, final: bool, names: Collection[str]) -> Section |
     opener = "<|python_tag|>"
     start = skip_space(text, len(opener))
     if start >= len(text):
-        return Section(len(text), problem="it holds no call") if final else None
+        return Section(len(text), problem="it contains no call") if final else None
     if text[start] in "{[":
         return JsonCallReader(opener, "")(text, final, names)
     if not final:
@@ -38,4 +38,4 @@ def read_python_tag(text: str, final: bool, names: Collection[str]) -> Section |
             return Section(len(text), problem="its arguments can't be read")
     if (tool := next((name for name in _CODE_TOOLS if name in names), None)) is not None:
         return Section(len(text), ((tool, dump({"code": body.strip()})),))
-    return Section(len(text), problem="it holds no call")
+    return Section(len(text), problem="it contains no call")

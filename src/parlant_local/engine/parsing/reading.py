@@ -1,4 +1,4 @@
-"""Calls read by a template's own syntax."""
+"""Parses calls in a template's own syntax."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Parameters = Mapping[str, Mapping[str, Any]]
 
 
 class SyntaxReader:
-    """Reads a section of calls whose names are not JSON."""
+    """Parses a section of calls whose names are outside the JSON."""
 
     def __init__(self, syntax: CallSyntax, parameters: Parameters) -> None:
         self.syntax = syntax
@@ -29,11 +29,11 @@ class SyntaxReader:
         self.first = Literal(syntax.first)
         self.again = Literal(syntax.again or "")
         self.last = Literal(syntax.last)
-        # A section that ends as whole as it begins: the next call is found by its opener.
+        # Each call is a section of its own: the next call is found by its opener.
         self._reopens = self.again.parts == (*self.last.parts, *self.first.parts)
         shared = [one for one, other in zip(self.last.parts, self.again.parts, strict=False) if one == other]
         same = self.last.parts[: len(shared)] == self.again.parts[: len(shared)]
-        # What ends a call, whatever comes next.
+        # What ends a call, whatever follows.
         self._closing = Literal(" ".join(shared)) if same else Literal("")
         following = tuple(literal for literal in (self.last, self.again) if literal)
         self.tagged = TaggedReader(syntax.body, following) if isinstance(syntax.body, TaggedBody) else None
@@ -49,16 +49,16 @@ class SyntaxReader:
                 index, arguments = self._arguments(text, found, final)
                 calls.append((found.name, arguments))
                 found = None if self._reopens else self._next(text, index, names, final)
-            return Section(self.last.loosely(text, index, final=final), tuple(calls))
+            return Section(self.last.skip_available(text, index, final=final), tuple(calls))
         except MoreNeeded:
             if not final:
                 return None
-            return Section(len(text), tuple(calls)) if calls else self._no_call(len(text), "it has no end")
+            return Section(len(text), tuple(calls)) if calls else self._no_call(len(text), "it is not terminated")
         except ValueError as error:
             return Section(index, tuple(calls)) if calls else self._no_call(len(self.syntax.opener), str(error))
 
     def _no_call(self, length: int, problem: str) -> Section:
-        """Text; where its opener is an ordinary word, nobody need be told."""
+        """Plain text; without a warning where the opener is an ordinary word."""
         return Section(max(length, 1), problem="" if self.syntax.weak else problem)
 
     def _next(self, text: str, index: int, names: Collection[str], final: bool) -> Found | None:
@@ -72,7 +72,7 @@ class SyntaxReader:
             raise
 
     def _closed(self, text: str, index: int) -> bool:
-        """Whether the calls end here for certain: no mark of another one can still come out of the text."""
+        """Whether the calls certainly end here: the text can't become the mark of another one."""
         shared = 0
         for one, other in zip(self.again.parts, self.last.parts, strict=False):
             if one != other:
@@ -86,7 +86,7 @@ class SyntaxReader:
             return False
 
     def _ends(self, text: str, index: int, *, final: bool) -> bool:
-        """Whether a mark of the end stands here, without which a mere name is no call."""
+        """Whether an end mark is here; a name without arguments and end mark is not a call."""
         ends = [self._closing] if self._closing else [literal for literal in (self.last, self.again) if literal]
         waiting = False
         for literal in ends:
@@ -114,7 +114,7 @@ class SyntaxReader:
 
 
 def json_arguments(text: str, start: int) -> tuple[int, str]:
-    """The object that begins at ``start`` as JSON text, and the index after it."""
+    """The index after the object that begins at ``start``, and the object as JSON text."""
     start = skip_space(text, start)
     if start >= len(text):
         raise MoreNeeded
@@ -125,12 +125,12 @@ def json_arguments(text: str, start: int) -> tuple[int, str]:
         raise MoreNeeded
     arguments = decode_lenient(text[start:end])
     if not isinstance(arguments, Mapping):
-        raise ValueError("its arguments are no JSON object")
+        raise ValueError("its arguments are not a JSON object")
     return end, dump(arguments)
 
 
 def syntax_reader(syntax: CallSyntax, parameters: Parameters) -> Reader:
-    """What reads a section that begins with the syntax's opener."""
+    """The reader of sections that begin with the syntax's opener."""
     return _json_reader(syntax, syntax.body) if isinstance(syntax.body, JsonCalls) else SyntaxReader(syntax, parameters)
 
 
@@ -153,7 +153,7 @@ def _json_reader(syntax: CallSyntax, body: JsonCalls) -> Reader:
         try:
             found = opening.match(text, 0)
         except MoreNeeded:
-            return Section(len(text), problem="it holds no call") if final else None
+            return Section(len(text), problem="it contains no call") if final else None
         if found is None:
             return Section(max(len(syntax.opener), 1))
         section = inner(text[found.end :], final, names)
@@ -162,6 +162,6 @@ def _json_reader(syntax: CallSyntax, body: JsonCalls) -> Reader:
         if syntax.weak and any(name not in names for name, _ in section.calls):
             return Section(max(len(syntax.opener), 1))
         end = found.end + section.length
-        return replace(section, length=rest.loosely(text, end, final=True) if section.calls else end)
+        return replace(section, length=rest.skip_available(text, end, final=True) if section.calls else end)
 
     return read

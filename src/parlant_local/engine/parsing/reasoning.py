@@ -1,4 +1,4 @@
-"""Thoughts told from the answer, in text that comes in pieces."""
+"""Separates thoughts from the answer in streamed text."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from parlant_local.profiles import Profile, ReasoningTags
 
 __all__ = [
     "AnswerTags",
+    "InterleavedThoughts",
     "ThoughtSplitter",
-    "ThoughtsAmid",
     "Trimmed",
     "closes_thoughts",
     "opens_answer",
@@ -37,10 +37,9 @@ def opens_answer(prompt: str, profile: Profile) -> bool:
 
 
 class ThoughtSplitter:
-    """Splits an answer into thoughts and content, the same way whatever pieces it comes in.
+    """Splits an answer into thoughts and content; the result does not depend on how the text is chunked.
 
-    Thoughts stand at the beginning only: a tag inside the answer is text. White space around the tags belongs to
-    neither.
+    Thoughts only come first: a tag inside the answer is text. White space around the tags belongs to neither.
     """
 
     def __init__(self, tags: ReasoningTags, *, opened: bool) -> None:
@@ -48,10 +47,10 @@ class ThoughtSplitter:
         self._ends = tuple(filter(None, (tags.end, tags.call)))
         self._buffer = ""
         self._state: Literal["undecided", "thinking", "content"] = "thinking" if opened else "undecided"
-        self._begun = False
-        """Whether the present thoughts have any text yet."""
-        self._thought = False
-        """Whether there were thoughts before."""
+        self._has_text = False
+        """Whether the current thoughts have any text yet."""
+        self._had_thoughts = False
+        """Whether there were thoughts already."""
 
     @property
     def thinking(self) -> bool:
@@ -85,37 +84,37 @@ class ThoughtSplitter:
         text = self._buffer.lstrip()
         if text.startswith(self._tags.start):
             self._buffer = text[len(self._tags.start) :]
-            self._state, self._begun = "thinking", False
-        elif not self._thought and text.startswith(self._tags.end):
-            self._buffer = text[len(self._tags.end) :]  # closed before they were opened: there are none
-            self._thought = True
+            self._state, self._has_text = "thinking", False
+        elif not self._had_thoughts and text.startswith(self._tags.end):
+            self._buffer = text[len(self._tags.end) :]  # closed without being opened: there are none
+            self._had_thoughts = True
         elif (
-            self._tags.start.startswith(text) or (not self._thought and self._tags.end.startswith(text))
+            self._tags.start.startswith(text) or (not self._had_thoughts and self._tags.end.startswith(text))
         ) and not final:
-            pass  # may become a tag yet
+            pass  # may still become a tag
         else:
-            if self._thought:
+            if self._had_thoughts:
                 self._buffer = text
             self._state = "content"
 
     def _think(self, deltas: list[Delta], *, final: bool) -> None:
-        if not self._begun:
+        if not self._has_text:
             self._buffer = self._buffer.lstrip()
         end = self._buffer.find(self._tags.end)
         call = self._buffer.find(self._tags.call) if self._tags.call else -1
         if call >= 0 and not 0 <= end < call:
             thought, self._buffer = self._buffer[:call].rstrip(), self._buffer[call:]
-            self._state, self._thought = "content", True
+            self._state, self._had_thoughts = "content", True
         elif end >= 0:
             thought, self._buffer = self._buffer[:end].rstrip(), self._buffer[end + len(self._tags.end) :]
-            self._state, self._thought = "undecided", True
+            self._state, self._had_thoughts = "undecided", True
         elif final:
             thought, self._buffer = self._buffer.rstrip(), ""
         else:
             whole = self._buffer[: len(self._buffer) - overlap(self._buffer, self._ends)].rstrip()
             thought, self._buffer = whole, self._buffer[len(whole) :]
         if thought:
-            self._begun = True
+            self._has_text = True
             deltas.append(Delta(reasoning=thought))
 
 
@@ -136,57 +135,57 @@ class Trimmed:
         return [Delta(reasoning=stripped)]
 
 
-class ThoughtsAmid:
-    """For families that think and call anywhere in a turn: thoughts in what was read as content, and their lone marks.
+class InterleavedThoughts:
+    """For families that think and call anywhere in a turn: finds thoughts, and unpaired marks, in what was parsed as content.
 
-    Text behind a call goes on with the thoughts before it where their end follows, which only the end tells.
+    Text after a call continues the thoughts before it if their end mark follows, so it is held until that is decided.
     """
 
     def __init__(self, tags: ReasoningTags) -> None:
         self._tags = tags
-        self._held = ""
-        self._called = False
+        self._buffer = ""
+        self._after_call = False
         self._thoughts: Trimmed | None = None
 
     def feed(self, deltas: Iterable[Delta]) -> list[Delta]:
         found: list[Delta] = []
         for delta in deltas:
-            self._called = self._called or bool(delta.tool_calls)
+            self._after_call = self._after_call or bool(delta.tool_calls)
             found += self._read(delta.content) if delta.content else [delta]
         return found
 
     def finish(self) -> list[Delta]:
-        rest, self._held = self._held, ""
-        return self._given(rest)
+        rest, self._buffer = self._buffer, ""
+        return self._as_deltas(rest)
 
     def _read(self, text: str) -> list[Delta]:
         found: list[Delta] = []
-        self._held += text
+        self._buffer += text
         marks = (self._tags.start, self._tags.end)
-        while places := [(at, mark) for mark in marks if (at := self._held.find(mark)) >= 0]:
+        while places := [(at, mark) for mark in marks if (at := self._buffer.find(mark)) >= 0]:
             at, mark = min(places)
-            before, self._held = self._held[:at], self._held[at + len(mark) :]
-            if self._called and mark == self._tags.end and self._thoughts is None:
+            before, self._buffer = self._buffer[:at], self._buffer[at + len(mark) :]
+            if self._after_call and mark == self._tags.end and self._thoughts is None:
                 self._thoughts = Trimmed()
-            found += self._given(before)
+            found += self._as_deltas(before)
             self._thoughts = Trimmed() if mark == self._tags.start else None
-            self._called = False
-        if not self._called:
-            whole = len(self._held) - overlap(self._held, marks)
-            text, self._held = self._held[:whole], self._held[whole:]
-            found += self._given(text)
+            self._after_call = False
+        if not self._after_call:
+            whole = len(self._buffer) - overlap(self._buffer, marks)
+            text, self._buffer = self._buffer[:whole], self._buffer[whole:]
+            found += self._as_deltas(text)
         return found
 
-    def _given(self, text: str) -> list[Delta]:
+    def _as_deltas(self, text: str) -> list[Delta]:
         if self._thoughts is not None:
             return self._thoughts.feed(text)
         return [Delta(content=text)] if text else []
 
 
 class AnswerTags:
-    """Takes away the tags that some families put around the answer after their thoughts.
+    """Strips the tags that some families put around the answer after their thoughts.
 
-    ``opened``: the prompt has the first one.
+    ``opened``: the prompt contains the opening tag.
     """
 
     def __init__(self, tags: ReasoningTags, *, opened: bool = False) -> None:

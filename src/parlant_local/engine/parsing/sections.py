@@ -1,4 +1,4 @@
-"""What readers of calls agree on."""
+"""The interface of call readers."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Call = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A finished piece of output: ``length`` characters that hold calls, or, without any, text that only looked like it."""
+    """A complete piece of output: ``length`` characters that contain calls or, without any, text that only looked like one."""
 
     length: int
     calls: tuple[Call, ...] = ()
     problem: str = ""
     text: str | None = None
-    """What to say instead of the characters, where they hold marks."""
+    """Replaces the characters where they contain marks."""
 
 
 Reader = Callable[[str, bool, Collection[str]], Section | None]
-"""(text that begins with an opener, whether no more will come, names of the tools) to a section; None: more is needed."""
+"""(text that begins with an opener, whether it is final, tool names) to a section; None: more text is needed."""
 
 
 def either(first: Reader, second: Reader) -> Reader:
-    """Reads as ``first`` does, and as ``second`` where that finds no call."""
+    """Reads with ``first``, and with ``second`` where that finds no call."""
 
     def read(text: str, final: bool, names: Collection[str]) -> Section | None:
         section = first(text, final, names)

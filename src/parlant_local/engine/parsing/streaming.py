@@ -1,4 +1,4 @@
-"""One call that a grammar guarantees, in a template's own syntax, delivered while it is written."""
+"""Streams one constrained call in a template's own syntax."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CUT = "The tool call was cut off by the token limit."
 
 
 class BoundSyntaxCalls:
-    """Arguments in JSON come as they are written, others one by one as they become whole."""
+    """JSON arguments are delivered as they are generated, others one by one once complete."""
 
     def __init__(self, syntax: CallSyntax, parameters: Parameters, *, new_id: Callable[[], str] = new_call_id) -> None:
         self._reader = SyntaxReader(syntax, parameters)
@@ -32,8 +32,8 @@ class BoundSyntaxCalls:
         self._start = 0
         """Where JSON arguments begin in the text."""
         self._end = ValueEnd()
-        self._given = 0
-        """Arguments that were delivered."""
+        self._delivered_count = 0
+        """The number of arguments delivered."""
         self._done = False
         self.count = 0
         self.warnings: list[str] = []
@@ -51,7 +51,7 @@ class BoundSyntaxCalls:
         if self._done:
             return []
         if not self.count or truncated:
-            # Half a call is no content: what there is of it are marks.
+            # A partial call is not content: what arrived of it is marks.
             self.warnings.append(CUT if truncated else "The answer ended before the tool call did.")
             return []
         return self._tagged(final=True) if self._state is not None else []
@@ -89,27 +89,27 @@ class BoundSyntaxCalls:
         try:
             tagged.advance(self._text, state, self._reader.parameters.get(self._name, {}), final=final)
         except MoreNeeded:
-            pass  # what was whole stands in the state
+            pass  # complete arguments are in the state
         except ValueError as error:
-            self.warnings.append(f"The arguments of the tool call could not be read whole ({error}).")
+            self.warnings.append(f"The arguments of the tool call could not be parsed completely ({error}).")
             state.ended = True
         self._done = state.ended or final
-        return self._delivered(state)
+        return self._new_members(state)
 
-    def _delivered(self, state: TaggedArguments) -> list[Delta]:
-        """The members that are new, as a piece of one JSON object."""
+    def _new_members(self, state: TaggedArguments) -> list[Delta]:
+        """The new members, as a piece of one JSON object."""
         members = list(state.found.items())
-        piece = "" if self._given else "{" if members or self._done else ""
-        for key, value in members[self._given :]:
-            piece += f"{', ' if self._given else ''}{dump(key)}: {dump(value)}"
-            self._given += 1
+        piece = "" if self._delivered_count else "{" if members or self._done else ""
+        for key, value in members[self._delivered_count :]:
+            piece += f"{', ' if self._delivered_count else ''}{dump(key)}: {dump(value)}"
+            self._delivered_count += 1
         if self._done:
             piece += "}"
         return [Delta(tool_calls=(ToolCallDelta(0, arguments=piece),))] if piece else []
 
 
 def _json_head(body: JsonCalls) -> re.Pattern[str]:
-    """The object of a call up to its arguments, spaced as the grammar has it."""
+    """A call's JSON object up to its arguments, spaced as in the grammar."""
     before = json.dumps(json.loads(body.shape), ensure_ascii=False).partition(f'"{ARGUMENTS}"')[0]
     pattern = re.escape(("[" if body.listed else "") + before)
     for hole in (ID, INDEX):

@@ -1,4 +1,4 @@
-"""How one template writes tool calls, as literals with holes: what reading, writing and binding go by."""
+"""A template's tool-call syntax, as literals with placeholders: the basis of parsing, writing and constraining calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "kind_of",
 ]
 
-# Private-use characters that stand in a literal for what differs from call to call.
+# Private-use characters: placeholders in a literal for what differs from call to call.
 NAME, KEY, ID, INDEX, ARGUMENTS = "\ue0a0", "\ue0a1", "\ue0a2", "\ue0a3", "\ue0a4"
 CALLED = "\ue0a5"
 """The name of the call that ends there: some write it around its arguments."""
@@ -57,9 +57,9 @@ class JsonCalls:
     """The call itself is a JSON object."""
 
     shape: str = f'{{"name": "{NAME}", "arguments": "{ARGUMENTS}"}}'
-    """The object as JSON, holes in the place of what differs."""
+    """The object as JSON, with placeholders for what differs."""
     listed: bool = False
-    """Whether the objects stand in a list."""
+    """Whether the objects are in a list."""
 
     @property
     def by_name(self) -> bool:
@@ -69,7 +69,7 @@ class JsonCalls:
 
 @dataclass(frozen=True, slots=True)
 class JsonBody:
-    """Arguments as a JSON object behind a name that is not JSON."""
+    """Arguments as a JSON object after a name that is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,21 @@ class TaggedBody:
     between: str = ""
     """Between two arguments."""
     quote: str = ""
-    """Around strings; empty: strings stand as they are, up to ``close``."""
+    """Around strings; empty: strings are unquoted, up to ``close``."""
     wrap: tuple[str, str] = ("", "")
-    """What the template puts around strings that hold marks (``<![CDATA[``)."""
+    """What the template puts around strings that contain marks (``<![CDATA[``)."""
     words: Mapping[str, str] = field(default_factory=lambda: {"true": "true", "false": "false", "null": "null"})
-    """How JSON's words are spelt."""
+    """The spelling of JSON's literals."""
     nested: Literal["json", "python", "braces", "elements"] = "json"
     """How arrays and objects are written."""
     element: tuple[str, str, str] = ("<", ">", "</")
-    """Where they are elements: what stands before a key, after it, and before it at the end."""
+    """For elements: the text before a key, after it, and before it in the closing tag."""
     item: str = "item"
     """The key of an array's elements."""
 
     @property
     def typed(self) -> bool:
-        """Whether the marks tell strings from other values."""
+        """Whether the marks distinguish strings from other values."""
         return not self.quote and self.assign["string"] not in (self.assign["number"], self.assign["object"])
 
 
@@ -112,23 +112,23 @@ class CallSyntax:
 
     first: str
     again: str | None
-    """Between one call and the next, next one's name included; None: the template takes one call only."""
+    """Between one call and the next, the next one's name included; None: the template supports a single call only."""
     last: str
     body: Body
     empty: str | None = None
-    """Between the name and the end of all calls where there are no arguments; None: as with arguments."""
+    """From the name to the end of all calls where there are no arguments; None: as with arguments."""
     tail: str = ""
-    """What stands between the last name and the arguments: the end of ``first`` and of ``again``."""
+    """The text between the name and the arguments: the end of ``first`` and of ``again``."""
     index_base: int = 0
     """The first ``INDEX``."""
     ending: str = ""
-    """What the template writes behind calls at the end of a turn."""
+    """What the template writes after calls at the end of a turn."""
     begun: str = ""
-    """How much of ``first`` the prompt has already written."""
+    """The part of ``first`` that the prompt already contains."""
 
     @property
     def opener(self) -> str:
-        """The text by which calls are found; empty where the first name stands at once."""
+        """The text that announces calls; empty where the name comes first."""
         literal = self.first
         for hole in (NAME, ID, INDEX):
             literal = literal.partition(hole)[0]
@@ -156,10 +156,10 @@ class CallSyntax:
 
     @property
     def weak(self) -> bool:
-        """Whether ordinary text could look like its opener, so that it counts at the beginning of an answer only."""
+        """Whether ordinary text could contain its opener, so that it only counts at the beginning of an answer."""
         return not distinctive(self.opener)
 
 
 def distinctive(text: str) -> bool:
-    """Whether a text is a mark that no prose holds by chance: signs that prose lacks, several in a row, or a constant's name."""
+    """Whether a text is a mark that prose does not contain by chance: unusual symbols, several in a row, or a constant's name."""
     return len(text) >= 3 and _UNUSUAL.search(text) is not None

@@ -1,4 +1,4 @@
-"""Arguments that stand between marks of their own, read one after the other."""
+"""Parses arguments that are each between marks, one after the other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TaggedArguments:
 
 
 class TaggedReader:
-    """Reads the arguments of one syntax. ``following``: marks that may stand after the last argument."""
+    """Parses the arguments of one syntax. ``following``: marks that may follow the last argument."""
 
     def __init__(self, body: TaggedBody, following: tuple[Literal, ...]) -> None:
         self._body = body
@@ -40,7 +40,7 @@ class TaggedReader:
         self._close = Literal(body.close)
         self._between = Literal(body.between)
         self._following = following
-        # Where the marks don't tell types, what is said of strings holds for all.
+        # Where the marks don't distinguish types, the string's mark serves for all.
         self._assigns: dict[str, Kind | None] = {}
         for kind, text in body.assign.items():
             text = text.removesuffix(body.quote) if kind == "string" and body.quote else text
@@ -51,7 +51,7 @@ class TaggedReader:
             }
 
     def advance(self, text: str, state: TaggedArguments, parameters: Mapping[str, Any], *, final: bool) -> None:
-        """Reads on as far as the text goes. Raises :class:`MoreNeeded`; ``state`` keeps what was whole."""
+        """Parses as far as the text goes. Raises :class:`MoreNeeded`; ``state`` keeps the complete arguments."""
         while not state.ended:
             index = skip_space(text, state.index)
             if state.found and self._between:
@@ -96,25 +96,25 @@ class TaggedReader:
         return (key, end) if key and end < limit and "\n" not in key and not key.startswith("/") else None
 
     def _ended(self, text: str, index: int) -> bool:
-        """Whether the end stands here, of whose marks the one of an argument is the beginning."""
-        waiting = False
+        """Whether an end mark is here that begins like an argument's mark."""
+        undecided = False
         for literal in self._following:
             try:
                 if literal and literal.match(text, index) is not None:
                     return True
             except MoreNeeded:
-                waiting = True
-        if waiting:
+                undecided = True
+        if undecided:
             raise MoreNeeded
         return False
 
     def _assigned(self, text: str, index: int) -> tuple[Kind | None, int]:
-        waiting = False
+        undecided = False
         for assign in sorted(self._assigns, key=len, reverse=True):
             try:
                 found = Literal(assign).match(text, index)
             except MoreNeeded:
-                waiting = True
+                undecided = True
                 continue
             if found is not None:
                 space = assign[len(assign.rstrip()) :]
@@ -122,7 +122,7 @@ class TaggedReader:
                 if space and end == found.end and found.end >= len(text):
                     raise MoreNeeded
                 return self._assigns[assign], end
-        if waiting:
+        if undecided:
             raise MoreNeeded
         return None, index + 1
 
@@ -147,9 +147,9 @@ class TaggedReader:
         return raw
 
     def _raw_end(self, text: str, index: int, key: str, *, final: bool) -> tuple[int, int]:
-        """Where a value that stands as it is ends, and the index after its mark.
+        """The end of an unquoted value, and the index after its closing mark.
 
-        The mark counts only where something that may follow it does follow, so that a value can quote it.
+        The mark only counts where it is followed by something that may follow it, so that a value can quote it.
         """
         space = self._body.close[: len(self._body.close) - len(self._body.close.lstrip())]
         first: tuple[int, int] | None = None
@@ -166,15 +166,15 @@ class TaggedReader:
                 continue
             end = at - len(space) if space and text.endswith(space, index, at) else at
             first = first or (end, closed.end)
-            if self._goes_on(text, closed.end, final=final):
+            if self._is_followed(text, closed.end, final=final):
                 return end, closed.end
         if not final:
             raise MoreNeeded
         if first is not None:
             return first
-        raise Unterminated(f"the value of {key!r} has no end")
+        raise Unterminated(f"the value of {key!r} is not terminated")
 
-    def _goes_on(self, text: str, index: int, *, final: bool) -> bool:
+    def _is_followed(self, text: str, index: int, *, final: bool) -> bool:
         index = skip_space(text, index)
         if index >= len(text):
             if final:
@@ -223,7 +223,7 @@ class TaggedReader:
         return typed_value(text[index:end].strip(), schema, parameters), end
 
     def _quoted_string(self, text: str, index: int, *, final: bool) -> tuple[str, int]:
-        """Up to the quote after which the next argument or the end stands: templates don't escape quotes within."""
+        """Up to the quote that the next argument or the end follows: templates don't escape inner quotes."""
         quote = self._body.quote
         first = -1
         search = index
@@ -239,7 +239,7 @@ class TaggedReader:
             raise MoreNeeded
         if first >= 0:
             return self._as_python(text[index:first]), first + len(quote)
-        raise Unterminated("a string has no end")
+        raise Unterminated("a string is not terminated")
 
     def _as_python(self, inside: str) -> str:
         """What was written between quotes: models escape as Python does, templates don't escape at all."""
@@ -267,8 +267,8 @@ class TaggedReader:
         return False
 
 
-class Unterminated(ValueError):  # told to the reader of the call, who tells it to the user
-    """A value without an end."""
+class Unterminated(ValueError):  # becomes a warning of the call's reader
+    """An unterminated value."""
 
 
 def _string_end(text: str, index: int) -> int:
@@ -283,7 +283,7 @@ def _string_end(text: str, index: int) -> int:
 
 
 def unescaped(text: str) -> str:
-    """A string between double quotes, as JSON or Python writes it."""
+    """The value of a double-quoted string in JSON or Python notation."""
     try:
         return str(json_value(text))
     except ValueError:

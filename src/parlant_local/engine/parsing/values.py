@@ -1,4 +1,4 @@
-"""Values of arguments that are not written as JSON: typed by the tool's schema where the text does not tell."""
+"""Types argument values that are not written as JSON by the tool's schema, where the text is ambiguous."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from parlant_local.settings.constraints import DEFAULT_BOUNDS
 __all__ = ["Kinds", "kinds_of", "property_schema", "typed_value"]
 
 Kinds = frozenset[str]
-_EVERY: Kinds = frozenset({"string", "number", "boolean", "null", "array", "object"})
+_ALL_KINDS: Kinds = frozenset({"string", "number", "boolean", "null", "array", "object"})
 _MAX_DEPTH = 8
 _SPACE = " \t\r\n"  # JSON's
 _MAX_PYTHON = 100_000
 
 
 def property_schema(parameters: Mapping[str, Any], key: str) -> Any:
-    """What a tool's parameters say of one argument; True where they say nothing."""
+    """The schema of one argument of a tool; True where there is none."""
     try:
-        found = list(_said_of(parameters, key, parameters, _MAX_DEPTH))
+        found = list(_schemas_of(parameters, key, parameters, _MAX_DEPTH))
     except (LookupError, TypeError, AttributeError, SchemaError):
         return True
     return True if not found else found[0] if len(found) == 1 else {"anyOf": found}
 
 
-def _said_of(schema: Any, key: str, root: Mapping[str, Any], depth: int) -> Iterator[Any]:
-    """What a schema, or one of its alternatives, says of a key."""
+def _schemas_of(schema: Any, key: str, root: Mapping[str, Any], depth: int) -> Iterator[Any]:
+    """The schemas that a schema, or one of its alternatives, has for a key."""
     resolved = _followed(schema, root)
     if depth == 0 or not isinstance(resolved, Mapping):
         return
     alternatives = [part for word in ("anyOf", "oneOf", "allOf") for part in resolved.get(word) or ()]
-    named = [part for part in alternatives for part in _said_of(part, key, root, depth - 1)]
+    named = [part for part in alternatives for part in _schemas_of(part, key, root, depth - 1)]
     if key in (resolved.get("properties") or {}):
         yield _followed(resolved["properties"][key], root)
     elif fitting := [
@@ -64,16 +64,16 @@ def _followed(schema: Any, root: Mapping[str, Any]) -> Any:
 
 
 def kinds_of(schema: Any, root: Mapping[str, Any], depth: int = _MAX_DEPTH) -> tuple[Kinds, bool]:
-    """The JSON types that a schema allows, and whether numbers must be whole. Where it says nothing: all of them."""
+    """The JSON types that a schema allows, and whether numbers must be integers. All types where it doesn't restrict them."""
     if not isinstance(schema, Mapping) or depth <= 0:
-        return _EVERY, False
+        return _ALL_KINDS, False
     try:
         schema = _followed(schema, root)
     except (LookupError, TypeError, AttributeError):
-        return _EVERY, False
+        return _ALL_KINDS, False
     if not isinstance(schema, Mapping):
-        return _EVERY, False
-    found, whole = _EVERY, False
+        return _ALL_KINDS, False
+    found, whole = _ALL_KINDS, False
     if "const" in schema:
         found = frozenset({kind_of(schema["const"])})
     elif isinstance(schema.get("enum"), list | tuple):
@@ -82,7 +82,7 @@ def kinds_of(schema: Any, root: Mapping[str, Any], depth: int = _MAX_DEPTH) -> t
         named = schema["type"]
         names = [named] if isinstance(named, str) else list(named) if isinstance(named, list | tuple) else []
         whole = "integer" in names and "number" not in names
-        found = frozenset("number" if name == "integer" else str(name) for name in names) or _EVERY
+        found = frozenset("number" if name == "integer" else str(name) for name in names) or _ALL_KINDS
     for key in ("anyOf", "oneOf"):
         if isinstance(schema.get(key), list | tuple) and schema[key]:
             inner = [kinds_of(branch, root, depth - 1) for branch in schema[key]]
@@ -95,10 +95,10 @@ def kinds_of(schema: Any, root: Mapping[str, Any], depth: int = _MAX_DEPTH) -> t
 
 
 def typed_value(text: str, schema: Any, root: Mapping[str, Any], kind: Kind | None = None) -> Any:
-    """What ``text`` stands for. ``kind``: what its marks say it is, where they say so.
+    """The value of ``text``. ``kind``: its type, where the marks tell.
 
-    Text stays text where the schema wants text; anything else is read as JSON, or as Python writes it, if the schema allows
-    what comes out.
+    Text stays text where the schema requires a string; otherwise it is parsed as JSON, or as a Python literal, if the schema
+    allows the result.
     """
     stripped = text.strip(_SPACE)
     listed = _listed(schema, root)
@@ -120,13 +120,13 @@ def typed_value(text: str, schema: Any, root: Mapping[str, Any], kind: Kind | No
             value = int(value)
         if kind_of(value) in kinds:
             return value
-    if kind_of(text) in kinds or kinds == _EVERY:
+    if kind_of(text) in kinds or kinds == _ALL_KINDS:
         return text
-    return text if stripped else _nothing(kinds, text)
+    return text if stripped else _empty_value(kinds, text)
 
 
 def _listed(schema: Any, root: Mapping[str, Any], depth: int = _MAX_DEPTH) -> list[Any]:
-    """The values that a schema lists; none where it allows others, too."""
+    """The values that a schema enumerates; empty where it allows others, too."""
     try:
         schema = _followed(schema, root)
     except (LookupError, TypeError, AttributeError):
@@ -144,13 +144,13 @@ def _listed(schema: Any, root: Mapping[str, Any], depth: int = _MAX_DEPTH) -> li
     return []
 
 
-def _nothing(kinds: Kinds, text: str) -> Any:
+def _empty_value(kinds: Kinds, text: str) -> Any:
     """An empty value where text is not allowed."""
     return None if "null" in kinds else text
 
 
 def _python(text: str) -> Any:
-    """A value as Python prints it; the words of JSON count, too."""
+    """A value in Python notation."""
     words = {"True": True, "False": False, "None": None, "TRUE": True, "FALSE": False}
     if text in words:
         return words[text]

@@ -1,4 +1,4 @@
-"""Calls written in a template's own syntax."""
+"""Writes calls in a template's own syntax."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ID = "abcdefghi"
 
 
 def write_calls(syntax: CallSyntax, calls: Sequence[Call]) -> str:
-    """The text of one or several calls; where the template takes one call only, each in a section of its own."""
+    """The text of one or several calls; where the template supports one call only, each in a section of its own."""
     text = ""
     for number, (name, arguments) in enumerate(calls):
         if number == 0:
@@ -42,7 +42,7 @@ def write_calls(syntax: CallSyntax, calls: Sequence[Call]) -> str:
 
 
 def fill(literal: str, name: str, index: int = 0, key: str = "") -> str:
-    """A literal with its holes filled."""
+    """A literal with its placeholders filled."""
     return (
         literal.replace(NAME, name).replace(CALLED, name).replace(INDEX, str(index)).replace(ID, _ID).replace(KEY, key)
     )
@@ -81,7 +81,7 @@ def _tagged(body: TaggedBody, key: str, value: Any) -> str:
 
 
 def written_value(value: Any, body: TaggedBody) -> str:
-    """A value that is no string of its own, in the notation of ``body``."""
+    """A value in the notation of ``body``."""
     if body.nested == "braces":
         return _braces(value, body)
     if body.nested == "elements" and isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""Chat templates: the model's own, rendered in a process that can be stopped."""
+"""Chat templates: the model's own, rendered in a separate process with limits."""
 
 from __future__ import annotations
 

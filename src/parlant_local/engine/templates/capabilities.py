@@ -1,4 +1,4 @@
-"""What a chat template can express, found out by rendering small conversations and looking for what was put in."""
+"""What a chat template can express, probed by rendering small conversations and searching the output for their contents."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from parlant_local.engine.templates.probing import (
     turn,
 )
 
-__all__ = ["EVERYTHING", "Capabilities", "probe"]
+__all__ = ["ALL_CAPABILITIES", "Capabilities", "probe"]
 
 _RESULT = {"role": "tool", "name": NAMES[0], "tool_call_id": "needle001", "content": "needle-result"}
 _MORE = {"role": "user", "content": "needle-more"}
 _ARGUMENTS = {KEYS[0]: VALUES[0]}
-# Arguments that a template merely printed, or put as JSON into JSON, show that it wants the other form.
+# Arguments printed as a Python object, or double-encoded as JSON, show that the template expects the other form.
 _PRINTED = re.compile(rf"'{KEYS[0]}'\s*:|\\\"{KEYS[0]}")
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What survives rendering."""
+    """Which parts of a conversation survive rendering."""
 
     system: bool
     """A system message at the start."""
@@ -44,14 +44,14 @@ class Capabilities:
     """Calls that the assistant made."""
     tool_results: bool
     object_arguments: bool
-    """Call arguments are wanted as an object; else as JSON text."""
+    """Whether call arguments are expected as an object; else as JSON text."""
     null_content: bool
-    """A message that is only calls has null content; else an empty text."""
+    """Whether a message of calls only has null content; else an empty text."""
     calls_beside_text: bool = True
-    """Calls of a message that has text, too."""
+    """Calls of a message that also has text."""
 
 
-EVERYTHING = Capabilities(
+ALL_CAPABILITIES = Capabilities(
     system=True,
     late_systems=True,
     tools=True,
@@ -60,25 +60,25 @@ EVERYTHING = Capabilities(
     object_arguments=True,
     null_content=False,
 )
-"""What is taken for granted where a template could not be probed."""
+"""Assumed where a template could not be probed."""
 
 
 def probe(render_all: RenderAll, *, with_tools: bool) -> Capabilities:
     """Renders about twenty conversations, ``with_tools`` or without. A template that fails on one can't express it."""
     system = {"role": "system", "content": "needle-system"}
     late = {"role": "system", "content": "needle-late"}
-    said = answer("needle-answer")
+    reply = answer("needle-answer")
     conversations: dict[str, Sequence[Mapping[str, Any]]] = {
         "system": [system, ASK],
-        "late": [system, ASK, said, late, ASK],
+        "late": [system, ASK, reply, late, ASK],
         "tools": [ASK],
-        "result": [ASK, said, _RESULT],
+        "result": [ASK, reply, _RESULT],
     }
     forms = list(itertools.product((True, False), (True, False)))
     for as_object, as_null in forms:
         call = _call(as_object, as_null)
         conversations[f"more {as_object} {as_null}"] = [ASK, call, _RESULT, _MORE]
-        # Some templates want user and assistant to alternate strictly, and some no message behind a result.
+        # Some templates require strictly alternating roles, and some allow no message after a result.
         conversations[f"result {as_object} {as_null}"] = [ASK, call, _RESULT]
         conversations[f"call {as_object} {as_null}"] = [ASK, call]
         conversations[f"beside {as_object} {as_null}"] = [ASK, {**call, "content": "needle-beside"}]
@@ -94,7 +94,7 @@ def probe(render_all: RenderAll, *, with_tools: bool) -> Capabilities:
         text = texts[name]
         return text is not None and all(needle in text for needle in needles)
 
-    form = _form(texts, forms)
+    form = _best_form(texts, forms)
     as_object, as_null = form or (True, False)
     result = f"result {as_object} {as_null}" if form else "result"
     return Capabilities(
@@ -113,17 +113,17 @@ def _call(as_object: bool, as_null: bool) -> dict[str, Any]:
     return calling(_ARGUMENTS if as_object else json.dumps(_ARGUMENTS), content=None if as_null else "")
 
 
-def _form(texts: Mapping[str, str | None], forms: Sequence[tuple[bool, bool]]) -> tuple[bool, bool] | None:
-    """The form of arguments and content in which most conversations with calls are rendered, as they were meant."""
+def _best_form(texts: Mapping[str, str | None], forms: Sequence[tuple[bool, bool]]) -> tuple[bool, bool] | None:
+    """The form of arguments and content in which most conversations with calls are rendered correctly."""
 
     def rendered(form: tuple[bool, bool]) -> int:
-        return sum(_as_meant(texts, kind, *form) for kind in ("more", "result", "call"))
+        return sum(_rendered_correctly(texts, kind, *form) for kind in ("more", "result", "call"))
 
-    best = max(forms, key=rendered)  # of several the first one
+    best = max(forms, key=rendered)  # the first of equals
     return best if rendered(best) else None
 
 
-def _as_meant(texts: Mapping[str, str | None], kind: str, as_object: bool, as_null: bool) -> bool:
+def _rendered_correctly(texts: Mapping[str, str | None], kind: str, as_object: bool, as_null: bool) -> bool:
     text = turn(texts[f"{kind} {as_object} {as_null}"])
     if text is None or not all(needle in text for needle in (NAMES[0], KEYS[0], VALUES[0])):
         return False
@@ -131,5 +131,5 @@ def _as_meant(texts: Mapping[str, str | None], kind: str, as_object: bool, as_nu
 
 
 def _prints_none(text: str, other: str | None) -> bool:
-    """Whether the template writes a content that is null as the word."""
+    """Whether the template prints null content as ``None``."""
     return other is not None and NAMES[0] in other and text.count("None") > other.count("None")

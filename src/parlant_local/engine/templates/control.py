@@ -1,4 +1,4 @@
-"""Control tokens that a user types are text: they are marked before rendering and kept apart when tokenising."""
+"""Control tokens in user text are plain text: marked before rendering, and tokenised as text."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import groupby, takewhile
 
 from parlant_local.messages import Message, ToolCall
 
-__all__ = ["HERE", "ControlTexts"]
+__all__ = ["CONTINUE_MARK", "ControlTexts"]
 
-# Private-use characters; taken out of what users send, so that nobody can forge a mark.
+# Private-use characters, stripped from user text so that a mark can't be forged.
 _START, _END = "\U000f0000", "\U000f0001"
 _MARKS = re.compile(f"[{_START}{_END}]")
-HERE = "\U000f0002"
-"""Put after the message that the model is to continue: the prompt ends there."""
-_FORGED = re.compile(f"[{_START}{_END}{HERE}]")
-# No known vocabulary has a control token without one of these; most texts have none and need no further look.
+CONTINUE_MARK = "\U000f0002"
+"""Placed after the message that the model continues: the prompt ends there."""
+_FORGED = re.compile(f"[{_START}{_END}{CONTINUE_MARK}]")
+# Every control token of every known vocabulary contains one of these; most texts don't, which skips the check.
 _SUSPICIOUS = re.compile(r"[<\[]")
 
 
@@ -30,7 +30,7 @@ class ControlTexts:
 
     @staticmethod
     def suspected(messages: Iterable[Message]) -> bool:
-        """Whether any message may hold a control token; cheap."""
+        """Whether any message may contain a control token; cheap."""
         return any(
             _SUSPICIOUS.search(text) is not None or _FORGED.search(text) is not None
             for message in messages
@@ -58,9 +58,9 @@ class ControlTexts:
 
     @staticmethod
     def pieces(prompt: str) -> Sequence[tuple[str, bool]]:
-        """The rendered prompt in pieces: text, and whether control tokens in it are mere text.
+        """The rendered prompt in pieces: text, and whether control tokens in it are plain text.
 
-        A template may cut a marked text in two; a lone mark still keeps its neighbours apart.
+        A template may split a marked text; an unpaired mark still separates its neighbours.
         """
         pieces: list[tuple[str, bool]] = []
         position, inside = 0, False
@@ -75,10 +75,12 @@ class ControlTexts:
 
 
 def _one_of(texts: Sequence[str]) -> str:
-    """A pattern of the longest of ``texts`` (sorted) that stands somewhere, by common beginnings: some vocabularies have
-    thousands, and a text of nothing but their beginnings would be compared with each of them at each character."""
+    """A trie-shaped pattern of the longest of ``texts`` (sorted): some vocabularies have thousands, and text that consists of
+    their prefixes would be compared with each of them at every position."""
     pairs = zip(texts[0], texts[-1], strict=False)
-    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))  # sorted: what these two share, all do
+    shared = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)
+    )  # sorted: a prefix of the first and the last is a prefix of all
     beginning = re.escape(texts[0][:shared])
     rests = [text[shared:] for text in texts]
     groups = [list(group) for letter, group in groupby(rests, key=lambda rest: rest[:1]) if letter]

@@ -1,4 +1,4 @@
-"""Messages as a template takes them, adapted to what it can express."""
+"""Messages in the form that a template expects, adapted to what it can express."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from parlant_local.messages import Message, Tool, ToolCall
 from parlant_local.profiles import CallIds
 
 __all__ = [
-    "calls_apart",
     "described_tools",
     "fold_systems",
-    "led_by_user",
     "merge_turns",
+    "split_text_and_calls",
+    "starting_with_user",
     "template_messages",
     "without_tool_roles",
 ]
@@ -31,12 +31,12 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def template_messages(
-    messages: Iterable[Message], can: Capabilities, *, ids: CallIds = "given", thoughts: str | None = None
+    messages: Iterable[Message], capabilities: Capabilities, *, ids: CallIds = "given", thoughts: str | None = None
 ) -> list[dict[str, Any]]:
     """Dictionaries in the shape that Hugging Face's templates expect.
 
-    ``ids``: which form of them the model was taught; others are mapped to it. ``thoughts``: where the template looks for
-    them.
+    ``ids``: the form of call ids that the model was trained on; others are mapped to it. ``thoughts``: the field in which the
+    template expects thoughts.
     """
     names: dict[str, str] = {}
     known: dict[str, str] = {}
@@ -47,9 +47,9 @@ def template_messages(
         entry["content"] = message.content or ""
         if message.tool_calls:
             names.update((call.id, call.name) for call in message.tool_calls)
-            entry["content"] = message.content or (None if can.null_content else "")
+            entry["content"] = message.content or (None if capabilities.null_content else "")
             known.update({call.id: _known_id(call, ids, next(count)) for call in message.tool_calls})
-            entry["tool_calls"] = [_call(call, known[call.id], can) for call in message.tool_calls]
+            entry["tool_calls"] = [_call(call, known[call.id], capabilities) for call in message.tool_calls]
         if message.role in ("tool", "function"):
             if name := message.name or names.get(message.tool_call_id or ""):
                 entry["name"] = name
@@ -66,18 +66,18 @@ def template_messages(
 
 def _add_thoughts(entry: dict[str, Any], reasoning: str, field: str | None) -> None:
     if field == "parts":
-        said = entry["content"]
+        content = entry["content"]
         entry["content"] = [{"type": "thinking", "thinking": reasoning}]
-        if said:
-            entry["content"].append({"type": "text", "text": said})
+        if content:
+            entry["content"].append({"type": "text", "text": content})
     else:
         entry[field or "reasoning_content"] = reasoning
 
 
-def _call(call: ToolCall, identifier: str, can: Capabilities) -> dict[str, Any]:
+def _call(call: ToolCall, identifier: str, capabilities: Capabilities) -> dict[str, Any]:
     arguments: Any = call.arguments or "{}"
-    if can.object_arguments:
-        with contextlib.suppress(ValueError):  # what a model wrote badly goes back as it stood
+    if capabilities.object_arguments:
+        with contextlib.suppress(ValueError):  # malformed arguments of a model are passed back unchanged
             arguments = call.parsed()
     return {"id": identifier, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
@@ -96,7 +96,7 @@ def _short_id(identifier: str) -> str:
 
 
 def described_tools(messages: Sequence[Message], tools: Sequence[Tool], form: CallFormat) -> tuple[Message, ...]:
-    """The conversation with the tools told in its system message, for templates that don't write them."""
+    """The conversation with the tools described in its system message, for templates that don't render them."""
     listing = "\n".join(json.dumps(tool.to_openai()["function"], ensure_ascii=False) for tool in tools)
     example = form.write([("function_name", '{"argument_name": "value"}')])
     text = (
@@ -113,11 +113,11 @@ def described_tools(messages: Sequence[Message], tools: Sequence[Tool], form: Ca
 def without_tool_roles(
     messages: Iterable[Message], form: CallFormat, *, calls: bool, results: bool
 ) -> tuple[Message, ...]:
-    """``calls`` and ``results`` told in plain messages, for templates that have no place for them."""
+    """``calls`` and ``results`` rewritten as plain messages, for templates that can't express them."""
     if not (calls or results):
         return tuple(messages)
     names: dict[str, str] = {}
-    told: list[Message] = []
+    result: list[Message] = []
     for message in messages:
         if message.tool_calls:
             names.update((call.id, call.name) for call in message.tool_calls)
@@ -128,12 +128,12 @@ def without_tool_roles(
         elif results and message.role in ("tool", "function"):
             name = message.name or names.get(message.tool_call_id or "") or "the function"
             message = Message.user(f"Result of {name}:\n{message.content or ''}")
-        told.append(message)
-    return tuple(told)
+        result.append(message)
+    return tuple(result)
 
 
-def calls_apart(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Text and calls of one message in two, for templates that lose the calls beside text."""
+def split_text_and_calls(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Splits text and calls of one message into two, for templates that drop calls beside text."""
     result: list[Message] = []
     for message in messages:
         if message.tool_calls and message.content:
@@ -144,7 +144,7 @@ def calls_apart(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 
 def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Message, ...]:
-    """System messages put in front of the next user message, for templates that refuse or lose them."""
+    """Prepends system messages to the next user message, for templates that reject or drop them."""
     result: list[Message] = []
     pending: list[str] = []
     for index, message in enumerate(messages):
@@ -157,7 +157,7 @@ def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Mess
             result += [
                 Message.user("\n\n".join(pending)),
                 message,
-            ]  # what the assistant says first, it says knowing this
+            ]  # the assistant's first message must come after the instructions
             pending = []
         else:
             result.append(message)
@@ -166,9 +166,8 @@ def fold_systems(messages: Sequence[Message], *, keep_first: bool) -> tuple[Mess
     return tuple(result)
 
 
-def led_by_user(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """With an empty turn of the user before a conversation that the assistant begins, for templates that want roles to
-    alternate."""
+def starting_with_user(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Adds an empty user turn before a conversation that the assistant begins, for templates that require alternating roles."""
     first = next((index for index, message in enumerate(messages) if message.role != "system"), len(messages))
     if first == len(messages) or messages[first].role == "user":
         return tuple(messages)
@@ -176,7 +175,7 @@ def led_by_user(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def merge_turns(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Neighbouring plain messages of one role made one, for templates that want roles to alternate."""
+    """Merges consecutive plain messages of one role, for templates that require alternating roles."""
     result: list[Message] = []
     for message in messages:
         last = result[-1] if result else None

@@ -1,7 +1,7 @@
-"""A template's syntax of calls, taken from what it makes of probes.
+"""Derives a template's call syntax from rendered probes.
 
-Calls that differ in one thing are rendered and compared: what changes is what was put in, what stays is the template's.
-Where the comparison leaves a doubt there is no syntax, and the caller falls back.
+Calls that differ in one respect are rendered and compared: what changes is input, what stays is the template's own text.
+Where the comparison is ambiguous no syntax is derived, and the caller falls back.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from parlant_local.engine.templates.probing import (
 )
 from parlant_local.engine.templates.tagging import Tagging
 
-__all__ = ["PROBED", "derive_calls", "probe_calls", "settled", "sound"]
+__all__ = ["PROBED", "adjusted", "derive_calls", "is_unambiguous", "probe_calls"]
 
 A, B = {KEYS[0]: VALUES[0]}, {KEYS[1]: VALUES[1]}
 PROBED: dict[str, tuple[Mapping[str, Any], ...]] = {
@@ -57,13 +57,13 @@ PROBED: dict[str, tuple[Mapping[str, Any], ...]] = {
     "object": ({KEYS[0]: {"needle_inner": "needle-text", "needle_number": 71}},),
     "marks": ({KEYS[0]: "a<b>&c"},),
 }
-"""The arguments of each call that is probed."""
+"""The arguments of each probe's calls."""
 
 Texts = Mapping[str, str | None]
 
 
 def probe_calls(render_all: RenderAll, *, as_object: bool, content: Any, tools: bool) -> Texts:
-    """What the template makes of each probe behind the user's words, and of a plain ``answer``."""
+    """Each probe's rendering after the user's message, and that of a plain ``answer``."""
 
     def form(arguments: Mapping[str, Any]) -> Any:
         return arguments if as_object else json.dumps(arguments)
@@ -90,11 +90,11 @@ def derive_calls(texts: Texts) -> CallSyntax | None:
     return replace(derived, ending=calls.ending)
 
 
-def settled(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str) -> CallSyntax:
-    """``syntax`` in the light of the other marks.
+def adjusted(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str) -> CallSyntax:
+    """``syntax`` adjusted to the template's other marks.
 
-    Without ``marks`` of empty thoughts and answers before it, with all that the prompt has ``begun``, and up to the
-    ``turn_end`` where an answer's own mark ends like the calls'.
+    Without leading ``marks`` of empty thoughts and answers, including what the prompt has ``begun``, and up to the
+    ``turn_end`` where an answer's closing mark is part of the calls' ending.
     """
     first = syntax.first
     while mark := next((mark for mark in marks if mark and first.lstrip().startswith(mark)), None):
@@ -108,13 +108,13 @@ def settled(syntax: CallSyntax, marks: Sequence[str], begun: str, turn_end: str)
     return replace(syntax, first=first, last=last, ending=ending, begun=begun)
 
 
-def sound(syntax: CallSyntax) -> bool:
-    """Whether what was derived can be read without taking ordinary text for a call."""
+def is_unambiguous(syntax: CallSyntax) -> bool:
+    """Whether calls in the derived syntax can be told from ordinary text."""
     if isinstance(syntax.body, JsonCalls):
         return True
-    behind = syntax.first.rpartition(NAME)[2]
+    after_name = syntax.first.rpartition(NAME)[2]
     opened = syntax.body.open.strip() if isinstance(syntax.body, TaggedBody) else "{"
-    return bool(syntax.opener) and bool(behind.strip() or opened)
+    return bool(syntax.opener) and bool(after_name.strip() or opened)
 
 
 class _Calls:
@@ -125,7 +125,7 @@ class _Calls:
         prompt = texts["prompt"] or ""
         length = shared_start(one, plain)
         header = tidy_end(one[:length], one[length : length + 1])
-        # An answer may be wrapped in marks, too: the header ends where the prompt does, if the answer's marks begin there.
+        # An answer may be between marks, too: if these begin where the prompt ends, the header ends there.
         if prompt and header.startswith(prompt):
             header = prompt
         self._header = len(header)
@@ -161,7 +161,7 @@ class _Calls:
     # -- calls that are JSON ------------------------------------------------------------------------------------------
 
     def _holder(self, arguments: tuple[int, int]) -> tuple[int, int, Any] | None:
-        """The JSON object that holds name and arguments."""
+        """The JSON object that contains name and arguments."""
         decoder = json.JSONDecoder()
         best: tuple[int, int, Any] | None = None
         at = self._one.rfind("{", 0, arguments[0])
@@ -195,7 +195,7 @@ class _Calls:
     def _finished(
         self, start: int, end: int, body: Any, *, tail: str = "", empty: str | None = None
     ) -> CallSyntax | None:
-        """The syntax around arguments that stand from ``start`` to ``end``."""
+        """The syntax around the arguments between ``start`` and ``end``."""
         one = self._one
         first, last = one[self._header : start], one[end : self._end]
         again: str | None = None
@@ -206,12 +206,14 @@ class _Calls:
             if again is None:
                 return None
             ended = two[: len(two) - (len(one) - self._end)]
-            behind = self._behind(ended, 1, body, whole=True).replace(NAMES[1], CALLED)
+            after_name = self._text_after(ended, 1, body, whole=True).replace(NAMES[1], CALLED)
             last = last.replace(NAMES[0], CALLED)
-            last = behind if behind.startswith(last) else last  # some templates end one call otherwise than several
+            last = (
+                after_name if after_name.startswith(last) else last
+            )  # some templates end a single call differently from several
             three = self._texts["three"]
             if three is not None and NAMES[2] in three:
-                again, first, base = _indexed(again, first, self._behind(three, 2, body))
+                again, first, base = _indexed(again, first, self._text_after(three, 2, body))
         if NAMES[0] not in first and NAME not in first:
             return None
         return CallSyntax(
@@ -225,15 +227,15 @@ class _Calls:
         )
 
     def _again(self, two: str, end: int, body: Any) -> str | None:
-        """From the end of the first arguments to the beginning of the second ones."""
+        """The text between the first and the second arguments."""
         if isinstance(body, JsonBody):
             second = find_json(two, B, end)
             return two[end : second[0]] if second else None
         key = two.find(KEYS[1], two.find(NAMES[1], end))
         return two[end : key - len(body.open)] if key >= 0 else None
 
-    def _behind(self, three: str, number: int, body: Any, *, whole: bool = False) -> str:
-        """The same between the second and the third call; ``whole``: all that follows the second one."""
+    def _text_after(self, three: str, number: int, body: Any, *, whole: bool = False) -> str:
+        """The text between the second and the third arguments; ``whole``: all that follows the second."""
         if isinstance(body, JsonBody):
             second = find_json(three, B)
             if whole:
@@ -257,7 +259,7 @@ class _Calls:
 
 
 def _shaped(value: Any) -> Any:
-    """The object of a call with holes in the place of what differs."""
+    """A call's object with placeholders for what differs."""
     if isinstance(value, dict):
         if value == A:
             return ARGUMENTS
@@ -277,7 +279,7 @@ def _shaped(value: Any) -> Any:
 
 
 def _indexed(again: str, first: str, later: str) -> tuple[str, str, int]:
-    """``INDEX`` in the place of a number that grows from call to call."""
+    """Replaces a number that increases from call to call with ``INDEX``."""
     plain = again.replace(NAMES[0], CALLED).replace(NAMES[1], NAME).replace(IDS[1], ID)
     other = later.replace(NAMES[1], CALLED).replace(NAMES[2], NAME).replace(IDS[2], ID)
     if plain == other or not other:
@@ -287,13 +289,13 @@ def _indexed(again: str, first: str, later: str) -> tuple[str, str, int]:
     number, following = plain[start : len(plain) - end], other[start : len(other) - end]
     if not (number.isdigit() and following.isdigit() and int(following) == int(number) + 1):
         return again, first, 0
-    behind = plain[len(plain) - end :]
+    after_name = plain[len(plain) - end :]
     base = int(number) - 1
     written = first.replace(NAMES[0], NAME).replace(IDS[0], ID)
-    if not written.endswith(f"{base}{behind}"):
+    if not written.endswith(f"{base}{after_name}"):
         return again, first, 0
     return (
-        plain[:start] + INDEX + behind,
-        written[: len(written) - len(behind) - len(str(base))] + INDEX + behind,
+        plain[:start] + INDEX + after_name,
+        written[: len(written) - len(after_name) - len(str(base))] + INDEX + after_name,
         base,
     )

@@ -1,4 +1,4 @@
-"""Where two renderings part, without cutting a mark in two."""
+"""Common prefixes and suffixes of renderings, without splitting a mark."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["behind_shared", "find_json", "shared_end", "shared_start", "tidy_end", "tidy_start"]
+__all__ = ["after_shared", "find_json", "shared_end", "shared_start", "tidy_end", "tidy_start"]
 
 _OPENERS = {"<": ">", "[": "]"}
 _OPEN_MARK = re.compile(r"<[^<>\s]*$|\[/?[A-Za-z_]+$")
@@ -14,7 +14,7 @@ _CLOSE_MARK = re.compile(r"[^<>\s\[]*>|[A-Za-z_]+\]")
 
 
 def shared_start(one: str, other: str) -> int:
-    """Length of the longest common beginning."""
+    """Length of the common prefix."""
     length = 0
     for a, b in zip(one, other, strict=False):
         if a != b:
@@ -24,12 +24,12 @@ def shared_start(one: str, other: str) -> int:
 
 
 def shared_end(one: str, other: str) -> int:
-    """Length of the longest common end."""
+    """Length of the common suffix."""
     return shared_start(one[::-1], other[::-1])
 
 
 def tidy_end(text: str, following: str = "") -> str:
-    """``text`` without a mark or word at its end that goes on in ``following``."""
+    """``text`` without a trailing mark or word that continues in ``following``."""
     cut = _OPEN_MARK.search(text)
     if cut is not None and not (cut[0].startswith("[") and not following[:1].isalpha() and following[:1] not in "_]"):
         return text[: cut.start()]
@@ -39,7 +39,7 @@ def tidy_end(text: str, following: str = "") -> str:
 
 
 def tidy_start(text: str, before: str = "") -> str:
-    """``text`` without the rest of a mark or word at its beginning that began in ``before``."""
+    """``text`` without the leading rest of a mark or word that began in ``before``."""
     if (re.search(r"<[^<>\s]*$", before) and (rest := re.match(r"[^<>\s]*>", text))) or (
         re.search(r"\[/?[A-Za-z_]*$", before) and (rest := re.match(r"[A-Za-z_]+\]", text))
     ):
@@ -53,14 +53,14 @@ def _word(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
-def behind_shared(text: str, other: str) -> str:
-    """What of ``text`` comes behind its common beginning with ``other``; the mark in which they part belongs to it."""
+def after_shared(text: str, other: str) -> str:
+    """``text`` after its common prefix with ``other``; a mark in which they diverge is included."""
     length = shared_start(text, other)
     return text[len(tidy_end(text[:length], text[length : length + 1])) :]
 
 
 def find_json(text: str, wanted: Any, start: int = 0) -> tuple[int, int] | None:
-    """Where the JSON of ``wanted`` stands: an object, or a string that holds it."""
+    """The position of ``wanted`` as JSON: an object, or a string that encodes it."""
     decoder = json.JSONDecoder()
     for found in re.finditer(r'[{"]', text[start:]):
         at = start + found.start()

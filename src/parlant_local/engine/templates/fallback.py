@@ -1,4 +1,4 @@
-"""The template of a model that brings none: its family's, as far as vocabulary or metadata tell."""
+"""The template for a model that brings none: its family's, as identified by vocabulary or metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["family_template"]
 
 
 def family_template(metadata: Mapping[str, str], knows: Callable[[str], bool]) -> NamedTemplate:
-    """The template that a model without one was taught with, or else the default one.
+    """The template that a model without one was probably trained with, or else the default.
 
     ``knows``: whether a text is one token of the vocabulary.
     """

@@ -10,7 +10,7 @@ from parlant_local.profiles import NamedTemplate, families
 __all__ = ["DEFAULT_TEMPLATE", "named_template", "named_templates", "template_source"]
 
 DEFAULT_TEMPLATE = "chatml"
-"""What a model gets that has no template and no family that is known, with a warning."""
+"""Used, with a warning, for a model without a template whose family is unknown."""
 
 
 def named_templates() -> dict[str, NamedTemplate]:
@@ -18,7 +18,7 @@ def named_templates() -> dict[str, NamedTemplate]:
 
 
 def named_template(chat_format: str) -> NamedTemplate | None:
-    """What ``chat_format`` means; None where it is a template's text, or unknown."""
+    """The template named by ``chat_format``; None where it is a template's text, or unknown."""
     name = chat_format.strip().lower()
     found = named_templates()
     return found.get(name) or next((item for item in found.values() if name in item.aliases), None)

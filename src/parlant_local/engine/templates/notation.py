@@ -16,7 +16,7 @@ _WORDS = {"boolean": ("true", "true"), "false": ("false", "false"), "null": ("nu
 
 
 def spelt_words(found: Mapping[str, str]) -> dict[str, str]:
-    """JSON's words as the template spells them."""
+    """JSON's literals as the template spells them."""
     words = {"true": "true", "false": "false", "null": "null"}
     for kind, (word, _) in _WORDS.items():
         text = found.get(kind, "").strip()
@@ -28,20 +28,20 @@ def spelt_words(found: Mapping[str, str]) -> dict[str, str]:
 def nested_notation(
     array: str | None, inner: str | None, quote: str
 ) -> Literal["json", "python", "braces", "elements"] | None:
-    """The notation of arrays and objects; None where it is none that is known."""
+    """The notation of arrays and objects; None where it is unknown."""
     texts = [text.strip() for text in (array, inner) if text is not None]
     if not texts:
         return None
-    if all(_reads(json.loads, text) for text in texts):
+    if all(_parses(json.loads, text) for text in texts):
         return "json"
-    if all(_reads(ast.literal_eval, text) for text in texts):
+    if all(_parses(ast.literal_eval, text) for text in texts):
         return "python"
     if quote and inner and re.fullmatch(r"\{needle_inner:.*\}", inner.strip(), re.DOTALL):
         return "braces"
     return "elements" if inner and element_marks(inner) else None
 
 
-def _reads(reader: object, text: str) -> bool:
+def _parses(reader: object, text: str) -> bool:
     try:
         value = reader(text)  # type: ignore[operator]  # json.loads or ast.literal_eval
     except (ValueError, SyntaxError):
@@ -50,7 +50,7 @@ def _reads(reader: object, text: str) -> bool:
 
 
 def element_marks(text: str) -> tuple[str, str, str] | None:
-    """What stands before a key, behind it, and before it at the end of its element."""
+    """The text before a key, after it, and before it in its closing tag."""
     if len(text) > _MAX_MARKED:
         return None
     found = re.fullmatch(

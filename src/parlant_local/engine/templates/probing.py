@@ -1,4 +1,4 @@
-"""Small conversations that show what a template does: rendered together, and told apart by what was put in."""
+"""Probe conversations: rendered in batches, with needles that identify their parts in the output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEYS = ("called_key", "other_key")
 VALUES = ("called-value", "other-value")
 IDS = ("needle001", "needle002", "needle003")
 
-_MAX_TURN = 8_000  # characters; what compares turns must not be kept busy by a stranger's output
+_MAX_TURN = 8_000  # characters; bounds the cost of comparing an untrusted template's output
 
 ASK = {"role": "user", "content": "needle-user"}
 TOOL = {
@@ -32,11 +32,11 @@ TOOL = {
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What is rendered once."""
+    """One rendering."""
 
     messages: Sequence[Mapping[str, Any]]
     prompt: bool = False
-    """Whether the assistant's turn is opened at the end."""
+    """Whether the generation prompt is added."""
     tools: bool = True
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ def calling(*arguments: Any, content: Any = None, **more: Any) -> dict[str, Any]
 
 
 def turn(text: str | None) -> str | None:
-    """What stands behind the user's words; None where they don't show, or more follows than any template says of a call."""
+    """The text after the user's message; None where that is not shown, or the rest is longer than any call."""
     if text is None or (at := text.rfind("needle-user")) < 0:
         return None
     behind = text[at + len("needle-user") :]

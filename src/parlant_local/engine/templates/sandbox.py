@@ -1,4 +1,4 @@
-"""The parent's side of the rendering process: started on first use, replaced when a template breaks it."""
+"""The parent's side of the rendering process: started on first use, restarted when a template breaks it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from parlant_local.errors import TemplateError, TemplateLimitError
 __all__ = ["Sandbox", "SandboxLimits", "shared_sandbox"]
 
 _WORKER = Path(__file__).with_name("worker.py")
-# As subprocess has it: no descriptor of its own, as epoll needs, and none is too high, as for select.
+# As in subprocess: needs no descriptor of its own, unlike epoll, and has no upper limit on them, unlike select.
 _Waiting = getattr(selectors, "PollSelector", selectors.SelectSelector)
-# What the worker may know of our environment: enough to run and to tell the date, no keys.
-_PASSED_ON = ("PATH", "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH")
+# Environment variables for the worker: enough to run and to tell the date, no secrets.
+_INHERITED = ("PATH", "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class SandboxLimits:
     """What one rendering may use."""
 
     cpu_seconds: float = 2.0
-    """Processor time, so that a busy machine is not mistaken for a hostile template."""
+    """CPU time, so that a busy machine is not mistaken for a hostile template."""
     wall_seconds: float = 60.0
     memory_bytes: int = 512 * 1024 * 1024
     """Address space of the rendering process."""
@@ -70,7 +70,7 @@ class Sandbox:
         if len(template) > self.limits.max_template:
             raise TemplateLimitError(
                 f"The chat template is {len(template):,} characters long; the limit is {self.limits.max_template:,}.",
-                hint="Give another one with chat_format.",
+                hint="Set another one with chat_format.",
             )
         request = {
             "template": template,
@@ -103,13 +103,13 @@ class Sandbox:
             return [{"error": "limit", "message": f"it took longer than {self.limits.wall_seconds:g} s"}]
         except (OSError, EOFError):
             code = self._stop()
-            return [{"error": "limit", "message": self._obituary(code)}]
+            return [{"error": "limit", "message": self._exit_reason(code)}]
         except BaseException:
-            self._stop()  # an interrupted exchange would leave its answer to the next one
+            self._stop()  # after an interrupted exchange the next request would read its answer
             raise
         return answers
 
-    def _obituary(self, code: int) -> str:
+    def _exit_reason(self, code: int) -> str:
         import signal
 
         if hasattr(signal, "SIGPROF") and code == -signal.SIGPROF:
@@ -143,8 +143,8 @@ class Sandbox:
         if self._owner != os.getpid():
             self._process = None  # after a fork: the pipes belong to the parent
         if self._process is None or self._process.poll() is not None:
-            environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-            # Jinja is found where we found it; -P keeps this folder's modules from shadowing the standard library's.
+            environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+            # Same import path as ours; -P keeps this folder's modules from shadowing the standard library's.
             environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
             executable = os.fsdecode(spawn.get_executable() or sys.executable)
             try:
@@ -155,7 +155,7 @@ class Sandbox:
                     stderr=subprocess.DEVNULL,
                     bufsize=0,
                     env=environment,
-                    start_new_session=True,  # Ctrl-C in a terminal is not meant for it
+                    start_new_session=True,  # Ctrl-C in a terminal must not reach it
                 )
             except OSError as error:
                 raise TemplateError(f"The process that renders chat templates can't be started: {error}.") from None
@@ -171,7 +171,7 @@ class Sandbox:
                 with contextlib.suppress(OSError):
                     stream.close()
         try:
-            # The pipe is closed: a worker that died or is idle is gone at once; a stuck one is killed.
+            # The pipe is closed: a dead or idle worker exits at once; a stuck one is killed.
             return process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
             process.kill()
@@ -189,7 +189,7 @@ def _text_or_error(answer: Mapping[str, str]) -> str | TemplateError:
         return text
     if answer["error"] == "limit":
         raise TemplateLimitError(
-            f"The chat template was stopped: {answer['message']}.", hint="Give another one with chat_format."
+            f"The chat template was stopped: {answer['message']}.", hint="Set another one with chat_format."
         )
     return TemplateError(f"The chat template failed: {answer['message']} ({answer['error']}).")
 
@@ -199,7 +199,7 @@ _shared_lock = threading.Lock()
 
 
 def shared_sandbox() -> Sandbox:
-    """The one that all models of this process share; ended when the process ends."""
+    """The sandbox shared by all models of this process; closed at exit."""
     global _shared
     with _shared_lock:
         if _shared is None:
@@ -216,7 +216,7 @@ def _close_shared() -> None:
 
 
 def _after_fork() -> None:
-    """The helper process answers the parent: a child that wrote to it, or ended it, would take the parent's answers."""
+    """The worker belongs to the parent: a child that wrote to it would steal the parent's answers."""
     global _shared, _shared_lock
     _shared, _shared_lock = None, threading.Lock()
 

@@ -1,4 +1,4 @@
-"""How a model speaks: where its thoughts, its answers and its calls begin and end, and how it writes calls."""
+"""How a model writes its answers: the marks of thoughts, answers and calls, and the call format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from parlant_local.engine.parsing.reading import SyntaxReader, bare_reader, synt
 from parlant_local.engine.parsing.sections import Reader, either
 from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.engine.parsing.writing import write_calls
-from parlant_local.engine.templates.derivation import settled, sound
+from parlant_local.engine.templates.derivation import adjusted, is_unambiguous
 from parlant_local.engine.templates.dialect import Dialect
 from parlant_local.engine.templates.thoughts import Marks
 from parlant_local.messages import Tool
@@ -25,29 +25,29 @@ __all__ = ["Speech", "speech_of"]
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """How one model speaks: its family's profile with what its template shows, and its calls."""
+    """How one model writes its answers: its family's profile completed from its template, and its tool-call format."""
 
     profile: Profile
     calls: CallFormat
     syntax: CallSyntax | None
-    """The template's own syntax of calls, or its family's; None: neither is known."""
+    """The template's own call syntax, or its family's; None: neither is known."""
     derived: bool = False
-    """Whether it is the template's own."""
+    """Whether it was derived from the template."""
     turn_end: str = ""
-    """What the template writes behind an answer."""
+    """What the template writes after an answer."""
     header: str = ""
-    """What it writes before one."""
+    """What it writes before an answer."""
 
     @property
     def calls_are(self) -> Literal["template", "family", "generic"]:
-        """Where the form of calls comes from."""
+        """Where the call format comes from."""
         return "generic" if self.syntax is None else "template" if self.derived else "family"
 
 
 def speech_of(profile: Profile, dialect: Dialect, tools: Sequence[Tool]) -> Speech:
     """By what its template shows, and by what its family is known for where it doesn't."""
     marks, syntax = dialect.marks, dialect.syntax
-    profile = _told(profile, marks)
+    profile = _with_shown_marks(profile, marks)
     family = CALL_FORMATS[profile.tools]
     turn_end = marks.behind.strip()
     if profile.answer_tags is not None and profile.answer_tags.end in turn_end:
@@ -57,15 +57,15 @@ def speech_of(profile: Profile, dialect: Dialect, tools: Sequence[Tool]) -> Spee
     if syntax is None:
         return Speech(profile, family, None, turn_end=turn_end, header=marks.header)
     around = [text for tags in (profile.reasoning, profile.answer_tags) if tags for text in (tags.start, tags.end)]
-    syntax = settled(syntax, around, profile.begun, turn_end)
-    if shown and not sound(syntax):
+    syntax = adjusted(syntax, around, profile.begun, turn_end)
+    if shown and not is_unambiguous(syntax):
         return Speech(profile, family, None, turn_end=turn_end, header=marks.header)
     calls = _call_format(profile.tools, syntax, tools)
     return Speech(profile, calls, syntax, shown, turn_end, marks.header)
 
 
 def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool]) -> CallFormat:
-    """Calls by ``syntax``, and as the family is known to write them."""
+    """Reads calls in ``syntax``, and in the family's known format."""
     family = CALL_FORMATS[tools]
     openers = dict(family.openers) if tools != "json" else {}
     weak: dict[str, Reader] = {}
@@ -81,8 +81,8 @@ def _call_format(tools: ToolFormat, syntax: CallSyntax, offered: Sequence[Tool])
     return CallFormat(tools, openers, partial(write_calls, syntax), weak, bare_reader(syntax))
 
 
-def _told(profile: Profile, marks: Marks) -> Profile:
-    """The family's profile with what the template shows of its marks."""
+def _with_shown_marks(profile: Profile, marks: Marks) -> Profile:
+    """The family's profile with the marks that the template shows."""
     if profile.fixed_marks:
         return profile
     if marks.thoughts is not None:

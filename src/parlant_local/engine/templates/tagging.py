@@ -1,4 +1,4 @@
-"""A template's way to write arguments between marks, taken from what it makes of probes."""
+"""Derives how a template writes arguments between marks, from rendered probes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["Tagged", "Tagging"]
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """Arguments between marks, and where those of the first call stand."""
+    """Arguments between marks, and the position of the first call's."""
 
     body: TaggedBody
     start: int
     end: int
     tail: str
-    """What stands between a name and its arguments, whether there are any or not."""
+    """The text between a name and its arguments, whether there are any or not."""
     empty: str | None
-    """What stands behind a name without arguments, to the end of the turn."""
+    """The text after a name without arguments, to the end of the turn."""
 
 
 class Tagging:
-    """Compares calls of one argument, two and none, and of each type. ``header``, ``end``: where the turn's calls stand."""
+    """Compares calls of one argument, two and none, and of each type. ``header``, ``end``: the bounds of the turn's calls."""
 
     def __init__(self, texts: Mapping[str, str | None], one: str, header: int, end: int) -> None:
         self._texts = texts
@@ -59,7 +59,7 @@ class Tagging:
         before, behind = number[0], number[1][: len(number[1]) - (len(one) - self._end)]
         quote, closing = _around_text(assign_text, ended, before, behind)
         wrap = ("", "")
-        if closing and quote != closing:  # text always stands between marks of its own
+        if closing and quote != closing:  # strings always have marks of their own
             quote, wrap = "", (assign_text.removeprefix(before), closing)
             assign_text, close, gap = before, close.removeprefix(closing), gap.removeprefix(closing)
         assign: dict[Kind, str] = {"string": assign_text, "number": before}
@@ -72,7 +72,7 @@ class Tagging:
         if body is None:
             return None
         if body.nested == "elements":
-            body, tail = _led(body, tail)
+            body, tail = _with_shared_prefix(body, tail)
             opened, close = body.open, body.close
         end = value + len(VALUES[0]) + len(quote + wrap[1]) + len(close.replace(KEY, KEYS[0]))
         return Tagged(body, key - len(opened), end, tail, empty)
@@ -93,7 +93,7 @@ class Tagging:
         return behind[times] if len(behind) > times else None
 
     def _around(self, text: str | None, value: str) -> tuple[str, str] | None:
-        """What stands between the key and a value, and behind it."""
+        """The text between the key and a value, and after the value."""
         if text is None:
             return None
         key = text.find(KEYS[0], text.find(NAMES[0], self._header))
@@ -146,7 +146,7 @@ class Tagging:
 
 
 def _last_name(text: str, name: int, limit: int) -> int:
-    """The end of the last time the name stands before ``limit``: some templates write it twice."""
+    """The end of the name's last occurrence before ``limit``: some templates write it twice."""
     end = name
     while 0 <= name < limit:
         end = name + len(NAMES[0])
@@ -155,7 +155,7 @@ def _last_name(text: str, name: int, limit: int) -> int:
 
 
 def _common_tail(head: str, empty: str | None, gap: str) -> str:
-    """What stands between a name and its arguments, whether there are any or not.
+    """The text between a name and its arguments, whether there are any or not.
 
     It can't be longer than what both have in common, nor shorter than what does not open a second argument, too; between
     these, marks are not cut in two.
@@ -181,8 +181,8 @@ def _close_before(ended: str, gap: str, last: str | None) -> str:
     return tidy_end(gap[:length], gap[length : length + 1])
 
 
-def _led(body: TaggedBody, tail: str) -> tuple[TaggedBody, str]:
-    """Elements whose marks all begin alike: the beginning belongs to the mark behind it."""
+def _with_shared_prefix(body: TaggedBody, tail: str) -> tuple[TaggedBody, str]:
+    """Elements whose marks share a prefix: it belongs to the mark after it."""
     lead = body.element[0].removesuffix(body.open)
     if lead == body.element[0] or not lead or not (body.close.endswith(lead) and tail.endswith(lead)):
         return body, tail
@@ -190,7 +190,7 @@ def _led(body: TaggedBody, tail: str) -> tuple[TaggedBody, str]:
 
 
 def _around_text(assign: str, ended: str, before: str, behind: str) -> tuple[str, str]:
-    """What stands around text and not around a number: the same sign twice (a quote), or two."""
+    """The marks around strings but not around numbers: a quote, or a pair."""
     opening = assign.removeprefix(before) if assign.startswith(before) else ""
     closing = ended.removesuffix(behind) if behind and ended.endswith(behind) else ""
     return (opening, closing) if opening.strip() and closing.strip() else ("", "")

@@ -1,4 +1,4 @@
-"""One model's chat template: conversations in, the exact prompt out."""
+"""One model's chat template: renders conversations as the exact prompt."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from parlant_local.engine.templates.conversation import (
-    calls_apart,
     described_tools,
     fold_systems,
-    led_by_user,
     merge_turns,
+    split_text_and_calls,
+    starting_with_user,
     template_messages,
     without_tool_roles,
 )
@@ -34,10 +34,11 @@ _DIALECTS = DialectCache()
 
 
 class ChatTemplate:
-    """Renders conversations as the model was taught to read them.
+    """Renders conversations as the model was trained to read them.
 
-    What the template can't express is told in words it can: a system message in the first user message, tools in the
-    system message, results as user messages. Everything else renders as Hugging Face's ``apply_chat_template`` does.
+    What the template can't express is rewritten as something it can: a system message as part of the first user message,
+    tools in the system message, results as user messages. Everything else renders as Hugging Face's
+    ``apply_chat_template`` does.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class ChatTemplate:
         """A second template that some models bring for conversations with tools."""
         self.warnings: tuple[str, ...] = ()
         self.standing_in: str | None = None
-        """The name of the template that stands in for one that the model doesn't bring."""
+        """The name of the fallback template, where the model brings none."""
         self.ends: tuple[str, ...] = ()
-        """Texts that end an answer where the template is none of the model's own: to such a model they may be no tokens."""
+        """Texts that end an answer where the template is not the model's own: they may not be tokens of its vocabulary."""
         self.profile: Profile = profile_of(tool_source or source, metadata)
-        self.told: Profile = self.profile
-        """The profile with what the template shows, once it was probed."""
+        self.resolved_profile: Profile = self.profile
+        """The profile completed with what the template shows, once probed."""
         self._specials = {name: text for name, text in (("bos_token", bos), ("eos_token", eos)) if text}
         self._sandbox = sandbox or shared_sandbox()
 
@@ -77,7 +78,7 @@ class ChatTemplate:
     ) -> ChatTemplate:
         """The template of a GGUF, or the one that ``chat_format`` names; its family's or the default one where there is none.
 
-        ``knows``: whether a text is one token of the vocabulary, by which the family is told. Raises :class:`ConfigurationError` for an unknown ``chat_format``.
+        ``knows``: whether a text is one token of the vocabulary, which identifies the family. Raises :class:`ConfigurationError` for an unknown ``chat_format``.
         """
         warnings: tuple[str, ...] = ()
         tool_source: str | None = None
@@ -94,7 +95,7 @@ class ChatTemplate:
             source, ends = found.source, found.ends
             warnings = (
                 f"This model has no chat template; {found.name} is used. "
-                "If its answers make no sense, name another one with chat_format.",
+                "If its answers make no sense, set another one with chat_format.",
             )
         template = cls(source, bos=bos, eos=eos, metadata=metadata, tool_source=tool_source, sandbox=sandbox)
         template.warnings = warnings
@@ -112,20 +113,20 @@ class ChatTemplate:
     ) -> str:
         """The prompt. ``arguments`` are passed to the template (``enable_thinking``).
 
-        Raises :class:`TemplateError` with the template's own complaint, or with the limit that it exceeded.
+        Raises :class:`TemplateError` with the template's own message, or with the limit that it exceeded.
         """
         source = self._source(bool(tools))
         dialect = self.dialect(with_tools=bool(tools))
-        can, form = dialect.can, self.speech(tools).calls
+        can, form = dialect.capabilities, self.speech(tools).calls
         conversation = tuple(messages)
         listed: Sequence[Mapping[str, Any]] | None = [tool.to_openai() for tool in tools] or None
         if listed and not can.tools:
             conversation, listed = described_tools(conversation, tools, form), None
-        # A template that passes every role through shows results of tools, too, to a model that never saw such a role.
+        # A template that passes every role through also renders tool results, for a model that was never trained on that role.
         results = can.tool_results and (can.tool_calls or self.profile.tools != "json")
         conversation = without_tool_roles(conversation, form, calls=not can.tool_calls, results=not results)
         if not can.calls_beside_text:
-            conversation = calls_apart(conversation)
+            conversation = split_text_and_calls(conversation)
         if not (can.system and can.late_systems):
             conversation = fold_systems(conversation, keep_first=can.system)
 
@@ -141,29 +142,29 @@ class ChatTemplate:
             raise
         except TemplateError:
             if ids == "given" and any(message.tool_calls for message in conversation):
-                ids = "short"  # some insist on such, as Mistral's do
+                ids = "short"  # some templates require them, as Mistral's do
                 with contextlib.suppress(TemplateError):
                     return _first_that_renders(attempt, conversation)
             if not listed:
                 with contextlib.suppress(TemplateError):  # some can do without a tool, but not without a list of them
                     return _first_that_renders(lambda version: attempt(version, []), conversation)
                 raise
-            # Templates trip over schemas that they did not foresee: what they would say of the tools is said in words.
+            # Templates fail on schemas that they did not foresee: then the tools are described in the system message.
             described = described_tools(conversation, tools, form)
             try:
                 return _first_that_renders(lambda version: attempt(version, None), described)
-            except TemplateError:  # some can do without a tool, but not without a list of them
+            except TemplateError:  # some templates accept no tools, but require the list
                 return _first_that_renders(lambda version: attempt(version, []), described)
 
     def speech(self, tools: Sequence[Tool] = ()) -> Speech:
-        """How the model's answers are to be read, and calls of ``tools`` to be bound."""
+        """How to parse the model's answers, and how to constrain calls of ``tools``."""
         dialect = self.dialect(with_tools=bool(tools))
         speech = speech_of(self.profile, dialect, tools)
-        self.told = speech.profile
+        self.resolved_profile = speech.profile
         return speech
 
     def dialect(self, *, with_tools: bool) -> Dialect:
-        """What the template can express, found by rendering on the first call (some 60 ms)."""
+        """What the template can express, probed by rendering on the first call (some 60 ms)."""
         source = self._source(with_tools)
 
         def render_all(conversations: Sequence[Conversation]) -> list[str | None]:
@@ -220,7 +221,7 @@ class ChatTemplate:
 
 
 def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: Sequence[Message]) -> str:
-    """As it stands; else with neighbours of one role merged; else begun by the user; else with no system role anywhere."""
+    """Unchanged; else with consecutive messages of a role merged; else starting with the user; else without system roles."""
     try:
         return attempt(messages)
     except TemplateLimitError:
@@ -232,10 +233,10 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
             _thoughts_beside_calls_dropped(messages),
             merge_turns(messages),
             merge_turns(fold_systems(messages, keep_first=True)),
-            merge_turns(led_by_user(messages)),
-            merge_turns(led_by_user(fold_systems(messages, keep_first=True))),
+            merge_turns(starting_with_user(messages)),
+            merge_turns(starting_with_user(fold_systems(messages, keep_first=True))),
             merge_turns(folded),
-            merge_turns(led_by_user(folded)),
+            merge_turns(starting_with_user(folded)),
         ):
             if tuple(version) in tried:
                 continue
@@ -248,7 +249,7 @@ def _first_that_renders(attempt: Callable[[Sequence[Message]], str], messages: S
 
 
 def _thoughts_beside_calls_dropped(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Without thoughts where a message has text and calls, too; some templates have room for two of the three."""
+    """Without thoughts where a message also has text and calls: some templates support two of the three only."""
     return tuple(
         replace(message, reasoning=None) if message.tool_calls and message.content and message.reasoning else message
         for message in messages

@@ -1,4 +1,4 @@
-"""A template's marks around thoughts and answers, taken from what it makes of probes."""
+"""Derives a template's marks around thoughts and answers, from rendered probes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from parlant_local.profiles import ReasoningTags
 __all__ = ["FIELDS", "Marks", "derive_marks", "probe_thoughts", "thinking_answer"]
 
 FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "parts")
-"""Where templates look for an assistant's thoughts; the last one: parts of the content."""
+"""Fields in which templates expect an assistant's thoughts; the last one: parts of the content."""
 _ON = {"enable_thinking": True, "thinking": True}
 _THOUGHT, _ANSWER = "needle-thought", "needle-answer"
-# Parts of a message that a template merely printed.
+# Message parts that a template printed as an object.
 _PRINTED = re.compile(r"[\"']type[\"']\s*:")
 _FIRST_MARK = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]")
 _LAST_MARK = re.compile(r"(?:<[^<>\s]+>|\[[^\[\]\s]+\])\w*$")
@@ -26,22 +26,22 @@ _LAST_MARK = re.compile(r"(?:<[^<>\s]+>|\[[^\[\]\s]+\])\w*$")
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands around the parts of an assistant's message."""
+    """The marks around the parts of an assistant's message."""
 
     thoughts: ReasoningTags | None = None
     answer: ReasoningTags | None = None
     begun: str = ""
-    """What every part begins with, and the prompt has already written."""
+    """What every part begins with, and the prompt already contains."""
     field: str | None = None
-    """Where the template looks for thoughts; None: it shows none."""
+    """The field in which the template expects thoughts; None: it shows none."""
     behind: str = ""
-    """All that stands behind an answer."""
+    """All text after an answer."""
     header: str = ""
     """What opens the assistant's turn."""
 
 
 def thinking_answer(field: str, thought: str, content: Any) -> dict[str, Any]:
-    """An assistant's message with its thoughts where a template looks for them."""
+    """An assistant's message with its thoughts in a template's field."""
     if field == "parts":
         parts = [{"type": "thinking", "thinking": thought}]
         return answer([*parts, {"type": "text", "text": content}] if content else parts)
@@ -75,7 +75,7 @@ def derive_marks(texts: Mapping[str, str | None]) -> Marks:
     if plain is None or _ANSWER not in plain:
         return marks
     behind = plain[plain.rindex(_ANSWER) + len(_ANSWER) :]
-    if prompt is not None and prompt == texts["closed"]:  # it opens the next turn, asked or not
+    if prompt is not None and prompt == texts["closed"]:  # it opens the next turn unconditionally
         behind = behind[: len(behind) - shared_end(behind, prompt)]
     if marks.answer is None and prompt is not None and (wrapped := _wrapped(plain, prompt, behind, marks.thoughts)):
         marks = replace(marks, answer=wrapped)
@@ -83,12 +83,12 @@ def derive_marks(texts: Mapping[str, str | None]) -> Marks:
     if prompt is not None:
         length = shared_start(prompt, plain)
         opened = tidy_end(plain[:length], plain[length : length + 1])
-        header = opened.strip().removeprefix(behind.strip())  # the user's turn ends alike
+        header = opened.strip().removeprefix(behind.strip())  # the user's turn ends the same way
     return replace(marks, behind=behind, header=header.strip())
 
 
 def _wrapped(plain: str, prompt: str, behind: str, thoughts: ReasoningTags | None) -> ReasoningTags | None:
-    """Marks around an answer that comes without thoughts."""
+    """Marks around an answer without thoughts."""
     lead = plain[: plain.index(_ANSWER)]
     length = shared_start(lead, prompt)
     rest = lead[len(tidy_end(lead[:length], lead[length : length + 1])) :]
@@ -111,7 +111,7 @@ def _thoughts(texts: Mapping[str, str | None]) -> Marks:
         called, bare = texts.get(f"{field} call"), texts.get("call")
         if called is not None and bare is not None and _THOUGHT in called:
             return _before_calls(field, called, bare, texts["prompt on"] or prompt or "", plain or "")
-    return _unthinking(prompt, plain)
+    return _answer_marks_alone(prompt, plain)
 
 
 def _before_calls(field: str, called: str, bare: str, prompt: str, plain: str) -> Marks:
@@ -134,8 +134,8 @@ def _marked(field: str, start: str, end: str) -> Marks:
     return Marks(ReasoningTags(start, end), field=field)
 
 
-def _unthinking(prompt: str | None, plain: str | None) -> Marks:
-    """Answers alone may have a mark of their own, too."""
+def _answer_marks_alone(prompt: str | None, plain: str | None) -> Marks:
+    """Marks of answers, for templates that show no thoughts."""
     if prompt is None or plain is None or _ANSWER not in plain or not plain.startswith(prompt):
         return Marks()
     mark = plain[len(prompt) : plain.index(_ANSWER)]
@@ -146,7 +146,7 @@ def _unthinking(prompt: str | None, plain: str | None) -> Marks:
 
 
 def _begun(prompt: str) -> str:
-    """The signs at the end of a prompt that begin whatever comes (``>>>``)."""
+    """The symbols at the end of a prompt that begin any part (``>>>``)."""
     found = re.search(r"([^\w\s<\[|])\1{2,}$", prompt)
     return found[0] if found else ""
 
@@ -194,7 +194,7 @@ def _beginning(before: str, prompt: str, plain: str, end: str) -> str:
     if prompt and before.startswith(prompt):
         if rest := before[len(prompt) :].strip():
             return rest
-        opening = end.strip().replace("/", "", 1)  # as closing marks are made
+        opening = end.strip().replace("/", "", 1)  # closing marks are formed like this
         if opening != end.strip() and prompt.rstrip().endswith(opening):
             return opening
         found = _LAST_MARK.search(prompt.rstrip())

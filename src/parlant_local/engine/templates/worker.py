@@ -1,7 +1,7 @@
 """The process that renders chat templates. Run as a script; knows nothing of parlant-local.
 
-A template is a program from a stranger. Jinja's immutable sandbox keeps it from reaching anything; limits of the
-operating system keep it from running or growing without end, whatever it does. Requests and answers are JSON, each
+A template is an untrusted program. Jinja's immutable sandbox denies it access to anything; operating-system limits bound
+its time and memory, whatever it does. Requests and answers are JSON, each
 preceded by its length in four bytes. A template that exceeds its processor time is ended with the process.
 """
 
@@ -24,7 +24,7 @@ def _environment() -> Any:
     from jinja2.utils import Namespace
 
     class Generation(jinja2.ext.Extension):
-        """``{% generation %}`` marks the assistant's words for training; here it is its body."""
+        """``{% generation %}`` marks the assistant's text for training; here it renders its body."""
 
         tags = {"generation"}  # noqa: RUF012  # as Jinja declares it
 
@@ -62,7 +62,7 @@ def _environment() -> Any:
     def tojson(
         value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
     ) -> str:
-        if isinstance(value, Iterator):  # what filters give back
+        if isinstance(value, Iterator):  # the result of a filter
             value = list(value)
         return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
@@ -70,7 +70,7 @@ def _environment() -> Any:
         return datetime.now().astimezone().strftime(pattern)
 
     class Environment(ImmutableSandboxedEnvironment):
-        """Immutable, but for lists that a template has made itself: some keep count of calls in them."""
+        """Immutable, except for lists that the template created itself: some count calls in them."""
 
         def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
             if type(obj) is list and attr in ("append", "extend", "insert", "pop"):
@@ -85,14 +85,14 @@ def _environment() -> Any:
     return environment
 
 
-class _Given(list[Any]):
-    """A list that was handed in."""
+class _ImmutableList(list[Any]):
+    """A list of the input."""
 
 
-def _given(value: Any) -> Any:
+def _immutable_input(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _given(item) for key, item in value.items()}
-    return _Given(_given(item) for item in value) if isinstance(value, list) else value
+        return {key: _immutable_input(item) for key, item in value.items()}
+    return _ImmutableList(_immutable_input(item) for item in value) if isinstance(value, list) else value
 
 
 class _Renderer:
@@ -100,7 +100,7 @@ class _Renderer:
         self._environment = _environment()
         self._compiled: dict[str, Any] = {}
 
-    def render(self, source: str, variables: dict[str, Any], room: int) -> str:
+    def render(self, source: str, variables: dict[str, Any], budget: int) -> str:
         template = self._compiled.get(source)
         if template is None:
             if len(self._compiled) >= 32:
@@ -108,9 +108,9 @@ class _Renderer:
             template = self._compiled[source] = self._environment.from_string(source)
         pieces: list[str] = []
         size = 0
-        for piece in template.generate(**_given(variables)):
+        for piece in template.generate(**_immutable_input(variables)):
             size += len(piece)
-            if size > room:
+            if size > budget:
                 raise _TooLongError
             pieces.append(piece)
         return "".join(pieces)
@@ -123,28 +123,28 @@ class _TooLongError(Exception):
 def _answers(renderer: _Renderer, request: dict[str, Any]) -> list[dict[str, str]]:
     """One answer for each set of variables; a broken limit ends the rest."""
     answers: list[dict[str, str]] = []
-    room = request["max_output"]
+    budget = request["max_output"]
     for variables in request["variables"]:
-        answer = _answer(renderer, request["template"], variables, room)
+        answer = _answer(renderer, request["template"], variables, budget)
         if answer.get("error") == "too long":
             answer = {"error": "limit", "message": f"its output exceeds {request['max_output']:,} characters"}
         answers.append(answer)
         if answer.get("error") == "limit":
             break
-        room -= len(answer.get("text", ""))
+        budget -= len(answer.get("text", ""))
     return answers
 
 
-def _answer(renderer: _Renderer, source: str, variables: dict[str, Any], room: int) -> dict[str, str]:
+def _answer(renderer: _Renderer, source: str, variables: dict[str, Any], budget: int) -> dict[str, str]:
     try:
-        return {"text": renderer.render(source, variables, room)}
+        return {"text": renderer.render(source, variables, budget)}
     except _TooLongError:
         return {"error": "too long", "message": ""}
     except MemoryError:
         return {"error": "limit", "message": "it asks for too much memory"}
     except RecursionError:
-        return {"error": "limit", "message": "it nests too deeply"}
-    except Exception as error:  # whatever a template raises is its own failure, told to the parent
+        return {"error": "limit", "message": "it is nested too deeply"}
+    except Exception as error:  # any exception of a template is its own failure, reported to the parent
         line = getattr(error, "lineno", None)
         where = f" (line {line})" if line else ""
         return {"error": type(error).__name__, "message": f"{error}{where}"}
@@ -161,7 +161,7 @@ def _limit_memory(limit: int) -> None:
 
 
 def _start_clock(seconds: float) -> None:
-    """Ends this process by the default action of SIGPROF, which needs no cooperation of running code."""
+    """Ends this process through the default action of SIGPROF, which needs no cooperation of running code."""
     try:
         import signal
 

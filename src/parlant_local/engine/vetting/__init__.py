@@ -1,4 +1,5 @@
-"""A file that nobody vouched for is first loaded in a process of its own. Nothing in a header proves that native code survives it."""
+"""Vetting: a file of unknown origin is first loaded in a process of its own, as no check of the header proves that native
+code survives it."""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Vetting", "ensure_loadable", "verdicts_file"]
 
-_ROOM = 2 << 30  # bytes, beside a copy of the weights that fits this processor better
-_SLOWEST_DISK = 20_000_000  # bytes a second
-_MATTERS = (
+_MEMORY_HEADROOM = 2 << 30  # bytes, besides a copy of the weights repacked for this CPU
+_MIN_DISK_SPEED = 20_000_000  # bytes a second
+_VERDICT_KEYS = (
     "vocabulary_only",
     "n_gpu_layers",
     "flash",
@@ -46,13 +47,13 @@ class Vetting:
     """What is known of a file before it is loaded here."""
 
     vouched: bool = False
-    """Somebody published its digest, and it has it."""
+    """It matches a digest that its publisher gave."""
     verdicts: Path | None = None
-    """Where verdicts are kept; None: in memory."""
+    """Where verdicts are stored; None: in memory."""
 
 
 def verdicts_file(home: Path) -> Path:
-    """Where the verdicts of a home are."""
+    """Where a home folder's verdicts are stored."""
     return home / "vetted.json"
 
 
@@ -66,15 +67,15 @@ def ensure_loadable(
     control: LoadControl | None = None,
     logger: Logger | None = None,
 ) -> None:
-    """Returns where the file may be loaded in this process, after a trial in another one where that is not known. Blocks.
+    """Returns if the file may be loaded in this process, after a trial in another one where that is unknown. Blocks.
 
-    Raises :class:`InvalidModelError` for a file that ended its trial, :class:`ModelLoadError` for one that could not be
-    tried, :class:`EngineClosedError` where ``control`` gave the load up.
+    Raises :class:`InvalidModelError` for a file that crashed its trial, :class:`ModelLoadError` for one that could not be
+    tried, :class:`EngineClosedError` where ``control`` was cancelled.
     """
-    known = (vetting.vouched or _came_with_us(path)) and not settings.lora  # nobody vouches for adapters
-    if settings.vetting == "never" or (settings.vetting == "auto" and known):
+    trusted = (vetting.vouched or _is_shipped(path)) and not settings.lora  # adapters have no published digests
+    if settings.vetting == "never" or (settings.vetting == "auto" and trusted):
         return
-    # Here, since the trial's process pays for each import of this module.
+    # Imported late, since the trial process pays for each import of this module.
     from parlant_local.engine.vetting.verdicts import Verdicts
 
     control = control or LoadControl(path.name)
@@ -85,26 +86,28 @@ def ensure_loadable(
         digests = [verdicts.digest(item, control) for item in paths]
     except OSError as error:
         raise InvalidModelError(f"{path} can't be read: {error.strerror or error}.") from None
-    wish = _wish(paths, settings, layout, vocabulary_only=vocabulary_only)
-    key = _key(digests, wish)
+    spec = _trial_spec(paths, settings, layout, vocabulary_only=vocabulary_only)
+    key = _key(digests, spec)
 
-    def remembered() -> Outcome | None:
+    def known_outcome() -> Outcome | None:
         died = None if settings.vetting == "always" else verdicts.found(key)
         return None if died is None else Outcome("died" if died else "passed", died)
 
-    outcome = remembered()
+    outcome = known_outcome()
     if outcome is None:
-        with _one_at_a_time(control):  # two engines of one new file share its trial; two files would share the memory
-            if (outcome := remembered()) is None:
-                logger.info(f"{path.name} is loaded in a process of its own first, since nobody vouched for it.")
-                outcome = run_trial(wish, control)
+        with _exclusively(
+            control
+        ):  # engines of one new file share its trial; trials of two files would compete for memory
+            if (outcome := known_outcome()) is None:
+                logger.info(f"{path.name} is first loaded in a process of its own, since it has no published digest.")
+                outcome = run_trial(spec, control)
                 if outcome.kind in ("passed", "died"):
-                    verdicts.note(key, outcome.reason)
-    _tell(path, outcome)
+                    verdicts.record(key, outcome.reason)
+    _raise_for_outcome(path, outcome)
 
 
 @contextmanager
-def _one_at_a_time(control: LoadControl) -> Iterator[None]:
+def _exclusively(control: LoadControl) -> Iterator[None]:
     while not _lock.acquire(timeout=0.1):
         control.check()
     try:
@@ -113,21 +116,21 @@ def _one_at_a_time(control: LoadControl) -> Iterator[None]:
         _lock.release()
 
 
-def _came_with_us(path: Path) -> bool:
-    """Whether it is the model of this package: who can change that can change this code."""
+def _is_shipped(path: Path) -> bool:
+    """Whether it is this package's own model: whoever can change that can change this code."""
     return path.absolute().parent == shipped_file().parent
 
 
-def _wish(
+def _trial_spec(
     paths: Sequence[Path], settings: EngineSettings, layout: Layout | None, *, vocabulary_only: bool
 ) -> dict[str, object]:
-    """What the trial is to do: as the engine will, but small."""
+    """What the trial has to do: what the engine will, on a small scale."""
     from parlant_local.cores import usable_cores
     from parlant_local.engine.layout import FLASH, KV_TYPES
     from parlant_local.engine.native import library
 
     size = sum(item.stat().st_size for item in paths)
-    gpu = bool(library().llama_supports_gpu_offload())  # its drivers reserve more address space than any limit
+    gpu = bool(library().llama_supports_gpu_offload())  # GPU drivers reserve more address space than any sensible limit
     return {
         "path": str(paths[0].absolute()),  # the first shard
         "vocabulary_only": vocabulary_only,
@@ -140,44 +143,44 @@ def _wish(
         "rope_freq_scale": settings.rope_freq_scale or 0.0,
         "lora": {str(user_path(adapter).absolute()): scale for adapter, scale in settings.lora.items()},
         "threads": settings.n_threads or usable_cores(),
-        "memory": 0 if gpu else size + _ROOM,
-        "seconds": settings.vetting_seconds + size / _SLOWEST_DISK,
+        "memory": 0 if gpu else size + _MEMORY_HEADROOM,
+        "seconds": settings.vetting_seconds + size / _MIN_DISK_SPEED,
     }
 
 
-def _key(digests: Sequence[str], wish: dict[str, object]) -> str:
-    """All that a verdict depends on: the files, what is done with them, and the library that does it."""
+def _key(digests: Sequence[str], spec: dict[str, object]) -> str:
+    """Everything that a verdict depends on: the files, how they are used, and the library's version."""
     from parlant_local.engine.native import library
 
     file = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
-    how = hashlib.sha256(repr([wish[name] for name in _MATTERS]).encode()).hexdigest()
+    how = hashlib.sha256(repr([spec[name] for name in _VERDICT_KEYS]).encode()).hexdigest()
     return f"{file} {library().__version__} {how[:12]}"
 
 
-def _tell(path: Path, outcome: Outcome) -> None:
-    """Raises what the outcome means; nothing for a file that passed."""
+def _raise_for_outcome(path: Path, outcome: Outcome) -> None:
+    """Raises the outcome's error; returns for a file that passed."""
     if outcome.kind == "died":
         raise InvalidModelError(
-            f"{path} ended the process that tried it ({outcome.reason}).",
-            hint="The file is corrupt, meant to do harm, or not for this version of llama.cpp: take another one.",
+            f"{path} crashed the process that tried to load it ({outcome.reason}).",
+            hint="The file is corrupt, malicious, or made for another version of llama.cpp: use another one.",
         )
     if outcome.kind == "ended":
         raise ModelLoadError(
-            f"{path} could not be tried in a process of its own: {outcome.reason}.",
-            hint="If you trust the file, engine.vetting=never loads it without.",
+            f"{path} could not be loaded in a trial process: {outcome.reason}.",
+            hint="If you trust the file, engine.vetting=never loads it without a trial.",
         )
     if outcome.kind == "refused":
         kind = getattr(errors, outcome.error, ModelLoadError)
-        known = (
+        trusted = (
             isinstance(kind, type)
             and issubclass(kind, ParlantLocalError)
             and kind.__init__ is ParlantLocalError.__init__
         )
-        raise (kind if known else ModelLoadError)(outcome.reason, hint=outcome.hint)
+        raise (kind if trusted else ModelLoadError)(outcome.reason, hint=outcome.hint)
 
 
 def _after_fork() -> None:
-    """The thread that held it did not come along."""
+    """A fork does not copy the thread that holds the lock."""
     global _lock
     _lock = threading.Lock()
 

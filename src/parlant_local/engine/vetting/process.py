@@ -1,4 +1,4 @@
-"""Runs the trial process, and says what became of it."""
+"""Runs the trial process, and classifies how it ended."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from parlant_local.errors import ModelLoadError
 
 __all__ = ["Outcome", "run_trial"]
 
-_CHILD = Path(__file__).parents[1] / "trial.py"
-# Enough to find Python, the library and its devices, and to wait as we do. No keys.
-_PASSED_ON = (
+_TRIAL_SCRIPT = Path(__file__).parents[1] / "trial.py"
+# Enough to find Python, the library and its devices, with our thread settings. No keys.
+_INHERITED = (
     "PATH",
     "HOME",
     "LANG",
@@ -35,16 +35,16 @@ _PASSED_ON = (
     "DYLD_LIBRARY_PATH",
     "LLAMA_CPP_LIB_PATH",
 )
-_PASSED_ON_BEGINNINGS = ("OMP_", "GOMP_", "GGML_", "CUDA_", "HIP_", "ROCR_", "NVIDIA_", "VK_")
-_BUILT_IN = re.compile(r"\S*/(?=[\w.-]+:\d+: )")  # where the library's sources lay when it was built
+_INHERITED_PREFIXES = ("OMP_", "GOMP_", "GGML_", "CUDA_", "HIP_", "ROCR_", "NVIDIA_", "VK_")
+_SOURCE_PATH = re.compile(r"\S*/(?=[\w.-]+:\d+: )")  # paths of the library's sources on the build machine
 _TAIL = 4096
-_FOR_WANT_OF_MEMORY = ("bad_alloc", "mem_buffer != NULL", "failed to allocate", "out of memory")
-_NOT_THE_FILES_DOING = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGILL")
+_OUT_OF_MEMORY_SIGNS = ("bad_alloc", "mem_buffer != NULL", "failed to allocate", "out of memory")
+_EXTERNAL_SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGILL")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``passed``, ``refused`` (with what the child raised), ``died``, or ``ended``: by a limit or from outside, which proves nothing."""
+    """``passed``, ``refused`` (with what the child raised), ``died``, or ``ended``: by a limit or externally, which proves nothing."""
 
     kind: Literal["passed", "refused", "died", "ended"]
     reason: str = ""
@@ -53,22 +53,22 @@ class Outcome:
     """Name of the class that the child raised."""
 
 
-def run_trial(wish: Mapping[str, Any], control: LoadControl) -> Outcome:
-    """Blocks until the child is done, its time is over, or ``control`` gives the load up."""
-    deadline = time.monotonic() + wish["seconds"]
+def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
+    """Blocks until the child is done, times out, or ``control`` is cancelled."""
+    deadline = time.monotonic() + spec["seconds"]
     try:
         process = subprocess.Popen(
-            [os.fsdecode(spawn.get_executable() or sys.executable), "-P", "-S", str(_CHILD), json.dumps(wish)],
+            [os.fsdecode(spawn.get_executable() or sys.executable), "-P", "-S", str(_TRIAL_SCRIPT), json.dumps(spec)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=_environment(),
-            start_new_session=True,  # Ctrl-C in a terminal is not meant for it
+            start_new_session=True,  # Ctrl-C in a terminal must not reach it
         )
     except OSError as error:
         raise ModelLoadError(
-            f"The process that tries unknown files can't be started: {error}.",
-            hint="engine.vetting=never loads them without.",
+            f"The trial process for unvetted files can't be started: {error}.",
+            hint="engine.vetting=never loads them without a trial.",
         ) from None
     with process:
         assert process.stdout is not None
@@ -78,7 +78,7 @@ def run_trial(wish: Mapping[str, Any], control: LoadControl) -> Outcome:
             while not answer.ended(0.05):
                 control.check()
                 if time.monotonic() > deadline:
-                    return Outcome("ended", f"it took longer than {wish['seconds']:g} s (engine.vetting_seconds)")
+                    return Outcome("ended", f"it took longer than {spec['seconds']:g} s (engine.vetting_seconds)")
             code = process.wait()
         finally:
             process.kill()
@@ -88,18 +88,16 @@ def run_trial(wish: Mapping[str, Any], control: LoadControl) -> Outcome:
 
 def _environment() -> dict[str, str]:
     environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_BEGINNINGS)
+        name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
-    # The library is found where we found it; -P keeps this folder's modules from shadowing the standard library's.
+    # Same import path as ours; -P keeps this folder's modules from shadowing the standard library's.
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     environment["GGML_NO_BACKTRACE"] = "1"  # it would start a debugger
     return environment
 
 
 class _Tail:
-    """Reads a pipe to its end in a thread and keeps the last of it, so that no flood of words fills memory or blocks."""
+    """Reads a pipe to its end on a thread and keeps its last bytes, so that verbose output neither fills memory nor blocks."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -108,7 +106,7 @@ class _Tail:
         self._thread.start()
 
     def _read(self) -> None:
-        with contextlib.suppress(ValueError):  # closed under us
+        with contextlib.suppress(ValueError):  # closed by the owner
             while piece := self._pipe.read1(65536):  # type: ignore[attr-defined]  # a BufferedReader
                 self._kept = (self._kept + piece)[-_TAIL:]
 
@@ -123,24 +121,24 @@ class _Tail:
 
 def _outcome(code: int, answer: str, log: str) -> Outcome:
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing was logged")
-    last = _BUILT_IN.sub("", last)[-300:]
+    last = _SOURCE_PATH.sub("", last)[-300:]
     last = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in last)
     if code == 0:
         try:
-            told = json.loads(answer)
+            report = json.loads(answer)
         except ValueError:
             return Outcome("ended", f"it ended without an answer ({last})")
-        if not told:
+        if not report:
             return Outcome("passed")
-        return Outcome("refused", str(told["refused"]), str(told["hint"]), str(told["kind"]))
+        return Outcome("refused", str(report["refused"]), str(report["hint"]), str(report["kind"]))
     if code > 0:
-        return Outcome("ended", f"it failed: {last}")  # Python's own trouble: an import, a limit
+        return Outcome("ended", f"it failed: {last}")  # Python itself failed: an import, a limit
     name = _signal_name(-code)
-    if name in _NOT_THE_FILES_DOING:
+    if name in _EXTERNAL_SIGNALS:
         return Outcome("ended", f"it was ended by {name} ({last})")
     if name == "SIGALRM":
         return Outcome("ended", "it took too long (engine.vetting_seconds)")
-    if any(words in log for words in _FOR_WANT_OF_MEMORY):
+    if any(words in log for words in _OUT_OF_MEMORY_SIGNS):
         return Outcome("ended", f"it asked for more memory than there is ({last})")
     return Outcome("died", f"{name}: {last}")
 

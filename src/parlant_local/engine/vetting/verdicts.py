@@ -1,4 +1,4 @@
-"""What trials found, remembered by the digest of the file; and the digests, so that a large file is hashed once."""
+"""Verdicts of trials by the file's digest; and the digests, so that a large file is hashed once."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from parlant_local.storage import read_as, write_whole
 
 __all__ = ["Verdicts"]
 
-_MOST = 1000
-_MAX_BYTES = 1 << 24  # a thousand paths of full length, and more
+_MAX_ENTRIES = 1000
+_MAX_BYTES = 1 << 24  # more than a thousand paths of maximum length
 _STATE = TypeAdapter(dict[str, dict[str, Any]])
 _lock = threading.Lock()
 _in_memory: dict[Path | None, dict[str, dict[str, Any]]] = {}
 
 
 def _after_fork() -> None:
-    """The thread that held it did not come along."""
+    """A fork does not copy the thread that holds the lock."""
     global _lock
     _lock = threading.Lock()
 
@@ -38,24 +38,24 @@ if hasattr(os, "register_at_fork"):
 
 
 class Verdicts:
-    """Kept in ``file``; without one, for as long as the process lives."""
+    """Stored in ``file``; without one, in memory for the life of the process."""
 
     def __init__(self, file: Path | None, logger: Logger) -> None:
         self._file = file
         self._logger = logger
 
     def found(self, key: str) -> str | None:
-        """What a trial found: empty for a file that passed, else how it died; None where there was none."""
+        """A trial's verdict: empty for a file that passed, else how it crashed; None where there was no trial."""
         with self._state(write=False) as state:
             verdict = state["verdicts"].get(key)
         return verdict if isinstance(verdict, str) else None
 
-    def note(self, key: str, died: str) -> None:
+    def record(self, key: str, died: str) -> None:
         with self._state(write=True) as state:
             state["verdicts"][key] = died
 
     def digest(self, path: Path, control: LoadControl) -> str:
-        """sha256 of a file. Hashed anew whenever size, times or inode differ, which no writer can set back all together."""
+        """sha256 of a file. Hashed anew whenever size, times or inode differ, which no writer can restore all together."""
         status = path.stat()
         stamp = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         name = str(path.absolute())
@@ -75,7 +75,7 @@ class Verdicts:
             yield state
             if write:
                 for part in state.values():
-                    while len(part) > _MOST:
+                    while len(part) > _MAX_ENTRIES:
                         del part[next(iter(part))]
                 self._write(state)
 
@@ -89,7 +89,7 @@ class Verdicts:
         except FileNotFoundError:
             return kept
         except (StateFileError, KeyError) as error:
-            self._logger.warning(f"{self._file} is of no use ({error}); files are tried again.")
+            self._logger.warning(f"{self._file} can't be used ({error}); files are tried again.")
             return kept
 
     def _write(self, state: dict[str, dict[str, Any]]) -> None:
