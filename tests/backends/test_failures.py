@@ -22,6 +22,7 @@ from parlant_local.errors import (
 from tests.fakes.http import Fault
 from tests.fakes.ollama import FakeOllama
 from tests.fakes.openai import FakeOpenAI
+from tests.support.eventually import PATIENCE
 
 from .conftest import hurry
 
@@ -200,7 +201,7 @@ def test_what_the_other_side_says_is_shortened_and_keys_are_hidden() -> None:
 
 
 async def _ask(backend: OpenAIBackend | OllamaBackend, *, stream: bool) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         if stream:
             async for _ in backend.chat_stream("hello"):
                 pass

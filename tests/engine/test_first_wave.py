@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from parlant_local.engine import LlamaEngine
+from parlant_local.engine.context import Context
 from parlant_local.engine.layout import Layout
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.engine.sizing import plan
@@ -21,39 +22,45 @@ from .conftest import MakeEngine
 _SHARED = "the quick brown fox jumps over the lazy dog. " * 8
 
 
-async def _most_running(engine: LlamaEngine) -> tuple[int, int]:
+async def _most_running(engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Of six calls that share a prompt: how many ran at once before the first answer, and after it."""
     finished = engine.stats().finished
+    early: list[int] = []
+    late: list[int] = []
+
+    def watched(self: Context, batch: Any) -> Any:
+        stats = engine.stats()
+        (early if stats.finished == finished else late).append(stats.running)
+        return decode(self, batch)
+
+    decode = Context.decode
+    monkeypatch.setattr(Context, "decode", watched)
     calls = [
         asyncio.create_task(engine.generate(GenerationRequest(f"{_SHARED}{index}", 24 + 8 * index)))
         for index in range(6)
     ]
-    before = after = 0
-    while not all(call.done() for call in calls):
-        running = engine.stats().running
-        if engine.stats().finished == finished:  # looked at later: nobody had an answer when `running` was taken
-            before = max(before, running)
-        else:
-            after = max(after, running)
-        await asyncio.sleep(0)
-    for call in calls:
-        await call
-    return before, after
+    await asyncio.gather(*calls)
+    monkeypatch.setattr(Context, "decode", decode)
+    return max(early, default=0), max(late, default=0)
 
 
-async def test_all_slots_are_used_once_a_first_request_has_finished(engine_of: MakeEngine) -> None:
+async def test_all_slots_are_used_once_a_first_request_has_finished(
+    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = engine_of("llama", n_threads=2, n_gpu_layers=0)
     await engine.load()
     for _ in range(2):  # idle in between, which makes the second crowd's first answer as early as the first one's
-        before, after = await _most_running(engine)
+        before, after = await _most_running(engine, monkeypatch)
         assert before == 2
         assert after >= 4
 
 
-async def test_an_explicit_number_of_sequences_applies_from_the_start(engine_of: MakeEngine) -> None:
+async def test_an_explicit_number_of_sequences_applies_from_the_start(
+    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = engine_of("llama", n_threads=2, n_gpu_layers=0, n_seq_max=6)
     await engine.load()
-    before, _ = await _most_running(engine)
+    before, _ = await _most_running(engine, monkeypatch)
     assert before == 5  # one place is kept for interactive calls
 
 

@@ -34,7 +34,7 @@ from parlant_local.errors import (
 )
 from parlant_local.observability import NullLogger
 from tests.support import gguf_models
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 
 from .conftest import MakeEngine, settings_of, settled
 from .schemas import Batch
@@ -316,18 +316,20 @@ async def test_when_the_engine_fails_every_caller_gets_an_error(
     compute = Context.decode
     late: list[asyncio.Task[Any]] = []
     loop = asyncio.get_running_loop()
+    room = engine._engine
+    assert room is not None
 
     def breaking(self: Context, batch: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 5:
-            asyncio.run_coroutine_threadsafe(_come_late(), loop).result(5)
+            asyncio.run_coroutine_threadsafe(_come_late(), loop).result(PATIENCE)
             raise error
         return compute(self, batch)
 
     async def _come_late() -> None:
         late.append(asyncio.create_task(engine.generate(GenerationRequest("late", 5))))
-        await asyncio.sleep(0.2)
+        await eventually(lambda: len(room.requests) == 4)
 
     monkeypatch.setattr(Context, "decode", breaking)
     tasks = [asyncio.create_task(engine.generate(GenerationRequest(f"{_PROMPT}{i}", 50))) for i in range(3)]

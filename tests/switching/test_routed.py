@@ -368,9 +368,8 @@ async def test_remote_targets_share_one_deadline(fleet: Fleet) -> None:
     fleet.prepare = lambda backend: setattr(backend, "always", asyncio.Event())
     targets = [fleet.target("one", remote=True), fleet.target("two", remote=True)]
     routed = RoutedBackend(targets, settings=SwitcherSettings(allow_cloud="always", deadline_seconds=0.2))
-    async with asyncio.timeout(1):
-        with pytest.raises(AllTargetsFailedError) as caught:
-            await routed.chat("hello")
+    with pytest.raises(AllTargetsFailedError) as caught:
+        await routed.chat("hello")
     assert fleet.calls() == {"one": 1}
     assert "deadline_seconds" in caught.value.hint
     _nothing_leaks(routed, fleet)
@@ -380,9 +379,8 @@ async def test_remote_targets_share_one_deadline(fleet: Fleet) -> None:
 async def test_local_targets_have_no_clock_but_the_callers_own(stream: bool, fleet: Fleet) -> None:
     fleet.prepare = lambda backend: setattr(backend, "always", asyncio.Event())
     routed = RoutedBackend([fleet.target("a")], settings=SwitcherSettings(deadline_seconds=0.05))
-    async with asyncio.timeout(2):
-        with pytest.raises(DeadlineExceededError):
-            await _ask(routed, stream, deadline=0.3)
+    with pytest.raises(DeadlineExceededError):
+        await _ask(routed, stream, deadline=0.3)
     assert routed.stats()["targets"]["a"]["breaker"] == "closed"
 
 
