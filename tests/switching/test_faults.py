@@ -173,7 +173,7 @@ async def test_an_answer_against_its_schema_gets_one_more_try_and_then_another_m
         else:
             assert json.loads(await ask(routed, stream=False, response_format=FORMAT))["city"]
             assert len(first.requests) == calls + 2
-            assert "refused" in first.requests[-1].body["messages"][-1]["content"]
+            assert "was rejected" in first.requests[-1].body["messages"][-1]["content"]
             assert len(second.requests) == 1
         _nothing_is_left(routed)
 
