@@ -20,7 +20,7 @@ async def hurry(*backends: OllamaBackend | OpenAIBackend) -> None:
     """From now on they are impatient."""
     for backend in backends:
         await backend.close()  # they connect anew
-        backend.timeout = IMPATIENCE
+        backend._connection._timeout = IMPATIENCE
 
 
 @pytest.fixture(autouse=True)

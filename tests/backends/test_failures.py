@@ -140,12 +140,12 @@ async def test_an_error_event_before_the_first_piece_is_an_ordinary_failure(
 async def test_a_slow_drip_is_an_answer(ollama_fake: FakeOllama, ollama_backend: OllamaBackend) -> None:
     await ollama_backend.check()
     await ollama_backend.close()
-    ollama_backend.timeout = 1.5
+    ollama_backend._connection._timeout = silence = 1.5
     ollama_fake.text = "Paris. " * 200
     ollama_fake.always = fault = Fault("drip", delay=0.1)
     assert (await ollama_backend.chat("hello")).content.count("Paris") == 200
     pieces = len(ollama_fake.text) / 64
-    assert pieces * fault.delay > ollama_backend.timeout  # longer in all than the longest silence allowed
+    assert pieces * fault.delay > silence  # longer in all than the longest silence allowed
 
 
 async def test_retry_after_reaches_the_error(openai_fake: FakeOpenAI, openai_backend: OpenAIBackend) -> None:

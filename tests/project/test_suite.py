@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,9 @@ def test_each_room_of_the_source_has_its_tests() -> None:
     missing = [room for room in own if not list((TESTS / room).glob("test_*.py"))]
     assert missing == []
     assert ELSEWHERE.keys() <= rooms, "a room that is no more"
+
+
+def test_the_slowest_twenty_that_are_named_exist() -> None:
+    named = re.findall(r"`(tests/\S+?)::(\w+)`", (TESTS.parent / "docs" / "evidence" / "suite.md").read_text("utf-8"))
+    assert len(named) == 20
+    assert [name for path, name in named if f"def {name}(" not in (TESTS.parent / path).read_text("utf-8")] == []

@@ -260,7 +260,9 @@ async def test_a_dead_primary_costs_its_timeout_three_times_in_a_hundred_calls_a
         first.always = None
         clock.now += 40
         backend: Any = routed._pool.peek("first")
-        backend._client.timeout = PATIENCE  # of that answer nobody says that it comes within a third of a second
+        backend._connection._client.timeout = (
+            PATIENCE  # of that answer nobody says that it comes within a third of a second
+        )
         assert await ask(routed, stream=False) == "first answers"
         assert len(first.requests) == 6
 
