@@ -127,7 +127,7 @@ def test_a_tag_with_a_default_decides_all_the_same(kind: object, dice: Dice) -> 
 def test_a_whole_number_that_is_excluded_is_never_written(bounds: dict[str, float], dice: Dice) -> None:
     schema = {"type": "object", "properties": {"f": {"type": "number", **bounds}}, "required": ["f"]}
     constraint = JsonSchema(schema)
-    least = dice.compiler.compile(constraint).landing_tokens
+    least = dice.compiler.compile(constraint).closing_budget
     for random in range(8):
         answer = dice.answer(constraint, max_tokens=least + 20 * (random % 3), seed=random)
         assert answer.finish_reason == "stop"

@@ -323,7 +323,7 @@ def test_a_syntax_that_does_not_read_its_own_probes_is_none(what: str) -> None:
         bos="",
         eos="",
     )
-    assert chosen.dialect(with_tools=True).can.tool_calls
+    assert chosen.dialect(with_tools=True).capabilities.tool_calls
     assert chosen.dialect(with_tools=True).syntax is None
 
 
