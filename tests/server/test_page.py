@@ -274,7 +274,7 @@ def test_pages_that_are_left_let_go_of_their_connections(page: Browser, server: 
     for _ in range(8):
         page.open("about:blank")
         page.open(f"{server.url}/")
-        page.wait("document.documentElement.dataset.ready", seconds=10)
+        page.wait("document.documentElement.dataset.ready")
 
 
 def test_it_fits_a_phone_and_the_night(page: Browser) -> None:
@@ -295,7 +295,7 @@ def test_the_api_is_described_without_a_network(browser: Browser, server: Server
     browser.open("about:blank")
     browser.problems.clear()
     browser.open(f"{server.url}/{path}")
-    browser.wait(f"document.querySelector({sign!r})", seconds=60)
+    browser.wait(f"document.querySelector({sign!r})")
     assert [problem for problem in browser.problems if "cdn.redoc.ly" not in problem] == []
 
 
