@@ -103,7 +103,7 @@ def test_embed_refuses_or_reports_texts_that_are_too_long(verb: Verb) -> None:
     assert "tokens" in err
     code, _, err = verb("embed", str(TINY), "word " * 3000, "--truncate", *SMALL)
     assert code == 0
-    assert "text 0 was cut" in err
+    assert "text 0 was truncated" in err
 
 
 def test_rerank_orders_documents(verb: Verb) -> None:
@@ -196,17 +196,17 @@ def test_bench_measures_prefill_and_decode(verb: Verb) -> None:
 
 
 def test_what_bench_saves_holds_for_later_loads_unless_something_else_is_set(home: Path) -> None:
-    from parlant_local.engine.saved import save_settings, saved_file, with_saved
+    from parlant_local.engine.saved import save_settings, saved_file, with_findings
     from parlant_local.observability import NullLogger
     from parlant_local.settings import EngineSettings
 
     file = saved_file(home, TINY)
     save_settings(file, {"n_ubatch": 128, "unified_kv": True}, {"model": TINY.name})
-    found = with_saved(EngineSettings(n_ctx=512), home, TINY, NullLogger())
+    found = with_findings(EngineSettings(n_ctx=512), home, TINY, NullLogger())
     assert (found.n_ctx, found.n_ubatch, found.unified_kv) == (512, 128, True)
-    assert with_saved(EngineSettings(n_ubatch=64), home, TINY, NullLogger()).n_ubatch == 64
+    assert with_findings(EngineSettings(n_ubatch=64), home, TINY, NullLogger()).n_ubatch == 64
     file.write_text("{broken", "utf-8")
-    assert with_saved(EngineSettings(), home, TINY, NullLogger()) == EngineSettings()
+    assert with_findings(EngineSettings(), home, TINY, NullLogger()) == EngineSettings()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
