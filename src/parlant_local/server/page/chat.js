@@ -59,7 +59,7 @@ function request() {
   const thoughts = $("reasoning").value;
   if (thoughts) body.reasoning = { enabled: thoughts === "on" };
   const system = $("system").value.trim();
-  body.messages = [...(system ? [{ role: "system", content: system }] : []), ...talk];
+  body.messages = [...(system ? [{ role: "system", content: system }] : []), ...conversation];
   return body;
 }
 
