@@ -40,7 +40,7 @@ def start(home: Path) -> Iterator[Callable[..., pexpect.spawn]]:
 def test_a_conversation_with_commands(start: Callable[..., pexpect.spawn], tmp_path: Path, home: Path) -> None:
     child = start("--temperature", "0")
     child.sendline("What is the capital of France?")
-    child.expect(r"\[\d+ tokens, [\d.]+ tokens/s, first after [\d.]+ s; context \d+ of 2048\]")
+    child.expect(r"\[\d+ tokens, [\d.]+ tokens/s, first token after [\d.]+ s; context \d+ of 2048\]")
     answer = child.before.strip().splitlines()[-1]
     assert len(answer) > 3
     child.expect("> ")

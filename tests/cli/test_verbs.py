@@ -67,7 +67,7 @@ def test_generate_reads_files_and_standard_input(written: Callable[[str, Any], s
 
 def test_generate_says_when_an_answer_was_cut(verb: Verb) -> None:
     _, _, err = verb("generate", str(TINY), "Hello", "--max-tokens", "1", *SMALL)
-    assert "cut" in err
+    assert "truncated" in err
 
 
 def test_ctrl_c_ends_generate_at_once() -> None:

@@ -56,7 +56,9 @@ def test_each_setting_stands_in_the_table_with_its_default() -> None:
 
 
 def test_the_statistics_it_names_are_there() -> None:
-    named = re.findall(r"`(\w+)`", section("What is tightened").split("**See it**")[1].split("**Turn it off**")[0])
+    named = re.findall(
+        r"`(\w+)`", section("What is tightened").split("**Statistics**")[1].split("**To turn it off**")[0]
+    )
     counters = SchemaCounter.__dataclass_fields__
     assert {"tightened", "fixed_tokens", "rejected"} <= set(named)
     assert [name for name in named if name not in counters] == []

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from parlant_local.engine.templates import ChatTemplate
-from parlant_local.errors import TemplateError
 from parlant_local.messages import as_messages, as_tools
 from tests.support.chat_matrix import CONVERSATIONS, SYSTEM, WEATHER, cases, expected_prompts, varied
 
@@ -109,6 +108,6 @@ def test_json_strings_and_objects_as_arguments_render_alike() -> None:
 
 
 @needs_data
-def test_a_template_that_needs_tools_says_so_without_them() -> None:
-    with pytest.raises(TemplateError, match="failed"):
-        ours("NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use").render(as_messages("Hello"))
+def test_a_template_that_insists_on_a_list_of_tools_gets_an_empty_one() -> None:
+    rendered = ours("NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use").render(as_messages("Hello"))
+    assert "Hello" in rendered
