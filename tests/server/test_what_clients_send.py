@@ -332,7 +332,7 @@ def test_what_can_not_be_done_is_refused_by_name(http: httpx2.Client, wish: dict
         ("/api/chat", {"message": "x", "tools": [{"type": "function", "function": FUNCTION}]}, "tools"),
         ("/api/chat", {"message": "x", "format": CITY}, "format"),
         ("/api/chat", {"message": "x", "options": {"tools": [{"type": "function", "function": FUNCTION}]}}, "tools"),
-        ("/api/chat", {"message": "x", "options": {"n": 2}}, "n is 1"),
+        ("/api/chat", {"message": "x", "options": {"n": 2}}, "Only n=1"),
     ],
 )
 def test_what_would_bind_an_answer_is_refused_where_it_can_not(
