@@ -423,7 +423,7 @@ def test_a_short_supply_of_descriptors_is_told_and_survived(start: Callable[...,
 
 def test_the_end_comes_whatever_holds_the_interpreter() -> None:
     code = (
-        "import re; from parlant_local.server.forced_exit import end_by_force_after; end_by_force_after(0.5);"
+        "import re; from parlant_local.server.forced_exit import exit_after; exit_after(0.5);"
         "re.match('(a+)+$', 'a' * 60 + 'b')"  # holds the interpreter's lock for centuries
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False)
