@@ -43,7 +43,7 @@ def origin(hub: FakeHub, tmp_path: Path) -> Path:
 
 def test_pull_list_show_verify_and_rm(origin: Path, hub: FakeHub, tmp_path: Path) -> None:
     pulled = run("pull", "maker/Tiny-Llama-GGUF:q4_k_m")
-    assert "is read as hf.co/maker/Tiny-Llama-GGUF:q4_k_m" in pulled.stderr
+    assert "resolves to hf.co/maker/Tiny-Llama-GGUF:q4_k_m" in pulled.stderr
     assert "100% 8.4 MB of 8.4 MB, done" in pulled.stderr
     assert "local/llama/tiny-llama-q4_k_m is available" in pulled.stdout
     (record,) = [item for item in data("list") if item["source"] == "huggingface"]
@@ -131,7 +131,7 @@ def test_a_terminal_gets_live_lines_one_for_each_shard(hub: FakeHub, tmp_path: P
         (["show", "local/llama/nothing"], 1, "parlant-local list --all"),
         (["rm", "parlant-local-tiny"], 1, "can't be deleted"),
         (["add"], 2, "PATH"),
-        (["add", "none.gguf"], 1, "no file"),
+        (["add", "none.gguf"], 1, "does not exist"),
         (["list", "--type", "cat"], 2, "cat"),
         (["list", "--config", "/nonexistent.yaml"], 2, "can't be read"),
         (["verify", "nothing"], 1, "No model"),

@@ -70,7 +70,7 @@ async def test_a_configured_model_comes_first(configure: Configure) -> None:
     service = await factory(configure, log, model="vllm/m").create_default_service()
     assert isinstance(service, ModelSwitcher)
     assert service.model == "vllm/m"
-    assert "Taking vllm/m: it is configured (argument)." in log.lines
+    assert "Using vllm/m: it is configured (argument)." in log.lines
 
 
 async def test_the_largest_catalogued_model_that_fits_comes_next(configure: Configure, tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_the_largest_catalogued_model_that_fits_comes_next(configure: Conf
     service = await made.create_default_service()
     assert isinstance(service, LlamaService)
     assert service.backend.model_info().id in (larger.id, str(larger.path))
-    assert any(f"Taking {larger.id}" in line and "fits in memory" in line for line in log.lines)
+    assert any(f"Using {larger.id}" in line and "fits in memory" in line for line in log.lines)
 
 
 async def test_then_a_daemon_on_this_machine(configure: Configure, daemon: FakeOllama) -> None:
@@ -161,5 +161,5 @@ async def test_the_demonstrations_backend_follows_the_same_rules(configure: Conf
 async def _default(configure: Configure, **settings: Any) -> str:
     log = Lines()
     await factory(configure, log, **settings).create_default_service()
-    line = next(line for line in log.lines if line.startswith("Taking "))
-    return line.removeprefix("Taking ").partition(":")[0] if "cloud" not in line else line.split(": ")[0][7:]
+    line = next(line for line in log.lines if line.startswith("Using "))
+    return line.removeprefix("Using ").partition(":")[0] if "cloud" not in line else line.split(": ")[0][7:]
