@@ -162,4 +162,4 @@ async def _default(configure: Configure, **settings: Any) -> str:
     log = Lines()
     await factory(configure, log, **settings).create_default_service()
     line = next(line for line in log.lines if line.startswith("Using "))
-    return line.removeprefix("Using ").partition(":")[0] if "cloud" not in line else line.split(": ")[0][7:]
+    return line.removeprefix("Using ").split(": ")[0]
