@@ -89,7 +89,9 @@ def chat_options(request: ChatRequest, limits: LimitSettings, last: Message) -> 
     elif request.top_logprobs:
         raise RequestRefusedError(400, "top_logprobs requires logprobs.", code="bad_request", param="top_logprobs")
     if request.audio is not None or any(kind != "text" for kind in request.modalities or ()):
-        raise RequestRefusedError(400, "There is no audio output: only text is supported.", code="unsupported", param="modalities")
+        raise RequestRefusedError(
+            400, "There is no audio output: only text is supported.", code="unsupported", param="modalities"
+        )
     found["continue_final"] = _continued(request, last)
     return _given(found | _tools(request) | thought_options(request))
 
