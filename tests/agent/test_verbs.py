@@ -65,7 +65,7 @@ async def test_a_turn_without_a_reply_ends_the_demo_with_the_reason(monkeypatch:
     monkeypatch.setattr(parlant_local.factory, "model_backend", lambda settings: ("local/test/silent", backend()))
     monkeypatch.setattr(parlant_local.factory, "nlp_service", nlp_service)
     said: list[str] = []
-    with pytest.raises(ParlantLocalError, match=r"did not reply to 'Hello.*silent"):
+    with pytest.raises(ParlantLocalError, match=r"did not reply to 'Hello.*finished without a reply"):
         await run_demo(Settings.load(), say=said.append, note=lambda _: None)
     await close_sockets()
     assert not any(line.startswith("Agent:") for line in said)

@@ -15,12 +15,12 @@ from .conftest import TINY, Server
 _SLOW_LOAD = """
 import sys, time
 from parlant_local.engine.loading import LoadControl
-goes_on = LoadControl.goes_on
+on_progress = LoadControl.on_progress
 def slowly(self, progress):
     print("LOADING", file=sys.stderr, flush=True)
     time.sleep(3.0)
-    return goes_on(self, progress)
-LoadControl.goes_on = slowly
+    return on_progress(self, progress)
+LoadControl.on_progress = slowly
 """
 
 _BREAKS = """
