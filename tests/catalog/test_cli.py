@@ -56,7 +56,7 @@ def test_pull_list_show_verify_and_rm(origin: Path, hub: FakeHub, tmp_path: Path
     assert shown["memory"]["fits"]
     assert "quantization" in run("show", record["id"]).stdout
     assert "local/llama/tiny-llama-q4_k_m" in run("list").stdout
-    assert run("verify").stdout.count(": right") == 2
+    assert run("verify").stdout.count(": ok") == 2
     assert data("rm", record["id"]) == [{"id": record["id"], "freed": origin.stat().st_size}]
     assert [item["source"] for item in data("list", "--all")] == ["shipped"]
 

@@ -82,11 +82,11 @@ def trickle(sock: socket.socket, data: bytes, seconds: float = 0.05) -> bytes:
     sock.setblocking(False)
     found = bytearray()
     for number in range(20_000):
-        with contextlib.suppress(BlockingIOError):
-            if not (piece := sock.recv(65536)):
-                return bytes(found)
-            found += piece
         try:
+            with contextlib.suppress(BlockingIOError):
+                if not (piece := sock.recv(65536)):
+                    return bytes(found)
+                found += piece
             sock.send(data[number % len(data) : number % len(data) + 1])
         except ConnectionError:
             return bytes(found)
