@@ -13,11 +13,12 @@ from functools import lru_cache
 from importlib import import_module, metadata
 from typing import Any, Generic, TypeVar
 
-from parlant_local.errors import ConfigurationError, PluginError
+from parlant_local.errors import ConfigurationError, ParlantLocalError, PluginError
 
 __all__ = ["Registry"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
 
 
@@ -87,6 +88,17 @@ class Registry(Generic[T]):
             except PluginError as error:
                 found.append(error)
         return found
+
+    def attributed(self, name: str, work: Callable[[], R]) -> R:
+        """``work()``; whatever a plug-in raises there without meaning to names its package, our own bugs keep their traceback."""
+        try:
+            return work()
+        except ParlantLocalError:
+            raise
+        except Exception as error:
+            if name in self.plugins:
+                raise self.blame(name, error) from error
+            raise
 
     def blame(self, name: str, error: BaseException) -> PluginError:
         """``error``, which the plug-in ``name`` raised without meaning to, as one that names its package."""

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from parlant_local.backends.base import Backend, ModelInfo
 from parlant_local.backends.context import BackendContext
 from parlant_local.backends.registry import BACKENDS, FOR_CLIENTS, IN_PROCESS
-from parlant_local.errors import ParlantLocalError
 from parlant_local.settings import Settings
 
 __all__ = ["Placement", "clients_may_name", "place", "split_reference"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +38,6 @@ def place(name: str, context: BackendContext) -> Placement:
     """Raises what the backend raises for ``name``, and :class:`PluginError` for a plug-in that fails."""
     kind = BACKENDS.get("openai" if context.prefix in context.settings.endpoints else context.prefix)
     return Placement(
-        _attribute_errors(context.prefix, lambda: kind.info_of(name, context)),
-        lambda: _attribute_errors(context.prefix, lambda: kind.from_reference(name, context)),
+        BACKENDS.attributed(context.prefix, lambda: kind.info_of(name, context)),
+        lambda: BACKENDS.attributed(context.prefix, lambda: kind.from_reference(name, context)),
     )
-
-
-def _attribute_errors(prefix: str, work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except ParlantLocalError:
-        raise
-    except Exception as error:  # a plug-in may raise anything; our own bugs keep their traceback
-        if prefix in BACKENDS.plugins:
-            raise BACKENDS.blame(prefix, error) from error
-        raise

@@ -5,9 +5,6 @@ By name: this package's own, and those of the entry-point group ``parlant_local.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from parlant_local.catalog.names import inside
 from parlant_local.catalog.records import LocalModel, ModelSource
 from parlant_local.catalog.sources.plan import Plan, SourceContext
@@ -31,7 +28,6 @@ __all__ = [
     "source_names",
 ]
 
-T = TypeVar("T")
 
 SOURCES: Registry[type[Source]] = Registry(
     "source",
@@ -58,12 +54,12 @@ def source_named(name: str) -> ModelSource | str:
 
 
 def parse_with(name: str, rest: str, text: str) -> Reference:
-    return _attribute_errors(name, lambda: SOURCES.get(name)(name).parse(rest, text))
+    return SOURCES.attributed(name, lambda: SOURCES.get(name)(name).parse(rest, text))
 
 
 def make_plan(reference: Reference, context: SourceContext) -> Plan:
     name = str(reference.source)
-    plan = _attribute_errors(name, lambda: SOURCES.get(name)(name).plan(reference, context))
+    plan = SOURCES.attributed(name, lambda: SOURCES.get(name)(name).plan(reference, context))
     if name in SOURCES.plugins:  # a plug-in's file names are untrusted
         for task in plan.tasks:
             inside(context.models_dir, task.destination)
@@ -74,19 +70,8 @@ def origin(record: LocalModel) -> str:
     """Where a model came from, for people."""
     name = str(record.source)
     try:
-        note = _attribute_errors(name, lambda: SOURCES.get(name)(name).note(record)) if name in SOURCES else ""
+        note = SOURCES.attributed(name, lambda: SOURCES.get(name)(name).note(record)) if name in SOURCES else ""
     except ParlantLocalError as error:
         note = str(error)
     described = f"{name} ({', '.join(record.references)})" if record.references else name
     return f"{described}: {note}" if note else described
-
-
-def _attribute_errors(name: str, work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except ParlantLocalError:
-        raise
-    except Exception as error:  # a plug-in may raise anything; our own bugs keep their traceback
-        if name in SOURCES.plugins:
-            raise SOURCES.blame(name, error) from error
-        raise
