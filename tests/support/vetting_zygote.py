@@ -23,7 +23,7 @@ class Zygote:
     """Has :func:`run_trial`'s signature as :meth:`run`."""
 
     def __init__(self) -> None:
-        environment = _environment()
+        environment = _environment("auto")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.vetting_zygote"],
             stdin=subprocess.PIPE,
@@ -51,15 +51,14 @@ class Zygote:
 
 
 def _serve() -> None:
-    trial._import_bindings_only()
-    from parlant_local.engine import native
+    from parlant_local.engine.native import library as native_library
 
-    native.library()
+    native_library.library()
     for line in sys.stdin:
         spec = json.loads(line)
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
             if not (pid := os.fork()):
-                native._process = os.getpid()  # nothing has run here yet, so no thread was left behind
+                native_library._process = os.getpid()  # nothing has run here yet, so no thread was left behind
                 os.dup2(answer.fileno(), 1)
                 os.dup2(log.fileno(), 2)
                 try:

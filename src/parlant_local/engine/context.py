@@ -37,11 +37,11 @@ class Batch:
         base = self.sequences.ctypes.data
         self._pointers = (base + 4 * np.arange(capacity)).astype(np.uintp)
         self.struct = lib.llama_batch()
-        self.struct.token = self.tokens.ctypes.data_as(ctypes.POINTER(lib.llama_token))
+        self.struct.token = self.tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
         self.struct.embd = None
-        self.struct.pos = self.positions.ctypes.data_as(ctypes.POINTER(lib.llama_pos))
+        self.struct.pos = self.positions.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
         self.struct.n_seq_id = self._counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-        self.struct.seq_id = self._pointers.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(lib.llama_seq_id)))
+        self.struct.seq_id = self._pointers.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
         self.struct.logits = self.outputs.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
 
     @property

@@ -28,6 +28,7 @@ from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.sizing import on_gpu, plan
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
+from parlant_local.engine.vetting.soundness import ensure_sound
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import BadRequestError, ContextOverflowError, EngineError, ParlantLocalError
 from parlant_local.gguf_info import GGUFHeader, in_use, read_header, shard_paths
@@ -83,6 +84,9 @@ class LoadedEngine:
         path = self._spec.path
         header = read_header(path)  # an invalid file fails here, before native code sees it
         self._resources.enter_context(in_use.hold(shard_paths(path)))  # it must not be deleted while it is mapped
+        vetting = self._spec.vetting
+        if self.settings.vetting != "never":
+            ensure_sound(self.settings.library, vetting.verdicts, control, self._logger)
         if self._spec.measured_dir is not None:
             self.settings = self._with_findings(header, self._spec.measured_dir)
         self.sizing = plan(header, path.name, self.settings)
@@ -91,7 +95,7 @@ class LoadedEngine:
         self.model = LoadedModel(
             path,
             self.settings,
-            vetting=self._spec.vetting,
+            vetting=vetting,
             layout=self.sizing.layout,
             control=control,
             logger=self._logger,
@@ -154,7 +158,7 @@ class LoadedEngine:
             settings.rope_freq_scale,
             sorted(settings.lora.items()),
             [fingerprint(Path(path)) for path in sorted(settings.lora)],
-            lib.__version__,
+            str(lib.build),
         ]
         return repr(parts)
 

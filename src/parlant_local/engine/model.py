@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
+from parlant_local.engine.native.structs import ProgressCallback
 from parlant_local.engine.vetting import Vetting, ensure_loadable
+from parlant_local.engine.vetting.soundness import ensure_sound
 from parlant_local.engine.vocabulary import Vocabulary
 from parlant_local.errors import (
     EngineClosedError,
@@ -58,6 +60,8 @@ class LoadedModel(Vocabulary):
         control = control or LoadControl(path.name)
         if vetting is not None:
             _check_files(path, settings, vocabulary_only=vocabulary_only)
+            if settings.vetting != "never":
+                ensure_sound(settings.library, vetting.verdicts, control, logger or NullLogger())
             ensure_loadable(
                 path,
                 settings,
@@ -67,14 +71,14 @@ class LoadedModel(Vocabulary):
                 control=control,
                 logger=logger or NullLogger(),
             )
-        lib = library()
+        lib = library(settings.library)
         set_verbose(settings.verbose)
         clear_log()
         params = lib.llama_model_default_params()
         params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
         params.load_mode = _load_mode(lib, settings)
         params.vocab_only = vocabulary_only
-        progress = lib.llama_progress_callback(lambda share, _: control.on_progress(share))
+        progress = ProgressCallback(lambda share, _: control.on_progress(share))
         params.progress_callback = progress
         pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
         if not pointer:
@@ -144,7 +148,7 @@ class LoadedModel(Vocabulary):
         if not self._adapters:
             return
         count = len(self._adapters)
-        handles = (self._lib.llama_adapter_lora_p_ctypes * count)(*self._adapters)
+        handles = (ctypes.c_void_p * count)(*self._adapters)
         scales = (ctypes.c_float * count)(*self.lora.values())
         if self._lib.llama_set_adapters_lora(context, handles, count, scales) != 0:
             raise ModelLoadError(

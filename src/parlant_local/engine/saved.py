@@ -111,4 +111,4 @@ def _machine() -> str:
     """What a measurement depends on besides the model: processor features, cores, and the build."""
     from parlant_local.engine.native import library, system_info
 
-    return hashlib.sha256(f"{system_info()} {usable_cores()} {library().__version__}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{system_info()} {usable_cores()} {library().build}".encode()).hexdigest()[:16]

@@ -165,7 +165,7 @@ def _cells(
 
 def _sequences(header: GGUFHeader, settings: EngineSettings, n_threads: int, *, unified: bool) -> tuple[int, int]:
     """Concurrent sequences, the slot for interactive calls included, and how many of them until a first request finishes."""
-    max_sequences = int(library().llama_max_parallel_sequences()) - 1
+    max_sequences = library(settings.library).build.max_sequences - 1
     if settings.n_seq_max or on_gpu(settings):
         n_seq = min(settings.n_seq_max or _GPU_SEQUENCES, max_sequences)
         return n_seq, n_seq
@@ -189,7 +189,7 @@ def micro_batch(settings: EngineSettings) -> int:
 
 def on_gpu(settings: EngineSettings) -> bool:
     """Whether layers go to a GPU: the settings offload some, and the build supports one."""
-    return settings.n_gpu_layers != 0 and bool(library().llama_supports_gpu_offload())
+    return settings.n_gpu_layers != 0 and bool(library(settings.library).llama_supports_gpu_offload())
 
 
 def _memory_hint(max_cells: int, header: GGUFHeader, available: int, *, unified: bool) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
-import importlib.util
 import json
 import math
 import os
@@ -40,12 +38,18 @@ _SPECIAL_TEXTS = (
 
 def main(spec: dict[str, Any]) -> dict[str, str]:
     _limit_resources(int(spec["memory"]), math.ceil(spec["seconds"]))
-    _import_bindings_only()
+    if spec.get("self_test"):
+        return _self_test()
     from parlant_local.engine.model import LoadedModel
     from parlant_local.errors import ParlantLocalError
 
     settings: Any = types.SimpleNamespace(
-        verbose=True, n_gpu_layers=spec["n_gpu_layers"], use_mmap=True, use_mlock=False, lora=spec["lora"]
+        verbose=True,
+        library="auto",
+        n_gpu_layers=spec["n_gpu_layers"],
+        use_mmap=True,
+        use_mlock=False,
+        lora=spec["lora"],
     )
     try:
         model = LoadedModel(Path(spec["path"]), settings, vocabulary_only=spec["vocabulary_only"], vetting=None)
@@ -58,6 +62,19 @@ def main(spec: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
+def _self_test() -> dict[str, str]:
+    """Of the library: no file is tried."""
+    from parlant_local.engine.native.llama import library
+    from parlant_local.engine.native.selftest import self_test
+    from parlant_local.errors import ConfigurationError
+
+    try:
+        difference = self_test(library())
+    except ConfigurationError as error:
+        return {"refused": error.message, "hint": error.hint, "kind": type(error).__name__}
+    return {"refused": difference, "hint": "", "kind": "ConfigurationError"} if difference else {}
+
+
 def _limit_resources(memory: int, seconds: int) -> None:
     """No core dumps, a memory limit, and a time limit that holds even when the parent has died."""
     if hasattr(signal, "alarm"):
@@ -68,16 +85,6 @@ def _limit_resources(memory: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory:
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-
-
-def _import_bindings_only() -> None:
-    """llama_cpp without its chat layer, and so without numpy: starts in a sixth of the time."""
-    found = importlib.util.find_spec("llama_cpp")
-    if found is not None and found.submodule_search_locations:
-        package = types.ModuleType("llama_cpp")
-        package.__path__ = list(found.submodule_search_locations)
-        sys.modules["llama_cpp"] = package
-        sys.modules["llama_cpp"] = importlib.import_module("llama_cpp.llama_cpp")
 
 
 # -- the vocabulary -------------------------------------------------------------------------------------------------------

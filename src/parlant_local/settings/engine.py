@@ -37,6 +37,10 @@ class PrefixSettings(Section):
 class EngineSettings(Section):
     """Options of the in-process engine; ``None`` means measured or derived at load."""
 
+    library: Literal["auto", "native", "binary"] = "auto"
+    """The build of llama.cpp: native (llama-cpp-python, compiled for this processor), binary (xllamacpp's wheel), or auto: native
+    where both are installed. One for all models of a process."""
+
     n_ctx: int | None = Field(default=None, ge=16)
     """Longest request, prompt and answer together, in tokens. None: as trained, shrunk to what fits in memory."""
 

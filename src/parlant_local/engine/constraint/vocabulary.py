@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 from parlant_local.engine.model import LoadedModel
@@ -23,7 +22,7 @@ def grammar_tokenizer(model: LoadedModel) -> Any:
     # The first one is the token that a finished grammar forces.
     ends.sort(key=lambda token: (token != model.eot, token != model.eos))
     # llguidance keeps the pointer and calls it for as long as it lives; so must the model.
-    tokenize = ctypes.cast(lib.llama_cpp._lib.llama_tokenize, ctypes.c_void_p).value
+    tokenize = lib.address("llama_tokenize")
     return LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]  # missing in its type stubs
         tokens=tokens, vocab_ptr=model.vocab, tokenize_fptr=tokenize, eos_token=ends, slices=None
     )

@@ -132,6 +132,7 @@ def _trial_spec(
     size = sum(item.stat().st_size for item in paths)
     gpu = bool(library().llama_supports_gpu_offload())  # GPU drivers reserve more address space than any sensible limit
     return {
+        "library": library().build.flavour,
         "path": str(paths[0].absolute()),  # the first shard
         "vocabulary_only": vocabulary_only,
         "n_gpu_layers": settings.n_gpu_layers,
@@ -154,7 +155,7 @@ def _key(digests: Sequence[str], spec: dict[str, object]) -> str:
 
     file = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     how = hashlib.sha256(repr([spec[name] for name in _VERDICT_KEYS]).encode()).hexdigest()
-    return f"{file} {library().__version__} {how[:12]}"
+    return f"{file} {str(library().build).replace(' ', '-')} {how[:12]}"
 
 
 def _raise_for_outcome(path: Path, outcome: Outcome) -> None:

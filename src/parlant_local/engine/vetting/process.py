@@ -54,7 +54,8 @@ class Outcome:
 
 
 def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
-    """Blocks until the child is done, times out, or ``control`` is cancelled."""
+    """Blocks until the child is done, times out, or ``control`` is cancelled. ``spec`` names the library's flavour and what
+    :mod:`parlant_local.engine.trial` is to do with it."""
     deadline = time.monotonic() + spec["seconds"]
     try:
         process = subprocess.Popen(
@@ -62,7 +63,7 @@ def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=_environment(spec["library"]),
             start_new_session=True,  # Ctrl-C in a terminal must not reach it
         )
     except OSError as error:
@@ -86,12 +87,13 @@ def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
     return _outcome(code, answer.text, log.text)
 
 
-def _environment() -> dict[str, str]:
+def _environment(flavour: str) -> dict[str, str]:
     environment = {
         name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
     # Same import path as ours; -P keeps this folder's modules from shadowing the standard library's.
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    environment["PARLANT_LOCAL_ENGINE__LIBRARY"] = flavour
     environment["GGML_NO_BACKTRACE"] = "1"  # it would start a debugger
     return environment
 
