@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import llama_cpp as lib
 import numpy as np
-from llguidance import LLMatcher
-from llguidance.llamacpp import lltokenizer_from_vocab
+from llguidance import LLMatcher, LLTokenizer
 
 from parlant_local.engine.native import library
 
@@ -30,7 +28,7 @@ class PlainRun:
     """A model and a context of one sequence, driven by hand."""
 
     def __init__(self, path: Path, *, n_ctx: int, n_ubatch: int = 512) -> None:
-        library()  # initialises llama.cpp, once per process
+        self._lib = lib = library()
         params = lib.llama_model_default_params()
         self._model = lib.llama_model_load_from_file(str(path).encode(), params)
         assert self._model
@@ -46,24 +44,24 @@ class PlainRun:
         self._tokenizer: Any = None
 
     def close(self) -> None:
-        lib.llama_free(self._context)
-        lib.llama_model_free(self._model)
+        self._lib.llama_free(self._context)
+        self._lib.llama_model_free(self._model)
 
     # -- vocabulary ---------------------------------------------------------------------------------------------------
 
     def tokenize(self, text: str, *, special: bool = True) -> list[int]:
         data = text.encode()
         buffer = (ctypes.c_int32 * (len(data) + 8))()
-        n = lib.llama_tokenize(self.vocab, data, len(data), buffer, len(buffer), False, special)
+        n = self._lib.llama_tokenize(self.vocab, data, len(data), buffer, len(buffer), False, special)
         assert n >= 0
         tokens = list(buffer[:n])
-        if lib.llama_vocab_get_add_bos(self.vocab) and special:
-            tokens.insert(0, lib.llama_vocab_bos(self.vocab))
+        if self._lib.llama_vocab_get_add_bos(self.vocab) and special:
+            tokens.insert(0, self._lib.llama_vocab_bos(self.vocab))
         return tokens
 
     def piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(256)
-        n = lib.llama_token_to_piece(self.vocab, token, buffer, 256, 0, False)
+        n = self._lib.llama_token_to_piece(self.vocab, token, buffer, 256, 0, False)
         return buffer.raw[: max(0, n)]
 
     def text(self, tokens: Sequence[int]) -> str:
@@ -72,23 +70,41 @@ class PlainRun:
     # -- running ------------------------------------------------------------------------------------------------------
 
     def start_over(self) -> None:
-        lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
+        self._lib.llama_memory_clear(self._lib.llama_get_memory(self._context), True)
 
     def feed(self, tokens: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Appends tokens; the logits after the last one."""
         for begin in range(0, len(tokens), self._n_ubatch):
             part = tokens[begin : begin + self._n_ubatch]
-            array = (lib.llama_token * len(part))(*part)
-            assert lib.llama_decode(self._context, lib.llama_batch_get_one(array, len(part))) == 0
-        pointer = lib.llama_get_logits_ith(self._context, -1)
+            array = (ctypes.c_int32 * len(part))(*part)
+            assert self._lib.llama_decode(self._context, self._lib.llama_batch_get_one(array, len(part))) == 0
+        pointer = self._lib.llama_get_logits_ith(self._context, -1)
         return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,)).copy()
+
+    def _grammar_tokenizer(self, ends: list[int]) -> Any:
+        """As llguidance's own bridge to llama-cpp-python makes it."""
+        lib, tokens = self._lib, []
+        buffer = ctypes.create_string_buffer(1 << 14)
+        for token in range(self.n_vocab):
+            n = lib.llama_token_to_piece(self.vocab, token, buffer, 1 << 14, 0, True)
+            piece = buffer.raw[:n]
+            attributes = lib.llama_vocab_get_attr(self.vocab, token)
+            named = piece.startswith(b"<") and piece.endswith(b">")
+            is_special = attributes & lib.LLAMA_TOKEN_ATTR_CONTROL or (
+                attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED and named
+            )
+            tokens.append(b"\xff" + piece if is_special else piece)
+        address = lib.address("llama_tokenize")
+        return LLTokenizer.from_llamacpp(
+            tokens=tokens, vocab_ptr=self.vocab, tokenize_fptr=address, eos_token=ends, slices=None
+        )
 
     def matcher(self, closed_schema: Mapping[str, Any]) -> Any:
         if self._tokenizer is None:
-            ends = [token for token in range(self.n_vocab) if lib.llama_vocab_is_eog(self.vocab, token)]
-            eot = lib.llama_vocab_eot(self.vocab)
+            ends = [token for token in range(self.n_vocab) if self._lib.llama_vocab_is_eog(self.vocab, token)]
+            eot = self._lib.llama_vocab_eot(self.vocab)
             ends.sort(key=lambda token: token != eot)
-            self._tokenizer = lltokenizer_from_vocab(self.vocab, eos_token=ends)
+            self._tokenizer = self._grammar_tokenizer(ends)
         compact = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(closed_schema), overrides=compact)
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
@@ -126,7 +142,7 @@ class PlainRun:
             second, best = np.partition(logits, -2)[-2:]
             token = int(logits.argmax())
             answer.gaps.append(float(best - second))
-            if lib.llama_vocab_is_eog(self.vocab, token):
+            if self._lib.llama_vocab_is_eog(self.vocab, token):
                 answer.ended = True
                 break
             answer.tokens.append(token)

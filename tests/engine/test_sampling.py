@@ -11,13 +11,26 @@ from parlant_local.engine.native import library
 from parlant_local.engine.sampling import Sampler, Sampling
 
 
+class _TokenData(ctypes.Structure):
+    _fields_ = [("id", ctypes.c_int32), ("logit", ctypes.c_float), ("p", ctypes.c_float)]
+
+
+class _TokenDataArray(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.POINTER(_TokenData)),
+        ("size", ctypes.c_size_t),
+        ("selected", ctypes.c_int64),
+        ("sorted", ctypes.c_bool),
+    ]
+
+
 def _kept_natively(logits: np.ndarray[tuple[int], np.dtype[np.float32]], n: float) -> set[int]:
     lib = library()
-    data = (lib.llama_token_data * logits.size)(*((token, float(logit), 0.0) for token, logit in enumerate(logits)))
-    tokens = lib.llama_token_data_array(data=data, size=logits.size, selected=-1, sorted=False)
-    sampler = lib.llama_sampler_init_top_n_sigma(n)
-    lib.llama_sampler_apply(sampler, ctypes.byref(tokens))
-    lib.llama_sampler_free(sampler)
+    data = (_TokenData * logits.size)(*((token, float(logit), 0.0) for token, logit in enumerate(logits)))
+    tokens = _TokenDataArray(data=data, size=logits.size, selected=-1, sorted=False)
+    sampler = lib.function("llama_sampler_init_top_n_sigma", ctypes.c_void_p, [ctypes.c_float])(n)
+    lib.function("llama_sampler_apply", None, [ctypes.c_void_p, ctypes.POINTER(_TokenDataArray)])(sampler, tokens)
+    lib.function("llama_sampler_free", None, [ctypes.c_void_p])(sampler)
     return {data[place].id for place in range(tokens.size) if data[place].logit > float("-inf")}
 
 

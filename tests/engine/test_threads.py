@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from parlant_local.engine import native
+from parlant_local.engine.native import llama
 from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
 
 
@@ -95,6 +95,6 @@ def test_threads_spin_briefly_before_they_sleep_unless_configured_otherwise(
     given: dict[str, str], policy: str, spins: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(given))
-    native._use_passive_waiting()
+    llama._use_passive_waiting()
     assert os.environ.get("OMP_WAIT_POLICY") == policy
     assert os.environ.get("GOMP_SPINCOUNT") == spins

@@ -51,14 +51,14 @@ class Zygote:
 
 
 def _serve() -> None:
-    from parlant_local.engine.native import library as native_library
+    from parlant_local.engine.native import llama
 
-    native_library.library()
+    llama.library()
     for line in sys.stdin:
         spec = json.loads(line)
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
             if not (pid := os.fork()):
-                native_library._process = os.getpid()  # nothing has run here yet, so no thread was left behind
+                llama._process = os.getpid()  # nothing has run here yet, so no thread was left behind
                 os.dup2(answer.fileno(), 1)
                 os.dup2(log.fileno(), 2)
                 try:

@@ -7,13 +7,12 @@ rate of any other: ``tokens per second = operations per second / (2 * active par
 from __future__ import annotations
 
 import json
-import os
+import platform
 import random
 import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
@@ -75,8 +74,15 @@ def _saved(path: Path, logger: Logger) -> _Saved | None:
 
 
 def _key() -> str:
-    cores = usable_threads()
-    return f"{os.uname().nodename} {os.uname().machine} {cores} llama-cpp-python {metadata.version('llama-cpp-python')}"
+    builds = " ".join(f"{package} {_version(package)}" for package in ("llama-cpp-python", "xllamacpp"))
+    return f"{platform.node()} {platform.machine()} {usable_threads()} {builds}"
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def measure_prefill() -> float:
@@ -84,7 +90,9 @@ def measure_prefill() -> float:
     with tempfile.TemporaryDirectory(prefix="parlant-local-") as folder:
         model = Path(folder) / "random.gguf"
         _write_random_model(model)
-        command = [sys.executable, "-m", "parlant_local.catalog.speed", str(model)]
+        # By its name: the catalogue doesn't import the engine.
+        program = [sys.executable, "-m", "parlant_local.engine.measuring.prefill"]
+        command = [*program, str(model), str(_TOKENS), str(_ROUNDS)]
         try:
             result = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
         except subprocess.TimeoutExpired:
@@ -161,38 +169,3 @@ def _write_random_model(path: Path) -> None:
 
 def _text(value: str) -> bytes:
     return struct.pack("<Q", len(value)) + value.encode()
-
-
-def _time_prefill(model_path: str) -> float:
-    """Seconds that one prompt of :data:`_TOKENS` takes, the best of a few."""
-    import llama_cpp
-
-    llama_cpp.llama_backend_init()
-    model_options = llama_cpp.llama_model_default_params()
-    model_options.n_gpu_layers = 999
-    model = llama_cpp.llama_model_load_from_file(model_path.encode(), model_options)
-    if not model:
-        raise EngineError("The model of random weights did not load.")
-    options = llama_cpp.llama_context_default_params()
-    options.n_ctx = options.n_batch = options.n_ubatch = _TOKENS
-    cores = usable_threads()
-    options.n_threads = options.n_threads_batch = cores
-    context = llama_cpp.llama_init_from_model(model, options)
-    if not context:
-        raise EngineError("The context of the measurement could not be made.")
-    tokens = (llama_cpp.llama_token * _TOKENS)(*(i % _VOCABULARY for i in range(_TOKENS)))
-    best = float("inf")
-    for _ in range(_ROUNDS):
-        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(context), True)
-        start = time.perf_counter()
-        if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, _TOKENS)) != 0:
-            raise EngineError("llama_decode failed.")
-        llama_cpp.llama_synchronize(context)
-        best = min(best, time.perf_counter() - start)
-    llama_cpp.llama_free(context)
-    llama_cpp.llama_model_free(model)
-    return best
-
-
-if __name__ == "__main__":
-    print(_time_prefill(sys.argv[1]))

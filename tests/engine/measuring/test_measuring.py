@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -111,7 +112,7 @@ async def test_findings_of_another_build_machine_or_file_do_not_apply(
         patch.setattr(saved, "usable_cores", lambda: 61)
         assert (await _layout(model, folder, n_threads_batch=1))["n_ubatch"] == 128
     with monkeypatch.context() as patch:
-        patch.setattr(native.library(), "__version__", "0.0.1")
+        patch.setattr(native.library(), "build", dataclasses.replace(native.library().build, version="0.0.1"))
         assert (await _layout(model, folder))["n_ubatch"] == 128
     with monkeypatch.context() as patch:
         patch.setattr(native, "system_info", lambda: "CPU : NOTHING = 1")

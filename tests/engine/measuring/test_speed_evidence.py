@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from parlant_local.engine import LlamaEngine
+from parlant_local.engine.layout import FLASH
 from parlant_local.engine.measuring.speed import measure_decode, measure_prefill
 from parlant_local.engine.native import library
 from parlant_local.settings import EngineSettings
@@ -32,7 +33,7 @@ class RawLoop:
         params.n_ctx, params.n_batch, params.n_ubatch = layout.cells, layout.n_batch, layout.n_ubatch
         params.n_seq_max, params.kv_unified = layout.n_seq, layout.unified
         params.n_threads, params.n_threads_batch = layout.n_threads, layout.n_threads_batch
-        params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.flash_attn_type = FLASH["off"]
         params.no_perf = True
         self.context = lib.llama_init_from_model(engine.model.pointer, params)
         self.memory = lib.llama_get_memory(self.context)

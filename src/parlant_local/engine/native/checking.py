@@ -74,9 +74,9 @@ def _size_problem(library: Any, function: str, structure: type[ctypes.Structure]
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
-    own = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(
-        ctypes.cast(getattr(library, function), ctypes.c_void_p).value
-    )
+    address = ctypes.cast(getattr(library, function), ctypes.c_void_p).value
+    assert address is not None
+    own = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(address)
     size = ctypes.sizeof(structure)
     untouched = set(range(size + _SLACK))
     for pattern in _PATTERNS:

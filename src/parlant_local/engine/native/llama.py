@@ -48,9 +48,7 @@ class Library:
         self._handles = [_open(file, found.build) for file in found.files]
         missing = []
         for name, (result, arguments) in signatures(found.build.context_params).items():
-            function = self._find(name)
-            if function is not None:
-                function.restype, function.argtypes = result, arguments
+            if (function := self.function(name, result, arguments)) is not None:
                 setattr(self, name, function)
             elif name not in found.build.lacks:
                 missing.append(name)
@@ -70,13 +68,15 @@ class Library:
         assert value is not None
         return value
 
-    def _find(self, name: str) -> Any:
-        # A copy per handle and name: other code in this process may declare the same function otherwise.
+    def function(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        """A C function that returns ``result``; None where the build doesn't export it."""
         for handle in self._handles:
             try:
-                return handle[name]
+                function: Any = handle[name]  # an object of its own: others may declare the same function otherwise
             except AttributeError:
                 continue
+            function.restype, function.argtypes = result, arguments
+            return function
         return None
 
 
