@@ -2,21 +2,15 @@
 # Run: docker compose up (see docs/server.md); alone it needs a key file, since a container listens on every address.
 
 FROM python:3.12-slim AS build
-RUN apt-get update \
- && apt-get install -y --no-install-recommends build-essential cmake \
- && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-# The engine first: it is compiled, and changes seldom. For any x86-64 processor of the last ten years, not only this one's.
 COPY requirements.lock ./
-ENV CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON"
-RUN grep -E '^llama-cpp-python==' requirements.lock | cut -d' ' -f1 | xargs pip install --no-cache-dir --no-binary llama-cpp-python
 # The versions that were tested, without the hashes: those would have to name this package, too.
 RUN sed -nE 's/^([A-Za-z0-9_.-]+==.*[^ ]) *\\$/\1/p' requirements.lock > constraints.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN pip install --no-cache-dir --constraint constraints.txt '.[server]'
+RUN pip install --no-cache-dir --constraint constraints.txt '.[binary,server]'
 
 FROM python:3.12-slim
 RUN apt-get update \

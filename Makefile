@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+COMPILED := $(VENV)/.native
+NATIVE ?=
 MODEL ?=
 
 # Spinning OpenMP threads starve other processes on a small machine.
@@ -12,12 +14,13 @@ export OMP_WAIT_POLICY := PASSIVE
 
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
 
-.PHONY: help setup demo run test lint types unit coverage evidence wheel lowest parlant32 docs picture workflows bench lock train clean
+.PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture workflows bench lock train clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Create .venv with all dependencies (builds llama.cpp once: 5-10 minutes on two cores)
+setup: $(STAMP) $(if $(NATIVE),$(COMPILED)) ## Create .venv with all dependencies (NATIVE=1: llama.cpp compiled for this processor, too)
+	@$(if $(NATIVE),:,test -e $(COMPILED) || echo 'llama.cpp is a wheel for any processor; `make setup NATIVE=1` compiles one for yours (5-10 minutes on two cores), which may be faster.')
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=python3.12, say.")'
@@ -26,13 +29,17 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python .ci/install.py
 	@touch $(STAMP)
 
+$(COMPILED): $(STAMP)
+	@$(BIN)/python .ci/install.py native
+	@touch $(COMPILED)
+
 demo: $(STAMP) ## Ask the bundled model, then run a conversation with a real Parlant server (MODEL=… for another model)
 	@$(BIN)/parlant-local demo $(if $(MODEL),--model '$(MODEL)')
 
 run: $(STAMP) ## Run a Parlant server with a demonstration agent and its chat page (MODEL=…)
 	@$(BIN)/parlant-local agent $(if $(MODEL),--model '$(MODEL)')
 
-test: lint types unit ## What CI runs: formatting, lint, import directions, types, tests
+test: lint types unit binary ## What CI runs: formatting, lint, import directions, types, tests on both builds of llama.cpp
 
 lint: $(STAMP) ## Formatting, lint, import directions and cycles, undeclared imports, the architecture diagram
 	$(BIN)/ruff format --check .
@@ -44,16 +51,19 @@ lint: $(STAMP) ## Formatting, lint, import directions and cycles, undeclared imp
 types: $(STAMP) ## mypy, strict: the package, and programs that use it
 	$(BIN)/mypy
 
-unit: $(STAMP) ## The test suite, a file at a time in two processes
+unit: $(COMPILED) ## The test suite, a file at a time in two processes, on the compiled llama.cpp
 	$(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile
 
-coverage: $(STAMP) ## The test suite with coverage: fails under the threshold in pyproject.toml
+binary: $(COMPILED) ## The engine's and the host's tests on the llama.cpp that comes as a wheel
+	PARLANT_LOCAL_ENGINE__LIBRARY=binary $(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile tests/engine tests/nlp
+
+coverage: $(COMPILED) ## The test suite with coverage: fails under the threshold in pyproject.toml
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -m 'not evidence'
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-evidence: $(STAMP) ## Long-running tests; results are written to docs/evidence
+evidence: $(COMPILED) ## Long-running tests; results are written to docs/evidence
 	$(BIN)/pytest -q -m evidence
 
 wheel: $(STAMP) ## Build the distributions, install the wheel outside the checkout and use it (PYTHON=python3.13 for another)
@@ -76,12 +86,12 @@ workflows: $(STAMP) ## Check .github: GitHub's schemas, and security problems
 	$(BIN)/python -m uv tool run --quiet check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/python -m uv tool run --quiet zizmor --offline --quiet --persona pedantic .github
 
-bench: $(STAMP) ## Benchmarks against peers, in a separate environment
+bench: $(COMPILED) ## Benchmarks against peers, in a separate environment
 	$(BIN)/python -m benchmarks
 
 lock: $(STAMP) ## Update requirements.lock (versions and hashes)
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 --extra all --group dev pyproject.toml -o requirements.lock
+	  --python-version 3.11 --extra all --extra native --group dev pyproject.toml -o requirements.lock
 
 train: ## Train the bundled model (in a separate environment; about half an hour)
 	$(MAKE) -C training

@@ -1,4 +1,4 @@
-"""Throw-away environments beside .venv. llama.cpp is compiled once for all of them and kept as a wheel in wheels/."""
+"""Throw-away environments beside .venv. Where llama.cpp is compiled, that happens once for all of them; the wheel is kept in wheels/."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def make(home: Path, python: str) -> Path:
 
 
 def install(python: Path, *wanted: str) -> None:
-    command = [*UV, "pip", "install", "--quiet", "--python", str(python), "--find-links", str(engine_wheels()), *wanted]
+    compiled = any("[all,native]" in each or ENGINE in each for each in wanted)
+    found = ["--find-links", str(engine_wheels())] if compiled else []
+    command = [*UV, "pip", "install", "--quiet", "--python", str(python), *found, *wanted]
     subprocess.run(command, check=True)
 
 

@@ -1,13 +1,14 @@
-"""Install what requirements.lock names into this environment, saying which part is long and that it moves.
+"""Install what requirements.lock names into this environment: ``python .ci/install.py [native]``.
 
-Runs inside the environment that it fills. llama.cpp is compiled for this machine's own processor, unless wheels/ has it; everything
-else comes as wheels.
+Runs inside the environment that it fills. Everything comes as wheels, llama.cpp too; ``native`` adds the one that is compiled for this
+machine's own processor (unless wheels/ has it), which the tests and benchmarks run on, and says that it takes long and moves.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from importlib import metadata
@@ -21,6 +22,36 @@ ENGINE = "llama-cpp-python"
 def main() -> None:
     # Named, since UV_PYTHON (which setup-uv sets) would have another environment filled.
     install = [sys.executable, "-m", "uv", "--no-progress", "pip", "install", "--quiet", "--python", sys.executable]
+    if sys.argv[1:] == ["native"]:
+        install_native(install)
+    else:
+        install_wheels(install)
+    print("Ready.", flush=True)
+
+
+def install_wheels(install: list[str]) -> None:
+    print("Installing the packages …", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        wheels = Path(folder) / "requirements.txt"
+        wheels.write_text(without(ENGINE, LOCK.read_text()))
+        subprocess.run([*install, "--require-hashes", "-r", str(wheels)], check=True)
+    subprocess.run([*install, "--no-deps", "--editable", str(ROOT)], check=True)
+
+
+def without(package: str, lock: str) -> str:
+    """A lock without one package: its line, and the hashes that follow it. (On Windows it's the one that there is.)"""
+    if sys.platform == "win32":
+        return lock
+    kept, inside = [], False
+    for line in lock.splitlines():
+        if not line.startswith(" "):
+            inside = line.startswith(f"{package}==")
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def install_native(install: list[str]) -> None:
     wanted = locked_version(ENGINE)
     if kept := next((ROOT / "wheels").glob(f"llama_cpp_python-{wanted}-*.whl"), None):
         subprocess.run([*install, "--no-deps", str(kept)], check=True)
@@ -30,10 +61,7 @@ def main() -> None:
             f"Building {ENGINE} {wanted} for this processor (5-10 minutes on two cores)",
             [*install, "--no-binary", ENGINE, f"{ENGINE}=={wanted}"],
         )
-    print("Installing the other packages …", flush=True)
     subprocess.run([*install, "--require-hashes", "-r", str(LOCK)], check=True)
-    subprocess.run([*install, "--no-deps", "--editable", str(ROOT)], check=True)
-    print("Ready.", flush=True)
 
 
 def locked_version(name: str) -> str:
@@ -55,7 +83,10 @@ def need_tools() -> None:
 
     missing = [what for what, names in (("a C++ compiler", ("c++", "g++", "clang++")),) if not any(map(which, names))]
     if missing:
-        sys.exit(f"Building llama.cpp needs {' and '.join(missing)}: on Debian, `apt-get install build-essential`.")
+        sys.exit(
+            f"Compiling llama.cpp needs {' and '.join(missing)} (on Debian, `apt-get install build-essential`); "
+            "`make setup` without NATIVE=1 needs none."
+        )
 
 
 def run_slowly(what: str, command: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Use an installed parlant-local as a stranger would. Runs in that environment, away from any checkout: ``smoke.py base|all``."""
+"""Use an installed parlant-local as a stranger would. Runs in that environment, away from any checkout: ``smoke.py base|binary|all``."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ def main() -> None:
     assert (where.parent / "py.typed").exists()
     assert importlib.metadata.version("parlant-local") == parlant_local.__version__
     command("--version", says=parlant_local.__version__)
-    command("generate", TINY, QUESTION, says="Paris")
-    asyncio.run(ask())
+    if sys.argv[1] == "base":
+        asks_for_an_extra("generate", TINY, QUESTION)
+    else:
+        command("generate", TINY, QUESTION, says="Paris")
+        asyncio.run(ask())
     if sys.argv[1] == "all":
         for name in parlant_local.__all__:
             getattr(parlant_local, name)
@@ -42,6 +45,16 @@ def command(*arguments: str, says: str) -> None:
     )
     assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert says in done.stdout, f"{arguments}: {done.stdout}"
+
+
+def asks_for_an_extra(*arguments: str) -> None:
+    """Without llama.cpp, models don't run in this process; the way to get it is told in words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "parlant_local", *arguments], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2, done
+    assert 'pip install "parlant-local[binary]"' in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
 
 
 def missing(name: str, extra: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,12 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from environments import ENGINE, ROOT, UV, install, locked, make
+from environments import ROOT, UV, install, make
 
 DIST = ROOT / "dist"
 PARTS = ("py.typed", "_version.py", "models/parlant-local-tiny.gguf", "server/page/index.html")
 LIMIT_MB = 16
+COMPILER = re.compile(r"(cc|c99|c89|cpp|g\+\+|c\+\+|clang.*|gcc.*|cmake|ninja|make)(-[\d.]+)?$")
 
 
 def main() -> None:
@@ -57,14 +59,29 @@ def look_into(wheel: Path, sdist: Path) -> None:
 
 
 def use(wheel: Path, interpreter: str, folder: Path) -> None:
-    """The base install first, then every extra: what each promises has to work with what it brings."""
+    """The base install first, then llama.cpp's wheel, then every extra: what each promises has to work with what it brings.
+
+    No compiler may be needed: none is found, except by the interpreter's own means.
+    """
     python = make(folder / "venv", interpreter)
+    os.environ.update(PATH=without_compilers(folder / "tools"), CC="no-compiler", CXX="no-compiler")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PARLANT"))}
     environment["PARLANT_LOCAL_HOME"] = str(folder / "home")
-    for extra in ("", "[all]"):
-        install(python, *locked([ENGINE]), f"parlant-local{extra} @ {wheel.as_uri()}")
-        command = [str(python), str(ROOT / ".ci" / "smoke.py"), "all" if extra else "base"]
+    for extra in ("", "binary", "all"):
+        install(python, f"parlant-local{f'[{extra}]' if extra else ''} @ {wheel.as_uri()}")
+        command = [str(python), str(ROOT / ".ci" / "smoke.py"), extra or "base"]
         subprocess.run(command, cwd=folder, env=environment, check=True, timeout=600)
+
+
+def without_compilers(folder: Path) -> str:
+    """A PATH of links to what this one finds, but for compilers and build tools."""
+    folder.mkdir()
+    for place in map(Path, os.environ["PATH"].split(os.pathsep)):
+        for tool in place.iterdir() if place.is_dir() else ():
+            link = folder / tool.name
+            if not COMPILER.search(tool.name) and not link.is_symlink():
+                link.symlink_to(tool)
+    return str(folder)
 
 
 if __name__ == "__main__":

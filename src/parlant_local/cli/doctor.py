@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
+from parlant_local.cli.library import describe_library
 from parlant_local.cli.printing import emit_json, say
 from parlant_local.cores import usable_threads
+from parlant_local.engine.native.builds import BUILDS
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
@@ -29,6 +31,7 @@ _CUDA_INDEXES = ((13, 2), (13, 0), (12, 5), (12, 4), (12, 3), (12, 2), (12, 1), 
 _PACKAGES = (
     "parlant-local",
     "llama-cpp-python",
+    "xllamacpp",
     "llguidance",
     "huggingface_hub",
     "openai",
@@ -71,11 +74,13 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
     models = manager.list_models(states="all")
     gpu = _gpu()
     advice = []
-    llama = _llama_cpp()
-    if gpu["kind"] and not llama.get("gpu_offload"):
+    llama = await asyncio.to_thread(describe_library, manager.settings.engine.library)
+    if gpu["kind"] and llama.get("gpu_offload") is False:
         advice.append(
-            f"A {gpu['kind']} GPU was found, but llama-cpp-python was built without support for it. To use it: {gpu['install']}"
+            f"A {gpu['kind']} GPU was found, but this llama.cpp was built without support for it. To use it: {gpu['install']}"
         )
+    if not llama["works"]:
+        advice.append(f"Models can't run in this process: {llama['why']}.")
     if all(model.shipped for model in models):
         advice.append("Only the small model that comes along is here: `parlant-local recommend` suggests real models.")
     for model in models:
@@ -123,28 +128,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _llama_cpp() -> dict[str, Any]:
-    """Build and features, read in a subprocess: a build for another processor crashes with an illegal instruction."""
-    code = (
-        "import llama_cpp as l; print(int(l.llama_supports_gpu_offload())); print(l.llama_print_system_info().decode())"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    if result.returncode != 0:
-        reason = (result.stderr.strip().splitlines() or [f"it was killed by signal {-result.returncode}"])[-1]
-        return {
-            "works": False,
-            "why": reason,
-            "install": f"pip install llama-cpp-python --extra-index-url {_WHEELS}/cpu",
-        }
-    offload, _, features = result.stdout.partition("\n")
-    on = [
-        item.strip().removesuffix(" = 1")
-        for item in features.replace("CPU :", "").split("|")
-        if item.strip().endswith("= 1")
-    ]
-    return {"works": True, "gpu_offload": offload.strip() == "1", "features": on}
-
-
 def _hardware() -> dict[str, Any]:
     import psutil
 
@@ -187,7 +170,7 @@ def _gpu() -> dict[str, str | None]:
 
 
 def _wheel_command(index: str) -> str:
-    return f"pip install --force-reinstall --no-cache-dir llama-cpp-python --extra-index-url {_WHEELS}/{index}"
+    return f"pip install --force-reinstall --no-cache-dir {BUILDS[0].package}=={BUILDS[0].version} --extra-index-url {_WHEELS}/{index}"
 
 
 def _cuda_index() -> str:

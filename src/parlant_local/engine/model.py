@@ -260,7 +260,7 @@ def _load_error(path: Path, reason: str) -> ModelLoadError | InvalidModelError:
     if "unknown model architecture" in reason:
         return UnsupportedModelError(
             f"{path.name}: this llama.cpp build does not support its architecture ({reason}).",
-            hint="Upgrade llama-cpp-python, or use another model.",
+            hint="A later release may know it; or use another model.",
         )
     if "not within the file bounds" in reason or "corrupted" in reason or "failed to read" in reason:
         return InvalidModelError(

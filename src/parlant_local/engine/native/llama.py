@@ -125,6 +125,11 @@ def _open(file: Path, build: Build) -> ctypes.CDLL:
             os.add_dll_directory(str(file.parent))
         return ctypes.CDLL(str(file))
     except OSError as error:
+        if "libgomp" in str(error):
+            raise ConfigurationError(
+                f"The llama.cpp of {build} can't be loaded: {error}.",
+                hint="It computes with GNU's OpenMP: on Debian and Ubuntu, `apt-get install libgomp1`.",
+            ) from error
         raise ConfigurationError(
             f"The llama.cpp of {build} can't be loaded: {error}.",
             hint=f"Reinstall it with `pip install --force-reinstall --no-cache-dir {build.package}=={build.version}`; "
