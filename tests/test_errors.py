@@ -39,6 +39,7 @@ PYTHONS = {
     ("engine/constraint/__init__.py", "AttributeError"): "a module has no such name",
     ("nlp/__init__.py", "AttributeError"): "a module has no such name",
     ("server/__init__.py", "AttributeError"): "a module has no such name",
+    ("engine/native/llama.py", "AttributeError"): "an object has no such attribute",
     ("nlp/host.py", "AttributeError"): "an object has no such attribute",
     ("nlp/__init__.py", "ImportError"): "names the missing extra",
     ("server/__init__.py", "ImportError"): "names the missing extra",

@@ -66,11 +66,11 @@ def _self_test() -> dict[str, str]:
     """Of the library: no file is tried."""
     from parlant_local.engine.native.llama import library
     from parlant_local.engine.native.selftest import self_test
-    from parlant_local.errors import ConfigurationError
+    from parlant_local.errors import ParlantLocalError
 
     try:
         difference = self_test(library())
-    except ConfigurationError as error:
+    except ParlantLocalError as error:
         return {"refused": error.message, "hint": error.hint, "kind": type(error).__name__}
     return {"refused": difference, "hint": "", "kind": "ConfigurationError"} if difference else {}
 

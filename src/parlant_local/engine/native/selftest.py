@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from parlant_local.errors import EngineError
 from parlant_local.shipped import shipped_file
 
 __all__ = ["expected_file", "self_test"]
@@ -46,7 +47,7 @@ def _logits(lib: Any) -> dict[str, list[float]]:
     params.n_gpu_layers = 0
     model = lib.llama_model_load_from_file(str(shipped_file()).encode(), params)
     if not model:
-        raise ValueError("the shipped model does not load")
+        raise EngineError("the shipped model does not load.")
     vocab = lib.llama_model_get_vocab(model)
     tokens = _tokens(lib, vocab)
     options = lib.llama_context_default_params()
@@ -57,7 +58,7 @@ def _logits(lib: Any) -> dict[str, list[float]]:
     options.kv_unified = options.no_perf = True
     context = lib.llama_init_from_model(model, options)
     if not context:
-        raise ValueError("a context can't be made")
+        raise EngineError("a context can't be made.")
     memory, n_vocab = lib.llama_get_memory(context), lib.llama_vocab_n_tokens(vocab)
     batch = lib.llama_batch_init(_CELLS, 0, 1)
 
@@ -71,7 +72,7 @@ def _logits(lib: Any) -> dict[str, list[float]]:
             batch.logits[at] = at == len(entries) - 1 or len(entries) == 2
         batch.n_tokens = len(entries)
         if (status := lib.llama_decode(context, batch)) != 0:
-            raise ValueError(f"llama_decode gives {status}")
+            raise EngineError(f"llama_decode gives {status}.")
 
     end = len(tokens)
     decode([(0, at, token) for at, token in enumerate(tokens)])
