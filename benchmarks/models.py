@@ -195,9 +195,8 @@ def _write_bert(path: Path, size: Size) -> None:
 
 
 def _quantize(source: Path, target: Path, kind: int) -> None:
-    from parlant_local.engine.native import library
+    import llama_cpp as lib  # the reference build, which can quantize
 
-    lib = library()
     params = lib.llama_model_quantize_default_params()
     params.ftype = kind
     params.nthread = 0
