@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
     logger = ServerLogger(settings.logging, settings.log_level)
     app = create_app(settings, logger=logger)
     asyncio.run(_check_models(settings))
-    _import_native()
+    _import_native(settings, logger)
     listener = _listen(settings)
     for name in ("uvicorn.error", "uvicorn", "asyncio"):
         logger.adopt(name)
@@ -76,14 +76,18 @@ def serve(settings: Settings) -> None:
         logger.close()
 
 
-def _import_native() -> None:
+def _import_native(settings: Settings, logger: ServerLogger) -> None:
     """Imports what the first request needs: it takes a second, during which the GIL blocks other requests."""
     for name in ("llguidance", "parlant_local.engine.engine", "parlant_local.engine.saved"):
         import_module(name)
+    from parlant_local.engine.loading import LoadControl
     from parlant_local.engine.native import library
+    from parlant_local.engine.vetting import verdicts_file
+    from parlant_local.engine.vetting.soundness import ensure_sound
 
     with contextlib.suppress(ConfigurationError):  # reported by requests for local models
-        library()
+        ensure_sound(settings.engine.library, verdicts_file(settings.home), LoadControl("llama.cpp"), logger)
+        library(settings.engine.library)
 
 
 def uvicorn_config(app: FastAPI, connection_limit: ConnectionLimit, settings: ServerSettings) -> uvicorn.Config:

@@ -222,3 +222,11 @@ class TestSoundness:
         assert len(trials) == 2, "a verdict against a library isn't kept: it may be reinstalled"
         self.outcome = None
         self._ensure(tmp_path / "vetted.json")
+
+    def test_a_library_that_cannot_be_loaded_says_why_itself(self, tmp_path: Path) -> None:
+        self.outcome = Outcome(
+            "refused", "The llama.cpp of it can't be loaded: libgomp.so.1", hint="apt-get install libgomp1"
+        )
+        with pytest.raises(ConfigurationError, match=r"^The llama.cpp of it can't be loaded: libgomp") as caught:
+            self._ensure(tmp_path / "vetted.json")
+        assert caught.value.hint == "apt-get install libgomp1"

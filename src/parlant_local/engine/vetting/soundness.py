@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native.llama import find_wanted
-from parlant_local.engine.vetting.process import run_trial
+from parlant_local.engine.vetting.process import Outcome, run_trial
 from parlant_local.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,35 +34,36 @@ def ensure_sound(flavour: Flavour, verdicts: Path | None, control: LoadControl, 
     with _lock:
         if found.files[0] in _sound:
             return
-        reason = _verdict(found, verdicts, control, logger)
-        if not reason:
+        outcome = _outcome(found, verdicts, control, logger)
+        if outcome.kind == "passed":
             _sound.add(found.files[0])
             return
+    if outcome.hint:  # it doesn't load at all, and says why
+        raise ConfigurationError(outcome.reason, hint=outcome.hint)
     build = found.build
     other = "native" if build.flavour == "binary" else "binary"
     raise ConfigurationError(
-        f"The llama.cpp of {build} fails its self-test on this machine: {reason}.",
+        f"The llama.cpp of {build} fails its self-test on this machine: {outcome.reason}.",
         hint=f"Reinstall it (`pip install --force-reinstall --no-cache-dir {build.package}=={build.version}`), or take the other "
         f'build: `pip install "parlant-local[{other}]"` and engine.library={other}.',
     )
 
 
-def _verdict(found: Found, file: Path | None, control: LoadControl, logger: Logger) -> str:
-    """Empty for a library that passed, else what was wrong."""
+def _outcome(found: Found, file: Path | None, control: LoadControl, logger: Logger) -> Outcome:
+    """Of the self-test, or of an earlier one that passed. Others aren't stored: reinstalled, a library may be sound."""
     from parlant_local.engine.vetting.verdicts import Verdicts  # late: the trial process pays for each import
 
     verdicts = Verdicts(file, logger)
     digests = [verdicts.digest(each, control) for each in found.files]
     key = f"library {found.build} {' '.join(digest[:16] for digest in digests)}"
     if verdicts.found(key) == "":
-        return ""
+        return Outcome("passed")
     spec = {"library": found.build.flavour, "self_test": True, "memory": 0, "seconds": _SECONDS}
     outcome = run_trial(spec, control)
     if outcome.kind == "passed":
         logger.info(f"{found.build} passed its self-test.")
         verdicts.record(key, "")
-        return ""
-    return outcome.reason or outcome.kind  # not stored: reinstalled, it may be sound
+    return outcome
 
 
 def _after_fork() -> None:
