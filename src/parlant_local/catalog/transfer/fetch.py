@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from threading import Event
 
@@ -16,7 +16,7 @@ from parlant_local.catalog.transfer.meter import FileMeter, Meter
 from parlant_local.catalog.transfer.rate import RateLimit
 from parlant_local.catalog.transfer.reception import ChangedError, Reception
 from parlant_local.catalog.transfer.retrying import retrying
-from parlant_local.catalog.transfer.task import FileTask
+from parlant_local.catalog.transfer.task import FileTask, Making
 from parlant_local.errors import (
     CatalogError,
     DiskSpaceError,
@@ -39,8 +39,9 @@ class FileFetch:
     def __init__(
         self, task: FileTask, settings: DownloadSettings, meter: Meter, item: FileMeter, rate: RateLimit
     ) -> None:
-        self._task, self._settings, self._item = task, settings, item
+        self._task, self._settings, self._meter, self._item = task, settings, meter, item
         self._stop = Event()
+        self._aborts: list[Callable[[], None]] = []
         self._new_reception = partial(Reception, task, settings, meter, item, rate, Location(task.url, task.headers))
         self._reception = self._new_reception()
 
@@ -48,6 +49,8 @@ class FileFetch:
         """End the run, from any thread; :meth:`run` raises :class:`TransferError`."""
         self._stop.set()
         self._reception.end()
+        for abort in self._aborts:
+            abort()
 
     def run(self) -> str:
         """The file's sha256, once it is at its destination and verified. Raises :class:`DownloadError` and kin."""
@@ -57,10 +60,11 @@ class FileFetch:
             task.lock_path.parent.mkdir(parents=True, exist_ok=True)
             with self._file_lock():
                 if (digest := self._existing_digest()) is None:
-                    digest = self._fetch_until_verified()
+                    digest = self._fetch_until_verified() if task.make is None else self._make(task.make)
         except OSError as error:
             if isinstance(error, InterruptedError):
-                raise TransferError("The download was stopped.", hint="Pull again to resume.") from None
+                again = "Pull again to resume." if task.make is None else "Nothing of it is kept."
+                raise TransferError("The download was stopped.", hint=again) from None
             raise self._disk_error(error) from error
         except (TransferError, HubBusyError) as error:
             error.hint = error.hint or "The downloaded part is kept: pull again to resume."
@@ -138,6 +142,16 @@ class FileFetch:
 
         return retrying(self._settings.attempts, self._stop, attempts_made)(once)
 
+    def _make(self, make: Callable[[Making], None]) -> str:
+        part = self._task.part
+        self._item.phase, self._item.done = "downloading", 0
+        try:
+            make(Making(part, self._meter, self._item, self._stop, self._aborts.append))
+            self._item.phase = "verifying"
+            return self._accept(sha256_file(part, stop=self._stop), None)
+        finally:
+            self._discard()
+
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _accept(self, sha256: str, git_sha1: str | None) -> str:
@@ -176,6 +190,7 @@ class FileFetch:
                 f"{human_bytes(free)} are free.",
                 needed=needed,
                 available=free,
-                hint="Free some space and pull again: the downloaded part is kept.",
+                hint="Free some space and pull again"
+                + (": the downloaded part is kept." if self._task.make is None else "."),
             )
         return CatalogError(f"{self._task.name} can't be written to {folder}: {error.strerror or error}.")

@@ -10,7 +10,7 @@ from typing import Literal
 
 __all__ = ["DownloadProgress", "FileMeter", "FileProgress", "Meter", "Phase"]
 
-Phase = Literal["waiting", "downloading", "verifying", "done"]
+Phase = Literal["waiting", "downloading", "unpacking", "converting", "verifying", "done"]
 _WINDOW_SECONDS = 5.0
 
 

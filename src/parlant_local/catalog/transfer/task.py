@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from parlant_local.catalog.transfer.http import HttpResponse, shown
+from parlant_local.catalog.transfer.meter import FileMeter, Meter
 from parlant_local.errors import HubError, ParlantLocalError
 
-__all__ = ["FileTask", "explain_status", "no_headers"]
+__all__ = ["FileTask", "Making", "explain_status", "no_headers"]
 
 
 def no_headers() -> Mapping[str, str]:
@@ -27,10 +29,25 @@ def explain_status(response: HttpResponse) -> ParlantLocalError:
 
 
 @dataclass(frozen=True, slots=True)
+class Making:
+    """One run of a task that makes its file itself."""
+
+    part: Path
+    """The file to write; it is verified and put in place afterwards, or removed."""
+    meter: Meter
+    item: FileMeter
+    stop: Event
+    """Set when the caller gives up."""
+    when_stopped: Callable[[Callable[[], None]], None]
+    """Takes what else is to be called then, from another thread."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileTask:
     """What to fetch, where to put it, and how to tell that it is right."""
 
     url: str
+    """Shown only, where ``make`` is given."""
     destination: Path
     name: str
     """Shown to people."""
@@ -47,6 +64,8 @@ class FileTask:
     """Lock file shared with whoever else may fetch it; None: beside the destination."""
     is_gguf: bool = True
     """Whether its header and tensor bounds are to be checked."""
+    make: Callable[[Making], None] | None = None
+    """Makes the file instead of fetching ``url``; blocking, and nothing of it is resumed."""
 
     @property
     def published(self) -> bool:

