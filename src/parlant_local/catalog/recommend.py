@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from parlant_local.catalog.records import ModelType
 from parlant_local.catalog.short_names import ShortName, short_names
+from parlant_local.profiles.embedding import EMBEDDERS, Embedder
 
-__all__ = ["COLD_TURN_TOKENS", "WARM_TURN_TOKENS", "Recommendation", "recommend"]
+__all__ = ["COLD_TURN_TOKENS", "WARM_TURN_TOKENS", "Recommendation", "recommend", "recommend_embedders"]
 
 COLD_TURN_TOKENS = 45_000
 """Prompt tokens of a turn with ten guidelines, when nothing is cached."""
@@ -16,6 +17,7 @@ WARM_TURN_TOKENS = COLD_TURN_TOKENS // 10
 
 _CELLS = 16_384  # KV cache for a turn's concurrent calls, their prefixes shared
 _COMPUTE_BYTES = 512 << 20
+_EMBEDDER_BYTES = 256 << 20  # compute buffers: texts are short
 _RESERVE = 0.92  # of the memory: the rest is for everything else on the machine
 _RESPONSIVE_SECONDS = 30.0
 
@@ -55,6 +57,11 @@ def recommend(memory: int, operations_per_second: float | None, limit: int = 5) 
     if not fitting:
         return []
     return (quick + slow)[:limit]
+
+
+def recommend_embedders(memory: int) -> list[Embedder]:
+    """Embedding models that fit into ``memory`` bytes: the default, then those for many languages, the smallest first."""
+    return [entry for entry in EMBEDDERS if entry.size + _EMBEDDER_BYTES <= memory * _RESERVE]
 
 
 def _rate(entry: ShortName, operations: float | None) -> Recommendation:

@@ -35,6 +35,7 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "render": ("parlant_local.cli.render:render", "Show the exact prompt and tokens of a conversation."),
     "parse": ("parlant_local.cli.parse:parse", "Parse a text as a model's answer: reasoning, content, tool calls."),
     "tokenize": ("parlant_local.cli.render:tokenize", "Show the token ids of a text as typed."),
+    "setup": ("parlant_local.cli.setup:setup", "Offer the models that this machine lacks: an embedder, a chat model."),
     "serve": ("parlant_local.cli.serve:serve", "Serve models to any OpenAI client, with a web page."),
     "pull": ("parlant_local.cli.models:pull", "Download and verify a model."),
     "add": ("parlant_local.cli.models:add", "Add a GGUF file to the catalogue, in place."),

@@ -11,6 +11,7 @@ from parlant.core.tracer import Tracer
 
 from parlant_local.backends.base import Backend
 from parlant_local.errors import CloudNotAllowedError
+from parlant_local.nlp.embedder_choice import LEXICAL
 from parlant_local.nlp.host import Host
 from parlant_local.observability import Logger
 from parlant_local.settings import Settings
@@ -46,8 +47,9 @@ def host_logger(collaborators: Collaborators) -> HostLogger:
 
 
 def embedding_backend(settings: Settings, resolver: TargetResolver, logger: Logger | None) -> Backend | None:
-    """The configured embedding model, or ``None`` for the lexical embedder."""
-    return _single(settings.embedding.model, settings, resolver, logger)
+    """The configured embedding model; ``None`` for the lexical embedder, and for the default one."""
+    model = settings.embedding.model
+    return _single(None if model == LEXICAL else model, settings, resolver, logger)
 
 
 def guard_backend(settings: Settings, resolver: TargetResolver, logger: Logger | None) -> Backend | None:

@@ -20,13 +20,15 @@ from parlant.core.nlp.embedding import BaseEmbedder, EmbeddingResult
 from parlant.core.nlp.tokenization import EstimatingTokenizer
 from typing_extensions import override
 
-from parlant_local.backends.base import Backend
+from parlant_local.backends.base import Backend, ModelInfo
 from parlant_local.errors import EmbeddingIdentityError
-from parlant_local.gguf_info import sha256_file
+from parlant_local.gguf_info import read_header, sha256_file
 from parlant_local.messages import whole_text
 from parlant_local.nlp.host import Host
+from parlant_local.nlp.languages import LanguageWatch
 from parlant_local.nlp.lexical import LEXICAL_VERSION, embed_lexically, lexical_token_count
 from parlant_local.nlp.tokenizer import BackendTokenizer
+from parlant_local.profiles.embedding import speaks_english_only
 
 __all__ = ["EmbeddingIdentity", "LexicalEmbedder", "LocalEmbedder", "lexical_embedder", "model_embedder"]
 
@@ -82,10 +84,11 @@ class _IdentifiedEmbedder(BaseEmbedder):
 class LocalEmbedder(_IdentifiedEmbedder):
     """Vectors of an embedding model. Subclasses made by :func:`model_embedder` carry an identity."""
 
-    def __init__(self, host: Host, backend: Backend, *, truncate: bool) -> None:
+    def __init__(self, host: Host, backend: Backend, *, truncate: bool, english_only: bool = False) -> None:
         super().__init__(host, backend.model_info().id, BackendTokenizer(backend))
         self._backend = backend
         self._truncate = truncate
+        self._languages = LanguageWatch() if english_only else None
 
     @property
     @override
@@ -103,6 +106,11 @@ class LocalEmbedder(_IdentifiedEmbedder):
         if reply.truncated:
             self.logger.warning(
                 f"{len(reply.truncated)} of {len(texts)} texts were truncated to fit {self.model_name}."
+            )
+        if self._languages is not None and self._languages.sees_another_language(texts):
+            self.logger.warning(
+                f"Many texts are not English, but {self.model_name} knows English only: glossary terms, journeys and canned "
+                "responses will often not be found. `parlant-local recommend --embeddings` names models for other languages."
             )
         return EmbeddingResult(vectors=[list(vector) for vector in reply.vectors])
 
@@ -154,13 +162,20 @@ async def model_embedder(host: Host, backend: Backend, *, truncate: bool) -> Loc
         dimensions=dimensions,
     )
     cls = _class_of(LocalEmbedder, identity.class_name, identity)
-    embedder: LocalEmbedder = cls(host, backend, truncate=truncate)
+    english_only = await asyncio.to_thread(_is_english_only, info)
+    embedder: LocalEmbedder = cls(host, backend, truncate=truncate, english_only=english_only)
     return _registered(host, embedder)
 
 
 async def _file_digest(path: Path | None) -> str:
     """For a file outside the catalogue: its name alone would not identify it."""
     return "" if path is None else await asyncio.to_thread(sha256_file, path)
+
+
+def _is_english_only(info: ModelInfo) -> bool:
+    """By what the file states, else by the names of well-known ones."""
+    stated = read_header(info.path).metadata.get("general.languages") if info.path is not None else None
+    return stated == ("en",) if isinstance(stated, tuple) else speaks_english_only(info.id)
 
 
 def _hex(digest: str | None) -> str:

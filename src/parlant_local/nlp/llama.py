@@ -10,6 +10,7 @@ from parlant_local.backends.registry import create_backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ConfigurationError
 from parlant_local.nlp.collaborators import Collaborators
+from parlant_local.nlp.embedder_choice import LEXICAL
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.settings import Settings
 
@@ -46,8 +47,11 @@ class LlamaService(LocalNLPService):
         if reference is None:
             raise ConfigurationError(f"{type(self).__name__} needs a model_id or a model_path.")
         manager = model_manager or LocalModelManager(settings=settings)
-        if settings.embedding.model and collaborators.get("embedding_backend") is None:
-            collaborators["embedding_backend"] = gguf_backend(settings.embedding.model, settings, manager)
+        embedding = settings.embedding.model
+        if embedding and embedding != LEXICAL and collaborators.get("embedding_backend") is None:
+            collaborators["embedding_backend"] = gguf_backend(embedding, settings, manager)
         if settings.moderation.model and collaborators.get("guard_backend") is None:
             collaborators["guard_backend"] = gguf_backend(settings.moderation.model, settings, manager)
-        super().__init__(gguf_backend(reference, settings, manager), settings=settings, **collaborators)
+        super().__init__(
+            gguf_backend(reference, settings, manager), manager=manager, settings=settings, **collaborators
+        )

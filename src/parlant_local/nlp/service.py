@@ -17,12 +17,15 @@ from parlant.core.tracer import Tracer
 from typing_extensions import override
 
 from parlant_local.backends.base import Backend
+from parlant_local.backends.registry import IN_PROCESS, create_backend
+from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ParlantLocalError
 from parlant_local.moderation import EndpointJudge, PromptedJudge, judge_of
 from parlant_local.nlp.calls import Core
 from parlant_local.nlp.collaborators import openai_moderator
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
+from parlant_local.nlp.embedder_choice import LEXICAL, default_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
 from parlant_local.nlp.fitness import context_warning
 from parlant_local.nlp.host import Host, configuration_error
@@ -42,8 +45,8 @@ __all__ = ["SHIPPED_MODEL_ID", "LocalNLPService"]
 class LocalNLPService(NLPService):
     """Generators, embedder and moderation over ``backend``.
 
-    ``embedding_backend`` embeds (None: the lexical embedder); ``guard_backend`` moderates (None: as
-    ``settings.moderation`` says). ``container`` is the host's; without one, a separate logger, tracer and meter
+    ``embedding_backend`` embeds (None: the default of the Parlant home, of ``manager``'s models, or the lexical embedder);
+    ``guard_backend`` moderates (None: as ``settings.moderation`` says). ``container`` is the host's; without one, a separate logger, tracer and meter
     work as well. Nothing is loaded before one of the getters is awaited, which raises if the model is unavailable.
     """
 
@@ -53,6 +56,7 @@ class LocalNLPService(NLPService):
         *,
         embedding_backend: Backend | None = None,
         guard_backend: Backend | None = None,
+        manager: LocalModelManager | None = None,
         settings: Settings | None = None,
         logger: Logger | HostLogger | None = None,
         tracer: Tracer | None = None,
@@ -62,6 +66,7 @@ class LocalNLPService(NLPService):
         self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
         self._core = Core(backend=backend, host=self._host, settings=settings or Settings(), counters=Counters())
         self._embedding_backend = embedding_backend
+        self._manager = manager
         self._guard_backend = guard_backend
         self._remote_moderator: Backend | None = None
         self._moderation: ModerationService | None = None
@@ -162,11 +167,30 @@ class LocalNLPService(NLPService):
 
     async def _make_embedder(self) -> Embedder:
         embedding = self._core.settings.embedding
+        if self._embedding_backend is None and (model := await self._default_embedder()) is not None:
+            self._embedding_backend = self._open(model)
         if self._embedding_backend is None:
-            self.logger.info("Embeddings are lexical (shared words, no synonyms); embedding.model sets a real model.")
             return lexical_embedder(self._host, embedding.dimensions)
         await self._embedding_backend.load()
         return await model_embedder(self._host, self._embedding_backend, truncate=embedding.truncate)
+
+    async def _default_embedder(self) -> str | None:
+        if self._core.settings.embedding.model == LEXICAL:
+            return None
+        self._manager = self._manager or LocalModelManager(self.logger, settings=self._core.settings)
+        return await default_embedder(self._manager, parlant_home(), self.logger)
+
+    def _open(self, model: str) -> Backend:
+        settings = self._core.settings
+        backend = create_backend(
+            IN_PROCESS,
+            model_path=model,
+            settings=settings,
+            manager=self._manager,
+            linger=settings.engine.linger_seconds,
+        )
+        release_when_collected(self, backend)
+        return backend
 
     def _make_moderation(self) -> ModerationService:
         settings = self._core.settings.moderation

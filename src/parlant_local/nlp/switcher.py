@@ -102,7 +102,7 @@ class ModelSwitcher(LocalNLPService):
             logger=logger,
             observer=self._observe,
         )
-        super().__init__(self._routed, settings=settings, **collaborators)
+        super().__init__(self._routed, manager=self._resolver.manager, settings=settings, **collaborators)
 
     async def initialize(self) -> None:
         """Loads the default model now. If that fails and a fallback can answer, it is only logged."""

