@@ -26,7 +26,7 @@ def main() -> None:
         install_native(install)
     else:
         install_wheels(install)
-    print("Ready.", flush=True)
+    print("Ready. For models of your own: .venv/bin/parlant-local setup", flush=True)
 
 
 def install_wheels(install: list[str]) -> None:

@@ -14,12 +14,14 @@ __all__ = ["recommend"]
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1, 50), default=5, show_default=True, help="Maximum number of models.")
+@click.option("--limit", type=click.IntRange(1, 50), help="Maximum number of models. Default: 5, embedding models all.")
 @click.option("--no-measure", is_flag=True, help="Don't measure this machine's speed if it has not been measured yet.")
 @click.option("--embeddings", is_flag=True, help="Recommend embedding models instead, by language, size and licence.")
 @click.option("--again", is_flag=True, help="Repeat the measurement, in case the machine was busy the first time.")
 @catalogue_options
-def recommend(limit: int, no_measure: bool, embeddings: bool, again: bool, as_json: bool, **catalogue: Any) -> None:
+def recommend(
+    limit: int | None, no_measure: bool, embeddings: bool, again: bool, as_json: bool, **catalogue: Any
+) -> None:
     """Recommend models that fit this machine's memory, with the time that a Parlant turn on them takes.
 
     Times are for the prefill of one turn's prompts: about 45,000 tokens the first time, a tenth of that once prefixes are
@@ -32,7 +34,7 @@ def recommend(limit: int, no_measure: bool, embeddings: bool, again: bool, as_js
     if embeddings:
         _embedders(limit, as_json)
         return
-    found = manager.recommend(limit, measure=not no_measure, again=again)
+    found = manager.recommend(limit or 5, measure=not no_measure, again=again)
     free = available_memory()
     if as_json:
         emit_json({"available_memory": free, "models": [asdict(item) for item in found]})
@@ -54,7 +56,7 @@ def recommend(limit: int, no_measure: bool, embeddings: bool, again: bool, as_js
         say("No model answers quickly on this machine; a GPU build may help: see `parlant-local doctor`.")
 
 
-def _embedders(limit: int, as_json: bool) -> None:
+def _embedders(limit: int | None, as_json: bool) -> None:
     from parlant_local.catalog.disk import human_bytes
     from parlant_local.catalog.recommend import recommend_embedders
     from parlant_local.gguf_info import available_memory
@@ -68,12 +70,17 @@ def _embedders(limit: int, as_json: bool) -> None:
     if not found:
         say("That is not enough for any known embedding model; embedding.model=lexical needs none.")
         return
-    width = max(len(item.name) for item in found)
+    names = {item: item.name + ("*" if item.prefixed else "") for item in found}
+    width = max(map(len, names.values()))
     say(f"{'MODEL':<{width}}  {'LANGUAGES':<10} {'SIZE':>9} {'DIMENSIONS':>10} {'CONTEXT':>8}  LICENCE")
     for item in found:
         say(
-            f"{item.name:<{width}}  {item.languages:<10} {human_bytes(item.size):>9} {item.dimensions:>10} "
-            f"{item.context:>8}  {item.license}" + (f"; {item.note}" if item.note else "")
+            f"{names[item]:<{width}}  {item.languages:<10} {human_bytes(item.size):>9} {item.dimensions:>10} "
+            f"{item.context:>8}  {item.license}"
+        )
+    if any(item.prefixed for item in found):
+        say(
+            "* Made for texts with a prefix that says what they are, which parlant-local does not add: less accurate than promised."
         )
     say("To use one: `parlant-local pull MODEL`, then set embedding.model. Parlant embeds a home's texts anew for it.")
 

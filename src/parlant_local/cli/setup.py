@@ -87,7 +87,7 @@ def _chat(manager: LocalModelManager) -> _Offer | None:
 
     if any(model.chats and not model.shipped for model in manager.list_models()):
         return None
-    found = manager.recommend(1, measure=False)
+    found = manager.recommend(1)
     if not found:
         return _Offer(_SMALL_CHAT, (), SMOLLM2.download, "a very small chat model, to try things with")
     best = found[0]

@@ -60,6 +60,8 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
         tensors = {name: _tensor(name, entry, data) for name, entry in entries.items()}
     except (ValueError, struct.error) as error:
         raise InvalidModelError(f"{path.name} is not a usable safetensors file: {error}.") from None
+    except FileNotFoundError:
+        raise InvalidModelError(f"There is no {path.name} to convert.") from None
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 

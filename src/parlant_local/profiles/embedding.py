@@ -31,21 +31,21 @@ class Embedder:
     dimensions: int
     context: int
     license: str
-    note: str = ""
+    prefixed: bool = False
+    """Whether it was trained on texts with a prefix for what they are, which this package does not add."""
 
     @property
     def size(self) -> int:
         return int(self.gb * 1_000_000_000)
 
 
-_PREFIX = "made for texts with a prefix, which parlant-local does not add"
 EMBEDDERS = (
-    Embedder("all-minilm-l6-v2", "English", 0.035, 384, 512, "Apache-2.0", "the default; from the package index, too"),
-    Embedder("ggml-org/embeddinggemma-300M-GGUF:Q8_0", "over 100", 0.33, 768, 2048, "Gemma terms", _PREFIX),
-    Embedder("nomic-ai/nomic-embed-text-v2-moe-GGUF:Q8_0", "about 100", 0.51, 768, 512, "Apache-2.0", _PREFIX),
-    Embedder("Ralriki/multilingual-e5-large-instruct-GGUF:Q8_0", "about 100", 0.60, 1024, 512, "MIT", _PREFIX),
-    Embedder("gpustack/bge-m3-GGUF:Q8_0", "over 100", 0.63, 1024, 8192, "MIT", "needs no prefix"),
-    Embedder("Qwen/Qwen3-Embedding-0.6B-GGUF:Q8_0", "over 100", 0.64, 1024, 32768, "Apache-2.0", _PREFIX),
+    Embedder("all-minilm-l6-v2", "English", 0.035, 384, 512, "Apache-2.0"),
+    Embedder("ggml-org/embeddinggemma-300M-GGUF:Q8_0", "over 100", 0.33, 768, 2048, "Gemma terms", prefixed=True),
+    Embedder("nomic-ai/nomic-embed-text-v2-moe-GGUF:Q8_0", "about 100", 0.51, 768, 512, "Apache-2.0", prefixed=True),
+    Embedder("Ralriki/multilingual-e5-large-instruct-GGUF:Q8_0", "about 100", 0.60, 1024, 512, "MIT", prefixed=True),
+    Embedder("gpustack/bge-m3-GGUF:Q8_0", "over 100", 0.63, 1024, 8192, "MIT"),
+    Embedder("Qwen/Qwen3-Embedding-0.6B-GGUF:Q8_0", "over 100", 0.64, 1024, 32768, "Apache-2.0", prefixed=True),
 )
 
 KNOWN = (
