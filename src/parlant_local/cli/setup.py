@@ -108,12 +108,16 @@ def _handle(manager: LocalModelManager, offer: _Offer, *, yes: bool, quiet: bool
         say(f"  Offline mode is on: nothing is downloaded. Later: parlant-local pull {offer.model}", err=True)
         return "offline"
     if not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not _can_ask():
             say(f"  To download it: parlant-local pull {offer.model}   (or: parlant-local setup --yes)", err=True)
             return "missing"
         if not click.confirm("  Download it?", default=True, err=True):
             return "declined"
     return "downloaded" if _download(manager, offer, yes=yes, quiet=quiet) else "failed"
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _download(manager: LocalModelManager, offer: _Offer, *, yes: bool, quiet: bool) -> bool:
