@@ -141,11 +141,17 @@ def _print_table(records: list[LocalModel], manager: LocalModelManager) -> None:
     width = max(len(record.id) for record in records)
     say(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8}  STATE")
     for record in records:
-        context = f"{record.context_length // 1024}k" if record.context_length else "-"
+        context = _tokens(record.context_length)
         say(
             f"{record.id:<{width}}  {record.quantization or '-':<8} {count_of(record.parameters):>7} "
             f"{size_of(record):>9} {context:>8}  {state_of(record)}"
         )
+
+
+def _tokens(count: int | None) -> str:
+    if not count:
+        return "-"
+    return f"{count // 1024}k" if count >= 1024 else str(count)
 
 
 @click.command()

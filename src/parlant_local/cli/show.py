@@ -101,6 +101,7 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
 
     say("state", state_of(record))
     say("source", origin(record))
+    say("revision", record.revision)
     for item in record.files:
         say("file", f"{item.path} ({human_bytes(item.size)})")
         say("sha256", item.sha256)

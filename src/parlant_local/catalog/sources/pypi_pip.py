@@ -25,6 +25,11 @@ from parlant_local.observability import Logger, redact
 __all__ = ["download_wheel", "pip_command"]
 
 _TICK_SECONDS = 0.1
+_OURS = {
+    "PIP_REQUIRE_VIRTUALENV": "0",  # a rule about installing
+    "PIP_QUIET": "0",  # its words are read
+    "PIP_VERBOSE": "0",
+}
 _QUIET = ("is ignored: it is neither a file nor a directory",)
 
 
@@ -78,9 +83,7 @@ def download_wheel(
         process = subprocess.Popen(
             [*pip_command(), "download", *options, *what],
             cwd=partial,
-            env=os.environ
-            # The rule is about installing.
-            | {"PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": str(partial), "TEMP": str(partial), "TMP": str(partial)},
+            env=os.environ | _OURS | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(partial)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
