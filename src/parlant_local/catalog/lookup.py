@@ -17,7 +17,7 @@ from parlant_local.catalog.references import (
     parse_reference,
 )
 from parlant_local.catalog.short_names import find_short_name
-from parlant_local.catalog.sources.pypi_known import known_package
+from parlant_local.catalog.sources.pypi_known import PACKAGES, known_package
 from parlant_local.errors import BadReferenceError, ModelNotFoundError
 
 __all__ = ["by_reference", "find", "near_misses", "unusable"]
@@ -92,12 +92,14 @@ def by_reference(reference: Reference, models: Iterable[LocalModel]) -> LocalMod
 
 
 def _also_called(reference: PackageReference) -> set[str]:
-    """What a short name may have been downloaded as: its package, the same files at the hub, Ollama's model of that name."""
+    """What a short name may have been downloaded as: a package with the same model, the hub's, Ollama's of that name."""
     known = known_package(reference.package, reference.version)
     if known is None or not reference.short:
         return set()
-    hub = {f"hf.co/{known.hub.repo}".lower()} if known.hub else set()
-    return {f"pypi:{known.package}", f"ollama://{reference.short}", *hub}
+    packages = {f"pypi:{other.package}" for other in PACKAGES if other.sha256 == known.sha256}
+    twin = known.hub
+    hub = {f"hf.co/{twin.repo}", f"hf.co/{twin.repo}@{twin.revision}/{known.files[0].name}"} if twin else set()
+    return {name.lower() for name in (*packages, *hub, f"ollama://{reference.short}")}
 
 
 def _rank(model: LocalModel) -> tuple[bool, int, str]:

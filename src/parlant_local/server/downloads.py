@@ -74,7 +74,7 @@ class Downloads:
         )
         if not public:
             raise BadRequestError(
-                "Over HTTP, models can only be downloaded from the Hugging Face hub and Ollama's registry.",
+                "Over HTTP, models can only be downloaded from the Hugging Face hub and Ollama's registry, and by short names.",
                 hint="For other sources use `parlant-local pull` on the server's machine.",
             )
         name = str(reference)

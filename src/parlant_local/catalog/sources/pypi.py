@@ -90,7 +90,7 @@ def _plan(
         tasks=(task,),
         paths=(path,),
         revision=exact.version,
-        aliases=(str(reference),),
+        aliases=(str(reference), *([str(PackageReference(exact.package))] if sha256 else [])),
         family_hint=exact.package,
         extras=model.facts,
     )

