@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info.types import TENSOR_TYPES, VALUE_ARRAY, VALUE_STRING
 
 __all__ = ["Tensor", "Value", "write_gguf"]
@@ -53,7 +54,7 @@ def write_gguf(path: Path, metadata: Mapping[str, Value], tensors: Mapping[str, 
         for name, tensor in tensors.items():
             data = tensor.data()
             if len(data) != tensor.size:
-                raise ValueError(f"{name} has {len(data):,} bytes instead of {tensor.size:,}")
+                raise InvalidModelError(f"The tensor {name} has {len(data):,} bytes instead of {tensor.size:,}.")
             file.write(data)
             _pad(file)
 
