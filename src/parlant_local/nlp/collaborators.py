@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TypedDict
 
 from lagom import Container
@@ -10,6 +11,8 @@ from parlant.core.meter import Meter
 from parlant.core.tracer import Tracer
 
 from parlant_local.backends.base import Backend
+from parlant_local.backends.registry import IN_PROCESS, create_backend
+from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import CloudNotAllowedError
 from parlant_local.nlp.embedder_choice import LEXICAL
 from parlant_local.nlp.host import Host
@@ -18,7 +21,7 @@ from parlant_local.settings import Settings
 from parlant_local.switching import RoutedBackend, TargetResolver
 from parlant_local.switching.opening import open_target, routed
 
-__all__ = ["Collaborators", "embedding_backend", "guard_backend", "host_logger", "openai_moderator"]
+__all__ = ["Collaborators", "embedding_backend", "gguf_backend", "guard_backend", "host_logger", "openai_moderator"]
 
 _MODERATION_MODEL = "omni-moderation-latest"
 
@@ -44,6 +47,15 @@ def host_logger(collaborators: Collaborators) -> HostLogger:
     )
     collaborators["logger"] = host.logger
     return host.logger
+
+
+def gguf_backend(reference: str | Path, settings: Settings, manager: LocalModelManager | None = None) -> Backend:
+    """The engine over a catalogue id, a reference or a GGUF path. Resolves it but loads nothing; names near misses."""
+    manager = manager or LocalModelManager(settings=settings)
+    manager.resolve(reference)
+    return create_backend(
+        IN_PROCESS, model_path=reference, settings=settings, manager=manager, linger=settings.engine.linger_seconds
+    )
 
 
 def embedding_backend(settings: Settings, resolver: TargetResolver, logger: Logger | None) -> Backend | None:

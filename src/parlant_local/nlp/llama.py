@@ -5,25 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from parlant_local.backends.base import Backend
-from parlant_local.backends.registry import create_backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ConfigurationError
-from parlant_local.nlp.collaborators import Collaborators
+from parlant_local.nlp.collaborators import Collaborators, gguf_backend
 from parlant_local.nlp.embedder_choice import LEXICAL
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.settings import Settings
 
 __all__ = ["LlamaService", "gguf_backend"]
-
-
-def gguf_backend(reference: str | Path, settings: Settings, manager: LocalModelManager | None = None) -> Backend:
-    """The engine over a catalogue id, a reference or a GGUF path. Resolves it but loads nothing; names near misses."""
-    manager = manager or LocalModelManager(settings=settings)
-    manager.resolve(reference)
-    return create_backend(
-        "llamacpp", model_path=reference, settings=settings, manager=manager, linger=settings.engine.linger_seconds
-    )
 
 
 class LlamaService(LocalNLPService):

@@ -17,12 +17,11 @@ from parlant.core.tracer import Tracer
 from typing_extensions import override
 
 from parlant_local.backends.base import Backend
-from parlant_local.backends.registry import IN_PROCESS, create_backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ParlantLocalError
 from parlant_local.moderation import EndpointJudge, PromptedJudge, judge_of
 from parlant_local.nlp.calls import Core
-from parlant_local.nlp.collaborators import openai_moderator
+from parlant_local.nlp.collaborators import gguf_backend, openai_moderator
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.embedder_choice import LEXICAL, default_embedder
@@ -168,7 +167,8 @@ class LocalNLPService(NLPService):
     async def _make_embedder(self) -> Embedder:
         embedding = self._core.settings.embedding
         if self._embedding_backend is None and (model := await self._default_embedder()) is not None:
-            self._embedding_backend = self._open(model)
+            self._embedding_backend = gguf_backend(model, self._core.settings, self._manager)
+            release_when_collected(self, self._embedding_backend)
         if self._embedding_backend is None:
             return lexical_embedder(self._host, embedding.dimensions)
         await self._embedding_backend.load()
@@ -179,18 +179,6 @@ class LocalNLPService(NLPService):
             return None
         self._manager = self._manager or LocalModelManager(self.logger, settings=self._core.settings)
         return await default_embedder(self._manager, parlant_home(), self.logger)
-
-    def _open(self, model: str) -> Backend:
-        settings = self._core.settings
-        backend = create_backend(
-            IN_PROCESS,
-            model_path=model,
-            settings=settings,
-            manager=self._manager,
-            linger=settings.engine.linger_seconds,
-        )
-        release_when_collected(self, backend)
-        return backend
 
     def _make_moderation(self) -> ModerationService:
         settings = self._core.settings.moderation
