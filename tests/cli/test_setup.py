@@ -17,6 +17,7 @@ from parlant_local.catalog import LocalModelManager
 from parlant_local.catalog.sources import pypi_known
 from parlant_local.catalog.sources.pypi_known import KnownPackage, PackedFile, Wheel
 from parlant_local.cli import setup as offering  # pytest takes setup_module for its own
+from parlant_local.cli.recommend import recommend
 from tests.fakes.package_index import FakePackageIndex
 from tests.support import gguf_models
 from tests.support.small_gguf import write_gguf
@@ -127,6 +128,23 @@ def test_an_index_that_is_away_fails_it(index: FakePackageIndex, monkeypatch: py
     assert result.exit_code == 1
     assert [item["state"] for item in json.loads(result.stdout)] == ["failed"]
     assert "could not be downloaded from the package index" in result.stderr
+
+
+def test_embedders_are_recommended_by_language_size_and_licence() -> None:
+    shown = CliRunner().invoke(recommend, ["--embeddings"]).stdout
+    for name in (
+        "all-minilm-l6-v2",
+        "bge-m3",
+        "multilingual-e5",
+        "nomic-embed-text-v2",
+        "embeddinggemma",
+        "Qwen3-Embedding",
+    ):
+        assert name in shown
+    assert "LANGUAGES" in shown
+    assert "Apache-2.0" in shown
+    few = json.loads(CliRunner().invoke(recommend, ["--embeddings", "--limit", "2", "--json"]).stdout)
+    assert [item["dimensions"] for item in few["models"]] == [384, 768]
 
 
 def test_the_verb_in_a_real_terminal(tmp_path: Path) -> None:
