@@ -88,9 +88,14 @@ class Index:
             folder,
             size=wheel.size,
             stop=self._making.stop,
-            fetched=lambda count: self._making.meter.fetched(self._making.item, count),
+            fetched=self._fetched,
             logger=self._context.logger,
         )
+
+    def _fetched(self, count: int) -> None:
+        """Counts bytes of wheels; pip writes a little beside them."""
+        item = self._making.item
+        self._making.meter.fetched(item, min(count, max((item.total or 0) - item.done, 0)))
 
 
 class Hub:
