@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from parlant_local.errors import StateFileError
-from parlant_local.storage import locked, set_aside, sweep, whole_file, write_whole
+from parlant_local.storage import locked, scratch_folder, set_aside, sweep, whole_file, write_whole
 from tests.support.damage import scratch_of_a_dead_process
 
 
@@ -140,3 +141,15 @@ def test_a_held_lock_and_an_impossible_one_are_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "file" / "lock", tmp_path / "folder"):
         with pytest.raises(StateFileError, match="can't be locked"), locked(path, 0.1):
             pass
+
+
+def test_folders_of_killed_writers_are_swept_with_everything_in_them(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path / "model") as living:
+        (living / "deep").mkdir()
+        (living / "deep" / "part").write_bytes(b"x")
+        assert sweep(tmp_path, below=True) == 0
+        dead = living.with_name(living.name.replace(f"-{os.getpid()}-", "-999999999-"))
+        shutil.copytree(living, dead)
+        assert sweep(tmp_path, below=True) == 1
+        assert not dead.exists()
+    assert list(tmp_path.iterdir()) == []

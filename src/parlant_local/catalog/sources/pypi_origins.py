@@ -110,7 +110,7 @@ class Hub:
         making.item.total, making.item.done = None, 0
 
     def read(self, piece: PackedFile, into: BinaryIO) -> None:
-        path = self._scratch / piece.name
+        path = self._scratch / "from-hub"  # no .gguf, which other processes would catalogue
         token = hub_token()
         task = FileTask(
             url=f"{hub_endpoint()}/{self._twin.repo}/resolve/{quote(self._twin.revision, safe='')}/{quote(piece.name)}",
