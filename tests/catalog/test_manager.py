@@ -386,6 +386,13 @@ def test_recommendations_fit_never_name_the_shipped_model_and_put_quick_ones_fir
     assert recommend(1 << 20, 1e12) == []
 
 
+def test_the_largest_that_fits_is_named_however_slow() -> None:
+    five = recommend(16 << 30, 5e11)
+    assert len(five) == 5
+    assert [item.responsive for item in five] == [True] * 4 + [False]
+    assert five[-1].parameters == max(item.parameters for item in recommend(16 << 30, None, limit=50))
+
+
 def test_importing_the_catalogue_loads_no_network_library() -> None:
     code = (
         "import sys, parlant_local.catalog\n"
