@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Mapping
-from importlib.metadata import metadata, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -113,8 +113,7 @@ class Reader:
 
 def _check_install(words: list[str]) -> str:
     """Nothing is installed: the package has the extras that are asked for."""
-    extras = set(metadata("parlant-local").get_all("Provides-Extra") or ())
-    assert requires("parlant-local")
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
     for word in words:
         wanted = Requirement(word.strip("\"'"))
         assert wanted.name == "parlant-local", f"pip install {word}"
