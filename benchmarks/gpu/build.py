@@ -49,7 +49,7 @@ def build() -> str:
     libraries = SITE / "llama_cpp" / "lib"
     libraries.mkdir(exist_ok=True)
     for library in (_BUILT / "bin").glob("lib*.so*"):
-        shutil.copy2(library, libraries / library.name)
+        shutil.copy2(library, libraries / library.name, follow_symlinks=False)  # links as links
     name, _, version = pinned([SOURCE])[0].partition("==")
     about = SITE / f"{name.replace('-', '_')}-{version}.dist-info"
     about.mkdir(exist_ok=True)
