@@ -1,14 +1,16 @@
-"""The verbs, as processes: output, JSON, exit codes, interruption."""
+"""The verbs: output, JSON, exit codes; as processes, interruption and a real terminal."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pexpect
 import pytest
@@ -24,11 +26,22 @@ MIB = 1 << 20
 PROGRAM = [sys.executable, "-c", "from parlant_local.cli import main; main()"]
 
 
-def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == code, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result
+class Said(NamedTuple):
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str | Path, code: int = 0) -> Said:
+    """What a verb prints, in this process: a few dozen verbs are a few dozen imports otherwise."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main(list(map(str, arguments)))
+    found = []
+    for stream in (out, err):
+        stream.seek(0)
+        found.append(stream.read())
+    assert (ended.value.code or 0) == code, "".join(found)
+    return Said(*found)
 
 
 def data(*arguments: str | Path, code: int = 0) -> Any:
@@ -168,23 +181,13 @@ def test_recommend_measures_once_and_remembers(tmp_path: Path) -> None:
 HOSTILE = "a\nb\rc\x1b[31md\x9b31me\u202ef\u2066g[bold red]h"
 
 
-def test_what_a_file_calls_itself_moves_no_cursor(
-    tmp_path: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def said(*arguments: str | Path) -> tuple[int, str, str]:
-        """The same in this process: a dozen verbs are a dozen imports otherwise."""
-        with pytest.raises(SystemExit) as ended:
-            main(list(map(str, arguments)))
-        return int(ended.value.code or 0), *capsys.readouterr()
-
+def test_what_a_file_calls_itself_moves_no_cursor(tmp_path: Path, hub: FakeHub) -> None:
     path = write_gguf(tmp_path / "evil.gguf", name=HOSTILE, extra={"general.license": HOSTILE})
     for refused in (
         write_gguf(tmp_path / "foreign.gguf", architecture="lla\x1b[31mma"),
         write_gguf(tmp_path / f"evil{HOSTILE}.gguf"),
     ):
-        code, _, told = said("add", refused)
-        assert code == 1
-        assert all(line.isprintable() for line in told.split("\n"))
+        assert all(line.isprintable() for line in run("add", refused, code=1).stderr.split("\n"))
     for arguments in (
         ["add", path],
         ["list", "--all"],
@@ -193,17 +196,15 @@ def test_what_a_file_calls_itself_moves_no_cursor(
         ["add", path, "--json"],
         ["list", "--json"],
     ):
-        code, shown, told = said(*arguments)
-        assert code == 0, arguments
-        assert all(line.isprintable() for line in (shown + told).split("\n")), arguments
-    assert any((item["license"] or "").startswith("a") for item in json.loads(said("list", "--all", "--json")[1]))
-    for arguments in (
-        ["show", f"no{HOSTILE}"],
-        ["rm", f"no{HOSTILE}"],
-        ["pull", f"no/{HOSTILE}"],
-        ["serve", "--model", HOSTILE],
+        result = run(*arguments)
+        assert all(line.isprintable() for line in (result.stdout + result.stderr).split("\n")), arguments
+    assert any((item["license"] or "").startswith("a") for item in data("list", "--all"))
+    for code, arguments in (
+        (1, ["show", f"no{HOSTILE}"]),
+        (1, ["rm", f"no{HOSTILE}"]),
+        (1, ["pull", f"no/{HOSTILE}"]),
+        (1, ["serve", "--model", HOSTILE]),
     ):
-        code, _, told = said(*arguments)
-        assert code in (1, 2), arguments
+        told = run(*arguments, code=code).stderr
         assert all(line.isprintable() for line in told.split("\n")), arguments
         assert len(told.splitlines()) <= 2, told
