@@ -61,11 +61,11 @@ def test_commands_print_what_is_shown(block: Block, reader_of: Callable[[Path], 
 
 
 @pytest.mark.evidence
-def test_the_first_command_of_the_readme_runs(reader_of: Callable[[Path], Reader]) -> None:
+def test_the_first_command_of_the_readme_runs(tmp_path: Path) -> None:
     """As it is, but for the environment, which is there."""
     done = subprocess.run(
         ["make", "-o", f"{sys.prefix}/.ready", f"VENV={sys.prefix}", "demo"],
-        cwd=ROOT, env=reader_of(ROOT / "README.md").environment | {"PARLANT_LOCAL_ENGINE__N_CTX": "16384"},
+        cwd=ROOT, env=Reader(tmp_path, {}, lambda: "").environment | {"PARLANT_LOCAL_ENGINE__N_CTX": "16384"},
         capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
