@@ -14,10 +14,10 @@ export OMP_WAIT_POLICY := PASSIVE
 
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
 
-.PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture workflows bench lock train clean
+.PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture workflows bench gpu-pack gpu-check lock train clean
 
 help: ## Show this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) $(if $(NATIVE),$(COMPILED)) ## Create .venv with all dependencies (NATIVE=1: llama.cpp compiled for this processor, too)
 	@$(if $(NATIVE),:,test -e $(COMPILED) || echo 'llama.cpp is a wheel for any processor; `make setup NATIVE=1` compiles one for yours (5-10 minutes on two cores), which may be faster.')
@@ -88,6 +88,13 @@ workflows: $(STAMP) ## Check .github: GitHub's schemas, and security problems
 
 bench: $(COMPILED) ## Benchmarks against peers, in a separate environment
 	$(BIN)/python -m benchmarks
+
+gpu-pack: $(STAMP) ## Collect what a machine with a CUDA card and without network needs, in .gpu/
+	$(BIN)/python -m benchmarks.gpu.pack
+
+gpu-check: export DRY := $(DRY)
+gpu-check: $(if $(DRY),$(STAMP)) ## On that machine: build, check and measure, one table (DRY=1: a dry run on this processor)
+	@$(if $(DRY),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu
 
 lock: $(STAMP) ## Update requirements.lock (versions and hashes)
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \

@@ -24,10 +24,11 @@ def _environment() -> dict[str, str]:
 class Peer:
     """Starts with :meth:`start`; every call blocks until the other process answers."""
 
-    def __init__(self, name: str, root: Path = ROOT, library: str = "auto") -> None:
+    def __init__(self, name: str, root: Path = ROOT, library: str = "auto", python: str | None = None) -> None:
         """``root``: the checkout whose code runs; another commit's is a peer like any other. ``library``: the build of llama.cpp."""
         self.name = name
-        python = sys.executable if name.startswith("ours") else str(PEER_PYTHON)
+        python = python or (sys.executable if name.startswith("ours") else str(PEER_PYTHON))
+        paths = (str(root), str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")]))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the process
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.serve_peer", name],
@@ -39,7 +40,7 @@ class Peer:
             env={
                 **_environment(),
                 "PARLANT_LOCAL_ENGINE__LIBRARY": library,
-                "PYTHONPATH": os.pathsep.join((str(root), str(root / "src"))),
+                "PYTHONPATH": os.pathsep.join(paths),
             },
         )
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Call", "chat_stream", "crowd", "texts", "vocabulary_words"]
+__all__ = ["Call", "chat_stream", "crowd", "texts", "vocabulary_words", "words"]
 
 _WORDS = (
     "time person year way day thing man world life hand part child eye woman place work week case point government company "

@@ -1,4 +1,4 @@
-"""`parlant-local demo` and `parlant-local agent`."""
+"""`parlant-local demo` and `parlant-local agent`, which docs/parlant.md shows."""
 
 from __future__ import annotations
 

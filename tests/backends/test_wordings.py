@@ -49,6 +49,9 @@ OVERFLOWS: list[tuple[str, int, str, tuple[int, int, int]]] = [
     # SGLang, its tokenizer manager
     ("sglang", 400, "The input (250000 tokens) is longer than the model's context length (200000 tokens).", (250000, 200000, 250000)),
     ("sglang, total", 400, "Requested token count exceeds the model's maximum context length of 64000 tokens. You requested a total of 71897 tokens: 7897 tokens from the input messages and 64000 tokens for the completion. Please reduce the number of tokens in the input messages or the completion to fit within the limit.", (71897, 64000, 7897)),
+    # parlant-local's own server
+    ("ours", 400, "This model's maximum context length is 2048 tokens. The prompt has 6009 tokens; the context holds 2048, including the answer. Shorten it, raise engine.n_ctx if memory allows, or use a model with a longer context.", (6009, 2048, 6009)),
+    ("ours, max_tokens", 400, "This model's maximum context length is 2048 tokens. The prompt has 15 tokens and max_tokens asks for 2048 more; the context holds 2048. Ask for 2033 tokens or fewer, shorten the prompt, or raise engine.n_ctx.", (2063, 2048, 15)),
     # Gemini and Vertex
     ("gemini", 400, "The input token count (1300000) exceeds the maximum number of tokens allowed (1048575).", (1300000, 1048575, 1300000)),
     ("gemini, one figure", 400, "The input token count exceeds the maximum number of tokens allowed 1048576.", (0, 1048576, 0)),

@@ -398,6 +398,13 @@ def test_recommended_embedders_fit_can_be_pulled_and_say_their_languages() -> No
     assert recommend_embedders(1 << 20) == []
 
 
+def test_the_largest_that_fits_is_named_however_slow() -> None:
+    five = recommend(16 << 30, 5e11)
+    assert len(five) == 5
+    assert [item.responsive for item in five] == [True] * 4 + [False]
+    assert five[-1].parameters == max(item.parameters for item in recommend(16 << 30, None, limit=50))
+
+
 def test_importing_the_catalogue_loads_no_network_library() -> None:
     code = (
         "import sys, parlant_local.catalog\n"

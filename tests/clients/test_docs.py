@@ -11,10 +11,20 @@ import pytest
 
 from tests.clients.conftest import clean_environment
 from tests.clients.environment import BIN
+from tests.examples.documents import ROOT, blocks, commands
 from tests.server.conftest import TINY, Server
-from tests.server.test_docs import BLOCKS, SCRIPTS, SESSIONS, at
 
 pytestmark = pytest.mark.evidence
+
+PAGE = ROOT / "docs" / "server.md"
+SCRIPTS = [block.text for block in blocks(PAGE) if block.language == "python"]
+OURS = [block for block in blocks(PAGE) if block.way.what == "tests/clients/test_docs.py"]
+"""Those that need packages which the project does not depend on."""
+
+
+def at(server: Server, text: str) -> str:
+    """As the page has it, but for the port."""
+    return text.replace(":8080", ":" + server.url.rpartition(":")[2])
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +49,13 @@ def test_a_script_works(environment: None, keyless: Server, script: str, tmp_pat
 
 
 def test_the_llm_commands_work(environment: None, keyless: Server, tmp_path: Path) -> None:
-    sessions = [session for session in SESSIONS if session[0].startswith("llm ")]
+    sessions = [commands(block) for block in OURS if block.language == "console"]
     assert len(sessions) == 2
-    (models,) = [text for kind, text in BLOCKS if kind == "yaml" and text.startswith("- model_id")]
+    (models,) = [block.text for block in OURS if block.language == "yaml"]
     (tmp_path / "extra-openai-models.yaml").write_text(at(keyless, models))
     path = f"{BIN}:{clean_environment()['PATH']}"
     variables = clean_environment() | {"LLM_USER_PATH": str(tmp_path), "PATH": path}
-    for command in [command for session in sessions for command in session]:
+    for command in [command for session in sessions for command, _ in session]:
         done = subprocess.run(
             ["bash", "-c", at(keyless, command)], env=variables, capture_output=True, text=True, timeout=60
         )
@@ -62,6 +72,6 @@ def test_the_page_names_the_version_whose_gap_it_tells_of(environment: None) -> 
     version, *requires = subprocess.run(
         [BIN / "python", "-c", asked], capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    page = (Path(__file__).parents[2] / "docs" / "server.md").read_text("utf-8")
+    page = PAGE.read_text("utf-8")
     assert f"litellm\n{'.'.join(version.split('.')[:2])} uses without requiring it" in page
     assert not [need for need in requires if need.startswith("mcp") and "extra" not in need]

@@ -7,9 +7,6 @@ from types import TracebackType
 
 from tests.fakes.hub import FakeHub
 
-SLOWLY = {"PARLANT_LOCAL_DOWNLOADS__MAX_RATE_MB": "0.2"}
-"""Environment with which the model takes twenty seconds."""
-
 
 class SlowHub:
     """``someone/slow-GGUF`` has the shipped model's bytes."""

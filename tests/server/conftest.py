@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from parlant_local.settings import Settings
 from tests.support.eventually import PATIENCE, wait_until
+from tests.support.in_process import InProcess, serving_here
 
 TINY = "local/llama/parlant-local-tiny"
 _MARKS = ("PARLANT_LOCAL_", "HF_", "OLLAMA_", "OPENAI_")
@@ -124,6 +126,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     code = found.stop()
     assert code == 0, found.raw[-3000:]
     assert '"level": "error"' not in found.raw, found.raw
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., InProcess]]:
+    """Starts servers of this process, for tests that need none of their own: settings by their dotted names."""
+    for name in list(os.environ):
+        if name.startswith(_MARKS):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    with contextlib.ExitStack() as running:
+
+        def begin(config: Path | None = None, **values: Any) -> InProcess:
+            small = {"engine.n_ctx": 2048, "engine.n_threads": 2}
+            settings = Settings.load(config, home=tmp_path / "home", **small | values)
+            return running.enter_context(serving_here(settings))
+
+        yield begin
 
 
 @pytest.fixture

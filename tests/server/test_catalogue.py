@@ -8,15 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.fakes.slow_hub import SlowHub
+from tests.support.in_process import InProcess
 
 from .conftest import TINY, Server
 
 
-async def test_a_model_is_downloaded_asked_and_deleted(start: Callable[..., Server]) -> None:
+async def test_a_model_is_downloaded_asked_and_deleted(
+    here: Callable[..., InProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with SlowHub() as hub:
-        server = start(environment={"HF_ENDPOINT": hub.url})
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        server = here()
         async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
             listening = asyncio.Event()
             told = asyncio.ensure_future(_downloads(http, listening))
@@ -61,8 +66,9 @@ def test_what_comes_with_the_package_is_not_deleted(server: Server) -> None:
     assert answer.json()["error"]["message"]
 
 
-def test_a_download_that_fails_says_why(start: Callable[..., Server]) -> None:
-    server = start(environment={"HF_HUB_OFFLINE": "1"})
+def test_a_download_that_fails_says_why(here: Callable[..., InProcess], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    server = here()
     with httpx2.Client(base_url=server.url) as http:
         http.post("/models", json={"model": "someone/thing:Q8_0"})
         for _ in range(50):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
+from parlant_local.cli.main import main
 from parlant_local.errors import RequestRefusedError, SettingsError
 from parlant_local.server.app import create_app
 from parlant_local.server.auth import Keyring, Owner, check_binding
@@ -25,6 +23,7 @@ from parlant_local.server.guarding import is_administration, is_public
 from parlant_local.server.limits import Limiter
 from parlant_local.settings import AuthSettings, LimitSettings, ServerSettings, Settings
 from tests.support.eventually import wait_until
+from tests.support.in_process import InProcess
 
 from .conftest import TINY, Server
 
@@ -205,18 +204,19 @@ def test_strangers_are_not_served_without_keys() -> None:
         check_binding(ServerSettings(host=host), Keyring())
 
 
-def test_the_command_refuses_it_with_exit_code_two(tmp_path: Path) -> None:
-    environment = {**os.environ, "PARLANT_LOCAL_HOME": str(tmp_path), "HOME": str(tmp_path)}
-    command = [sys.executable, "-c", "from parlant_local.cli import main; main()", "serve"]
+def test_the_command_refuses_it_with_exit_code_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PARLANT_LOCAL_HOME", str(tmp_path))
     for more in (
         ["--host", "0.0.0.0"],
         ["--api-key-file", str(tmp_path / "none")],
         ["--config", str(tmp_path / "none.yml")],
     ):
-        done = subprocess.run([*command, *more], env=environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 2, done.stderr
-        assert "error:" in done.stderr
-        assert "Traceback" not in done.stderr
+        with pytest.raises(SystemExit) as ended:
+            main(["serve", *more])
+        assert ended.value.code == 2
+        assert "error:" in capsys.readouterr().err
 
 
 def test_foreign_names_and_websites_are_turned_away(server: Server) -> None:
@@ -234,8 +234,8 @@ def test_foreign_names_and_websites_are_turned_away(server: Server) -> None:
         assert "JSON object" in http.post("/v1/completions", json=["prompt"]).json()["error"]["message"]
 
 
-def test_named_websites_may_come_in(start: Callable[..., Server]) -> None:
-    server = start(environment={"PARLANT_LOCAL_CORS__ORIGINS": '["https://chat.example"]'})
+def test_named_websites_may_come_in(here: Callable[..., InProcess]) -> None:
+    server = here(**{"cors.origins": ["https://chat.example"]})
     origin = {"origin": "https://chat.example"}
     asked = {**origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
     preflight = httpx2.request("OPTIONS", f"{server.url}/v1/completions", headers=asked)
@@ -265,16 +265,9 @@ def test_a_clients_word_opens_no_file_and_no_address(server: Server) -> None:
             assert "Hugging Face hub" in answer.json()["error"]["message"]
 
 
-def test_sizes_are_limited(start: Callable[..., Server]) -> None:
-    limits = {
-        "BODY_MB": "0.01",
-        "MESSAGES": "2",
-        "MESSAGE_CHARACTERS": "100",
-        "MAX_TOKENS": "20",
-        "CHOICES": "2",
-        "TEXTS": "2",
-    }
-    server = start(environment={f"PARLANT_LOCAL_LIMITS__{name}": value for name, value in limits.items()})
+def test_sizes_are_limited(here: Callable[..., InProcess]) -> None:
+    limits = {"body_mb": 0.01, "messages": 2, "message_characters": 100, "max_tokens": 20, "choices": 2, "texts": 2}
+    server = here(**{f"limits.{name}": value for name, value in limits.items()})
 
     def chat(**change: Any) -> httpx2.Response:
         body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2} | change
@@ -365,8 +358,8 @@ def test_who_asks_is_told_by_the_connection() -> None:
     assert name("127.0.0.1", "[2001:db8::7]:443", trusted=proxies) == "2001:db8::/64"
 
 
-def test_a_header_does_not_buy_more_requests(start: Callable[..., Server]) -> None:
-    server = start(environment={"PARLANT_LOCAL_LIMITS__REQUESTS_PER_MINUTE": "2"})
+def test_a_header_does_not_buy_more_requests(here: Callable[..., InProcess]) -> None:
+    server = here(**{"limits.requests_per_minute": 2})
     statuses = [
         httpx2.post(
             f"{server.url}/detokenize",
@@ -402,8 +395,8 @@ def test_origins_that_are_none(server: Server, origin: str) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "bad_origin")
 
 
-async def test_clients_are_told_when_to_come_back(start: Callable[..., Server]) -> None:
-    server = start(environment={"PARLANT_LOCAL_LIMITS__CONCURRENT_REQUESTS": "1"})
+async def test_clients_are_told_when_to_come_back(here: Callable[..., InProcess]) -> None:
+    server = here(**{"limits.concurrent_requests": 1})
     async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         body = {"prompt": "Once upon a time", "max_tokens": 200, "temperature": 5}
         answers = await asyncio.gather(*(http.post("/v1/completions", json=body) for _ in range(4)))
@@ -433,8 +426,8 @@ def test_each_request_has_an_id_and_no_content_is_logged(locked: Server) -> None
     assert secret not in locked.raw
 
 
-def test_content_is_logged_only_where_the_owner_asks(start: Callable[..., Server]) -> None:
-    server = start(environment={"PARLANT_LOCAL_LOGGING__CONTENT": "true"})
+def test_content_is_logged_only_where_the_owner_asks(here: Callable[..., InProcess]) -> None:
+    server = here(**{"logging.content": True})
     body = {"messages": [{"role": "user", "content": "log-me-please"}], "max_tokens": 2}
     httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
     wait_until(lambda: "log-me-please" in server.raw, lambda: server.log[-3:])

@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from tests.support.eventually import eventually, wait_until
+from tests.support.in_process import InProcess
 
 from .conftest import TINY, Server
 
@@ -156,8 +157,8 @@ socket.socket.listen = listening
     assert "LATE" not in server.raw
 
 
-def test_looking_never_wakes_a_model(start: Callable[..., Server]) -> None:
-    server = start()
+def test_looking_never_wakes_a_model(here: Callable[..., InProcess]) -> None:
+    server = here()
     with httpx2.Client(base_url=server.url, timeout=60) as http:
         for path in ("/health", "/v1/health", "/api/health", "/v1/models", "/models", "/api/models", "/api/models/detailed",
                      "/api/status", "/metrics", "/openapi.json", f"/v1/models/{TINY}"):  # fmt: skip

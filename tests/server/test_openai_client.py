@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from tests.support import gguf_models
 from tests.support.eventually import eventually, wait_until
+from tests.support.in_process import InProcess
 
 from .conftest import TINY, Server
 
@@ -319,12 +320,12 @@ def test_lists_and_retrieves_models(client: openai.OpenAI) -> None:
     assert all(model.to_dict()["base"] is False for model in client.models.list())  # it was taught to chat
 
 
-def test_a_base_model_is_marked_in_the_list_and_no_default(start: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_base_model_is_marked_in_the_list_and_no_default(here: Callable[..., InProcess], tmp_path: Path) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
     gguf_models.llama(folder / "Large-7B-Base.gguf", width=128)
     gguf_models.llama(folder / "Small-Instruct.gguf", template=None)
-    url = start(environment={"PARLANT_LOCAL_MODELS_DIR": str(folder)}).url
+    url = here(models_dir=folder).url
     client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
     base = {model.id: model.to_dict()["base"] for model in client.models.list()}
     assert base["local/llama/large-7b-base"] is True

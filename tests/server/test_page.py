@@ -13,9 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.fakes.slow_hub import SLOWLY, SlowHub
+from tests.fakes.slow_hub import SlowHub
 from tests.support.browser import CHROMIUM, Browser
 from tests.support.eventually import wait_until
+from tests.support.in_process import InProcess
 
 from .conftest import TINY, Server
 
@@ -94,10 +95,10 @@ def test_stop_ends_an_answer_and_the_model_stops_too(page: Browser, server: Serv
     raise AssertionError("No answer was long enough to be stopped.")
 
 
-def test_another_model_can_be_chosen(browser: Browser, start: Callable[..., Server], tmp_path: Path) -> None:
+def test_another_model_can_be_chosen(browser: Browser, here: Callable[..., InProcess], tmp_path: Path) -> None:
     config = tmp_path / "two.yml"
     config.write_text(f"models:\n  second:\n    model: {TINY}\n    n_ctx: 512\n")
-    second = start("--model", TINY, "--config", str(config))
+    second = here(config, model=TINY)
     browser.open(f"{second.url}/")
     browser.wait("document.documentElement.dataset.ready")
     assert browser.run("[...document.querySelector('#model').options].map((o) => o.value)") == [TINY, "second"]
@@ -117,9 +118,12 @@ def test_a_model_is_loaded_and_unloaded(page: Browser) -> None:
     shot(page, "models")
 
 
-def test_a_download_shows_how_far_it_is_and_can_be_cancelled(browser: Browser, start: Callable[..., Server]) -> None:
+def test_a_download_shows_how_far_it_is_and_can_be_cancelled(
+    browser: Browser, here: Callable[..., InProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with SlowHub() as hub:
-        second = start(environment={"HF_ENDPOINT": hub.url, **SLOWLY})
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        second = here(**{"downloads.max_rate_mb": 0.2})  # twenty seconds
         browser.open(f"{second.url}/#models")
         browser.wait("document.documentElement.dataset.ready")
         browser.type("#reference", "someone/slow-GGUF:Q8_0")
@@ -232,7 +236,7 @@ def test_what_is_written_so_far_is_not_drawn_again(page: Browser) -> None:
     assert found == [0, True, 6, True]
 
 
-def test_thoughts_are_folded_away(browser: Browser, start: Callable[..., Server], tmp_path: Path) -> None:
+def test_thoughts_are_folded_away(browser: Browser, here: Callable[..., InProcess], tmp_path: Path) -> None:
     from tests.support.gguf_models import qwen3
 
     model = qwen3(tmp_path / "thinker.gguf", n_ctx=1024)
@@ -242,7 +246,7 @@ def test_thoughts_are_folded_away(browser: Browser, start: Callable[..., Server]
         "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}<|im_start|>assistant\\n<think>\\n"
     )
     config.write_text(f'models:\n  thinker:\n    model: {model}\n    chat_format: "{opened}"\n')
-    second = start("--model", "thinker", "--config", str(config))
+    second = here(config, model="thinker")
     browser.open(f"{second.url}/")
     browser.wait("document.documentElement.dataset.ready")
     browser.run("document.querySelector('#model').value = 'thinker'")
@@ -299,10 +303,12 @@ def test_the_api_is_described_without_a_network(browser: Browser, server: Server
     assert [problem for problem in browser.problems if "cdn.redoc.ly" not in problem] == []
 
 
-def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Browser, start: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_key_is_asked_for_and_kept_in_the_tab(
+    browser: Browser, here: Callable[..., InProcess], tmp_path: Path
+) -> None:
     keys = tmp_path / "keys"
     keys.write_text("me:correct-horse-battery\n")
-    second = start("--model", TINY, "--api-key-file", str(keys))
+    second = here(model=TINY, **{"auth.key_file": keys})
     browser.open(f"{second.url}/")
     browser.wait("document.querySelector('#login').open")
     browser.type("#key", "wrong-key-wrong-key")
@@ -318,13 +324,11 @@ def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Browser, start: Callabl
 
 
 def test_a_key_for_asking_sees_the_conversation_only(
-    browser: Browser, start: Callable[..., Server], tmp_path: Path
+    browser: Browser, here: Callable[..., InProcess], tmp_path: Path
 ) -> None:
     (tmp_path / "keys").write_text("me:correct-horse-battery\n")
     (tmp_path / "admins").write_text("chief:battery-staple-horse\n")
-    second = start(
-        "--model", TINY, "--api-key-file", str(tmp_path / "keys"), "--admin-key-file", str(tmp_path / "admins")
-    )
+    second = here(model=TINY, **{"auth.key_file": tmp_path / "keys", "auth.admin_key_file": tmp_path / "admins"})
 
     def enter(key: str) -> None:
         browser.open("about:blank")

@@ -13,8 +13,7 @@ import pytest
 from parlant_local.errors import InvalidModelError, ModelNotFoundError, ParlantLocalError, SettingsError
 from parlant_local.server import serve
 from parlant_local.settings import load_settings
-
-from .conftest import Server
+from tests.support.in_process import InProcess
 
 
 @pytest.fixture
@@ -92,10 +91,10 @@ def test_a_key_of_its_own_in_the_file(refused: Callable[..., ParlantLocalError])
     assert "horse" not in str(error)
 
 
-def test_a_served_name_may_wait_for_its_model(start: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_served_name_may_wait_for_its_model(here: Callable[..., InProcess], tmp_path: Path) -> None:
     config = tmp_path / "served.yml"
     config.write_text("models: {mine: {model: 'llama3.2:3b', preload: true}}\n")
-    server = start("--config", str(config))
+    server = here(config)
     health = httpx2.get(f"{server.url}/health")
     assert (health.status_code, health.json()) == (503, {"status": "failed"})
     asked = httpx2.post(f"{server.url}/v1/completions", json={"model": "mine", "prompt": "x"})
@@ -103,8 +102,8 @@ def test_a_served_name_may_wait_for_its_model(start: Callable[..., Server], tmp_
     assert "pull llama3.2:3b" in asked.json()["error"]["message"]
 
 
-def test_what_comes_along_is_called_by_its_name(start: Callable[..., Server]) -> None:
-    server = start()
+def test_what_comes_along_is_called_by_its_name(here: Callable[..., InProcess]) -> None:
+    server = here()
     warned = [line["message"] for line in server.log if line["level"] == "warning"]
     assert len(warned) == 1
     assert "installation works" in warned[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from typing import Any
 
 import uvicorn
@@ -25,8 +27,17 @@ __all__ = ["InProcess", "serving_here"]
 class InProcess:
     """A running server."""
 
-    def __init__(self, url: str, context: Context, loop: asyncio.AbstractEventLoop) -> None:
-        self.url, self.context, self._loop = url, context, loop
+    def __init__(self, url: str, context: Context, loop: asyncio.AbstractEventLoop, log: StringIO) -> None:
+        self.url, self.context, self._loop, self._log = url, context, loop, log
+
+    @property
+    def raw(self) -> str:
+        """What it logged."""
+        return self._log.getvalue()
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.raw.splitlines()]
 
     def run(self, work: Any) -> Any:
         """The result of a coroutine on the server's loop."""
@@ -35,7 +46,8 @@ class InProcess:
 
 @contextmanager
 def serving_here(settings: Settings) -> Iterator[InProcess]:
-    logger = ServerLogger(settings.logging, "none")
+    log = StringIO()
+    logger = ServerLogger(settings.logging, "debug", log)
     app = create_app(settings, logger=logger, manager=LocalModelManager(settings=settings))
     config = uvicorn_config(app, ConnectionLimit(settings.server), settings.server)
     config.port = 0
@@ -51,7 +63,11 @@ def serving_here(settings: Settings) -> Iterator[InProcess]:
     try:
         wait_until(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield InProcess(f"http://127.0.0.1:{port}", app.state.context, found["loop"])
+        running = InProcess(f"http://127.0.0.1:{port}", app.state.context, found["loop"], log)
+        try:
+            yield running
+        finally:
+            running.run(app.state.context.drain.finish(0))  # who only listens keeps nobody waiting
     finally:
         server.should_exit = True
         thread.join(60)

@@ -87,6 +87,7 @@ _PROMPT = (
 _ANSWER = (
     rf"{_N} (?:tokens )?(?:in the completion|in the output|for the completion|`max_new_tokens`)",
     rf"requested {_N} output tokens",
+    rf"max_tokens asks for {_N}",
     rf"plus {_N} 'max_tokens'",
     rf"is too large: {_N}",
     rf"max_tokens=?\s?\(?{_N}",

@@ -32,7 +32,7 @@ from parlant_local.catalog.references import (
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
 from parlant_local.catalog.shipped import shipped_model
 from parlant_local.catalog.sources import source_named
-from parlant_local.catalog.speed import prefill_operations
+from parlant_local.catalog.speed import MachineSpeed, machine_speed
 from parlant_local.errors import (
     BadReferenceError,
     CatalogError,
@@ -186,8 +186,12 @@ class LocalModelManager:
         The first call measures how fast the machine reads prompts (a few seconds, remembered); ``measure=False`` leaves
         the seconds out where it has not been measured, ``again`` measures anew. No network; the model that comes with the package is never named.
         """
-        operations = prefill_operations(self.settings.home, measure=measure, again=again, logger=self.logger)
-        return recommend(available_memory(), operations, limit)
+        speed = self.machine_speed(measure=measure, again=again)
+        return recommend(available_memory(), speed.prefill_operations_per_second if speed else None, limit)
+
+    def machine_speed(self, *, measure: bool = True, again: bool = False) -> MachineSpeed | None:
+        """What :meth:`recommend` measures, when that was, and whether other programs ran."""
+        return machine_speed(self.settings.home, measure=measure, again=again, logger=self.logger)
 
     # -- fetching --------------------------------------------------------------------------------------------------
 

@@ -46,7 +46,10 @@ class Recommendation:
 
 
 def recommend(memory: int, operations_per_second: float | None, limit: int = 5) -> list[Recommendation]:
-    """Chat models that fit into ``memory`` bytes, the most capable responsive ones first, then the quickest others."""
+    """Chat models that fit into ``memory`` bytes, the most capable responsive ones first, then the quickest others.
+
+    The most capable of all is among them, however slow: that the memory holds it is worth knowing, too.
+    """
     found = [_rate(entry, operations_per_second) for entry in short_names() if entry.type is not ModelType.EMBEDDING]
     fitting = [item for item in found if item.memory <= memory * _RESERVE]
     quick = sorted((item for item in fitting if item.responsive), key=_capability, reverse=True)
@@ -56,7 +59,11 @@ def recommend(memory: int, operations_per_second: float | None, limit: int = 5) 
     )
     if not fitting:
         return []
-    return (quick + slow)[:limit]
+    chosen = (quick + slow)[:limit]
+    largest = max(fitting, key=_capability)
+    if limit > 1 and largest not in chosen:
+        chosen[-1] = largest
+    return chosen
 
 
 def recommend_embedders(memory: int) -> list[Embedder]:

@@ -6,7 +6,6 @@ rate of any other: ``tokens per second = operations per second / (2 * active par
 
 from __future__ import annotations
 
-import json
 import platform
 import random
 import struct
@@ -15,10 +14,12 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 from pydantic import Field, TypeAdapter
 
 from parlant_local.cores import usable_threads
@@ -26,19 +27,45 @@ from parlant_local.errors import EngineError, StateFileError
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.storage import read_as, write_whole
 
-__all__ = ["measure_prefill", "prefill_operations"]
+__all__ = ["MachineSpeed", "machine_speed", "measure_prefill", "prefill_operations"]
 
 _WIDTH, _FEED_FORWARD, _LAYERS, _KV_WIDTH, _VOCABULARY, _HEADS = 2048, 5632, 2, 512, 256, 32
 _TOKENS, _ROUNDS = 512, 3
 _TIMEOUT_SECONDS = 180
+_LOOK_SECONDS = 0.5
 _MAX_BYTES = 64 << 10
 _Q4_K, _F32 = 12, 0
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpeed:
+    """A measurement, as it is saved."""
+
+    key: str
+    """The machine, its cores and its llama.cpp: another one is measured anew."""
+    prefill_operations_per_second: Annotated[float, Field(ge=1e6, le=1e18)]
+    measured_on: date | None = None
+    others_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Of the processor's time that other programs took just before."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs made the machine look slower than it is."""
+        return self.others_share > 0.2
 
 
 def prefill_operations(
     home: Path, *, measure: bool = True, again: bool = False, logger: Logger | None = None
 ) -> float | None:
-    """Operations per second while reading prompts, measured once per machine, core count and llama.cpp version.
+    """Operations per second while reading prompts, or None where that is not known and not to be measured."""
+    speed = machine_speed(home, measure=measure, again=again, logger=logger)
+    return None if speed is None else speed.prefill_operations_per_second
+
+
+def machine_speed(
+    home: Path, *, measure: bool = True, again: bool = False, logger: Logger | None = None
+) -> MachineSpeed | None:
+    """How fast this machine reads prompts, measured once per machine, core count and llama.cpp version.
 
     ``again`` repeats the measurement, in case the machine was busy the first time.
     """
@@ -46,26 +73,22 @@ def prefill_operations(
     known = _key()
     saved = None if again else _saved(path, logger)
     if saved is not None and saved.key == known:
-        return saved.prefill_operations_per_second
+        return saved
     if not measure:
         return None
-    rate = measure_prefill()
+    logger.info("Measuring how fast this machine reads prompts; this takes about 5 seconds.")
+    others = min(1.0, psutil.cpu_percent(interval=_LOOK_SECONDS) / 100)
+    speed = MachineSpeed(known, measure_prefill(), date.today(), others)
     try:
-        write_whole(path, json.dumps({"key": known, "prefill_operations_per_second": rate}))
+        write_whole(path, TypeAdapter(MachineSpeed).dump_json(speed).decode())
     except StateFileError as error:
         logger.warning(f"The measurement can't be saved and will be repeated: {error}")
-    return rate
+    return speed
 
 
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    key: str
-    prefill_operations_per_second: Annotated[float, Field(ge=1e6, le=1e18)]
-
-
-def _saved(path: Path, logger: Logger) -> _Saved | None:
+def _saved(path: Path, logger: Logger) -> MachineSpeed | None:
     try:
-        return read_as(TypeAdapter(_Saved), path, _MAX_BYTES)
+        return read_as(TypeAdapter(MachineSpeed), path, _MAX_BYTES)
     except FileNotFoundError:
         return None
     except StateFileError as error:

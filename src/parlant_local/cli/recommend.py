@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
+
+if TYPE_CHECKING:
+    from parlant_local.catalog.speed import MachineSpeed
 
 __all__ = ["recommend"]
 
@@ -30,16 +33,21 @@ def recommend(
     from parlant_local.catalog.disk import human_bytes
     from parlant_local.gguf_info import available_memory
 
-    manager = make_manager(**catalogue)
     if embeddings:
         _embedders(limit, as_json)
         return
+    manager = make_manager(**catalogue, level="info")
     found = manager.recommend(limit or 5, measure=not no_measure, again=again)
+    speed = manager.machine_speed(measure=False)  # None as well where the measurement could not be saved
     free = available_memory()
     if as_json:
-        emit_json({"available_memory": free, "models": [asdict(item) for item in found]})
+        told = speed and {
+            "measured_on": speed.measured_on and speed.measured_on.isoformat(),
+            "others_share": speed.others_share,
+        }
+        emit_json({"available_memory": free, "speed": told, "models": [asdict(item) for item in found]})
         return
-    say(f"{human_bytes(free)} of memory available.")
+    say(f"{human_bytes(free)} of memory available.{_measured(speed)}")
     if not found:
         say("That is not enough for any known model; a remote model may be an option (see switcher.allow_cloud).")
         return
@@ -54,6 +62,20 @@ def recommend(
     say(f"To download one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
     if not found[0].responsive:
         say("No model answers quickly on this machine; a GPU build may help: see `parlant-local doctor`.")
+    elif not found[-1].responsive:
+        say(f"{found[-1].name} is the largest that the memory holds; its turns take long on this machine.")
+
+
+def _measured(speed: MachineSpeed | None) -> str:
+    if speed is None:
+        return ""
+    when = f"on {speed.measured_on}" if speed.measured_on else "at an unknown date"
+    if not speed.disturbed:
+        return f" Speed measured {when}."
+    return (
+        f" Speed measured {when}, while other programs took {speed.others_share:.0%} of the processor: these times are too "
+        "long. To measure again on a quiet machine: parlant-local recommend --again"
+    )
 
 
 def _embedders(limit: int | None, as_json: bool) -> None:

@@ -58,7 +58,7 @@ class EngineStats:
 
 @dataclass(slots=True)
 class StatsRecorder:
-    """Counters, updated on the engine's thread."""
+    """Counters, updated on the engine's thread. Each is a field of :class:`EngineStats`, which a snapshot copies."""
 
     finished: int = 0
     failed: int = 0
@@ -90,21 +90,8 @@ class StatsRecorder:
         busy = self.decode_seconds + self.other_seconds
         recent = sorted(self._first_tokens)
         return EngineStats(
-            finished=self.finished,
-            failed=self.failed,
-            cancelled=self.cancelled,
-            prompt_tokens=self.prompt_tokens,
-            prefilled_tokens=self.prefilled_tokens,
-            reused_tokens=self.reused_tokens,
-            forced_tokens=self.forced_tokens,
-            sampled_tokens=self.sampled_tokens,
-            steps=self.steps,
-            decode_seconds=self.decode_seconds,
-            other_seconds=self.other_seconds,
-            constraint_seconds=self.constraint_seconds,
+            **{item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")},
             tokens_per_second=(self.forced_tokens + self.sampled_tokens) / busy if busy else 0.0,
             first_token_p50=recent[len(recent) // 2] if recent else 0.0,
-            embedded_texts=self.embedded_texts,
-            engine_failures=self.engine_failures,
             **gauges,
         )

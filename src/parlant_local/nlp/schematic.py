@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from typing_extensions import override
 from parlant_local.errors import ParlantLocalError, TruncatedOutputError
 from parlant_local.messages import ChatReply, Usage, whole_value
 from parlant_local.nlp.calls import Core, as_text, usage_info
-from parlant_local.nlp.consequences import with_consequence
+from parlant_local.nlp.counted import counted
 from parlant_local.nlp.schemas import AnswerType, answer_type
 from parlant_local.nlp.schematic_call import SchematicCall
 from parlant_local.nlp.shots import without_shots
@@ -57,22 +56,10 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         self, prompt: str | PromptBuilder, hints: Mapping[str, Any] = {}
     ) -> SchematicGenerationResult[T]:
         answer: AnswerType[T] = answer_type(self.schema)
-        counters = self._core.counters
         with self.logger.scope(f"Local model request ({answer.name})"):
             started = time.monotonic()
-            counters.add(answer.name, calls=1)
-            try:
+            with counted(self._core, answer.name, self.logger, f"returned no valid {answer.name}"):
                 content, usage, model = await self._answer(answer, prompt, hints)
-            except asyncio.CancelledError:
-                counters.add(answer.name, cancelled=1)
-                raise
-            except ParlantLocalError as error:
-                counters.add(answer.name, failed=1)
-                with_consequence(error, answer.name)
-                self.logger.warning(f"{self._core.model_id} returned no valid {answer.name}: {error}")
-                raise
-            finally:
-                counters.add(answer.name, seconds=time.monotonic() - started)
             await self._core.record(answer.name, usage)
             info = GenerationInfo(
                 schema_name=answer.name,

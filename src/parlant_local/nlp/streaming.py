@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -14,10 +13,9 @@ from parlant.core.nlp.generation_info import UsageInfo
 from typing_extensions import override
 
 from parlant_local.backends.base import ChatOptions
-from parlant_local.errors import ParlantLocalError
 from parlant_local.messages import ChatChunk, Message, Timings, Usage
 from parlant_local.nlp.calls import Core, as_text, usage_info
-from parlant_local.nlp.consequences import with_consequence
+from parlant_local.nlp.counted import counted
 from parlant_local.nlp.pieces import Pieces
 from parlant_local.nlp.tokenizer import BackendTokenizer
 from parlant_local.switching.asking import ask_stream
@@ -55,23 +53,10 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
         tally = _Tally()
 
         async def chunks() -> AsyncIterator[str | None]:
-            counters = self._core.counters
-            started = time.monotonic()
-            counters.add(_PURPOSE, calls=1)
-            try:
+            with counted(self._core, _PURPOSE, self.logger, "failed to stream a complete message"):
                 async for piece in _in_pieces(self._texts(text, options, tally)):
                     yield piece
-            except (asyncio.CancelledError, GeneratorExit):
-                counters.add(_PURPOSE, cancelled=1)
-                raise
-            except ParlantLocalError as error:
-                counters.add(_PURPOSE, failed=1)
-                with_consequence(error, _PURPOSE)
-                self.logger.warning(f"{self._core.model_id} failed to stream a complete message: {error}")
-                raise
-            finally:
-                counters.add(_PURPOSE, seconds=time.monotonic() - started)
-            counters.add_answer(_PURPOSE, tally.usage, tally.timings)
+            self._core.counters.add_answer(_PURPOSE, tally.usage, tally.timings)
             await self._core.record(_PURPOSE, tally.usage)
             yield None
 

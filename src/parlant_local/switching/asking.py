@@ -17,7 +17,7 @@ from parlant_local.switching.ladder import UNCHANGED
 from parlant_local.switching.policy import Candidate
 from parlant_local.switching.question import Question, empty_answer_error
 from parlant_local.switching.retrying import RetryingBackend
-from parlant_local.switching.targets import estimate_tokens
+from parlant_local.switching.targets import estimate_prompt
 
 __all__ = ["ask", "ask_stream"]
 
@@ -99,7 +99,7 @@ class _SingleTargetCall:
             blocked=lambda _item, _left: None,
             limits=ChainLimits(settings.max_attempts, settings.deadline_seconds, settings.max_chain_attempts),
             clock=time.monotonic,
-            prompt_tokens=sum(estimate_tokens(message.content or "") for message in question.messages(UNCHANGED)),
+            prompt_tokens=estimate_prompt(question.messages(UNCHANGED)),
             leeway=question.leeway,
             deadline=self._deadline,
             plain_at=question.plain_at,

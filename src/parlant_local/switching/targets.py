@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from parlant_local.settings import TargetSettings
 from parlant_local.switching.ladder import UNCHANGED
 from parlant_local.switching.question import Question
 
-__all__ = ["ANYTHING", "CallFacts", "Requirements", "Target", "estimate_tokens"]
+__all__ = ["ANYTHING", "CallFacts", "Requirements", "Target", "estimate_prompt", "estimate_tokens"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class CallFacts:
         return cls(
             requirements=base.also(*needs),
             schema=params.prefix_group or "",
-            prompt_tokens=sum(estimate_tokens(message.content or "") for message in messages),
+            prompt_tokens=estimate_prompt(messages),
             answer_limit=params.max_tokens,
             answer_tokens=params.max_tokens or 512,
             deadline=params.deadline,
@@ -123,3 +123,8 @@ class CallFacts:
 def estimate_tokens(text: str) -> int:
     """A rough estimate, for budgets: four characters per token."""
     return len(text) // 4 + 1
+
+
+def estimate_prompt(messages: Iterable[Message]) -> int:
+    """The same of a conversation."""
+    return sum(estimate_tokens(message.content or "") for message in messages)
