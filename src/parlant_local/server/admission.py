@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Literal, Protocol
 
@@ -70,9 +69,10 @@ class ConnectionLimit:
 
 def connection_capacity(settings: ServerSettings, logger: Logger) -> int:
     """The number of connections within the system's limit on descriptors, which is raised as far as possible."""
-    if sys.platform == "win32":
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
         return settings.connections
-    import resource
 
     wanted = settings.connections + _OVERFLOW + _OTHER_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
