@@ -1,7 +1,7 @@
 """The process that renders chat templates. Run as a script; knows nothing of parlant-local.
 
 A template is an untrusted program. Jinja's immutable sandbox denies it access to anything; operating-system limits bound
-its time and memory, whatever it does. Requests and answers are JSON, each
+its time and memory, whatever it does; where a system has none, the parent looks and kills. Requests and answers are JSON, each
 preceded by its length in four bytes. A template that exceeds its processor time is ended with the process.
 """
 
@@ -157,7 +157,7 @@ def _limit_memory(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, OSError, ValueError):
-        pass  # not every system has them; the parent's clock and the output limit remain
+        pass  # not every system has them; the parent looks at it
 
 
 def _start_clock(seconds: float) -> None:
@@ -167,7 +167,7 @@ def _start_clock(seconds: float) -> None:
 
         signal.setitimer(signal.ITIMER_PROF, seconds)
     except (ImportError, AttributeError):
-        pass  # the parent's clock remains
+        pass  # the parent looks at it
 
 
 def _read(stream: BinaryIO) -> Any:
