@@ -16,6 +16,7 @@ import signal
 import sys
 import types
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,7 @@ def _limit_resources(memory: int, seconds: int) -> None:
     else:
         faulthandler.dump_traceback_later(seconds + 5, exit=True)
     with contextlib.suppress(ImportError):  # not on Windows
-        import resource
-
+        resource = import_module("resource")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory:
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))

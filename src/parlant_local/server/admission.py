@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from typing import Literal, Protocol
 
 from parlant_local.observability import Logger
@@ -70,7 +71,7 @@ class ConnectionLimit:
 def connection_capacity(settings: ServerSettings, logger: Logger) -> int:
     """The number of connections within the system's limit on descriptors, which is raised as far as possible."""
     try:
-        import resource
+        resource = import_module("resource")
     except ImportError:  # Windows has no such limit
         return settings.connections
 

@@ -8,10 +8,12 @@ preceded by its length in four bytes. A template that exceeds its processor time
 from __future__ import annotations
 
 import json
+import signal
 import struct
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from importlib import import_module
 from typing import Any, BinaryIO
 
 
@@ -152,8 +154,7 @@ def _answer(renderer: _Renderer, source: str, variables: dict[str, Any], budget:
 
 def _limit_memory(limit: int) -> None:
     try:
-        import resource
-
+        resource = import_module("resource")
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, OSError, ValueError):
@@ -162,12 +163,8 @@ def _limit_memory(limit: int) -> None:
 
 def _start_clock(seconds: float) -> None:
     """Ends this process through the default action of SIGPROF, which needs no cooperation of running code."""
-    try:
-        import signal
-
+    if hasattr(signal, "setitimer") and hasattr(signal, "ITIMER_PROF"):  # else the parent looks at it
         signal.setitimer(signal.ITIMER_PROF, seconds)
-    except (ImportError, AttributeError):
-        pass  # the parent looks at it
 
 
 def _read(stream: BinaryIO) -> Any:
