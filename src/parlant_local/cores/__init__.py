@@ -40,10 +40,8 @@ def _affinity() -> set[int]:
     """The processors that this process may run on; empty where the system doesn't tell (macOS)."""
     if hasattr(os, "sched_getaffinity"):
         return set(os.sched_getaffinity(0))
-    try:
-        return set(psutil.Process().cpu_affinity() or ())
-    except AttributeError:
-        return set()
+    ask = getattr(psutil.Process(), "cpu_affinity", None)
+    return set() if ask is None else set(ask())
 
 
 def _within_quota(count: int) -> int:

@@ -163,7 +163,7 @@ def _limit_memory(limit: int) -> None:
 
 def _start_clock(seconds: float) -> None:
     """Ends this process through the default action of SIGPROF, which needs no cooperation of running code."""
-    if hasattr(signal, "setitimer") and hasattr(signal, "ITIMER_PROF"):  # else the parent looks at it
+    if sys.platform != "win32" and hasattr(signal, "setitimer"):  # else the parent looks at it
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
