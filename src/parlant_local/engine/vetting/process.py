@@ -25,7 +25,7 @@ _TRIAL_SCRIPT = Path(__file__).parents[1] / "trial.py"
 # Enough to find the library and its devices, with our thread settings. No keys.
 _INHERITED = ("HOME", "USERPROFILE", "LLAMA_CPP_LIB_PATH")
 _INHERITED_PREFIXES = ("OMP_", "GOMP_", "GGML_", "CUDA_", "HIP_", "ROCR_", "NVIDIA_", "VK_")
-_SOURCE_PATH = re.compile(r"\S*/(?=[\w.-]+:\d+: )")  # paths of the library's sources on the build machine
+_SOURCE_PATH = re.compile(r"\S*[/\\](?=[\w.-]+:\d+: )")  # paths of the library's sources on the build machine
 _TAIL = 4096
 _OUT_OF_MEMORY_SIGNS = ("bad_alloc", "mem_buffer != NULL", "failed to allocate", "out of memory")
 _WINDOWS_ERROR = 0xC000_0000  # exit codes of at least this are statuses of processes that the system ended
