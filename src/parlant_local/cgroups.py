@@ -19,7 +19,10 @@ def folders(controller: str, root: Path = ROOT, self_cgroup: Path = PROC) -> Ite
     except OSError:
         return
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, _, membership = line.partition(":")
+        controllers, separator, path = membership.partition(":")
+        if not separator:
+            continue
         if controllers == "":
             yield from (("v2", folder) for folder in _upwards(root, path))
         elif controller in controllers.split(","):

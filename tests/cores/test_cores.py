@@ -37,6 +37,7 @@ V1 = "12:pids:/docker/abc\n4:cpu,cpuacct:/docker/abc\n3:memory:/docker/abc\n1:na
         (V2, {"cpu.max": "300000 100000\n"}, 3.0),  # in a container: the path is the host's, the root is ours
         ("0::/../../job\n", {"cpu.max": "300000 100000\n"}, 3.0),  # out of the namespace
         (V2, {"app.slice/job.scope/cpu.max": "nonsense\n"}, None),
+        ("nonsense\n\n", {"cpu.max": "300000 100000\n"}, None),
         (V1, {"cpu/docker/abc/cpu.cfs_quota_us": "250000\n", "cpu/docker/abc/cpu.cfs_period_us": "100000\n"}, 2.5),
         (V1, {"cpu/docker/abc/cpu.cfs_quota_us": "-1\n", "cpu/docker/abc/cpu.cfs_period_us": "100000\n"}, None),
         (V1, {"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1.0),

@@ -1,6 +1,6 @@
 """Model references: what users type to name a model, parsed by these rules.
 
-1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~``, ``file:`` a drive or a
+1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~``, ``file:``, a drive, or a
    folder and a backslash, is a path.
 2. A scheme or a known host decides: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``; any other source's
    references begin with its name: ``<source>://…``.
