@@ -53,13 +53,13 @@ class HubRepository:
     def link(self, commit: str, file: str, etag: str) -> None:
         """Create the snapshot's link to a downloaded blob: a hard one where symbolic ones are not allowed."""
         pointer, blob = self.snapshot(commit, file), self.blob(etag)
-        pointer.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(blob, pointer.parent)
         if exists(pointer) and pointer.samefile(blob):
             return
         sweep(pointer.parent)
         scratch = scratch_for(pointer)
         try:
+            pointer.parent.mkdir(parents=True, exist_ok=True)
             try:
                 scratch.symlink_to(target)
             except OSError:  # Windows without developer mode, some network disks
