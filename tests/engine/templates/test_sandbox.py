@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from parlant_local.engine.templates import ChatTemplate, Sandbox, SandboxLimits
 from parlant_local.engine.templates import sandbox as sandbox_module
 from parlant_local.errors import TemplateError, TemplateLimitError
 from parlant_local.messages import Message, Tool
+from tests.support.eventually import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +176,19 @@ def test_a_closed_sandbox_leaves_no_process() -> None:
         os.kill(pid, 0)
     assert sandbox.render("y", {}) == "y"
     sandbox.close()
+
+
+@pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")
+def test_a_sandbox_that_is_forgotten_leaves_no_process_and_no_thread() -> None:
+    before = threading.active_count()
+    sandbox = Sandbox()
+    sandbox.render("x", {})
+    assert sandbox._worker is not None
+    pid = sandbox._worker.process.pid
+    del sandbox
+    gc.collect()
+    wait_until(lambda: threading.active_count() == before)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_errors_of_a_template_name_the_line(sandbox: Sandbox) -> None:

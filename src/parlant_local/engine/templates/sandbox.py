@@ -9,11 +9,12 @@ import struct
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 from parlant_local.engine.helper_process import Watch, start
 from parlant_local.errors import TemplateError, TemplateLimitError
@@ -135,7 +136,11 @@ class _Worker:
         self.owner = os.getpid()
         self.process = start(_WORKER, str(memory_bytes), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._answers: SimpleQueue[bytes | None] = SimpleQueue()
-        threading.Thread(target=self._read_all, name="parlant-local-template", daemon=True).start()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        weakref.finalize(self, self.process.stdin.close)  # ends process and thread of a sandbox that was forgotten
+        reading = (self.process.stdout, self._answers)
+        threading.Thread(target=_read_answers, args=reading, name="parlant-local-template", daemon=True).start()
 
     def ask(self, data: bytes, limits: SandboxLimits) -> bytes:
         """The answer. Raises :class:`_LimitError`, and :class:`OSError` or :class:`EOFError` for a process that has ended."""
@@ -168,16 +173,15 @@ class _Worker:
             self.process.kill()
             return self.process.wait()
 
-    def _read_all(self) -> None:
-        stream = self.process.stdout
-        assert stream is not None
-        with stream:
-            try:
-                while True:
-                    (size,) = struct.unpack(">I", _read(stream.fileno(), 4))
-                    self._answers.put(_read(stream.fileno(), size))
-            except (OSError, EOFError):
-                self._answers.put(None)
+
+def _read_answers(stream: IO[bytes], answers: SimpleQueue[bytes | None]) -> None:
+    with stream:
+        try:
+            while True:
+                (size,) = struct.unpack(">I", _read(stream.fileno(), 4))
+                answers.put(_read(stream.fileno(), size))
+        except (OSError, EOFError):
+            answers.put(None)
 
 
 def _send(descriptor: int, data: bytes) -> None:
