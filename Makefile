@@ -44,12 +44,13 @@ test: lint types unit binary ## What CI runs: formatting, lint, import direction
 lint: $(STAMP) ## Formatting, lint, import directions and cycles, undeclared imports, the architecture diagram
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 . # text has its encoding named: not every system's is UTF-8
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry src
 	$(BIN)/python .ci/picture.py --check
 
-types: $(STAMP) ## mypy, strict: the package, and programs that use it
-	$(BIN)/mypy
+types: $(STAMP) ## mypy, strict: the package, and programs that use it (PLATFORM=win32 or darwin: as there)
+	$(BIN)/mypy $(if $(PLATFORM),--platform $(PLATFORM) --cache-dir .mypy_cache/$(PLATFORM) src)
 
 unit: $(COMPILED) ## The test suite, a file at a time in two processes, on the compiled llama.cpp
 	$(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile

@@ -49,13 +49,19 @@ def look_into(wheel: Path, sdist: Path) -> None:
     if missing or strangers or size > LIMIT_MB:
         sys.exit(f"{wheel.name}: missing {missing}, strangers {strangers}, {size:.1f} MB (at most {LIMIT_MB})")
     with tarfile.open(sdist) as archive:
-        inside = {"/".join(name.split("/")[1:3]) for name in archive.getnames()}
-    if absent := {"src/parlant_local", "tests/support", "pyproject.toml", "LICENSE"} - inside:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    if absent := tracked() - inside:
         sys.exit(f"{sdist.name}: missing {sorted(absent)}")
     print(
         f"{wheel.name}: {len(names)} files, {size:.1f} MB; {sdist.name}: {sdist.stat().st_size / 1e6:.1f} MB",
         flush=True,
     )
+
+
+def tracked() -> set[str]:
+    """What a source distribution has to have: whoever unpacks it can do all that a clone can."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout
+    return {name.decode() for name in listed.split(b"\0") if name} or {"Makefile", "requirements.lock", "tests/support"}
 
 
 def use(wheel: Path, interpreter: str, folder: Path) -> None:

@@ -45,15 +45,15 @@ class Recorded:
 
 def record(path: Path) -> list[dict[str, Any]]:
     """The recorded calls, made once and kept in ``path``."""
-    loaded: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    loaded: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
     if not loaded or "tightened" not in loaded[0]:
         # A fresh home: evaluations are made anew.
         with tempfile.TemporaryDirectory() as home:
             os.environ["PARLANT_HOME"] = home
             calls = asyncio.run(_record())
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps([item.as_dict() for item in calls]))
-        loaded = json.loads(path.read_text())
+        path.write_text(json.dumps([item.as_dict() for item in calls]), "utf-8")
+        loaded = json.loads(path.read_text("utf-8"))
     return loaded
 
 

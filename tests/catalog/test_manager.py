@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from parlant_local.catalog import LocalModelManager, ModelSource, ModelState, ModelType
+from parlant_local.catalog.hub_cache import cached_files
 from parlant_local.catalog.index import ModelIndex
 from parlant_local.catalog.recommend import recommend, recommend_embedders
 from parlant_local.catalog.references import parse_reference
@@ -156,6 +158,36 @@ async def test_deleting_frees_only_what_nothing_else_uses(
     other_snapshot.unlink()
     assert await manager.delete_model(again.id) == one.stat().st_size
     assert not blob.exists()
+
+
+async def test_without_symbolic_links_a_cache_has_hard_ones(
+    manager: LocalModelManager, hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows gives symbolic links to developers only. huggingface_hub then keeps files in snapshots; neither fetches twice."""
+    from huggingface_hub import file_download, try_to_load_from_cache
+
+    def refused(*_args: object, **_named: object) -> None:
+        raise OSError(errno.EPERM, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(os, "symlink", refused)
+    monkeypatch.setattr(file_download, "are_symlinks_supported", lambda _folder: False)
+    one = write_gguf(tmp_path / "o" / "Same-Q4_K_M.gguf", file_type=15, payload=50_000)
+    hub.add("maker/A-GGUF", {one.name: one})
+    await asyncio.to_thread(
+        file_download.hf_hub_download, "maker/A-GGUF", one.name, cache_dir=manager.hub_cache, endpoint=hub.url
+    )
+    before = hub.file_bytes
+    model = await manager.download_model("maker/A-GGUF")
+    assert hub.file_bytes == before
+    assert model.path is not None
+    assert not model.path.is_symlink()
+    assert try_to_load_from_cache("maker/A-GGUF", one.name, cache_dir=manager.hub_cache) == str(model.path)
+    blobs = model.path.parents[2] / "blobs"
+    assert [blob.name for blob in blobs.iterdir()] == [model.sha256]
+    assert [found.digest for found in cached_files(manager.hub_cache)] == [model.sha256]
+    assert (await manager.download_model("maker/A-GGUF")).path == model.path
+    assert await manager.delete_model(model.id) == one.stat().st_size
+    assert not list(blobs.iterdir())
 
 
 async def test_huggingface_hub_finds_what_was_pulled(manager: LocalModelManager, hub: FakeHub, tmp_path: Path) -> None:

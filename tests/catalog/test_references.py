@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parlant_local.catalog.lookup import find
 from parlant_local.catalog.references import (
     HubReference,
     OllamaReference,
@@ -16,7 +17,7 @@ from parlant_local.catalog.references import (
     parse_reference,
 )
 from parlant_local.catalog.short_names import find_short_name, short_names
-from parlant_local.errors import BadReferenceError
+from parlant_local.errors import BadReferenceError, ModelNotFoundError
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -67,6 +68,7 @@ def test_paths_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert parse_reference("user/repo") == PathReference(tmp_path / "user" / "repo")
     for text in ("./m.gguf", f"{tmp_path}/m.gguf", f"file:{tmp_path}/m.gguf", f"file://{tmp_path}/m.gguf"):
         assert parse_reference(text) == PathReference(tmp_path / "m.gguf")
+    assert parse_reference(f"file://{tmp_path}/a%20b.gguf") == PathReference(tmp_path / "a b.gguf")
 
 
 def test_a_source_decides_what_the_name_leaves_open() -> None:
@@ -141,3 +143,13 @@ def test_short_names_are_unique_and_sane() -> None:
     smallest = find_short_name("llama3.2")
     assert smallest is not None
     assert smallest.name == "llama3.2:1b"
+
+
+@pytest.mark.parametrize(
+    "text", [r"C:\models\m.gguf", "c:/models/m.gguf", r"\\server\share\m.gguf", r"models\m.gguf", r"..\m.gguf"]
+)
+def test_a_windows_path_is_a_path_everywhere(text: str) -> None:
+    """Not a model ``C`` of the registry: on another system it is a file that does not exist."""
+    assert isinstance(parse_reference(text), PathReference)
+    with pytest.raises(ModelNotFoundError, match="does not exist"):
+        find(text, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,29 @@ def test_another_process_counts_and_a_killed_one_does_not(tmp_path: Path) -> Non
 def test_a_missing_file_cannot_be_held(tmp_path: Path) -> None:
     with pytest.raises(InvalidModelError), in_use.hold(tmp_path / "none.gguf"):
         pass
+
+
+def test_where_no_kind_of_lock_exists_a_model_loads_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with in_use.hold(path) as locked, in_use.claim(path):
+        assert not locked
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_told_apart_from_one_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"x")
+
+    def flock(_descriptor: int, _mode: int) -> None:
+        raise OSError(number, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with in_use.hold(path) as locked, in_use.claim(path):
+        assert not locked

@@ -202,3 +202,20 @@ def test_every_verb_says_what_is_wrong_with_its_settings(
         main([*verb, "--config", str(path)])
     assert ended.value.code == 2
     assert f"error: The settings file {path} is not valid YAML" in capsys.readouterr().err
+
+
+def test_the_home_is_where_the_system_keeps_data_and_an_earlier_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, it was in ~/.local/share on every system: there the models are."""
+    from parlant_local.settings import tree
+
+    for name in ("XDG_DATA_HOME", "PARLANT_LOCAL_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tree, "EARLIER_HOME", str(tmp_path / "earlier"))
+    monkeypatch.setattr(tree, "user_data_dir", lambda *_, **__: str(tmp_path / "Application Support"))
+    assert load_settings().home == tmp_path / "Application Support"
+    (tmp_path / "earlier").mkdir()
+    assert load_settings().home == tmp_path / "earlier"
+    (tmp_path / "Application Support").mkdir()
+    assert load_settings().home == tmp_path / "Application Support"

@@ -71,8 +71,8 @@ class Forks:
 
 def first_word(path: Path) -> str:
     """The first line of a file of acknowledgements, once it is there."""
-    wait_until(lambda: path.exists() and "\n" in path.read_text(), "nothing was begun")
-    return path.read_text().partition("\n")[0]
+    wait_until(lambda: path.exists() and "\n" in path.read_text("utf-8"), "nothing was begun")
+    return path.read_text("utf-8").partition("\n")[0]
 
 
 def _serve() -> None:

@@ -46,7 +46,7 @@ def _kill(forks: Forks, process: int, acknowledgements: Path) -> list[str]:
     """What it had acknowledged, but for the first word."""
     os.kill(process, signal.SIGKILL)
     assert forks.wait(process) == -signal.SIGKILL, "it ended by itself"
-    return acknowledgements.read_text().splitlines()[1:]
+    return acknowledgements.read_text("utf-8").splitlines()[1:]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class Zygote:
     """Has :func:`run_trial`'s signature as :meth:`run`."""
 
     def __init__(self) -> None:
-        environment = _environment("auto")
+        environment = _environment("auto") | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.vetting_zygote"],
             stdin=subprocess.PIPE,

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 from collections.abc import Coroutine
 from typing import Any
 
-__all__ = ["until_interrupted"]
+from parlant_local.stop_signals import on_stop_signal
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+__all__ = ["until_interrupted"]
 
 
 async def until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Runs ``work``; on SIGINT or SIGTERM cancels it, lets it clean up, and returns True.
+    """Runs ``work``; on a signal to stop cancels it, lets it clean up, and returns True.
 
     Parlant's web server handles these signals itself, stops serving, and leaves the rest of the host waiting; the
     event loop's own handlers still run.
     """
-    loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
     interrupted = False
 
@@ -29,20 +26,14 @@ async def until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
             interrupted = True
             task.cancel()
 
-    with contextlib.suppress(NotImplementedError):  # not on Windows, where Ctrl-C stays KeyboardInterrupt
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, stop)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not interrupted:
-            raise
-    except Exception:
-        # Errors of requests in flight are expected while the server shuts down.
-        if not interrupted:
-            raise
-    finally:
-        with contextlib.suppress(NotImplementedError):
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
+    with on_stop_signal(stop):
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not interrupted:
+                raise
+        except Exception:
+            # Errors of requests in flight are expected while the server shuts down.
+            if not interrupted:
+                raise
     return interrupted

@@ -16,6 +16,7 @@ from parlant.core.nlp.service import NLPService
 
 from parlant_local.errors import AgentError, ConfigurationError
 from parlant_local.nlp.service import LocalNLPService
+from parlant_local.ports import own_address
 
 __all__ = ["RunningServer", "free_port", "require_free", "running_server"]
 
@@ -45,7 +46,7 @@ def require_free(host: str, port: int) -> None:
     """Raises :class:`ConfigurationError` where ``port`` can't be listened on, before anything is loaded."""
     try:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            own_address(probe)
             probe.bind((host, port))
     except OSError as error:
         raise ConfigurationError(

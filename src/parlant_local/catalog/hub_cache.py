@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +10,10 @@ from pathlib import Path
 
 from parlant_local.catalog.names import check_component, check_relative, inside
 from parlant_local.errors import CatalogError
-from parlant_local.paths import is_file, real_path, user_path
-from parlant_local.storage import scratch_for, sweep, write_whole
+from parlant_local.paths import exists, is_dir, is_file, real_path, user_path
+from parlant_local.storage import rename_over, scratch_for, sweep, write_whole
 
-__all__ = ["HUB_MARK", "CachedFile", "HubRepository", "cached_files", "environment_cache"]
+__all__ = ["HUB_MARK", "CachedFile", "HubRepository", "blob_of", "cached_files", "environment_cache"]
 
 
 HUB_MARK = ".parlant-local"
@@ -50,22 +51,33 @@ class HubRepository:
         return inside(self.cache, self.folder / "snapshots" / check_component(commit, "commit") / check_relative(file))
 
     def link(self, commit: str, file: str, etag: str) -> None:
-        """Create the snapshot's link to a downloaded blob."""
+        """Create the snapshot's link to a downloaded blob: a hard one where symbolic ones are not allowed."""
         pointer, blob = self.snapshot(commit, file), self.blob(etag)
-        pointer.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(blob, pointer.parent)
-        if pointer.is_symlink() and pointer.readlink() == Path(target):
+        if exists(pointer) and pointer.samefile(blob):
             return
         sweep(pointer.parent)
         scratch = scratch_for(pointer)
         try:
-            scratch.symlink_to(target)
-            scratch.replace(pointer)
+            pointer.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                scratch.symlink_to(target)
+            except OSError:  # Windows without developer mode, some network disks
+                scratch.hardlink_to(blob)
+            rename_over(scratch, pointer)
         except OSError as error:
             raise CatalogError(
                 f"The link {pointer} can't be created: {error.strerror}.",
-                hint="Use HF_HOME or --models-dir to choose a folder that supports symbolic links.",
+                hint="Use HF_HOME or --models-dir to choose a folder that supports links.",
             ) from None
+
+    def adopt(self, commit: str, file: str, etag: str) -> None:
+        """Gives the blob to a snapshot's entry that is the file itself: what huggingface_hub leaves without symbolic links."""
+        pointer, blob = self.snapshot(commit, file), self.blob(etag)
+        if is_file(pointer) and not pointer.is_symlink() and not exists(blob):
+            with contextlib.suppress(OSError):  # no links at all: it is fetched again
+                blob.parent.mkdir(parents=True, exist_ok=True)
+                blob.hardlink_to(pointer)
 
     def set_ref(self, revision: str, commit: str) -> None:
         """Record which commit a branch or tag points to."""
@@ -89,6 +101,17 @@ class CachedFile:
     """sha256, where the blob's name contains it."""
 
 
+def blob_of(path: Path) -> Path:
+    """What a snapshot's entry stands for: where a symbolic link leads, or the blob that a hard link is."""
+    target = real_path(path)
+    if not exists(target) or target.stat().st_nlink < 2:
+        return target
+    repository = next((folder.parent for folder in target.parents if folder.name == "snapshots"), None)
+    if repository is None or not is_dir(repository / "blobs"):
+        return target
+    return next((blob for blob in (repository / "blobs").iterdir() if is_file(blob) and blob.samefile(target)), target)
+
+
 def cached_files(cache: Path) -> Iterator[CachedFile]:
     """Every complete GGUF file in a cache."""
     for snapshot in sorted(cache.glob("models--*/snapshots/*")):
@@ -96,6 +119,6 @@ def cached_files(cache: Path) -> Iterator[CachedFile]:
         for path in sorted(snapshot.rglob("*")):
             if path.suffix.lower() != ".gguf" or not is_file(path):
                 continue
-            name = real_path(path).name
+            name = blob_of(path).name
             digest = name if len(name) == 64 and all(char in "0123456789abcdef" for char in name) else None
             yield CachedFile(repo, snapshot.name, path.relative_to(snapshot).as_posix(), path, digest)

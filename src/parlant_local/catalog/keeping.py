@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from parlant_local.catalog.disk import check_space
-from parlant_local.catalog.hub_cache import HUB_MARK
+from parlant_local.catalog.hub_cache import HUB_MARK, blob_of
 from parlant_local.catalog.names import check_component, inside, model_stem, slug
 from parlant_local.catalog.records import LocalModel
 from parlant_local.errors import CatalogError, InvalidModelError
@@ -79,32 +79,39 @@ def delete_files(model: LocalModel, others: Iterable[LocalModel], homes: Sequenc
 
     Links are removed together with their targets, if those are below ``homes`` too.
     """
-    needed = {real_path(path) for other in others for path in other.paths}
+    needed = {blob_of(path) for other in others for path in other.paths}
     ours = [item.path for item in model.files if _is_managed(item.path, homes)]
     present = [path for path in ours if exists(path)]
     dangling = [path for path in ours if not exists(path) and os.path.lexists(path)]
     freed = 0
-    with in_use.claim([path for path in present if real_path(path) not in needed]):
+    with in_use.claim([path for path in present if blob_of(path) not in needed]):
         for path in present:
             freed += _free(path, needed, homes)
     for path in dangling:
-        path.unlink()
+        _unlink(path)
     for path in (*present, *dangling):
         _remove_empty(path.parent, homes)
     return freed
 
 
 def _free(path: Path, needed: set[Path], homes: Sequence[Path]) -> int:
-    target = real_path(path)
-    if path.is_symlink():
-        path.unlink()
+    target = blob_of(path)
+    if target != real_path(path.parent) / path.name:  # a link of either kind
+        _unlink(path)
         if target in needed or _has_other_links(path, target) or not _is_managed(target, homes):
             return 0
     elif target in needed:
         return 0
     size = target.stat().st_size if exists(target) else 0
-    target.unlink(missing_ok=True)
+    _unlink(target)
     return size
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CatalogError(f"{path} can't be deleted: {error.strerror}.", hint="Does a program use it?") from None
 
 
 def _has_other_links(link: Path, target: Path) -> bool:
@@ -116,7 +123,7 @@ def _has_other_links(link: Path, target: Path) -> bool:
     for folder, _, names in os.walk(snapshots):
         for name in names:
             other = Path(folder) / name
-            if other != link and other.is_symlink() and real_path(other) == target:
+            if other != link and exists(other) and other.samefile(target):
                 return True
     return False
 

@@ -12,13 +12,15 @@ from parlant_local.gguf_info import shard_names
 __all__ = ["check_component", "check_relative", "inside", "local_id", "model_stem", "slug"]
 
 _MAX_NAME_BYTES = 200
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]")
+# What any system refuses, on all of them: a models folder may move, and lie on a shared disk.
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|]|[. ]$")
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
 _SHARD_SUFFIX = re.compile(r"-\d{5}-of-\d{5}$")
 
 
 def check_component(name: str, what: str = "name") -> str:
     """``name`` if it can be one file or folder name, else :class:`BadReferenceError`."""
-    if not name or name in (".", "..") or "/" in name or _FORBIDDEN.search(name):
+    if not name or "/" in name or _FORBIDDEN.search(name) or _DEVICE.fullmatch(name):
         raise BadReferenceError(f"The {what} {name[:80]!r} is not safe as a file name.")
     if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
         raise BadReferenceError(f"The {what} {name[:40]!r}… is longer than {_MAX_NAME_BYTES} bytes.")
@@ -47,8 +49,8 @@ def inside(root: Path, path: Path) -> Path:
 
 def slug(text: str) -> str:
     """Lower case, with only what is safe in an id, a file name and a URL: ``a-z 0-9 . _ -``."""
-    cleaned = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")
-    return cleaned[:120] or "model"
+    cleaned = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:120].rstrip(".") or "model"
+    return f"model-{cleaned}" if _DEVICE.fullmatch(cleaned) else cleaned
 
 
 def model_stem(name: str) -> str:

@@ -1,6 +1,7 @@
 """Model references: what users type to name a model, parsed by these rules.
 
-1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~`` or ``file:``, is a path.
+1. An existing file, or anything that starts with ``/``, ``./``, ``../``, ``~``, ``file:``, a drive, or a
+   folder and a backslash, is a path.
 2. A scheme or a known host decides: ``hf.co/…``, ``hf://…``, ``ollama://…``, ``https://…gguf``; any other source's
    references begin with its name: ``<source>://…``.
 3. ``pypi:name``, ``pypi:name==version`` and ``pypi:name/file.gguf`` are models in Python packages; a few short names mean one
@@ -17,6 +18,7 @@ import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from parlant_local.catalog.names import check_component
 from parlant_local.catalog.records import ModelSource
@@ -57,6 +59,7 @@ __all__ = [
 _HUB_HOSTS = ("hf.co", "huggingface.co", "www.huggingface.co", "modelscope.cn", "www.modelscope.cn")
 _OLLAMA_HOSTS = ("ollama.com", "www.ollama.com", "ollama.ai")
 _HUB_PAGE = re.compile(r"^(models/)?[^/]+/[^/]+/(resolve|blob|raw|tree)/")
+_WINDOWS_PATH = re.compile(r"^([A-Za-z]:[\\/]|[^/]*\\)")
 _MAX_LENGTH = 2048
 
 
@@ -110,7 +113,7 @@ def _parse(text: str, wanted: str | None) -> Reference:
 
 def looks_like_path(text: str) -> bool:
     """Whether ``text`` is a path by its form, or names a file that exists."""
-    if text.startswith(("/", "./", "../", "~", "file:", ".\\", "..\\")) or text in (".", ".."):
+    if text.startswith(("/", "./", "../", "~", "file:")) or text in (".", "..") or _WINDOWS_PATH.search(text):
         return True
     try:
         return Path(text).is_file()
@@ -120,9 +123,9 @@ def looks_like_path(text: str) -> bool:
 
 def _path(text: str) -> Path:
     if text.startswith("file:"):
-        text = unquote(text.removeprefix("file:"))
+        text = text.removeprefix("file:")
         text = text.removeprefix("//localhost") if text.startswith("//localhost/") else text
-        text = text.removeprefix("//") if text.startswith("///") else text
+        text = url2pathname(text.removeprefix("//") if text.startswith("///") else text)
     return user_path(text).absolute()
 
 

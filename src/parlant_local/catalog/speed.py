@@ -117,7 +117,9 @@ def measure_prefill() -> float:
         program = [sys.executable, "-m", "parlant_local.engine.measuring.prefill"]
         command = [*program, str(model), str(_TOKENS), str(_ROUNDS)]
         try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+            result = subprocess.run(
+                command, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_SECONDS, check=False
+            )
         except subprocess.TimeoutExpired:
             raise EngineError(
                 f"The speed measurement took more than {_TIMEOUT_SECONDS} s.", hint="Is the machine busy?"

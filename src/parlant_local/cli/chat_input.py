@@ -16,6 +16,7 @@ __all__ = ["Input"]
 
 _QUOTE = '"""'
 _MAX_HISTORY = 1000
+_END_KEYS = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
 
 
 class Input:
@@ -37,7 +38,7 @@ class Input:
                 self._readline = readline
                 if is_file(history):  # reading a pipe would wait for ever
                     with contextlib.suppress(OSError):
-                        readline.read_history_file(history)
+                        self._readline.read_history_file(history)
 
     def close(self) -> None:
         """Saves the history, readable by its owner only: it contains the conversation."""
@@ -55,7 +56,7 @@ class Input:
             try:
                 yield self._message()
             except KeyboardInterrupt:
-                click.echo("\n(Ctrl-D or /quit ends the session)")
+                click.echo(f"\n({_END_KEYS} or /quit ends the session)")
             except EOFError:
                 if self.terminal:
                     click.echo()

@@ -62,7 +62,8 @@ def describe_library(flavour: Flavour = "auto") -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_SECONDS,
             check=False,
             env=environment,

@@ -5,7 +5,6 @@ Exit codes: 0 success, 1 failure, 2 usage or settings error, 130 interrupted.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import click
 
 from parlant_local._version import __version__
 from parlant_local.cli.printing import say
+from parlant_local.cli.streams import prepare_streams
 from parlant_local.errors import BadRequestError, ConfigurationError, ParlantLocalError
 from parlant_local.observability import redact
 
@@ -87,10 +87,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a verb and exits."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
-    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors == "strict":
-        sys.stdin.reconfigure(errors="replace")  # nor need piped input
+    prepare_streams()
     try:
         code = cli.main(args=arguments, prog_name="parlant-local", standalone_mode=False)
     except click.exceptions.Abort:

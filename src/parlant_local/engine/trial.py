@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import json
 import math
 import os
@@ -15,6 +16,7 @@ import signal
 import sys
 import types
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +81,10 @@ def _limit_resources(memory: int, seconds: int) -> None:
     """No core dumps, a memory limit, and a time limit that holds even when the parent has died."""
     if hasattr(signal, "alarm"):
         signal.alarm(seconds + 5)  # the parent's timeout comes first
+    else:
+        faulthandler.dump_traceback_later(seconds + 5, exit=True)
     with contextlib.suppress(ImportError):  # not on Windows
-        import resource
-
+        resource = import_module("resource")
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory:
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))

@@ -1,35 +1,27 @@
-"""Locks on model files: a loaded model holds a shared lock, deleting takes an exclusive one.
-
-They are the kernel's advisory locks on the files themselves: they follow symbolic links, work between processes, and are
-released when the process ends.
-"""
+"""Locks on model files: a loaded model holds a shared lock, deleting takes an exclusive one."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from parlant_local.errors import InvalidModelError, ModelInUseError
+from parlant_local.gguf_info.file_locks import HeldError, Mode, lock
 
 __all__ = ["claim", "hold"]
-
-# File systems without locks (some network mounts): a model there loads without one rather than not at all.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @contextmanager
 def hold(paths: Path | str | Iterable[Path | str]) -> Iterator[bool]:
-    """Holds shared locks on files within the context; yields whether the file system could lock them all.
+    """Holds shared locks on files within the context; yields whether the file system could lock them all: where it has no
+    locks (some network mounts), a model loads without one rather than not at all.
 
     Pass all shards of a split model (``gguf_info.shard_paths(path)``). Raises :class:`ModelInUseError` when one is being
     deleted, :class:`InvalidModelError` when one is missing.
     """
     with ExitStack() as stack:
-        locked = [stack.enter_context(_locked(path, fcntl.LOCK_SH)) for path in _as_paths(paths)]
+        locked = [stack.enter_context(_locked(path, "shared")) for path in _as_paths(paths)]
         yield all(locked)
 
 
@@ -38,7 +30,7 @@ def claim(paths: Path | str | Iterable[Path | str]) -> Iterator[None]:
     """Locks files exclusively, to delete or replace them; raises :class:`ModelInUseError` if one is in use."""
     with ExitStack() as stack:
         for path in _as_paths(paths):
-            stack.enter_context(_locked(path, fcntl.LOCK_EX))
+            stack.enter_context(_locked(path, "exclusive"))
         yield
 
 
@@ -47,23 +39,15 @@ def _as_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
 
 
 @contextmanager
-def _locked(path: Path, mode: int) -> Iterator[bool]:
+def _locked(path: Path, mode: Mode) -> Iterator[bool]:
     try:
-        # Read-only is enough for a local lock of either kind; O_CLOEXEC (Python's default) keeps children out of it.
-        descriptor = os.open(path, os.O_RDONLY)
+        held = lock(path, mode)
+    except HeldError:
+        doing = "is loaded here or in another process" if mode == "exclusive" else "is being deleted"
+        raise ModelInUseError(f"{path} {doing}.", hint="Close what uses it, then try again.") from None
     except OSError as error:
         raise InvalidModelError(f"The model file {path} can't be opened: {error.strerror}.") from None
     try:
-        try:
-            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-            locked = True
-        except OSError as error:
-            if error.errno == errno.EWOULDBLOCK:
-                doing = "is loaded here or in another process" if mode == fcntl.LOCK_EX else "is being deleted"
-                raise ModelInUseError(f"{path} {doing}.", hint="Close what uses it, then try again.") from None
-            if error.errno not in _NO_LOCKS and not (mode == fcntl.LOCK_EX and error.errno == errno.EBADF):
-                raise
-            locked = False
-        yield locked
+        yield held.locked
     finally:
-        os.close(descriptor)
+        held.close()

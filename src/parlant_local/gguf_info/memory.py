@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from parlant_local import cgroups
 from parlant_local.gguf_info.header import GGUFHeader
 
 __all__ = ["KV_TYPE_BYTES", "MemoryEstimate", "available_memory", "estimate_memory", "total_memory"]
@@ -129,40 +130,27 @@ def available_memory() -> int:
     return min(free)
 
 
-def _cgroup_limits(
-    root: Path = Path("/sys/fs/cgroup"), self_cgroup: Path = Path("/proc/self/cgroup")
-) -> list[tuple[int, int]]:
+# The limit's file, what is used, and the part of it that can be reclaimed.
+_MEMORY_FILES = {
+    "v1": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    "v2": ("memory.max", "memory.current", "inactive_file"),
+}
+
+
+def _cgroup_limits(root: Path = cgroups.ROOT, self_cgroup: Path = cgroups.PROC) -> list[tuple[int, int]]:
     """(limit, used) of this process's cgroup and its ancestors; reclaimable page cache doesn't count as used."""
-    try:
-        lines = self_cgroup.read_text().splitlines()
-    except OSError:
-        return []  # not Linux
     found = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            base, limit_name, used_name, cache_key = root, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            base, limit_name, used_name = root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-            cache_key = "total_inactive_file"
-        else:
-            continue
-        # Inside a container the path may be the host's; then the mounted root applies.
-        folder = base / path.lstrip("/")
-        folder = folder if folder.is_dir() else base
-        while True:
-            if (pair := _limit_of(folder, limit_name, used_name, cache_key)) is not None:
-                found.append(pair)
-            if folder == base:
-                break
-            folder = folder.parent
+    for version, folder in cgroups.folders("memory", root, self_cgroup):
+        names = _MEMORY_FILES[version]
+        if (pair := _limit_of(folder, *names)) is not None:
+            found.append(pair)
     return found
 
 
 def _limit_of(folder: Path, limit_name: str, used_name: str, cache_key: str) -> tuple[int, int] | None:
     try:
-        limit, used = (folder / limit_name).read_text().strip(), int((folder / used_name).read_text())
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        limit, used = (folder / limit_name).read_text("ascii").strip(), int((folder / used_name).read_text("ascii"))
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
     except (OSError, ValueError):
         return None  # the root group has no limit files
     if limit == "max" or int(limit) >= 1 << 60:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from importlib import import_module
 from typing import Literal, Protocol
 
 from parlant_local.observability import Logger
@@ -70,9 +70,10 @@ class ConnectionLimit:
 
 def connection_capacity(settings: ServerSettings, logger: Logger) -> int:
     """The number of connections within the system's limit on descriptors, which is raised as far as possible."""
-    if sys.platform == "win32":
+    try:
+        resource = import_module("resource")
+    except ImportError:  # Windows has no such limit
         return settings.connections
-    import resource
 
     wanted = settings.connections + _OVERFLOW + _OTHER_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

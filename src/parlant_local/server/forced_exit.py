@@ -20,5 +20,5 @@ def exit_after(seconds: float) -> None:
     """
     global _devnull
     if _devnull is None:
-        _devnull = open(os.devnull, "w")  # noqa: PTH123, SIM115  # stays open for faulthandler's thread
+        _devnull = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # stays open for faulthandler's thread
     faulthandler.dump_traceback_later(min(seconds, _MAX_SECONDS), exit=True, file=_devnull)

@@ -22,6 +22,7 @@ from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ConfigurationError, SettingsError
 from parlant_local.loopback import is_loopback
 from parlant_local.observability import NullLogger
+from parlant_local.ports import own_address
 from parlant_local.server.admission import ConnectionLimit, connection_capacity
 from parlant_local.server.app import create_app
 from parlant_local.server.connections import connections_of
@@ -31,6 +32,7 @@ from parlant_local.server.logs import ServerLogger
 from parlant_local.server.models import Models
 from parlant_local.settings import Settings
 from parlant_local.settings.server import ServerSettings
+from parlant_local.stop_signals import STOP_SIGNALS
 
 __all__ = ["serve", "uvicorn_config"]
 
@@ -40,7 +42,6 @@ _QUEUE = 1024  # of connections not accepted yet
 _GRACE_SECONDS = 2.0  # to send errors and unload models after the timeout
 _FORCED_GRACE_SECONDS = 1.5  # the same after a second signal
 _LOG_INTERVAL_SECONDS = 30.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _HINTS: Mapping[int | None, str] = {
     errno.EADDRINUSE: "Choose another --port, or stop the program that uses this one.",
     errno.EACCES: "Ports below 1024 need privileges: choose another --port.",
@@ -48,7 +49,7 @@ _HINTS: Mapping[int | None, str] = {
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, and leaves both ignored: a last Ctrl-C must not break the interpreter's shutdown.
+    """Serves until a signal to stop (:data:`STOP_SIGNALS`), and leaves them ignored: a last Ctrl-C must not break the interpreter's shutdown.
     If the process has not ended after ``server.shutdown_seconds``, it exits with code 1.
 
     Raises :class:`SettingsError` where it can't listen, and :class:`ModelNotFoundError` or
@@ -122,7 +123,7 @@ def _listen(settings: Settings) -> socket.socket:
         info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(*info[:3])  # asyncio sets TCP options only where the protocol says TCP
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            own_address(listener)
             listener.bind(info[4])
             listener.listen(_QUEUE)
         except OSError:
@@ -161,12 +162,12 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():  # where no signals arrive
             yield
             return
-        for each in _SIGNALS:
+        for each in STOP_SIGNALS:
             signal.signal(each, self.handle_exit)
         try:
             yield
         finally:
-            for each in _SIGNALS:
+            for each in STOP_SIGNALS:
                 signal.signal(each, signal.SIG_IGN)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -197,7 +198,7 @@ class _Server(uvicorn.Server):
             exit_after(self._seconds + _GRACE_SECONDS)
         else:
             exit_after(_FORCED_GRACE_SECONDS)
-            for each in _SIGNALS:
+            for each in STOP_SIGNALS:
                 signal.signal(each, signal.SIG_DFL)  # a third one kills the process
         loop = self._loop
         if loop is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from platformdirs import user_data_dir
 from pydantic import (
     BaseModel,
     Field,
@@ -18,7 +19,7 @@ from pydantic import (
 )
 
 from parlant_local.errors import SettingsError
-from parlant_local.paths import user_path
+from parlant_local.paths import is_dir, user_path
 from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
@@ -42,13 +43,21 @@ __all__ = ["Settings", "load_settings"]
 M = TypeVar("M", bound=BaseModel)
 
 
+EARLIER_HOME = "~/.local/share/parlant-local"
+"""The home on every system, until each got its own; still used where it is."""
+
+
 def _data_home() -> Path:
-    base = Path(os.environ.get("XDG_DATA_HOME") or user_path("~/.local/share"))
-    if base.parts[:1] == ("~",):
+    earlier = user_path(EARLIER_HOME)
+    try:
+        found = Path(user_data_dir("parlant-local", appauthor=False))
+    except RuntimeError:  # no home directory
+        found = Path()
+    if not found.is_absolute():
         raise SettingsError(
             "This account has no home directory.", hint="Set PARLANT_LOCAL_HOME to a folder for models."
         )
-    return base / "parlant-local"
+    return earlier if not is_dir(found) and is_dir(earlier) and "XDG_DATA_HOME" not in os.environ else found
 
 
 class Settings(Section):

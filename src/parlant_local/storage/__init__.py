@@ -13,6 +13,7 @@ from parlant_local.storage.reading import (
     read_text,
     validated,
 )
+from parlant_local.storage.renaming import rename_over
 from parlant_local.storage.setting_aside import set_aside
 from parlant_local.storage.sweeping import scratch_folder, scratch_for, sweep
 from parlant_local.storage.writing import publish, sync_folder, whole_file, write_whole
@@ -27,6 +28,7 @@ __all__ = [
     "read_json",
     "read_text",
     "scratch_folder",
+    "rename_over",
     "scratch_for",
     "set_aside",
     "sweep",

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from parlant_local.errors import StateFileError
 from parlant_local.paths import real_path
+from parlant_local.storage.renaming import rename_over
 from parlant_local.storage.sweeping import scratch_for, sweep
 
 __all__ = ["publish", "sync_folder", "whole_file", "write_whole"]
@@ -44,7 +45,7 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
                 os.fsync(descriptor)
             if mode is not None and not private:
                 scratch.chmod(mode)
-            scratch.replace(target)
+            rename_over(scratch, target)
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
@@ -70,7 +71,7 @@ def publish(scratch: Path, target: Path) -> None:
     be full of zeros."""
     with scratch.open("rb+") as file:
         os.fsync(file.fileno())
-    scratch.replace(target)
+    rename_over(scratch, target)
     sync_folder(target.parent)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from parlant_local.engine.templates import ChatTemplate, Sandbox, SandboxLimits
+from parlant_local.engine.templates import sandbox as sandbox_module
 from parlant_local.errors import TemplateError, TemplateLimitError
 from parlant_local.messages import Message, Tool
+from tests.support.eventually import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,58 @@ def test_a_template_without_end_is_stopped_quickly(sandbox: Sandbox, what: str) 
         sandbox.render(ENDLESS[what], {"messages": []})
 
 
+GROWING = (
+    "{% set n = namespace(s=[]) %}{% for a in range(99999) %}{% set n.s = n.s + ['x' * 1000000 ~ a] %}{% endfor %}"
+)
+
+
+@pytest.fixture
+def without_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """As where Python has neither ``setitimer`` nor ``resource``."""
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import runpy, signal, sys\n"
+        "sys.modules['resource'] = None\n"
+        "del signal.setitimer\n"
+        f"runpy.run_path({str(sandbox_module._WORKER)!r}, run_name='__main__')\n",
+        "utf-8",
+    )
+    monkeypatch.setattr(sandbox_module, "_WORKER", script)
+    sandbox = Sandbox(SandboxLimits(cpu_seconds=0.3))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("template", "limit"), [(ENDLESS["nested loops"], "processor time"), (ENDLESS["gigabytes of output"], "output")]
+)
+def test_it_is_stopped_from_outside_where_the_system_has_no_limits(
+    without_limits: Sandbox, template: str, limit: str
+) -> None:
+    with pytest.raises(TemplateLimitError, match=limit):
+        without_limits.render(template, {})
+    assert without_limits.render("{{ 1 + 1 }}", {}) == "2", "others don't wait for it"
+
+
+@pytest.mark.timeout(60)
+def test_its_memory_is_looked_at_from_outside(without_limits: Sandbox) -> None:
+    without_limits.limits = SandboxLimits(cpu_seconds=30, memory_bytes=128 << 20)
+    with pytest.raises(TemplateLimitError, match="memory"):
+        without_limits.render(GROWING, {})
+
+
+@pytest.mark.timeout(60)
+def test_what_neither_computes_nor_grows_ends_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text("import sys, time\nsys.stdin.buffer.read(1)\ntime.sleep(60)\n", "utf-8")
+    monkeypatch.setattr(sandbox_module, "_WORKER", script)
+    sandbox = Sandbox(SandboxLimits(wall_seconds=0.2))
+    with pytest.raises(TemplateLimitError, match=r"longer than 0\.2 s"):
+        sandbox.render("x", {})
+    sandbox.close()
+
+
 @pytest.mark.parametrize("what", ESCAPES)
 def test_a_template_reaches_nothing_outside(sandbox: Sandbox, what: str) -> None:
     with pytest.raises(TemplateError, match="failed"):
@@ -77,8 +134,8 @@ def test_the_rendering_process_knows_no_secrets(monkeypatch: pytest.MonkeyPatch)
     sandbox = Sandbox()
     try:
         sandbox.render("x", {})
-        assert sandbox._process is not None
-        environment = Path(f"/proc/{sandbox._process.pid}/environ").read_bytes()
+        assert sandbox._worker is not None
+        environment = Path(f"/proc/{sandbox._worker.process.pid}/environ").read_bytes()
         assert b"secret" not in environment
     except FileNotFoundError:
         pytest.skip("this system has no /proc")
@@ -112,13 +169,26 @@ def test_a_template_that_fails_on_every_probe_is_tried_once(sandbox: Sandbox, mo
 def test_a_closed_sandbox_leaves_no_process() -> None:
     sandbox = Sandbox()
     sandbox.render("x", {})
-    assert sandbox._process is not None
-    pid = sandbox._process.pid
+    assert sandbox._worker is not None
+    pid = sandbox._worker.process.pid
     sandbox.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert sandbox.render("y", {}) == "y"
     sandbox.close()
+
+
+@pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")
+def test_a_sandbox_that_is_forgotten_leaves_no_process_and_no_thread() -> None:
+    before = threading.active_count()
+    sandbox = Sandbox()
+    sandbox.render("x", {})
+    assert sandbox._worker is not None
+    pid = sandbox._worker.process.pid
+    del sandbox
+    gc.collect()
+    wait_until(lambda: threading.active_count() == before)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_errors_of_a_template_name_the_line(sandbox: Sandbox) -> None:

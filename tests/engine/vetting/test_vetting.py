@@ -202,6 +202,13 @@ def test_a_trial_has_a_memory_limit(sound: Path, trials: Trials) -> None:
     assert (outcome.kind, "memory" in outcome.reason) == ("ended", True), outcome
 
 
+def test_a_trial_has_a_memory_limit_where_the_system_sets_none(sound: Path, trials: Trials) -> None:
+    """The parent looks at it: a process that has started is larger than this."""
+    ensure_loadable(sound, SETTINGS, Vetting())
+    outcome = run_trial({**trials.wishes[0], "memory": 0, "resident": 1 << 20}, LoadControl("sound"))
+    assert (outcome.kind, "memory" in outcome.reason) == ("ended", True), outcome
+
+
 @pytest.mark.parametrize(
     ("code", "log", "kind"),
     [
@@ -215,6 +222,15 @@ def test_a_trial_has_a_memory_limit(sound: Path, trials: Trials) -> None:
         (-14, "", "ended"),
         (-6, "terminate called after throwing an instance of 'std::bad_alloc'", "ended"),
         (1, "ImportError: no module", "ended"),
+        (0xC0000005, "", "died"),  # Windows: access violation
+        (0xC0000409, "x.c:1: GGML_ASSERT(a) failed", "died"),  # abort
+        (0xC0000409, "terminate called after throwing an instance of 'std::bad_alloc'", "ended"),
+        (0xC00000FD, "", "died"),
+        (0xC0FFEE00, "", "died"),
+        (0xC000001D, "", "ended"),  # a library for another processor
+        (0xC0000135, "", "ended"),
+        (0xC0000017, "", "ended"),
+        (15, "", "ended"),  # terminated by somebody
         (0, "", "ended"),
     ],
 )

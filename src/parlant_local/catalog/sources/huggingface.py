@@ -94,6 +94,8 @@ def _plan(reference: HubReference, context: SourceContext) -> Plan:
         context.logger.warning(f"{reference.repo} is gated ({info.gated}); without a token the hub will deny access.")
     commit = check_component(str(info.sha or reference.revision or "main"), "commit")
     repository = HubRepository(context.hub_cache, reference.repo)
+    for file in chosen.files:
+        repository.adopt(commit, file, entries[file].etag)
     tasks = tuple(hub.task(reference, repository, commit, entries[file]) for file in chosen.files)
 
     def place() -> None:

@@ -7,7 +7,6 @@ appended after its bytes, so the journal never claims more than the file has; a 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -70,7 +69,7 @@ class Journal:
             *(f"{start} {end}" for start, end in self._ranges),
         ]
         write_whole(path, "\n".join(lines) + "\n")
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._file = path.open("ab", buffering=0)
 
     @classmethod
     def load(cls, path: Path) -> tuple[Identity, list[Range]] | None:
@@ -92,7 +91,7 @@ class Journal:
     def add(self, start: int, end: int) -> None:
         """Record that these bytes are written."""
         with self._lock:
-            os.write(self._file, b"%d %d\n" % (start, end))
+            self._file.write(b"%d %d\n" % (start, end))
             self._ranges = _insert(self._ranges, (start, end))
 
     @property
@@ -118,9 +117,7 @@ class Journal:
             return gaps
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self

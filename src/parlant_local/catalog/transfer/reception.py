@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -73,12 +72,10 @@ class Reception:
             self.mixed = bool(resumed)
             with Journal(self._task.journal, identity, resumed) as journal:
                 self._item.done = journal.done
-                descriptor = os.open(self._task.part, os.O_RDWR | os.O_CREAT, 0o644)
-                try:
-                    os.ftruncate(descriptor, identity.size)
-                    return self._receive(session, journal, descriptor, whole)
-                finally:
-                    os.close(descriptor)
+                self._task.part.touch(mode=0o644)
+                with self._task.part.open("rb+", buffering=0) as file:
+                    file.truncate(identity.size)
+                    return self._receive(session, journal, file.fileno(), whole)
         finally:
             session.reset()
 

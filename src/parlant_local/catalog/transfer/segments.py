@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from threading import Lock
 
 from parlant_local.catalog.transfer.http import HttpResponse
 
@@ -16,8 +17,18 @@ _MAX_SEGMENT = 64 << 20
 def write_all(descriptor: int, view: memoryview, at: int) -> None:
     """A disk that becomes full takes a part of a write without complaint; only the next one fails."""
     while view:
-        count = os.pwrite(descriptor, view, at)
+        count = _write_at(descriptor, view, at)
         view, at = view[count:], at + count
+
+
+def _seek_and_write(descriptor: int, view: memoryview, at: int) -> int:
+    with _seeking:
+        os.lseek(descriptor, at, os.SEEK_SET)
+        return os.write(descriptor, view)
+
+
+_seeking = Lock()
+_write_at = getattr(os, "pwrite", _seek_and_write)  # Windows has none
 
 
 class Segment:

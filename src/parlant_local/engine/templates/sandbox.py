@@ -5,27 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import struct
 import subprocess
-import sys
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import spawn
 from pathlib import Path
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import IO, Any
 
+from parlant_local.engine.helper_process import Watch, start
 from parlant_local.errors import TemplateError, TemplateLimitError
 
 __all__ = ["Sandbox", "SandboxLimits", "shared_sandbox"]
 
 _WORKER = Path(__file__).with_name("worker.py")
-# As in subprocess: needs no descriptor of its own, unlike epoll, and has no upper limit on them, unlike select.
-_Waiting = getattr(selectors, "PollSelector", selectors.SelectSelector)
-# Environment variables for the worker: enough to run and to tell the date, no secrets.
-_INHERITED = ("PATH", "TZ", "LANG", "LC_ALL", "LC_TIME", "LC_CTYPE", "SYSTEMROOT", "LD_LIBRARY_PATH")
+_LOOK_SECONDS = 0.05  # how often its time and memory are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class SandboxLimits:
     """CPU time, so that a busy machine is not mistaken for a hostile template."""
     wall_seconds: float = 60.0
     memory_bytes: int = 512 * 1024 * 1024
-    """Address space of the rendering process."""
+    """Address space of the rendering process, or its memory where the system has no such limit."""
     max_template: int = 512 * 1024
     """Characters of a template's source."""
     max_output: int = 16 * 1024 * 1024
@@ -49,8 +46,7 @@ class Sandbox:
     def __init__(self, limits: SandboxLimits | None = None) -> None:
         self.limits = limits or SandboxLimits()
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
+        self._worker: _Worker | None = None
 
     def render(self, template: str, variables: Mapping[str, Any]) -> str:
         """The rendered text.
@@ -89,18 +85,12 @@ class Sandbox:
             self._stop()
 
     def _exchange(self, data: bytes) -> list[dict[str, str]]:
-        deadline = time.monotonic() + self.limits.wall_seconds
-        process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        worker = self._running()
         try:
-            # The worker reads a request whole before it renders, so this can't wait on a stuck template.
-            self._send(process.stdin.fileno(), struct.pack(">I", len(data)) + data)
-            (size,) = struct.unpack(">I", self._read(process, 4, deadline))
-            answers: list[dict[str, str]] = json.loads(self._read(process, size, deadline))
-        except TimeoutError:
+            answers: list[dict[str, str]] = json.loads(worker.ask(data, self.limits))
+        except _LimitError as error:
             self._stop()
-            return [{"error": "limit", "message": f"it took longer than {self.limits.wall_seconds:g} s"}]
+            return [{"error": "limit", "message": str(error)}]
         except (OSError, EOFError):
             code = self._stop()
             return [{"error": "limit", "message": self._exit_reason(code)}]
@@ -113,75 +103,102 @@ class Sandbox:
         import signal
 
         if hasattr(signal, "SIGPROF") and code == -signal.SIGPROF:
-            return f"it took more than {self.limits.cpu_seconds:g} s of processor time"
+            return _too_long(self.limits)
         return f"it ended the rendering process (exit code {code})"
 
-    @staticmethod
-    def _send(descriptor: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view[: 1 << 20]) :]
-
-    @staticmethod
-    def _read(process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
-        assert process.stdout is not None
-        chunks: list[bytes] = []
-        descriptor = process.stdout.fileno()
-        while size:
-            if os.name == "posix":
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or not _readable(descriptor, remaining):
-                    raise TimeoutError
-            chunk = os.read(descriptor, min(size, 1 << 20))
-            if not chunk:
-                raise EOFError
-            chunks.append(chunk)
-            size -= len(chunk)
-        return b"".join(chunks)
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._owner != os.getpid():
-            self._process = None  # after a fork: the pipes belong to the parent
-        if self._process is None or self._process.poll() is not None:
-            environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-            # Same import path as ours; -P keeps this folder's modules from shadowing the standard library's.
-            environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-            executable = os.fsdecode(spawn.get_executable() or sys.executable)
+    def _running(self) -> _Worker:
+        worker = self._worker
+        # After a fork the pipes belong to the parent.
+        if worker is None or worker.owner != os.getpid() or worker.process.poll() is not None:
             try:
-                self._process = subprocess.Popen(
-                    [executable, "-P", "-S", str(_WORKER), str(self.limits.memory_bytes)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    bufsize=0,
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C in a terminal must not reach it
-                )
+                worker = self._worker = _Worker(self.limits.memory_bytes)
             except OSError as error:
                 raise TemplateError(f"The process that renders chat templates can't be started: {error}.") from None
-            self._owner = os.getpid()
-        return self._process
+        return worker
 
     def _stop(self) -> int:
-        process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return 0
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        worker, self._worker = self._worker, None
+        return 0 if worker is None or worker.owner != os.getpid() else worker.stop()
+
+
+class _LimitError(Exception):
+    """Says which limit a template broke."""
+
+
+def _too_long(limits: SandboxLimits) -> str:
+    return f"it took more than {limits.cpu_seconds:g} s of processor time"
+
+
+class _Worker:
+    """The process, and a thread that reads its answers: not on every system can a pipe be waited for with a limit."""
+
+    def __init__(self, memory_bytes: int) -> None:
+        self.owner = os.getpid()
+        self.process = start(_WORKER, str(memory_bytes), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self._answers: SimpleQueue[bytes | None] = SimpleQueue()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        weakref.finalize(self, self.process.stdin.close)  # ends process and thread of a sandbox that was forgotten
+        reading = (self.process.stdout, self._answers)
+        threading.Thread(target=_read_answers, args=reading, name="parlant-local-template", daemon=True).start()
+
+    def ask(self, data: bytes, limits: SandboxLimits) -> bytes:
+        """The answer. Raises :class:`_LimitError`, and :class:`OSError` or :class:`EOFError` for a process that has ended."""
+        assert self.process.stdin is not None
+        deadline = time.monotonic() + limits.wall_seconds
+        # The worker reads a request whole before it renders, so this can't wait on a stuck template.
+        _send(self.process.stdin.fileno(), struct.pack(">I", len(data)) + data)
+        watch: Watch | None = None
+        while True:
+            with contextlib.suppress(Empty):
+                if (answer := self._answers.get(timeout=_LOOK_SECONDS)) is None:
+                    raise EOFError
+                return answer
+            if time.monotonic() > deadline:
+                raise _LimitError(f"it took longer than {limits.wall_seconds:g} s")
+            # Made now, since most answers come sooner.
+            watch = watch or Watch(self.process.pid, memory=limits.memory_bytes, cpu_seconds=limits.cpu_seconds)
+            if broken := watch.exceeded():
+                raise _LimitError(_too_long(limits) if broken == "time" else "it asks for too much memory")
+
+    def stop(self) -> int:
+        """Ends the process; its exit code."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         try:
             # The pipe is closed: a dead or idle worker exits at once; a stuck one is killed.
-            return process.wait(timeout=0.2)
+            return self.process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+            self.process.kill()
+            return self.process.wait()
 
 
-def _readable(descriptor: int, seconds: float) -> bool:
-    with _Waiting() as waiting:
-        waiting.register(descriptor, selectors.EVENT_READ)
-        return bool(waiting.select(seconds))
+def _read_answers(stream: IO[bytes], answers: SimpleQueue[bytes | None]) -> None:
+    with stream:
+        try:
+            while True:
+                (size,) = struct.unpack(">I", _read(stream.fileno(), 4))
+                answers.put(_read(stream.fileno(), size))
+        except (OSError, EOFError):
+            answers.put(None)
+
+
+def _send(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view[: 1 << 20]) :]
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    chunks: list[bytes] = []
+    while size:
+        chunk = os.read(descriptor, min(size, 1 << 20))
+        if not chunk:
+            raise EOFError
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
 
 
 def _text_or_error(answer: Mapping[str, str]) -> str | TemplateError:

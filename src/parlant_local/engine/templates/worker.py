@@ -1,17 +1,19 @@
 """The process that renders chat templates. Run as a script; knows nothing of parlant-local.
 
 A template is an untrusted program. Jinja's immutable sandbox denies it access to anything; operating-system limits bound
-its time and memory, whatever it does. Requests and answers are JSON, each
+its time and memory, whatever it does; where a system has none, the parent looks and kills. Requests and answers are JSON, each
 preceded by its length in four bytes. A template that exceeds its processor time is ended with the process.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import struct
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from importlib import import_module
 from typing import Any, BinaryIO
 
 
@@ -152,22 +154,17 @@ def _answer(renderer: _Renderer, source: str, variables: dict[str, Any], budget:
 
 def _limit_memory(limit: int) -> None:
     try:
-        import resource
-
+        resource = import_module("resource")
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, OSError, ValueError):
-        pass  # not every system has them; the parent's clock and the output limit remain
+        pass  # not every system has them; the parent looks at it
 
 
 def _start_clock(seconds: float) -> None:
     """Ends this process through the default action of SIGPROF, which needs no cooperation of running code."""
-    try:
-        import signal
-
+    if sys.platform != "win32" and hasattr(signal, "setitimer"):  # else the parent looks at it
         signal.setitimer(signal.ITIMER_PROF, seconds)
-    except (ImportError, AttributeError):
-        pass  # the parent's clock remains
 
 
 def _read(stream: BinaryIO) -> Any:

@@ -145,6 +145,7 @@ def _trial_spec(
         "lora": {str(user_path(adapter).absolute()): scale for adapter, scale in settings.lora.items()},
         "threads": settings.n_threads or usable_cores(),
         "memory": 0 if gpu else size + _MEMORY_HEADROOM,
+        "resident": 0 if gpu else 2 * size + _MEMORY_HEADROOM,  # the mapped file counts as well
         "seconds": settings.vetting_seconds + size / _MIN_DISK_SPEED,
     }
 

@@ -8,38 +8,46 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import spawn
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from parlant_local.engine.helper_process import Watch, start
 from parlant_local.engine.loading import LoadControl
 from parlant_local.errors import ModelLoadError
 
 __all__ = ["Outcome", "run_trial"]
 
 _TRIAL_SCRIPT = Path(__file__).parents[1] / "trial.py"
-# Enough to find Python, the library and its devices, with our thread settings. No keys.
-_INHERITED = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "SYSTEMROOT",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "LLAMA_CPP_LIB_PATH",
-)
+# Enough to find the library and its devices, with our thread settings. No keys.
+_INHERITED = ("HOME", "USERPROFILE", "LLAMA_CPP_LIB_PATH")
 _INHERITED_PREFIXES = ("OMP_", "GOMP_", "GGML_", "CUDA_", "HIP_", "ROCR_", "NVIDIA_", "VK_")
-_SOURCE_PATH = re.compile(r"\S*/(?=[\w.-]+:\d+: )")  # paths of the library's sources on the build machine
+_SOURCE_PATH = re.compile(r"\S*[/\\](?=[\w.-]+:\d+: )")  # paths of the library's sources on the build machine
 _TAIL = 4096
 _OUT_OF_MEMORY_SIGNS = ("bad_alloc", "mem_buffer != NULL", "failed to allocate", "out of memory")
-_EXTERNAL_SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGILL")
+_WINDOWS_ERROR = 0xC000_0000  # exit codes of at least this are statuses of processes that the system ended
+_WINDOWS_STATUSES = {
+    0xC0000005: "access violation",
+    0xC0000017: "no memory",
+    0xC000001D: "illegal instruction",
+    0xC0000094: "integer division by zero",
+    0xC00000FD: "stack overflow",
+    0xC000012D: "commitment limit",
+    0xC0000135: "a DLL is missing",
+    0xC000013A: "Ctrl-C",
+    0xC0000142: "a DLL failed to start",
+    0xC0000374: "heap corruption",
+    0xC0000409: "abort",
+}
+# Causes that prove nothing about the file.
+_EXTERNAL_CAUSES = (
+    *("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGILL"),
+    *("illegal instruction", "a DLL is missing", "Ctrl-C", "a DLL failed to start"),
+)
+_OUT_OF_MEMORY_CAUSES = ("no memory", "commitment limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +66,12 @@ def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
     :mod:`parlant_local.engine.trial` is to do with it."""
     deadline = time.monotonic() + spec["seconds"]
     try:
-        process = subprocess.Popen(
-            [os.fsdecode(spawn.get_executable() or sys.executable), "-P", "-S", str(_TRIAL_SCRIPT), json.dumps(spec)],
+        process = start(
+            _TRIAL_SCRIPT,
+            json.dumps(spec),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(spec["library"]),
-            start_new_session=True,  # Ctrl-C in a terminal must not reach it
+            environment=_environment(spec["library"]),
         )
     except OSError as error:
         raise ModelLoadError(
@@ -75,11 +82,14 @@ def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
         assert process.stdout is not None
         assert process.stderr is not None
         answer, log = _Tail(process.stdout), _Tail(process.stderr)
+        watch = Watch(process.pid, memory=spec.get("resident", 0))
         try:
             while not answer.ended(0.05):
                 control.check()
                 if time.monotonic() > deadline:
                     return Outcome("ended", f"it took longer than {spec['seconds']:g} s (engine.vetting_seconds)")
+                if watch.exceeded():
+                    return Outcome("ended", f"it took more than {spec['resident'] / 1e9:.1f} GB of memory")
             code = process.wait()
         finally:
             process.kill()
@@ -91,8 +101,6 @@ def _environment(flavour: str) -> dict[str, str]:
     environment = {
         name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
-    # Same import path as ours; -P keeps this folder's modules from shadowing the standard library's.
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     environment["PARLANT_LOCAL_ENGINE__LIBRARY"] = flavour
     environment["GGML_NO_BACKTRACE"] = "1"  # it would start a debugger
     return environment
@@ -133,11 +141,13 @@ def _outcome(code: int, answer: str, log: str) -> Outcome:
         if not report:
             return Outcome("passed")
         return Outcome("refused", str(report["refused"]), str(report["hint"]), str(report["kind"]))
-    if code > 0:
+    name = _cause_of_death(code)
+    if name is None:
         return Outcome("ended", f"it failed: {last}")  # Python itself failed: an import, a limit
-    name = _signal_name(-code)
-    if name in _EXTERNAL_SIGNALS:
+    if name in _EXTERNAL_CAUSES:
         return Outcome("ended", f"it was ended by {name} ({last})")
+    if name in _OUT_OF_MEMORY_CAUSES:
+        return Outcome("ended", f"it asked for more memory than there is ({last})")
     if name == "SIGALRM":
         return Outcome("ended", "it took too long (engine.vetting_seconds)")
     if any(words in log for words in _OUT_OF_MEMORY_SIGNS):
@@ -145,8 +155,11 @@ def _outcome(code: int, answer: str, log: str) -> Outcome:
     return Outcome("died", f"{name}: {last}")
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+def _cause_of_death(code: int) -> str | None:
+    """The signal's name, or Windows' status of a crash; None for an exit code of the program."""
+    if code < 0:
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
+    return _WINDOWS_STATUSES.get(code, f"status 0x{code:08X}") if code >= _WINDOWS_ERROR else None
