@@ -125,6 +125,11 @@ class LlamaEngine:
         return self._require_loaded.sizing
 
     @property
+    def memory_bytes(self) -> int:
+        """What it takes now, as estimated: the cells grow on demand."""
+        return self._require_loaded.memory_bytes
+
+    @property
     def effective_settings(self) -> EngineSettings:
         """``settings`` with the findings of `bench --save` for this model and machine, once it is loaded."""
         return self.settings if self._engine is None else self._engine.settings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from parlant_local.cores import usable_cores
 from parlant_local.engine.layout import Layout
@@ -26,16 +28,28 @@ _CPU_MICRO_BATCH = 128  # 64 took 3-6 % longer for prompts; 256 as long, with tw
 _EXACT = frozenset({"F32", "F16"})
 _UNQUANTIZED = frozenset({"f32", "f16", "bf16"})
 _SCORES_SHARE = 1 / 8  # of the available memory, for attention scores without flash attention
-_DEFAULT_POOL_CELLS = 65_536  # cells of a unified cache by default
+_POOL_CELLS = 65_536  # that the cells of a unified cache may grow to by default
+_FIRST_CELLS = 8_192  # what a context starts with; doubling it takes milliseconds per thousand tokens
+_LEAST_FIRST_CELLS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
     layout: Layout
-    estimate: MemoryEstimate
-    """Bytes: weights, KV cache, compute buffers."""
+    at: Callable[[int], MemoryEstimate]
+    """Bytes with a number of cells: weights, KV cache, compute buffers, vocabulary."""
     messages: tuple[str, ...]
     """What was reduced, and why."""
+
+    @property
+    def estimate(self) -> MemoryEstimate:
+        """With the cells that it starts with."""
+        return self.at(self.layout.cells)
+
+    @property
+    def most(self) -> MemoryEstimate:
+        """With all the cells that it may grow to."""
+        return self.at(self.layout.max_cells)
 
 
 def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
@@ -51,12 +65,14 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     n_seq, first_wave = _sequences(header, settings, n_threads, unified=unified)
     memory = _Memory(header, settings, n_seq, unified)
     n_ctx = _context(header, settings, memory.max_cells, messages)
-    cells = _cells(settings, n_ctx, n_seq, memory.max_cells, messages, unified=unified)
-    flash = memory.flash_attention(cells)
-    needed = memory.checked(name, cells, flash)
+    max_cells = _max_cells(settings, n_ctx, n_seq, memory.max_cells, messages, unified=unified)
+    flash = memory.flash_attention(max_cells)
+    memory.check(name, max_cells, flash)
+    cells = max_cells if memory.fixed else _first_cells(header, settings, n_ctx, max_cells, 1 if unified else n_seq)
     layout = Layout(
         n_ctx=n_ctx,
         cells=cells,
+        max_cells=max_cells,
         n_seq=n_seq,
         first_wave=first_wave,
         unified=unified,
@@ -68,7 +84,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         flash_attention=flash,
         kv_type=settings.kv_type or ("bf16" if flash == "off" and not memory.gpu and _prefers_bf16(header) else "f16"),
     )
-    return Sizing(layout, needed, tuple(messages))
+    return Sizing(layout, partial(memory.estimate, flash=flash), tuple(messages))
 
 
 class _Memory:
@@ -81,6 +97,11 @@ class _Memory:
         self._n_seq = n_seq
         self._unified = unified
         self._available = available_memory()
+        self._per_cell = (
+            self.estimate(2 * _CELL_MULTIPLE).kv_cache - self.estimate(_CELL_MULTIPLE).kv_cache
+        ) // _CELL_MULTIPLE
+        self.fixed = self._per_cell == 0
+        """Cells take nothing: its memory is one state per sequence."""
         self.max_cells = self._max_cells()
         """Cells that each sequence may have; practically unlimited where memory can't be estimated."""
 
@@ -96,13 +117,10 @@ class _Memory:
         )
 
     def _max_cells(self) -> int:
-        per_cell = (
-            self.estimate(2 * _CELL_MULTIPLE).kv_cache - self.estimate(_CELL_MULTIPLE).kv_cache
-        ) // _CELL_MULTIPLE
-        if per_cell <= 1 or self.gpu:
+        if self._per_cell <= 1 or self.gpu:
             return 1 << 30
         room = max(0, int((self._available - self._header.weights_bytes) * _KV_SHARE))
-        cells = room // per_cell
+        cells = room // self._per_cell
         return (cells if self._unified else cells // self._n_seq) // _CELL_MULTIPLE * _CELL_MULTIPLE
 
     def flash_attention(self, cells: int) -> FlashAttention:
@@ -117,18 +135,18 @@ class _Memory:
         has_room = without.compute <= self._available * _SCORES_SHARE and without.total <= self._available
         return "off" if has_room else wanted
 
-    def checked(self, name: str, cells: int, flash: FlashAttention) -> MemoryEstimate:
-        """The estimate; raises :class:`InsufficientMemoryError` where it exceeds a CPU's memory."""
+    def check(self, name: str, cells: int, flash: FlashAttention) -> None:
+        """Raises :class:`InsufficientMemoryError` where the estimate exceeds a CPU's memory."""
         needed, available = self.estimate(cells, flash), self._available
         if needed.total > available and not self.gpu:
             raise InsufficientMemoryError(
                 f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of {cells} tokens "
-                f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}); {available // _MIB} MiB are available.",
+                f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}, vocabulary "
+                f"{needed.vocabulary // _MIB}); {available // _MIB} MiB are available.",
                 needed=needed.total,
                 available=available,
                 hint=_memory_hint(self.max_cells, self._header, available, unified=self._unified),
             )
-        return needed
 
 
 def _context(header: GGUFHeader, settings: EngineSettings, max_cells: int, messages: list[str]) -> int:
@@ -150,11 +168,23 @@ def _context(header: GGUFHeader, settings: EngineSettings, max_cells: int, messa
     return n_ctx
 
 
-def _cells(
+def _first_cells(header: GGUFHeader, settings: EngineSettings, n_ctx: int, max_cells: int, shares: int) -> int:
+    """A modest start, from which the cells grow on demand; all at once where ``kv_tokens`` sets a number."""
+    if settings.kv_tokens is not None and shares == 1:
+        return max_cells
+    share = max(_LEAST_FIRST_CELLS, min(n_ctx, _FIRST_CELLS))
+    # llama.cpp chooses between two sets of rope factors by the size of the context: it must not change in mid-sequence.
+    long_from = (header.of_architecture("rope.scaling.original_context_length") or 0) + 1
+    if n_ctx >= long_from > share and any(tensor.name == "rope_factors_long.weight" for tensor in header.tensors):
+        share = -(-long_from // _CELL_MULTIPLE) * _CELL_MULTIPLE
+    return min(max_cells, share * shares)
+
+
+def _max_cells(
     settings: EngineSettings, n_ctx: int, n_seq: int, max_cells: int, messages: list[str], *, unified: bool
 ) -> int:
     if unified:
-        return max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _DEFAULT_POOL_CELLS), max_cells))
+        return max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL_CELLS), n_ctx * n_seq, max_cells))
     if settings.kv_tokens is not None:
         messages.append(
             f"engine.kv_tokens is not used: a split cache gives each of {n_seq} sequences {n_ctx} cells; "

@@ -25,16 +25,24 @@ KV_TYPE_BYTES: dict[str, float] = {
 _WINDOW_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "gpt-oss": 2, "llama4": 4, "exaone4": 4}
 
 
+# As measured with vocabularies of 32k to 262k tokens: llama.cpp's tables, and llguidance's with the first constraint.
+_TOKEN_BYTES = 400
+_MERGE_BYTES = 450
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
     weights: int
     kv_cache: int
     """Keys and values of every cell, and the states of recurrent layers."""
     compute: int
+    """Activations, attention scores, logits."""
+    vocabulary: int = 0
+    """Token tables: llama.cpp's, and the one that constraints are compiled against."""
 
     @property
     def total(self) -> int:
-        return self.weights + self.kv_cache + self.compute
+        return self.weights + self.kv_cache + self.compute + self.vocabulary
 
 
 def estimate_memory(
@@ -52,18 +60,36 @@ def estimate_memory(
     ``n_seq``: concurrent sequences, each with its own recurrent state and window. ``swa_full``: full-size caches for
     sliding-window layers too, as prefix sharing needs.
     """
+    return MemoryEstimate(
+        weights=header.weights_bytes,
+        kv_cache=_kv_bytes(header, n_ctx, kv_type, n_seq, min(n_ubatch, max(n_ctx, 1)), swa_full)
+        + _state_bytes(header, n_seq),
+        compute=compute_bytes(
+            header, n_ctx, kv_type=kv_type, n_outputs=n_seq, n_ubatch=n_ubatch, flash_attention=flash_attention
+        ),
+        vocabulary=vocabulary_bytes(header),
+    )
+
+
+def compute_bytes(
+    header: GGUFHeader, n_ctx: int, *, kv_type: str, n_outputs: int, n_ubatch: int, flash_attention: bool
+) -> int:
+    """Of a micro-batch of ``n_ubatch`` tokens that attends to ``n_ctx`` cells and gives ``n_outputs`` rows of logits."""
+    n_ubatch = min(n_ubatch, max(n_ctx, 1))
     embedding = header.embedding_length or 0
     feed_forward = max(header.numbers(f"{header.architecture}.feed_forward_length") or (4 * embedding,))
     heads = max(header.head_count or (1,))
-    n_ubatch = min(n_ubatch, max(n_ctx, 1))
-    logits = n_ubatch * (header.vocabulary_size or 0) * 4
-    attention = 0 if flash_attention else n_ubatch * n_ctx * heads * 4
+    logits = n_outputs * (header.vocabulary_size or 0) * 4
+    # Scores in f32, and once more in the type of the values that they weigh.
+    scores = 0 if flash_attention else int(n_ubatch * n_ctx * heads * (4 + min(KV_TYPE_BYTES[kv_type], 2)))
     activations = n_ubatch * (6 * embedding + 3 * feed_forward) * 4
-    return MemoryEstimate(
-        weights=header.weights_bytes,
-        kv_cache=_kv_bytes(header, n_ctx, kv_type, n_seq, n_ubatch, swa_full) + _state_bytes(header, n_seq),
-        compute=max(logits, attention) + activations + n_ubatch * n_ctx * 2,
-    )
+    mask = n_ubatch * n_ctx * (2 if flash_attention else 4)
+    return max(logits, scores) + logits + activations + mask  # logits also have a buffer of their own
+
+
+def vocabulary_bytes(header: GGUFHeader) -> int:
+    tokens, merges = header.vocabulary_size or 0, header.count("tokenizer.ggml.merges") or 0
+    return tokens * _TOKEN_BYTES + merges * _MERGE_BYTES
 
 
 def _kv_bytes(header: GGUFHeader, n_ctx: int, kv_type: str, n_seq: int, n_ubatch: int, swa_full: bool) -> int:

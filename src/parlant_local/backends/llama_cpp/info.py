@@ -51,7 +51,7 @@ def describe_loaded(
         embedding_length=model.n_embd,
         pooling=pooling or (record.pooling if record is not None else None),
         chat_template=template.source if model.generates else None,
-        memory_bytes=engine.sizing.estimate.total,
+        memory_bytes=engine.memory_bytes,
         digest=record.sha256 if record is not None else None,
         path=model.path,
         loaded=True,
