@@ -149,7 +149,7 @@ def test_the_start_is_modest_and_never_more_than_asked_for() -> None:
 
     assert cells()[0] == 8192
     assert cells(n_ctx=2048) == (2048, 2048 * 9)
-    assert cells(n_ctx=512, n_seq_max=1) == (512, 512)
+    assert cells(n_ctx=512, n_seq_max=1) == (1024, 1024)
     assert cells(n_ctx=20_000)[0] == 8192
     assert cells(kv_tokens=50_000, n_ctx=8192) == (50_000, 50_000)
 

@@ -126,8 +126,8 @@ class LlamaEngine:
 
     @property
     def memory_bytes(self) -> int:
-        """What it takes now, as estimated: the cells grow on demand."""
-        return self._require_loaded.memory_bytes
+        """What it takes now, as estimated: the cells grow on demand. 0 while it is not loaded."""
+        return 0 if self._engine is None else self._engine.memory_bytes
 
     @property
     def effective_settings(self) -> EngineSettings:

@@ -39,7 +39,7 @@ class PoolStatus:
     state: State
     users: int
     size: int
-    """Bytes, as estimated before loading."""
+    """Bytes, as estimated."""
     idle_seconds: float
     """Since the last user left; 0 while there is one."""
 
@@ -61,8 +61,9 @@ class ModelPool(Generic[M]):
     """Loads models by id and keeps them while they are used. Belongs to one event loop.
 
     ``load`` loads a model; ``estimate`` gives its bytes beforehand; ``budget`` is what all models may take together. An idle
-    model is unloaded after ``keep_alive`` seconds, or sooner when another needs its memory. ``abandoned_after``: how long a
-    load without waiters goes on, for callers that time out and retry.
+    model is unloaded after ``keep_alive`` seconds, or sooner when another needs its memory. ``taken`` gives the bytes of a
+    loaded one, which may grow; None: as estimated. ``abandoned_after``: how long a load without waiters goes on, for callers
+    that time out and retry.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class ModelPool(Generic[M]):
         estimate: Callable[[str], int],
         *,
         budget: int,
+        taken: Callable[[M], int] | None = None,
         keep_alive: float = 1800.0,
         abandoned_after: float = ABANDONED_SECONDS,
         logger: Logger | None = None,
@@ -79,6 +81,7 @@ class ModelPool(Generic[M]):
         self._load = load
         self._estimate = estimate
         self._budget = budget
+        self._taken = taken
         self._keep_alive = keep_alive
         self._abandoned_after = abandoned_after
         self._logger: Logger = logger or NullLogger()
@@ -130,7 +133,7 @@ class ModelPool(Generic[M]):
         now = self._clock()
         return {
             model_id: PoolStatus(
-                slot.state, slot.users, slot.size, 0.0 if slot.users else max(0.0, now - slot.idle_since)
+                slot.state, slot.users, self._size(slot), 0.0 if slot.users else max(0.0, now - slot.idle_since)
             )
             for model_id, slot in self._slots.items()
         }
@@ -145,8 +148,13 @@ class ModelPool(Generic[M]):
 
     @property
     def size(self) -> int:
-        """Estimated bytes of all the pool's models."""
-        return sum(slot.size for slot in self._slots.values())
+        """Estimated bytes of all the pool's models now."""
+        return sum(map(self._size, self._slots.values()))
+
+    def _size(self, slot: _Slot[M]) -> int:
+        if self._taken is None or slot.model is None or slot.state != "loaded":
+            return slot.size
+        return self._taken(slot.model)
 
     async def close(self) -> None:
         """Unloads everything, even if in use. Idempotent."""
@@ -186,7 +194,7 @@ class ModelPool(Generic[M]):
         return self._closed or (slot is not None and slot.state != "unloading") or self._could_fit(model_id)
 
     def _could_fit(self, model_id: str) -> bool:
-        busy = sum(slot.size for slot in self._slots.values() if slot.users or slot.state != "loaded")
+        busy = sum(self._size(slot) for slot in self._slots.values() if slot.users or slot.state != "loaded")
         return model_id not in self._slots and busy + self._estimate(model_id) <= self._budget
 
     async def _reserve(self, model_id: str) -> _Slot[M] | None:

@@ -14,7 +14,7 @@ from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory
 from parlant_local.settings import EngineSettings
 from parlant_local.settings.engine import FlashAttention
 
-__all__ = ["Sizing", "micro_batch", "on_gpu", "plan"]
+__all__ = ["Sizing", "micro_batch", "on_gpu", "outlook", "plan"]
 
 _MIB = 1024 * 1024
 _KV_SHARE = 0.6  # of the memory that is left once the weights are in
@@ -58,6 +58,17 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     The context is as trained, or reduced to what fits (with a message). Raises :class:`InsufficientMemoryError`, with figures,
     where weights, KV cache and compute buffers together exceed the memory available.
     """
+    memory, sizing = _sized(header, settings)
+    memory.check(name, sizing)
+    return sizing
+
+
+def outlook(header: GGUFHeader, settings: EngineSettings) -> Sizing:
+    """What :func:`plan` would be, whether it fits or not."""
+    return _sized(header, settings)[1]
+
+
+def _sized(header: GGUFHeader, settings: EngineSettings) -> tuple[_Memory, Sizing]:
     messages: list[str] = []
     n_threads = settings.n_threads or usable_cores()
     # A split cache was 10 % faster for unrelated requests, but gave the first answer three times as late.
@@ -67,7 +78,6 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
     n_ctx = _context(header, settings, memory.max_cells, messages)
     max_cells = _max_cells(settings, n_ctx, n_seq, memory.max_cells, messages, unified=unified)
     flash = memory.flash_attention(max_cells)
-    memory.check(name, max_cells, flash)
     cells = max_cells if memory.fixed else _first_cells(header, settings, n_ctx, max_cells, 1 if unified else n_seq)
     layout = Layout(
         n_ctx=n_ctx,
@@ -84,7 +94,7 @@ def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
         flash_attention=flash,
         kv_type=settings.kv_type or ("bf16" if flash == "off" and not memory.gpu and _prefers_bf16(header) else "f16"),
     )
-    return Sizing(layout, partial(memory.estimate, flash=flash), tuple(messages))
+    return memory, Sizing(layout, partial(memory.estimate, flash=flash), tuple(messages))
 
 
 class _Memory:
@@ -135,14 +145,14 @@ class _Memory:
         has_room = without.compute <= self._available * _SCORES_SHARE and without.total <= self._available
         return "off" if has_room else wanted
 
-    def check(self, name: str, cells: int, flash: FlashAttention) -> None:
-        """Raises :class:`InsufficientMemoryError` where the estimate exceeds a CPU's memory."""
-        needed, available = self.estimate(cells, flash), self._available
+    def check(self, name: str, sizing: Sizing) -> None:
+        """Raises :class:`InsufficientMemoryError` where the most that it may take exceeds a CPU's memory."""
+        needed, available = sizing.most, self._available
         if needed.total > available and not self.gpu:
             raise InsufficientMemoryError(
-                f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of {cells} tokens "
-                f"{needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}, vocabulary "
-                f"{needed.vocabulary // _MIB}); {available // _MIB} MiB are available.",
+                f"{name} needs {needed.total // _MIB} MiB (weights {needed.weights // _MIB}, KV cache of "
+                f"{sizing.layout.max_cells} tokens {needed.kv_cache // _MIB}, compute buffers {needed.compute // _MIB}, "
+                f"vocabulary {needed.vocabulary // _MIB}); {available // _MIB} MiB are available.",
                 needed=needed.total,
                 available=available,
                 hint=_memory_hint(self.max_cells, self._header, available, unified=self._unified),
@@ -184,7 +194,10 @@ def _max_cells(
     settings: EngineSettings, n_ctx: int, n_seq: int, max_cells: int, messages: list[str], *, unified: bool
 ) -> int:
     if unified:
-        return max(n_ctx, settings.kv_tokens or min(max(2 * n_ctx, _POOL_CELLS), n_ctx * n_seq, max_cells))
+        if settings.kv_tokens is not None:
+            return max(n_ctx, settings.kv_tokens)
+        wanted = min(max(2 * n_ctx, _POOL_CELLS), max(n_ctx * n_seq, _LEAST_FIRST_CELLS))
+        return max(n_ctx, min(wanted, max_cells))
     if settings.kv_tokens is not None:
         messages.append(
             f"engine.kv_tokens is not used: a split cache gives each of {n_seq} sequences {n_ctx} cells; "

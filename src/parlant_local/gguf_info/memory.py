@@ -26,8 +26,8 @@ _WINDOW_PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "cohere2": 4, "gpt-o
 
 
 # As measured with vocabularies of 32k to 262k tokens: llama.cpp's tables, and llguidance's with the first constraint.
-_TOKEN_BYTES = 400
-_MERGE_BYTES = 450
+_TOKEN_BYTES = 625
+_MERGE_BYTES = 160
 
 
 @dataclass(frozen=True, slots=True)

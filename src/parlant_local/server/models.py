@@ -64,6 +64,7 @@ class Models:
             self._load,
             self._estimate,
             budget=limit * _MIB if limit else int(available_memory() * _RESERVE),
+            taken=lambda backend: backend.engine.memory_bytes,
             keep_alive=settings.engine.keep_alive_seconds,
             logger=logger,
         )
