@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,14 +12,13 @@ from parlant_local.engine.context import Context
 from parlant_local.engine.requests import Generation, GenerationRequest, Regex
 from parlant_local.engine.sizing import plan
 from parlant_local.errors import InsufficientMemoryError
-from parlant_local.gguf_info import read_header
 from parlant_local.settings import EngineSettings
 from tests.support.headers import header_of
 
 from .conftest import GENERATING, MakeEngine
 
 _SYSTEM = "<|im_start|>system\nthe quick brown fox jumps over the lazy dog. " * 4
-_SHAPE = {
+_SHAPE: dict[str, Any] = {
     "context_length": 131_072,
     "block_count": 4,
     "embedding_length": 64,
@@ -125,20 +123,30 @@ async def test_llama_cpp_may_refuse_as_well(engine_of: MakeEngine, monkeypatch: 
 
 
 @pytest.mark.usefixtures("small_start")
-async def test_growing_keeps_to_the_limit_for_all_models_and_drops_retained_prefixes_first(
-    made: Callable[[str], Path], engine_of: MakeEngine
+async def test_retained_prefixes_go_before_a_request_has_to_wait(
+    engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    header = read_header(made("llama"))
-    settings = EngineSettings(n_ctx=4096, n_seq_max=4, n_gpu_layers=0)
-    mib = 1024 * 1024
-    limit = max(64, plan(header, "m", settings).at(1024).total // mib + 1)
-    first = engine_of("llama", n_ctx=4096, n_seq_max=4, n_gpu_layers=0, memory_mb=limit)
-    await first.load()
-    assert account._in_process() >= first.memory_bytes
-    await first.generate(GenerationRequest([5 + index % 200 for index in range(900)], 8))
-    assert first.stats().cells == 1024
-    await first.close()
-    assert account._in_process() == 0
+    engine = engine_of("llama", n_ctx=2048, n_seq_max=4, n_gpu_layers=0)
+    await engine.generate(GenerationRequest("the quick brown fox " * 10, 4))
+    assert engine.stats().retained_prefixes == 1
+    monkeypatch.setattr(account, "available_memory", lambda: 0 if engine.stats().retained_bytes else 1 << 40)
+    await engine.generate(GenerationRequest([5 + index % 200 for index in range(700)], 8))
+    assert engine.stats().cells >= 700
+
+
+async def test_all_models_of_the_process_count(engine_of: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "available_memory", lambda: 1 << 40)
+    engines = [engine_of(name, n_ctx=1024, memory_mb=64) for name in ("llama", "qwen3")]
+    for engine in engines:
+        await engine.load()
+    taken = sum(engine.memory_bytes for engine in engines)
+    assert account._in_process() == taken
+    third = account.MemoryAccount(64, lambda: 0)
+    assert third.missing(64 * 1024 * 1024 - taken) == 0
+    assert third.missing(64 * 1024 * 1024 - taken + 5) == 5
+    third.close()
+    await engines[0].close()
+    assert account._in_process() == engines[1].memory_bytes
 
 
 def test_the_start_is_modest_and_never_more_than_asked_for() -> None:

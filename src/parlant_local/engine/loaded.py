@@ -207,9 +207,7 @@ class LoadedEngine:
     def _make_embedding_context(self) -> EmbeddingContext:
         if self._embedding is None:
             threads = self.settings.n_threads_batch or self.settings.n_threads or usable_cores()
-            self._embedding = EmbeddingContext(
-                self.model, self._header, self.settings, threads, self._account.missing
-            )
+            self._embedding = EmbeddingContext(self.model, self._header, self.settings, threads, self._account.missing)
         return self._embedding
 
     def _close_embedding_context(self) -> None:
