@@ -140,13 +140,13 @@ async def test_all_models_of_the_process_count(engine_of: MakeEngine, monkeypatc
     for engine in engines:
         await engine.load()
     taken = sum(engine.memory_bytes for engine in engines)
-    assert account._in_process() == taken
+    assert account.taken_in_process() == taken
     third = account.MemoryAccount(64, lambda: 0)
     assert third.missing(64 * 1024 * 1024 - taken) == 0
     assert third.missing(64 * 1024 * 1024 - taken + 5) == 5
     third.close()
     await engines[0].close()
-    assert account._in_process() == engines[1].memory_bytes
+    assert account.taken_in_process() == engines[1].memory_bytes
 
 
 def test_the_start_is_modest_and_never_more_than_asked_for() -> None:

@@ -130,6 +130,11 @@ class LlamaEngine:
         return 0 if self._engine is None else self._engine.memory_bytes
 
     @property
+    def gpu_bytes(self) -> int:
+        """What of it is in GPUs' own memory."""
+        return 0 if self._engine is None else sum(self._engine.gpu_bytes)
+
+    @property
     def effective_settings(self) -> EngineSettings:
         """``settings`` with the findings of `bench --save` for this model and machine, once it is loaded."""
         return self.settings if self._engine is None else self._engine.settings

@@ -34,5 +34,12 @@ class Layout:
     kv_type: KvType = "f16"
     max_cells: int = 0
     """What the cells may grow to."""
+    gpu_split: tuple[int, ...] = ()
+    """Layers on each GPU, the output layer counting as one."""
     first_wave: int = 1 << 30
     """Concurrent sequences until a first one has finished."""
+
+    @property
+    def gpu_layers(self) -> int:
+        """Layers on all GPUs."""
+        return sum(self.gpu_split)

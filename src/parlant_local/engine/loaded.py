@@ -27,7 +27,7 @@ from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
-from parlant_local.engine.sizing import on_gpu, plan
+from parlant_local.engine.sizing import plan, usable_gpus
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.vetting.soundness import ensure_sound
@@ -95,7 +95,9 @@ class LoadedEngine:
         self.sizing = plan(header, path.name, self.settings)
         for message in self.sizing.messages:
             self._logger.warning(f"{path.name}: {message}")
-        self._account = MemoryAccount(self.settings.memory_mb, lambda: self.memory_bytes)
+        self._account = MemoryAccount(
+            self.settings.memory_mb, lambda: self.memory_bytes - sum(self.gpu_bytes), lambda: self.gpu_bytes
+        )
         self._resources.callback(self._account.close)
         self.model = LoadedModel(
             path,
@@ -135,7 +137,7 @@ class LoadedEngine:
                 store.add(entry)
         rules = AdmissionRules(
             unified=self.sizing.layout.unified,
-            shared_attention=self.sizing.layout.unified and not on_gpu(settings),
+            shared_attention=self.sizing.layout.unified and not self.sizing.layout.gpu_layers,
             trims=trims,
             min_tokens=prefixes.min_tokens,
             first_wave=self.sizing.layout.first_wave,
@@ -153,19 +155,30 @@ class LoadedEngine:
         self.worker.attach(self._scheduler, context.abort)
 
     @property
+    def _cells(self) -> int:
+        return self.sizing.layout.cells if self._context is None else self._context.cells
+
+    @property
     def memory_bytes(self) -> int:
-        """What it takes now, as estimated; retained prefixes have a limit of their own."""
-        context, embedding = self._context, self._embedding
-        generation = self.sizing.estimate if context is None else self.sizing.at(context.cells)
-        return generation.total + (0 if embedding is None else embedding.memory_bytes)
+        """What it takes now, on GPUs as well, as estimated; retained prefixes have a limit of their own."""
+        embedding = self._embedding
+        return self.sizing.at(self._cells).total + (0 if embedding is None else embedding.memory_bytes)
+
+    @property
+    def gpu_bytes(self) -> tuple[int, ...]:
+        """What of it is in each GPU's own memory."""
+        return self.sizing.on_gpus(self._cells)
 
     def _missing_memory(self, cells: int) -> int:
         """Bytes that are missing for a cache of ``cells``."""
-        assert self._context is not None
         assert self._scheduler is not None
-        now = self.sizing.at(self._context.cells)
-        moved = now.kv_cache * self._scheduler.cells_used // self._context.cells
-        return self._account.missing(self.sizing.at(cells).total - now.total, passing=moved)
+        sizing, now = self.sizing, self._cells
+        moved = sizing.at(now).kv_cache * self._scheduler.cells_used // now
+        missing = self._account.missing(sizing.in_ram(cells) - sizing.in_ram(now), passing=moved)
+        if (wanted := sizing.on_gpus(cells)) and not missing:
+            held = zip(wanted, sizing.on_gpus(now), usable_gpus(self.settings), strict=True)
+            missing = max(0, *(size - own - gpu.free for size, own, gpu in held))
+        return missing
 
     def _with_findings(self, header: GGUFHeader, folder: Path) -> EngineSettings:
         from parlant_local.engine.saved import with_findings, without_costly_layout

@@ -36,6 +36,7 @@ __all__ = ["LoadedModel"]
 
 
 _UNVETTED = Vetting()
+_ALL_LAYERS = 999
 
 
 class LoadedModel(Vocabulary):
@@ -79,7 +80,7 @@ class LoadedModel(Vocabulary):
         set_verbose(settings.verbose)
         clear_log()
         params = lib.llama_model_default_params()
-        params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
+        _offload(lib, params, settings.n_gpu_layers, layout)
         params.load_mode = _load_mode(lib, mapped, settings.use_mlock)
         params.vocab_only = vocabulary_only
         progress = ProgressCallback(lambda share, _: control.on_progress(share))
@@ -250,6 +251,17 @@ def _string(function: Any, *arguments: Any) -> str:
         if n < size:
             return buffer.value.decode("utf-8", "replace")
         size = n + 1
+
+
+def _offload(lib: Any, params: Any, layers: int, layout: Layout | None) -> None:
+    """The layers of ``layout``; without one, those of the settings."""
+    if layout is None:
+        params.n_gpu_layers = layers if layers >= 0 else _ALL_LAYERS
+        return
+    params.n_gpu_layers = layout.gpu_layers
+    if len(layout.gpu_split) > 1:
+        split = (ctypes.c_float * int(lib.llama_max_devices()))(*layout.gpu_split)
+        params.tensor_split = split  # which the structure keeps alive
 
 
 def _is_best_mapped(header: GGUFHeader, settings: EngineSettings) -> bool:

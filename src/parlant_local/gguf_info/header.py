@@ -175,6 +175,11 @@ class GGUFHeader:
         return self.pooling not in (None, "none") or any(word in self.architecture for word in _ENCODER_WORDS)
 
     @property
+    def is_encoder(self) -> bool:
+        """Whether its tokens see the whole text, so that it has no cache."""
+        return self.metadata.get(f"{self.architecture}.attention.causal") is False
+
+    @property
     def is_recurrent(self) -> bool:
         """Whether (part of) its memory is a recurrent state instead of a cache, which can't be trimmed."""
         return self._has("ssm.state_size") or self._has("wkv.head_size") or self._has("shortconv.l_cache")
