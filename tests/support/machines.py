@@ -61,9 +61,7 @@ def on(machine: Machine) -> mock._patch[object]:
 def page() -> str:
     parts = [_INTRODUCTION]
     for name, machine in MACHINES.items():
-        rows = [
-            _row(machine, model, quantization) for model in MODELS for quantization in ("Q4_K_M", "Q8_0")
-        ]
+        rows = [_row(machine, model, quantization) for model in MODELS for quantization in ("Q4_K_M", "Q8_0")]
         parts.append(f"## {name}\n\n{_told(machine)}\n\n{table(_HEAD, rows)}")
     return "\n\n".join(parts) + "\n"
 

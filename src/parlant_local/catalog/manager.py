@@ -173,14 +173,16 @@ class LocalModelManager:
             )
         return model.path
 
-    def recommend(self, limit: int = 5, *, measure: bool = True, again: bool = False) -> list[Recommendation]:
-        """Models to pull for this machine: those that fit its memory, with seconds per Parlant turn to expect.
+    def recommend(
+        self, limit: int = 5, *, measure: bool = True, again: bool = False, memory: int | None = None
+    ) -> list[Recommendation]:
+        """Models to pull for this machine: those that fit its memory, or ``memory`` bytes, with seconds per Parlant turn to expect.
 
         The first call measures how fast the machine reads prompts (a few seconds, remembered); ``measure=False`` leaves
         the seconds out where it has not been measured, ``again`` measures anew. No network; the model that comes with the package is never named.
         """
         operations = prefill_operations(self.settings.home, measure=measure, again=again, logger=self.logger)
-        return recommend(available_memory(), operations, limit)
+        return recommend(available_memory() if memory is None else memory, operations, limit)
 
     # -- fetching --------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from parlant_local.gguf_info import GGUFHeader
 from parlant_local.gguf_info.layers import LayerWeights, kv_per_cell, state_bytes
 from parlant_local.gguf_info.memory import MemoryEstimate, compute_bytes, device_compute_bytes, vocabulary_bytes
 
-__all__ = ["Demand", "Need", "Placement", "shares_memory"]
+__all__ = ["GPU_RESERVE", "Demand", "Need", "Placement", "shares_memory"]
 
-_RESERVE = 640 << 20  # of each GPU: the driver's context, cuBLAS' workspaces and pools, the display
+GPU_RESERVE = 640 << 20  # of each GPU: the driver's context, cuBLAS' workspaces and pools, the display
 _STEPS = 12  # of the search for an even division: to 1/4096 of the memory
 
 
@@ -92,7 +92,7 @@ class Placement:
     def of(cls, need: Need, gpus: Sequence[Device], cells: int, layers: int) -> Placement | None:
         """The last ``layers`` layers on ``gpus``, as evenly as their free memory is; None where that is not enough."""
         shared = any(map(shares_memory, gpus))
-        budgets = [max(0, gpu.free - _RESERVE) for gpu in gpus]
+        budgets = [max(0, gpu.free - GPU_RESERVE) for gpu in gpus]
         low, high = 0.0, 1.0
         best = _packed(need, budgets, cells, layers, 1.0)
         for _ in range(_STEPS if best is not None and len(gpus) > 1 else 0):

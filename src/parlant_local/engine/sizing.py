@@ -13,11 +13,11 @@ from parlant_local.engine.host_memory import CELL_MULTIPLE, CPU_MICRO_BATCH, MIN
 from parlant_local.engine.layout import Layout
 from parlant_local.engine.native import devices, library, system_info
 from parlant_local.engine.native.devices import Device
-from parlant_local.engine.placement import Placement
+from parlant_local.engine.placement import GPU_RESERVE, Placement, shares_memory
 from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, available_memory
 from parlant_local.settings import EngineSettings
 
-__all__ = ["Sizing", "micro_batch", "on_gpu", "outlook", "plan", "usable_gpus"]
+__all__ = ["Sizing", "micro_batch", "on_gpu", "outlook", "plan", "room_on_gpus", "usable_gpus"]
 
 _GPU_SEQUENCES = 16
 _CPU_SEQUENCES = 8
@@ -221,3 +221,12 @@ def usable_gpus(settings: EngineSettings) -> tuple[Device, ...]:
         return ()
     found = devices.gpus()
     return tuple(gpu for gpu in found if gpu.kind == "gpu") or found[:1]
+
+
+def room_on_gpus(settings: EngineSettings) -> int | None:
+    """Bytes for a model that is to be on GPUs as a whole; None where there are none."""
+    gpus = usable_gpus(settings)
+    if not gpus:
+        return None
+    free = sum(max(0, gpu.free - GPU_RESERVE) for gpu in gpus)
+    return min(free, available_memory()) if any(map(shares_memory, gpus)) else free

@@ -67,7 +67,7 @@ class EngineSettings(Section):
     """Threads for prefill. None: all usable cores."""
 
     n_gpu_layers: int = -1
-    """Layers to offload to the GPU; -1: all of them where the build supports one."""
+    """Layers to offload to GPUs, the output layer counting as one; -1: as many as fit. A number that doesn't fit is refused."""
 
     kv_type: KvType | None = None
     """Element type of the KV cache. None: f16; bf16 for quantized weights on a CPU that multiplies it natively (AVX512-BF16),
