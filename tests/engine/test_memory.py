@@ -104,7 +104,7 @@ def test_the_table_of_six_models(tmp_path: Path) -> None:
 
 
 def _row(label: str, path: Path) -> list[object]:
-    found, small = _probe(path, fill=0.75), _probe(path, fill=0.75, n_ctx=2048)
+    found, small = _probe(path), _probe(path, n_ctx=2048)
     assert _agrees(found), (label, found)
     assert _agrees(small), (label, small)
     off = found["budgeted"] / found["used"] - 1
@@ -149,7 +149,7 @@ _MODELS: dict[str, Callable[[Path], Path]] = {
     ),
 }
 _TEXT = """Each model in a process of its own, with default settings but no retained prefixes (they have a limit of their own):
-a request that fills three quarters of the cells that it starts with, and one with a schema. `show` is what `parlant-local show`
+a request that fills nine tenths of the cells that it starts with, and one with a schema. `show` is what `parlant-local show`
 prints, `pool` what the server counts against `engine.memory_mb`, `process` what its resident memory grew by. All of a file that is
 mapped counts as resident.
 

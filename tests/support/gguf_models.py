@@ -135,6 +135,7 @@ def _attention_model(
     tied: bool = True,
     template: str | None = CHAT_TEMPLATE,
     pieces: bool = False,
+    pooling: PoolingType | None = None,
 ) -> Path:
     """``pieces``: a SentencePiece vocabulary. ``tied``: the output shares the embedding's weights; a random model then mostly repeats its last token."""
     model = _Model(path, arch, seed=seed, width=width, layers=layers, heads=heads, n_ctx=n_ctx)
@@ -148,6 +149,8 @@ def _attention_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(500_000.0)
     writer.add_rope_dimension_count(head)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     if pieces:
         model.sentence_pieces(vocabulary)
     else:

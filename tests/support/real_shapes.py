@@ -30,8 +30,8 @@ class Shape:
     kv_heads: int = 8
 
 
-_LLAMA3 = {"vocabulary": 128_256, "merges": 280_147, "context": 131_072}
-_QWEN25 = {"vocabulary": 152_064, "merges": 151_387, "context": 32_768}
+_LLAMA3: dict[str, Any] = {"vocabulary": 128_256, "merges": 280_147, "context": 131_072}
+_QWEN25: dict[str, Any] = {"vocabulary": 152_064, "merges": 151_387, "context": 32_768}
 MODELS = {
     "Llama-3.2-1B": Shape("llama", 16, 2048, 32, 64, 8192, tied=True, **_LLAMA3),
     "Llama-3.2-3B": Shape("llama", 28, 3072, 24, 128, 8192, tied=True, **_LLAMA3),

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from parlant_local.engine.context import Batch
+from parlant_local.engine.embedded_texts import EmbeddedTexts
 from parlant_local.engine.layout import FLASH
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import clear_log, library, recent_log
 from parlant_local.engine.sizing import on_gpu
-from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoadError, TextTooLongError
+from parlant_local.errors import EngineError, InsufficientMemoryError, ModelLoadError
 from parlant_local.gguf_info import GGUFHeader, estimate_memory
 from parlant_local.gguf_info.memory import compute_bytes
 from parlant_local.settings import EngineSettings
@@ -57,7 +58,7 @@ class Reranking:
     tokens: int
 
 
-class EmbeddingContext:
+class EmbeddingContext(EmbeddedTexts):
     """A ``llama_context`` that embeds. Used from the engine's thread alone."""
 
     def __init__(
@@ -68,13 +69,12 @@ class EmbeddingContext:
         threads: int,
         missing: MissingMemory = lambda _: 0,
     ) -> None:
+        super().__init__(model.hold(), max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train)))
         self._lib = library()
-        self._model = model.hold()
         self._header = header
         self._flash = settings.flash_attention
         self._missing = missing
         self._closed = False
-        self.max_tokens = max(1, min(settings.n_ctx or _MAX_CTX, model.n_ctx_train))
         self.pooling_type = self._trained_pooling()
         self._chunked = model.generates and self.pooling_type != _RANK
         """Pooled here, from a few tokens at once: a text need not fit a micro-batch, for which there would be logits."""
@@ -85,7 +85,8 @@ class EmbeddingContext:
         self._pointer: Any = None
         self._size = 0
         try:
-            self._open(self._rounded(min(self._fill, max(self.max_tokens, self._chunk))))
+            least = header.long_rope_from(self.max_tokens) or 0
+            self._open(self._rounded(max(least, min(self._fill, max(self.max_tokens, self._chunk)))))
             if not self._chunked:
                 self.pooling_type = int(self._lib.llama_pooling_type(self._pointer))
         except BaseException:
@@ -186,56 +187,6 @@ class EmbeddingContext:
             self._closed = True
             self._free()
             self._model.release()
-
-    # -- texts to token lists (any thread) ----------------------------------------------------------------------------
-
-    def tokens_of(self, texts: Sequence[str | Sequence[int]], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
-        """Token lists, texts with the vocabulary's special tokens, and the indices of those that were cut."""
-        with self._model.held():
-            return self._tokens_of(texts, truncate=truncate)
-
-    def _tokens_of(self, texts: Sequence[str | Sequence[int]], *, truncate: bool) -> tuple[list[list[int]], list[int]]:
-        lists, cut = [], []
-        for index, text in enumerate(texts):
-            tokens = self._tokens(text)
-            if not tokens:
-                tokens = [max(self._model.bos, self._model.eos, 0)]  # an empty text still has a vector
-            if len(tokens) > self.max_tokens:
-                if not truncate:
-                    raise TextTooLongError(
-                        f"Text {index} has {len(tokens)} tokens; {self._model.path.name} allows {self.max_tokens}.",
-                        needed=len(tokens),
-                        available=self.max_tokens,
-                        hint="Split it, or allow truncation (`truncate`).",
-                    )
-                # Keeps the closing token (SEP, EOS) where the model expects one.
-                closing = tokens[-1:] if self._model.is_control(tokens[-1]) else []
-                tokens = tokens[: self.max_tokens - len(closing)] + closing
-                cut.append(index)
-            lists.append(tokens)
-        return lists, cut
-
-    def _tokens(self, text: str | Sequence[int]) -> list[int]:
-        if isinstance(text, str):
-            return self._model.tokenize(text, add_special=True)
-        self._model.check_tokens(text)
-        return list(text)
-
-    def pair(self, query: str, document: str) -> list[int]:
-        """Query and document as one sequence, as cross-encoders are trained."""
-        with self._model.held() as model:
-            return self._pair(model, query, document)
-
-    def _pair(self, model: LoadedModel, query: str, document: str) -> list[int]:
-        sep = int(self._lib.llama_vocab_sep(model.vocab))
-        first = model.tokenize(query, add_special=False)
-        second = model.tokenize(document, add_special=False)
-        opening = [model.bos] if model.bos >= 0 else []
-        middle = [token for token in (model.eos if model.eos >= 0 else sep, sep) if token >= 0]
-        if len(middle) == 2 and middle[0] == middle[1]:
-            middle = middle[:1]
-        closing = [sep if sep >= 0 else model.eos]
-        return [*opening, *first, *middle, *second, *[token for token in closing if token >= 0]]
 
     # -- computing (engine's thread) ----------------------------------------------------------------------------------
 

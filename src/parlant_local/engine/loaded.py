@@ -196,6 +196,7 @@ class LoadedEngine:
             self.sizing.layout.flash_attention,
             settings.rope_freq_base,
             settings.rope_freq_scale,
+            self._header.long_rope_from(self.context_size),
             sorted(settings.lora.items()),
             [fingerprint(Path(path)) for path in sorted(settings.lora)],
             str(lib.build),

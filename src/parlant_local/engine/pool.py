@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Generic, Literal, Protocol, TypeVar
 
 from parlant_local.engine.loading import ABANDONED_SECONDS
+from parlant_local.engine.pool_memory import NOTHING, PoolMemory, exceeds, memory_of
 from parlant_local.errors import (
     EngineClosedError,
     EngineError,
-    InsufficientMemoryError,
     ModelInUseError,
     ParlantLocalError,
 )
@@ -22,7 +22,6 @@ from parlant_local.observability import Logger, NullLogger
 
 __all__ = ["ModelPool", "PoolMemory", "PoolStatus"]
 
-_MIB = 1024 * 1024
 State = Literal["loading", "loaded", "unloading"]
 
 
@@ -31,23 +30,6 @@ class Closable(Protocol):
 
 
 M = TypeVar("M", bound=Closable)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolMemory:
-    """Bytes of the machine's memory, and of GPUs that have their own."""
-
-    ram: int
-    gpu: int = 0
-
-    def __add__(self, other: PoolMemory) -> PoolMemory:
-        return PoolMemory(self.ram + other.ram, self.gpu + other.gpu)
-
-    def fits(self, budget: PoolMemory) -> bool:
-        return self.ram <= budget.ram and self.gpu <= budget.gpu
-
-
-_NOTHING = PoolMemory(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +80,7 @@ class ModelPool(Generic[M]):
     ) -> None:
         self._load = load
         self._estimate = estimate
-        self._budget_at_first = budget if callable(budget) else lambda: _memory(budget)
+        self._budget_at_first = budget if callable(budget) else lambda: memory_of(budget)
         self._taken = taken
         self._keep_alive = keep_alive
         self._abandoned_after = abandoned_after
@@ -177,7 +159,7 @@ class ModelPool(Generic[M]):
         return self._budget_at_first()
 
     def _sum(self, slots: Iterable[_Slot[M]]) -> PoolMemory:
-        return sum(map(self._size, slots), start=_NOTHING)
+        return sum(map(self._size, slots), start=NOTHING)
 
     def _size(self, slot: _Slot[M]) -> PoolMemory:
         if self._taken is None or slot.model is None or slot.state != "loaded":
@@ -223,13 +205,13 @@ class ModelPool(Generic[M]):
 
     def _could_fit(self, model_id: str) -> bool:
         busy = self._sum(slot for slot in self._slots.values() if slot.users or slot.state != "loaded")
-        return model_id not in self._slots and (busy + _memory(self._estimate(model_id))).fits(self._budget)
+        return model_id not in self._slots and (busy + memory_of(self._estimate(model_id))).fits(self._budget)
 
     async def _reserve(self, model_id: str) -> _Slot[M] | None:
         """A slot for a model, after unloading idle ones if need be; None where models in use take the memory."""
-        size = _memory(self._estimate(model_id))
+        size = memory_of(self._estimate(model_id))
         if not size.fits(self._budget):
-            raise _exceeds(model_id, size, self._budget)
+            raise exceeds(model_id, size, self._budget)
         while not (self._sum(self._slots.values()) + size).fits(self._budget):
             idle = [(p.idle_since, name) for name, p in self._slots.items() if p.state == "loaded" and not p.users]
             if not idle or not self._could_fit(model_id):
@@ -301,23 +283,3 @@ class ModelPool(Generic[M]):
                 if slot.state == "loaded" and not slot.users and now - slot.idle_since > self._keep_alive:
                     self._logger.info(f"Unloading {model_id}: idle for {self._keep_alive:g} s.")
                     await self._unload(model_id, slot)
-
-
-def _memory(size: int | PoolMemory) -> PoolMemory:
-    return size if isinstance(size, PoolMemory) else PoolMemory(size)
-
-
-def _exceeds(model_id: str, size: PoolMemory, budget: PoolMemory) -> InsufficientMemoryError:
-    if size.ram > budget.ram:
-        return InsufficientMemoryError(
-            f"{model_id} needs about {size.ram // _MIB} MiB; loaded models may take {budget.ram // _MIB} MiB together.",
-            needed=size.ram,
-            available=budget.ram,
-            hint="Use a smaller model or context, or raise engine.memory_mb.",
-        )
-    return InsufficientMemoryError(
-        f"{model_id} needs about {size.gpu // _MIB} MiB of GPU memory; there were {budget.gpu // _MIB} MiB at the start.",
-        needed=size.gpu,
-        available=budget.gpu,
-        hint="Use a smaller model or context, or fewer engine.n_gpu_layers.",
-    )

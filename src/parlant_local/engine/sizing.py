@@ -160,11 +160,10 @@ def _first_cells(header: GGUFHeader, settings: EngineSettings, n_ctx: int, max_c
     """A modest start, from which the cells grow on demand; all at once where ``kv_tokens`` sets a number."""
     if settings.kv_tokens is not None and shares == 1:
         return max_cells
-    share = max(_LEAST_FIRST_CELLS, min(n_ctx, _FIRST_CELLS))
-    # llama.cpp chooses between two sets of rope factors by the size of the context: it must not change in mid-sequence.
-    long_from = (header.of_architecture("rope.scaling.original_context_length") or 0) + 1
-    if n_ctx >= long_from > share and any(tensor.name == "rope_factors_long.weight" for tensor in header.tensors):
-        share = -(-long_from // CELL_MULTIPLE) * CELL_MULTIPLE
+    # A model that embeds may still be asked to generate.
+    share = max(_LEAST_FIRST_CELLS, min(n_ctx, 0 if header.is_embedding else _FIRST_CELLS))
+    if (long_from := header.long_rope_from(n_ctx)) is not None:  # the set must not change in mid-sequence
+        share = max(share, -(-long_from // CELL_MULTIPLE) * CELL_MULTIPLE)
     return min(max_cells, share * shares)
 
 

@@ -110,4 +110,5 @@ def state_bytes(header: GGUFHeader, n_seq: int) -> list[int]:
 
 
 def _per_layer(counts: Sequence[int], layers: int) -> Sequence[int]:
-    return [counts[0]] * layers if len(counts) == 1 else counts[:layers]
+    """One number is for all layers; a list that is too short goes on with its last one."""
+    return [*counts[:layers], *counts[-1:] * (layers - len(counts))]
