@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gguf import PoolingType
 
 from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
+from parlant_local.engine.native import library
 from parlant_local.engine.requests import GenerationRequest
 from parlant_local.errors import BadRequestError, ContextOverflowError, TextTooLongError
+from tests.support import gguf_models
 
 from .conftest import GENERATING, MakeEngine
 
@@ -56,6 +60,35 @@ async def test_a_text_that_is_too_long_is_an_error_unless_truncation_is_allowed_
     assert cut.tokens[1] == most
     same = await engine.embed(["fox " * (most - 2)])
     assert float(cut.vectors[1] @ same.vectors[0]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("pooling", [PoolingType.MEAN, PoolingType.LAST])
+async def test_pooling_a_few_tokens_at_a_time_is_pooling_the_text(
+    pooling: PoolingType, engine_of: MakeEngine, tmp_path: Path
+) -> None:
+    """Against llama.cpp's own pooling, in which a text has to fit one micro-batch."""
+    path = gguf_models.llama(tmp_path / "m.gguf", tied=False, pooling=pooling)
+    texts = [[5 + (7 * index + length) % 900 for index in range(length)] for length in (1, 2, 127, 128, 129, 300, 700)]
+    engine = engine_of(path, flash_attention="off")
+    found = (await engine.embed(texts)).vectors
+    assert (await engine.embedding_facts())[0] == pooling.name.lower()
+    for text, vector in zip(texts, found, strict=True):
+        assert float(vector @ _pooled_by_llama(path, text)) > 0.9999
+
+
+def _pooled_by_llama(path: Path, tokens: list[int]) -> Any:
+    lib = library()
+    model = lib.llama_model_load_from_file(bytes(path), lib.llama_model_default_params())
+    params = lib.llama_context_default_params()
+    params.n_ctx = params.n_batch = params.n_ubatch = 1024
+    params.embeddings, params.flash_attn_type = True, 0
+    context = lib.llama_init_from_model(model, params)
+    array = (ctypes.c_int32 * len(tokens))(*tokens)
+    assert lib.llama_decode(context, lib.llama_batch_get_one(array, len(tokens))) == 0
+    vector = np.ctypeslib.as_array(lib.llama_get_embeddings_seq(context, 0), shape=(64,)).copy()
+    lib.llama_free(context)
+    lib.llama_model_free(model)
+    return vector / np.linalg.norm(vector)
 
 
 async def test_a_cut_text_of_a_model_without_a_closing_token_is_its_beginning(engine_of: MakeEngine) -> None:

@@ -135,6 +135,7 @@ def _attention_model(
     tied: bool = True,
     template: str | None = CHAT_TEMPLATE,
     pieces: bool = False,
+    pooling: PoolingType | None = None,
 ) -> Path:
     """``pieces``: a SentencePiece vocabulary. ``tied``: the output shares the embedding's weights; a random model then mostly repeats its last token."""
     model = _Model(path, arch, seed=seed, width=width, layers=layers, heads=heads, n_ctx=n_ctx)
@@ -148,6 +149,8 @@ def _attention_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(500_000.0)
     writer.add_rope_dimension_count(head)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     if pieces:
         model.sentence_pieces(vocabulary)
     else:
@@ -276,9 +279,18 @@ def deepseek2(
     return model.save()
 
 
-def mamba(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096, tied: bool = True) -> Path:
+def mamba(
+    path: Path,
+    *,
+    seed: int = 0,
+    width: int = 64,
+    layers: int = 2,
+    vocabulary: int = 1024,
+    n_ctx: int = 4096,
+    tied: bool = True,
+) -> Path:
     """A purely recurrent model: its memory cannot be cut back."""
-    width, layers, state, conv, rank = 64, 2, 8, 4, 4
+    state, conv, rank = 8, 4, 4
     inner = 2 * width
     model = _Model(path, "mamba", seed=seed, width=width, layers=layers, heads=0, n_ctx=n_ctx)
     writer = model.writer
@@ -310,9 +322,11 @@ def mamba(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 409
     return model.save()
 
 
-def gemma3(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096, window: int = 48) -> Path:
+def gemma3(
+    path: Path, *, seed: int = 0, width: int = 64, vocabulary: int = 1024, n_ctx: int = 4096, window: int = 48
+) -> Path:
     """Five layers see a sliding window only, the sixth sees everything."""
-    width, layers, heads, kv_heads, head, feed_forward = 64, 6, 4, 2, 16, 128
+    layers, heads, kv_heads, head, feed_forward = 6, 4, 2, width // 4, 2 * width
     model = _Model(path, "gemma3", seed=seed, width=width, layers=layers, heads=heads, n_ctx=n_ctx)
     writer = model.writer
     writer.add_feed_forward_length(feed_forward)
@@ -342,9 +356,9 @@ def gemma3(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 40
     return model.save()
 
 
-def lfm2(path: Path, *, seed: int = 0, vocabulary: int = 1024, n_ctx: int = 4096) -> Path:
+def lfm2(path: Path, *, seed: int = 0, width: int = 64, vocabulary: int = 1024, n_ctx: int = 4096) -> Path:
     """A hybrid: layers of short convolutions with a recurrent state, and layers of attention."""
-    width, heads, kv_heads, head, feed_forward, reach = 64, 4, 2, 16, 128, 3
+    heads, kv_heads, head, feed_forward, reach = 4, 2, width // 4, 2 * width, 3
     attends = (False, True, False, True)
     model = _Model(path, "lfm2", seed=seed, width=width, layers=len(attends), heads=heads, n_ctx=n_ctx)
     writer = model.writer

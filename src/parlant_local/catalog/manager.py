@@ -180,14 +180,17 @@ class LocalModelManager:
             )
         return model.path
 
-    def recommend(self, limit: int = 5, *, measure: bool = True, again: bool = False) -> list[Recommendation]:
-        """Models to pull for this machine: those that fit its memory, with seconds per Parlant turn to expect.
+    def recommend(
+        self, limit: int = 5, *, measure: bool = True, again: bool = False, memory: int | None = None
+    ) -> list[Recommendation]:
+        """Models to pull for this machine: those that fit its memory, or ``memory`` bytes, with seconds per Parlant turn to expect.
 
         The first call measures how fast the machine reads prompts (a few seconds, remembered); ``measure=False`` leaves
         the seconds out where it has not been measured, ``again`` measures anew. No network; the model that comes with the package is never named.
         """
         speed = self.machine_speed(measure=measure, again=again)
-        return recommend(available_memory(), speed.prefill_operations_per_second if speed else None, limit)
+        operations = speed.prefill_operations_per_second if speed else None
+        return recommend(available_memory() if memory is None else memory, operations, limit)
 
     def machine_speed(self, *, measure: bool = True, again: bool = False) -> MachineSpeed | None:
         """What :meth:`recommend` measures, when that was, and whether other programs ran."""

@@ -15,8 +15,8 @@ COLD_TURN_TOKENS = 45_000
 WARM_TURN_TOKENS = COLD_TURN_TOKENS // 10
 """The tokens that remain once prefixes are cached."""
 
-_CELLS = 16_384  # KV cache for a turn's concurrent calls, their prefixes shared
-_COMPUTE_BYTES = 512 << 20
+_FIRST_CELLS = 8_192  # that a model is loaded with
+_TURN_CELLS = 16_384  # for a turn's concurrent calls, their prefixes shared
 _EMBEDDER_BYTES = 256 << 20  # compute buffers: texts are short
 _RESERVE = 0.92  # of the memory: the rest is for everything else on the machine
 _RESPONSIVE_SECONDS = 30.0
@@ -35,7 +35,7 @@ class Recommendation:
     size: int
     """Bytes to download, at Q4_K_M."""
     memory: int
-    """Bytes while it runs: weights, a cache of 16k cells, compute buffers."""
+    """Bytes once it is loaded: weights, a cache of 8k cells, compute buffers, vocabulary. A turn may take twice the cells."""
     cold_turn_seconds: float | None
     """None where this machine has not been measured."""
     warm_turn_seconds: float | None
@@ -51,7 +51,8 @@ def recommend(memory: int, operations_per_second: float | None, limit: int = 5) 
     The most capable of all is among them, however slow: that the memory holds it is worth knowing, too.
     """
     found = [_rate(entry, operations_per_second) for entry in short_names() if entry.type is not ModelType.EMBEDDING]
-    fitting = [item for item in found if item.memory <= memory * _RESERVE]
+    turns = {entry.name: entry.kv_bytes(_TURN_CELLS - _FIRST_CELLS) for entry in short_names()}
+    fitting = [item for item in found if item.memory + turns[item.name] <= memory * _RESERVE]
     quick = sorted((item for item in fitting if item.responsive), key=_capability, reverse=True)
     slow = sorted(
         (item for item in fitting if not item.responsive),
@@ -81,12 +82,18 @@ def _rate(entry: ShortName, operations: float | None) -> Recommendation:
         type=entry.type,
         parameters=entry.parameters,
         size=entry.size,
-        memory=entry.size + entry.kv_bytes(_CELLS) + _COMPUTE_BYTES,
+        memory=entry.size + entry.kv_bytes(_FIRST_CELLS) + _overhead(entry.parameters),
         cold_turn_seconds=cold,
         warm_turn_seconds=warm,
         reasoning=entry.reasoning,
         responsive=warm is None or warm <= _RESPONSIVE_SECONDS,
     )
+
+
+def _overhead(billions: float) -> int:
+    """Compute buffers and vocabulary, as the engine's own estimate is for models of these sizes."""
+    mib = min(80 + 300 * billions, 360) + 3.5 * billions
+    return int(mib * (1 << 20))
 
 
 def _capability(item: Recommendation) -> tuple[float, bool]:

@@ -9,9 +9,11 @@ import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
+from parlant_local.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from parlant_local.catalog.speed import MachineSpeed
+    from parlant_local.settings import Settings
 
 __all__ = ["recommend"]
 
@@ -25,7 +27,7 @@ __all__ = ["recommend"]
 def recommend(
     limit: int | None, no_measure: bool, embeddings: bool, again: bool, as_json: bool, **catalogue: Any
 ) -> None:
-    """Recommend models that fit this machine's memory, with the time that a Parlant turn on them takes.
+    """Recommend models that fit this machine's memory (a GPU's, where it has one), with the time that a Parlant turn on them takes.
 
     Times are for the prefill of one turn's prompts: about 45,000 tokens the first time, a tenth of that once prefixes are
     cached. They are based on a measured rate; generating the answers takes additional time.
@@ -37,7 +39,8 @@ def recommend(
         _embedders(limit, as_json)
         return
     manager = make_manager(**catalogue, level="info")
-    found = manager.recommend(limit or 5, measure=not no_measure, again=again)
+    on_gpu = _gpu_memory(manager.settings)
+    found = manager.recommend(limit or 5, measure=not no_measure, again=again, memory=on_gpu)
     speed = manager.machine_speed(measure=False)  # None as well where the measurement could not be saved
     free = available_memory()
     if as_json:
@@ -45,9 +48,15 @@ def recommend(
             "measured_on": speed.measured_on and speed.measured_on.isoformat(),
             "others_share": speed.others_share,
         }
-        emit_json({"available_memory": free, "speed": told, "models": [asdict(item) for item in found]})
+        models = [asdict(item) for item in found]
+        emit_json({"available_memory": free, "gpu_memory": on_gpu, "speed": told, "models": models})
         return
-    say(f"{human_bytes(free)} of memory available.{_measured(speed)}")
+    memory = (
+        f"{human_bytes(free)} of memory available."
+        if on_gpu is None
+        else f"{human_bytes(on_gpu)} of GPU memory for models."
+    )
+    say(memory + _measured(speed))
     if not found:
         say("That is not enough for any known model; a remote model may be an option (see switcher.allow_cloud).")
         return
@@ -105,6 +114,16 @@ def _embedders(limit: int | None, as_json: bool) -> None:
             "* Made for texts with a prefix that says what they are, which parlant-local does not add: less accurate than promised."
         )
     say("To use one: `parlant-local pull MODEL`, then set embedding.model. Parlant embeds a home's texts anew for it.")
+
+
+def _gpu_memory(settings: Settings) -> int | None:
+    """For models that are on the GPU as a whole; None without one, or without a library that could use it."""
+    from parlant_local.engine.sizing import room_on_gpus
+
+    try:
+        return room_on_gpus(settings.engine)
+    except ConfigurationError:
+        return None
 
 
 def _seconds(value: float | None) -> str:

@@ -28,7 +28,7 @@ __all__ = ["show"]
 @catalogue_options
 def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None:
     """Show details of MODEL: a catalogue id, a reference or the path of a GGUF file."""
-    from parlant_local.gguf_info import available_memory, estimate_memory, read_header
+    from parlant_local.gguf_info import read_header
 
     manager = make_manager(**catalogue)
     asyncio.run(manager.initialize())
@@ -36,28 +36,40 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
     data = record.told()
     if record.state == "available" and record.path is not None:
         header = read_header(record.path)
-        cells = n_ctx or min(header.context_length or 8192, 8192)
-        estimate = estimate_memory(header, cells)
-        free = available_memory()
         data["chat_template"] = header.chat_template
         if not record.is_embedding:
             data |= _speech(record.path, header, manager.settings)
         data["tokenizer"] = header.tokenizer
         data["vocabulary_size"] = header.vocabulary_size
-        data["memory"] = {
-            "n_ctx": cells,
-            "weights": estimate.weights,
-            "kv_cache": estimate.kv_cache,
-            "compute": estimate.compute,
-            "total": estimate.total,
-            "available": free,
-            "fits": estimate.total <= free,
-        }
+        data["memory"] = _memory(header, manager.settings, n_ctx)
     if as_json:
         emit_json(data)
         return
     for line in _shown(record, data):
         say(line)
+
+
+def _memory(header: GGUFHeader, settings: Settings, n_ctx: int | None) -> dict[str, Any]:
+    """What loading it takes, and what it may grow to."""
+    from parlant_local.engine.sizing import outlook
+    from parlant_local.gguf_info import available_memory
+
+    engine = settings.engine if n_ctx is None else settings.engine.model_copy(update={"n_ctx": n_ctx})
+    sizing = outlook(header, engine)
+    estimate, most, free = sizing.estimate, sizing.most, available_memory()
+    return {
+        "n_ctx": sizing.layout.n_ctx,
+        "cells": sizing.layout.cells,
+        "weights": estimate.weights,
+        "kv_cache": estimate.kv_cache,
+        "compute": estimate.compute,
+        "vocabulary": estimate.vocabulary,
+        "total": estimate.total,
+        "max_cells": sizing.layout.max_cells,
+        "most": most.total,
+        "available": free,
+        "fits": most.total <= free,
+    }
 
 
 def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any]:
@@ -129,9 +141,10 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
         fits = "fits" if memory["fits"] else "does not fit"
         say(
             "memory",
-            f"{human_bytes(memory['total'])} at {memory['n_ctx']:,} tokens (weights {human_bytes(memory['weights'])}, "
-            f"KV cache {human_bytes(memory['kv_cache'])}, compute {human_bytes(memory['compute'])}); "
-            f"{human_bytes(memory['available'])} available: {fits}",
+            f"{human_bytes(memory['total'])} with {memory['cells']:,} tokens in its cache (weights "
+            f"{human_bytes(memory['weights'])}, KV cache {human_bytes(memory['kv_cache'])}, compute "
+            f"{human_bytes(memory['compute'])}, vocabulary {human_bytes(memory['vocabulary'])}); at most "
+            f"{human_bytes(memory['most'])} with {memory['max_cells']:,}; {human_bytes(memory['available'])} available: {fits}",
         )
     if record.state == "available":
         say("note", record.reason)

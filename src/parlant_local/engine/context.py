@@ -69,61 +69,74 @@ class Context:
     """A ``llama_context`` for generation."""
 
     def __init__(self, model: LoadedModel, settings: EngineSettings, layout: Layout) -> None:
-        lib = library()
-        clear_log()
-        self._lib = lib
+        self._lib = library()
         self._model = model.hold()
+        self._closed = False
         self.layout = layout
         self.abort = AbortFlag()
-        params = lib.llama_context_default_params()
-        params.n_ctx = layout.cells
-        params.n_batch = layout.n_batch
-        params.n_ubatch = layout.n_ubatch
-        params.n_seq_max = layout.n_seq
-        params.n_threads = layout.n_threads
-        params.n_threads_batch = layout.n_threads_batch
-        params.kv_unified = layout.unified
-        params.flash_attn_type = FLASH[layout.flash_attention]
-        params.type_k = params.type_v = KV_TYPES[layout.kv_type]
-        params.rope_freq_base = settings.rope_freq_base or 0.0
-        params.rope_freq_scale = settings.rope_freq_scale or 0.0
-        params.abort_callback = self.abort.callback
-        params.abort_callback_data = self.abort.data
-        params.no_perf = True
-        params.swa_full = True  # a full-size cache for sliding-window layers can be trimmed and forked like any other
-        self._pointer: Any = lib.llama_init_from_model(model.pointer, params)
-        if not self._pointer:
-            self._model.release()
-            reason = recent_log()
-            if "alloc" in reason:
-                raise InsufficientMemoryError(
-                    f"{model.path.name}: no memory for a context of {layout.cells} tokens ({reason}).",
-                    needed=None,
-                    available=None,
-                    hint="Lower engine.n_ctx, engine.kv_tokens or engine.n_seq_max.",
-                )
-            raise ModelLoadError(
-                f"{model.path.name}: llama.cpp refused the context ({reason or 'no reason given'}).",
-                hint="Check engine.kv_type and engine.flash_attention; a quantized V cache needs flash attention.",
-            )
+        self._params = _params(self._lib, settings, layout, self.abort)
+        self._pointer: Any = None
         try:
-            model.adapt(self._pointer)
-        except ModelLoadError:
+            self._open(layout.cells)
+        except BaseException:
             self.close()
             raise
-        self._memory: Any = lib.llama_get_memory(self._pointer)
         self.n_vocab = model.n_vocab
-        self.n_ctx_seq = int(lib.llama_n_ctx_seq(self._pointer))
         flash = layout.flash_attention != "off"  # "auto" is on wherever llama.cpp can
         self._threads = ThreadChoice(layout.n_threads, flash_attention=flash) if layout.n_threads_vary else None
-        self._current_threads = (layout.n_threads, layout.n_threads_batch)
         self.can_trim = not model.is_recurrent and bool(self._memory)  # recurrent and hybrid memories can't be trimmed
 
-    def close(self) -> None:
+    def _open(self, cells: int) -> None:
+        clear_log()
+        self._params.n_ctx = cells
+        self._pointer = self._lib.llama_init_from_model(self._model.pointer, self._params)
+        if not self._pointer:
+            self._pointer = None
+            raise _refusal(self._model.path.name, cells, recent_log())
+        self._model.adapt(self._pointer)
+        self._memory: Any = self._lib.llama_get_memory(self._pointer)
+        self.cells = cells
+        self._current_threads = (self.layout.n_threads, self.layout.n_threads_batch)
+
+    def resize(self, cells: int, *, keep: bool) -> bool:
+        """Makes the cache anew with ``cells``; False, with the old one in place, where memory is short.
+
+        ``keep``: there are sequences in it. They pass through host memory, shared cells as such, which takes milliseconds per
+        thousand tokens; afterwards logits are gone.
+        """
+        try:
+            state = self._save_all() if keep else None
+        except MemoryError:
+            return False
+        old = self.cells
+        self._free()
+        try:
+            self._open(cells)
+            grown = True
+        except InsufficientMemoryError:
+            self._open(old)
+            grown = False
+        if state is not None and not int(self._lib.llama_state_set_data(self._pointer, _bytes(state), state.size)):
+            raise EngineError(f"The KV cache could not be moved from {old} to {cells} cells: {recent_log()}.")
+        return grown
+
+    def _save_all(self) -> npt.NDArray[np.uint8]:
+        size = int(self._lib.llama_state_get_size(self._pointer))
+        state = np.empty(size, dtype=np.uint8)
+        written = int(self._lib.llama_state_get_data(self._pointer, _bytes(state), size))
+        if not 0 < written <= size:
+            raise EngineError(f"The KV cache could not be saved ({written} of {size} bytes).")
+        return state[:written]
+
+    def _free(self) -> None:
         if self._pointer is not None:
-            pointer, self._pointer = self._pointer, None
-            self._memory = None
+            pointer, self._pointer, self._memory = self._pointer, None, None
             self._lib.llama_free(pointer)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._free()
             self._model.release()
 
     # -- computing ----------------------------------------------------------------------------------------------------
@@ -209,3 +222,36 @@ class Context:
 
 def _bytes(state: npt.NDArray[np.uint8]) -> Any:
     return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+
+
+def _params(lib: Any, settings: EngineSettings, layout: Layout, abort: AbortFlag) -> Any:
+    params = lib.llama_context_default_params()
+    params.n_batch = layout.n_batch
+    params.n_ubatch = layout.n_ubatch
+    params.n_seq_max = layout.n_seq
+    params.n_threads = layout.n_threads
+    params.n_threads_batch = layout.n_threads_batch
+    params.kv_unified = layout.unified
+    params.flash_attn_type = FLASH[layout.flash_attention]
+    params.type_k = params.type_v = KV_TYPES[layout.kv_type]
+    params.rope_freq_base = settings.rope_freq_base or 0.0
+    params.rope_freq_scale = settings.rope_freq_scale or 0.0
+    params.abort_callback = abort.callback
+    params.abort_callback_data = abort.data
+    params.no_perf = True
+    params.swa_full = True  # a full-size cache for sliding-window layers can be trimmed and forked like any other
+    return params
+
+
+def _refusal(name: str, cells: int, reason: str) -> ModelLoadError | InsufficientMemoryError:
+    if "alloc" in reason:
+        return InsufficientMemoryError(
+            f"{name}: no memory for a context of {cells} tokens ({reason}).",
+            needed=None,
+            available=None,
+            hint="Lower engine.n_ctx, engine.kv_tokens or engine.n_seq_max.",
+        )
+    return ModelLoadError(
+        f"{name}: llama.cpp refused the context ({reason or 'no reason given'}).",
+        hint="Check engine.kv_type and engine.flash_attention; a quantized V cache needs flash attention.",
+    )

@@ -125,6 +125,16 @@ class LlamaEngine:
         return self._require_loaded.sizing
 
     @property
+    def memory_bytes(self) -> int:
+        """What it takes now, as estimated: the cells grow on demand. 0 while it is not loaded."""
+        return 0 if self._engine is None else self._engine.memory_bytes
+
+    @property
+    def gpu_bytes(self) -> int:
+        """What of it is in GPUs' own memory."""
+        return 0 if self._engine is None else sum(self._engine.gpu_bytes)
+
+    @property
     def effective_settings(self) -> EngineSettings:
         """``settings`` with the findings of `bench --save` for this model and machine, once it is loaded."""
         return self.settings if self._engine is None else self._engine.settings

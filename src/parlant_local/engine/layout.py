@@ -21,7 +21,7 @@ class Layout:
     n_ctx: int
     """Longest sequence, in tokens."""
     cells: int
-    """Cells in all; in a split cache every sequence owns an equal share."""
+    """Cells at first, in all; in a split cache every sequence owns an equal share."""
     n_seq: int
     unified: bool
     n_batch: int
@@ -32,5 +32,14 @@ class Layout:
     """Small steps may use fewer threads where that is faster."""
     flash_attention: FlashAttention = "auto"
     kv_type: KvType = "f16"
+    max_cells: int = 0
+    """What the cells may grow to."""
+    gpu_split: tuple[int, ...] = ()
+    """Layers on each GPU, the output layer counting as one."""
     first_wave: int = 1 << 30
     """Concurrent sequences until a first one has finished."""
+
+    @property
+    def gpu_layers(self) -> int:
+        """Layers on all GPUs."""
+        return sum(self.gpu_split)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parlant_local.cores import usable_cores
+from parlant_local.engine.account import MemoryAccount
 from parlant_local.engine.admission import AdmissionRules
 from parlant_local.engine.awaiting import on_thread
 from parlant_local.engine.checking import check
@@ -17,6 +18,7 @@ from parlant_local.engine.constraint.early_closing import ClosingTokens
 from parlant_local.engine.constraint.early_closing_marked import early_closer_for
 from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
+from parlant_local.engine.heap import give_back
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
@@ -25,7 +27,7 @@ from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
-from parlant_local.engine.sizing import on_gpu, plan
+from parlant_local.engine.sizing import plan, usable_gpus
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.vetting.soundness import ensure_sound
@@ -69,6 +71,7 @@ class LoadedEngine:
         self.recorder = recorder
         self._logger = logger
         self._resources = contextlib.ExitStack()
+        self._context: Context | None = None
         self._embedding: EmbeddingContext | None = None
         self.sinks: dict[Sequence, Sink] = {}
         self.requests: set[object] = set()
@@ -82,7 +85,7 @@ class LoadedEngine:
 
     def _load(self, control: LoadControl) -> None:
         path = self._spec.path
-        header = read_header(path)  # an invalid file fails here, before native code sees it
+        header = self._header = read_header(path)  # an invalid file fails here, before native code sees it
         self._resources.enter_context(in_use.hold(shard_paths(path)))  # it must not be deleted while it is mapped
         vetting = self._spec.vetting
         if self.settings.vetting != "never":
@@ -92,6 +95,10 @@ class LoadedEngine:
         self.sizing = plan(header, path.name, self.settings)
         for message in self.sizing.messages:
             self._logger.warning(f"{path.name}: {message}")
+        self._account = MemoryAccount(
+            self.settings.memory_mb, lambda: self.memory_bytes - sum(self.gpu_bytes), lambda: self.gpu_bytes
+        )
+        self._resources.callback(self._account.close)
         self.model = LoadedModel(
             path,
             self.settings,
@@ -105,7 +112,6 @@ class LoadedEngine:
         control.check()
         self.compiler = ConstraintCompiler(self.model, self.settings.constraints)
         self._closing_tokens = ClosingTokens(self.model)
-        self._context: Context | None = None
         self._scheduler: Scheduler | None = None
         self._store: PrefixStore | None = None
         self._disk: PrefixDisk | None = None
@@ -118,7 +124,6 @@ class LoadedEngine:
         settings = self.settings
         context = self._context = Context(self.model, settings, self.sizing.layout)
         self._resources.callback(context.close)
-        self.context_size = min(self.sizing.layout.n_ctx, context.n_ctx_seq)
         prefixes = settings.prefixes
         # A saved sliding-window state holds only its last window: trimmed, it would lack the window before the cut.
         trims = context.can_trim and not self.model.sliding_window
@@ -132,13 +137,48 @@ class LoadedEngine:
                 store.add(entry)
         rules = AdmissionRules(
             unified=self.sizing.layout.unified,
-            shared_attention=self.sizing.layout.unified and not on_gpu(settings),
+            shared_attention=self.sizing.layout.unified and not self.sizing.layout.gpu_layers,
             trims=trims,
             min_tokens=prefixes.min_tokens,
             first_wave=self.sizing.layout.first_wave,
         )
-        self._scheduler = Scheduler(context, store, self._disk, rules, self.recorder, self._logger, self._finished)
+        self._scheduler = Scheduler(
+            context,
+            store,
+            self._disk,
+            rules,
+            self.recorder,
+            self._logger,
+            self._finished,
+            self._missing_memory,
+        )
         self.worker.attach(self._scheduler, context.abort)
+
+    @property
+    def _cells(self) -> int:
+        return self.sizing.layout.cells if self._context is None else self._context.cells
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes now, on GPUs as well, as estimated; retained prefixes have a limit of their own."""
+        embedding = self._embedding
+        return self.sizing.at(self._cells).total + (0 if embedding is None else embedding.memory_bytes)
+
+    @property
+    def gpu_bytes(self) -> tuple[int, ...]:
+        """What of it is in each GPU's own memory."""
+        return self.sizing.on_gpus(self._cells)
+
+    def _missing_memory(self, cells: int) -> int:
+        """Bytes that are missing for a cache of ``cells``."""
+        assert self._scheduler is not None
+        sizing, now = self.sizing, self._cells
+        moved = sizing.at(now).kv_cache * self._scheduler.cells_used // now
+        missing = self._account.missing(sizing.in_ram(cells) - sizing.in_ram(now), passing=moved)
+        if (wanted := sizing.on_gpus(cells)) and not missing:
+            held = zip(wanted, sizing.on_gpus(now), usable_gpus(self.settings), strict=True)
+            missing = max(0, *(size - own - gpu.free for size, own, gpu in held))
+        return missing
 
     def _with_findings(self, header: GGUFHeader, folder: Path) -> EngineSettings:
         from parlant_local.engine.saved import with_findings, without_costly_layout
@@ -156,6 +196,7 @@ class LoadedEngine:
             self.sizing.layout.flash_attention,
             settings.rope_freq_base,
             settings.rope_freq_scale,
+            self._header.long_rope_from(self.context_size),
             sorted(settings.lora.items()),
             [fingerprint(Path(path)) for path in sorted(settings.lora)],
             str(lib.build),
@@ -168,6 +209,7 @@ class LoadedEngine:
         if self._store is not None:
             self._store.clear()
         self._context = self._scheduler = self._store = self._disk = self._embedding = None
+        give_back()
 
     # -- embedding ----------------------------------------------------------------------------------------------------
 
@@ -179,7 +221,7 @@ class LoadedEngine:
     def _make_embedding_context(self) -> EmbeddingContext:
         if self._embedding is None:
             threads = self.settings.n_threads_batch or self.settings.n_threads or usable_cores()
-            self._embedding = EmbeddingContext(self.model, self.settings, threads)
+            self._embedding = EmbeddingContext(self.model, self._header, self.settings, threads, self._account.missing)
         return self._embedding
 
     def _close_embedding_context(self) -> None:
@@ -294,7 +336,7 @@ class LoadedEngine:
             facts.update(
                 waiting=scheduler.waiting,
                 running=scheduler.running,
-                cells=self.sizing.layout.cells,
+                cells=scheduler.cells,
                 cells_used=scheduler.cells_used,
                 retained_prefixes=len(store),
                 retained_bytes=store.size,

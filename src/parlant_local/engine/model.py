@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, library, recent_log, set_verbose
 from parlant_local.engine.native.structs import ProgressCallback
+from parlant_local.engine.repacking import is_mostly_repacked
 from parlant_local.engine.vetting import Vetting, ensure_loadable
 from parlant_local.engine.vetting.soundness import ensure_sound
 from parlant_local.engine.vocabulary import Vocabulary
@@ -23,7 +24,7 @@ from parlant_local.errors import (
     ModelLoadError,
     UnsupportedModelError,
 )
-from parlant_local.gguf_info import check_is_adapter, check_is_model, read_header
+from parlant_local.gguf_info import GGUFHeader, check_is_adapter, check_is_model, read_header
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
 
@@ -35,6 +36,7 @@ __all__ = ["LoadedModel"]
 
 
 _UNVETTED = Vetting()
+_ALL_LAYERS = 999
 
 
 class LoadedModel(Vocabulary):
@@ -58,8 +60,11 @@ class LoadedModel(Vocabulary):
         is known of the file (None: this is the trial process), ``layout`` how it will be used.
         """
         control = control or LoadControl(path.name)
+        mapped = settings.use_mmap is not False
         if vetting is not None:
-            _check_files(path, settings, vocabulary_only=vocabulary_only)
+            header = _check_files(path, settings, vocabulary_only=vocabulary_only)
+            if settings.use_mmap is None and not vocabulary_only:
+                mapped = _is_best_mapped(header, settings)
             if settings.vetting != "never":
                 ensure_sound(settings.library, vetting.verdicts, control, logger or NullLogger())
             ensure_loadable(
@@ -75,8 +80,8 @@ class LoadedModel(Vocabulary):
         set_verbose(settings.verbose)
         clear_log()
         params = lib.llama_model_default_params()
-        params.n_gpu_layers = settings.n_gpu_layers if settings.n_gpu_layers >= 0 else 999
-        params.load_mode = _load_mode(lib, settings)
+        _offload(lib, params, settings.n_gpu_layers, layout)
+        params.load_mode = _load_mode(lib, mapped, settings.use_mlock)
         params.vocab_only = vocabulary_only
         progress = ProgressCallback(lambda share, _: control.on_progress(share))
         params.progress_callback = progress
@@ -223,9 +228,10 @@ class LoadedModel(Vocabulary):
         return int(self._lib.llama_model_n_cls_out(self.pointer))
 
 
-def _check_files(path: Path, settings: EngineSettings, *, vocabulary_only: bool) -> None:
+def _check_files(path: Path, settings: EngineSettings, *, vocabulary_only: bool) -> GGUFHeader:
     """Rejects an invalid file before native code sees it."""
-    check_is_model(read_header(path), vocabulary_only=vocabulary_only)
+    header = read_header(path)
+    check_is_model(header, vocabulary_only=vocabulary_only)
     for adapter in settings.lora:
         try:
             check_is_adapter(read_header(user_path(adapter)))
@@ -233,6 +239,7 @@ def _check_files(path: Path, settings: EngineSettings, *, vocabulary_only: bool)
             raise ModelLoadError(
                 f"The LoRA adapter {adapter} can't be used: {error.message}", hint=error.hint
             ) from None
+    return header
 
 
 def _string(function: Any, *arguments: Any) -> str:
@@ -246,14 +253,31 @@ def _string(function: Any, *arguments: Any) -> str:
         size = n + 1
 
 
-def _load_mode(lib: Any, settings: EngineSettings) -> int:
+def _offload(lib: Any, params: Any, layers: int, layout: Layout | None) -> None:
+    """The layers of ``layout``; without one, those of the settings."""
+    if layout is None:
+        params.n_gpu_layers = layers if layers >= 0 else _ALL_LAYERS
+        return
+    params.n_gpu_layers = layout.gpu_layers
+    if len(layout.gpu_split) > 1:
+        split = (ctypes.c_float * int(lib.llama_max_devices()))(*layout.gpu_split)
+        params.tensor_split = split  # which the structure keeps alive
+
+
+def _is_best_mapped(header: GGUFHeader, settings: EngineSettings) -> bool:
+    from parlant_local.engine.sizing import on_gpu  # the trial process starts without it
+
+    return on_gpu(settings) or not is_mostly_repacked(header)
+
+
+def _load_mode(lib: Any, mapped: bool, locked: bool) -> int:
     modes = {
         (False, False): lib.LLAMA_LOAD_MODE_NONE,
         (True, False): lib.LLAMA_LOAD_MODE_MMAP,
         (False, True): lib.LLAMA_LOAD_MODE_MLOCK,
         (True, True): lib.LLAMA_LOAD_MODE_MMAP_MLOCK,
     }
-    return int(modes[settings.use_mmap, settings.use_mlock])
+    return int(modes[mapped, locked])
 
 
 def _load_error(path: Path, reason: str) -> ModelLoadError | InvalidModelError:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, Literal, Protocol, TypeVar
 
 from parlant_local.engine.loading import ABANDONED_SECONDS
+from parlant_local.engine.pool_memory import NOTHING, PoolMemory, exceeds, memory_of
 from parlant_local.errors import (
     EngineClosedError,
     EngineError,
-    InsufficientMemoryError,
     ModelInUseError,
     ParlantLocalError,
 )
 from parlant_local.observability import Logger, NullLogger
 
-__all__ = ["ModelPool", "PoolStatus"]
+__all__ = ["ModelPool", "PoolMemory", "PoolStatus"]
 
-_MIB = 1024 * 1024
 State = Literal["loading", "loaded", "unloading"]
 
 
@@ -39,14 +39,14 @@ class PoolStatus:
     state: State
     users: int
     size: int
-    """Bytes, as estimated before loading."""
+    """Bytes, as estimated."""
     idle_seconds: float
     """Since the last user left; 0 while there is one."""
 
 
 @dataclass(slots=True, eq=False)
 class _Slot(Generic[M]):
-    size: int
+    size: PoolMemory
     state: State = "loading"
     users: int = 0
     idle_since: float = 0.0
@@ -60,17 +60,19 @@ class _Slot(Generic[M]):
 class ModelPool(Generic[M]):
     """Loads models by id and keeps them while they are used. Belongs to one event loop.
 
-    ``load`` loads a model; ``estimate`` gives its bytes beforehand; ``budget`` is what all models may take together. An idle
-    model is unloaded after ``keep_alive`` seconds, or sooner when another needs its memory. ``abandoned_after``: how long a
-    load without waiters goes on, for callers that time out and retry.
+    ``load`` loads a model; ``estimate`` gives its bytes beforehand; ``budget`` is what all models may take together (a number is
+    of the machine's memory; a function is called at the first load). An idle model is unloaded after ``keep_alive`` seconds, or sooner when another needs its memory. ``taken`` gives the bytes of a
+    loaded one, which may grow; None: as estimated. ``abandoned_after``: how long a load without waiters goes on, for callers
+    that time out and retry.
     """
 
     def __init__(
         self,
         load: Callable[[str], Awaitable[M]],
-        estimate: Callable[[str], int],
+        estimate: Callable[[str], int | PoolMemory],
         *,
-        budget: int,
+        budget: int | Callable[[], PoolMemory],
+        taken: Callable[[M], PoolMemory] | None = None,
         keep_alive: float = 1800.0,
         abandoned_after: float = ABANDONED_SECONDS,
         logger: Logger | None = None,
@@ -78,7 +80,8 @@ class ModelPool(Generic[M]):
     ) -> None:
         self._load = load
         self._estimate = estimate
-        self._budget = budget
+        self._budget_at_first = budget if callable(budget) else lambda: memory_of(budget)
+        self._taken = taken
         self._keep_alive = keep_alive
         self._abandoned_after = abandoned_after
         self._logger: Logger = logger or NullLogger()
@@ -130,7 +133,10 @@ class ModelPool(Generic[M]):
         now = self._clock()
         return {
             model_id: PoolStatus(
-                slot.state, slot.users, slot.size, 0.0 if slot.users else max(0.0, now - slot.idle_since)
+                slot.state,
+                slot.users,
+                self._size(slot).ram + self._size(slot).gpu,
+                0.0 if slot.users else max(0.0, now - slot.idle_since),
             )
             for model_id, slot in self._slots.items()
         }
@@ -145,8 +151,20 @@ class ModelPool(Generic[M]):
 
     @property
     def size(self) -> int:
-        """Estimated bytes of all the pool's models."""
-        return sum(slot.size for slot in self._slots.values())
+        """Estimated bytes of all the pool's models now."""
+        return (taken := self._sum(self._slots.values())).ram + taken.gpu
+
+    @cached_property
+    def _budget(self) -> PoolMemory:
+        return self._budget_at_first()
+
+    def _sum(self, slots: Iterable[_Slot[M]]) -> PoolMemory:
+        return sum(map(self._size, slots), start=NOTHING)
+
+    def _size(self, slot: _Slot[M]) -> PoolMemory:
+        if self._taken is None or slot.model is None or slot.state != "loaded":
+            return slot.size
+        return self._taken(slot.model)
 
     async def close(self) -> None:
         """Unloads everything, even if in use. Idempotent."""
@@ -186,20 +204,15 @@ class ModelPool(Generic[M]):
         return self._closed or (slot is not None and slot.state != "unloading") or self._could_fit(model_id)
 
     def _could_fit(self, model_id: str) -> bool:
-        busy = sum(slot.size for slot in self._slots.values() if slot.users or slot.state != "loaded")
-        return model_id not in self._slots and busy + self._estimate(model_id) <= self._budget
+        busy = self._sum(slot for slot in self._slots.values() if slot.users or slot.state != "loaded")
+        return model_id not in self._slots and (busy + memory_of(self._estimate(model_id))).fits(self._budget)
 
     async def _reserve(self, model_id: str) -> _Slot[M] | None:
         """A slot for a model, after unloading idle ones if need be; None where models in use take the memory."""
-        size = self._estimate(model_id)
-        if size > self._budget:
-            raise InsufficientMemoryError(
-                f"{model_id} needs about {size // _MIB} MiB; loaded models may take {self._budget // _MIB} MiB together.",
-                needed=size,
-                available=self._budget,
-                hint="Use a smaller model or context, or raise engine.memory_mb.",
-            )
-        while self.size + size > self._budget:
+        size = memory_of(self._estimate(model_id))
+        if not size.fits(self._budget):
+            raise exceeds(model_id, size, self._budget)
+        while not (self._sum(self._slots.values()) + size).fits(self._budget):
             idle = [(p.idle_since, name) for name, p in self._slots.items() if p.state == "loaded" and not p.users]
             if not idle or not self._could_fit(model_id):
                 return None

@@ -123,11 +123,16 @@ class PrefixStore:
     def clear(self) -> None:
         self._entries.clear()
 
-    def _evict(self, keep: RetainedPrefix) -> None:
+    def release(self, size: int) -> None:
+        """Frees ``size`` bytes of host memory, or all that there are."""
+        self._evict(None, self.size - size)
+
+    def _evict(self, keep: RetainedPrefix | None, budget: int | None = None) -> None:
         """Evicts the least recently used first; an entry that is also on disk only frees its memory."""
         size = self.size
+        budget = self._budget if budget is None else budget
         for entry in sorted(self._entries, key=lambda entry: entry.used):
-            if size <= self._budget:
+            if size <= budget:
                 return
             if entry is keep or entry.state is None:
                 continue

@@ -9,6 +9,7 @@ from parlant_local.engine.admission import AdmissionRules, Start, choose
 from parlant_local.engine.cells import CellLedger
 from parlant_local.engine.context import Batch, Context
 from parlant_local.engine.failures import typed
+from parlant_local.engine.growth import CellGrowth, MissingMemory
 from parlant_local.engine.prefix_disk import PrefixDisk
 from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation
@@ -38,6 +39,7 @@ class Scheduler:
         stats: StatsRecorder,
         logger: Logger,
         finished: Finished,
+        missing_memory: MissingMemory,
     ) -> None:
         self._context = context
         self._store = store
@@ -47,6 +49,7 @@ class Scheduler:
         self._finished = finished
         self._batch = Batch(context.layout.n_batch)
         self._ledger = CellLedger()
+        self._growth = CellGrowth(context, self._ledger, store, missing_memory, logger)
         self._prefixes = PrefixReuse(context, self._ledger, store, disk, rules, logger)
         self._free = list(range(context.layout.n_seq - 1, -1, -1))
         self._waiting: list[Sequence] = []
@@ -69,6 +72,10 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         return bool(self._waiting or self._live)
+
+    @property
+    def cells(self) -> int:
+        return self._context.cells
 
     @property
     def cells_used(self) -> int:
@@ -173,8 +180,14 @@ class Scheduler:
         for sequence in sorted((s for s in self._live if s.stage == "prefill"), key=lambda s: s.rank):
             budget -= self._add_pending(sequence, budget)
         while budget > 0 and (start := self._next_start()) is not None:
-            self._admit(start)
-            budget -= self._add_pending(start.sequence, budget)
+            if self._growth.has_room_for(start, self._batch.size):
+                self._admit(start)
+                budget -= self._add_pending(start.sequence, budget)
+            elif self._live:
+                break  # it waits until others have finished
+            else:
+                self._refuse(start.sequence)
+        self._growth.make_room(self._in_batch)  # where there is none, decoding says so
 
     def _prefill_budget(self) -> int:
         """Prompt tokens that may join the decoding ones: what fills the step up, plus another step where that would be little.
@@ -213,7 +226,7 @@ class Scheduler:
         free_cells = 0
         if self._rules.unified:
             promised = sum(s.max_size - s.computed for s in self._live)
-            free_cells = self._context.layout.cells - self._ledger.used - promised
+            free_cells = self._growth.limit - self._ledger.used - promised
         return choose(self._waiting, self._live, self._store, self._rules, free_cells)
 
     def _max_live(self) -> int:
@@ -236,6 +249,13 @@ class Scheduler:
         sequence.reused = min(length, int(sequence.prompt.size))
         self._prefixes.plan_checkpoints(sequence)
         self._prefixes.save_checkpoints(sequence)  # what was shared or restored may be a checkpoint already
+
+    def _refuse(self, sequence: Sequence) -> None:
+        """Fails a waiting request that no memory is left for."""
+        self._waiting.remove(sequence)
+        sequence.stage = "done"
+        self._stats.failed += 1
+        self._finished(sequence, self._growth.shortage(sequence))
 
     def _recover(self, batch: list[tuple[Sequence, int, int]], status: str) -> None:
         """After an abort or a full cache: keeps what was computed; the rest is computed again."""
@@ -266,13 +286,7 @@ class Scheduler:
         if len(self._live) == 1:
             self._free_slot(youngest)
             self._stats.failed += 1
-            self._finished(
-                youngest,
-                EngineError(
-                    f"The KV cache has no room for a request of {youngest.size} tokens.",
-                    hint="Raise engine.kv_tokens or lower engine.n_ctx.",
-                ),
-            )
+            self._finished(youngest, self._growth.shortage(youngest))
             return
         self._free_slot(youngest)
         youngest.stage, youngest.computed = "waiting", 0

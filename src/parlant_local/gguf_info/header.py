@@ -174,6 +174,21 @@ class GGUFHeader:
         """Whether it produces embeddings (or ranks), not text."""
         return self.pooling not in (None, "none") or any(word in self.architecture for word in _ENCODER_WORDS)
 
+    def long_rope_from(self, n_ctx: int) -> int | None:
+        """The smallest context for which llama.cpp takes the long set of rope factors, where a context of ``n_ctx`` has it.
+
+        It chooses by the size of the context, and keys computed with one set don't suit the other.
+        """
+        original = self.of_architecture("rope.scaling.original_context_length") or 0
+        if n_ctx <= original or not any(tensor.name == "rope_factors_long.weight" for tensor in self.tensors):
+            return None
+        return original + 1
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether its tokens see the whole text, so that it has no cache."""
+        return self.metadata.get(f"{self.architecture}.attention.causal") is False
+
     @property
     def is_recurrent(self) -> bool:
         """Whether (part of) its memory is a recurrent state instead of a cache, which can't be trimmed."""

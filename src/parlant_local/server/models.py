@@ -18,10 +18,9 @@ from parlant_local.backends.in_process import InProcessBackend
 from parlant_local.backends.registry import IN_PROCESS, create_backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.cores import usable_cores
-from parlant_local.engine.pool import ModelPool
+from parlant_local.engine.pool import ModelPool, PoolMemory
 from parlant_local.errors import (
     BadRequestError,
-    InsufficientMemoryError,
     InvalidModelError,
     ParlantLocalError,
     TemplateError,
@@ -60,10 +59,12 @@ class Models:
         self._budget = TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
         limit = settings.engine.memory_mb
+        self._ram = limit * _MIB if limit else int(available_memory() * _RESERVE)
         self.pool: ModelPool[InProcessBackend] = ModelPool(
             self._load,
             self._estimate,
-            budget=limit * _MIB if limit else int(available_memory() * _RESERVE),
+            budget=self._memory,
+            taken=_taken,
             keep_alive=settings.engine.keep_alive_seconds,
             logger=logger,
         )
@@ -254,16 +255,29 @@ class Models:
             return engine.model_copy(update={"n_seq_max": max(_STREAMS, 2 * (engine.n_threads or usable_cores())) + 1})
         return engine
 
-    def _estimate(self, key: str) -> int:
-        from parlant_local.engine.sizing import plan
+    def _memory(self) -> PoolMemory:
+        """What loaded models may take together. GPUs with memory of their own are asked at the first load, when it is free."""
+        from parlant_local.engine.placement import shares_memory
+        from parlant_local.engine.sizing import usable_gpus
+
+        gpus = usable_gpus(self.settings.engine)
+        return PoolMemory(self._ram, sum(gpu.free for gpu in gpus if not shares_memory(gpu)))
+
+    def _estimate(self, key: str) -> PoolMemory:
+        from parlant_local.engine.sizing import outlook
 
         served = self._served[key]
         assert served.record.path is not None
         header = _header(served.record.path, _stamp(served.record.path))
-        try:
-            return plan(header, served.name, self._engine(served)).estimate.total
-        except InsufficientMemoryError as error:
-            return error.needed or 0  # others may be unloaded first; loading checks again
+        sizing = outlook(header, self._engine(served))  # others may be unloaded first; loading checks again
+        cells = sizing.layout.cells
+        return PoolMemory(sizing.in_ram(cells), sum(sizing.on_gpus(cells)))
+
+
+def _taken(backend: InProcessBackend) -> PoolMemory:
+    engine = backend.engine
+    on_gpus = engine.gpu_bytes
+    return PoolMemory(engine.memory_bytes - on_gpus, on_gpus)
 
 
 def _header(path: Path, stamp: int) -> GGUFHeader:

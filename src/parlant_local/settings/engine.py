@@ -45,7 +45,8 @@ class EngineSettings(Section):
     """Longest request, prompt and answer together, in tokens. None: as trained, shrunk to what fits in memory."""
 
     kv_tokens: int | None = Field(default=None, ge=16)
-    """KV cache cells that all live requests share. None: room for several typical requests, as memory allows."""
+    """KV cache cells that all live requests share, allocated at once. None: 8,192 at first, doubled on demand up to room for several
+    typical requests, as memory allows."""
 
     n_seq_max: int | None = Field(default=None, ge=1, le=255)
     """Sequences running at once, one slot reserved for interactive calls; more requests wait in the queue. None: 16 on a GPU. On a
@@ -66,7 +67,7 @@ class EngineSettings(Section):
     """Threads for prefill. None: all usable cores."""
 
     n_gpu_layers: int = -1
-    """Layers to offload to the GPU; -1: all of them where the build supports one."""
+    """Layers to offload to GPUs, the output layer counting as one; -1: as many as fit. A number that doesn't fit is refused."""
 
     kv_type: KvType | None = None
     """Element type of the KV cache. None: f16; bf16 for quantized weights on a CPU that multiplies it natively (AVX512-BF16),
@@ -79,7 +80,10 @@ class EngineSettings(Section):
     unified_kv: bool | None = None
     """One pool of cells for all sequences, or an equal share for each. None: one pool, or as `bench --save` found."""
 
-    use_mmap: bool = True
+    use_mmap: bool | None = None
+    """Map the file, or read it. None: mapped, unless this CPU computes from a rearranged copy of most of its weights, beside which
+    the mapped ones would stay in memory."""
+
     use_mlock: bool = False
 
     seed: int | None = Field(default=None, ge=0)
@@ -108,7 +112,8 @@ class EngineSettings(Section):
     """A running request without any progress for this long fails. Waiting in the queue doesn't count."""
 
     memory_mb: int | None = Field(default=None, ge=64)
-    """Memory that loaded models may use together, in MiB. None: what is available, less a reserve."""
+    """Memory that loaded models may use together, in MiB; retained prefixes have a limit of their own. None: what is available, less
+    a reserve."""
 
     keep_alive_seconds: float = Field(default=1800.0, ge=0)
     """An idle model is unloaded after this long, or sooner when another one needs its memory; so is one whose last service was collected.

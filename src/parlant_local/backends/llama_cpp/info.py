@@ -47,25 +47,14 @@ def describe_loaded(
         quantization=record.quantization if record is not None else None,
         n_ctx=engine.n_ctx,
         n_ctx_train=model.n_ctx_train,
-        n_gpu_layers=_gpu_layers(engine),
+        n_gpu_layers=engine.sizing.layout.gpu_layers,
         embedding_length=model.n_embd,
         pooling=pooling or (record.pooling if record is not None else None),
         chat_template=template.source if model.generates else None,
-        memory_bytes=engine.sizing.estimate.total,
+        memory_bytes=engine.memory_bytes,
         digest=record.sha256 if record is not None else None,
         path=model.path,
         loaded=True,
         capabilities=frozenset(capabilities),
         metadata=model.metadata,
     )
-
-
-def _gpu_layers(engine: LlamaEngine) -> int:
-    """Layers that llama.cpp was asked to offload; none where the build has no GPU support."""
-    from parlant_local.engine.native import library
-
-    if not library().llama_supports_gpu_offload():
-        return 0
-    every = engine.model.n_layer + 1  # the output layer counts as one as one
-    wanted = engine.settings.n_gpu_layers
-    return every if wanted < 0 else min(wanted, every)

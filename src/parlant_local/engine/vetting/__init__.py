@@ -135,7 +135,7 @@ def _trial_spec(
         "library": library().build.flavour,
         "path": str(paths[0].absolute()),  # the first shard
         "vocabulary_only": vocabulary_only,
-        "n_gpu_layers": settings.n_gpu_layers,
+        "n_gpu_layers": settings.n_gpu_layers if layout is None or not layout.gpu_layers else layout.gpu_layers,
         "flash": FLASH[settings.flash_attention if layout is None else layout.flash_attention],
         "flash_embedding": FLASH[settings.flash_attention],
         "kv_type": KV_TYPES[settings.kv_type or "f16" if layout is None else layout.kv_type],
