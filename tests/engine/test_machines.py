@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from parlant_local.catalog.recommend import recommend
-from parlant_local.engine import account, sizing
+from parlant_local.engine import account, loaded, sizing
 from parlant_local.engine.host_memory import HostMemory
 from parlant_local.engine.layout import Layout
+from parlant_local.engine.loaded import LoadedEngine
 from parlant_local.engine.model import _offload
 from parlant_local.engine.native import devices, library
 from parlant_local.engine.sizing import on_gpu, outlook, room_on_gpus, usable_gpus
@@ -218,3 +219,19 @@ def test_recommend_says_what_loading_takes(short: str, model: str) -> None:
     told = {item.name: item.memory for item in recommend(256 * GIB, None, limit=99)}
     taken = Machine(200).planned(model, "Q4_K_M").estimate.total
     assert told[short] == pytest.approx(taken, rel=0.1)
+
+
+def test_growing_asks_the_gpus_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another program took of the card since the model was loaded is missing."""
+    planned = _CARD.planned("Llama-3.1-8B", "Q4_K_M")
+    engine: Any = SimpleNamespace(
+        sizing=planned,
+        settings=EngineSettings(),
+        _cells=8192,
+        _scheduler=SimpleNamespace(cells_used=100),
+        _account=SimpleNamespace(missing=lambda extra, passing: 0),
+    )
+    (now,), (then,) = planned.on_gpus(8192), planned.on_gpus(32_768)
+    for free, missing in ((then - now, 0), (then - now - 7, 7), (0, then - now)):
+        monkeypatch.setattr(loaded, "usable_gpus", lambda _, free=free: (gpu(free / GIB, 24),))
+        assert LoadedEngine._missing_memory(engine, 32_768) == pytest.approx(missing, abs=1)

@@ -105,6 +105,7 @@ def test_the_table_of_six_models(tmp_path: Path) -> None:
 
 def _row(label: str, path: Path) -> list[object]:
     found, small = _probe(path), _probe(path, n_ctx=2048)
+    print(label, found, small)
     assert _agrees(found), (label, found)
     assert _agrees(small), (label, small)
     off = found["budgeted"] / found["used"] - 1
@@ -144,14 +145,12 @@ _MODELS: dict[str, Callable[[Path], Path]] = {
         path, width=1536, vocabulary=32_000, n_ctx=16_384
     ),
     "mamba, recurrent, F32": lambda path: gguf_models.mamba(path, width=1024, layers=12, vocabulary=32_000, n_ctx=4096),
-    "llama, vocabulary of 262,144, F32": lambda path: gguf_models.llama(
-        path, vocabulary=262_144, width=256, layers=4, heads=4, kv_heads=1, feed_forward=1024, n_ctx=32_768
-    ),
 }
 _TEXT = """Each model in a process of its own, with default settings but no retained prefixes (they have a limit of their own):
 a request that fills nine tenths of the cells that it starts with, and one with a schema. `show` is what `parlant-local show`
 prints, `pool` what the server counts against `engine.memory_mb`, `process` what its resident memory grew by. All of a file that is
-mapped counts as resident.
+mapped counts as resident. The vocabulary's share was fitted to that of SmolLM2; the made models' fillers share their beginnings, so
+their tables are smaller than they would be.
 
 """
 _AGAINST = """

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parlant_local.engine.pool import ModelPool
+from parlant_local.engine.pool_memory import PoolMemory
 from parlant_local.errors import EngineClosedError, InsufficientMemoryError, ModelInUseError, ModelLoadError
 from tests.support.eventually import eventually
 
@@ -247,3 +248,29 @@ def test_any_crowd_gets_its_models_within_the_budget(calls: list[tuple[str, int,
         assert all(model.closed for model in loader.alive)
 
     asyncio.run(run())
+
+
+async def test_gpus_with_memory_of_their_own_are_a_second_sum() -> None:
+    """RAM has room for both; the card has not, so the idle one goes."""
+    loader = Loader(budget=1000)
+    sizes = {"a": PoolMemory(10, 60), "b": PoolMemory(10, 60), "huge": PoolMemory(10, 200)}
+    pool = ModelPool(loader, sizes.__getitem__, budget=lambda: PoolMemory(1000, 100))
+    await pool.load("a")
+    await pool.load("b")
+    assert set(pool.loaded()) == {"b"}
+    assert pool.size == 70
+    with pytest.raises(InsufficientMemoryError, match="GPU memory"):
+        await pool.load("huge")
+    await pool.close()
+
+
+async def test_a_model_that_grew_counts_with_what_it_takes_now() -> None:
+    loader = Loader(budget=1000)
+    grown = {"a": 40}
+    pool = ModelPool(loader, SIZES.__getitem__, budget=100, taken=lambda model: PoolMemory(grown.get(model.name, 40)))
+    await pool.load("a")
+    grown["a"] = 70
+    assert pool.status()["a"].size == 70
+    await pool.load("b")
+    assert set(pool.loaded()) == {"b"}
+    await pool.close()

@@ -111,4 +111,4 @@ def state_bytes(header: GGUFHeader, n_seq: int) -> list[int]:
 
 def _per_layer(counts: Sequence[int], layers: int) -> Sequence[int]:
     """One number is for all layers; a list that is too short goes on with its last one."""
-    return [*counts[:layers], *(list(counts[-1:]) * (layers - len(counts)))]
+    return [*counts[:layers], *([counts[-1]] * (layers - len(counts)))]
