@@ -66,7 +66,7 @@ async def examine(
     path = results_folder(settings.home) / f"{slug(identity)}.jsonl"
     try:
         with locked(path.with_suffix(".lock"), 0):
-            ledger = Ledger(path, _conditions(identity, seed, settings))
+            ledger = Ledger(path, _conditions(info, identity, seed, settings))
             if not fresh:
                 ledger.load()
             ledger.start()
@@ -83,16 +83,18 @@ def results_folder(home: Path) -> Path:
 
 
 def identity_of(info: ModelInfo) -> str:
-    """The digest of the model's file; the id of a model that is elsewhere."""
-    if info.digest is not None:
-        return info.digest
-    return sha256_file(info.path) if info.path is not None else info.id
+    """The digest of a model's file; the id of a model that has none on this machine."""
+    if info.path is None:
+        return info.id
+    return info.digest or sha256_file(info.path)
 
 
-def _conditions(identity: str, seed: int, settings: Settings) -> str:
+def _conditions(info: ModelInfo, identity: str, seed: int, settings: Settings) -> str:
     """What has to be the same for the results of two runs to be of one examination."""
     told = {
         "model": identity,
+        "n_ctx": info.n_ctx,
+        "template": info.chat_template,
         "seed": seed,
         "parlant_local": __version__,
         "parlant": metadata.version("parlant"),

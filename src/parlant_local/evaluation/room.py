@@ -34,6 +34,7 @@ async def opened(
 ) -> AsyncIterator[Container]:
     """Parlant's components with the tools of these exercises' files. What Parlant prints is dropped; its log is in its home."""
     import parlant.sdk as p
+    from parlant.core.loggers import Logger
     from parlant.core.services.tools.service_registry import ServiceRegistry
 
     from parlant_local.evaluation.tools import FileTools, RegistryWithFiles
@@ -44,11 +45,16 @@ async def opened(
         container[ServiceRegistry] = RegistryWithFiles(container[ServiceRegistry], tools)  # type: ignore[type-abstract]  # lagom resolves interfaces
         return container
 
+    def quiet_service(container: Container) -> LocalNLPService:
+        # What goes wrong is part of the results; the host sets the level it was given only after this call.
+        container[Logger].set_level(p.LogLevel.CRITICAL)  # type: ignore[type-abstract]  # as above
+        return service(container)
+
     server = p.Server(
         host="127.0.0.1",
         port=0,
         tool_service_port=_free_port(),
-        nlp_service=service,
+        nlp_service=quiet_service,
         log_level=p.LogLevel.CRITICAL,
         configure_container=configure,
     )
