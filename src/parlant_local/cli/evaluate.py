@@ -41,7 +41,9 @@ __all__ = ["evaluate"]
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw.")
 @click.option("--fresh", is_flag=True, help="Repeat cases that have a result already.")
 @click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Cases that run at once (evaluation.at_once).")
-@click.option("--schema", "only_schema", is_flag=True, help="Print the JSON schema of case files, for editors, and exit.")
+@click.option(
+    "--schema", "only_schema", is_flag=True, help="Print the JSON schema of case files, for editors, and exit."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 @model_options
 def evaluate(

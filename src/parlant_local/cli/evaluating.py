@@ -82,7 +82,7 @@ def compare(reports: Sequence[Report]) -> None:
     for name in FAMILIES:
         if any(name in report.families for report in reports):
             found = (report.families.get(name) for report in reports)
-            rows.append((name, *(percent(row.right.value if row else None) for row in found)))
+            rows.append((name, *(percent(row.level if row else None) for row in found)))
     _table(("", *(report.model for report in reports)), rows)
 
 

@@ -22,17 +22,18 @@ from parlant.core.engines.alpha.perceived_performance_policy import (
 )
 from parlant.core.glossary import GlossaryStore
 from parlant.core.guideline_tool_associations import GuidelineToolAssociationStore
-from parlant.core.guidelines import GuidelineId, GuidelineStore
+from parlant.core.guidelines import Guideline, GuidelineId, GuidelineStore
 from parlant.core.journey_guideline_projection import (
     JourneyGuidelineProjection,
     extract_node_id_from_journey_node_guideline_id,
 )
-from parlant.core.journeys import JourneyId, JourneyNodeId, JourneyStore
+from parlant.core.journeys import JourneyId, JourneyNode, JourneyNodeId, JourneyStore
 from parlant.core.relationships import RelationshipEntity, RelationshipEntityKind, RelationshipKind, RelationshipStore
 from parlant.core.tags import Tag, TagId
 from parlant.core.tools import ToolId
 
 from parlant_local.evaluation.format import AgentUnderTest, Journey, Rule, Step
+from parlant_local.evaluation.room import component
 
 __all__ = ["Enrolled", "enrol", "reachable"]
 
@@ -58,29 +59,29 @@ class Enrolled:
 async def enrol(container: Container, agent: AgentUnderTest, service: str) -> Enrolled:
     """``agent`` in the stores of ``container``, with its tools in the service of this name."""
     mode = p.CompositionMode.STRICT if agent.composition == "strict" else p.CompositionMode.FLUID
-    stored = await container[AgentStore].create_agent(
+    stored = await component(container, AgentStore).create_agent(
         name=agent.name, description=agent.description, composition_mode=mode.value
     )
     # Preambles and waits would only cost time: nothing is decided in them.
-    container[PerceivedPerformancePolicyProvider].set_policy(stored.id, NullPerceivedPerformancePolicy())
+    component(container, PerceivedPerformancePolicyProvider).set_policy(stored.id, NullPerceivedPerformancePolicy())
     enrolled = Enrolled(stored.id, service)
     tags = [Tag.for_agent_id(stored.id).id]
     for name, description in agent.glossary.items():
-        await container[GlossaryStore].create_term(name=name, description=description, tags=tags)
+        await component(container, GlossaryStore).create_term(name=name, description=description, tags=tags)
     for name, rule in agent.guidelines.items():
         enrolled.guidelines[await _guideline(container, rule, tags, service)] = name
     for name, journey in agent.journeys.items():
         await _Journeys(container, enrolled).add(name, journey, tags)
-    for name, canned in agent.canned.items():
-        response = await container[CannedResponseStore].create_canned_response(
-            value=canned.text, fields=[], signals=canned.signals, tags=tags
+    for name, text in agent.canned.items():
+        response = await component(container, CannedResponseStore).create_canned_response(
+            value=text.text, fields=[], signals=text.signals, tags=tags
         )
         enrolled.canned[response.id] = name
     return enrolled
 
 
 async def _guideline(container: Container, rule: Rule, tags: list[TagId], service: str) -> GuidelineId:
-    stored = await container[GuidelineStore].create_guideline(
+    stored: Guideline = await component(container, GuidelineStore).create_guideline(
         condition=rule.when,
         action=rule.do,
         criticality=Criticality[rule.criticality.upper()],
@@ -88,7 +89,7 @@ async def _guideline(container: Container, rule: Rule, tags: list[TagId], servic
         tags=tags,
     )
     for tool in rule.tools:
-        await container[GuidelineToolAssociationStore].create_association(stored.id, ToolId(service, tool))
+        await component(container, GuidelineToolAssociationStore).create_association(stored.id, ToolId(service, tool))
     return stored.id
 
 
@@ -108,7 +109,7 @@ class _Journeys:
     enrolled: Enrolled
 
     async def add(self, name: str, journey: Journey, tags: list[TagId]) -> None:
-        guidelines, journeys = self.container[GuidelineStore], self.container[JourneyStore]
+        guidelines, journeys = component(self.container, GuidelineStore), component(self.container, JourneyStore)
         conditions = [(await guidelines.create_guideline(condition=condition)).id for condition in journey.when]
         stored = await journeys.create_journey(journey.title, journey.description, conditions)
         for condition in conditions:
@@ -122,25 +123,27 @@ class _Journeys:
         for step, described in journey.steps.items():
             for following, condition in described.then.items():
                 await journeys.create_edge(stored.id, nodes[step], nodes[following], condition)
-        await self._number(name, stored.id)
+        await self._number(stored.id)
         for step, node in nodes.items():
             await self._describe(name, journey, step, node)
 
     async def _node(self, journey: JourneyId, step: Step) -> JourneyNodeId:
         tools = [ToolId(self.enrolled.service, step.tool)] if step.tool else []
         action = step.do or f"Use the tool {step.tool}"
-        node = await self.container[JourneyStore].create_node(journey, action, tools)
+        node: JourneyNode = await component(self.container, JourneyStore).create_node(journey, action, tools)
         for tool in tools:
             # Parlant matches a journey again once the tool of its step has run.
-            await self.container[RelationshipStore].create_relationship(
+            await component(self.container, RelationshipStore).create_relationship(
                 source=RelationshipEntity(Tag.for_journey_node_id(node.id).id, RelationshipEntityKind.TAG_ALL),
                 target=RelationshipEntity(tool, RelationshipEntityKind.TOOL),
                 kind=RelationshipKind.REEVALUATION,
             )
         return node.id
 
-    async def _number(self, name: str, journey: JourneyId) -> None:
-        for guideline in await self.container[JourneyGuidelineProjection].project_journey_to_guidelines(journey):
+    async def _number(self, journey: JourneyId) -> None:
+        for guideline in await component(self.container, JourneyGuidelineProjection).project_journey_to_guidelines(
+            journey
+        ):
             node = extract_node_id_from_journey_node_guideline_id(guideline.id)
             told: Any = guideline.metadata["journey_node"]
             if node in self.enrolled.steps:
@@ -153,7 +156,7 @@ class _Journeys:
             for condition, path in reachable(journey, step)
         ]
         kind = "tool" if described.tool else "chat"
-        store = self.container[JourneyStore]
+        store = component(self.container, JourneyStore)
         await store.set_node_metadata(node, "journey_node", {"kind": kind, "reachable_follow_ups": ways})
         if not described.tool:
             await store.set_node_metadata(node, "customer_dependent_action_data", dict(_awaiting(described.done_when)))

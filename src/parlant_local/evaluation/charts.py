@@ -32,7 +32,9 @@ def grouped_bars(title: str, series: Sequence[str], groups: Mapping[str, Sequenc
     for row, (name, found) in enumerate(groups.items()):
         top = row * step + 6
         parts.append(_text(_LABEL - 10, top + step / 2 - 2, name, anchor="end"))
-        parts += [_bar(share, top + index * (_THICK + 3), COLOURS[index % len(COLOURS)]) for index, share in enumerate(found)]
+        parts += [
+            _bar(share, top + index * (_THICK + 3), COLOURS[index % len(COLOURS)]) for index, share in enumerate(found)
+        ]
     return "".join([*parts, "</svg>"])
 
 
@@ -51,7 +53,9 @@ def _bar(share: Share | None, top: float, colour: str) -> str:
         f'<rect x="{_LABEL}" y="{top}" width="{_BAR * share.value:.1f}" height="{_THICK}" fill="{colour}"/>'
         f'<line x1="{_LABEL + _BAR * low:.1f}" y1="{middle}" x2="{_LABEL + _BAR * high:.1f}" y2="{middle}" '
         'stroke="currentColor" stroke-width="1.5"/>'
-        + _text(_LABEL + _BAR + 8, top + _THICK - 2, f"{100 * share.value:.0f} %  ({share.part} of {share.whole})", size=11)
+        + _text(
+            _LABEL + _BAR + 8, top + _THICK - 2, f"{100 * share.value:.0f} %  ({share.part} of {share.whole})", size=11
+        )
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +25,8 @@ class Decision:
     family: Family
     about: str
     outcome: Outcome
+    wanted: bool
+    """Whether something had to happen, or had not to."""
     got: str = ""
 
     @property
@@ -56,7 +58,7 @@ def decisions(exercise: Exercise, observed: Observed) -> list[Decision]:
         *_reply(exercise, observed),
     ]
     if observed.error:
-        return [Decision(each.family, each.about, "lost", observed.error) for each in found]
+        return [Decision(each.family, each.about, "lost", each.wanted, observed.error) for each in found]
     return found
 
 
@@ -69,7 +71,7 @@ def _matching(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
             continue
         wanted, got = name in expect.apply, name in observed.guidelines
         about = f"{name} {'applies' if wanted else 'does not apply'}"
-        yield Decision("matching", about, _outcome(wanted, got), "applied" if got else "not applied")
+        yield Decision("matching", about, _outcome(wanted, got), wanted, "applied" if got else "not applied")
 
 
 def _outcome(wanted: bool, got: bool) -> Outcome:
@@ -83,19 +85,18 @@ def _tools(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
         return
     left = list(observed.calls)
     for call in expected:
-        found = max(
-            (made for made in left if made[0] == call.tool), key=lambda made: _fit(call, made[1]), default=None
-        )
+        found = max((made for made in left if made[0] == call.tool), key=lambda made: _fit(call, made[1]), default=None)
         if found is None:
-            yield Decision("tools", f"{call.tool} is called", "miss", _told_calls(observed))
+            yield Decision("tools", f"{call.tool} is called", "miss", True, _told_calls(observed))
             continue
         left.remove(found)
-        yield Decision("tools", f"{call.tool} is called", "right", call.tool)
+        yield Decision("tools", f"{call.tool} is called", "right", True, call.tool)
         yield from _arguments(call, found[1])
     for name, arguments in left:
-        yield Decision("tools", f"{name} is not called{' again' if expected else ''}", "false_alarm", _told(name, arguments))
+        again = " again" if name in {call.tool for call in expected} else ""
+        yield Decision("tools", f"{name} is not called{again}", "false_alarm", False, _told(name, arguments))
     if not expected and not left:
-        yield Decision("tools", "no tool is called", "right", "none")
+        yield Decision("tools", "no tool is called", "right", False, "none")
 
 
 def _fit(call: Call, arguments: dict[str, Any]) -> int:
@@ -107,7 +108,7 @@ def _arguments(call: Call, arguments: dict[str, Any]) -> Iterator[Decision]:
         value = arguments.get(name)
         right = same_value(value, check)
         outcome: Outcome = "right" if right else "miss" if value is None else "wrong"
-        yield Decision("arguments", f"{call.tool}.{name} is {shown(check)}", outcome, repr(value))
+        yield Decision("arguments", f"{call.tool}.{name} is {shown(check)}", outcome, True, repr(value))
 
 
 def _told_calls(observed: Observed) -> str:
@@ -126,7 +127,7 @@ def _journeys(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
         else:
             outcome = "miss" if got is None else "false_alarm" if step is None else "wrong"
         about = f"{name} is at {step}" if step else f"{name} is not active"
-        yield Decision("journeys", about, outcome, got or "not active")
+        yield Decision("journeys", about, outcome, step is not None, got or "not active")
 
 
 def _canned(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
@@ -136,7 +137,7 @@ def _canned(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
     names = [wanted] if isinstance(wanted, str) else wanted
     outcome: Outcome = "miss" if not observed.canned else "right" if set(observed.canned) <= set(names) else "wrong"
     got = ", ".join(observed.canned) or ("none" if observed.reply is None else "a reply that is none of them")
-    yield Decision("canned", f"the reply is {' or '.join(names)}", outcome, got)
+    yield Decision("canned", f"the reply is {' or '.join(names)}", outcome, True, got)
 
 
 def _reply(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
@@ -145,16 +146,12 @@ def _reply(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
     got = "no reply" if reply is None else reply
     for check in expect.says:
         said = reply is not None and says(reply, check)
-        yield Decision("replies", f"it says {shown(check)}", "right" if said else "miss", got)
+        yield Decision("replies", f"it says {shown(check)}", "right" if said else "miss", True, got)
     for check in expect.never_says:
-        yield Decision("replies", f"it never says {shown(check)}", _unsaid(reply, check), got)
+        yield Decision("replies", f"it never says {shown(check)}", _unsaid(reply, check), False, got)
 
 
 def _unsaid(reply: str | None, check: TextCheck) -> Outcome:
     if reply is None:
         return "miss"
     return "false_alarm" if says(reply, check) else "right"
-
-
-def passed(found: Sequence[Decision]) -> bool:
-    return all(decision.right for decision in found)

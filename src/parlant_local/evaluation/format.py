@@ -202,7 +202,11 @@ class Expectation(_Part):
 
     @model_validator(mode="after")
     def _something(self) -> Expectation:
-        if self.apply is None and self.calls is None and not (self.journey or self.canned or self.says or self.never_says):
+        if (
+            self.apply is None
+            and self.calls is None
+            and not (self.journey or self.canned or self.says or self.never_says)
+        ):
             raise ValueError("nothing is expected")
         return self
 
@@ -215,7 +219,8 @@ class Case(_Part):
     id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
     level: Literal["easy", "usual", "hard"] = "usual"
     trap: (
-        Literal["near miss", "negation", "two intents", "changed mind", "long history", "injection", "missing data"] | None
+        Literal["near miss", "negation", "two intents", "changed mind", "long history", "injection", "missing data"]
+        | None
     ) = None
     """What makes it hard."""
     quick: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from parlant_local.evaluation.charts import COLOURS, bars, grouped_bars
@@ -46,7 +46,7 @@ def _comparison(reports: Sequence[Report]) -> list[str]:
     if len(reports) < 2:
         return []
     names = [report.model for report in reports]
-    groups = {
+    groups: dict[str, list[Share | None]] = {
         name: [report.families[name].right if name in report.families else None for report in reports]
         for name in FAMILIES
         if any(name in report.families for report in reports)
@@ -109,13 +109,14 @@ def _failures(failures: Sequence[CaseResult]) -> str:
     return f"<details><summary>{len(rows)} wrong decisions in {len(failures)} cases</summary>{table}</details>"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], cell: Callable[[str], str] | None = None) -> str:
-    cell = cell or _cell
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows) + "</table>"
+    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows) + "</table>"
 
 
 def _cell(text: str) -> str:
-    shown = "".join(character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text)
+    shown = "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
     kind = ' class="n"' if shown[:1].isdigit() else ""
     return f"<td{kind}>{escape(shown)}</td>"

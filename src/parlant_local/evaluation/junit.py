@@ -44,4 +44,7 @@ def _suite(model: str, results: Sequence[CaseResult]) -> ElementTree.Element:
 
 def _plain(text: str) -> str:
     """Without the characters that XML has no way to write."""
-    return "".join(one if one in "\n\t" or (one >= " " and one not in "\ufffe\uffff") else "\N{REPLACEMENT CHARACTER}" for one in text)
+    return "".join(
+        one if one in "\n\t" or (one >= " " and one not in "\ufffe\uffff") else "\N{REPLACEMENT CHARACTER}"
+        for one in text
+    )

@@ -17,4 +17,6 @@ def keep(home: Path, report: Report) -> None:
     folder = home / "evaluation" / "reports"
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / f"{slug(report.identity)}.json", json.dumps(report.as_dict(), indent=1, ensure_ascii=False))
-    keep_score(home, report.identity, Score(report.model, report.score, report.verdict, report.cases.whole, report.made))
+    keep_score(
+        home, report.identity, Score(report.model, report.score, report.verdict, report.cases.whole, report.made)
+    )

@@ -23,9 +23,24 @@ class FamilyRow:
     false_alarms: int
     wrong: int
     lost: int
+    happens: Share
+    """Right ones of the decisions where something had to happen."""
+    stays_out: Share
+    """And of those where nothing had to."""
+
+    @property
+    def level(self) -> float:
+        """The mean of both kinds: a model that always says no is right about most guidelines, and has matched none."""
+        shares = [share.value for share in (self.happens, self.stays_out) if share.value is not None]
+        return sum(shares) / len(shares) if shares else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        rest = {name: getattr(self, name) for name in ("misses", "false_alarms", "wrong", "lost")}
+        rest: dict[str, Any] = {
+            "level": self.level,
+            "happens": self.happens.as_dict(),
+            "stays_out": self.stays_out.as_dict(),
+        }
+        rest |= {name: getattr(self, name) for name in ("misses", "false_alarms", "wrong", "lost")}
         return self.right.as_dict() | rest
 
 
@@ -82,9 +97,8 @@ class Report:
 
     @property
     def score(self) -> float:
-        """The mean share of right decisions over the families: one with many decisions counts no more than another."""
-        shares = [row.right.value for row in self.families.values() if row.right.value is not None]
-        return sum(shares) / len(shares) if shares else 0.0
+        """The mean level of the families: one with many decisions counts no more than another."""
+        return sum(row.level for row in self.families.values()) / len(self.families) if self.families else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         account = {
@@ -116,6 +130,8 @@ def report_of(examination: Examination, *, holds: float, now: datetime.datetime 
     results = examination.results
     families = {name: row for name in FAMILIES if (row := _family(results, name)).right.whole}
     account = _account(examination)
+    levels = {name: row.level for name, row in families.items()}
+    unsure = [name for name, row in families.items() if row.right.interval[0] < holds]
     info = examination.model
     return Report(
         model=info.id,
@@ -131,8 +147,8 @@ def report_of(examination: Examination, *, holds: float, now: datetime.datetime 
         levels=_grouped(results, lambda result: result.level),
         traps=_grouped([result for result in results if result.trap], lambda result: result.trap or ""),
         account=account,
-        verdict=verdict({name: row.right for name, row in families.items()}, holds),
-        advice=tuple(advice(info, {name: row.right for name, row in families.items()}, account.valid, holds)),
+        verdict=verdict(levels, holds, unsure),
+        advice=tuple(advice(info, levels, account.valid, holds)),
         results=results,
     )
 
@@ -145,7 +161,11 @@ def _family(results: Sequence[CaseResult], family: Family) -> FamilyRow:
     found = _of(results, family)
     counts = {name: sum(each.outcome == name for each in found) for name in ("miss", "false_alarm", "wrong", "lost")}
     right = Share(sum(each.right for each in found), len(found))
-    return FamilyRow(right, counts["miss"], counts["false_alarm"], counts["wrong"], counts["lost"])
+    happens, stays_out = (
+        Share(sum(each.right for each in found if each.wanted is kind), sum(each.wanted is kind for each in found))
+        for kind in (True, False)
+    )
+    return FamilyRow(right, counts["miss"], counts["false_alarm"], counts["wrong"], counts["lost"], happens, stays_out)
 
 
 def _right(results: Iterable[CaseResult]) -> Share:

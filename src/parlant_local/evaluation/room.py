@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lagom import Container
 
@@ -15,13 +16,18 @@ from parlant_local.errors import AgentError
 from parlant_local.evaluation.reading import Exercise
 from parlant_local.nlp.service import LocalNLPService
 
-__all__ = ["opened", "use_home"]
+__all__ = ["component", "opened", "use_home"]
 
 
 def use_home(home: Path) -> None:
     """Gives Parlant a home of the examination's own; before it is imported, since it reads this once."""
     home.mkdir(parents=True, exist_ok=True)
     os.environ["PARLANT_HOME"] = str(home)
+
+
+def component(container: Container, interface: Any) -> Any:
+    """What the container has for ``interface``. Types can't say it: most of the host's are abstract, and resolved by name."""
+    return container[interface]
 
 
 class _Over(Exception):
@@ -42,12 +48,12 @@ async def opened(
     tools = {exercise.file: FileTools(exercise.agent.tools) for exercise in exercises}
 
     async def configure(container: Container) -> Container:
-        container[ServiceRegistry] = RegistryWithFiles(container[ServiceRegistry], tools)  # type: ignore[type-abstract]  # lagom resolves interfaces
+        container[ServiceRegistry] = RegistryWithFiles(component(container, ServiceRegistry), tools)  # type: ignore[type-abstract]  # lagom resolves interfaces
         return container
 
     def quiet_service(container: Container) -> LocalNLPService:
         # What goes wrong is part of the results; the host sets the level it was given only after this call.
-        container[Logger].set_level(p.LogLevel.CRITICAL)  # type: ignore[type-abstract]  # as above
+        component(container, Logger).set_level(p.LogLevel.CRITICAL)
         return service(container)
 
     server = p.Server(

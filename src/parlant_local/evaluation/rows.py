@@ -18,10 +18,11 @@ class FamilyRows:
 
     @classmethod
     def of(cls, report: Report) -> FamilyRows:
-        heads = ("family", "right", "95 % interval", "decisions", "misses", "false alarms", "wrong", "lost")
+        heads = ("family", "level", "right", "95 % interval", "decisions", "misses", "false alarms", "wrong", "lost")
         lines = [
             (
                 name,
+                percent(row.level),
                 percent(row.right.value),
                 interval(row.right),
                 str(row.right.whole),

@@ -27,6 +27,7 @@ from parlant_local.evaluation.agents import Enrolled, enrol
 from parlant_local.evaluation.decisions import Observed
 from parlant_local.evaluation.format import Call, Line
 from parlant_local.evaluation.reading import Exercise
+from parlant_local.evaluation.room import component
 from parlant_local.evaluation.tools import result_of
 from parlant_local.single_flight import SingleFlight
 
@@ -41,7 +42,7 @@ class Invigilator:
         self._agents: dict[str, SingleFlight[Enrolled]] = {}
         self._sitting: dict[SessionId, Exercise] = {}
         self._contexts: dict[SessionId, EngineContext] = {}
-        hooks = container[EngineHooks]
+        hooks = component(container, EngineHooks)
         hooks.on_preparation_iteration_end.append(self._after_iteration)
         hooks.on_generating_messages.append(self._before_reply)
 
@@ -55,15 +56,15 @@ class Invigilator:
         session = await self._session(exercise, enrolled)
         self._sitting[session.id] = exercise
         try:
-            agent = await self._container[AgentStore].read_agent(enrolled.id)
+            agent = await component(self._container, AgentStore).read_agent(enrolled.id)
             events = EventBuffer(agent)
-            engine = self._container[Engine]  # type: ignore[type-abstract]  # lagom resolves interfaces
+            engine = component(self._container, Engine)
             await engine.process(Context(session_id=session.id, agent_id=enrolled.id), events)
             return self._observed(enrolled, self._contexts.get(session.id), events)
         finally:
             self._contexts.pop(session.id, None)
             del self._sitting[session.id]
-            await self._container[SessionStore].delete_session(session.id)
+            await component(self._container, SessionStore).delete_session(session.id)
 
     async def _enrolled(self, exercise: Exercise) -> Enrolled:
         if exercise.file not in self._agents:
@@ -75,7 +76,7 @@ class Invigilator:
         return await self._agents[exercise.file]()
 
     async def _session(self, exercise: Exercise, enrolled: Enrolled) -> Session:
-        store = self._container[SessionStore]
+        store: SessionStore = component(self._container, SessionStore)
         session = await store.create_session(CustomerStore.GUEST_ID, enrolled.id)
         for line in exercise.case.conversation:
             source, kind, data = _event(line, exercise, enrolled)
@@ -93,7 +94,9 @@ class Invigilator:
         )
         return await store.update_session(session.id, {"agent_states": [state]})
 
-    async def _after_iteration(self, context: EngineContext, _payload: Any, _error: Exception | None) -> EngineHookResult:
+    async def _after_iteration(
+        self, context: EngineContext, _payload: Any, _error: Exception | None
+    ) -> EngineHookResult:
         exercise = self._sitting.get(context.session.id)
         if exercise is None:
             return EngineHookResult.CALL_NEXT

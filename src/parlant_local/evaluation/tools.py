@@ -54,11 +54,11 @@ class FileTools(ToolService):
         return self._tools[name]
 
     @override
-    async def resolve_tool(self, name: str, context: ToolContext) -> Tool:  # noqa: ARG002  # the host's own signature
+    async def resolve_tool(self, name: str, context: ToolContext) -> Tool:  # the host's own signature
         return await self.read_tool(name)
 
     @override
-    async def call_tool(self, name: str, context: ToolContext, arguments: Mapping[str, Any]) -> ToolResult:  # noqa: ARG002  # as above
+    async def call_tool(self, name: str, context: ToolContext, arguments: Mapping[str, Any]) -> ToolResult:  # as above
         validate_tool_arguments(await self.read_tool(name), arguments)
         result = result_of(self._given[name], arguments)
         return ToolResult(data=result.data, canned_response_fields=result.fields)

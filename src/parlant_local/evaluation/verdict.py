@@ -1,13 +1,13 @@
 """One sentence about a model, by a rule that is stated; and what would help it.
 
-The rule: a family of decisions is *held* from the share that ``evaluation.holds`` says (0.9), *lost* below; a family that is
-lost is named with how often. Whether the examination was long enough to say so is said as well: where the interval of a
-family contains the threshold, it could be either.
+The rule: a family of decisions is *held* from the level that ``evaluation.holds`` says (0.9), *lost* below; a family that is
+lost is named with how often. A family's level is the mean of how often it is right where something had to happen and where
+nothing had to. Where everything is held, but by so few cases that the interval reaches below, that is said as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from parlant_local.backends.base import ModelInfo
 from parlant_local.evaluation.decisions import Family
@@ -30,24 +30,20 @@ _SMALL_QUANTIZATION_BITS = 4
 _SMALL_MODEL = 3e9
 
 
-def verdict(families: Mapping[Family, Share], holds: float) -> str:
-    shares = {name: share for name, share in families.items() if share.whole}
-    if not shares:
+def verdict(levels: Mapping[Family, float], holds: float, unsure: Collection[Family] = ()) -> str:
+    """``unsure``: families of which there were too few cases to be sure that they are held."""
+    if not levels:
         return "Nothing was examined."
-    held = [name for name, share in shares.items() if _value(share) >= holds]
-    lost = sorted((name for name in shares if name not in held), key=lambda name: _value(shares[name]))
+    held = [name for name, level in levels.items() if level >= holds]
+    lost = sorted((name for name in levels if name not in held), key=lambda name: levels[name])
     if not lost:
-        close = [name for name in held if shares[name].interval[0] < holds]
+        close = [name for name in held if name in unsure]
         told = f"Holds all that was examined: {_listed(held)}"
         return f"{told}; more cases would have to confirm {_listed(close)}." if close else f"{told}."
-    told = ", ".join(f"{_NAMES[name]} {_often(shares[name])}" for name in lost)
-    if all(_value(share) < _HOPELESS for share in shares.values()):
+    told = ", ".join(f"{_NAMES[name]} {_often(levels[name])}" for name in lost)
+    if all(level < _HOPELESS for level in levels.values()):
         return f"Not fit for an agent: loses {told}."
     return f"Holds {_listed(held)}; loses {told}." if held else f"Holds nothing for sure; loses {told}."
-
-
-def _value(share: Share) -> float:
-    return share.part / share.whole
 
 
 def _listed(names: list[Family]) -> str:
@@ -55,9 +51,9 @@ def _listed(names: list[Family]) -> str:
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
 
 
-def _often(share: Share) -> str:
+def _often(level: float) -> str:
     """As in "one of five": the nearest such figure."""
-    lost = 1 - _value(share)
+    lost = 1 - level
     if lost > 0.9:
         return "nearly always"
     if lost > 0.55:
@@ -66,9 +62,9 @@ def _often(share: Share) -> str:
     return f"in one of {_WORDS[every] if every < len(_WORDS) else every}"
 
 
-def advice(info: ModelInfo, families: Mapping[Family, Share], valid: Share, holds: float) -> Iterator[str]:
+def advice(info: ModelInfo, levels: Mapping[Family, float], valid: Share, holds: float) -> Iterator[str]:
     """What is worth a try, the likeliest first; nothing where everything is held."""
-    lost = [name for name, share in families.items() if share.whole and _value(share) < holds]
+    lost = [name for name, level in levels.items() if level < holds]
     if not lost and _value_or_one(valid) >= _VALID:
         return
     bits = _bits(info.quantization)
@@ -77,13 +73,17 @@ def advice(info: ModelInfo, families: Mapping[Family, Share], valid: Share, hold
     if "reasoning" in info.capabilities and {"matching", "tools", "journeys"} & set(lost):
         yield "Thoughts before the answer (generation.reasoning): the model can think, and decisions are what it loses."
     if info.parameters is not None and info.parameters < _SMALL_MODEL and lost:
-        yield f"A larger model: {info.parameters / 1e9:.1f} billion parameters are few for these decisions; `parlant-local recommend` names those that fit."
+        yield f"A larger model: {_count(info.parameters)} parameters are few for these decisions; `parlant-local recommend` names those that fit."
     if _value_or_one(valid) < _VALID:
         yield "A longer answer (generation.max_tokens): answers were cut or invalid."
     if info.n_ctx is not None and info.n_ctx < 8_192:
         yield f"A longer context (engine.n_ctx, now {info.n_ctx:,}): Parlant's prompts take up to 9,000 tokens, and where they don't fit their examples are left out."
     if lost == ["replies"] or lost == ["canned"]:
         yield "Another family of models: the decisions are right, and only the wording is not."
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f} billion" if parameters >= 1e8 else f"{parameters / 1e6:.1f} million"
 
 
 def _value_or_one(share: Share) -> float:

@@ -61,7 +61,9 @@ class LocalNLPService(NLPService):
         counters: Counters | None = None,
     ) -> None:
         self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
-        self._core = Core(backend=backend, host=self._host, settings=settings or Settings(), counters=counters or Counters())
+        self._core = Core(
+            backend=backend, host=self._host, settings=settings or Settings(), counters=counters or Counters()
+        )
         self._embedding_backend = embedding_backend
         self._guard_backend = guard_backend
         self._remote_moderator: Backend | None = None
