@@ -14,7 +14,7 @@ from typing import Any
 from parlant_local.backends.base import ModelInfo
 from parlant_local.evaluation.agents import reachable
 from parlant_local.evaluation.examining import CaseFinder
-from parlant_local.evaluation.format import Alternatives, Call, Pattern, TextCheck, ValueCheck
+from parlant_local.evaluation.format import Alternatives, Call, Journey, Pattern, TextCheck, ValueCheck
 from parlant_local.evaluation.reading import Exercise
 from tests.fakes.scripted import Call as Asked
 from tests.fakes.scripted import ScriptedBackend
@@ -25,6 +25,7 @@ CONTRARY = ModelInfo(id="local/test/contrary", n_ctx=65536, loaded=True, digest=
 _CONDITION = re.compile(r"^Condition \((\d+)\): (.*)$", re.MULTILINE)
 _LISTED = re.compile(r"^(\d+)\) Condition: (.*?)\. Action: ", re.MULTILINE)
 _TEMPLATE = re.compile(r'^Template ID: "?([^\s"]+)"? """\n(.*?)\n"""', re.MULTILINE | re.DOTALL)
+_FAR = 1000
 _NAME = re.compile(r"^Name: [^:\s]+:(\S+)$", re.MULTILINE)
 
 
@@ -84,16 +85,16 @@ class KeyBackend(ScriptedBackend):
 
     def _next_step(self, asked: Asked) -> Any:
         case, value = self._case(asked), self._any(asked)
-        listed = {text: key for key, text in _CONDITION.findall(asked.prompt.rpartition("POSSIBLE TRANSITIONS")[2])}
+        told, _, listed = asked.prompt.rpartition("POSSIBLE TRANSITIONS")
+        conditions = {text.strip(): key for key, text in _CONDITION.findall(listed)}
         value["applied_condition_id"] = "None"
-        value["journey_continues"] = True
         for name, step in case.case.expect.journey.items():
-            if step is None or case.agent.journeys[name].title not in asked.prompt.rpartition("CURRENT STEP")[0]:
-                continue
             journey = case.agent.journeys[name]
-            here = (case.case.before.journeys.get(name) or [next(iter(journey.steps))])[-1]
-            ways = {path[-1]: condition for condition, path in reversed(reachable(journey, here))}
-            value["applied_condition_id"] = "0" if step == here else listed.get(ways.get(step, ""), "None")
+            current = told.rpartition("CURRENT STEP")[2]
+            here = next((each for each, one in journey.steps.items() if (one.do or f"tool {one.tool}") in current), None)
+            if step is not None and here is not None and f"Journey: {journey.title}" in told:
+                way = towards(journey, here, step)
+                value["applied_condition_id"] = "0" if way is None else conditions.get(way, "None")
         if self.contrary:
             value["applied_condition_id"] = "None" if value["applied_condition_id"] != "None" else "0"
         return value
@@ -106,7 +107,8 @@ class KeyBackend(ScriptedBackend):
         """The step's number is read from its text in the prompt, which lists each as "STEP n: what to do"."""
         case, value = self._case(asked), self._any(asked)
         name, step = target(case) or ("", "")
-        action = case.agent.journeys[name].steps[step].do or ""
+        told = case.agent.journeys[name].steps[step]
+        action = told.do or f"Use the tool {told.tool}"
         number = re.findall(rf"^STEP (\S+): {re.escape(action)}", asked.prompt, re.MULTILINE)[-1]
         return value | {
             "journey_applies": True,
@@ -187,12 +189,32 @@ def applies(case: Exercise, condition: str) -> bool:
     raise AssertionError(f"no guideline has the condition {condition!r}")
 
 
+def towards(journey: Journey, here: str, step: str) -> str | None:
+    """The condition of the way that leads to ``step``, or nearest to it; nothing where it is there."""
+    ways = reachable(journey, here)
+    if here == step or not ways:
+        return None
+    return min(ways, key=lambda way: (distance(journey, way[1][-1], step), len(way[1])))[0]
+
+
+def distance(journey: Journey, start: str, goal: str) -> int:
+    seen, level, steps = {start}, [start], 0
+    while level:
+        if goal in level:
+            return steps
+        level = [each for name in level for each in journey.steps[name].then if each not in seen]
+        seen |= set(level)
+        steps += 1
+    return _FAR
+
+
 def target(case: Exercise) -> tuple[str, str] | None:
-    """The journey and the step that it goes back to."""
+    """The journey and the step that it has to go back to: where the turn ends, or what lies before that."""
     for name, step in case.case.expect.journey.items():
         path = case.case.before.journeys.get(name, [])
-        if step is not None and step in path[:-1]:
-            return name, step
+        if step is None or not path or distance(case.agent.journeys[name], path[-1], step) < _FAR:
+            continue
+        return name, min(path, key=lambda each: distance(case.agent.journeys[name], each, step))
     return None
 
 

@@ -20,6 +20,7 @@ from parlant_local.errors import ConfigurationError
 from parlant_local.evaluation.decisions import decisions
 from parlant_local.evaluation.reading import Exercise
 from parlant_local.evaluation.records import CaseResult, Ledger, slug
+from parlant_local.evaluation.retrieval import EverythingIsNear
 from parlant_local.evaluation.room import opened
 from parlant_local.evaluation.seeding import SeededBackend
 from parlant_local.evaluation.tally import CountersByCase, counted
@@ -157,12 +158,15 @@ async def _sitting(
     counters = CountersByCase()
 
     def service(container: Container) -> LocalNLPService:
-        return LocalNLPService(backend, settings=settings, container=container, counters=counters)
+        return LocalNLPService(
+            backend, embedding_backend=EverythingIsNear(), settings=settings, container=container, counters=counters
+        )
 
     async with opened(service, cases) as container:
         from parlant_local.evaluation.sitting import Invigilator
 
         invigilator = Invigilator(container)
+        await invigilator.admit(cases)
         if finder is not None:
             finder(invigilator.exercise_of)
 

@@ -6,7 +6,7 @@ and where nothing is expected of the reply, before it is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from lagom import Container
@@ -29,7 +29,6 @@ from parlant_local.evaluation.format import Call, Line
 from parlant_local.evaluation.reading import Exercise
 from parlant_local.evaluation.room import component
 from parlant_local.evaluation.tools import result_of
-from parlant_local.single_flight import SingleFlight
 
 __all__ = ["Invigilator"]
 
@@ -39,12 +38,18 @@ class Invigilator:
 
     def __init__(self, container: Container) -> None:
         self._container = container
-        self._agents: dict[str, SingleFlight[Enrolled]] = {}
+        self._agents: dict[str, Enrolled] = {}
         self._sitting: dict[SessionId, Exercise] = {}
         self._contexts: dict[SessionId, EngineContext] = {}
         hooks = component(container, EngineHooks)
         hooks.on_preparation_iteration_end.append(self._after_iteration)
         hooks.on_generating_messages.append(self._before_reply)
+
+    async def admit(self, cases: Sequence[Exercise]) -> None:
+        """Puts their agents into Parlant's stores. Before the first case: until a part has all its tags, it is every agent's."""
+        for case in cases:
+            if case.file not in self._agents:
+                self._agents[case.file] = await enrol(self._container, case.agent, case.file)
 
     def exercise_of(self, session: str | None) -> Exercise | None:
         """The case that is sat in this session."""
@@ -52,7 +57,7 @@ class Invigilator:
 
     async def run(self, exercise: Exercise) -> Observed:
         """The turn that the case is about."""
-        enrolled = await self._enrolled(exercise)
+        enrolled = self._agents[exercise.file]
         session = await self._session(exercise, enrolled)
         self._sitting[session.id] = exercise
         try:
@@ -65,15 +70,6 @@ class Invigilator:
             self._contexts.pop(session.id, None)
             del self._sitting[session.id]
             await component(self._container, SessionStore).delete_session(session.id)
-
-    async def _enrolled(self, exercise: Exercise) -> Enrolled:
-        if exercise.file not in self._agents:
-
-            async def work() -> Enrolled:
-                return await enrol(self._container, exercise.agent, exercise.file)
-
-            self._agents[exercise.file] = SingleFlight(work, keep=True)
-        return await self._agents[exercise.file]()
 
     async def _session(self, exercise: Exercise, enrolled: Enrolled) -> Session:
         store: SessionStore = component(self._container, SessionStore)
