@@ -25,6 +25,7 @@ CONTRARY = ModelInfo(id="local/test/contrary", n_ctx=65536, loaded=True, digest=
 _CONDITION = re.compile(r"^Condition \((\d+)\): (.*)$", re.MULTILINE)
 _LISTED = re.compile(r"^(\d+)\) Condition: (.*?)\. Action: ", re.MULTILINE)
 _TEMPLATE = re.compile(r'^Template ID: "?([^\s"]+)"? """\n(.*?)\n"""', re.MULTILINE | re.DOTALL)
+_ESCAPED = re.compile(r"\\+u([0-9a-f]{4})")
 _FAR = 1000
 _NAME = re.compile(r"^Name: [^:\s]+:(\S+)$", re.MULTILINE)
 
@@ -85,7 +86,7 @@ class KeyBackend(ScriptedBackend):
 
     def _next_step(self, asked: Asked) -> Any:
         case, value = self._case(asked), self._any(asked)
-        told, _, listed = asked.prompt.rpartition("POSSIBLE TRANSITIONS")
+        told, _, listed = plain(asked.prompt).rpartition("POSSIBLE TRANSITIONS")
         conditions = {text.strip(): key for key, text in _CONDITION.findall(listed)}
         value["applied_condition_id"] = "None"
         for name, step in case.case.expect.journey.items():
@@ -109,7 +110,7 @@ class KeyBackend(ScriptedBackend):
         name, step = target(case) or ("", "")
         told = case.agent.journeys[name].steps[step]
         action = told.do or f"Use the tool {told.tool}"
-        number = re.findall(rf"^STEP (\S+): {re.escape(action)}", asked.prompt, re.MULTILINE)[-1]
+        number = re.findall(rf"^STEP (\S+): {re.escape(action)}", plain(asked.prompt), re.MULTILINE)[-1]
         return value | {
             "journey_applies": True,
             "requires_backtracking": True,
@@ -175,8 +176,14 @@ class KeyBackend(ScriptedBackend):
         return value | {"chosen_template_id": chosen, "match_quality": "high" if chosen else "low"}
 
 
+def plain(text: str) -> str:
+    """Without the escapes that Parlant puts into conditions and actions for every letter that is not ASCII."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text).replace('\\"', '"')
+
+
 def applies(case: Exercise, condition: str) -> bool:
     """Whether the key has it that the guideline, or the journey, with this condition applies."""
+    condition = plain(condition)
     expect = case.case.expect
     for name, rule in case.agent.guidelines.items():
         if rule.when == condition:
