@@ -27,6 +27,7 @@ _LISTED = re.compile(r"^(\d+)\) Condition: (.*?)\. Action: ", re.MULTILINE)
 _TEMPLATE = re.compile(r'^Template ID: "?([^\s"]+)"? """\n(.*?)\n"""', re.MULTILINE | re.DOTALL)
 _ESCAPED = re.compile(r"\\+u([0-9a-f]{4})")
 _FAR = 1000
+_FIELD = re.compile(r"\{\{.*?\}\}")
 _NAME = re.compile(r"^Name: [^:\s]+:(\S+)$", re.MULTILINE)
 
 
@@ -92,7 +93,9 @@ class KeyBackend(ScriptedBackend):
         for name, step in case.case.expect.journey.items():
             journey = case.agent.journeys[name]
             current = told.rpartition("CURRENT STEP")[2]
-            here = next((each for each, one in journey.steps.items() if (one.do or f"tool {one.tool}") in current), None)
+            here = next(
+                (each for each, one in journey.steps.items() if (one.do or f"tool {one.tool}") in current), None
+            )
             if step is not None and here is not None and f"Journey: {journey.title}" in told:
                 way = towards(journey, here, step)
                 value["applied_condition_id"] = "0" if way is None else conditions.get(way, "None")
@@ -170,7 +173,9 @@ class KeyBackend(ScriptedBackend):
     def _selects(self, asked: Asked) -> Any:
         value = self._any(asked)
         templates = {text.strip(): key for key, text in _TEMPLATE.findall(asked.prompt)}
-        chosen = templates.get(self._canned(asked))
+        # Fields are listed filled in.
+        wanted = re.compile(".+".join(map(re.escape, _FIELD.split(self._canned(asked)))))
+        chosen = next((key for text, key in templates.items() if wanted.fullmatch(text)), None)
         if self.contrary:
             chosen = next((key for key in templates.values() if key != chosen), None)
         return value | {"chosen_template_id": chosen, "match_quality": "high" if chosen else "low"}

@@ -13,11 +13,12 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from parlant_local.catalog.records import LocalModel
 from parlant_local.errors import StateFileError
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.storage import locked, read_as, write_whole
 
-__all__ = ["Score", "keep_score", "scores"]
+__all__ = ["Score", "keep_score", "score_of", "scores"]
 
 _MAX_BYTES = 4 << 20
 _LOCK_SECONDS = 30.0
@@ -47,6 +48,11 @@ def scores(home: Path, logger: Logger | None = None) -> Mapping[str, Score]:
     except StateFileError as error:
         (logger or NullLogger()).warning(f"The scores of evaluated models can't be used: {error}")
         return {}
+
+
+def score_of(record: LocalModel, known: Mapping[str, Score]) -> Score | None:
+    """That of a catalogued model."""
+    return known.get(record.sha256 or record.id)
 
 
 def keep_score(home: Path, identity: str, score: Score, logger: Logger | None = None) -> None:

@@ -9,6 +9,7 @@ import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
+from parlant_local.cli.records import evaluations
 
 __all__ = ["recommend"]
 
@@ -30,8 +31,10 @@ def recommend(limit: int, no_measure: bool, again: bool, as_json: bool, **catalo
     manager = make_manager(**catalogue)
     found = manager.recommend(limit, measure=not no_measure, again=again)
     free = available_memory()
+    evaluated = evaluations(manager, manager.list_models())
     if as_json:
-        emit_json({"available_memory": free, "models": [asdict(item) for item in found]})
+        scores = [asdict(score) for score in evaluated.values()]
+        emit_json({"available_memory": free, "models": [asdict(item) for item in found], "evaluated": scores})
         return
     say(f"{human_bytes(free)} of memory available.")
     if not found:
@@ -46,6 +49,10 @@ def recommend(limit: int, no_measure: bool, again: bool, as_json: bool, **catalo
             + ("  reasoning" if item.reasoning else "")
         )
     say(f"To download one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
+    for score in sorted(evaluated.values(), key=lambda item: -item.score):
+        say(f"Evaluated here: {score.model}, {100 * score.score:.0f} %. {score.verdict}")
+    if not evaluated:
+        say("To find out whether one follows your agent's rules: parlant-local evaluate MODEL")
     if not found[0].responsive:
         say("No model answers quickly on this machine; a GPU build may help: see `parlant-local doctor`.")
 
