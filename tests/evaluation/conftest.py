@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 import tests.support.parlant_home  # noqa: F401
-from tests.support.at_home import home, settings
+from tests.support.at_home import home, settings, verb
 
-__all__ = ["home", "settings"]
+__all__ = ["home", "settings", "verb"]

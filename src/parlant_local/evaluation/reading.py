@@ -91,8 +91,8 @@ def schema() -> dict[str, Any]:
     """The format as a JSON schema, for editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Cases for parlant-local evaluate",
         **CaseFile.model_json_schema(by_alias=True),
+        "title": "Cases for parlant-local evaluate",
     }
 
 

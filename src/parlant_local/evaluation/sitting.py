@@ -6,6 +6,7 @@ and where nothing is expected of the reply, before it is written.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -65,6 +66,8 @@ class Invigilator:
             events = EventBuffer(agent)
             engine = component(self._container, Engine)
             await engine.process(Context(session_id=session.id, agent_id=enrolled.id), events)
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError  # the engine keeps it to itself; an interrupted turn has no result
             return self._observed(enrolled, self._contexts.get(session.id), events)
         finally:
             self._contexts.pop(session.id, None)
