@@ -12,7 +12,7 @@ import click
 
 from parlant_local.cli.evaluating import CaseProgress, compare, show
 from parlant_local.cli.options import chat_format, complete_model, make_settings, model_options, open_backend
-from parlant_local.cli.printing import emit_json, say
+from parlant_local.cli.printing import emit_json, say, show_text
 from parlant_local.errors import BadRequestError, ConfigurationError
 from parlant_local.paths import user_path
 
@@ -56,6 +56,8 @@ def evaluate(
     seed: int,
     fresh: bool,
     at_once: int | None,
+    record: str | None,
+    server: str,
     only_schema: bool,
     as_json: bool,
     **arguments: Any,
@@ -73,6 +75,11 @@ def evaluate(
         return
     if find_spec("parlant") is None or find_spec("parlant.core") is None:
         raise ConfigurationError("This command needs Parlant.", hint="Install it: pip install 'parlant-local[parlant]'")
+    if record is not None:
+        from parlant_local.evaluation.recording import recorded
+
+        show_text(asyncio.run(recorded(server, record)), nl=False)
+        return
     from parlant_local.evaluation.reading import exercises, shipped_cases
 
     required = _thresholds(min_accuracy)
