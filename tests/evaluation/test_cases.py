@@ -42,6 +42,7 @@ def test_five_languages_and_every_trap() -> None:
         "near miss", "negation", "two intents", "changed mind", "long history", "injection", "missing data",
     }  # fmt: skip
     assert min(traps.values()) >= 4
+    assert {each.case.trap for each in ALL if each.case.quick} >= set(traps)
 
 
 @pytest.mark.parametrize(("expectation", "least"), [("apply", 100), ("calls", 50), ("journey", 30), ("canned", 40)])

@@ -20,7 +20,7 @@ _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}"
     "h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}h3{font-size:1rem}"
     "table{border-collapse:collapse;margin:.6rem 0}th,td{padding:.25rem .7rem;border-bottom:1px solid #8884;text-align:left}"
-    "td.n{text-align:right;font-variant-numeric:tabular-nums}.verdict{font-size:1.1rem;font-weight:600}"
+    "td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.verdict{font-size:1.1rem;font-weight:600}"
     "svg{max-width:100%;height:auto;font-family:inherit}pre{white-space:pre-wrap;margin:0}"
     "@media(prefers-color-scheme:dark){body{color:#e6e8eb;background:#15181c}}"
     + "".join(f".s{index}{{color:{colour}}}" for index, colour in enumerate(COLOURS))
