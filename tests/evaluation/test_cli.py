@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 import parlant_local.cli.evaluate
+from parlant_local.agent.serving import free_port
 from parlant_local.backends.base import ModelInfo
 from parlant_local.catalog import LocalModelManager
 from parlant_local.cli.evaluating import compare, show
@@ -81,6 +82,11 @@ def test_the_schema_is_printed(verb: Verb) -> None:
     code, out, _ = verb("evaluate", "--schema")
     assert code == 0
     assert json.loads(out)["title"] == "Cases for parlant-local evaluate"
+
+
+def test_a_session_of_a_server_that_is_not_there(verb: Verb) -> None:
+    code, _, err = verb("evaluate", "--record", "abc", "--server", f"http://127.0.0.1:{free_port()}")
+    assert (code, "can't be reached" in err) == (1, True)
 
 
 def test_scores_are_shown_where_models_are_chosen(verb: Verb, settings: Settings) -> None:

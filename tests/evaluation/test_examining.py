@@ -51,13 +51,6 @@ async def test_who_does_the_opposite_has_hardly_any_right(settings: Settings) ->
     assert report.verdict.startswith("Not fit for an agent")
 
 
-async def test_who_answers_at_random_is_near_chance(settings: Settings) -> None:
-    backend = KeyBackend(info=CONTRARY)
-    backend.answers.clear()
-    report = report_of(await examined(backend, QUICK, settings), holds=0.9)
-    assert 0.2 < report.families["matching"].level < 0.8
-
-
 async def test_a_false_expectation_fails(settings: Settings, tmp_path: Path) -> None:
     """What the model does right by the true key is wrong by a false one."""
     true = exercises([case_file(tmp_path)])

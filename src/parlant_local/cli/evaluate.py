@@ -41,6 +41,10 @@ __all__ = ["evaluate"]
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw.")
 @click.option("--fresh", is_flag=True, help="Repeat cases that have a result already.")
 @click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Cases that run at once (evaluation.at_once).")
+@click.option("--record", metavar="SESSION", help="Print a session of a Parlant server as a case to edit, and exit.")
+@click.option(
+    "--server", metavar="URL", default="http://localhost:8800", show_default=True, help="The server of --record."
+)
 @click.option(
     "--schema", "only_schema", is_flag=True, help="Print the JSON schema of case files, for editors, and exit."
 )
