@@ -104,12 +104,12 @@ def _check(root: yaml.Node | None) -> None:
         node = level.pop()
         line = node.start_mark.line + 1
         if id(node) in seen:
-            raise yaml.YAMLError(f"aliases are not allowed (line {line})")
+            raise ValueError(f"aliases are not allowed (line {line})")
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
             if twice := next((key for key in keys if keys.count(key) > 1), None):
-                raise yaml.YAMLError(f"the key {twice!r} is given twice (in the mapping of line {line})")
+                raise ValueError(f"the key {twice!r} is given twice (in the mapping of line {line})")
             level += [each for pair in node.value for each in pair]
         elif isinstance(node, yaml.SequenceNode):
             level += node.value
