@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from parlant_local.errors import ConfigurationError
+from parlant_local.errors import AuthenticationError, ConfigurationError
 from parlant_local.evaluation.decisions import FAMILIES
 from parlant_local.evaluation.examining import Examination, examine, results_folder
 from parlant_local.evaluation.reading import Exercise, exercises, shipped_cases
@@ -18,6 +18,7 @@ from parlant_local.settings import Settings
 from parlant_local.storage import locked
 from tests.evaluation.files import CASES, case_file
 from tests.evaluation.standin import CONTRARY, PERFECT, KeyBackend
+from tests.fakes.scripted import ScriptedBackend
 
 QUICK = exercises(shipped_cases(), quick=True)
 
@@ -90,6 +91,28 @@ async def test_silence_is_counted(settings: Settings, tmp_path: Path) -> None:
     assert (report.account.silent.part, report.account.silent.whole) == (1, 1)
     assert report.families["replies"].misses == 1
     assert report.families["matching"].level == 1.0
+
+
+async def test_a_judge_decides_what_it_is_asked_and_only_where_it_is_named(settings: Settings, tmp_path: Path) -> None:
+    text = CASES.replace("says: [free]", "says: [free]\n      judged: ['Is it polite?', 'Does it name a price?']")
+    cases = exercises([case_file(tmp_path, text)])
+    judge = ScriptedBackend(
+        answers={"Judgement": lambda asked: {"reason": "", "answer": "yes" if "polite" in asked.prompt else "no"}}
+    )
+    without = await examined(KeyBackend(), cases, settings)
+    assert [each.about for each in without.results[1].decisions if each.family == "replies"] == ["it says 'free'"]
+    found = await examined(KeyBackend(), cases, settings, judge=judge)
+    told = {each.about: each.outcome for each in found.results[1].decisions if each.family == "replies"}
+    assert told == {
+        "it says 'free'": "right",
+        "judged: Is it polite?": "right",
+        "judged: Does it name a price?": "miss",
+    }
+    assert all("May my dog come along?" in call.prompt and "free" in call.prompt for call in judge.calls)
+    assert len(judge.calls) == 2
+    judge.answers["Judgement"] = lambda asked: AuthenticationError("The key is missing.")
+    with pytest.raises(AuthenticationError):
+        await examined(KeyBackend(), cases, settings, judge=judge, fresh=True)
 
 
 async def test_it_goes_on_where_it_was_cut_off(settings: Settings) -> None:

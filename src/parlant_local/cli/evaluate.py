@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,9 @@ __all__ = ["evaluate"]
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw.")
 @click.option("--fresh", is_flag=True, help="Repeat cases that have a result already.")
 @click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Cases that run at once (evaluation.at_once).")
+@click.option(
+    "--judge", metavar="MODEL", help="A model that answers the questions about replies that cases have for a judge."
+)
 @click.option("--record", metavar="SESSION", help="Print a session of a Parlant server as a case to edit, and exit.")
 @click.option(
     "--server", metavar="URL", default="http://localhost:8800", show_default=True, help="The server of --record."
@@ -60,6 +64,7 @@ def evaluate(
     seed: int,
     fresh: bool,
     at_once: int | None,
+    judge: str | None,
     record: str | None,
     server: str,
     only_schema: bool,
@@ -92,7 +97,7 @@ def evaluate(
     found = exercises([user_path(file) for file in cases] or shipped_cases(), quick=quick)
     reports: list[Report] = []
     for model in models or (None,):
-        reports.append(_examined(model, template, settings, found, seed=seed, fresh=fresh, ours=not cases))
+        reports.append(_examined(model, template, judge, settings, found, seed=seed, fresh=fresh, ours=not cases))
         if not as_json:
             show(reports[-1])
     if len(reports) > 1 and not as_json:
@@ -117,6 +122,7 @@ def _settings(arguments: dict[str, Any], at_once: int | None) -> Settings:
 def _examined(
     model: str | None,
     template: str | None,
+    judge: str | None,
     settings: Settings,
     cases: Sequence[Exercise],
     *,
@@ -136,12 +142,11 @@ def _examined(
     done: list[Examination] = []
 
     async def work() -> None:
-        backend = open_backend(model, settings, template)
-        try:
-            with CaseProgress(model or "the default model", len(cases)) as progress:
-                done.append(await examine(backend, cases, settings, seed=seed, fresh=fresh, progress=progress))
-        finally:
-            await backend.close()
+        async with AsyncExitStack() as stack:
+            backend = await stack.enter_async_context(open_backend(model, settings, template))
+            asked = None if judge is None else await stack.enter_async_context(open_backend(judge, settings))
+            progress = stack.enter_context(CaseProgress(model or "the default model", len(cases)))
+            done.append(await examine(backend, cases, settings, seed=seed, fresh=fresh, judge=asked, progress=progress))
 
     if asyncio.run(until_interrupted(work())):
         say("Results so far are kept; the same command goes on.", err=True)

@@ -38,6 +38,9 @@ from parlant_local.evaluation.room import component
 __all__ = ["Enrolled", "enrol", "reachable"]
 
 _MAX_HOPS = 3
+_TAG = RelationshipEntityKind[
+    "TAG_ALL" if "TAG_ALL" in RelationshipEntityKind.__members__ else "TAG"
+]  # as 3.3 | 3.2 calls it
 
 
 @dataclass
@@ -65,7 +68,7 @@ async def enrol(container: Container, agent: AgentUnderTest, service: str) -> En
     # Preambles and waits would only cost time: nothing is decided in them.
     component(container, PerceivedPerformancePolicyProvider).set_policy(stored.id, NullPerceivedPerformancePolicy())
     enrolled = Enrolled(stored.id, service)
-    tags = [Tag.for_agent_id(stored.id).id]
+    tags = [_tag(Tag.for_agent_id(stored.id))]
     for name, description in agent.glossary.items():
         await component(container, GlossaryStore).create_term(name=name, description=description, tags=tags)
     for name, rule in agent.guidelines.items():
@@ -93,6 +96,11 @@ async def _guideline(container: Container, rule: Rule, tags: list[TagId], servic
     return stored.id
 
 
+def _tag(tag: Tag | TagId) -> TagId:
+    """Parlant 3.2 gives the id itself."""
+    return tag.id if isinstance(tag, Tag) else tag
+
+
 def _awaiting(customer_action: str | None) -> Mapping[str, Any]:
     """As Parlant's own evaluation of what an action depends on."""
     return {
@@ -113,7 +121,7 @@ class _Journeys:
         conditions = [(await guidelines.create_guideline(condition=condition)).id for condition in journey.when]
         stored = await journeys.create_journey(journey.title, journey.description, conditions)
         for condition in conditions:
-            await guidelines.upsert_tag(condition, Tag.for_journey_id(stored.id).id)
+            await guidelines.upsert_tag(condition, _tag(Tag.for_journey_id(stored.id)))
         for tag in tags:
             await journeys.upsert_tag(stored.id, tag)
         self.enrolled.journeys[stored.id] = name
@@ -134,7 +142,7 @@ class _Journeys:
         for tool in tools:
             # Parlant matches a journey again once the tool of its step has run.
             await component(self.container, RelationshipStore).create_relationship(
-                source=RelationshipEntity(Tag.for_journey_node_id(node.id).id, RelationshipEntityKind.TAG_ALL),
+                source=RelationshipEntity(_tag(Tag.for_journey_node_id(node.id)), _TAG),
                 target=RelationshipEntity(tool, RelationshipEntityKind.TOOL),
                 kind=RelationshipKind.REEVALUATION,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -44,6 +44,8 @@ class Observed:
     calls: tuple[tuple[str, dict[str, Any]], ...] = ()
     reply: str | None = None
     canned: tuple[str, ...] = ()
+    judged: Mapping[str, bool] = field(default_factory=dict)
+    """What a judge answered about the reply, where one was asked."""
     error: str = ""
     """Why the turn failed."""
 
@@ -149,6 +151,8 @@ def _reply(exercise: Exercise, observed: Observed) -> Iterator[Decision]:
         yield Decision("replies", f"it says {shown(check)}", "right" if said else "miss", True, got)
     for check in expect.never_says:
         yield Decision("replies", f"it never says {shown(check)}", _unsaid(reply, check), False, got)
+    for question, yes in observed.judged.items():
+        yield Decision("replies", f"judged: {question}", "right" if yes else "miss", True, got)
 
 
 def _unsaid(reply: str | None, check: TextCheck) -> Outcome:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,6 +18,7 @@ from parlant_local._version import __version__
 from parlant_local.backends.base import Backend, ModelInfo
 from parlant_local.errors import ConfigurationError
 from parlant_local.evaluation.decisions import decisions
+from parlant_local.evaluation.judging import judged
 from parlant_local.evaluation.reading import Exercise
 from parlant_local.evaluation.records import CaseResult, Ledger, slug
 from parlant_local.evaluation.retrieval import EverythingIsNear
@@ -54,11 +55,13 @@ async def examine(
     *,
     seed: int = 0,
     fresh: bool = False,
+    judge: Backend | None = None,
     progress: Progress | None = None,
     finder: Callable[[CaseFinder], None] | None = None,
 ) -> Examination:
     """Runs every case that has no result yet under these conditions; ``fresh`` runs all. Does not close ``backend``.
 
+    ``judge`` answers the questions about replies that cases have for one; without it they are left undecided.
     ``finder`` receives a function from sessions to cases, for stand-ins that have to know what they are asked.
     """
     await backend.load()
@@ -67,11 +70,11 @@ async def examine(
     path = results_folder(settings.home) / f"{slug(identity)}.jsonl"
     try:
         with locked(path.with_suffix(".lock"), 0):
-            ledger = Ledger(path, _conditions(info, identity, seed, settings))
+            ledger = Ledger(path, _conditions(info, identity, seed, settings, judge))
             if not fresh:
                 ledger.load()
             ledger.start()
-            await _run(backend, cases, settings, seed, ledger, progress, finder)
+            await _run(backend, cases, settings, seed, ledger, judge, progress, finder)
     except TimeoutError:
         raise ConfigurationError(
             f"{info.id} is being evaluated by another process.", hint="Wait for it, or set another home."
@@ -90,7 +93,7 @@ def identity_of(info: ModelInfo) -> str:
     return info.digest or sha256_file(info.path)
 
 
-def _conditions(info: ModelInfo, identity: str, seed: int, settings: Settings) -> str:
+def _conditions(info: ModelInfo, identity: str, seed: int, settings: Settings, judge: Backend | None) -> str:
     """What has to be the same for the results of two runs to be of one examination."""
     told = {
         "model": identity,
@@ -100,6 +103,7 @@ def _conditions(info: ModelInfo, identity: str, seed: int, settings: Settings) -
         "parlant_local": __version__,
         "parlant": metadata.version("parlant"),
         "generation": settings.generation.model_dump(mode="json"),
+        "judge": None if judge is None else judge.model_info().id,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -110,6 +114,7 @@ async def _run(
     settings: Settings,
     seed: int,
     ledger: Ledger,
+    judge: Backend | None,
     progress: Progress | None,
     finder: Callable[[CaseFinder], None] | None,
 ) -> None:
@@ -124,7 +129,7 @@ async def _run(
         if progress is not None:
             progress(result, len(known), len(cases))
 
-    async with _sitting(SeededBackend(backend, seed), left, settings, finder) as sit:
+    async with _sitting(SeededBackend(backend, seed), left, settings, judge, finder) as sit:
         first: list[Exercise] = [] if any(result.alone for result in ledger.results.values()) else _timed(left)
         for case, alone in zip(first, ("cold", "warm"), strict=False):
             done(await sit(case, alone))  # type: ignore[arg-type]  # a literal, through zip
@@ -134,9 +139,12 @@ async def _run(
             for case in rest:
                 done(await sit(case, ""))
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(settings.evaluation.at_once):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(settings.evaluation.at_once):
+                    group.create_task(work())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # the others were cancelled, or failed for the same reason
 
 
 def _timed(cases: Sequence[Exercise]) -> list[Exercise]:
@@ -153,6 +161,7 @@ async def _sitting(
     backend: Backend,
     cases: Sequence[Exercise],
     settings: Settings,
+    judge: Backend | None,
     finder: Callable[[CaseFinder], None] | None,
 ) -> AsyncIterator[Sit]:
     counters = CountersByCase()
@@ -173,6 +182,8 @@ async def _sitting(
         async def sit(case: Exercise, alone: Alone) -> CaseResult:
             with counted() as cost:
                 observed = await invigilator.run(case)
+            if judge is not None and observed.reply is not None and case.case.expect.judged:
+                observed = replace(observed, judged=await judged(judge, case, observed.reply))
             return CaseResult(
                 id=case.id,
                 digest=case.digest,

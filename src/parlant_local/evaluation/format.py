@@ -199,20 +199,18 @@ class Expectation(_Part):
     """The canned response that is sent, or one of these."""
     says: list[TextCheck] = []
     never_says: list[TextCheck] = []
+    judged: list[str] = []
+    """Questions about the reply that have to be answered with yes; asked only where a judge model is named."""
 
     @model_validator(mode="after")
     def _something(self) -> Expectation:
-        if (
-            self.apply is None
-            and self.calls is None
-            and not (self.journey or self.canned or self.says or self.never_says)
-        ):
+        if self.apply is None and self.calls is None and not self.journey and not self.needs_reply:
             raise ValueError("nothing is expected")
         return self
 
     @property
     def needs_reply(self) -> bool:
-        return bool(self.canned or self.says or self.never_says)
+        return bool(self.canned or self.says or self.never_says or self.judged)
 
 
 class Case(_Part):
