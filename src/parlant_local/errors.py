@@ -7,6 +7,7 @@ The tree (catch at the level you can act on)::
     │   ├── SettingsError               a value in a file, the environment or an argument
     │   ├── PluginError                 an installed package adds something that can't be used
     │   ├── CloudNotAllowedError        a remote target was asked for, but nobody allowed it
+    │   ├── CaseFileError               cases for the examination that can't be used, by file and line
     │   └── EmbeddingIdentityError      another embedding model than the one an index was built with
     ├── RequestError                    the call itself has to change, wherever it is sent
     │   ├── BadRequestError             an option, a message or a tool of it is wrong
@@ -74,6 +75,7 @@ __all__ = [
     "BadReferenceError",
     "BadRequestError",
     "BudgetExceededError",
+    "CaseFileError",
     "CatalogError",
     "CloudNotAllowedError",
     "ConfigurationError",
@@ -161,6 +163,10 @@ class PluginError(ConfigurationError):
 
 class CloudNotAllowedError(ConfigurationError):
     """A remote target would have been used, but ``allow_cloud`` forbids it."""
+
+
+class CaseFileError(ConfigurationError):
+    """Cases for the examination can't be used; names file, case and line."""
 
 
 class EmbeddingIdentityError(ConfigurationError):

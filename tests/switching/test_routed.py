@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parlant_local.backends.base import Backend
+from parlant_local.backends.base import Backend, ModelInfo
 from parlant_local.errors import (
     AllTargetsFailedError,
     AuthenticationError,
@@ -30,7 +30,7 @@ from parlant_local.errors import (
     TruncatedOutputError,
 )
 from parlant_local.settings import BreakerSettings, BudgetSettings, SwitcherSettings, TargetSettings
-from parlant_local.switching import CallRecord, Requirements, RoutedBackend
+from parlant_local.switching import POLICIES, CallRecord, Candidate, Requirements, RoutedBackend
 from tests.fakes.simulated import Clock, Fleet, failing
 from tests.support.eventually import eventually
 
@@ -424,6 +424,35 @@ async def test_policies_order_the_targets(fleet: Fleet) -> None:
     assert await chosen("cheapest") == "small"
     assert await chosen("quality") == "dear"
     assert await chosen(lambda candidates: [item for item in candidates if item.id == "big"]) == "big"
+
+
+@pytest.mark.parametrize(
+    ("scored", "order"),
+    [
+        ({}, ["stated", "big", "middle", "small", "unknown"]),
+        ({"middle": 0.4}, ["stated", "big", "middle", "small", "unknown"]),
+        ({"big": 0.4, "small": 0.9}, ["stated", "small", "middle", "big", "unknown"]),
+        ({"big": 0.4, "middle": 0.4, "small": 0.4}, ["stated", "big", "middle", "small", "unknown"]),
+        ({"unknown": 0.9, "big": 0.8}, ["stated", "unknown", "middle", "small", "big"]),
+        ({"stated": 0.1, "small": 0.9}, ["stated", "big", "middle", "small", "unknown"]),
+    ],
+)
+def test_quality_is_what_was_stated_and_what_evaluation_found(scored: dict[str, float], order: list[str]) -> None:
+    """Evaluated ones change places among themselves; a stated rank is the owner's word."""
+    parameters = {"stated": 1, "small": 2, "middle": 4, "big": 8, "unknown": None}
+    candidates = [
+        Candidate(
+            name,
+            position,
+            ModelInfo(name, parameters=size and size * 10**9),
+            TargetSettings(quality=100 if name == "stated" else None),
+            healthy=True,
+            typical_seconds=None,
+            score=scored.get(name),
+        )
+        for position, (name, size) in enumerate(parameters.items())
+    ]
+    assert [item.id for item in POLICIES["quality"](candidates)] == order
 
 
 async def test_the_fastest_target_is_found_by_measuring(fleet: Fleet, clock: Clock) -> None:

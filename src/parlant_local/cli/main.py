@@ -44,6 +44,10 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "rm": ("parlant_local.cli.models:rm", "Delete a model."),
     "verify": ("parlant_local.cli.models:verify", "Verify a model's files against their digests."),
     "recommend": ("parlant_local.cli.recommend:recommend", "Recommend models for this machine."),
+    "evaluate": (
+        "parlant_local.cli.evaluate:evaluate",
+        "Examine how well models follow an agent's rules; says which decisions go wrong.",
+    ),
     "bench": (
         "parlant_local.cli.bench:bench",
         "Measure a model's speed on this machine; --save stores the best settings.",

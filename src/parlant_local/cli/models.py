@@ -6,17 +6,19 @@ Exit codes: 0 success, 1 failure (``verify``: a model is broken), 2 usage or set
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from parlant_local.cli.catalogue import TYPES, SourceChoice, catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
-from parlant_local.cli.records import count_of, size_of, state_of
+from parlant_local.cli.records import count_of, evaluations, size_of, state_of, told
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog.scores import Score
 
 __all__ = ["add", "list_", "pull", "rm", "verify"]
 
@@ -128,23 +130,25 @@ def list_(
         return manager.list_models(model_type, source, states="all" if everything else ("available",))
 
     records = asyncio.run(work())
+    evaluated = evaluations(manager, records)
     if as_json:
-        emit_json([record.told() for record in records])
+        emit_json([record.told() | told(evaluated.get(record.id)) for record in records])
         return
-    _print_table(records, manager)
+    _print_table(records, manager, evaluated)
 
 
-def _print_table(records: list[LocalModel], manager: LocalModelManager) -> None:
+def _print_table(records: list[LocalModel], manager: LocalModelManager, evaluated: Mapping[str, Score]) -> None:
     if not records:
         say(f"No models in {manager.models_dir}. `parlant-local recommend` suggests some.")
         return
     width = max(len(record.id) for record in records)
-    say(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8}  STATE")
+    say(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8} {'SCORE':>6}  STATE")
     for record in records:
         context = _tokens(record.context_length)
+        score = f"{100 * evaluated[record.id].score:.0f} %" if record.id in evaluated else "-"
         say(
             f"{record.id:<{width}}  {record.quantization or '-':<8} {count_of(record.parameters):>7} "
-            f"{size_of(record):>9} {context:>8}  {state_of(record)}"
+            f"{size_of(record):>9} {context:>8} {score:>6}  {state_of(record)}"
         )
 
 

@@ -9,6 +9,7 @@ import click
 
 from parlant_local.cli.catalogue import catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
+from parlant_local.cli.records import evaluations
 from parlant_local.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -43,13 +44,21 @@ def recommend(
     found = manager.recommend(limit or 5, measure=not no_measure, again=again, memory=on_gpu)
     speed = manager.machine_speed(measure=False)  # None as well where the measurement could not be saved
     free = available_memory()
+    evaluated = evaluations(manager, manager.list_models())
     if as_json:
-        told = speed and {
+        measured = speed and {
             "measured_on": speed.measured_on and speed.measured_on.isoformat(),
             "others_share": speed.others_share,
         }
-        models = [asdict(item) for item in found]
-        emit_json({"available_memory": free, "gpu_memory": on_gpu, "speed": told, "models": models})
+        emit_json(
+            {
+                "available_memory": free,
+                "gpu_memory": on_gpu,
+                "speed": measured,
+                "models": [asdict(item) for item in found],
+                "evaluated": [asdict(score) for score in evaluated.values()],
+            }
+        )
         return
     memory = (
         f"{human_bytes(free)} of memory available."
@@ -69,6 +78,10 @@ def recommend(
             + ("  reasoning" if item.reasoning else "")
         )
     say(f"To download one: parlant-local pull {found[0].name}   (or, from the hub: {found[0].hub})")
+    for score in sorted(evaluated.values(), key=lambda item: -item.score):
+        say(f"Evaluated here: {score.model}, {100 * score.score:.0f} %. {score.verdict}")
+    if not evaluated:
+        say("To find out whether one follows your agent's rules: parlant-local evaluate MODEL")
     if not found[0].responsive:
         say("No model answers quickly on this machine; a GPU build may help: see `parlant-local doctor`.")
     elif not found[-1].responsive:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parlant_local.catalog import LocalModel
+    from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog.scores import Score
 
-__all__ = ["count_of", "size_of", "state_of"]
+__all__ = ["count_of", "evaluations", "size_of", "state_of", "told"]
+
+
+def evaluations(manager: LocalModelManager, records: Iterable[LocalModel]) -> dict[str, Score]:
+    """What `evaluate` said of these models, by id."""
+    from parlant_local.catalog.scores import score_of, scores
+
+    known = scores(manager.settings.home, manager.logger)
+    return {record.id: score for record in records if (score := score_of(record, known)) is not None}
+
+
+def told(score: Score | None) -> dict[str, Any]:
+    """For JSON, beside a record's own values."""
+    return {"evaluation": None if score is None else asdict(score)}
 
 
 def state_of(record: LocalModel) -> str:

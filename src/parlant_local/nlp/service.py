@@ -61,9 +61,12 @@ class LocalNLPService(NLPService):
         tracer: Tracer | None = None,
         meter: Meter | None = None,
         container: Container | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
-        self._core = Core(backend=backend, host=self._host, settings=settings or Settings(), counters=Counters())
+        self._core = Core(
+            backend=backend, host=self._host, settings=settings or Settings(), counters=counters or Counters()
+        )
         self._embedding_backend = embedding_backend
         self._manager = manager
         self._guard_backend = guard_backend

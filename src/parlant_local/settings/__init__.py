@@ -11,6 +11,7 @@ from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings, PrefixSettings
+from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings, OutputLimits
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.server import (
@@ -34,6 +35,7 @@ __all__ = [
     "EmbeddingSettings",
     "EndpointSettings",
     "EngineSettings",
+    "EvaluationSettings",
     "GenerationSettings",
     "LimitSettings",
     "LoggingSettings",

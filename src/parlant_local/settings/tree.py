@@ -24,6 +24,7 @@ from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings
+from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings
 from parlant_local.settings.layers import describe_errors, merged
 from parlant_local.settings.moderation import ModerationSettings
@@ -85,6 +86,7 @@ class Settings(Section):
     generation: GenerationSettings = GenerationSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     moderation: ModerationSettings = ModerationSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     switcher: SwitcherSettings = SwitcherSettings()
     downloads: DownloadSettings = DownloadSettings()
     ollama: OllamaSettings = OllamaSettings()

@@ -170,7 +170,7 @@ class Calls:
                 continue
             seconds = self._attempts.typical_seconds(target.id, facts.schema)
             healthy = self._attempts.breaker(target.id).admits
-            found.append(Candidate(target.id, position, info, target.facts, healthy, seconds))
+            found.append(Candidate(target.id, position, info, target.facts, healthy, seconds, target.score))
         preferences = facts.requirements
         return sorted(self._policy(found), key=lambda item: preferences.mismatches(item.facts))
 

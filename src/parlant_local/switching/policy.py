@@ -27,6 +27,8 @@ class Candidate:
     """Whether its breaker admits calls."""
     typical_seconds: float | None
     """Median latency of calls of this schema; ``None`` before the first."""
+    score: float | None = None
+    """What `parlant-local evaluate` made of the model, 0 to 1; ``None`` before that."""
 
 
 Policy = Callable[[Sequence[Candidate]], Sequence[Candidate]]
@@ -54,14 +56,18 @@ def cheapest(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
 
 
 def quality(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """By stated rank, else by parameters (a rank of one per billion); unknown ones last."""
+    """By stated rank, else by parameters (a rank of one per billion), unknown ones last; then those that were evaluated, and
+    have no stated rank, take the places that they have among them by score."""
 
     def rank(item: Candidate) -> float:
         if item.facts.quality is not None:
             return item.facts.quality
         return (item.info.parameters or 0) / 1e9
 
-    return sorted(candidates, key=lambda item: (-rank(item), item.position))
+    ordered = sorted(candidates, key=lambda item: (-rank(item), item.position))
+    evaluated = [item for item in ordered if item.facts.quality is None and item.score is not None]
+    best = iter(sorted(evaluated, key=lambda item: -(item.score or 0.0)))
+    return [next(best) if item in evaluated else item for item in ordered]
 
 
 POLICIES: dict[str, Policy] = {

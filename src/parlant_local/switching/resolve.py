@@ -8,6 +8,7 @@ from parlant_local.backends.described import info_of_record
 from parlant_local.backends.referring import place, split_reference
 from parlant_local.backends.registry import IN_PROCESS, create_backend
 from parlant_local.catalog import LocalModel, LocalModelManager
+from parlant_local.catalog.scores import scores
 from parlant_local.errors import ConfigurationError
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import Settings, TargetSettings
@@ -54,9 +55,8 @@ class TargetResolver:
             raise ConfigurationError(f"{model} does not run in this process, so its chat format can't be set.")
         prefix, name = placed
         found = place(name, BackendContext(prefix, self._settings, self._logger, self.allow_remote))
-        return Target(
-            found.info.id, found.open, remote=found.info.remote, info=found.info, facts=self._facts(found.info.id)
-        )
+        info, score = found.info, self._score(found.info.id)
+        return Target(info.id, found.open, remote=info.remote, info=info, facts=self._facts(info.id), score=score)
 
     def _local(self, model: str, record: LocalModel, chat_format: str | None) -> Target:
         self.manager.resolve(model)  # raises, with the next step, for an incomplete model
@@ -75,7 +75,12 @@ class TargetResolver:
             )
 
         info = info_of_record(record)
-        return Target(info.id, open_, in_process=True, info=info, facts=self._facts(info.id))
+        score = self._score(record.sha256 or info.id)
+        return Target(info.id, open_, in_process=True, info=info, facts=self._facts(info.id), score=score)
+
+    def _score(self, identity: str) -> float | None:
+        known = scores(self._settings.home, self._logger).get(identity)
+        return None if known is None else known.score
 
     def _facts(self, model: str) -> TargetSettings:
         return self._settings.switcher.targets.get(model, TargetSettings())

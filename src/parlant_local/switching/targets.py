@@ -28,6 +28,8 @@ class Target:
     info: ModelInfo | None = None
     """What is known before the backend is opened."""
     facts: TargetSettings = field(default_factory=TargetSettings)
+    score: float | None = None
+    """What `parlant-local evaluate` made of it, 0 to 1."""
 
     def described(self, opened: Backend | None = None) -> ModelInfo:
         known = opened.model_info() if opened is not None else self.info or ModelInfo(self.id)
