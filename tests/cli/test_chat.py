@@ -1,4 +1,4 @@
-"""`parlant-local chat` in a real pseudo-terminal."""
+"""`parlant-local chat` in a real pseudo-terminal, read from its screen."""
 
 from __future__ import annotations
 
@@ -8,70 +8,81 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.support import gguf_models
-from tests.support.places import COMMAND, TINY
+from tests.support.places import TINY
+from tests.support.terminal import ALT_ENTER, CTRL_C, CTRL_D, DOWN, ENTER, TAB, UP, Terminal
 
 # With random weights and this much heat any token may come next: the model hardly ever says that it is done.
 ENDLESS = ("--temperature", "5", "--top-k", "0", "--top-p", "1", "--max-tokens", "1900", "--seed", "1")
+SPEED = r"\[\d+ tokens, [\d.]+ tokens/s, first token after [\d.]+ s; context \d+ of 2048\]"
+
+Start = Callable[..., Terminal]
 
 
 @pytest.fixture
-def start(home: Path) -> Iterator[Callable[..., pexpect.spawn]]:
-    running: list[pexpect.spawn] = []
+def start(home: Path) -> Iterator[Start]:
+    running: list[Terminal] = []
 
-    def begin(*arguments: str, model: Path = TINY, echo: bool = False) -> pexpect.spawn:
-        environment = {**os.environ, "PARLANT_LOCAL_HOME": str(home), "TERM": "dumb", "NO_COLOR": "1"}
-        command = ["chat", str(model), "--n-ctx", "2048", *arguments]
-        child = pexpect.spawn(COMMAND, command, env=environment, encoding="utf-8", timeout=60, echo=echo)
-        child.delaybeforesend = 0.05
-        running.append(child)
-        child.expect("/help lists commands")
-        child.expect("> ")
-        return child
+    def begin(*arguments: str, model: Path = TINY, **more: str) -> Terminal:
+        environment = {"PARLANT_LOCAL_HOME": str(home), **more}
+        terminal = Terminal("chat", str(model), "--n-ctx", "2048", *arguments, environment=environment)
+        running.append(terminal)
+        terminal.expect(r"/help lists commands.*\n> $")
+        return terminal
 
     yield begin
-    for child in running:
-        child.close(force=True)
+    for terminal in running:
+        terminal.close()
 
 
-def test_a_conversation_with_commands(start: Callable[..., pexpect.spawn], tmp_path: Path, home: Path) -> None:
-    child = start("--temperature", "0")
-    child.sendline("What is the capital of France?")
-    child.expect(r"\[\d+ tokens, [\d.]+ tokens/s, first token after [\d.]+ s; context \d+ of 2048\]")
-    answer = child.before.strip().splitlines()[-1]
-    assert len(answer) > 3
-    child.expect("> ")
-    child.sendline("/help")
-    child.expect("/quit")
-    child.sendline("/system You are terse.")
-    child.expect("System message set")
-    child.sendline("/system")
-    child.expect("You are terse.")
-    child.sendline("/model")
-    child.expect("context of 2048 tokens")
-    saved = tmp_path / "conversation.json"
-    child.sendline(f"/save {saved}")
-    child.expect("2 messages saved")
-    child.sendline("/clear")
-    child.expect("Conversation cleared")
-    child.sendline(f"/load {saved}")
-    child.expect("2 messages loaded")
-    child.sendline("/stats")
-    child.expect(r"This session: \d+ prompt tokens")
-    child.sendline("/nonsense")
-    child.expect("Unknown command /nonsense")
-    child.sendline("/model no/such:model")
-    child.expect("error: ")
-    child.expect("> ")
-    child.sendline("Hello")
-    child.expect("tokens/s")
-    child.sendline("/quit")
-    child.expect(pexpect.EOF)
-    child.wait()
-    assert child.exitstatus == 0
+def test_a_conversation_with_commands(start: Start, tmp_path: Path, home: Path) -> None:
+    chat = start("--temperature", "0")
+    chat.say("What is the capital of France?")
+    assert "Paris" in chat.expect(SPEED + r"\n> $")
+
+    chat.say("/help")
+    listed = chat.prompt()
+    for command in ("/regenerate", "/edit", "/set [OPTION [VALUE]]", "/save FILE [--force]", "/bye"):
+        assert command in listed
+
+    chat.say("/regenerate")
+    assert "Paris" in chat.expect(SPEED + r"\n> $")
+
+    chat.say("/system You are terse.")
+    chat.expect("System message set")
+    chat.say("/system")
+    chat.expect("\nYou are terse.")
+    chat.say("/model")
+    chat.expect("context of 2048 tokens")
+
+    saved = tmp_path / "a conversation.json"
+    chat.say(f"/save {saved}")
+    chat.expect("2 messages saved")
+    first = saved.read_bytes()
+    chat.say("/clear")
+    chat.expect("Conversation cleared")
+    chat.say(f"/save {saved}")
+    chat.expect(r"Overwrite\s+it")
+    chat.say("n")
+    chat.expect("was not overwritten.*--force")
+    assert saved.read_bytes() == first
+    chat.say(f"/load {saved}")
+    chat.expect("2 messages loaded")
+    chat.say(f"/save {saved} --force")
+    chat.expect("2 messages saved")
+    chat.say("/stats")
+    chat.expect(r"This session: \d+ prompt tokens")
+    chat.say("/regenrate")
+    chat.expect("Unknown command /regenrate. Did you mean /regenerate")
+    chat.say("/model no/such:model")
+    chat.expect("error: ")
+    chat.say("Hello")
+    chat.expect(SPEED)
+    chat.say("/quit")
+    assert chat.ended() == 0
+
     messages = json.loads(saved.read_text("utf-8"))
     assert [message["role"] for message in messages] == ["system", "user", "assistant"]
     assert messages[1]["content"] == "What is the capital of France?"
@@ -80,80 +91,204 @@ def test_a_conversation_with_commands(start: Callable[..., pexpect.spawn], tmp_p
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
 
-def test_ctrl_c_stops_the_answer_and_keeps_the_session(start: Callable[..., pexpect.spawn], tmp_path: Path) -> None:
-    child = start(*ENDLESS, model=gguf_models.llama(tmp_path / "random.gguf", vocabulary=8192))
-    for said in ("Tell me a very long story.", "Go on."):
-        child.sendline(said)
-        child.expect(r"\w+\W+\w+")  # it has begun to speak
-        child.sendintr()
-        child.expect(r"\(stopped\)")
-        child.expect("> ")
+def test_sampling_is_set_and_checked(start: Start) -> None:
+    chat = start()
+    chat.say("/set temperature 9")
+    chat.expect("error: temperature must be between 0 and 5, not 9")
+    chat.say("/set temperature warm")
+    chat.expect("error: temperature must be a number")
+    chat.say("/set temp 1")
+    chat.expect("Did you mean temperature")
+    chat.say("/set temperature 0")
+    chat.expect(r"temperature +0\.0")
+    chat.say("/set max-tokens 2")
+    chat.expect(r"max_tokens +2")
+    chat.say("What is the capital of France?")
+    assert "[2 tokens" in chat.expect(r"truncated by max_tokens.*tokens/s")
+    chat.say("/unset max_tokens")
+    chat.expect(r"max_tokens +default")
+    chat.say("What is the capital of France?")
+    assert "Paris" in chat.expect(SPEED)
+
+
+def test_tab_completes_commands_options_values_models_and_files(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "holidays.json").write_text("[]", "utf-8")
+    chat = start()
+    for typed, whole in (
+        ("/reg", "> /regenerate"),
+        ("/set repe", "> /set repeat_"),
+        ("/set reasoning of", "> /set reasoning off"),
+        ("/model local/", "> /model local/llama/parlant-local-tiny"),
+        (f"/load {tmp_path}/holi", f"> /load {tmp_path}/holidays.json"),
+    ):
+        chat.press(typed + TAB)
+        chat.expect(whole)
+        chat.press(CTRL_C)
+        chat.expect(r"ends the session.*> $")
+        chat.say("/stats")  # what ends the session are two in a row
+        chat.prompt()
+
+
+def test_up_recalls_whole_messages_of_this_and_earlier_sessions(start: Start) -> None:
+    first = start("--max-tokens", "2")
+    first.press("one" + ALT_ENTER + "two" + ENTER)
+    first.expect("> one\n… two.*tokens/s")
+    first.prompt()
+    first.press(UP)
+    first.expect("> one\n… two$")
+    first.press(CTRL_C + CTRL_C)
+    assert first.ended() == 0
+
+    second = start("--max-tokens", "2")
+    second.press(UP)
+    second.expect("> one\n… two$")
+    second.press(ENTER)
+    second.expect("tokens/s")
+
+    unasked = start("--max-tokens", "2", "--no-history")
+    unasked.press(UP)
+    unasked.press("typed" + UP)
+    unasked.expect("> typed$")
+    assert "one" not in unasked.since()
+
+
+def test_the_last_question_is_edited(start: Start, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "What is the capital of Italy?" > "$1"\n', "utf-8")
+    editor.chmod(0o755)
+    chat = start("--temperature", "0", EDITOR=str(editor))
+    chat.say("/edit")
+    chat.expect("Nothing has been asked yet")
+    chat.say("What is the capital of France?")
+    chat.expect(SPEED)
+    chat.say("/edit")
+    assert "Rome" in chat.expect(SPEED)
     saved = tmp_path / "conversation.json"
-    child.sendline(f"/save {saved}")
-    child.expect("4 messages saved")
-    child.sendline("/quit")
-    child.expect(pexpect.EOF)
+    chat.say(f"/save {saved}")
+    chat.expect("2 messages saved")
+    assert json.loads(saved.read_text("utf-8"))[0]["content"] == "What is the capital of Italy?"
+
+
+def test_ctrl_c_stops_the_answer_and_keeps_the_session(start: Start, tmp_path: Path) -> None:
+    chat = start(*ENDLESS, model=gguf_models.llama(tmp_path / "random.gguf", vocabulary=8192))
+    for said in ("Tell me a very long story.", "Go on."):
+        chat.say(said)
+        chat.expect(r"\n.*\w+\W+\w+")  # it has begun to speak
+        chat.press(CTRL_C)
+        chat.expect(r"\(stopped\)\n> $")
+    saved = tmp_path / "conversation.json"
+    chat.say(f"/save {saved}")
+    chat.expect("4 messages saved")
+    chat.say("Once more.")
+    chat.expect(r"\n.*\w+\W+\w+")
+    chat.press(CTRL_C)
+    chat.expect(r"\(stopped\)\n> $")
+    chat.press(CTRL_C)
+    assert chat.ended() == 0
     messages = json.loads(saved.read_text("utf-8"))
     assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant"]
     assert messages[1]["content"]  # what was said before it was stopped
 
 
-def test_ctrl_c_at_the_prompt_ends_nothing_and_ctrl_d_does(start: Callable[..., pexpect.spawn]) -> None:
-    child = start(echo=True)
-    child.send("half a line")
-    child.expect("half a line")  # the terminal throws away what is not yet read when it interrupts
-    child.sendintr()
-    child.expect("Ctrl-D or /quit")
-    child.expect("> ")
-    child.sendline("/help")
-    child.expect("/quit")
-    child.expect("> ")
-    child.sendeof()
-    child.expect(pexpect.EOF)
-    child.wait()
-    assert child.exitstatus == 0
+def test_ctrl_c_drops_a_line_and_ctrl_d_ends_the_session(start: Start) -> None:
+    chat = start()
+    chat.press("half a line")
+    chat.expect("half a line")
+    chat.press(CTRL_C)
+    chat.expect(r"Ctrl-C again.*> $")
+    chat.say("/help")
+    chat.expect("/bye")
+    chat.prompt()
+    chat.press(CTRL_D)
+    assert chat.ended() == 0
 
 
-def test_a_message_may_have_several_lines(start: Callable[..., pexpect.spawn], tmp_path: Path) -> None:
-    child = start("--max-tokens", "2", "--input-prefix", "Q: ")
-    child.sendline("one\\")
-    child.expect("… ")
-    child.sendline("two")
-    child.expect("tokens/s")
-    child.expect("> ")
-    child.sendline('"""')
-    child.expect("… ")
-    child.sendline("three")
-    child.expect("… ")
-    child.sendline('four"""')
-    child.expect("tokens/s")
-    child.expect("> ")
+def test_a_message_may_have_several_lines(start: Start, tmp_path: Path) -> None:
+    chat = start("--max-tokens", "2", "--input-prefix", "Q: ")
+    chat.say("one\\")
+    chat.expect("\n… $")
+    chat.say("two")
+    chat.expect("tokens/s")
+    chat.prompt()
+    for line in ('"""', "three", 'four"""'):
+        chat.say(line)
+    chat.expect("tokens/s")
+    chat.press("\x1b[200~five\nsix\x1b[201~" + ENTER)  # as a terminal pastes
+    chat.expect("tokens/s")
     saved = tmp_path / "conversation.json"
-    child.sendline(f"/save {saved}")
-    child.expect("saved")
+    chat.say(f"/save {saved}")
+    chat.expect("saved")
     said = [m["content"] for m in json.loads(saved.read_text("utf-8")) if m["role"] == "user"]
-    assert said == ["Q: one\ntwo", "Q: three\nfour"]
+    assert said == ["Q: one\ntwo", "Q: three\nfour", "Q: five\nsix"]
 
 
-def test_a_reverse_prompt_gives_the_turn_back(start: Callable[..., pexpect.spawn], tmp_path: Path) -> None:
-    child = start("--temperature", "0", "--reverse-prompt", " ")
-    child.sendline("What is the capital of France?")
-    child.expect("tokens/s")
-    child.expect("> ")
+def test_a_reverse_prompt_gives_the_turn_back(start: Start, tmp_path: Path) -> None:
+    chat = start("--temperature", "0", "--reverse-prompt", " ")
+    chat.say("What is the capital of France?")
+    chat.expect("tokens/s")
     saved = tmp_path / "conversation.json"
-    child.sendline(f"/save {saved}")
-    child.expect("saved")
+    chat.say(f"/save {saved}")
+    chat.expect("saved")
     answer = json.loads(saved.read_text("utf-8"))[-1]["content"]
     assert answer
     assert " " not in answer
 
 
-def test_a_conversation_that_outgrows_the_context_says_how_to_go_on(start: Callable[..., pexpect.spawn]) -> None:
-    child = start("--max-tokens", "8")
-    child.sendline('"""')
-    for _ in range(60):
-        child.sendline("many words " * 20)
-    child.sendline('"""')
-    child.expect("error: The prompt has .*/clear")
-    child.sendline("Hello")
-    child.expect("tokens/s")
+def test_a_conversation_that_outgrows_the_context_says_how_to_go_on(start: Start) -> None:
+    chat = start("--max-tokens", "8")
+    chat.press("\x1b[200~" + "\n".join("many words " * 20 for _ in range(60)) + "\x1b[201~" + ENTER)
+    chat.expect("error: The prompt has .*/clear")
+    chat.say("Hello")
+    chat.expect("tokens/s")
+
+
+def test_several_models_are_a_choice(home: Path, tmp_path: Path, verb: Callable[..., tuple[int, str, str]]) -> None:
+    for name in ("apple", "banana"):
+        path = gguf_models.llama(tmp_path / f"{name}.gguf", vocabulary=1024)
+        assert verb("add", str(path), "--name", name)[0] == 0
+    environment = {"PARLANT_LOCAL_HOME": str(home)}
+    terminal = Terminal("chat", "--n-ctx", "256", environment=environment)
+    assert "apple" in terminal.expect("Which model.*banana")
+    terminal.press(DOWN)
+    terminal.press(UP)
+    terminal.press(ENTER)
+    terminal.expect("/help lists commands")
+    terminal.close()
+    terminal = Terminal("chat", "aple", "--n-ctx", "256", environment=environment)
+    terminal.expect("There is no 'aple'.*apple")
+    terminal.press("1")
+    terminal.press(ENTER)
+    terminal.expect("local/.*apple, context of 256 tokens")
+    terminal.close()
+    terminal = Terminal("chat", "aple", environment=environment)
+    terminal.expect("There is no 'aple'")
+    terminal.press(CTRL_C)
+    assert terminal.ended() == 130
+
+
+def test_a_terminal_without_styles_gets_none(start: Start) -> None:
+    chat = start("--temperature", "0", "--plain", NO_COLOR="1", TERM="dumb")
+    chat.say("What is the capital of France?")
+    chat.expect("Paris.*tokens/s")
+    assert "\x1b" not in chat.output
+
+
+def test_a_file_gets_no_codes_and_no_prompt(home: Path) -> None:
+    import subprocess
+
+    from tests.support.places import COMMAND
+
+    done = subprocess.run(
+        [COMMAND, "chat", str(TINY), "--n-ctx", "1024", "--temperature", "0"],
+        input="What is the capital of France?\n/set\n/save\n",
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "PARLANT_LOCAL_HOME": str(home)},
+    )
+    assert done.returncode == 0
+    assert "Paris" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "> " not in done.stdout
+    assert "/save needs a file name" in done.stderr
+    assert not (home / "chat_history").exists()
