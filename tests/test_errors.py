@@ -28,7 +28,7 @@ SIGNALS = {
     "_Violation": "engine/constraint/validation.py",
     "ChangedError": "catalog/transfer/fetch.py",
     "_NotExpressibleError": "backends/structured.py",
-    "Quit": "cli/chat_session.py",
+    "Quit": "cli/chat_loop.py",
     "_TooLongError": "engine/templates/worker.py",
 }
 """Exceptions that steer, and the file at whose door each of them ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -17,12 +17,7 @@ from parlant_local.cli.options import (
 )
 from parlant_local.paths import user_path
 
-if TYPE_CHECKING:
-    from parlant_local.cli.chat_input import Input
-    from parlant_local.cli.chat_session import ChatSession
-    from parlant_local.settings import Settings
-
-__all__ = ["chat", "chat_input"]
+__all__ = ["chat"]
 
 
 @click.command()
@@ -61,6 +56,7 @@ def chat(
     available one is taken.
     """
     from parlant_local.cli.chat_input import in_terminal
+    from parlant_local.cli.chat_loop import converse
     from parlant_local.cli.chat_session import ChatSession, SessionOptions
     from parlant_local.cli.picker import picked_model
 
@@ -73,31 +69,16 @@ def chat(
         system = read_text(system_file).strip()
     session_options = SessionOptions(
         options=options,
-        input_prefix=input_prefix,
         show_stats=in_terminal() if stats is None else stats,
         markdown=settings.chat.markdown and not plain,
     )
     chosen = picked_model(model, settings)
     with ChatSession(settings, session_options, model=chosen, chat_format=template, system=system) as session:
-        typed = chat_input(settings, session, multiline=multiline, history=not no_history)
-        session.open()
-        if saved is not None:
-            session.load(user_path(saved))
-        session.talk(typed)
-
-
-def chat_input(settings: Settings, session: ChatSession, *, multiline: bool = False, history: bool = True) -> Input:
-    """Messages from the terminal, or from a pipe."""
-    from parlant_local.cli.chat_input import PipedInput, TerminalInput, in_terminal
-
-    if not in_terminal():
-        return PipedInput(multiline=multiline)
-    from parlant_local.cli.chat_completion import CommandCompleter
-    from parlant_local.cli.chat_lines import ChatHistory
-
-    kept = settings.chat.history and history
-    return TerminalInput(
-        history=ChatHistory(settings.home / "chat_history", settings.chat.history_messages) if kept else None,
-        completer=CommandCompleter(session.commands.values, session.commands.files),
-        multiline=multiline,
-    )
+        converse(
+            session,
+            settings,
+            saved=None if saved is None else user_path(saved),
+            prefix=input_prefix,
+            multiline=multiline,
+            history=not no_history,
+        )

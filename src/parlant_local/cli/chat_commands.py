@@ -6,17 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from parlant_local.cli.chat_session import ChatSession
 from parlant_local.cli.chat_values import KNOWN, described, option_named, option_value, possible_values
 from parlant_local.cli.printing import counted, echo_dim, say, show_text
 from parlant_local.errors import BadRequestError
 from parlant_local.paths import exists, user_path
-
-if TYPE_CHECKING:
-    from parlant_local.cli.chat_session import ChatSession
 
 __all__ = ["ChatCommands", "Quit"]
 
@@ -41,7 +38,7 @@ class _Command:
 class ChatCommands:
     """The commands of a session."""
 
-    def __init__(self, session: ChatSession, models: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, session: ChatSession) -> None:
         self._session = session
         self._known: dict[str, _Command] = {
             "/help": _Command(self._help, "", "list the commands"),
@@ -50,7 +47,9 @@ class ChatCommands:
             "/system": _Command(self._system, "[TEXT]", "set the system message, or show it"),
             "/set": _Command(self._set, "[OPTION [VALUE]]", "set a sampling option, or show them", _options),
             "/unset": _Command(self._unset, "OPTION", "return an option to its default", lambda _: KNOWN),
-            "/model": _Command(self._model, "[MODEL]", "switch to another model, or show this one", lambda _: models()),
+            "/model": _Command(
+                self._model, "[MODEL]", "switch to another model, or show this one", lambda _: session.models()
+            ),
             "/clear": _Command(self._clear, "", "clear the conversation, keep the system message"),
             "/save": _Command(self._save, f"FILE [{_FORCE}]", "save the conversation as JSON", takes_file=True),
             "/load": _Command(self._load, "FILE", "continue a saved conversation", takes_file=True),

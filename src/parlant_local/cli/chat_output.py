@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AnswerOutput", "MarkdownOutput", "PlainOutput", "WrappedOutput", "answer_output"]
 
-_REFRESH_SECONDS = 1 / 15
 _CLOSING = frozenset("、。，．・：；？！）］｝」』】〉》”’…ー")
 _JOINER = "\u200d"
 
@@ -156,6 +155,8 @@ class MarkdownOutput:
     """For a terminal: Markdown, rendered while it grows. Blocks that can't change any more are printed for good; only the
     last one is drawn again, a few times a second and by what fits the screen."""
 
+    refresh_seconds = 1 / 15
+
     def __init__(self, console: Console) -> None:
         self._console = console
         self._thoughts = WrappedOutput()
@@ -178,7 +179,7 @@ class MarkdownOutput:
         now = time.monotonic()
         if now >= self._next:
             self._draw()
-            self._next = now + max(_REFRESH_SECONDS, 4 * (time.monotonic() - now))
+            self._next = now + max(self.refresh_seconds, 4 * (time.monotonic() - now))
 
     def end(self) -> None:
         if self._thinking:
@@ -201,20 +202,19 @@ class MarkdownOutput:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
             self._live.start()
-        self._live.update(_Growing(self._tail, gap=self._printed), refresh=True)
+        self._live.update(_Block(self._tail, gap=self._printed, growing=True), refresh=True)
 
     def _print(self, text: str) -> None:
-        if self._printed:
-            self._console.print()
-        self._console.print(_markdown(text))
+        self._console.print(_Block(text, gap=self._printed), end="")
         self._printed = True
 
 
-class _Growing:
-    """The last lines of a block, as many as the screen has."""
+class _Block:
+    """Rendered Markdown without the blanks with which rich fills lines. ``growing``: only what fits the screen, and below it a
+    line for the cursor, where a terminal puts the ^C that a person types."""
 
-    def __init__(self, text: str, *, gap: bool) -> None:
-        self._text, self._gap = text, gap
+    def __init__(self, text: str, *, gap: bool, growing: bool = False) -> None:
+        self._text, self._gap, self._growing = text, gap, growing
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.segment import Segment
@@ -222,7 +222,11 @@ class _Growing:
         lines = console.render_lines(_markdown(self._text), options.update(height=None), pad=False)
         if self._gap:
             lines = [[], *lines]
-        for line in lines[-max(1, console.height - 2) :]:
+        if self._growing:
+            lines = [*lines[-max(1, console.height - 2) :], []]
+        for line in lines:
+            while line and line[-1].text.isspace() and not (line[-1].style and line[-1].style.bgcolor):
+                line = line[:-1]  # the rest of it
             yield from line
             yield Segment.line()
 

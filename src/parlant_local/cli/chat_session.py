@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from parlant_local.cli.chat_commands import ChatCommands, Quit
 from parlant_local.cli.chat_conversation import Conversation
-from parlant_local.cli.chat_input import Input, in_terminal
+from parlant_local.cli.chat_input import in_terminal
 from parlant_local.cli.chat_output import answer_output
 from parlant_local.cli.loading import loaded
 from parlant_local.cli.options import open_backend
 from parlant_local.cli.printing import counted, echo_dim, say
-from parlant_local.errors import ContextOverflowError, ParlantLocalError
+from parlant_local.errors import ContextOverflowError
 from parlant_local.messages import Message, Timings, Usage
-from parlant_local.observability import redact
 
 if TYPE_CHECKING:
     from parlant_local.backends import Backend
@@ -36,7 +34,6 @@ class SessionOptions:
 
     options: dict[str, Any] = field(default_factory=dict)
     """Sampling and other call options, for every answer."""
-    input_prefix: str = ""
     show_stats: bool = False
     markdown: bool = False
 
@@ -66,7 +63,6 @@ class ChatSession:
     ) -> None:
         self.conversation = Conversation(system)
         self.options = dict(session_options.options)
-        self.commands = ChatCommands(self, self._models)
         self._settings = settings
         self._session_options = session_options
         self._model = model
@@ -106,24 +102,6 @@ class ChatSession:
         """Goes on with a saved conversation."""
         self.conversation.load(path)
         say(f"{counted(len(self.conversation), 'message')} loaded from {path}.")
-
-    def talk(self, typed: Input) -> None:
-        """Until the input ends, or a command ends it."""
-        for text in typed.messages():
-            if not text.strip():
-                continue
-            try:
-                if text.startswith("/"):
-                    self.commands.run(text)
-                else:
-                    self.ask(self._session_options.input_prefix + text)
-            except Quit:
-                return
-            except ParlantLocalError as error:
-                say(f"error: {redact(str(error))}", err=True)
-            except KeyboardInterrupt:
-                echo_dim("(stopped)")
-                typed.interrupted()
 
     def confirmed(self, question: str) -> bool:
         """The answer to a yes-or-no question; no where nobody is there to ask."""
@@ -210,7 +188,8 @@ class ChatSession:
         echo_dim(f"Switched to {other.model_info().id}.")
         self._warn_if_bundled()
 
-    def _models(self) -> list[str]:
+    def models(self) -> list[str]:
+        """Those that are here."""
         from parlant_local.catalog import LocalModelManager
 
         return [model.id for model in LocalModelManager(settings=self._settings).list_models()]

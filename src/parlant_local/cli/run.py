@@ -50,14 +50,12 @@ def run(model: str, prompt: tuple[str, ...], yes: bool, system: str | None, plai
     if text is not None:
         asyncio.run(_answer(chosen, text, settings, template, system, options))
         return
-    from parlant_local.cli.chat import chat_input
+    from parlant_local.cli.chat_loop import converse
     from parlant_local.cli.chat_session import ChatSession, SessionOptions
 
     how = SessionOptions(options=options, markdown=settings.chat.markdown and not plain)
     with ChatSession(settings, how, model=chosen, chat_format=template, system=system) as session:
-        typed = chat_input(settings, session)
-        session.open()
-        session.talk(typed)
+        converse(session, settings)
 
 
 def _prompt(words: tuple[str, ...]) -> str | None:
