@@ -202,7 +202,7 @@ class Downloads:
             self._forget(pending)
         elif pending.id in self._index.read():
             try:
-                self._index.write(pending.having(state=ModelState.INCOMPLETE, reason=reason))
+                self._index.write(pending.having(state=ModelState.INCOMPLETE, reason=reason.rstrip(".")))
             except CatalogError as error:  # a full disk: the entry written at the start remains
                 self._logger.warning(str(error))
 
