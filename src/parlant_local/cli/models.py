@@ -16,7 +16,7 @@ from parlant_local.cli.records import count_of, size_of, state_of
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
 if TYPE_CHECKING:
-    from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog import LocalModel
 
 __all__ = ["add", "list_", "pull", "rm", "verify"]
 
