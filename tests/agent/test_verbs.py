@@ -54,6 +54,7 @@ def test_the_demo_prints_three_answers_and_three_turns_with_what_they_cost(tmp_p
     assert [home.name for home in homes] == ["local-llama-parlant-local-tiny"]
 
 
+@pytest.mark.evidence
 def test_the_cause_of_a_silent_agent_is_in_the_last_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", RUN, "demo"],
@@ -85,9 +86,15 @@ async def test_a_turn_without_a_reply_ends_the_demo_with_the_reason(monkeypatch:
     monkeypatch.setattr(parlant_local.factory, "model_backend", lambda settings: ("local/test/silent", backend()))
     monkeypatch.setattr(parlant_local.factory, "nlp_service", nlp_service)
     said: list[str] = []
-    with pytest.raises(ParlantLocalError, match=r"did not reply to 'Hello.*finished without a reply"):
-        await run_demo(Settings.load(), say=said.append, note=lambda _: None)
+    noted: list[str] = []
+    with pytest.raises(
+        ParlantLocalError, match=r"did not reply to 'Hello.*finished without a reply\. The cause: "
+    ) as raised:
+        await run_demo(Settings.load(), say=said.append, note=noted.append)
     await close_sockets()
+    assert "CannedResponseDraftSchema" in raised.value.hint
+    assert not any("\x1b" in line or "Traceback" in line for line in noted)
+    assert len(noted) == len(set(noted))
     assert not any(line.startswith("Agent:") for line in said)
 
 
