@@ -133,8 +133,8 @@ class Terminal:
 
     # -- recording ----------------------------------------------------------------------------------------------------
 
-    def save_cast(self, path: Path, title: str) -> None:
-        """The session as an asciicast (version 2), which asciinema and agg play."""
+    def save_cast(self, path: Path, title: str, instead: Mapping[str, str]) -> None:
+        """The session as an asciicast (version 2), which asciinema and agg play; ``instead``: of what is of this machine."""
         head: dict[str, Any] = {
             "version": 2,
             "width": self.screen.columns,
@@ -143,7 +143,10 @@ class Terminal:
             "env": {"TERM": "xterm-256color"},
         }
         lines = [json.dumps(head), *(json.dumps([round(at, 3), kind, data]) for at, kind, data in self._events)]
-        path.write_text("\n".join(lines) + "\n", "utf-8")
+        text = "\n".join(lines) + "\n"
+        for found, shown in instead.items():
+            text = text.replace(found, shown)
+        path.write_text(text, "utf-8")
 
 
 def _trimmed(line: str) -> str:

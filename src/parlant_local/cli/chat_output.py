@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
     from rich.markdown import Markdown
+    from rich.segment import Segment
 
 __all__ = ["AnswerOutput", "MarkdownOutput", "PlainOutput", "WrappedOutput", "answer_output"]
 
@@ -219,16 +220,33 @@ class _Block:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.segment import Segment
 
-        lines = console.render_lines(_markdown(self._text), options.update(height=None), pad=False)
+        rendered = console.render_lines(_markdown(self._text), options.update(height=None), pad=False)
+        lines = _without_margins([_without_filling(line) for line in rendered])
         if self._gap:
             lines = [[], *lines]
         if self._growing:
             lines = [*lines[-max(1, console.height - 2) :], []]
         for line in lines:
-            while line and line[-1].text.isspace() and not (line[-1].style and line[-1].style.bgcolor):
-                line = line[:-1]  # the rest of it
             yield from line
             yield Segment.line()
+
+
+def _without_filling(line: list[Segment]) -> list[Segment]:
+    while line and not line[-1].text.strip() and not _is_painted(line[-1]):
+        line = line[:-1]
+    return line
+
+
+def _is_painted(segment: Segment) -> bool:
+    """Whether a blank is seen: it has a colour of its own behind it."""
+    background = segment.style.bgcolor if segment.style else None
+    return background is not None and not background.is_default
+
+
+def _without_margins(lines: list[list[Segment]]) -> list[list[Segment]]:
+    """Without empty lines around them: blocks stand one line apart, whatever they are."""
+    filled = [number for number, line in enumerate(lines) if line]
+    return lines[filled[0] : filled[-1] + 1] if filled else []
 
 
 def _markdown(text: str) -> Markdown:

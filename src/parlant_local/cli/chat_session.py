@@ -157,14 +157,15 @@ class ChatSession:
     def _speed(self, answer: _Answer) -> str:
         assert answer.usage is not None
         usage, timings = answer.usage, answer.timings or Timings()
-        rate = usage.completion_tokens / timings.decode if timings.decode else 0.0
         thoughts = f", {usage.reasoning_tokens} of them reasoning" if usage.reasoning_tokens else ""
+        told = [f"{counted(usage.completion_tokens, 'token')}{thoughts}"]
+        if timings.decode:  # an endpoint doesn't tell
+            told.append(f"{usage.completion_tokens / timings.decode:.1f} tokens/s")
+        if timings.first_token:
+            told.append(f"first token after {timings.first_token:.2f} s")
         context = self._backend.model_info().n_ctx if self._backend is not None else None
         of = f" of {context}" if context else ""
-        return (
-            f"[{usage.completion_tokens} tokens{thoughts}, {rate:.1f} tokens/s, first token after {timings.first_token:.2f} s; "
-            f"context {usage.total_tokens}{of}]"
-        )
+        return f"[{', '.join(told)}; context {usage.total_tokens}{of}]"
 
     # -- models -------------------------------------------------------------------------------------------------------
 
