@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from parlant_local.cli.chat_lines import ChatHistory, MessageLines, typed_message
-from parlant_local.cli.chat_output import MarkdownOutput, WrappedOutput, _finished
+from parlant_local.cli.chat_markdown import MarkdownOutput, _markdown, blocks_of
+from parlant_local.cli.chat_output import WrappedOutput
 from tests.support.screen import shown_on
 
 MARKDOWN = """\
@@ -147,8 +148,6 @@ def test_markdown_is_the_same_however_it_arrives(step: int) -> None:
 
 
 def rendered(text: str) -> str:
-    from parlant_local.cli.chat_output import _markdown
-
     file = io.StringIO()
     Console(file=file, force_terminal=True, width=60, height=100, highlight=False).print(_markdown(text))
     return shown_on(file.getvalue(), columns=60, rows=12)
@@ -167,10 +166,20 @@ def test_a_block_taller_than_the_screen_is_whole_in_the_end() -> None:
 
 
 @given(st.text(alphabet="#-*`|>_[]()! \n1.ab\u2028\u00a0", max_size=60))
-def test_blocks_are_cut_where_they_end(text: str) -> None:
-    cut = _finished(text)
-    assert 0 <= cut <= len(text)
-    assert cut == 0 or text[cut - 1] == "\n"
+def test_blocks_are_the_whole_text(text: str) -> None:
+    blocks = blocks_of(text)
+    assert "".join(blocks) == text
+    assert all(block.endswith("\n") for block in blocks[:-1])
+
+
+def test_a_block_is_one_whatever_it_holds() -> None:
+    assert blocks_of("# One\nTwo\n\n- a\n\n- b\n\n```\n\n# no heading\n```\nEnd") == [
+        "# One\n",
+        "Two\n\n",
+        "- a\n\n- b\n\n",
+        "```\n\n# no heading\n```\n",
+        "End",
+    ]
 
 
 def test_control_codes_of_a_model_do_not_reach_the_terminal() -> None:

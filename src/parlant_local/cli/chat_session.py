@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ import click
 
 from parlant_local.cli.chat_conversation import Conversation
 from parlant_local.cli.chat_input import in_terminal
-from parlant_local.cli.chat_output import answer_output
+from parlant_local.cli.chat_markdown import MarkdownOutput
+from parlant_local.cli.chat_output import AnswerOutput, PlainOutput, WrappedOutput
 from parlant_local.cli.loading import loaded
 from parlant_local.cli.options import open_backend
 from parlant_local.cli.printing import counted, echo_dim, say
@@ -22,7 +24,6 @@ from parlant_local.messages import Message, Timings, Usage
 
 if TYPE_CHECKING:
     from parlant_local.backends import Backend
-    from parlant_local.cli.chat_output import AnswerOutput
     from parlant_local.settings import Settings
 
 __all__ = ["ChatSession", "SessionOptions"]
@@ -113,7 +114,7 @@ class ChatSession:
         """Shows the answer while it comes, and keeps it. ``instead``: of the last question and its answer. Ctrl-C keeps what was
         said until then."""
         answer = self._last = _Answer()
-        output = answer_output(markdown=self._session_options.markdown)
+        output = _output(markdown=self._session_options.markdown)
         with self.conversation.asking(question, instead=instead) as answers:
             try:
                 # The runner turns Ctrl-C into the cancellation of this answer, and of nothing else.
@@ -194,3 +195,17 @@ class ChatSession:
         from parlant_local.catalog import LocalModelManager
 
         return [model.id for model in LocalModelManager(settings=self._settings).list_models()]
+
+
+def _output(*, markdown: bool) -> AnswerOutput:
+    """The output for standard output: Markdown only in a terminal with styles."""
+    if not sys.stdout.isatty():
+        return PlainOutput()
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return (
+        MarkdownOutput(console)
+        if markdown and not console.no_color and not console.is_dumb_terminal
+        else WrappedOutput()
+    )
