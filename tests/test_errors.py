@@ -29,7 +29,7 @@ SIGNALS = {
     "ChangedError": "catalog/transfer/fetch.py",
     "_NotExpressibleError": "backends/structured.py",
     "_Over": "evaluation/room.py",
-    "_Quit": "cli/chat_session.py",
+    "Quit": "cli/chat_loop.py",
     "_TooLongError": "engine/templates/worker.py",
 }
 """Exceptions that steer, and the file at whose door each of them ends."""
@@ -64,7 +64,11 @@ PYTHONS = {
     ("server/guarding.py", "HTTPException"): "starlette",
     ("engine/constraint/values.py", "AssertionError"): "a keyword that the caller's table does not have",
     ("backends/sync.py", "SystemExit"): "ends a thread of the process that exits",
-    ("cli/chat_input.py", "EOFError"): "cli/chat_input.py",
+    ("cli/chat_input.py", "KeyboardInterrupt"): "cli/main.py",
+    ("cli/ps.py", "Exit"): "click",
+    ("cli/ps.py", "UsageError"): "click",
+    ("cli/verb_group.py", "UsageError"): "click",
+    ("server/announcing.py", "ValueError"): "pydantic",
     ("engine/templates/sandbox.py", "EOFError"): "engine/templates/sandbox.py",
     ("engine/templates/sandbox.py", "TimeoutError"): "engine/templates/sandbox.py",
     ("backends/openai_reading.py", "ValueError"): "backends/openai_connection.py",

@@ -134,6 +134,8 @@ class ParlantLocalError(Exception):
     """Seconds after which another try makes sense, where somebody said so."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        if message.endswith("..") and not message.endswith("..."):  # it ends with another sentence
+            message = message[:-1]
         super().__init__(message)
         self.message = message
         self.hint = hint

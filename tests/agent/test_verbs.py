@@ -46,8 +46,29 @@ def test_the_demo_prints_three_answers_and_three_turns_with_what_they_cost(tmp_p
     assert len(turns) == 3
     assert all(re.search(r"\d+ model calls, \d+ prompt tokens .* \d+\.\d s$", line) for line in turns)
     assert "parlant-local demo --model" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "+++" not in done.stderr  # Parlant's logo
+    assert (done.stdout + done.stderr).count("only shows that the installation works") == 1
+    assert all(line.startswith(("Starting a Parlant server", "…", "warning: ")) for line in done.stderr.splitlines())
     homes = list((tmp_path / "parlant-local" / "parlant").iterdir())
     assert [home.name for home in homes] == ["local-llama-parlant-local-tiny"]
+
+
+@pytest.mark.evidence
+def test_the_cause_of_a_silent_agent_is_in_the_last_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, "demo"],
+        env={**environment(tmp_path), "PARLANT_LOCAL_ENGINE__N_CTX": "2048"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert re.search(r"did not reply.*The prompt has \d+ tokens; the context holds 2048", lines[-1])
+    assert len(lines) == len(set(lines)) < 12
+    assert max(map(len, lines)) < 1000
+    assert "Traceback" not in done.stderr
 
 
 def silent(call: Any) -> Any:
@@ -65,9 +86,15 @@ async def test_a_turn_without_a_reply_ends_the_demo_with_the_reason(monkeypatch:
     monkeypatch.setattr(parlant_local.factory, "model_backend", lambda settings: ("local/test/silent", backend()))
     monkeypatch.setattr(parlant_local.factory, "nlp_service", nlp_service)
     said: list[str] = []
-    with pytest.raises(ParlantLocalError, match=r"did not reply to 'Hello.*finished without a reply"):
-        await run_demo(Settings.load(), say=said.append, note=lambda _: None)
+    noted: list[str] = []
+    with pytest.raises(
+        ParlantLocalError, match=r"did not reply to 'Hello.*finished without a reply\. The cause: "
+    ) as raised:
+        await run_demo(Settings.load(), say=said.append, note=noted.append)
     await close_sockets()
+    assert "CannedResponseDraftSchema" in raised.value.hint
+    assert not any("\x1b" in line or "Traceback" in line for line in noted)
+    assert len(noted) == len(set(noted))
     assert not any(line.startswith("Agent:") for line in said)
 
 

@@ -125,8 +125,10 @@ async def test_wrong_bytes_are_never_kept(manager: LocalModelManager, hub: FakeH
         await manager.download_model(REF)
     assert leftovers(manager) == []
     assert list(manager.hub_cache.rglob("blobs/*")) == []
-    (record,) = manager.list_models(source="huggingface", states="all")
-    assert record.state is ModelState.BROKEN
+    assert manager.list_models(source="huggingface", states="all") == []
+    with pytest.raises(ModelNotFoundError) as sought:
+        manager.find(f"{REF}x")
+    assert list(sought.value.near) == []
     hub.file_faults.clear()
     await pulled_right(manager, origin)
     assert [model.state for model in manager.list_models(source="huggingface", states="all")] == [ModelState.AVAILABLE]

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
+from parlant_local.agent.expectations import SHIPPED_NOTICE, expectations, said_before
 from parlant_local.agent.home import use_home
 from parlant_local.backends.base import Backend
 from parlant_local.errors import AgentError
@@ -23,12 +24,15 @@ _DIRECT_QUESTIONS = 3
 _TICK_SECONDS = 15
 
 
-async def run_demo(settings: Settings, *, say: Say, note: Say) -> None:
-    """``say`` receives output lines, ``note`` progress. A turn without a reply raises."""
+async def run_demo(settings: Settings, *, say: Say, note: Say, verbose: bool = False) -> None:
+    """``say`` receives output lines, ``note`` progress and warnings. A turn without a reply raises. ``verbose``: with Parlant's log."""
     from parlant_local.factory import model_backend
 
     model_id, backend = model_backend(settings)
     home = use_home(settings, model_id)
+    warned = list(expectations(settings, model_id))
+    for line in warned:
+        note(line)
     try:
         async with _progress(note, f"loading {model_id}"):
             await _ask_directly(model_id, backend, say)
@@ -37,14 +41,16 @@ async def run_demo(settings: Settings, *, say: Say, note: Say) -> None:
     say("")
     note(f"Starting a Parlant server (home: {home}) …")
     from parlant_local.agent.customer import Customer
+    from parlant_local.agent.host_output import HostOutput
     from parlant_local.agent.serving import running_server
     from parlant_local.agent.shop import AGENT_ID, QUESTIONS, create_shop_agent
     from parlant_local.factory import nlp_service
 
     started = time.monotonic()
+    output = HostOutput(note, verbose=verbose, skip=said_before(model_id, warned))
     async with AsyncExitStack() as stack:
         async with _progress(note, "starting"):
-            opening = running_server(partial(nlp_service, settings=settings), create_shop_agent)
+            opening = running_server(partial(nlp_service, settings=settings), create_shop_agent, output=output)
             server = await stack.enter_async_context(opening)
         say(f"A Parlant agent on {model_id}, at {server.address}:")
         before = server.service.stats()["total"]
@@ -52,12 +58,14 @@ async def run_demo(settings: Settings, *, say: Say, note: Say) -> None:
         customer = await stack.enter_async_context(Customer(server.address, AGENT_ID))
         for question in QUESTIONS:
             say(f"Customer: {question}")
+            output.last_problem = ""
             async with _progress(note, "waiting for the agent"):
                 turn = await customer.say(question)
             for preamble in turn.preambles:
                 say(f"  (preamble: {_line(preamble)})")
             if not turn.replies:
-                raise AgentError(f"The agent did not reply to {question!r}: {turn.problem}.")
+                cause = f"The cause: {output.last_problem}" if output.last_problem else ""
+                raise AgentError(f"The agent did not reply to {question!r}: {turn.problem}.", hint=cause)
             for reply in turn.replies:
                 say(f"Agent: {_line(reply)}")
             after = server.service.stats()["total"]
@@ -65,9 +73,7 @@ async def run_demo(settings: Settings, *, say: Say, note: Say) -> None:
             before = after
     say("")
     if is_shipped(model_id):
-        say(
-            "This model of a few megabytes only shows that the installation works; its answers to an agent's prompts make no sense."
-        )
+        say(SHIPPED_NOTICE)
         say(
             "`parlant-local recommend` suggests real models for this machine; then run: parlant-local demo --model REFERENCE"
         )

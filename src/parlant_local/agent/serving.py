@@ -14,7 +14,8 @@ import parlant.sdk as p
 from lagom import Container
 from parlant.core.nlp.service import NLPService
 
-from parlant_local.errors import AgentError, ConfigurationError
+from parlant_local.agent.host_output import HostOutput
+from parlant_local.errors import AgentError, ConfigurationError, ParlantLocalError
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.ports import own_address
 
@@ -33,6 +34,8 @@ class RunningServer:
     """Ends when the server does."""
     ports: tuple[int, int]
     """Parlant's API, and its tool service."""
+    output: HostOutput
+    """What Parlant prints."""
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -56,13 +59,28 @@ def require_free(host: str, port: int) -> None:
 
 @contextlib.asynccontextmanager
 async def running_server(
-    factory: Factory, create: Creator, *, host: str = "127.0.0.1", port: int | None = None
+    factory: Factory,
+    create: Creator,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    output: HostOutput | None = None,
 ) -> AsyncIterator[RunningServer]:
     """A server on ``port`` (None: a free one), ready for customers; stopped, and the model unloaded, at the end.
 
-    ``factory`` makes the NLP service, ``create`` the agents. Parlant's own banner and progress bars go to standard error.
+    ``factory`` makes the NLP service, ``create`` the agents. ``output`` takes what Parlant prints; None: its warnings go to standard
+    error.
     """
-    port = port or free_port()
+    output = output or HostOutput(_printer())
+    with output.taking_log():
+        async with _running(factory, create, host, port or free_port(), output) as server:
+            yield server
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    factory: Factory, create: Creator, host: str, port: int, output: HostOutput
+) -> AsyncIterator[RunningServer]:
     tool_port = free_port()
     server = p.Server(
         host=host,
@@ -73,10 +91,13 @@ async def running_server(
     )
 
     async def serve() -> None:
-        async with server:
-            await create(server)
+        try:
+            async with server:
+                await create(server)
+        except SystemExit as error:  # how Parlant ends where its model's settings are wrong
+            raise _reason(error) from None
 
-    with contextlib.redirect_stdout(sys.stderr):
+    with output.capturing():
         serving = asyncio.create_task(serve())
         ready = asyncio.create_task(server.ready.wait())
         try:
@@ -86,15 +107,31 @@ async def running_server(
             if not server.ready.is_set():
                 await _stopped(serving)
     if not server.ready.is_set():
-        raise AgentError("The Parlant server did not start.", hint="See the error above.")
+        raise AgentError("The Parlant server did not start.", hint=output.last_problem)
     service = cast(LocalNLPService, server.container[NLPService])  # type: ignore[type-abstract]  # lagom resolves interfaces
     shown = f"[{host}]" if ":" in host else ("localhost" if host in ("127.0.0.1", "0.0.0.0") else host)
     try:
-        yield RunningServer(f"http://{shown}:{port}", service, serving, (port, tool_port))
+        yield RunningServer(f"http://{shown}:{port}", service, serving, (port, tool_port), output)
     finally:
-        with contextlib.redirect_stdout(sys.stderr):
+        with output.capturing():
             await _stopped(serving)
         await service.close()
+
+
+def _printer() -> Callable[[str], None]:
+    stream = sys.stderr  # as it is now: later it is the output itself
+    return lambda line: print(line, file=stream)
+
+
+def _reason(exit_: SystemExit) -> ParlantLocalError:
+    """What made Parlant exit: our own error where it is behind it."""
+    cause: BaseException | None = exit_.__context__
+    last = cause
+    while cause is not None:
+        if isinstance(cause, ParlantLocalError):
+            return cause
+        last, cause = cause, cause.__cause__ or cause.__context__
+    return AgentError(f"The Parlant server did not start: {last}.")
 
 
 async def _stopped(serving: asyncio.Task[None]) -> None:

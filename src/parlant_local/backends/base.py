@@ -139,6 +139,11 @@ class Backend(ABC):
     async def load(self) -> None:  # noqa: B027  # a no-op by default
         """Prepares for the first call, which would otherwise do it."""
 
+    @property
+    def load_progress(self) -> float | None:
+        """Share of the model that is loaded, None where that is not known or no load is in progress."""
+        return None
+
     async def close(self) -> None:  # noqa: B027  # a no-op by default
         """Idempotent; releases memory and connections."""
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from parlant_local.catalog.describe import describe
 from parlant_local.catalog.disk import check_space
 from parlant_local.catalog.index import ModelIndex
+from parlant_local.catalog.keeping import delete_files
 from parlant_local.catalog.pending import discard, download_lock, fetched_bytes, missing_bytes, pending_record
 from parlant_local.catalog.records import LocalModel, ModelState, ModelType
 from parlant_local.catalog.references import Reference
@@ -108,14 +109,14 @@ class Downloads:
             try:
                 digests = await self._fetch_files(pool, plan, meter)
                 return await _in_thread(pool, lambda: self._finish(plan, family, pending, digests, stop), stop.set)
-            except (VerificationError, InvalidModelError) as error:
-                self._record_failure(pending, ModelState.BROKEN, error.message)
+            except (VerificationError, InvalidModelError):
+                self._forget(pending)
                 raise
             except ParlantLocalError as error:
-                self._record_failure(pending, ModelState.INCOMPLETE, error.message)
+                self._keep_part(pending, error.message)
                 raise
             except asyncio.CancelledError:
-                self._record_failure(pending, ModelState.INCOMPLETE, "the download was stopped")
+                self._keep_part(pending, "the download was stopped")
                 raise
 
     def _start(self, plan: Plan, family: ModelType | None) -> LocalModel:
@@ -176,16 +177,31 @@ class Downloads:
             self._index.remove(pending.id)
         return self._add(model)
 
-    def _record_failure(self, pending: LocalModel, state: ModelState, reason: str) -> None:
-        """Records the failure, if there is something to resume or to report."""
+    def _forget(self, pending: LocalModel) -> None:
+        """Leaves nothing that looks like a model: what was downloaded is none, and could not be resumed.
+
+        A file in the hub's cache that is as it was published stays: other programs may want it.
+        """
         if pending.state is ModelState.AVAILABLE:
             return
-        if state is ModelState.INCOMPLETE and not fetched_bytes(pending):
-            discard(pending)
-            self._index.remove(pending.id)
+        try:
+            with self._index.locked():
+                others = [other for other in self._index.read().values() if other.id != pending.id]
+                delete_files(pending, others, (self._models_dir,))
+                discard(pending)
+                self._index.remove(pending.id)
+        except CatalogError as error:
+            self._logger.warning(f"What is left of the download stays: {error}")
+
+    def _keep_part(self, pending: LocalModel, reason: str) -> None:
+        """Records that the download can be resumed, if there is something to resume."""
+        if pending.state is ModelState.AVAILABLE:
+            return
+        if not fetched_bytes(pending):
+            self._forget(pending)
         elif pending.id in self._index.read():
             try:
-                self._index.write(pending.having(state=state, reason=reason))
+                self._index.write(pending.having(state=ModelState.INCOMPLETE, reason=reason.rstrip(".")))
             except CatalogError as error:  # a full disk: the entry written at the start remains
                 self._logger.warning(str(error))
 

@@ -108,9 +108,10 @@ def _rank(model: LocalModel) -> tuple[bool, int, str]:
     return (model.state is not ModelState.AVAILABLE, order, model.id)
 
 
-def near_misses(text: str, ids: Iterable[str]) -> list[str]:
-    """Ids that look like ``text``, by the whole or by the last part."""
-    last = {model_id.rpartition("/")[2].lower(): model_id for model_id in ids}
+def near_misses(text: str, models: Mapping[str, LocalModel]) -> list[str]:
+    """Ids of usable models that look like ``text``, by the whole or by the last part."""
+    usable = [model.id for model in models.values() if model.state is ModelState.AVAILABLE]
+    last = {model_id.rpartition("/")[2].lower(): model_id for model_id in usable}
     wanted = text.rpartition("/")[2].lower()
     close = difflib.get_close_matches(wanted, last, n=3, cutoff=0.5)
     close += [name for name in last if wanted and (wanted in name or name in wanted) and name not in close]

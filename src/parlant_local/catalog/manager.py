@@ -287,7 +287,7 @@ class LocalModelManager:
                 state=ModelState.NOT_RUNNABLE,
                 references=(f"hf.co/{error.repo}",),
                 revision=error.revision,
-                reason=f"{error.message} {error.hint}",
+                reason=f"{error.message} {error.hint}".rstrip(". "),
             )
         )
 

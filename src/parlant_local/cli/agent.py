@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TextIO
 
 import click
 
-from parlant_local.cli.printing import show_text
+from parlant_local.cli.printing import without_codes
 from parlant_local.errors import ConfigurationError
 
 __all__ = ["agent", "demo"]
@@ -21,14 +23,16 @@ _MODEL = click.option(
     help="A GGUF path, a catalogue id or a reference (default: the best available model, else the bundled tiny one).",
 )
 _CONFIG = click.option("--config", metavar="FILE", help="Settings file (YAML or TOML).")
+_VERBOSE = click.option("--verbose", "-v", is_flag=True, help="Show all that Parlant prints and logs.")
 
 
 @click.command()
 @_MODEL
 @_CONFIG
+@_VERBOSE
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", "-p", default=8800, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-def agent(model: str | None, config: str | None, host: str, port: int) -> None:
+def agent(model: str | None, config: str | None, verbose: bool, host: str, port: int) -> None:
     """Run a Parlant server with a demonstration agent and Parlant's chat page; Ctrl-C stops it."""
     _require_parlant()
     from parlant_local.agent.interruption import until_interrupted
@@ -37,14 +41,16 @@ def agent(model: str | None, config: str | None, host: str, port: int) -> None:
 
     settings = Settings.load(config, model=model)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(until_interrupted(keep_agent(settings, host=host, port=port, say=show_text)))
+        say, note = _printer(sys.stdout), _printer(sys.stderr)
+        asyncio.run(until_interrupted(keep_agent(settings, host=host, port=port, say=say, note=note, verbose=verbose)))
     click.echo("Stopped.")
 
 
 @click.command()
 @_MODEL
 @_CONFIG
-def demo(model: str | None, config: str | None) -> None:
+@_VERBOSE
+def demo(model: str | None, config: str | None, verbose: bool) -> None:
     """Ask the model three questions, run a short conversation with a Parlant agent on it, print both and exit."""
     _require_parlant()
     from parlant_local.agent.demo import run_demo
@@ -52,9 +58,15 @@ def demo(model: str | None, config: str | None) -> None:
     from parlant_local.settings import Settings
 
     settings = Settings.load(config, model=model)
-    demonstration = run_demo(settings, say=show_text, note=partial(show_text, err=True))
+    demonstration = run_demo(settings, say=_printer(sys.stdout), note=_printer(sys.stderr), verbose=verbose)
     if asyncio.run(until_interrupted(demonstration)):
         raise click.exceptions.Abort
+
+
+def _printer(stream: TextIO) -> Callable[[str], None]:
+    """Prints to ``stream`` even while Parlant's output takes its place."""
+    tty = stream.isatty()
+    return lambda text: click.echo(without_codes(text) if tty else text, file=stream)
 
 
 def _require_parlant() -> None:

@@ -15,6 +15,7 @@ from parlant_local.cli.options import (
     sampling_options,
     sampling_values,
 )
+from parlant_local.paths import user_path
 
 __all__ = ["chat"]
 
@@ -29,6 +30,8 @@ __all__ = ["chat"]
     "--reverse-prompt", "-r", multiple=True, metavar="TEXT", help="A text at which the model stops and it is your turn."
 )
 @click.option("--multiline", is_flag=True, help="Enter starts a new line; an empty line sends.")
+@click.option("--plain", is_flag=True, help="Show answers as they are, not as Markdown (so does NO_COLOR).")
+@click.option("--no-history", is_flag=True, help="Neither recall nor keep what is typed (chat.history: never).")
 @click.option(
     "--stats/--no-stats", default=None, help="Show tokens per second after each answer (default: in a terminal)."
 )
@@ -42,28 +45,40 @@ def chat(
     input_prefix: str,
     reverse_prompt: tuple[str, ...],
     multiline: bool,
+    plain: bool,
+    no_history: bool,
     stats: bool | None,
     **arguments: Any,
 ) -> None:
-    """Talk to a model; /help lists what you can type. Ctrl-C stops an answer, Ctrl-D ends the session.
+    """Talk to a model; /help lists what you can type. Ctrl-C stops an answer, twice ends the session, and so does Ctrl-D.
 
-    MODEL is a catalogue id, a reference or a GGUF path; by default the best available one.
+    MODEL is a catalogue id, a reference or a GGUF path. Without it, you choose where there are several; else the best
+    available one is taken.
     """
-    from parlant_local.cli.chat_input import Input
+    from parlant_local.cli.chat_input import in_terminal
+    from parlant_local.cli.chat_loop import converse
     from parlant_local.cli.chat_session import ChatSession, SessionOptions
+    from parlant_local.cli.picker import picked_model
 
     options = sampling_values(arguments)
-    options["stop"] = [*options.get("stop", ()), *reverse_prompt] or None
+    if stops := [*options.get("stop", ()), *reverse_prompt]:
+        options["stop"] = stops
     template = chat_format(arguments)
     settings = make_settings(arguments)
     if system_file is not None:
         system = read_text(system_file).strip()
-    typed = Input(settings.home / "chat_history", multiline=multiline)
     session_options = SessionOptions(
         options=options,
-        input_prefix=input_prefix,
-        show_stats=typed.terminal if stats is None else stats,
+        show_stats=in_terminal() if stats is None else stats,
+        markdown=settings.chat.markdown and not plain,
     )
-    with ChatSession(settings, session_options, model=model, chat_format=template, system=system) as session:
-        session.open(saved)
-        session.talk(typed)
+    chosen = picked_model(model, settings)
+    with ChatSession(settings, session_options, model=chosen, chat_format=template, system=system) as session:
+        converse(
+            session,
+            settings,
+            saved=None if saved is None else user_path(saved),
+            prefix=input_prefix,
+            multiline=multiline,
+            history=not no_history,
+        )

@@ -39,6 +39,7 @@ _PACKAGES = (
     "parlant",
     "fastapi",
 )
+_NONE = {"settings": "all have their defaults"}
 _SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
 
@@ -53,11 +54,13 @@ def doctor(as_json: bool, **catalogue: Any) -> None:
         return
     for section, values in report.items():
         say(section.replace("_", " "))
-        if isinstance(values, dict):
+        if not values:
+            say(f"  {_NONE.get(section, 'none')}")
+        elif isinstance(values, dict):
             for key, value in values.items():
                 say(f"  {key:<18} {_plain(value)}")
         else:
-            for value in values or ["none"]:
+            for value in values:
                 say(f"  {value}")
 
 
@@ -85,7 +88,7 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
         advice.append("Only the small model that comes along is here: `parlant-local recommend` suggests real models.")
     for model in models:
         if model.state == "broken":
-            advice.append(f"{model.id} is broken: {model.reason}. See `parlant-local verify {model.id}`.")
+            advice.append(f"{model.id} is broken: {model.reason.rstrip('.')}. See `parlant-local verify {model.id}`.")
     return {
         "system": {
             "python": f"{platform.python_version()} ({sys.executable})",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parlant_local.call_options import OPTIONS
+from parlant_local.cli.loading import loaded
 from parlant_local.cli.options import (
     make_backend,
     model_argument,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from parlant_local.backends import Backend
     from parlant_local.messages import ChatReply
 
-__all__ = ["generate"]
+__all__ = ["generate", "stream_answer"]
 
 _N = OPTIONS["n"]
 
@@ -79,8 +80,9 @@ def generate(
 
     async def work() -> None:
         async with backend:
+            await loaded(backend)
             if streaming:
-                await _stream(backend, text, system, raw, options)
+                await stream_answer(backend, text, options, system=system, raw=raw)
             else:
                 _show(await _whole(backend, text, system, raw, options), as_json=as_json)
 
@@ -129,7 +131,9 @@ async def _whole(backend: Backend, text: str, system: str | None, raw: bool, opt
     return await backend.chat(_conversation(text, system), **options)
 
 
-async def _stream(backend: Backend, text: str, system: str | None, raw: bool, options: dict[str, Any]) -> None:
+async def stream_answer(
+    backend: Backend, text: str, options: dict[str, Any], *, system: str | None = None, raw: bool = False
+) -> None:
     """Content goes to standard output, reasoning and everything else to standard error."""
     chunks = (
         backend.complete_stream(text, **options) if raw else backend.chat_stream(_conversation(text, system), **options)

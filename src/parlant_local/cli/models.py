@@ -17,7 +17,7 @@ from parlant_local.cli.records import count_of, evaluations, size_of, state_of, 
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
 if TYPE_CHECKING:
-    from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog import LocalModel
     from parlant_local.catalog.scores import Score
 
 __all__ = ["add", "list_", "pull", "rm", "verify"]
@@ -133,14 +133,17 @@ def list_(
     evaluated = evaluations(manager, records)
     if as_json:
         emit_json([record.told() | told(evaluated.get(record.id)) for record in records])
-        return
-    _print_table(records, manager, evaluated)
-
-
-def _print_table(records: list[LocalModel], manager: LocalModelManager, evaluated: Mapping[str, Score]) -> None:
-    if not records:
+    elif records:
+        _print_table(records, evaluated)
+    elif discover:
+        say("Other programs have no models here that are not in the catalogue already.")
+    elif wanted := " ".join(filter(None, (model_type, f"from {source}" if source else None))):
+        say(f"None of the models is {wanted}. `parlant-local list` shows them all.")
+    else:
         say(f"No models in {manager.models_dir}. `parlant-local recommend` suggests some.")
-        return
+
+
+def _print_table(records: list[LocalModel], evaluated: Mapping[str, Score]) -> None:
     width = max(len(record.id) for record in records)
     say(f"{'MODEL':<{width}}  {'QUANT':<8} {'PARAMS':>7} {'SIZE':>9} {'CONTEXT':>8} {'SCORE':>6}  STATE")
     for record in records:
@@ -163,24 +166,31 @@ def _tokens(count: int | None) -> str:
 @catalogue_options
 def rm(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
     """Delete models. Files that other models use, or that were added in place, are kept."""
-    from parlant_local.catalog.disk import human_bytes
-
     manager = make_manager(**catalogue)
 
     async def work() -> list[dict[str, Any]]:
         await manager.initialize()
         results = []
-        for model in models:
-            record = manager.find(model)
-            results.append({"id": record.id, "freed": await manager.delete_model(record.id)})
+        for record in [manager.find(model) for model in models]:  # all of them are known before the first one goes
+            freed = await manager.delete_model(record.id)
+            results.append({"id": record.id, "freed": freed})
+            if not as_json:
+                say(_gone(record, freed))
         return results
 
     results = asyncio.run(work())
     if as_json:
         emit_json(results)
-        return
-    for result in results:
-        say(f"{result['id']} is deleted; {human_bytes(result['freed'])} freed.")
+
+
+def _gone(record: LocalModel, freed: int) -> str:
+    from parlant_local.catalog.disk import human_bytes
+
+    left = [path for path in record.paths if path.exists()]
+    if not left:
+        return f"{record.id} is deleted; {human_bytes(freed)} freed."
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return f"{record.id} is no longer in the catalogue; its file stays: {left[0]}{more}"
 
 
 @click.command()

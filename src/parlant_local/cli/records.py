@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel, LocalModelManager
     from parlant_local.catalog.scores import Score
 
-__all__ = ["count_of", "evaluations", "size_of", "state_of", "told"]
+__all__ = ["count_of", "duration_of", "evaluations", "size_of", "state_of", "told"]
 
 
 def evaluations(manager: LocalModelManager, records: Iterable[LocalModel]) -> dict[str, Score]:
@@ -45,3 +45,13 @@ def count_of(parameters: int | None) -> str:
     if not parameters:
         return "-"
     return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
+
+
+def duration_of(seconds: float | None) -> str:
+    """``3 min``: to read at a glance, not to calculate with."""
+    if seconds is None:
+        return "-"
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"

@@ -116,6 +116,11 @@ class LlamaEngine:
         return self._engine is not None
 
     @property
+    def load_progress(self) -> float | None:
+        """Share of the model that is loaded, None where no load is in progress."""
+        return None if self._resident is None else self._resident.load_progress
+
+    @property
     def model(self) -> LoadedModel:
         """Facts and vocabulary of the loaded model; :class:`EngineClosedError` before it is loaded."""
         return self._require_loaded.model

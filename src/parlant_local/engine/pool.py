@@ -42,6 +42,8 @@ class PoolStatus:
     """Bytes, as estimated."""
     idle_seconds: float
     """Since the last user left; 0 while there is one."""
+    loaded_seconds: float | None = None
+    """Since it was loaded."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +52,7 @@ class _Slot(Generic[M]):
     state: State = "loading"
     users: int = 0
     idle_since: float = 0.0
+    loaded_at: float | None = None
     model: M | None = None
     loading: asyncio.Future[M] | None = None
     finishing: asyncio.Task[None] | None = None
@@ -137,6 +140,7 @@ class ModelPool(Generic[M]):
                 slot.users,
                 self._size(slot).ram + self._size(slot).gpu,
                 0.0 if slot.users else max(0.0, now - slot.idle_since),
+                None if slot.loaded_at is None else now - slot.loaded_at,
             )
             for model_id, slot in self._slots.items()
         }
@@ -244,7 +248,7 @@ class ModelPool(Generic[M]):
             slot.ready.exception()  # retrieved here, as there may be no waiter left
         else:
             slot.model, slot.state = model, "loaded"
-            slot.idle_since = self._clock()
+            slot.idle_since = slot.loaded_at = self._clock()
             slot.ready.set_result(model)
             if self._idle_task is None and self._keep_alive > 0:
                 self._idle_task = asyncio.ensure_future(self._unload_idle())

@@ -75,6 +75,12 @@ class Resident:
         engine = self._engine
         return None if engine is None or engine.worker.stopped.done() else engine
 
+    @property
+    def load_progress(self) -> float | None:
+        """Share of the tensors that are loaded, None where no load is in progress."""
+        load = self._load
+        return None if load is None else load.control.progress
+
     # -- holding ------------------------------------------------------------------------------------------------------
 
     def _add_holder(self, holder: Holder) -> None:

@@ -19,7 +19,7 @@ from parlant_local.settings import AuthSettings, ServerSettings, Settings
 from parlant_local.settings.layers import ENV_PREFIX
 from parlant_local.storage import read_text
 
-__all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "presented_key"]
+__all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "own_key", "presented_key"]
 
 _MIN_LENGTH = 16
 _MAX_BYTES = 1 << 20
@@ -122,6 +122,19 @@ def _readable_by_others(path: Path) -> bool:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+def own_key(settings: AuthSettings) -> str | None:
+    """The key with which the owner of these settings may ask their own server: one for administration, else any."""
+    for secret, setting, path in (
+        (settings.admin_api_key, "admin_key_file", settings.admin_key_file),
+        (settings.api_key, "key_file", settings.key_file),
+    ):
+        if secret is not None:
+            return secret.get_secret_value()
+        if path is not None:
+            return _read(user_path(path), setting)[0][1]
+    return None
 
 
 def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:

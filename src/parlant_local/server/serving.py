@@ -24,6 +24,7 @@ from parlant_local.loopback import is_loopback
 from parlant_local.observability import NullLogger
 from parlant_local.ports import own_address
 from parlant_local.server.admission import ConnectionLimit, connection_capacity
+from parlant_local.server.announcing import announced
 from parlant_local.server.app import create_app
 from parlant_local.server.connections import connections_of
 from parlant_local.server.context import Context
@@ -70,7 +71,8 @@ def serve(settings: Settings) -> None:
     if not is_loopback(settings.server.host):
         logger.warning("This server can be reached from other machines; without a TLS proxy, traffic is not encrypted.")
     try:
-        _Server(config, app, connection_limit, settings.server.shutdown_seconds, logger).run(sockets=[listener])
+        with announced(settings.home, host, port, logger):
+            _Server(config, app, connection_limit, settings.server.shutdown_seconds, logger).run(sockets=[listener])
     finally:
         listener.close()
         logger.info("The server has stopped.")

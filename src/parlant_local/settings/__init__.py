@@ -6,6 +6,7 @@ each value came from. Unknown keys are errors everywhere.
 
 from __future__ import annotations
 
+from parlant_local.settings.chat import ChatSettings
 from parlant_local.settings.constraints import ConstraintSettings
 from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
@@ -29,6 +30,7 @@ __all__ = [
     "AuthSettings",
     "BreakerSettings",
     "BudgetSettings",
+    "ChatSettings",
     "ConstraintSettings",
     "CorsSettings",
     "DownloadSettings",

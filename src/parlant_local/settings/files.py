@@ -12,7 +12,7 @@ import yaml
 from parlant_local.errors import SettingsError, StateFileError
 from parlant_local.storage import read_text
 
-__all__ = ["read_settings_file"]
+__all__ = ["parse_settings", "read_settings_file"]
 
 _MAX_BYTES = 1024 * 1024
 _MAX_DEPTH = 32
@@ -27,6 +27,11 @@ def read_settings_file(path: Path, named_by: str) -> dict[str, Any]:
         raise _unreadable(path, named_by, "No such file or directory") from None
     except StateFileError as error:
         raise _unreadable(path, named_by, error.reason) from None
+    return parse_settings(text, path)
+
+
+def parse_settings(text: str, path: Path) -> dict[str, Any]:
+    """The content of ``path``, whose name tells its language."""
     try:
         data = _from_toml(text) if path.suffix.lower() == ".toml" else _from_yaml(text)
     except RecursionError:

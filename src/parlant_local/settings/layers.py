@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from parlant_local.errors import SettingsError
-from parlant_local.paths import user_path
+from parlant_local.paths import is_file, user_path
 from parlant_local.settings.files import read_settings_file
 
 __all__ = ["ENV_PREFIX", "Layers", "config_path", "describe_errors", "merged"]
@@ -23,13 +23,17 @@ _MAX_SHOWN_CHARS = 100
 _CONFIG_VARIABLES = ("PARLANT_LOCAL_CONFIG", "CONFIG_PATH")
 
 
-def config_path(argument: Path | str | None = None) -> tuple[Path, str] | None:
-    """The settings file to read and what named it, or None."""
+def config_path(
+    argument: Path | str | None = None, default: Callable[[], Path] | None = None
+) -> tuple[Path, str] | None:
+    """The settings file to read and what named it, or None. ``default``: the one that is read where nothing names another."""
     if argument is not None:
         return user_path(argument), "--config"
     for name in _CONFIG_VARIABLES:
         if value := os.environ.get(name):
             return user_path(value), name
+    if default is not None and is_file(path := default()):
+        return path, "the home"
     return None
 
 
@@ -41,16 +45,25 @@ class Layers:
     origins: dict[str, str]
 
 
-def merged(model: type[BaseModel], arguments: Mapping[str, object], config: Path | str | None) -> Layers:
-    """The layers for ``model``. ``arguments``: dotted keys (``engine.n_ctx``), nested mappings or sections.
+def merged(
+    model: type[BaseModel],
+    arguments: Mapping[str, object],
+    config: Path | str | None,
+    *,
+    default: Callable[[], Path] | None = None,
+    content: dict[str, Any] | None = None,
+) -> Layers:
+    """The layers for ``model``. ``arguments``: dotted keys (``engine.n_ctx``), nested mappings or sections. ``default``: the file
+    that is read where nothing names one. ``content``: of the file, which then is not read.
 
     Raises :class:`SettingsError` for a file or a variable that can't be read.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    if (found := config_path(config)) is not None:
+    if (found := config_path(config, default)) is not None:
         path, named_by = found
-        _merge(values, origins, read_settings_file(path, named_by), lambda _key: str(path))
+        known = read_settings_file(path, named_by) if content is None else content
+        _merge(values, origins, known, lambda _key: str(path))
     _merge(values, origins, _read_environment(model), _variable_of)
     _merge(values, origins, _nest(arguments), lambda _key: "argument")
     return Layers(values, origins)

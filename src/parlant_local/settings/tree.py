@@ -20,13 +20,14 @@ from pydantic import (
 
 from parlant_local.errors import SettingsError
 from parlant_local.paths import is_dir, user_path
+from parlant_local.settings.chat import ChatSettings
 from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings
 from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings
-from parlant_local.settings.layers import describe_errors, merged
+from parlant_local.settings.layers import ENV_PREFIX, describe_errors, merged
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.section import Section
 from parlant_local.settings.server import (
@@ -61,10 +62,17 @@ def _data_home() -> Path:
     return earlier if not is_dir(found) and is_dir(earlier) and "XDG_DATA_HOME" not in os.environ else found
 
 
+def default_file() -> Path:
+    """The settings file where nothing names another: in the home, which therefore only the environment can move."""
+    home = os.environ.get(f"{ENV_PREFIX}HOME")
+    return (user_path(home) if home else _data_home()) / "config.yml"
+
+
 class Settings(Section):
     """Every setting: arguments over environment over one settings file over defaults.
 
-    ``Settings()`` reads all layers. The file is the one that ``PARLANT_LOCAL_CONFIG`` names; :meth:`load` takes another.
+    ``Settings()`` reads all layers. The file is the one that ``PARLANT_LOCAL_CONFIG`` names, else ``config.yml`` in the home;
+    :meth:`load` takes another.
     Raises :class:`SettingsError` naming the key, its value and its origin.
     """
 
@@ -84,6 +92,7 @@ class Settings(Section):
 
     engine: EngineSettings = EngineSettings()
     generation: GenerationSettings = GenerationSettings()
+    chat: ChatSettings = ChatSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     moderation: ModerationSettings = ModerationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -143,7 +152,8 @@ class Settings(Section):
     ) -> Settings:
         if not isinstance(given, Mapping):
             return validate(given)
-        layers = merged(cls, given, (info.context or {}).get("config"))
+        context = info.context or {}
+        layers = merged(cls, given, context.get("config"), default=default_file, content=context.get("content"))
         try:
             settings = validate(layers.values)
         except ValidationError as error:

@@ -125,6 +125,11 @@ class LlamaCppBackend(InProcessBackend):
         return self._model.engine
 
     @property
+    def load_progress(self) -> float | None:
+        """Share of the model that is loaded, None where no load is in progress."""
+        return self._model.load_progress
+
+    @property
     def record(self) -> LocalModel | None:
         """The model's catalogue entry, once it was looked up."""
         return self._model.record

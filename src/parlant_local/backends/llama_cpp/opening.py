@@ -61,6 +61,10 @@ class OpenedModel:
             raise EngineClosedError(f"{self.reference} is not loaded.", hint="Await load() first.")
         return self._engine
 
+    @property
+    def load_progress(self) -> float | None:
+        return None if self._engine is None else self._engine.load_progress
+
     def described(self) -> ModelInfo:
         if self._engine is None or self._encoder is None:
             if self.record is not None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from parlant_local._version import __version__
 from parlant_local.catalog.hub_cache import HubRepository
@@ -41,11 +41,12 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo
 
-__all__ = ["HuggingFace", "hub_endpoint", "hub_token"]
+__all__ = ["Hub", "HuggingFace", "hub_endpoint", "hub_token"]
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
 _SHA1 = re.compile(r"^[0-9a-f]{40}\Z")
+_LIST_SECONDS = 20.0
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class HuggingFace(Source):
 
 def _plan(reference: HubReference, context: SourceContext) -> Plan:
     """Looks up the repository and chooses its files. Raises :class:`DownloadError` and :class:`ModelNotFoundError`."""
-    hub = _Hub(context)
+    hub = Hub(context)
     info = hub.model_info(reference)
     entries = hub.files(reference, info)
     sizes = {path: entry.size or 0 for path, entry in entries.items()}
@@ -139,7 +140,7 @@ class HubFile:
         return etag
 
 
-class _Hub:
+class Hub:
     """One endpoint with one token; every response becomes a result or a typed error."""
 
     def __init__(self, context: SourceContext) -> None:
@@ -153,7 +154,7 @@ class _Hub:
         )
 
     def model_info(self, reference: HubReference) -> ModelInfo:
-        return self._ask(
+        return self.ask(
             reference, lambda: self.api.model_info(reference.repo, revision=reference.revision, files_metadata=True)
         )
 
@@ -176,7 +177,7 @@ class _Hub:
         if all(item.size is not None and (item.sha256 or item.git_id) for item in listed):
             return listed
         try:
-            entries = self._ask(
+            entries = self.ask(
                 reference, lambda: list(self.api.list_repo_tree(reference.repo, recursive=True, revision=info.sha))
             )
         except ModelNotFoundError:
@@ -194,7 +195,7 @@ class _Hub:
         if not item.path.lower().endswith(".gguf"):
             return item
         url = self._url(reference, str(info.sha or reference.revision or "main"), item.path)
-        metadata = self._ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))
+        metadata = self.ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))
         etag = (metadata.etag or "").lower()
         sha256 = etag if _SHA256.match(etag) else None
         return HubFile(item.path, metadata.size, sha256, etag if _SHA1.match(etag) else None)
@@ -232,14 +233,7 @@ class _Hub:
         """The error for a repository without GGUF files, with the conversions that the hub lists."""
         near: list[str] = []
         try:
-            found = self._ask(
-                reference,
-                lambda: list(
-                    self.api.list_models(
-                        filter=["gguf", f"base_model:quantized:{reference.repo}"], sort="downloads", limit=5
-                    )
-                ),
-            )
+            found = self.ask(reference, lambda: self.listed({"filter": f"base_model:quantized:{reference.repo}"}, 5))
             near = [model.id for model in found]
         except (HubError, AccessError, ModelNotFoundError, TransferError) as error:
             self._context.logger.warning(f"Searching the hub for conversions of {reference.repo} failed: {error}")
@@ -258,7 +252,24 @@ class _Hub:
             hint=hint,
         )
 
-    def _ask(self, reference: HubReference, call: Callable[[], T]) -> T:
+    def listed(self, wanted: Mapping[str, str], limit: int, expand: Sequence[str] = ()) -> list[ModelInfo]:
+        """Repositories with GGUF files, the most downloaded first. In one request, which ``HfApi.list_models`` repeats by itself for
+        half a minute where the hub can't be reached, and says so on standard error."""
+        from huggingface_hub import ModelInfo, get_session, hf_raise_for_status
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented, but in no __all__
+
+        headers = build_hf_headers(token=self.token or False, library_name="parlant-local", library_version=__version__)
+        query = [("filter", "gguf"), *wanted.items(), ("sort", "downloads"), ("limit", str(limit))]
+        query += [("expand", field) for field in expand]
+        response = get_session().get(
+            f"{self.endpoint}/api/models?{urlencode(query)}", headers=headers, timeout=_LIST_SECONDS
+        )
+        hf_raise_for_status(response)
+        make: Callable[..., ModelInfo] = ModelInfo
+        return [make(**{"siblings": None, **item}) for item in response.json()[:limit]]
+
+    def ask(self, reference: HubReference, call: Callable[[], T], *, attempts: int | None = None) -> T:
+        """What ``call`` gets from the hub, tried ``attempts`` times (None: ``downloads.attempts``); failures are :class:`DownloadError`."""
         import httpx2
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -279,7 +290,7 @@ class _Hub:
             except (ValueError, KeyError, TypeError) as error:
                 raise HubError(f"The hub at {self.endpoint} sent an invalid response: {error!r}.") from None
 
-        return retrying(self._context.settings.downloads.attempts, self._context.stop)(once)
+        return retrying(attempts or self._context.settings.downloads.attempts, self._context.stop)(once)
 
     def _translate(self, reference: HubReference, error: Exception) -> ParlantLocalError:
         response = getattr(error, "response", None)

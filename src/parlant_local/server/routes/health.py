@@ -66,6 +66,7 @@ async def status(request: Request) -> Response:
                 "users": place.users,
                 "size": place.size,
                 "idle_seconds": round(place.idle_seconds, 1),
+                "loaded_seconds": None if place.loaded_seconds is None else round(place.loaded_seconds, 1),
                 "engine": stats[name].as_dict() if name in stats else None,
             }
             for name, place in pool.items()

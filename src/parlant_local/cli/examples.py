@@ -1,0 +1,75 @@
+"""Examples that stand below each verb's help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["EXAMPLES"]
+
+# Kept apart from the verbs: a test runs each line, in this order, in one folder.
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "chat": (
+        "parlant-local chat",
+        "parlant-local chat qwen3:4b --system 'You are terse.'",
+        "parlant-local chat qwen3:4b --load conversation.json",
+    ),
+    "run": (
+        "parlant-local run qwen3:4b",
+        "parlant-local run qwen3:4b 'Why is the sky blue?'",
+        "parlant-local run qwen3:4b --yes 'Summarise this.' < report.txt",
+    ),
+    "generate": (
+        "parlant-local generate qwen3:4b 'What is the capital of France?'",
+        "parlant-local generate qwen3:4b --file report.txt --max-tokens 200",
+        "parlant-local generate qwen3:4b 'A city.' --schema city.json --json",
+    ),
+    "agent": ("parlant-local agent", "parlant-local agent --model qwen3:4b --port 8801"),
+    "demo": ("parlant-local demo", "parlant-local demo --model qwen3:4b"),
+    "search": ("parlant-local search qwen", "parlant-local search llama 3b --limit 3 --json"),
+    "recommend": ("parlant-local recommend", "parlant-local recommend --limit 3 --json"),
+    "pull": (
+        "parlant-local pull qwen3:4b",
+        "parlant-local pull bartowski/Qwen3-4B-GGUF:Q4_K_M",
+        "parlant-local pull ./my-model.gguf",
+    ),
+    "add": ("parlant-local add ./my-model.gguf --name mine", "parlant-local add --discover"),
+    "list": ("parlant-local list", "parlant-local list --type qwen --json", "parlant-local list --discover"),
+    "show": ("parlant-local show qwen3:4b", "parlant-local show ./my-model.gguf --n-ctx 4096"),
+    "verify": ("parlant-local verify", "parlant-local verify qwen3:4b"),
+    "rm": ("parlant-local rm mine", "parlant-local rm qwen3:4b --json"),
+    "serve": ("parlant-local serve", "parlant-local serve --model qwen3:4b --port 8081"),
+    "ps": ("parlant-local ps", "parlant-local ps --json"),
+    "stop": ("parlant-local stop qwen3:4b", "parlant-local stop --server"),
+    "bench": (
+        "parlant-local bench qwen3:4b --prompts 128 --batches 1,2 --runs 1",
+        "parlant-local bench qwen3:4b --forget",
+    ),
+    "perplexity": (
+        "parlant-local perplexity qwen3:4b report.txt",
+        "parlant-local perplexity qwen3:4b report.txt --n-ctx 256",
+    ),
+    "embed": (
+        "parlant-local embed qwen3:4b 'Hello' 'Goodbye'",
+        "parlant-local embed qwen3:4b --file report.txt --json",
+    ),
+    "rerank": (
+        "parlant-local rerank qwen3:4b 'the weather' 'pottery' 'rain in spring'",
+        "parlant-local rerank qwen3:4b 'the weather' 'pottery' 'rain in spring' --top 1",
+    ),
+    "render": (
+        "parlant-local render qwen3:4b --messages messages.json",
+        "parlant-local render qwen3:4b --messages messages.json --json",
+    ),
+    "parse": (
+        "parlant-local parse qwen3:4b --file report.txt",
+        "parlant-local parse qwen3:4b --file report.txt --json",
+    ),
+    "tokenize": ("parlant-local tokenize qwen3:4b 'Hello there'", "parlant-local tokenize qwen3:4b 'Hello' --json"),
+    "config": (
+        "parlant-local config set engine.n_ctx 8192",
+        "parlant-local config show --origins",
+        "parlant-local config unset engine.n_ctx",
+    ),
+    "doctor": ("parlant-local doctor", "parlant-local doctor --json"),
+    "completion": ("parlant-local completion bash", "parlant-local completion fish"),
+}

@@ -1,0 +1,106 @@
+"""The command's root: groups, other words for verbs, near misses, and examples that run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from parlant_local.catalog import LocalModelManager, speed
+from parlant_local.catalog.index import ModelIndex
+from parlant_local.catalog.references import parse_reference
+from parlant_local.cli.examples import EXAMPLES
+from parlant_local.cli.main import cli
+from tests.support.at_home import Verb
+from tests.support.places import TINY
+
+LONG = ("chat", "run", "agent", "demo", "serve", "ps", "stop")
+"""Verbs that talk, serve, or need a server: other tests run their examples."""
+
+
+def test_help_lists_every_verb_in_a_group(verb: Verb) -> None:
+    code, out, _ = verb("--help")
+    assert code == 0
+    for title in ("Talk:", "Models:", "Serve:", "Measure:", "Set up:"):
+        assert f"\n{title}\n" in out
+    with click.Context(cli) as context:
+        for name in cli.list_commands(context):
+            assert f"\n  {name} " in out
+    assert verb("help")[1] == out
+
+
+def test_every_verb_has_two_or_three_examples(verb: Verb) -> None:
+    with click.Context(cli) as context:
+        for name in cli.list_commands(context):
+            _, out, _ = verb("help", name)
+            assert 2 <= len(EXAMPLES[name]) <= 3
+            for line in EXAMPLES[name]:
+                assert line.startswith(f"parlant-local {name}")
+                assert line in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("ls", "list"), ("remove", "rm"), ("info", "show"), ("download", "pull"), ("settings", "config")],
+)
+def test_other_words_are_understood(verb: Verb, typed: str, meant: str) -> None:
+    code, out, _ = verb(typed, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: parlant-local {meant} ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("serach", "Did you mean search?"),
+        ("lst", "Did you mean list"),
+        ("verfy", "Did you mean verify?"),
+        ("delet", "Did you mean rm?"),
+        ("qwen3:4b", "parlant-local run qwen3:4b"),
+        ("models/my.gguf", "parlant-local run models/my.gguf"),
+        ("logs", "logging.file"),
+        ("xyzzy", "parlant-local --help"),
+    ],
+)
+def test_unknown_words_suggest_the_nearest(verb: Verb, typed: str, said: str) -> None:
+    code, _, err = verb(typed)
+    assert code == 2
+    assert f"There is no command {typed!r}." in err
+    assert said in err
+
+
+@pytest.fixture
+def folder(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the examples name: models that are here, files, and nothing of the network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    (tmp_path / "my-model.gguf").write_bytes(TINY.read_bytes())
+    (tmp_path / "report.txt").write_text("The capital of France is Paris. " * 30, "utf-8")
+    (tmp_path / "messages.json").write_text('[{"role": "user", "content": "Hello"}]', "utf-8")
+    (tmp_path / "city.json").write_text('{"type": "object", "properties": {"city": {"type": "string"}}}', "utf-8")
+    (tmp_path / "qwen.gguf").write_bytes(TINY.read_bytes())
+    known = LocalModelManager().find(tmp_path / "qwen.gguf")
+    references = tuple(str(parse_reference(name)) for name in ("qwen3:4b", "bartowski/Qwen3-4B-GGUF:Q4_K_M"))
+    ModelIndex(home / "models" / "index").write(
+        known.having(id="local/qwen/qwen3-4b", name="qwen3-4b", references=references)
+    )
+    measured = {"key": speed._key(), "prefill_operations_per_second": 1e11}
+    (home / "machine.json").write_text(json.dumps(measured), "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", [line for name, lines in EXAMPLES.items() if name not in LONG for line in lines])
+@pytest.mark.usefixtures("folder")
+def test_an_example_runs(verb: Verb, line: str) -> None:
+    if "rm mine" in line:
+        verb("add", "./my-model.gguf", "--name", "mine")
+    if "unset" in line:
+        verb("config", "set", "engine.n_ctx", "8192")
+    code, out, err = verb(*shlex.split(line)[1:])
+    assert code == 0, err
+    assert out
