@@ -17,8 +17,8 @@ from parlant_local.cli.main import cli
 from tests.support.at_home import Verb
 from tests.support.places import TINY
 
-LONG = ("chat", "run", "agent", "demo", "serve", "ps", "stop")
-"""Verbs that talk, serve, or need a server: other tests run their examples."""
+LONG = ("chat", "run", "agent", "demo", "serve", "ps", "stop", "evaluate")
+"""Verbs that talk, serve, need a server or take minutes: other tests run their examples."""
 
 
 def test_help_lists_every_verb_in_a_group(verb: Verb) -> None:

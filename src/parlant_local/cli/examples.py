@@ -65,6 +65,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "parlant-local parse qwen3:4b --file report.txt --json",
     ),
     "tokenize": ("parlant-local tokenize qwen3:4b 'Hello there'", "parlant-local tokenize qwen3:4b 'Hello' --json"),
+    "evaluate": ("parlant-local evaluate qwen3:4b --quick", "parlant-local evaluate qwen3:4b --html report.html"),
+    "setup": ("parlant-local setup", "parlant-local setup --skip chat --json"),
     "config": (
         "parlant-local config set engine.n_ctx 8192",
         "parlant-local config show --origins",
