@@ -165,11 +165,11 @@ async def test_planted_faults_lower_the_score(settings: Settings) -> None:
     write_section(PAGE, "Planted faults", f"{text}\n\n{table(('fault', *HEAD[1:]), rows)}", command=COMMAND)
 
 
-async def test_the_shipped_model(settings: Settings) -> None:
+async def test_the_shipped_model(home: Path) -> None:
     """Twice, for the same verdict; and in a template that it was not trained with."""
-    reports = []
+    reports, settings = [], Settings(home=home)
     for template in (None, None, "alpaca"):
-        async with LlamaCppBackend(TINY, settings=settings, n_ctx=16384, chat_format=template) as backend:
+        async with LlamaCppBackend(TINY, settings=settings, chat_format=template) as backend:
             found = await examine(backend, FEW, settings, fresh=True)
         reports.append(report_of(found, holds=0.9))
     first, again, spoiled = reports
@@ -183,6 +183,7 @@ async def test_the_shipped_model(settings: Settings) -> None:
     )
     write_section(PAGE, "The shipped model", text, command=COMMAND)
     assert kept >= 0.9 * first.decisions.whole
+    assert first.account.failed_turns == 0
 
 
 def _decisions(report: Report) -> list[Any]:
