@@ -30,7 +30,9 @@ SIGNALS = {
     "_NotExpressibleError": "backends/structured.py",
     "_Over": "evaluation/room.py",
     "Quit": "cli/chat_loop.py",
+    "_LimitError": "engine/templates/sandbox.py",
     "_TooLongError": "engine/templates/worker.py",
+    "HeldError": "gguf_info/in_use.py",
 }
 """Exceptions that steer, and the file at whose door each of them ends."""
 
@@ -53,6 +55,7 @@ PYTHONS = {
     ("cli/evaluate.py", "Abort"): "click",
     ("cli/evaluate.py", "Exit"): "click",
     ("cli/models.py", "Exit"): "click",
+    ("gguf_info/file_locks.py", "WinError"): "gguf_info/in_use.py, as an OSError",
     ("cli/models.py", "UsageError"): "click",
     ("cli/setup.py", "Exit"): "click",
     ("engine/engine.py", "CancelledError"): "asyncio",
@@ -70,7 +73,6 @@ PYTHONS = {
     ("cli/verb_group.py", "UsageError"): "click",
     ("server/announcing.py", "ValueError"): "pydantic",
     ("engine/templates/sandbox.py", "EOFError"): "engine/templates/sandbox.py",
-    ("engine/templates/sandbox.py", "TimeoutError"): "engine/templates/sandbox.py",
     ("backends/openai_reading.py", "ValueError"): "backends/openai_connection.py",
     ("backends/structured.py", "ValueError"): "backends/structured.py",
     ("catalog/ollama_manifest.py", "TypeError"): "catalog/ollama_manifest.py",

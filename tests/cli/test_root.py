@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from parlant_local.catalog.references import parse_reference
 from parlant_local.cli.examples import EXAMPLES
 from parlant_local.cli.main import cli
 from tests.support.at_home import Verb
-from tests.support.places import TINY
+from tests.support.places import COMMAND, TINY
+from tests.support.terminal import Terminal
 
 LONG = ("chat", "run", "agent", "demo", "serve", "ps", "stop", "evaluate")
-"""Verbs that talk, serve, need a server or take minutes: other tests run their examples."""
+"""Verbs that talk, serve, need a server or take minutes. Those of the agent are run with its tests."""
 
 
 def test_help_lists_every_verb_in_a_group(verb: Verb) -> None:
@@ -104,3 +106,38 @@ def test_an_example_runs(verb: Verb, line: str) -> None:
     code, out, err = verb(*shlex.split(line)[1:])
     assert code == 0, err
     assert out
+
+
+@pytest.mark.evidence
+@pytest.mark.parametrize("line", [*EXAMPLES["chat"], *EXAMPLES["run"]])
+def test_an_example_that_talks_runs(folder: Path, home: Path, line: str) -> None:
+    (folder / "conversation.json").write_text('[{"role": "user", "content": "Hi"}]', "utf-8")
+    terminal = Terminal("-c", line, command="/bin/bash", cwd=folder, environment=shell_environment(home))
+    if "'" in line and " run " in line:
+        assert terminal.ended() == 0
+        return
+    terminal.expect(r"/help lists commands.*> $")
+    terminal.say("/bye")
+    assert terminal.ended() == 0
+
+
+@pytest.mark.evidence
+@pytest.mark.parametrize("serve", EXAMPLES["serve"])
+def test_an_example_that_serves_runs(folder: Path, home: Path, serve: str) -> None:
+    shell = Terminal("--norc", command="/bin/bash", cwd=folder, environment=shell_environment(home) | {"PS1": "$ "})
+    shell.say(f"{serve} 2>serve.log & until grep -q -e 'is loaded' -e 'Serving' serve.log; do sleep 0.2; done; echo up")
+    shell.expect("\nup\n")
+    for line in EXAMPLES["ps"]:
+        shell.say(line)
+        shell.expect(r"http://127\.0\.0\.1:80\d\d")
+    unload, end = EXAMPLES["stop"]
+    shell.say(unload)
+    shell.expect("is unloaded" if "--model" in serve else "is not loaded")
+    shell.say(end)
+    shell.expect("has ended")
+    shell.close()
+
+
+def shell_environment(home: Path) -> dict[str, str]:
+    path = os.pathsep.join([str(Path(COMMAND).parent), os.environ["PATH"]])
+    return {"PARLANT_LOCAL_HOME": str(home), "PATH": path, "PARLANT_LOCAL_ENGINE__N_CTX": "2048"}
