@@ -105,7 +105,7 @@ def test_an_example_runs(verb: Verb, line: str) -> None:
         verb("config", "set", "engine.n_ctx", "8192")
     code, out, err = verb(*shlex.split(line)[1:])
     assert code == 0, err
-    assert out
+    assert out or err
 
 
 @pytest.mark.evidence
