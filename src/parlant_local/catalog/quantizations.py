@@ -11,7 +11,7 @@ from parlant_local.catalog.names import model_stem
 from parlant_local.errors import BadReferenceError, InvalidModelError, ModelNotFoundError
 from parlant_local.gguf_info import shard_names, shard_number
 
-__all__ = ["Candidate", "candidates", "choose", "quantization_of"]
+__all__ = ["Candidate", "candidates", "choose", "fits", "quantization_of"]
 
 _DEFAULT = "Q4_K_M"
 _LABEL = re.compile(
@@ -39,6 +39,11 @@ class Candidate:
     @property
     def stem(self) -> str:
         return model_stem(self.files[0])
+
+
+def fits(size: int, memory: int) -> bool:
+    """Whether a model of ``size`` bytes runs in ``memory``, by a rule of thumb: a header says it exactly."""
+    return size * _OVERHEAD <= memory
 
 
 def quantization_of(path: str) -> str | None:
@@ -90,7 +95,7 @@ def choose(
     for exact in _labelled(found, _DEFAULT):
         return exact
     quantized = [item for item in found if item.quantization not in _UNQUANTIZED] or found
-    fitting = [item for item in quantized if item.size * _OVERHEAD <= memory]
+    fitting = [item for item in quantized if fits(item.size, memory)]
     return max(fitting, key=lambda item: item.size) if fitting else min(quantized, key=lambda item: item.size)
 
 

@@ -24,6 +24,7 @@ from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.sizing import Sizing
 from parlant_local.engine.stats import EngineStats
 from parlant_local.engine.vetting import Vetting
+from parlant_local.engine.watching import watching
 from parlant_local.errors import (
     EngineClosedError,
     EngineFailedError,
@@ -114,6 +115,12 @@ class LlamaEngine:
     @property
     def loaded(self) -> bool:
         return self._engine is not None
+
+    @property
+    def load_share(self) -> float | None:
+        """How much of the weights a load in progress has read, 0 to 1; None where none is in progress."""
+        load = self._resident.load if self._resident is not None else None
+        return None if load is None else load.control.progress
 
     @property
     def model(self) -> LoadedModel:
@@ -220,6 +227,8 @@ class LlamaEngine:
         try:
             sequence = await self._sequence(engine, request, put if streaming else None)
             engine.submit(sequence, put)
+            if (watch := watching.get()) is not None:
+                watch.follow(sequence, engine.ahead_of)
             while True:
                 item = await self._next_item(inbox, engine, sequence)
                 if isinstance(item, ParlantLocalError):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo
 
-__all__ = ["HuggingFace", "hub_endpoint", "hub_token"]
+__all__ = ["Hub", "HuggingFace", "hub_endpoint", "hub_token"]
 
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
@@ -81,7 +81,7 @@ class HuggingFace(Source):
 
 def _plan(reference: HubReference, context: SourceContext) -> Plan:
     """Looks up the repository and chooses its files. Raises :class:`DownloadError` and :class:`ModelNotFoundError`."""
-    hub = _Hub(context)
+    hub = Hub(context)
     info = hub.model_info(reference)
     entries = hub.files(reference, info)
     sizes = {path: entry.size or 0 for path, entry in entries.items()}
@@ -137,7 +137,7 @@ class HubFile:
         return etag
 
 
-class _Hub:
+class Hub:
     """One endpoint with one token; every response becomes a result or a typed error."""
 
     def __init__(self, context: SourceContext) -> None:
@@ -151,7 +151,7 @@ class _Hub:
         )
 
     def model_info(self, reference: HubReference) -> ModelInfo:
-        return self._ask(
+        return self.ask(
             reference, lambda: self.api.model_info(reference.repo, revision=reference.revision, files_metadata=True)
         )
 
@@ -174,7 +174,7 @@ class _Hub:
         if all(item.size is not None and (item.sha256 or item.git_id) for item in listed):
             return listed
         try:
-            entries = self._ask(
+            entries = self.ask(
                 reference, lambda: list(self.api.list_repo_tree(reference.repo, recursive=True, revision=info.sha))
             )
         except ModelNotFoundError:
@@ -192,7 +192,7 @@ class _Hub:
         if not item.path.lower().endswith(".gguf"):
             return item
         url = self._url(reference, str(info.sha or reference.revision or "main"), item.path)
-        metadata = self._ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))
+        metadata = self.ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))
         etag = (metadata.etag or "").lower()
         sha256 = etag if _SHA256.match(etag) else None
         return HubFile(item.path, metadata.size, sha256, etag if _SHA1.match(etag) else None)
@@ -230,7 +230,7 @@ class _Hub:
         """The error for a repository without GGUF files, with the conversions that the hub lists."""
         near: list[str] = []
         try:
-            found = self._ask(
+            found = self.ask(
                 reference,
                 lambda: list(
                     self.api.list_models(
@@ -256,7 +256,7 @@ class _Hub:
             hint=hint,
         )
 
-    def _ask(self, reference: HubReference, call: Callable[[], T]) -> T:
+    def ask(self, reference: HubReference, call: Callable[[], T]) -> T:
         import httpx2
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 

@@ -1,5 +1,7 @@
 // Requests to the server.
 
+import { t } from "./words.js";
+
 const KEY = "parlant-local-key";
 
 /** An error with the server's message. */
@@ -29,13 +31,14 @@ export async function askJson(path, options) {
   return (await ask(path, options)).json();
 }
 
-/** The values of a server-sent event stream, until `[DONE]` or the end. An error event is thrown. */
-export async function* events(answer) {
+/** The values of a server-sent event stream, until `[DONE]`. An error event is thrown, and so is an end before `[DONE]`. */
+export async function* events(answer, { endless = false } = {}) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
       const { done, value } = await reader.read();
+      if (done && !endless) throw new ApiError(t("The connection ended before the answer did."), 0);
       if (done) return;
       rest += value;
       const parts = rest.split("\n\n");
@@ -58,7 +61,7 @@ async function reason(answer) {
   try {
     return (await answer.json()).error.message;
   } catch {
-    return `The server responded with status ${answer.status}.`;
+    return t("The server responded with status {status}.", { status: answer.status });
   }
 }
 
@@ -66,7 +69,7 @@ let asking = null;
 
 /** Shows one dialog, however many requests are waiting for the key. */
 function login(refused) {
-  if (refused) document.getElementById("login-note").textContent = "This API key is not valid.";
+  if (refused) document.getElementById("login-note").textContent = t("This API key is not valid.");
   asking ??= new Promise((resolve) => {
     const dialog = document.getElementById("login");
     const input = document.getElementById("key");

@@ -1,62 +1,25 @@
-// Markdown to DOM nodes. markdown-it reads it, in time that grows with its length only; what it found becomes elements that are
-// named here and text nodes. Nothing that a model writes is ever read as HTML.
+// Markdown to DOM nodes: what the parser found becomes elements that are named here and text nodes. Nothing that a model writes
+// is ever read as HTML.
 
-import MarkdownIt from "./markdown-it.js";
+import { t } from "../core/words.js";
+import { codeBlock } from "./code.js";
+import { formula } from "./maths.js";
+import { parser } from "./parser.js";
 
-// Definitions of links would change what was drawn before they came.
-const parser = new MarkdownIt({ html: false, linkify: false, maxNesting: 40 }).disable("reference");
 const DEEPEST = 48;  // elements in elements: a browser's own limits are met by ten thousand stars
 const PLAIN = new Set(["p", "blockquote", "ul", "ol", "li", "thead", "tbody", "tr", "th", "td", "strong", "em", "s"]);
 const ADDRESS = /https?:\/\/[^\s<>"')\]]+/g;
+const TASK = /^\[([ xX])\] /;
 
 /** The nodes that `text` means, in a fragment. */
 export function markdown(text) {
   const out = nodes(parser.parse(text, {}));
   // Below its deepest nesting the parser drops what stands there; an answer that is nothing but that is shown as it came.
-  if (text.trim() && !out.textContent.trim() && !out.querySelector("hr, pre, table")) out.replaceChildren(plain(text));
+  if (text.trim() && !out.textContent.trim() && !out.querySelector("hr, pre, table, .maths")) out.replaceChildren(plain(text));
   return out;
 }
 
-/**
- * Text that is still being written, in `box`. Only the last block can change with what comes, so those before it are drawn once:
- * the work grows with the text, not with its square.
- */
-export class Growing {
-  #settled = 0;  // characters whose blocks stand
-  #open = [];    // nodes of the last block
-
-  constructor(box) { this.box = box; }
-
-  update(text) {
-    const rest = text.slice(this.#settled);
-    const tokens = parser.parse(rest, {});
-    const last = tokens.findLastIndex((token) => token.level === 0 && token.nesting >= 0);
-    for (const node of this.#open) node.remove();
-    if (last > 0) {
-      this.box.append(nodes(tokens.slice(0, last)));
-      this.#settled += lineStart(rest, tokens[last].map[0]);
-    }
-    const open = nodes(tokens.slice(Math.max(last, 0)));
-    this.#open = [...open.childNodes];
-    this.box.append(open);
-  }
-
-  /** The whole text, which comes no more: what looked like a block of its own may have been part of the one before. */
-  finish(text) {
-    this.box.replaceChildren(markdown(text));
-    this.#open = [];
-    this.#settled = text.length;
-  }
-}
-
-/** Where line `number` begins, by any of the line ends that the parser knows. */
-function lineStart(text, number) {
-  const ends = /\r\n|\n|\r/g;
-  for (let line = 0; line < number && ends.exec(text); line += 1);
-  return number ? ends.lastIndex : 0;
-}
-
-function nodes(tokens) {
+export function nodes(tokens, { open = false } = {}) {
   const out = document.createDocumentFragment();
   const path = [out];
   let links = 0;
@@ -66,8 +29,8 @@ function nodes(tokens) {
     if (token.type === "link_close") links -= 1;
     if (token.nesting > 0) path.push(path.length < DEEPEST ? opened(token, here) : here);
     else if (token.nesting < 0) path.pop();
-    else if (token.type === "inline") here.append(nodes(token.children));
-    else here.append(...leaf(token, links > 0));
+    else if (token.type === "inline") here.append(...task(token, path), nodes(token.children));
+    else here.append(...leaf(token, links > 0, open));
   }
   return out;
 }
@@ -76,6 +39,21 @@ function plain(text) {
   const node = document.createElement("p");
   node.textContent = text;
   return node;
+}
+
+/** The box of a task: the first words of a list's item say whether it is done. */
+function task(token, path) {
+  const first = token.children?.[0];
+  const item = path.at(-1).tagName === "P" ? path.at(-2) : path.at(-1);
+  const mark = first?.type === "text" && item?.tagName === "LI" && !item.textContent && TASK.exec(first.content);
+  if (!mark) return [];
+  first.content = first.content.slice(mark[0].length);
+  item.classList.add("task");
+  const done = mark[1] !== " ";
+  const box = document.createElement("input");
+  Object.assign(box, { type: "checkbox", checked: done, disabled: true });
+  box.setAttribute("aria-label", done ? t("done") : t("not done"));
+  return [box, " "];
 }
 
 /** What goes on inside a token; where it has no element of its own, that is what stood around it. */
@@ -88,17 +66,22 @@ function opened(token, here) {
     node = document.createElement("table");
     const scroll = document.createElement("div");
     scroll.className = "scroll";
+    scroll.tabIndex = 0;
+    scroll.setAttribute("role", "region");
+    scroll.setAttribute("aria-label", t("Table"));
     scroll.append(node);
     here.append(scroll);
     return node;
   } else if (PLAIN.has(token.tag)) node = document.createElement(token.tag);
   if (!node) return here;
   if (token.tag === "ol") node.start = Number(token.attrGet("start") ?? 1);
+  const side = /^text-align:(left|right|center)$/.exec(token.attrGet("style") ?? "");
+  if (side) node.className = side[1];
   here.append(node);
   return node;
 }
 
-function leaf(token, inLink) {
+function leaf(token, inLink, open) {
   switch (token.type) {
     case "text": return inLink ? [token.content] : withAddresses(token.content);
     case "softbreak": return ["\n"];
@@ -106,7 +89,9 @@ function leaf(token, inLink) {
     case "hr": return [document.createElement("hr")];
     case "code_inline": return [code(token.content)];
     case "fence":
-    case "code_block": return [block(token)];
+    case "code_block": return [codeBlock(token.content.replace(/\n$/, ""), token.info.trim().split(/\s/, 1)[0], open)];
+    case "maths":
+    case "maths_block": return [formula(token.content, token.meta.display)];
     case "image": {
       const node = anchor(token.attrGet("src"));  // no picture: the page asks nobody but its server
       if (!node || inLink) return [token.content];
@@ -121,15 +106,6 @@ function code(text) {
   const node = document.createElement("code");
   node.textContent = text;
   return node;
-}
-
-function block(token) {
-  const pre = document.createElement("pre");
-  pre.tabIndex = 0;  // scrolled with the keyboard
-  const language = token.info.trim().split(/\s/, 1)[0];
-  if (language) pre.setAttribute("aria-label", `Code: ${language}`);
-  pre.append(code(token.content.replace(/\n$/, "")));
-  return pre;
 }
 
 function withAddresses(text) {
