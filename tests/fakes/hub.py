@@ -187,10 +187,20 @@ class FakeHub(LoopbackServer):
 
     def _search(self, exchange: Exchange) -> None:
         wanted = [item for value in parse_qs(exchange.query).get("filter", []) for item in value.split(",")]
+        words = " ".join(parse_qs(exchange.query).get("search", [])).lower().split()
         bases = [item.removeprefix("base_model:quantized:") for item in wanted if item.startswith("base_model")]
         found = [
-            {"id": name, "modelId": name, "downloads": 5, "likes": 0, "tags": ["gguf"], "private": False}
+            {
+                "id": name,
+                "modelId": name,
+                "downloads": 5,
+                "likes": 0,
+                "tags": ["gguf", "license:apache-2.0"],
+                "private": False,
+                "gated": "manual" if repo.gated else False,
+                "gguf": {"total": 1_700_000_000, "context_length": 32768},
+            }
             for name, repo in self.repos.items()
-            if repo.base_model in bases
+            if (repo.base_model in bases if bases else all(word in name.lower() for word in words))
         ]
         exchange.answer(200, json.dumps(found).encode(), {"Content-Type": "application/json"})

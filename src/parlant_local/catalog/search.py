@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Event
@@ -102,7 +103,11 @@ def _well_known(words: Iterable[str], memory: int) -> list[FoundModel]:
 
 
 def _matches(text: str, words: Iterable[str]) -> bool:
-    return all(word.lower() in text.lower() for word in words)
+    # "4b" is not meant to find 14b.
+    return all(
+        re.search(rf"(?<![0-9.]){re.escape(word)}" if word[0].isdigit() else re.escape(word), text, re.I)
+        for word in words
+    )
 
 
 def _of_hub(item: HubModel, memory: int) -> FoundModel:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from parlant_local.catalog.quantizations import candidates, choose
 from parlant_local.catalog.reference_forms import HubReference
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["HubModel", "search_hub"]
 
 _AT_ONCE = 6
+_FIELDS = ("downloads", "gated", "gguf", "tags")
 _LICENSE = "license:"
 
 
@@ -48,11 +49,7 @@ def search_hub(words: str, limit: int, memory: int, context: SourceContext) -> l
     Raises :class:`DownloadError`.
     """
     hub = Hub(context)
-    fields: list[Any] = ["downloads", "gated", "gguf", "tags"]
-    found = hub.ask(
-        HubReference(f"the search for {words!r}"),
-        lambda: list(hub.api.list_models(search=words, filter="gguf", sort="downloads", limit=limit, expand=fields)),
-    )
+    found = hub.ask(HubReference(f"{words!r}"), lambda: hub.listed({"search": words}, limit, _FIELDS), attempts=1)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="parlant-local-search") as pool:
         return list(pool.map(partial(_described, hub, memory), found))
 

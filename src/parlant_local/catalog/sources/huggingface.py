@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from parlant_local._version import __version__
 from parlant_local.catalog.hub_cache import HubRepository
@@ -46,6 +46,7 @@ __all__ = ["Hub", "HuggingFace", "hub_endpoint", "hub_token"]
 _DEFAULT_ENDPOINT = "https://huggingface.co"
 _SHA256 = re.compile(r"^[0-9a-f]{64}\Z")
 _SHA1 = re.compile(r"^[0-9a-f]{40}\Z")
+_LIST_SECONDS = 20.0
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 T = TypeVar("T")
 
@@ -230,14 +231,7 @@ class Hub:
         """The error for a repository without GGUF files, with the conversions that the hub lists."""
         near: list[str] = []
         try:
-            found = self.ask(
-                reference,
-                lambda: list(
-                    self.api.list_models(
-                        filter=["gguf", f"base_model:quantized:{reference.repo}"], sort="downloads", limit=5
-                    )
-                ),
-            )
+            found = self.ask(reference, lambda: self.listed({"filter": f"base_model:quantized:{reference.repo}"}, 5))
             near = [model.id for model in found]
         except (HubError, AccessError, ModelNotFoundError, TransferError) as error:
             self._context.logger.warning(f"Searching the hub for conversions of {reference.repo} failed: {error}")
@@ -256,7 +250,24 @@ class Hub:
             hint=hint,
         )
 
-    def ask(self, reference: HubReference, call: Callable[[], T]) -> T:
+    def listed(self, wanted: Mapping[str, str], limit: int, expand: Sequence[str] = ()) -> list[ModelInfo]:
+        """Repositories with GGUF files, the most downloaded first. In one request, which ``HfApi.list_models`` repeats by itself for
+        half a minute where the hub can't be reached, and says so on standard error."""
+        from huggingface_hub import ModelInfo, get_session, hf_raise_for_status
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented, but in no __all__
+
+        headers = build_hf_headers(token=self.token or False, library_name="parlant-local", library_version=__version__)
+        query = [("filter", "gguf"), *wanted.items(), ("sort", "downloads"), ("limit", str(limit))]
+        query += [("expand", field) for field in expand]
+        response = get_session().get(
+            f"{self.endpoint}/api/models?{urlencode(query)}", headers=headers, timeout=_LIST_SECONDS
+        )
+        hf_raise_for_status(response)
+        make: Callable[..., ModelInfo] = ModelInfo
+        return [make(**{"siblings": None, **item}) for item in response.json()[:limit]]
+
+    def ask(self, reference: HubReference, call: Callable[[], T], *, attempts: int | None = None) -> T:
+        """What ``call`` gets from the hub, tried ``attempts`` times (None: ``downloads.attempts``); failures are :class:`DownloadError`."""
         import httpx2
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -277,7 +288,7 @@ class Hub:
             except (ValueError, KeyError, TypeError) as error:
                 raise HubError(f"The hub at {self.endpoint} sent an invalid response: {error!r}.") from None
 
-        return retrying(self._context.settings.downloads.attempts, self._context.stop)(once)
+        return retrying(attempts or self._context.settings.downloads.attempts, self._context.stop)(once)
 
     def _translate(self, reference: HubReference, error: Exception) -> ParlantLocalError:
         response = getattr(error, "response", None)

@@ -46,6 +46,7 @@ function startDrawer() {
   $("menu").append(icon("menu"));
   $("menu").addEventListener("click", () => ($("side").classList.contains("open") ? closeDrawer() : openDrawer()));
   $("veil").addEventListener("click", closeDrawer);
+  $("side").addEventListener("click", (event) => { if (event.target.closest("a")) closeDrawer(); });
   $("side").addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !$("side").classList.contains("open")) return;
     event.stopPropagation();
@@ -168,6 +169,6 @@ thread.startNew();
 route();
 poll();
 await picker.refresh().then(modelChanged).catch((error) => tell(error.message));
-if (matchMedia("(pointer: fine)").matches && document.activeElement === document.body) $("message").focus();
+if (matchMedia("(min-width: 52rem)").matches && document.activeElement === document.body) $("message").focus();
 // For tests: everything is initialised.
 document.documentElement.dataset.ready = "true";

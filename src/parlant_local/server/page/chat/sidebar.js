@@ -38,7 +38,7 @@ async function take() {
 export function draw() {
   const found = library.list($("search").value);
   const groups = Map.groupBy(found, groupOf);
-  const parts = [...groups].flatMap(([name, items]) => [make("h3", {}, name), make("ul", {}, ...items.map(row))]);
+  const parts = [...groups].flatMap(([name, items]) => [make("h2", {}, name), make("ul", {}, ...items.map(row))]);
   refill($("conversations"), parts.length ? parts : [make("p", { class: "quiet" }, $("search").value ? t("Nothing found.") : t("Your conversations appear here. They stay in this browser."))]);
   $("keeping").textContent = library.problem ? t("This browser keeps no conversations: {reason}", { reason: library.problem.message }) : "";
 }

@@ -95,6 +95,7 @@ const actions = {
         event.preventDefault();
         const text = field.value.trim();
         if (!text || !idle()) return;
+        turns.delete(message.id);  // the field has taken its place
         add(conversation, message.parent, { role: "user", content: text });
         $("message").focus();
         respond(conversation);

@@ -47,7 +47,6 @@ export class Turn {
   /** What others' changes do to it: which branches there are. */
   refresh() {
     if (this.message.state === "running") return;
-    if (!this.node.contains(this.body)) this.draw();
     this.#drawFoot(true);
   }
 

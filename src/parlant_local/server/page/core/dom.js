@@ -86,8 +86,11 @@ export function tell(text) {
 }
 
 export async function copy(text) {
-  if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else copyBySelection(text);  // a page without TLS on another machine has no clipboard
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    copyBySelection(text);  // no clipboard without TLS, or not allowed
+  }
 }
 
 function copyBySelection(text) {

@@ -30,7 +30,7 @@ export const PORTUGUESE = {
   "No calls yet.": "Nenhuma chamada ainda.", "No model is installed yet.": "Nenhum modelo instalado ainda.", "None yet.": "Nenhum ainda.", "None.": "Nenhum.",
   "None. A model is loaded by its first request.": "Nenhum. Um modelo é carregado pelo primeiro pedido.", "Not used: {problem}": "Não usado: {problem}", "Nothing found.": "Nada encontrado.",
   "Nothing found. Names look like llama3.2:3b or user/repo:Q4_K_M.": "Nada encontrado. Nomes são como llama3.2:3b ou usuário/repo:Q4_K_M.", "Of the prompts, reused": "Dos prompts, reaproveitado",
-  "On this computer": "Neste computador", "Order": "Ordem", "Pause": "Pausar", "Pin": "Fixar", "Pinned": "Fixadas", "Português / English": "Português / English", "Preset": "Predefinição",
+  "On this computer": "Neste computador", "Order": "Ordem", "Pause": "Pausar", "Pin": "Fixar", "Pinned": "Fixadas", "PT/EN: Português, English": "PT/EN: Português, English", "Preset": "Predefinição",
   "Preset …": "Predefinição …", "Processor": "Processador", "Prompt reused": "Prompt reaproveitado", "Quantization of {name}": "Quantização de {name}",
   "Reading the conversation … {share}": "A ler a conversa … {share}", "Real models": "Modelos de verdade", "Real models that fit this computer": "Modelos de verdade que cabem neste computador",
   "Recent failures and fallbacks": "Falhas e alternativas recentes", "Rename": "Renomear", "Request": "Pedido", "Requests running and waiting": "Pedidos em curso e à espera", "Reset": "Repor",

@@ -61,7 +61,7 @@ function opened(token, here) {
   let node = null;
   if (token.hidden) return here;  // the paragraph of a tight list
   if (token.type === "link_open") node = anchor(token.attrGet("href"));
-  else if (/^h[1-6]$/.test(token.tag)) node = document.createElement(`h${Math.min(6, Number(token.tag[1]) + 2)}`);  // below the page's own
+  else if (/^h[1-6]$/.test(token.tag)) node = document.createElement(`h${Math.min(6, Number(token.tag[1]) + 1)}`);  // below the page's own
   else if (token.tag === "table") {
     node = document.createElement("table");
     const scroll = document.createElement("div");
