@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import threading
 import time
@@ -10,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+import psutil
 
 from parlant_local.errors import StateFileError
 from parlant_local.storage import read_text
@@ -69,6 +73,8 @@ class CallLog:
 
     def _write(self, line: str) -> None:
         begins = self._written % _KEPT == 0
+        if not self._written:
+            _forget(self._path.parent)
         if begins:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if begins else os.O_APPEND)
@@ -78,20 +84,30 @@ class CallLog:
         self._written += 1
 
 
+def _forget(folder: Path) -> None:
+    """Removes the files of agents that ended long ago."""
+    for path in folder.glob("*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):  # another one was quicker
+            if (
+                path.stem.isdigit()
+                and time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS
+                and not _alive(int(path.stem))
+            ):
+                path.unlink()
+
+
 def running_agents(home: Path) -> Iterator[tuple[int, bool, list[AgentCallRecord]]]:
-    """Each agent's process id, whether it runs, and its calls, the oldest first. Files of those that ended long ago are removed."""
+    """Each agent's process id, whether it runs, and its calls, the oldest first."""
+    _forget(home / _FOLDER)
     for path in sorted((home / _FOLDER).glob("*.jsonl")):
         if not path.stem.isdigit():
             continue
         try:
-            age, text = time.time() - path.stat().st_mtime, read_text(path, _MAX_BYTES)
+            text = read_text(path, _MAX_BYTES)
         except (FileNotFoundError, StateFileError):
             continue  # removed meanwhile, or not a file of ours
-        alive = _alive(int(path.stem))
-        if not alive and age > _FORGOTTEN_SECONDS:
-            path.unlink(missing_ok=True)
-            continue
-        yield int(path.stem), alive, [record for line in text.splitlines() if (record := _parsed(line)) is not None]
+        records = [record for line in text.splitlines() if (record := _parsed(line)) is not None]
+        yield int(path.stem), _alive(int(path.stem)), records
 
 
 _NAMES = frozenset(item.name for item in fields(AgentCallRecord))
@@ -101,14 +117,14 @@ def _parsed(line: str) -> AgentCallRecord | None:
     """None for what is no record: a line that is still being written, another version's."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None
     texts = all(isinstance(found.get(name), str) for name in ("schema", "model", "outcome"))
     optional = all(isinstance(found.get(name), str | None) for name in ("session", "error"))
     numbers = all(
-        isinstance(value, int | float) and not isinstance(value, bool)
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         for name, value in found.items()
         if name in _NAMES and name not in ("schema", "model", "outcome", "session", "error")
     )
@@ -118,14 +134,4 @@ def _parsed(line: str) -> AgentCallRecord | None:
 
 
 def _alive(pid: int) -> bool:
-    if os.name != "posix":
-        import psutil
-
-        return bool(psutil.pid_exists(pid))
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return pid < 1 << 31
-    return True
+    return 0 < pid < 1 << 31 and bool(psutil.pid_exists(pid))

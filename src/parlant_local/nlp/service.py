@@ -28,6 +28,7 @@ from parlant_local.nlp.fitness import context_warning
 from parlant_local.nlp.host import Host, configuration_error
 from parlant_local.nlp.lifecycle import release_when_collected
 from parlant_local.nlp.moderation import DisabledModeration, ModelModeration
+from parlant_local.nlp.recording import CallRecorder
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
 from parlant_local.observability import Logger
@@ -60,7 +61,9 @@ class LocalNLPService(NLPService):
         container: Container | None = None,
     ) -> None:
         self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
-        self._core = Core(backend=backend, host=self._host, settings=settings or Settings(), counters=Counters())
+        settings = settings or Settings()
+        recorder = CallRecorder(settings.home if settings.logging.agent_calls else None)
+        self._core = Core(backend=backend, host=self._host, settings=settings, counters=Counters(), recorder=recorder)
         self._embedding_backend = embedding_backend
         self._guard_backend = guard_backend
         self._remote_moderator: Backend | None = None

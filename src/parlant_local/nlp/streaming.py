@@ -59,8 +59,12 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
             started = time.monotonic()
             counters.add(_PURPOSE, calls=1)
             try:
-                async for piece in _in_pieces(self._texts(text, options, tally)):
-                    yield piece
+                with self._core.recorder.record(_PURPOSE, options.get("session"), self._core.model_id) as call:
+                    try:
+                        async for piece in _in_pieces(self._texts(text, options, tally)):
+                            yield piece
+                    finally:
+                        call.take(tally.usage, tally.timings)
             except (asyncio.CancelledError, GeneratorExit):
                 counters.add(_PURPOSE, cancelled=1)
                 raise

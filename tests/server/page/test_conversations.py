@@ -112,7 +112,9 @@ def test_an_edited_question_is_a_branch(page: Browser) -> None:
     assert page.run("document.querySelectorAll('.turn.assistant').length") == 1
     # The up arrow in an empty field edits the last question; Escape leaves it as it was.
     page.run("document.querySelector('#message').focus()")
-    page.run("document.querySelector('#message').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowUp', bubbles: true}))")
+    page.run(
+        "document.querySelector('#message').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowUp', bubbles: true}))"
+    )
     page.wait("document.activeElement.classList.contains('editing')")
     page.press("Escape")
     page.wait("document.activeElement.id === 'message'")
@@ -169,8 +171,11 @@ def test_they_are_taken_away_and_brought_back(page: Browser) -> None:
     answered(page)
     markdown, fresh, whole, refused, messages, chosen = page.run(MADE)
     assert markdown.startswith("# What is the capital of France?\n\n## You\n\nWhat is the capital of France?\n\n## ")
-    assert fresh and whole
+    assert fresh
+    assert whole
     assert refused == ["The file is not JSON."] + ["The file has no conversations of this page."] * 2
-    assert list(messages) == ["2"] and messages["2"]["content"] == "" and messages["2"]["figures"] == {}
+    assert list(messages) == ["2"]
+    assert messages["2"]["content"] == ""
+    assert messages["2"]["figures"] == {}
     assert chosen == {"": "2"}
     page.wait(f"{TITLES}.length === 2")

@@ -69,7 +69,9 @@ def test_it_fits_a_phone(page: Browser, page_server: Server, shot: Callable[[Bro
         page.run("new Promise((resolve) => setTimeout(resolve, 250))")
         page.click(f"#go-{section}")
         page.wait(f"!document.querySelector('#{section}').hidden")
-        assert page.run("document.documentElement.scrollWidth <= 390 && document.querySelector('main').scrollWidth <= 390"), section
+        assert page.run(
+            "document.documentElement.scrollWidth <= 390 && document.querySelector('main').scrollWidth <= 390"
+        ), section
         assert not page.run("document.querySelector('#side').classList.contains('open')")
     ask(page, "Hello")
     answered(page)
@@ -111,7 +113,8 @@ def test_the_keyboard_reaches_everything(page: Browser) -> None:
         page.run(f"document.dispatchEvent(new KeyboardEvent('keydown', {keys}))")
         page.wait(sign)
     told = page.text("#shortcut-list")
-    assert "Stop the answer" in told and "Search conversations" in told
+    assert "Stop the answer" in told
+    assert "Search conversations" in told
     page.press("Escape")
     page.wait("!document.querySelector('#shortcuts').open")
     page.run("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'k', ctrlKey: true}))")

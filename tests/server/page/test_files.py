@@ -68,8 +68,19 @@ def test_files_are_compressed_kept_and_nothing_else_is_served(page_server: Serve
         assert first.headers["content-encoding"] == "gzip"
         assert first.content == (SERVER / "vendor" / "markdown-it" / "markdown-it.esm.min.mjs").read_bytes()
         plain = http.get("/page/vendor/markdown-it.js", headers={"accept-encoding": "identity"})
-        assert "content-encoding" not in plain.headers and plain.content == first.content
-        assert http.get("/page/app.js", headers={"if-none-match": http.get("/page/app.js").headers["etag"]}).status_code == 304
+        assert "content-encoding" not in plain.headers
+        assert plain.content == first.content
+        assert (
+            http.get("/page/app.js", headers={"if-none-match": http.get("/page/app.js").headers["etag"]}).status_code
+            == 304
+        )
         assert "default-src 'self'" in first.headers["content-security-policy"]
-        for path in ("/page/../app.py", "/page/%2e%2e/app.py", "/page/core", "/page/", "/page/core/../../app.py", "/page/x%00.js"):
+        for path in (
+            "/page/../app.py",
+            "/page/%2e%2e/app.py",
+            "/page/core",
+            "/page/",
+            "/page/core/../../app.py",
+            "/page/x%00.js",
+        ):
             assert http.get(path).status_code == 404, path

@@ -13,7 +13,6 @@ from tests.support.browser import Browser
 from .conftest import EMPTIES, opened
 
 
-
 @pytest.fixture(scope="module")
 def once(browser: Browser, page_server: Server) -> Browser:
     """Opened once: what is drawn here depends on nothing that was kept."""
@@ -59,7 +58,9 @@ def test_what_a_model_writes_is_never_read_as_html(page: Browser) -> None:
     assert "<img" not in shown(page, '<img src=x onerror="window.hacked=1">')
     assert "<script" not in shown(page, "```\n<script>window.hacked = 1</script>\n```")
     assert "href" not in shown(page, "[click](javascript:window.hacked=1) [data](data:text/html,x)")
-    assert "href" not in shown(page, "![x](data:image/svg+xml,x) ![y](file:///etc/passwd) <javascript:alert(1)> <ftp://x>")
+    assert "href" not in shown(
+        page, "![x](data:image/svg+xml,x) ![y](file:///etc/passwd) <javascript:alert(1)> <ftp://x>"
+    )
     assert "<img" not in shown(page, "![x](https://example.org/x.png)")
     assert 'rel="noopener noreferrer"' in shown(page, "https://example.org/a_b_c")
     assert shown(page, "[**bold** https://b.example](https://a.example)").count("<a ") == 1
@@ -75,7 +76,10 @@ def test_code_is_coloured_and_says_its_language(page: Browser) -> None:
     text = "<b>x</b>\ndef f():\n    return '<script>'"
     drawn(page, f"```python\n{text}\n```\n\n```unheard-of\nx < 1\n```")
     page.wait("document.querySelector('#drawn .hl-keyword')")
-    assert page.run("[...document.querySelectorAll('#drawn .code-head span')].map((n) => n.innerText)") == ["python", "unheard-of"]
+    assert page.run("[...document.querySelectorAll('#drawn .code-head span')].map((n) => n.innerText)") == [
+        "python",
+        "unheard-of",
+    ]
     assert page.run("document.querySelector('#drawn code').textContent") == text
     assert page.run("document.querySelectorAll('#drawn b, #drawn script').length") == 0
     page.run("document.querySelector('#drawn [aria-label=\"Copy code\"]').click()")
@@ -83,7 +87,10 @@ def test_code_is_coloured_and_says_its_language(page: Browser) -> None:
 
 
 def test_formulas_are_mathml(page: Browser) -> None:
-    drawn(page, "Euler: $e^{i\\pi} + 1 = 0$, \\(x^2\\).\n\n$$\n\\frac{a}{b}\n$$\n\n\\[ \\sum_{i=1}^n i \\]\n\nIt costs $5 and $6. $\\unknown{$")
+    drawn(
+        page,
+        "Euler: $e^{i\\pi} + 1 = 0$, \\(x^2\\).\n\n$$\n\\frac{a}{b}\n$$\n\n\\[ \\sum_{i=1}^n i \\]\n\nIt costs $5 and $6. $\\unknown{$",
+    )
     page.wait("document.querySelectorAll('#drawn math').length === 4")
     assert page.run("document.querySelectorAll('#drawn .maths.display math').length") == 2
     assert page.run("document.querySelector('#drawn math').getAttribute('aria-label')") == "e^{i\\pi} + 1 = 0"
@@ -98,16 +105,22 @@ def test_formulas_are_mathml(page: Browser) -> None:
 def test_a_hostile_formula_does_nothing(page: Browser, formula: str) -> None:
     drawn(page, f"${formula}$ and $x$")
     page.wait("document.querySelector('#drawn math')")
-    assert page.run("document.querySelectorAll('#drawn a, #drawn img, #drawn script, #drawn [href], #drawn [src]').length") == 0
+    assert (
+        page.run("document.querySelectorAll('#drawn a, #drawn img, #drawn script, #drawn [href], #drawn [src]').length")
+        == 0
+    )
     assert page.run("window.hacked === undefined")
     assert page.run("document.querySelector('#drawn').scrollHeight < 5000")
 
 
 def test_tasks_quotes_and_columns(page: Browser) -> None:
-    found = shown(page, "- [x] done\n- [ ] not\n- [link](https://a.example)\n\n> said\n\n| a | b |\n|:-:|--:|\n| 1 | 2 |")
+    found = shown(
+        page, "- [x] done\n- [ ] not\n- [link](https://a.example)\n\n> said\n\n| a | b |\n|:-:|--:|\n| 1 | 2 |"
+    )
     assert found.count('type="checkbox"') == 2
     assert found.count('aria-label="done"') == 1
-    assert '<th class="center">a</th>' in found and '<td class="right">2</td>' in found
+    assert '<th class="center">a</th>' in found
+    assert '<td class="right">2</td>' in found
     assert "<blockquote><p>said</p></blockquote>" in found
 
 

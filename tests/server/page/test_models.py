@@ -21,7 +21,9 @@ def test_models_are_found_with_what_a_choice_needs(page: Browser, shot: Callable
     page.press("Enter")
     page.wait(FOUND)
     told = page.run(f"{FOUND}.innerText")
-    assert "Q8_0" in told and "MB" in told and "fits" in told
+    assert "Q8_0" in told
+    assert "MB" in told
+    assert "fits" in told
     page.run("document.querySelector('#reference').value = ''")
     page.type("#reference", "qwen3")
     page.press("Enter")

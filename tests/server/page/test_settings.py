@@ -26,7 +26,8 @@ def test_each_model_has_its_own(page: Browser, page_server: Server) -> None:
     setting(page, "temperature", "0.3")
     setting(page, "system", "Be brief.")
     choose(page, "second")
-    assert value(page, "temperature") == "" and value(page, "system") == ""
+    assert value(page, "temperature") == ""
+    assert value(page, "system") == ""
     setting(page, "temperature", "1.5")
     choose(page, TINY)
     assert value(page, "temperature") == "0.3"
@@ -97,7 +98,11 @@ CALLED = """(async () => {
 def test_calls_are_shown_and_answered_by_hand(page: Browser, shot: Callable[[Browser, str], None]) -> None:
     setting(page, "tools", '[{"name": 3}]')
     assert page.text("#tools-problem") == "Not used: Each tool needs a name."
-    setting(page, "tools", '[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}]')
+    setting(
+        page,
+        "tools",
+        '[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}]',
+    )
     page.click("#options-close")
     page.run(SENT)
     page.run(CALLED)

@@ -42,7 +42,11 @@ def test_loading_and_reading_are_told_with_their_share(page: Browser, page_serve
     assert any(text.startswith("Reading the conversation … ") and text.endswith("%") for text in told), told
 
 
-LONG = {"messages": [{"role": "user", "content": "Spell."}], "guided_grammar": "root ::= [a-z]{1500}", "max_tokens": 1500}
+LONG = {
+    "messages": [{"role": "user", "content": "Spell."}],
+    "guided_grammar": "root ::= [a-z]{1500}",
+    "max_tokens": 1500,
+}
 
 
 def test_the_place_in_the_queue_is_told(page: Browser, page_server: Server) -> None:
