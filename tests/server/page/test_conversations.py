@@ -38,6 +38,7 @@ def test_a_question_is_answered_with_its_figures(page: Browser, shot: Callable[[
     assert len(page.text(".turn.assistant .body")) > 5
     figures = page.text(".turn.assistant .figures")
     assert re.search(r"\d+ tokens · [\d.,]+ tokens/s · first after .* · \d+ read, \d+ of them reused", figures)
+    assert re.fullmatch(r"\d+ of 2,048 tokens of context used\.", page.text("#context"))
     shot(page, "chat")
 
 

@@ -156,7 +156,7 @@ startDrawer();
 startKeys();
 status.start();
 agent.start();
-thread.start(picker.chosenModel, () => { composer.drawButtons(); sidebar.draw(); });
+thread.start(picker.chosenModel, () => { composer.drawButtons(); composer.drawContext(); sidebar.draw(); });
 composer.start();
 sidebar.start();
 sidebar.startMenu();

@@ -1,8 +1,10 @@
 // Where a person writes. The focus is theirs: nothing here moves it while they type.
 
 import { $, icon, tell } from "../core/dom.js";
-import { t } from "../core/words.js";
+import { number, t } from "../core/words.js";
+import { chosenCard } from "./picker.js";
 import * as thread from "./thread.js";
+import { path } from "./tree.js";
 
 export function start() {
   const field = $("message");
@@ -39,6 +41,15 @@ function fit() {
   const field = $("message");
   field.style.height = "auto";
   field.style.height = `${Math.min(field.scrollHeight + 2, innerHeight * 0.4)}px`;
+}
+
+/** How much of the model's context the conversation takes, once it is known. */
+export function drawContext() {
+  const told = path(thread.shown()).findLast((message) => message.figures?.prompt != null)?.figures;
+  const room = chosenCard()?.meta?.n_ctx;
+  const used = told && told.prompt + told.tokens;
+  $("context").textContent = used && room ? t("{used} of {all} tokens of context used.", { used: number(used), all: number(room) }) : "";
+  $("context").classList.toggle("failed", Boolean(used && room && used > 0.8 * room));
 }
 
 /** Whether an answer is being written decides which button there is. */

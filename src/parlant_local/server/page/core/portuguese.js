@@ -69,7 +69,7 @@ export const PORTUGUESE = {
   "{name} is only for demonstration: it can't hold a real conversation.": "{name} serve só para demonstração: não consegue manter uma conversa de verdade.",
   "{prompt} read, {reused} of them reused": "{prompt} lidos, {reused} deles reaproveitados", "{rate} tokens/s": "{rate} tokens/s", "{read} read, {reused} reused, {written} written": "{read} lidos, {reused} reaproveitados, {written} escritos",
   "{share} % of {count} cores": "{share} % de {count} núcleos", "{share} of the prompts reused": "{share} dos prompts reaproveitado", "{time} left": "faltam {time}", "{today} today, {all} in total": "{today} hoje, {all} no total",
-  "{used} of {all}": "{used} de {all}", "{used} of {all} tokens": "{used} de {all} tokens",
+  "{used} of {all} tokens of context used.": "{used} de {all} tokens de contexto usados.", "{used} of {all}": "{used} de {all}", "{used} of {all} tokens": "{used} de {all} tokens",
   "This model may run elsewhere: your questions may leave this computer.": "Este modelo pode correr em outro lugar: suas perguntas podem sair deste computador.",
   "Your questions are answered by a model on this server; they go nowhere else.": "Suas perguntas são respondidas por um modelo neste servidor; não vão para mais nenhum lugar.",
   "{name} is ready.": "{name} está pronto.",
