@@ -36,7 +36,8 @@ def test_a_stream_tells_how_far_the_prompt_is_read(server: Server) -> None:
     told = [chunk["progress"] for chunk in found if "progress" in chunk]
     assert all(chunk["choices"] == [] for chunk in found if "progress" in chunk)
     reading = [item for item in told if item["phase"] == "reading"]
-    assert reading and [item["share"] for item in reading] == sorted(item["share"] for item in reading)
+    assert reading
+    assert [item["share"] for item in reading] == sorted(item["share"] for item in reading)
     assert all(item["read"] <= item["prompt"] for item in reading)
     assert not any("progress" in chunk for chunk in chunks(server, messages=LONG, max_tokens=4))
 
@@ -62,7 +63,8 @@ def test_loading_is_told(server: Server) -> None:
         if "progress" in item
     ]
     loading = [item for item in told if item["phase"] == "loading"]
-    assert loading and all(0 <= item["share"] <= 1 for item in loading)
+    assert loading
+    assert all(0 <= item["share"] <= 1 for item in loading)
 
 
 async def _pieces(wait: float, *pieces: bytes) -> AsyncGenerator[bytes, None]:
@@ -154,7 +156,8 @@ def test_a_hundred_requests_are_kept_and_none_of_their_words(server: Server) -> 
         found = http.get("/api/requests").json()["requests"]
     assert len(found) == 100
     assert "secret" not in json.dumps(found)
-    assert found[0]["status"] == 422 and found[0]["error"].startswith("messages")
+    assert found[0]["status"] == 422
+    assert found[0]["error"].startswith("messages")
 
 
 def test_only_an_admin_key_sees_it(start: Callable[..., Server], tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_they_outlive_the_page_and_are_found_by_their_words(page: Browser, page_
     page.run("document.querySelector('#conversations li a').click()")
     page.wait("document.querySelector('.turn.user')")
     assert page.text(".turn.user .body") == "Tell me about herons."
-    assert page.run("location.hash").startswith("#chat/")
+    assert page.run("location.hash").startswith("#/chat/")
 
 
 def test_a_new_one_carries_nothing_over(page: Browser) -> None:

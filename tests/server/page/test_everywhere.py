@@ -42,11 +42,11 @@ def test_axe_finds_nothing(page: Browser, page_server: Server, width: int, dark:
     page.wait("document.querySelector('.hl-comment') && document.querySelector('math')")
     page.run(AXE.read_text("utf-8") + ";true")
     for section in SECTIONS:
-        page.run(f"location.hash = '#{section}'")
+        page.run(f"location.hash = '#/{section}'")
         page.wait(f"!document.querySelector('#{section}').hidden")
         page.wait("document.querySelector('#health').innerText !== 'connecting …'")
         assert violations(page) == [], section
-    page.run("location.hash = '#chat'")
+    page.run("location.hash = '#/chat'")
     page.run("document.querySelector('#options-open').click()")
     assert violations(page) == [], "settings"
     page.run("document.querySelector('#options-close').click()")

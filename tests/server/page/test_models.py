@@ -16,7 +16,7 @@ FOUND = f"document.querySelector('#found [data-reference=\"{SLOW}\"]')"
 
 
 def test_models_are_found_with_what_a_choice_needs(page: Browser, shot: Callable[[Browser, str], None]) -> None:
-    page.run("location.hash = '#models'")
+    page.run("location.hash = '#/models'")
     page.type("#reference", "slow")
     page.press("Enter")
     page.wait(FOUND)
@@ -35,7 +35,7 @@ def test_models_are_found_with_what_a_choice_needs(page: Browser, shot: Callable
 def test_a_download_is_paused_resumed_and_discarded(
     page: Browser, page_server: Server, shot: Callable[[Browser, str], None]
 ) -> None:
-    page.run("location.hash = '#models'")
+    page.run("location.hash = '#/models'")
     page.type("#reference", f"{SLOW}:Q8_0")
     page.click("#exact")
     page.wait("document.querySelector('.download progress')?.value > 0")
@@ -59,7 +59,7 @@ def test_a_download_is_paused_resumed_and_discarded(
 
 def test_a_model_is_loaded_and_unloaded(page: Browser, shot: Callable[[Browser, str], None]) -> None:
     httpx = f'[aria-label="Load {TINY}"]'
-    page.run("location.hash = '#models'")
+    page.run("location.hash = '#/models'")
     if page.wait("document.querySelector('#model-cards .card') && document.querySelectorAll('.card').length > 0"):
         page.run(f"""document.querySelector('[aria-label="Unload {TINY}"]')?.click()""")
     page.activate(httpx)

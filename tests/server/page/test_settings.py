@@ -90,7 +90,7 @@ CALLED = """(async () => {
     const question = tree.add(made, null, {role: 'user', content: 'What is the weather?'});
     tree.add(made, question.id, {role: 'assistant', content: '', state: 'calls', calls: [{id: 'c1', name: 'weather', arguments: '{"city":"Paris"}'}]});
     await library.keep(made);
-    location.hash = '#chat/' + made.id;
+    location.hash = '#/chat/' + made.id;
     return true;
 })()"""
 

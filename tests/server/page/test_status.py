@@ -15,7 +15,7 @@ from tests.support.browser import Browser
 
 
 def test_a_figure_moves_while_an_answer_is_written(page: Browser, page_server: Server) -> None:
-    page.run("location.hash = '#status'")
+    page.run("location.hash = '#/status'")
     figure = "document.querySelector('[data-chart=throughput] b').innerText"
     page.wait(f"{figure} !== '–'")
     page.run(
@@ -49,7 +49,7 @@ def test_the_last_requests_say_how_they_went(
     assert (told[0]["status"], told[1]["schema"], told[1]["finish"]) == (404, "Verdict", "stop")
     assert told[1]["prompt_tokens"] > 0
     assert told[1]["seconds"] > 0
-    page.run("location.hash = '#status'")
+    page.run("location.hash = '#/status'")
     page.wait("document.querySelector('#request-rows .failed')?.innerText.includes('nowhere')")
     assert "Verdict" in page.text("#request-rows")
     assert "answered" in page.text("#request-rows")
@@ -75,7 +75,7 @@ def test_the_turns_of_an_agent_are_seen(
     call(now - 30, "GuidelineMatchesSchema", 2.0)
     call(now - 4, "GuidelineMatchesSchema", 1.5, retries=1)
     call(now - 3, "CannedResponseDraftSchema", 1.0)
-    page.run("location.hash = '#agent'")
+    page.run("location.hash = '#/agent'")
     page.wait("document.querySelectorAll('.turn-card').length === 2")
     told = page.text(".turn-card")
     assert "2 calls" in told
@@ -94,7 +94,7 @@ def test_requests_with_a_schema_are_an_agent_too(page: Browser, page_server: Ser
     form = {"type": "json_schema", "json_schema": {"name": "JourneySelectionSchema", "schema": schema}}
     body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 20, "response_format": form, "user": "u"}
     httpx2.post(f"{page_server.url}/v1/chat/completions", json=body, timeout=60).raise_for_status()
-    page.run("location.hash = '#agent'")
+    page.run("location.hash = '#/agent'")
     page.wait("[...document.querySelector('#agent-choice').options].some((o) => o.value === 'server')")
     page.run(
         "(() => { const s = document.querySelector('#agent-choice'); s.value = 'server'; s.dispatchEvent(new Event('change')); })()"

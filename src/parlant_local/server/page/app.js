@@ -23,7 +23,7 @@ let administers = true;
 
 /** Shows what the address names: a section, or a conversation. */
 function route() {
-  const [name, id] = location.hash.slice(1).split("/");
+  const [name, id] = location.hash.replace(/^#\/?/, "").split("/");  // not a section's id, to which a browser would scroll
   section = SECTIONS.includes(name) && (administers || name === "chat") ? name : "chat";
   for (const item of SECTIONS) {
     $(item).hidden = item !== section;

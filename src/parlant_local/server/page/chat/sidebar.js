@@ -17,7 +17,7 @@ export function start() {
 
 export function begin() {
   thread.startNew();
-  location.hash = "#chat";
+  location.hash = "#/chat";
   draw();
   $("message").focus();
 }
@@ -57,7 +57,7 @@ function row(conversation) {
   const title = conversation.title || t("Conversation");
   return make(
     "li", { class: runningIn(conversation) ? "running" : null },
-    make("a", { href: `#chat/${conversation.id}`, "aria-current": current ? "true" : null, "data-focus": conversation.id, title }, title),
+    make("a", { href: `#/chat/${conversation.id}`, "aria-current": current ? "true" : null, "data-focus": conversation.id, title }, title),
     make("button", { type: "button", class: "icon-button menu", "aria-label": t("Actions for {title}", { title }), "aria-haspopup": "menu", "data-menu": conversation.id, "data-focus": `menu ${conversation.id}` }, "⋯"),
   );
 }

@@ -63,6 +63,7 @@ const before = (owner, message) => {
 
 async function run(owner, message, messages, options) {
   owner.model = model();
+  message.state = "running";
   library.keep(owner);
   let kept = Date.now();
   let running = null;

@@ -64,7 +64,7 @@ async function offer(box) {
 }
 
 async function get(name) {
-  location.hash = "#models";
+  location.hash = "#/models";
   const { startDownload } = await import("../models/downloads.js");
   await startDownload(name);
 }

@@ -25,8 +25,8 @@ export const PORTUGUESE = {
   "Menu": "Menu", "Message": "Mensagem", "Min p": "Min p", "Model": "Modelo", "Model to find": "Modelo a procurar", "Model:": "Modelo:", "Models": "Modelos", "Models found": "Modelos encontrados",
   "Models make mistakes. Enter sends, Shift+Enter makes a new line.": "Modelos cometem erros. Enter envia, Shift+Enter quebra a linha.", "Name of the conversation": "Nome da conversa",
   "Name of the preset": "Nome da predefinição", "Name of the prompt": "Nome da instrução", "New conversation": "Nova conversa", "New line": "Nova linha",
-  "No Parlant agent of this computer has asked a model yet. Start one with `parlant-local agent`, or with your own program; its turns appear here as they happen, with their figures and without their words.":
-    "Nenhum agente Parlant deste computador consultou um modelo ainda. Inicie um com `parlant-local agent` ou com seu programa; os turnos aparecem aqui enquanto acontecem, com os números e sem as palavras.",
+  "No Parlant agent of this computer has asked a model yet. Start one with “parlant-local agent”, or with your own program; its turns appear here as they happen, with their figures and without their words.":
+    "Nenhum agente Parlant deste computador consultou um modelo ainda. Inicie um com “parlant-local agent” ou com seu programa; os turnos aparecem aqui enquanto acontecem, com os números e sem as palavras.",
   "No calls yet.": "Nenhuma chamada ainda.", "No model is installed yet.": "Nenhum modelo instalado ainda.", "None yet.": "Nenhum ainda.", "None.": "Nenhum.",
   "None. A model is loaded by its first request.": "Nenhum. Um modelo é carregado pelo primeiro pedido.", "Not used: {problem}": "Não usado: {problem}", "Nothing found.": "Nada encontrado.",
   "Nothing found. Names look like llama3.2:3b or user/repo:Q4_K_M.": "Nada encontrado. Nomes são como llama3.2:3b ou usuário/repo:Q4_K_M.", "Of the prompts, reused": "Dos prompts, reaproveitado",
