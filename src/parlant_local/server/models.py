@@ -148,7 +148,10 @@ class Models:
 
     def info(self, served: Served) -> ModelInfo:
         loaded = self.pool.loaded().get(served.key)
-        return loaded.model_info() if loaded is not None else info_of_record(served.record)
+        if loaded is not None:
+            with contextlib.suppress(EngineClosedError):  # it was unloaded meanwhile, on another thread
+                return loaded.model_info()
+        return info_of_record(served.record)
 
     def load_share(self, key: str) -> float | None:
         """How much of a model that is being loaded is there, 0 to 1; None where it isn't being loaded."""

@@ -85,7 +85,7 @@ def test_rename_pin_and_delete(page: Browser) -> None:
         answered(page)
     menu(page, "One", "Pin")
     page.wait(f"{TITLES}[0] === 'One'")
-    assert page.text("#conversations h3") == "Pinned"
+    assert page.text("#conversations h2") == "Pinned"
     menu(page, "One", "Rename")
     page.type("#prompt-text", "Uno")
     page.press("Enter")

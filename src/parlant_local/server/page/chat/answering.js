@@ -22,11 +22,12 @@ export async function answer(model, messages, message, changed, { continued = fa
   const before = continued ? message.content : "";
   Object.assign(message, { model, state: "running", progress: null, error: null, content: before, calls: [], began: Date.now() });
   if (!continued) Object.assign(message, { reasoning: "", thought: null, figures: null });
-  changed(message);
   const meter = new Meter(message);
   try {
     const body = bodyOf(model, continued ? [...messages, message] : messages, { continued });
-    const response = await ask("v1/chat/completions", { method: "POST", body, signal: control.signal });
+    const asking = ask("v1/chat/completions", { method: "POST", body, signal: control.signal });
+    changed(message);  // drawn while the server begins
+    const response = await asking;
     for await (const chunk of events(response)) {
       take(message, chunk, meter);
       changed(message);

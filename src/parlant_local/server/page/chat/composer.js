@@ -33,8 +33,8 @@ function send() {
     return;
   }
   field.value = "";
-  fit();
   thread.send(text);
+  fit();
 }
 
 function fit() {

@@ -64,7 +64,6 @@ const before = (owner, message) => {
 async function run(owner, message, messages, options) {
   owner.model = model();
   message.state = "running";
-  library.keep(owner);
   let kept = Date.now();
   let running = null;
   const changed = () => {
@@ -72,8 +71,10 @@ async function run(owner, message, messages, options) {
     if (Date.now() - kept > 2000) { kept = Date.now(); library.keep(owner); }  // what has come survives a reload
     if (running !== isRunning(message)) { running = isRunning(message); onChange(); }
   };
+  const answered = answer(owner.model, messages, message, changed, options);
   if (owner === conversation) draw();
-  await answer(owner.model, messages, message, changed, options);
+  library.keep(owner);
+  await answered;
   owner.updated = Date.now();
   await library.keep(owner);
   onChange();
