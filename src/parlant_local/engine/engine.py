@@ -24,6 +24,7 @@ from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.sizing import Sizing
 from parlant_local.engine.stats import EngineStats
 from parlant_local.engine.vetting import Vetting
+from parlant_local.engine.watching import watching
 from parlant_local.errors import (
     EngineClosedError,
     EngineFailedError,
@@ -235,6 +236,8 @@ class LlamaEngine:
         try:
             sequence = await self._sequence(engine, request, put if streaming else None)
             engine.submit(sequence, put)
+            if (watch := watching.get()) is not None:
+                watch.follow(sequence, engine.ahead_of)
             while True:
                 item = await self._next_item(inbox, engine, sequence)
                 if isinstance(item, ParlantLocalError):

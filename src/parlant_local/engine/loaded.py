@@ -329,6 +329,9 @@ class LoadedEngine:
         if orphaned and not self._scheduler.busy:
             raise EngineError(f"{len(orphaned)} callers wait for requests that no longer exist.")
 
+    def ahead_of(self, sequence: Sequence) -> int:
+        return self._scheduler.ahead_of(sequence) if self._scheduler is not None else 0
+
     def gauges(self) -> dict[str, Any]:
         scheduler, store = self._scheduler, self._store
         facts: dict[str, Any] = {"loaded": True}

@@ -146,6 +146,11 @@ class Resident:
         if self._engine is not None:
             self._engine.worker.stop(silently=True)
 
+    @property
+    def load(self) -> Load | None:
+        """The load in progress."""
+        return self._load
+
     # -- loading ------------------------------------------------------------------------------------------------------
 
     def join(self) -> Load:

@@ -65,6 +65,10 @@ class Scheduler:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    def ahead_of(self, sequence: Sequence) -> int:
+        """Waiting requests that are before it in the queue. From any thread."""
+        return sum(other.rank < sequence.rank for other in list(self._waiting))
+
     @property
     def running(self) -> int:
         return len(self._live)

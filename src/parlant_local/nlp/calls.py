@@ -16,6 +16,7 @@ from parlant_local.call_options import OPTIONS, ChatOptions, Priority
 from parlant_local.messages import Usage, whole_text
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.host import Host
+from parlant_local.nlp.recording import CallRecorder
 from parlant_local.settings import Settings
 
 __all__ = ["Core", "as_text", "usage_info"]
@@ -44,6 +45,7 @@ class Core:
     host: Host
     settings: Settings
     counters: Counters = field(default_factory=Counters)
+    recorder: CallRecorder = field(default_factory=CallRecorder)
 
     @property
     def model_id(self) -> str:

@@ -91,7 +91,8 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         )
         retried = -1
         try:
-            content = await ask(self._core.backend, call.question(), self._core.settings.switcher)
+            with self._core.recorder.record(answer.name, session, self._core.model_id) as call.tally:
+                content = await self._asked(call)
             retried = 0
         except TruncatedOutputError as error:
             raise self._truncated_error(answer.name, error) from error
@@ -102,6 +103,13 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         if call.used_tightened:
             await self._count_fixed(answer.name, call.schema, call.last)
         return content, call.spent, call.last.model
+
+    async def _asked(self, call: SchematicCall[T]) -> T:
+        try:
+            return await ask(self._core.backend, call.question(), self._core.settings.switcher)
+        finally:
+            call.tally.retries = call.invalid_answers
+            call.tally.model = call.last.model or call.tally.model
 
     def _truncated_error(self, name: str, error: TruncatedOutputError) -> TruncatedOutputError:
         limit = error.used if error.limit is None else error.limit

@@ -18,6 +18,7 @@ from parlant_local.errors import (
 )
 from parlant_local.messages import ChatReply, Message, ResponseFormat, Timings, Usage
 from parlant_local.nlp.counters import Counters
+from parlant_local.nlp.recording import CallTally
 from parlant_local.nlp.schemas import AnswerType
 from parlant_local.switching.ladder import Change, Leeway
 from parlant_local.switching.question import Question
@@ -41,6 +42,8 @@ class SchematicCall(Generic[T]):
     """The token limit up to which a truncated answer is retried."""
     without_shots: Callable[[], str | None] | None = None
     """The prompt without its examples; ``None`` where they may not be left out."""
+    tally: CallTally = field(default_factory=CallTally)
+    """For whoever watches the agent."""
     spent: Usage = Usage()
     last: ChatReply = field(default_factory=ChatReply)
     """The last reply, once there is one."""
@@ -119,6 +122,7 @@ class SchematicCall(Generic[T]):
 
     def _count(self, usage: Usage, timings: Timings) -> None:
         self.spent += usage
+        self.tally.take(usage, timings)
         self.counters.add_answer(self.answer.name, usage, timings)
 
 

@@ -30,6 +30,7 @@ from parlant_local.nlp.fitness import context_warning
 from parlant_local.nlp.host import Host, configuration_error
 from parlant_local.nlp.lifecycle import release_when_collected
 from parlant_local.nlp.moderation import DisabledModeration, ModelModeration
+from parlant_local.nlp.recording import CallRecorder
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
 from parlant_local.observability import Logger
@@ -64,8 +65,13 @@ class LocalNLPService(NLPService):
         counters: Counters | None = None,
     ) -> None:
         self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
+        settings = settings or Settings()
         self._core = Core(
-            backend=backend, host=self._host, settings=settings or Settings(), counters=counters or Counters()
+            backend=backend,
+            host=self._host,
+            settings=settings,
+            counters=counters or Counters(),
+            recorder=CallRecorder(settings.home if settings.logging.agent_calls else None),
         )
         self._embedding_backend = embedding_backend
         self._manager = manager

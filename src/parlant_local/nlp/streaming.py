@@ -53,9 +53,16 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
         tally = _Tally()
 
         async def chunks() -> AsyncIterator[str | None]:
-            with counted(self._core, _PURPOSE, self.logger, "failed to stream a complete message"):
-                async for piece in _in_pieces(self._texts(text, options, tally)):
-                    yield piece
+            recorded = self._core.recorder.record(_PURPOSE, options.get("session"), self._core.model_id)
+            with (
+                counted(self._core, _PURPOSE, self.logger, "failed to stream a complete message"),
+                recorded as call,
+            ):
+                try:
+                    async for piece in _in_pieces(self._texts(text, options, tally)):
+                        yield piece
+                finally:
+                    call.take(tally.usage, tally.timings)
             self._core.counters.add_answer(_PURPOSE, tally.usage, tally.timings)
             await self._core.record(_PURPOSE, tally.usage)
             yield None

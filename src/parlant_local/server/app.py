@@ -22,6 +22,7 @@ from parlant_local.server.auth import Keyring, check_binding, check_key_origin
 from parlant_local.server.bodies import UnreadableBody
 from parlant_local.server.context import Context
 from parlant_local.server.guarding import Guard, Observer
+from parlant_local.server.history import note_problem
 from parlant_local.server.ignored import HEADER
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.problems import Problem, problem_of
@@ -141,8 +142,10 @@ async def _on_http(request: Request, error: Exception) -> Response:
     elif error.status_code == 405:
         message = f"{shown(request.url.path)} does not support {shown(request.method)}."
     problem = Problem(error.status_code, message, codes.get(error.status_code, "bad_request"))
+    note_problem(problem)
     return JSONResponse(problem.body, problem.status, headers=dict(error.headers or {}))
 
 
 def _answer(problem: Problem) -> Response:
+    note_problem(problem)
     return JSONResponse(problem.body, problem.status, problem.headers)

@@ -16,11 +16,12 @@ from starlette.responses import Response
 from parlant_local.catalog import LocalModelManager
 from parlant_local.engine import EngineStats
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
-from parlant_local.messages import Usage
+from parlant_local.messages import Timings, Usage
 from parlant_local.server.auth import Keyring
 from parlant_local.server.downloads import Downloads
 from parlant_local.server.draining import Drain
 from parlant_local.server.events import Events
+from parlant_local.server.history import History, current_request, note_problem
 from parlant_local.server.ignored import ignored_in
 from parlant_local.server.limits import Limiter
 from parlant_local.server.logs import ServerLogger
@@ -51,6 +52,7 @@ class Context:
         self.models = Models(settings, manager, logger)
         self.downloads = Downloads(manager, self.events, logger, settings.limits)
         self.metrics = Metrics(self.engine_stats)
+        self.history = History()
         self.preloading: set[str] = set()
         """Models that are still being preloaded."""
         self.failed_preloads: dict[str, str] = {}
@@ -126,6 +128,7 @@ class Context:
             if ending == "disconnected":
                 self.metrics.disconnects.inc()
             if error is not None:
+                note_problem(problem_of(error))
                 known = isinstance(error, ParlantLocalError)
                 self.logger.event(
                     "warning" if known else "error",
@@ -144,10 +147,16 @@ class Context:
     @contextmanager
     def measured(self, model: str) -> Iterator[AnswerMetrics]:
         """Records the usage of one answer."""
-        metrics, model = AnswerMetrics(), self.models.label(model)
+        metrics, record = AnswerMetrics(), current_request.get()
+        if record is not None:
+            record.model = model
+        model = self.models.label(model)
         try:
             yield metrics
         finally:
+            if record is not None:
+                record.first_token, record.usage = metrics.first, metrics.usage
+                record.timings, record.finish = metrics.timings, metrics.finish
             if metrics.first is not None:
                 self.metrics.first_token.labels(model).observe(metrics.first)
             self.metrics.used(model, metrics.usage)
@@ -177,6 +186,8 @@ class AnswerMetrics:
         self.first: float | None = None
         """Seconds to the first chunk."""
         self.usage = Usage()
+        self.timings: Timings | None = None
+        self.finish: str | None = None
 
     def record_chunk(self) -> None:
         if self.first is None:

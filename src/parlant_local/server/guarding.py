@@ -13,11 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from parlant_local.engine.watching import watching
 from parlant_local.errors import RequestRefusedError
 from parlant_local.loopback import host_in, is_loopback
 from parlant_local.server.auth import presented_key
 from parlant_local.server.clients import Clients
 from parlant_local.server.draining import SHUTTING_DOWN
+from parlant_local.server.history import RequestRecord, current_request, note_problem
 from parlant_local.server.logs import request_id
 from parlant_local.server.problems import Problem, problem_of
 from parlant_local.server.waiting import ClientGone
@@ -30,6 +32,9 @@ __all__ = ["Guard", "Observer", "is_administration", "is_public"]
 _ID = re.compile(r"[A-Za-z0-9._\-]{1,128}\Z")
 # Opened directly in a browser, which can only authenticate by Basic.
 _FOR_BROWSERS = ("/docs", "/redoc", "/openapi.json", "/vendor/", "/metrics")
+_ADMINISTRATION = frozenset(
+    {"/models", "/api/status", "/metrics", "/api/requests", "/api/search", "/api/recommend", "/api/agents"}
+)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -40,7 +45,7 @@ def is_public(path: str) -> bool:
 
 def is_administration(path: str) -> bool:
     """Whether a path needs an admin key: it changes or reveals the server's state."""
-    return path in ("/models", "/api/status", "/metrics") or path.startswith("/models/")
+    return path in _ADMINISTRATION or path.startswith("/models/")
 
 
 class Observer:
@@ -56,6 +61,7 @@ class Observer:
         given = Headers(scope=scope).get("x-request-id", "")
         identity = given if _ID.match(given) else f"req-{secrets.token_hex(12)}"
         token = request_id.set(identity)
+        record = self._record(scope, identity)
         began = time.monotonic()
         status = 0
         ended = False
@@ -89,6 +95,8 @@ class Observer:
                     await _send_problem(problem_of(error), scope, receive, observed)
         finally:
             seconds = time.monotonic() - began
+            if record is not None:
+                record.end(status, scope.get("state", {}).get("client"))
             metrics.running.dec()
             route = _route_of(scope)
             metrics.requests.labels(route, str(status)).inc()
@@ -103,6 +111,15 @@ class Observer:
                 cut=None if ended else True,
             )
             request_id.reset(token)
+
+    def _record(self, scope: Scope, identity: str) -> RequestRecord | None:
+        if scope["method"] in _SAFE:
+            return None
+        record = RequestRecord(identity, scope["method"], scope["path"])
+        self._context.history.begin(record)
+        current_request.set(record)
+        watching.set(record.watch)
+        return record
 
 
 class Guard:
@@ -211,6 +228,7 @@ class Guard:
 async def _send_problem(
     problem: Problem, scope: Scope, receive: Receive, send: Send, *, challenge: bool = False
 ) -> None:
+    note_problem(problem)
     headers = problem.headers
     if problem.status == 401:
         scheme = "Basic" if challenge else "Bearer"

@@ -21,6 +21,7 @@ from parlant_local.cores import usable_cores
 from parlant_local.engine.pool import ModelPool, PoolMemory
 from parlant_local.errors import (
     BadRequestError,
+    EngineClosedError,
     InvalidModelError,
     ParlantLocalError,
     TemplateError,
@@ -30,6 +31,7 @@ from parlant_local.observability import Logger
 from parlant_local.server.external import ExternalModel, Routes
 from parlant_local.server.naming import SWITCHED, Directory, Served
 from parlant_local.server.pooled import PooledBackend
+from parlant_local.server.shapes.answers import Progress
 from parlant_local.settings import EngineSettings, Settings
 from parlant_local.switching import CallRecord, RoutedBackend, TokenBudget
 from parlant_local.switching.resolve import TargetResolver
@@ -52,6 +54,7 @@ class Models:
         self.directory = Directory(settings, manager, lambda: self.pool.loaded())
         self._logger = logger
         self._served: dict[str, Served] = {}
+        self._loading: dict[str, InProcessBackend] = {}
         self._resolver = TargetResolver(settings, manager=manager, logger=logger)
         permanent = frozenset([SWITCHED, *self.directory.external_models().values()])
         self._routes = Routes(self._make_route, permanent.__contains__)
@@ -146,7 +149,26 @@ class Models:
 
     def info(self, served: Served) -> ModelInfo:
         loaded = self.pool.loaded().get(served.key)
-        return loaded.model_info() if loaded is not None else info_of_record(served.record)
+        if loaded is not None:
+            with contextlib.suppress(EngineClosedError):  # it was unloaded meanwhile, on another thread
+                return loaded.model_info()
+        return info_of_record(served.record)
+
+    def load_share(self, key: str) -> float | None:
+        """How much of a model that is being loaded is there, 0 to 1; None where it isn't being loaded."""
+        if (backend := self._loading.get(key)) is None:
+            return None
+        with contextlib.suppress(EngineClosedError):  # its engine is not made yet
+            return backend.engine.load_progress or 0.0
+        return 0.0
+
+    def waits_for(self, name: str) -> Progress | None:
+        """What a request for this model waits for before its engine has it; None where that is nothing known here."""
+        if (served := self._served.get(name)) is None or served.key in self.pool.loaded():
+            return None
+        if served.key not in self.pool.status():
+            return {"phase": "memory"}
+        return {"phase": "loading", "share": round(self.load_share(served.key) or 0.0, 3)}
 
     async def close(self) -> None:
         await self._routes.close()
@@ -231,11 +253,14 @@ class Models:
             logger=self._logger,
         )
         assert isinstance(backend, InProcessBackend)
+        self._loading[key] = backend
         try:
             await backend.load()
         except BaseException:
             await backend.close()
             raise
+        finally:
+            del self._loading[key]
         self._logger.info(f"{served.name} is loaded.")
         return backend
 

@@ -20,6 +20,7 @@ from parlant_local.server.shapes.answers import (
     ChatLogprob,
     ChatLogprobs,
     ChunkChoice,
+    Progress,
     TextChoice,
     TextCompletion,
     TextCompletionChunk,
@@ -75,6 +76,10 @@ class ChatAnswer:
         if chunk.timings is not None:
             data["timings"] = _timings(chunk.timings)
         return data
+
+    def progress(self, progress: Progress) -> ChatCompletionChunk:
+        head = self._head("chat.completion.chunk", "")
+        return {**head, "choices": [], "progress": progress}  # type: ignore[typeddict-item]  # as above
 
     def usage(self, usage: Usage) -> ChatCompletionChunk:
         head = self._head("chat.completion.chunk", "")

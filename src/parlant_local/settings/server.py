@@ -181,6 +181,9 @@ class LoggingSettings(Section):
     backups: int = Field(default=5, ge=0)
     """Rotated files that are kept."""
 
+    agent_calls: bool = True
+    """Keep figures (no content) of an agent's last calls in the home, in ``agents``, for the page's agent view."""
+
     content: bool = False
     """Also log prompts and answers. Off: never any of their content."""
 

@@ -1,40 +1,71 @@
-// The page: sections, health, light and dark.
+// The page: its sections, the drawer, health, light and dark.
 
-import { askJson } from "./api.js";
-import * as chat from "./chat.js";
-import { $ } from "./dom.js";
-import * as models from "./models.js";
-import * as status from "./status.js";
+import * as agent from "./agent/agent.js";
+import * as composer from "./chat/composer.js";
+import * as library from "./chat/library.js";
+import * as picker from "./chat/picker.js";
+import * as settings from "./chat/settings.js";
+import * as sidebar from "./chat/sidebar.js";
+import * as thread from "./chat/thread.js";
+import { askJson } from "./core/api.js";
+import { $, icon, tell } from "./core/dom.js";
+import * as keys from "./core/keys.js";
+import { language, setLanguage, t, translatePage } from "./core/words.js";
+import * as models from "./models/models.js";
+import * as status from "./status/status.js";
 
-const TABS = ["chat", "models", "status", "switcher"];
+$("prompt-no").addEventListener("click", () => $("prompt").close("no"));
+
+const SECTIONS = ["chat", "models", "status", "agent"];
 const EVERY_MS = 1000;
+let section = "chat";
+let administers = true;
 
-function show(name, focus = false) {
-  for (const tab of TABS) {
-    const chosen = tab === name;
-    $(`tab-${tab}`).setAttribute("aria-selected", String(chosen));
-    $(`tab-${tab}`).tabIndex = chosen ? 0 : -1;
-    $(tab).hidden = !chosen;
+/** Shows what the address names: a section, or a conversation. */
+function route() {
+  const [name, id] = location.hash.replace(/^#\/?/, "").split("/");  // not a section's id, to which a browser would scroll
+  section = SECTIONS.includes(name) && (administers || name === "chat") ? name : "chat";
+  for (const item of SECTIONS) {
+    $(item).hidden = item !== section;
+    $(`go-${item}`).toggleAttribute("aria-current", item === section);
+    if (item === section) $(`go-${item}`).setAttribute("aria-current", "page");
   }
-  if (focus) $(`tab-${name}`).focus();
-  history.replaceState(null, "", `#${name}`);
-  if (name === "models") models.refresh().catch(silent);
+  document.body.dataset.section = section;
+  const conversation = id && library.get(id);
+  if (conversation && conversation !== thread.shown()) {
+    thread.show(conversation);
+    picker.choose(conversation.model);
+  }
+  closeDrawer();
+  sidebar.draw();
+  if (section === "models") models.refresh().catch(silent);
+  if (section === "agent") agent.refresh().catch(silent);
 }
 
-function startTabs() {
-  for (const name of TABS) {
-    $(`tab-${name}`).addEventListener("click", () => show(name));
-    $(`tab-${name}`).addEventListener("keydown", (event) => {
-      const open = TABS.filter((tab) => !$(`tab-${tab}`).hidden);
-      const at = open.indexOf(name);
-      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -at, End: open.length - 1 - at }[event.key];
-      if (step === undefined) return;
-      event.preventDefault();
-      show(open[(at + step + open.length) % open.length], true);
-    });
-  }
-  const requested = location.hash.slice(1);
-  show(TABS.includes(requested) ? requested : "chat");
+function startDrawer() {
+  $("menu").append(icon("menu"));
+  $("menu").addEventListener("click", () => ($("side").classList.contains("open") ? closeDrawer() : openDrawer()));
+  $("veil").addEventListener("click", closeDrawer);
+  $("side").addEventListener("click", (event) => { if (event.target.closest("a")) closeDrawer(); });
+  $("side").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !$("side").classList.contains("open")) return;
+    event.stopPropagation();
+    closeDrawer();
+    $("menu").focus();
+  });
+}
+
+function openDrawer() {
+  $("side").classList.add("open");
+  $("veil").hidden = false;
+  $("menu").setAttribute("aria-expanded", "true");
+  $("new-chat").focus();
+}
+
+function closeDrawer() {
+  $("side").classList.remove("open");
+  $("veil").hidden = true;
+  $("menu").setAttribute("aria-expanded", "false");
 }
 
 function startTheme() {
@@ -47,44 +78,97 @@ function startTheme() {
     document.documentElement.dataset.theme = dark ? "light" : "dark";
     localStorage.setItem("parlant-local-theme", document.documentElement.dataset.theme);
   });
+  $("language").addEventListener("click", () => setLanguage(language === "pt" ? "en" : "pt"));
+}
+
+function startKeys() {
+  keys.start([
+    [["Enter"], t("Send")],
+    [["Shift", "Enter"], t("New line")],
+    [["↑"], t("Edit your last message, where the field is empty")],
+    [["Esc"], t("Stop the answer"), (event) => event.key === "Escape", () => thread.stopShown()],
+    [["Ctrl", "Shift", "O"], t("New conversation"), (event, control) => control && event.shiftKey && event.key.toLowerCase() === "o", () => sidebar.begin()],
+    [["Ctrl", "K"], t("Search conversations"), (event, control) => control && !event.shiftKey && event.key.toLowerCase() === "k", search],
+    [["Ctrl", ","], t("Settings"), (event, control) => control && event.key === ",", () => $("options-open").click()],
+    [["Ctrl", "/"], t("This list"), (event, control) => control && event.key === "/", () => $("shortcuts").showModal()],
+  ]);
+}
+
+function search() {
+  if (getComputedStyle($("menu")).display !== "none") openDrawer();
+  $("search").focus();
 }
 
 /** A key that may not administer only gets the chat. */
 function onlyChat() {
-  for (const tab of TABS.slice(1)) $(`tab-${tab}`).hidden = true;
-  show("chat");
+  administers = false;
+  for (const name of SECTIONS.slice(1)) $(`go-${name}`).hidden = true;
+  route();
 }
+
+const HEALTH = { ok: "ready", loading: "loading …", failed: "a model can't be loaded", "shutting down": "shutting down" };
 
 /** Polls the status while the page is visible. */
 async function poll() {
-  let measure = status.refresh;
+  let measure = () => status.refresh({ visible: section === "status" });
   for (;;) {
     if (!document.hidden) {
       try {
         const now = await measure();
-        $("health").textContent = now.status === "ok" ? "ready" : now.status;
+        health(t(HEALTH[now.status] ?? now.status), now.status === "ok");
         $("version").textContent = `parlant-local ${now.version}`;
+        if (section === "agent") await agent.refresh();
       } catch (error) {
         if (error.status === 403) {
           onlyChat();
           measure = () => askJson("api/health");
           continue;
         }
-        $("health").textContent = error.status ? error.message : "the server is not responding";
+        health(error.status ? error.message : t("the server is not responding"), false);
       }
     }
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
   }
 }
 
+function health(text, good) {
+  if ($("health").textContent !== text) $("health").textContent = text;
+  $("health").className = good ? "good" : "bad";
+}
+
 /** For errors that the health line already reports. */
 function silent() {}
 
+function chatWith(name) {
+  picker.choose(name);
+  sidebar.begin();
+}
+
+/** What follows from another model: its settings, and what the first screen says of it. */
+function modelChanged() {
+  settings.draw();
+  if (!$("log").querySelector(".turn")) thread.show(thread.shown());
+}
+
+translatePage();
 startTheme();
+startDrawer();
+startKeys();
 status.start();
-startTabs();
-models.start();
+agent.start();
+thread.start(picker.chosenModel, () => { composer.drawButtons(); composer.drawContext(); sidebar.draw(); });
+composer.start();
+sidebar.start();
+sidebar.startMenu();
+picker.start(modelChanged);
+settings.start();
+models.start(() => picker.refresh().then(modelChanged), chatWith);
+addEventListener("hashchange", route);
+await library.open(sidebar.draw);
+thread.startNew();
+route();
 poll();
-await chat.start().catch((error) => { $("speed").textContent = error.message; });
+await picker.refresh().then(modelChanged).catch((error) => tell(error.message));
+if (matchMedia("(min-width: 52rem)").matches && document.activeElement === document.body) $("message").focus();
 // For tests: everything is initialised.
 document.documentElement.dataset.ready = "true";

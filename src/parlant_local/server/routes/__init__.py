@@ -14,6 +14,7 @@ from parlant_local.server.routes import (
     documentation,
     embeddings,
     health,
+    insight,
     models,
     moderation,
     page,
@@ -25,7 +26,7 @@ from parlant_local.settings import ServerSettings
 __all__ = ["routers"]
 
 # In the order of the API's description.
-_ALWAYS = (chat, completions, embeddings, moderation, models, admin, health, tokenization, simple, description)
+_ALWAYS = (chat, completions, embeddings, moderation, models, admin, health, insight, tokenization, simple, description)
 
 
 def routers(settings: ServerSettings) -> Iterator[APIRouter]:

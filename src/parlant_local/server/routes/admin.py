@@ -129,6 +129,8 @@ def _admin_list(context: Context) -> AdminList:
             status = card["status"]
             status["users"], status["size"] = place.users, place.size
             status["idle_seconds"] = round(place.idle_seconds, 1)
+            if (share := context.models.load_share(card["id"])) is not None:
+                status["share"] = round(share, 3)
     unfinished = [
         _unfinished(record) for record in context.manager.list_models(states=set(ModelState) - {ModelState.AVAILABLE})
     ]

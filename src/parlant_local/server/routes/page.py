@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
 
-from fastapi import APIRouter
-from starlette.responses import FileResponse, Response
+from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from parlant_local.errors import RequestRefusedError
+from parlant_local.messages import shown
+from parlant_local.server.assets import asset
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-_SERVER = Path(__file__).parent.parent
-_PAGE = _SERVER / "page"
-_KINDS = {
-    **{f"{name}.js": "text/javascript" for name in ("api", "app", "chat", "dom", "markdown", "models", "status")},
-    "markdown-it.js": "text/javascript",
-    "style.css": "text/css",
-    "icon.svg": "image/svg+xml",
-}
-_VENDORED = {"markdown-it.js": _SERVER / "vendor" / "markdown-it" / "markdown-it.esm.min.mjs"}
 _HEADERS = {
     # Model output is shown as text; should a script slip through, the browser does not run it.
     "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'none'",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
+    "vary": "accept-encoding",
 }
 
 
 @router.get("/")
-async def index() -> Response:
-    return FileResponse(_PAGE / "index.html", media_type="text/html", headers=_HEADERS)
+async def index(request: Request) -> Response:
+    return await _answer("index.html", request)
 
 
 @router.get("/favicon.ico")
-async def icon() -> Response:
-    return FileResponse(_PAGE / "icon.svg", media_type="image/svg+xml", headers=_HEADERS)
+async def icon(request: Request) -> Response:
+    return await _answer("icon.svg", request)
 
 
-@router.get("/page/{name}")
-async def file(name: str) -> Response:
-    if (kind := _KINDS.get(name)) is None:
-        raise RequestRefusedError(404, f"Unknown file {name!r}.", code="not_found")
-    return FileResponse(_VENDORED.get(name, _PAGE / name), media_type=kind, headers=_HEADERS)
+@router.get("/page/{name:path}")
+async def file(name: str, request: Request) -> Response:
+    return await _answer(name, request)
+
+
+async def _answer(name: str, request: Request) -> Response:
+    found = await asyncio.to_thread(asset, name)
+    if found is None:
+        raise RequestRefusedError(404, f"Unknown file {shown(name)}.", code="not_found")
+    headers = {**_HEADERS, "etag": found.etag}
+    if found.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body = await asyncio.to_thread(lambda: found.packed)
+        if body is not found.body:
+            headers["content-encoding"] = "gzip"
+        return Response(body, media_type=found.kind, headers=headers)
+    return Response(found.body, media_type=found.kind, headers=headers)

@@ -210,6 +210,9 @@ class ChatRequest(Sampling):
     """Whether to continue a final assistant message. Default: yes, unless the answer is constrained or calls a tool."""
     add_generation_prompt: bool | None = None
     """True: a final assistant message is answered, not continued."""
+    return_progress: bool | None = None
+    """A stream also has chunks without choices that say what it waits for until its first token comes: ``progress``. The
+    response then starts at once, so that an early error is an event of the stream."""
     modalities: Listed[str] | None = None
     """Only text is supported."""
     audio: dict[str, Any] | None = None

@@ -20,6 +20,8 @@ class ModelStatus(TypedDict):
     done: NotRequired[int | None]
     total: NotRequired[int | None]
     reason: NotRequired[str]
+    share: NotRequired[float]
+    """Of a model that is being loaded."""
 
 
 @answer

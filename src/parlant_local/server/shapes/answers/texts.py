@@ -122,10 +122,29 @@ class ChunkChoice(TypedDict):
 
 
 @answer
+class Progress(TypedDict):
+    """What a request waits for."""
+
+    phase: str
+    """``memory`` (models in use take what its model needs), ``loading``, ``waiting`` (in the queue), ``reading`` (the prompt)."""
+    share: NotRequired[float]
+    """Of the model that is loaded, or of the prompt that is read."""
+    ahead: NotRequired[int]
+    """Requests before it in the queue."""
+    read: NotRequired[int]
+    prompt: NotRequired[int]
+    """Tokens."""
+    reused: NotRequired[int]
+    """Of the tokens read, those that a cache had."""
+
+
+@answer
 class ChatCompletionChunk(AnswerHead):
     choices: list[ChunkChoice]
     usage: NotRequired[TokenUsage | None]
     timings: NotRequired[Mapping[str, float]]
+    progress: NotRequired[Progress]
+    """Before the first token, with ``return_progress``."""
 
 
 @answer
