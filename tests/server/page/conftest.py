@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.slow_hub import SLOWLY, SlowHub
+from tests.fakes.slow_hub import SlowHub
 from tests.server.conftest import TINY, Server
 from tests.support.browser import CHROMIUM, Browser
 from tests.support.gguf_models import qwen3
@@ -37,7 +37,7 @@ def page_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     }
     (folder / "page.yml").write_text(json.dumps({"models": served, "engine": {"n_seq_max": 1}}))
     with SlowHub() as hub:
-        environment = {"HF_ENDPOINT": hub.url, **SLOWLY}
+        environment = {"HF_ENDPOINT": hub.url, "PARLANT_LOCAL_DOWNLOADS__MAX_RATE_MB": "0.2"}
         found = Server(folder, "--model", TINY, "--config", str(folder / "page.yml"), environment=environment)
         yield found
         assert found.stop() == 0, found.raw[-3000:]
