@@ -42,6 +42,7 @@ def page_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         found = Server(
             folder, "--model", TINY, "--config", str(folder / "page.yml"), environment=environment, fault=SLOW_LOADING
         )
+        found.wait_loaded()
         yield found
         assert found.stop() == 0, found.raw[-3000:]
     assert '"level": "error"' not in found.raw, found.raw
