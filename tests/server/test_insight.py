@@ -17,6 +17,7 @@ import pytest
 from parlant_local.agent_calls import AgentCallRecord, CallLog, running_agents
 from parlant_local.engine.watching import Standing
 from parlant_local.server.progress import progress_of, with_progress
+from tests.support.slow_loading import SLOW_LOADING
 
 from .conftest import TINY, Server
 
@@ -55,8 +56,8 @@ def test_openais_client_bears_it(server: Server) -> None:
     assert texts
 
 
-def test_loading_is_told(server: Server) -> None:
-    httpx2.post(f"{server.url}/models/unload", json={"model": TINY}, timeout=60).raise_for_status()
+def test_loading_is_told(start: Callable[..., Server]) -> None:
+    server = start(fault=SLOW_LOADING)
     told = [
         item["progress"]
         for item in chunks(server, messages=LONG, max_tokens=4, return_progress=True)

@@ -15,6 +15,7 @@ from tests.fakes.slow_hub import SlowHub
 from tests.server.conftest import TINY, Server
 from tests.support.browser import CHROMIUM, Browser
 from tests.support.gguf_models import qwen3
+from tests.support.slow_loading import SLOW_LOADING
 
 SHOTS = Path(__file__).parents[3] / "docs" / "screenshots"
 THINKS = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}<|im_start|>assistant\n<think>\n"
@@ -38,7 +39,10 @@ def page_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (folder / "page.yml").write_text(json.dumps({"models": served, "engine": {"n_seq_max": 1}}))
     with SlowHub() as hub:
         environment = {"HF_ENDPOINT": hub.url, "PARLANT_LOCAL_DOWNLOADS__MAX_RATE_MB": "0.2"}
-        found = Server(folder, "--model", TINY, "--config", str(folder / "page.yml"), environment=environment)
+        found = Server(
+            folder, "--model", TINY, "--config", str(folder / "page.yml"), environment=environment, fault=SLOW_LOADING
+        )
+        found.wait_loaded()
         yield found
         assert found.stop() == 0, found.raw[-3000:]
     assert '"level": "error"' not in found.raw, found.raw
@@ -63,10 +67,8 @@ EMPTIES = """import('./page/core/store.js').then(async (store) => {
 def page(browser: Browser, page_server: Server) -> Iterator[Browser]:
     """The page as somebody sees it for the first time."""
     browser.resize(1440, 900)
-    browser.open("about:blank")
-    opened(browser, page_server)
+    browser.open(f"{page_server.url}/health")  # of the same origin, and nothing runs there
     browser.run(EMPTIES)
-    browser.open("about:blank")
     browser.problems.clear()  # of the page before, whose server may have ended
     opened(browser, page_server)
     yield browser

@@ -42,6 +42,8 @@ def test_loading_and_reading_are_told_with_their_share(page: Browser, page_serve
     assert any(text.startswith("Reading the conversation … ") and text.endswith("%") for text in told), told
 
 
+LETTERS = '{"type": "object", "properties": {"a": {"type": "string", "pattern": "^[a-z]{500}$"}}, "required": ["a"]}'
+"""An answer that is long for sure."""
 LONG = {
     "messages": [{"role": "user", "content": "Spell."}],
     "guided_grammar": "root ::= [a-z]{1500}",
@@ -65,8 +67,7 @@ def test_the_place_in_the_queue_is_told(page: Browser, page_server: Server) -> N
 
 
 def test_stop_ends_an_answer_and_the_model_stops_too(page: Browser, page_server: Server) -> None:
-    setting(page, "temperature", "5")  # so hot that it hardly ever ends by itself
-    setting(page, "max_tokens", "1500")
+    setting(page, "schema", LETTERS)
     for _ in range(10):  # an answer may end on its own before it is stopped, in the page or in the engine
         before = engine(page_server)["cancelled"]
         page.click("#new-chat")
@@ -84,8 +85,7 @@ def test_stop_ends_an_answer_and_the_model_stops_too(page: Browser, page_server:
 
 
 def test_the_focus_never_moves_while_a_person_types(page: Browser) -> None:
-    setting(page, "max_tokens", "200")
-    setting(page, "temperature", "5")
+    setting(page, "schema", LETTERS)
     ask(page, "A long story, please.")
     page.wait("!document.querySelector('#stop').hidden")
     assert page.run("document.activeElement.id") == "message"
