@@ -16,6 +16,7 @@ from tests.support.terminal import CTRL_C, CTRL_D, TAB, UP, Terminal
 
 pytestmark = pytest.mark.evidence
 
+RAN = "<!-- run by tests/cli/test_recording.py -->"
 FOLDER = REPOSITORY / "docs" / "evidence"
 MODEL = "local/llama/parlant-local-tiny"
 ANSWER = """\
@@ -131,4 +132,4 @@ def record(address: str, home: Path, folder: Path) -> None:
         text = screen
         for found, shown in instead.items():
             text = text.replace(found, shown)
-        write_section(FOLDER / "terminal.md", title, f"```text\n{text}\n```", command=command)
+        write_section(FOLDER / "terminal.md", title, f"{RAN}\n```text\n{text}\n```", command=command)
