@@ -1,4 +1,4 @@
-"""`parlant-local ps` and `stop`, with a real server in a process of its own."""
+"""`parlant-local ps` and `stop` (docs/server.md), with a real server in a process of its own."""
 
 from __future__ import annotations
 

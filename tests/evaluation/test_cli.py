@@ -1,4 +1,4 @@
-"""`parlant-local evaluate`, with the shipped model and cases of one's own; and where its results are shown."""
+"""`parlant-local evaluate` (docs/evaluate.md), with the shipped model and cases of one's own; and where its results are shown."""
 
 from __future__ import annotations
 
