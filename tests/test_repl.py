@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,18 @@ from parlant_local.observability import ConsoleLogger, NullLogger, with_standard
 from parlant_local.settings import EngineSettings, load_settings
 
 
+@pytest.fixture(autouse=True)
+def _nobodys_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process leave theirs in the environment."""
+    for name in [name for name in os.environ if name.startswith("PARLANT_LOCAL_")]:
+        monkeypatch.delenv(name)
+
+
+def test_settings_show_what_differs_from_the_default() -> None:
+    assert repr(Settings()) == "Settings()"
+    assert repr(Settings(engine=EngineSettings(n_ctx=4096))) == "Settings(engine=EngineSettings(n_ctx=4096))"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -42,8 +55,6 @@ from parlant_local.settings import EngineSettings, load_settings
         (Message.user("Hello"), "Message(role='user', content='Hello')"),
         (Usage(), "Usage()"),
         (ModelInfo("local/x", chat_template="{{ x }}", metadata={"a": "b"}), "ModelInfo(id='local/x')"),
-        (Settings(), "Settings()"),
-        (Settings(engine=EngineSettings(n_ctx=4096)), "Settings(engine=EngineSettings(n_ctx=4096))"),
     ],
     ids=lambda value: type(value).__name__,
 )
