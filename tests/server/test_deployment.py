@@ -64,12 +64,9 @@ def test_what_is_copied_is_there_and_not_ignored() -> None:
 
 def test_the_builds_own_commands_name_the_locked_versions(tmp_path: Path) -> None:
     shutil.copy(ROOT / "requirements.lock", tmp_path)
-    engine, constraints = [line for line in instruction("RUN", DOCKERFILE) if "requirements.lock" in line]
-    printed = subprocess.run(
-        ["bash", "-c", engine.replace("xargs pip", "xargs echo pip")], cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout  # fmt: skip
+    [constraints] = [line for line in instruction("RUN", DOCKERFILE) if "requirements.lock" in line]
+    assert any("[binary," in line for line in instruction("RUN", DOCKERFILE)), "the wheel of llama.cpp: nothing is compiled"
     locked = re.findall(r"^(\S+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    assert f"llama-cpp-python=={dict(locked)['llama-cpp-python']}" in printed.split()
     subprocess.run(["bash", "-c", constraints], cwd=tmp_path, check=True)
     lines = (tmp_path / "constraints.txt").read_text().splitlines()
     assert [line.split("==")[0] for line in lines] == [name for name, _ in locked]

@@ -41,6 +41,7 @@ STATUSES = {
     "BadReferenceError": (400, "bad_reference"),
     "BadRequestError": (400, "bad_request"),
     "BudgetExceededError": (403, "budget_exceeded"),
+    "CaseFileError": (500, "internal_error"),
     "CatalogError": (400, "catalog_error"),
     "CloudNotAllowedError": (403, "cloud_not_allowed"),
     "ConfigurationError": (500, "internal_error"),
