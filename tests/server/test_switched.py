@@ -292,7 +292,7 @@ async def test_the_page_shows_who_answered_and_who_failed(begin: Begin, endpoint
         with Browser() as page:
             page.open(f"{server.url}/#/status")
             page.wait("document.documentElement.dataset.ready")
-            page.wait("document.querySelector('#target-rows').innerText.includes('open')")
+            page.wait("document.querySelector('#target-rows').innerText.includes('resting after failures')")
             assert page.problems == []
             return page.text("#rules"), page.text("#target-rows"), page.text("#recent")
 
