@@ -65,7 +65,9 @@ def test_what_is_copied_is_there_and_not_ignored() -> None:
 def test_the_builds_own_commands_name_the_locked_versions(tmp_path: Path) -> None:
     shutil.copy(ROOT / "requirements.lock", tmp_path)
     [constraints] = [line for line in instruction("RUN", DOCKERFILE) if "requirements.lock" in line]
-    assert any("[binary," in line for line in instruction("RUN", DOCKERFILE)), "the wheel of llama.cpp: nothing is compiled"
+    assert any("[binary," in line for line in instruction("RUN", DOCKERFILE)), (
+        "the wheel of llama.cpp: nothing is compiled"
+    )
     locked = re.findall(r"^(\S+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     subprocess.run(["bash", "-c", constraints], cwd=tmp_path, check=True)
     lines = (tmp_path / "constraints.txt").read_text().splitlines()
