@@ -20,7 +20,7 @@ from parlant_local.engine.native.builds import BUILDS, find
 from parlant_local.engine.native.devices import devices, gpus
 from parlant_local.engine.native.functions import signatures
 from parlant_local.engine.native.llama import Library, find_wanted
-from parlant_local.engine.vetting import soundness
+from parlant_local.engine.vetting import soundness, verdicts
 from parlant_local.engine.vetting.process import Outcome
 from parlant_local.errors import ConfigurationError
 from parlant_local.observability import NullLogger
@@ -187,10 +187,11 @@ class TestSoundness:
 
         monkeypatch.setattr(soundness, "run_trial", run)
         monkeypatch.setattr(soundness, "_sound", set())
+        monkeypatch.setattr(verdicts, "_in_memory", {})
         return begun
 
-    def _ensure(self, verdicts: Path | None) -> None:
-        soundness.ensure_sound("auto", verdicts, LoadControl("test"), NullLogger())
+    def _ensure(self, file: Path | None) -> None:
+        soundness.ensure_sound("auto", file, LoadControl("test"), NullLogger())
 
     def test_a_library_is_tried_once(self, trials: list[str], tmp_path: Path) -> None:
         for _ in range(3):
