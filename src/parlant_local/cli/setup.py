@@ -43,7 +43,7 @@ class _Offer:
 )
 @catalogue_options
 def setup(yes: bool, skip: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
-    """Offer the models that this machine lacks: a small embedder, and the chat model that fits best.
+    """Offer the models that this machine lacks: a small embedder, and the chat model that recommend names first.
 
     It asks in a terminal. Elsewhere it only tells what is missing, unless --yes is given; offline it downloads nothing.
     """
@@ -95,7 +95,7 @@ def _chat(manager: LocalModelManager) -> _Offer | None:
         best.name,
         (best.hub, _SMALL_CHAT),
         best.size,
-        "the most capable chat model that fits this machine; `parlant-local recommend` names others, with their speed here",
+        "the chat model that `parlant-local recommend` names first for this machine; it names others, with their speed here",
     )
 
 
