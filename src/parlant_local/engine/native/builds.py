@@ -35,8 +35,6 @@ class Build:
     libraries: tuple[str, ...]
     """Library names or files within the module's folder; the first one is llama.cpp's own."""
     context_params: type[ctypes.Structure]
-    lacks: frozenset[str] = frozenset()
-    """Functions of :mod:`functions` that it doesn't export."""
     max_sequences: int = 256
     """``LLAMA_MAX_SEQ``."""
 

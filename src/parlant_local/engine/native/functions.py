@@ -1,7 +1,4 @@
-"""The C functions that this package calls: their results and arguments.
-
-A function that a build lacks is named by that build (see :mod:`builds`); every other one has to be there.
-"""
+"""The C functions that this package calls: their results and arguments. Every build has to export all of them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Library:
         for name, (result, arguments) in signatures(found.build.context_params).items():
             if (function := self.function(name, result, arguments)) is not None:
                 setattr(self, name, function)
-            elif name not in found.build.lacks:
+            else:
                 missing.append(name)
         if missing:
             raise ConfigurationError(
