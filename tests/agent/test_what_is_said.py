@@ -41,6 +41,8 @@ def test_everything_passes_where_it_is_asked_for() -> None:
 
 def test_parlants_log_is_taken_and_given_back() -> None:
     logger, stream = logging.getLogger("parlant"), io.StringIO()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # a Parlant server of another test may have set a higher one
     handler = logging.StreamHandler(stream)
     logger.addHandler(handler)
     said: list[str] = []
@@ -51,6 +53,7 @@ def test_parlants_log_is_taken_and_given_back() -> None:
         logger.warning("after")
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
     assert said == ["warning: Careful!"]
     assert stream.getvalue() == "after\n"
 

@@ -29,10 +29,12 @@ _UNPINNED = re.compile(r"--require-hashes mode")
 _STATUS = re.compile(r"\b([45]\d\d) (?:Client|Server) Error|too many ([45]\d\d) error responses")
 _CUT_OFF = re.compile(
     r"[^\n]*(?:connection broken by|connection error:|Max retries exceeded|timed out|ProxyError|SSLError|ssl certificate|"
-    r"ConnectionResetError|IncompleteRead|IncompleteDownload|incomplete-download|ProtocolError|RemoteDisconnected)[^\n]*",
+    r"ConnectionResetError|IncompleteRead|IncompleteDownload|not enough bytes were received|ProtocolError|RemoteDisconnected)"
+    r"[^\n]*",
     re.IGNORECASE,
 )
 _VERSIONS = re.compile(r"\(from versions: ([^)]*)\)")
+_WITHDRAWN = re.compile(r"Ignored the following yanked versions: ([^\n]*)")  # not among the others since pip 24
 _LOGGED_AT = re.compile(r"^\d{4}-\d\d-\d\dT[\d:,]+ +")
 _MAX_LINE = 300
 
@@ -64,7 +66,9 @@ def explain(name: str, said: str, log: str, folder: Path) -> ParlantLocalError:
             hint="Logins are pip's: a netrc file, a keyring, or the index-url in its configuration (`pip config list`).",
         )
     if found := _VERSIONS.search(said):
-        versions = [item.strip() for item in found[1].split(",") if item.strip() not in ("", "none")]
+        withdrawn = _WITHDRAWN.search(said)
+        named = f"{withdrawn[1] if withdrawn else ''},{found[1]}".split(",")
+        versions = [item.strip() for item in named if item.strip() not in ("", "none")]
         if versions or not (status or _CUT_OFF.search(everything)):
             return _not_found(name, versions)
     if status:
@@ -96,4 +100,4 @@ def _not_found(name: str, versions: list[str]) -> ModelNotFoundError:
 
 
 def _line(text: str) -> str:
-    return redact(_LOGGED_AT.sub("", text.strip()).removeprefix("ERROR: "))[:_MAX_LINE]
+    return redact(_LOGGED_AT.sub("", text.strip()).removeprefix("ERROR: ").removeprefix("× "))[:_MAX_LINE]
