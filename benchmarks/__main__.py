@@ -62,7 +62,8 @@ def main() -> None:
             label: {"values": {row.name: values for row, values in found.values.items()}, "notes": found.notes}
             for label, found in figures.items()
         }
-        title, body = heading(name, model), table(name, figures)
+        against = f"before, {arguments.before}" if arguments.before else "binary" if arguments.binary else ""
+        title, body = heading(name, model, against), table(name, figures)
         if not arguments.json:
             print(f"\n## {title}\n\n{body}", flush=True)
         if arguments.save:

@@ -24,8 +24,9 @@ of their own. Validity is checked against the schema for every answer.
 """
 
 
-def heading(name: str, model: str) -> str:
-    return f"{name}, {model} model"
+def heading(name: str, model: str, against: str = "") -> str:
+    """``against``: the one peer of a run that has no others."""
+    return f"{name}, {model} model" + (f", {against}" if against else "")
 
 
 def table(name: str, figures: Mapping[str, Figures]) -> str:
@@ -77,16 +78,18 @@ def _circumstances(repetitions: int) -> str:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     times = "once" if repetitions == 1 else f"{repetitions} times"
-    peers = subprocess.run(
-        [PEER_PYTHON, "-c", "from importlib.metadata import version as v; print(v('xllamacpp'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
     return (
         f"{today}, commit {commit or 'unknown'}, {_processor()}, {len(os.sched_getaffinity(0))} cores, "
-        f"llama-cpp-python {version('llama-cpp-python')}, xllamacpp {peers}; each system {times}."
+        f"llama-cpp-python {version('llama-cpp-python')}, xllamacpp {_xllamacpp()}; each system {times}."
     )
+
+
+def _xllamacpp() -> str:
+    """The peers' where they have an environment, else the one here: a run against ourselves needs no peers."""
+    if not PEER_PYTHON.exists():
+        return version("xllamacpp")
+    code = "from importlib.metadata import version as v; print(v('xllamacpp'))"
+    return subprocess.run([PEER_PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _processor() -> str:

@@ -213,7 +213,8 @@ def test_whole_messages_are_recalled_in_this_and_the_next_session(start: Start, 
 
 
 def test_ctrl_c_stops_the_answer_and_twice_ends_the_session(start: Start, tmp_path: Path) -> None:
-    chat = start(*ENDLESS, model=gguf_models.llama(tmp_path / "random.gguf", vocabulary=8192))
+    slow = gguf_models.llama(tmp_path / "random.gguf", vocabulary=8192, layers=12, width=256, feed_forward=1024)
+    chat = start(*ENDLESS, model=slow)
     for said in ("Tell me a very long story.", "Go on."):
         chat.say(said)
         chat.expect(r"\n.*\w+\W+\w+")  # it has begun to speak
