@@ -36,7 +36,7 @@ SHOWN = [
 
 def main() -> None:
     python = make(ROOT / ".venv-lowest", sys.executable)
-    install(python, "--resolution", "lowest-direct", "--editable", f"{ROOT}[all]")
+    install(python, "--resolution", "lowest-direct", "--editable", f"{ROOT}[all,native]")
     install(python, "--group", f"{ROOT}/pyproject.toml:tests", "--constraints", str(kept(python)))
     print(versions(python, SHOWN), flush=True)
     # anyio's plugin, which nothing here uses, warns in old releases.
