@@ -80,7 +80,7 @@ def _best_start(
     limit = tokens.size - 1  # the last token must be computed for its logits
     start, shared_with_live, pending = Start(sequence), 0, 0
     for other in live:
-        common = min(common_length(other.tokens, tokens), limit)
+        common = sequence.spans.whole(min(common_length(other.tokens, tokens), limit))
         available = min(common, other.computed)
         shared_with_live = max(shared_with_live, common)
         if other.stage == "prefill":
@@ -89,7 +89,7 @@ def _best_start(
             continue
         if available >= rules.min_tokens and available > start.length:
             start = Start(sequence, live=other, length=available)
-    if (found := store.find(tokens)) is not None:
+    if (found := store.find(tokens, sequence.spans.whole)) is not None:
         entry, length = found
         # Live cells are shared in a unified cache; in a split one a fork is a copy, as costly as any other.
         least = start.length * (1 + _COPY_MARGIN) if start.live and rules.shared_attention else start.length

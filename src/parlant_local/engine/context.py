@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from parlant_local.engine.layout import FLASH, KV_TYPES, Layout
+from parlant_local.engine.media.projector import Projector
+from parlant_local.engine.media.spans import Span
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import AbortFlag, clear_log, library, recent_log
 from parlant_local.engine.threads import SMALL_STEP, ThreadChoice
@@ -158,6 +160,17 @@ class Context:
         raise EngineError(
             f"llama_decode failed with {status} on a batch of {batch.size}: {recent_log() or 'no reason given'}."
         )
+
+    def decode_span(self, projector: Projector, span: Span, sequence: int, position: int) -> DecodeStatus:
+        """Runs the embeddings of a picture or sound, from ``position`` on. ``no_room`` and ``aborted`` may leave a part of them."""
+        self._set_threads(span.length)
+        after = ctypes.c_int32()
+        status = projector.decode(self._pointer, span, sequence, position, self.layout.n_batch, after)
+        if status == 0:
+            return "ok"
+        if status in (1, 2):
+            return "no_room" if status == 1 else "aborted"
+        raise EngineError(f"A picture or sound of {span.length} embeddings failed with {status}: {recent_log() or 'no reason given'}.")
 
     def _set_threads(self, tokens: int) -> None:
         """Sets the number of threads for a batch of ``tokens``."""

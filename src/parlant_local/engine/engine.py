@@ -18,6 +18,7 @@ from parlant_local.engine.constraint.workers import wait_done
 from parlant_local.engine.embedding import Embeddings, Reranking
 from parlant_local.engine.failures import typed
 from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Sink
+from parlant_local.engine.media.inputs import MediaPrompt
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.sequence import Sequence
@@ -257,7 +258,8 @@ class LlamaEngine:
         try:
             if request.constraint is not None:  # compiled on threads of their own: a slow one must not block tokenising
                 await wait_done(await asyncio.to_thread(engine.compiler.begin, request.constraint))
-            sequence: Sequence = await asyncio.to_thread(engine.sequence, request, deliver)
+            read = await engine.media.read(request.prompt) if isinstance(request.prompt, MediaPrompt) else None
+            sequence: Sequence = await asyncio.to_thread(engine.sequence, request, deliver, read)
         except Exception as error:
             raise typed(error) from error
         if self._closed:

@@ -20,6 +20,10 @@ from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
 from parlant_local.engine.heap import give_back
 from parlant_local.engine.loading import LoadControl
+from parlant_local.engine.media.inputs import MediaPrompt
+from parlant_local.engine.media.projector import Projector
+from parlant_local.engine.media.reading import MediaReader, ReadPrompt
+from parlant_local.engine.media.spans import Spans
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
 from parlant_local.engine.prefix_disk import PrefixDisk
@@ -32,10 +36,17 @@ from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.vetting.soundness import ensure_sound
 from parlant_local.engine.worker import Worker
-from parlant_local.errors import BadRequestError, ContextOverflowError, EngineError, ParlantLocalError
-from parlant_local.gguf_info import GGUFHeader, in_use, read_header, shard_paths
+from parlant_local.errors import (
+    BadRequestError,
+    ContextOverflowError,
+    EngineError,
+    InsufficientMemoryError,
+    ParlantLocalError,
+)
+from parlant_local.gguf_info import GGUFHeader, check_is_projector, in_use, read_header, shard_paths
 from parlant_local.gguf_info.fingerprint import fingerprint
 from parlant_local.observability import Logger
+from parlant_local.paths import user_path
 from parlant_local.settings import EngineSettings
 
 __all__ = ["EngineSpec", "LoadedEngine", "Sink"]
@@ -142,6 +153,13 @@ class LoadedEngine:
             min_tokens=prefixes.min_tokens,
             first_wave=self.sizing.layout.first_wave,
         )
+        media = self.media = MediaReader(
+            None if settings.projector is None else user_path(settings.projector),
+            self.model,
+            self._load_projector,
+            self.sizing.layout.n_ubatch,
+        )
+        self._resources.callback(media.close)
         self._scheduler = Scheduler(
             context,
             store,
@@ -151,6 +169,7 @@ class LoadedEngine:
             self._logger,
             self._finished,
             self._missing_memory,
+            media.projector,
         )
         self.worker.attach(self._scheduler, context.abort)
 
@@ -180,6 +199,18 @@ class LoadedEngine:
             missing = max(0, *(size - own - gpu.free for size, own, gpu in held))
         return missing
 
+    def _load_projector(self, path: Path) -> Projector:
+        layout = self.sizing.layout
+        check_is_projector(read_header(path))
+        if (missing := self._account.missing(path.stat().st_size)) > 0:
+            raise InsufficientMemoryError(
+                f"{path.name} needs {path.stat().st_size:,} bytes, and {missing:,} of them are not there.",
+                needed=path.stat().st_size,
+                available=path.stat().st_size - missing,
+                hint="Unload other models, or lower engine.n_ctx; engine.memory_mb is what loaded models may take together.",
+            )
+        return Projector(path, self.model, threads=layout.n_threads_batch, gpu=layout.gpu_layers > 0)
+
     def _with_findings(self, header: GGUFHeader, folder: Path) -> EngineSettings:
         from parlant_local.engine.saved import with_findings, without_costly_layout
 
@@ -200,6 +231,7 @@ class LoadedEngine:
             sorted(settings.lora.items()),
             [fingerprint(Path(path)) for path in sorted(settings.lora)],
             str(lib.build),
+            None if settings.projector is None else fingerprint(user_path(settings.projector)),
         ]
         return repr(parts)
 
@@ -246,20 +278,28 @@ class LoadedEngine:
 
     # -- requests (any thread) ----------------------------------------------------------------------------------------
 
-    def sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
-        """Tokenises, checks the size and compiles the constraint: all that can fail before work starts."""
+    def sequence(
+        self,
+        request: GenerationRequest,
+        deliver: Callable[[GenerationPiece], None] | None,
+        read: ReadPrompt | None = None,
+    ) -> Sequence:
+        """Tokenises, checks the size and compiles the constraint: all that can fail before work starts. ``read``: the prompt,
+        where it had pictures or sounds."""
         check(request)
         with self.model.held():
-            return self._sequence(request, deliver)
+            return self._sequence(request, deliver, read)
 
-    def _sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
+    def _sequence(
+        self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None, read: ReadPrompt | None
+    ) -> Sequence:
         model = self.model
         if not model.generates:
             raise BadRequestError(
                 f"{model.path.name} ({model.architecture}) is an embedding model; it does not generate text.",
                 hint="Use a chat model.",
             )
-        prompt = self._prompt(request)
+        prompt = self._prompt(request) if read is None else read.tokens
         if len(prompt) + 1 > self.context_size:
             raise ContextOverflowError(
                 f"The prompt has {len(prompt)} tokens; {model.path.name} allows {self.context_size}, the answer included.",
@@ -291,6 +331,7 @@ class LoadedEngine:
             think_start=start,
             think_end=end,
             deliver=deliver,
+            spans=Spans() if read is None else read.spans,
         )
 
     def submit(self, sequence: Sequence, put: Sink) -> None:
@@ -299,6 +340,7 @@ class LoadedEngine:
 
     def _prompt(self, request: GenerationRequest) -> list[int]:
         model = self.model
+        assert not isinstance(request.prompt, MediaPrompt)
         if isinstance(request.prompt, str):
             tokens = model.tokenize(request.prompt, parse_special=True)
         else:

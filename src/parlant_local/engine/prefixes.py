@@ -64,15 +64,17 @@ class PrefixStore:
     def size(self) -> int:
         return sum(entry.size for entry in self._entries)
 
-    def find(self, prompt: Tokens) -> tuple[RetainedPrefix, int] | None:
+    def find(
+        self, prompt: Tokens, whole: Callable[[int], int] = lambda length: length
+    ) -> tuple[RetainedPrefix, int] | None:
         """The entry that covers most of ``prompt``, and how many tokens: fewer than all, since the last must be computed.
 
-        Where states can't be trimmed, only whole entries count.
+        ``whole`` shortens a length that would cut embeddings in two. Where states can't be trimmed, only whole entries count.
         """
         best: tuple[RetainedPrefix, int] | None = None
         limit = prompt.size - 1
         for entry in self._entries:
-            length = min(common_length(entry.tokens, prompt), limit)
+            length = whole(min(common_length(entry.tokens, prompt), limit))
             if not self._trims and length < entry.tokens.size:
                 continue
             if length < self._min_tokens or (best is not None and length <= best[1]):

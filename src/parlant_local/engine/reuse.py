@@ -45,19 +45,20 @@ class PrefixReuse:
         if start.live is not None:
             source = start.live
             if self._rules.unified:
-                if self._context.fork(source.slot, slot, length):
+                if self._context.fork(source.slot, slot, start.sequence.spans.position(length)):
                     self._ledger.fork(source.slot, slot, length)
                     return length
                 return 0
             # In a split cache a fork copies the whole stream; a saved state copies the used part, and serves the next request, too.
             entry = self._retain_state(source, source.tokens[: source.computed])
-            return 0 if entry is None else self._restore(slot, entry, length)
+            return 0 if entry is None else self._restore(start.sequence, entry, length)
         if start.retained is not None:
             self._store.touch(start.retained)
-            return self._restore(slot, start.retained, length)
+            return self._restore(start.sequence, start.retained, length)
         return 0
 
-    def _restore(self, slot: int, entry: RetainedPrefix, length: int) -> int:
+    def _restore(self, sequence: Sequence, entry: RetainedPrefix, length: int) -> int:
+        slot, held = sequence.slot, sequence.spans.held(length)
         try:
             state = self._store.load(entry)
         except MemoryError:
@@ -65,12 +66,12 @@ class PrefixReuse:
             return 0
         if state is None:
             return 0
-        if not self._context.restore(slot, state) or self._context.length(slot) < length:
+        if not self._context.restore(slot, state) or self._context.length(slot) < held:
             self._context.drop(slot)
             self._store.remove(entry)
             self._logger.warning("A retained prefix no longer fits its context and was dropped.")
             return 0
-        if self._context.length(slot) > length and not self._context.trim(slot, length):
+        if self._context.length(slot) > held and not self._context.trim(slot, sequence.spans.position(length)):
             self._context.drop(slot)
             return 0
         self._ledger.grow(slot, length)
@@ -86,7 +87,7 @@ class PrefixReuse:
         positions: dict[int, bool] = {}
         limit = int(sequence.prompt.size) - 1
         for tokens, other in earlier:
-            length = min(common_length(tokens, sequence.prompt), limit)
+            length = sequence.spans.whole(min(common_length(tokens, sequence.prompt), limit))
             static = session is not None and other is not None and session != other
             if length >= self._rules.min_tokens and (static or not self._rules.trims):
                 positions[length] = positions.get(length, False) or static
@@ -122,7 +123,8 @@ class PrefixReuse:
         length = min(sequence.computed, int(sequence.prompt.size)) if prompt_only else sequence.computed
         if length < self._rules.min_tokens or self._store.covers(sequence.tokens[:length]):
             return
-        if self._context.length(sequence.slot) > length and not self._context.trim(sequence.slot, length):
+        held, position = sequence.spans.held(length), sequence.spans.position(length)
+        if self._context.length(sequence.slot) > held and not self._context.trim(sequence.slot, position):
             if prompt_only:
                 return  # its checkpoints suffice
             length = sequence.computed

@@ -10,6 +10,8 @@ from parlant_local.engine.cells import CellLedger
 from parlant_local.engine.context import Batch, Context
 from parlant_local.engine.failures import typed
 from parlant_local.engine.growth import CellGrowth, MissingMemory
+from parlant_local.engine.media.projector import Projector
+from parlant_local.engine.media.spans import Span
 from parlant_local.engine.prefix_disk import PrefixDisk
 from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation
@@ -40,6 +42,7 @@ class Scheduler:
         logger: Logger,
         finished: Finished,
         missing_memory: MissingMemory,
+        projector: Callable[[], Projector],
     ) -> None:
         self._context = context
         self._store = store
@@ -47,6 +50,7 @@ class Scheduler:
         self._stats = stats
         self._logger = logger
         self._finished = finished
+        self._projector = projector
         self._batch = Batch(context.layout.n_batch)
         self._ledger = CellLedger()
         self._growth = CellGrowth(context, self._ledger, store, missing_memory, logger)
@@ -58,6 +62,8 @@ class Scheduler:
         self._in_batch: list[
             tuple[Sequence, int, int]
         ] = []  # sequence, tokens in this batch, index of its logits or -1
+        self._span: Span | None = None
+        """What this step computes instead of a batch: embeddings of the one sequence in it."""
 
     # -- from outside a step ------------------------------------------------------------------------------------------
 
@@ -96,20 +102,29 @@ class Scheduler:
 
     def prefill_share(self, sequence: Sequence) -> float:
         """Share of the batch being decoded that is this sequence's."""
-        own = sum(count for other, count, _ in self._in_batch if other is sequence)
-        return own / self._batch.size if self._batch.size else 0.0
+        batch = list(self._in_batch)
+        whole = sum(count for _, count, _ in batch)
+        return sum(count for other, count, _ in batch if other is sequence) / whole if whole else 0.0
 
     # -- the step -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> bool:
         """Drops cancelled and overdue requests, admits, builds the batch; False where there is nothing to compute."""
         self._drop_cancelled()
-        self._build_batch()
-        return self._batch.size > 0
+        embedded, self._span = self._span is not None, None
+        if embedded or not self._build_span():
+            self._build_batch()  # steps of both kinds take turns, so that neither waits for all of the other
+            if not self._batch.size:
+                self._build_span()
+        return bool(self._in_batch)
 
     def compute(self) -> str:
-        """The native part: one ``llama_decode``."""
-        return self._context.decode(self._batch)
+        """The native part: one ``llama_decode``, or as many as a picture takes."""
+        if self._span is None:
+            return self._context.decode(self._batch)
+        [(sequence, _, _)] = self._in_batch
+        position = sequence.spans.position(sequence.computed)
+        return self._context.decode_span(self._projector(), self._span, sequence.slot, position)
 
     def conclude(self, status: str) -> None:
         """Accounts for what was computed and samples the next tokens."""
@@ -174,6 +189,16 @@ class Scheduler:
                     ),
                 )
 
+    def _build_span(self) -> bool:
+        """Takes the embeddings that a sequence has come to, if one has."""
+        for sequence in sorted((s for s in self._live if s.stage == "prefill"), key=lambda s: s.rank):
+            if (span := sequence.spans.at(sequence.computed)) is not None:
+                self._batch.clear()
+                self._span, self._in_batch = span, [(sequence, span.length, -1)]
+                self._growth.make_room(self._in_batch)
+                return True
+        return False
+
     def _build_batch(self) -> None:
         self._batch.clear()
         self._in_batch = []
@@ -208,14 +233,17 @@ class Scheduler:
     def _add_pending(self, sequence: Sequence, budget: int) -> int:
         """Puts up to ``budget`` pending tokens into the batch; returns how many."""
         count = min(sequence.pending, budget, self._batch.room)
-        pause = sequence.next_checkpoint()
+        pause = sequence.next_pause()
+        if sequence.spans.at(sequence.computed) is not None:
+            return 0
         if pause is not None:
             count = min(count, pause - sequence.computed)
         if count <= 0:
             return 0
         whole = count == sequence.pending
         start = sequence.computed
-        index = self._batch.add(sequence.slot, sequence.tokens[start : start + count], start, output_last=whole)
+        tokens, position = sequence.tokens[start : start + count], sequence.spans.position(start)
+        index = self._batch.add(sequence.slot, tokens, position, output_last=whole)
         self._in_batch.append((sequence, count, index if whole else -1))
         return count
 
@@ -264,14 +292,15 @@ class Scheduler:
     def _recover(self, batch: list[tuple[Sequence, int, int]], status: str) -> None:
         """After an abort or a full cache: keeps what was computed; the rest is computed again."""
         for sequence, count, _ in batch:
-            cached = self._context.length(sequence.slot)
-            if not self._rules.trims and cached != sequence.computed:
+            held, spans = self._context.length(sequence.slot), sequence.spans
+            cached = spans.index(held)
+            if not self._rules.trims and held != spans.held(sequence.computed):
                 # An abort halfway leaves a recurrent state that is neither the old one nor the new one.
                 self._reset(sequence)
                 continue
             # The logits of a finished micro-batch are lost: its last token must be computed again.
-            keep = max(sequence.computed, min(cached, sequence.computed + count - 1))
-            if cached > keep and not self._context.trim(sequence.slot, keep):
+            keep = max(sequence.computed, spans.whole(min(cached, sequence.computed + count - 1)))
+            if held > spans.held(keep) and not self._context.trim(sequence.slot, spans.position(keep)):
                 self._reset(sequence)
                 continue
             self._ledger.grow(sequence.slot, keep - sequence.computed)
@@ -329,8 +358,9 @@ class Scheduler:
             problems.append(f"{len(self._free)} free and {len(live)} live slots of {n_seq}")
         for slot in range(n_seq):
             held = self._context.length(slot)
-            if (wanted := live[slot].computed if slot in live else 0) != held:
-                problems.append(f"slot {slot} holds {held} tokens instead of {wanted}")
+            wanted = live[slot].computed if slot in live else 0
+            if (live[slot].spans.held(wanted) if slot in live else 0) != held:
+                problems.append(f"slot {slot} holds {held} positions instead of those of {wanted} tokens")
             if slot in live and self._ledger.length(slot) != wanted:
                 problems.append(f"slot {slot} is accounted with {self._ledger.length(slot)} cells instead of {wanted}")
         if not live and (self._ledger.used or len(self._ledger)):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from parlant_local.engine.constraint.early_closing import EarlyCloser
 from parlant_local.engine.constraint.keys import KeyGuard
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
+from parlant_local.engine.media.spans import Spans
 from parlant_local.engine.prefixes import Tokens, as_tokens
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.sampling import Sampler, log_softmax_at
@@ -36,6 +37,9 @@ class Vocabulary(Protocol):
     def n_vocab(self) -> int: ...
 
     def piece(self, token: int, *, special: bool = False) -> bytes: ...
+
+
+_NO_SPANS = Spans()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,11 @@ class Sequence:
         think_start: AbstractSequence[int] = (),
         think_end: AbstractSequence[int] = (),
         deliver: Callable[[GenerationPiece], None] | None = None,
+        spans: Spans = _NO_SPANS,
     ) -> None:
         self.request = request
         self.prompt: Tokens = as_tokens(prompt)
+        self.spans = spans
         self.vocabulary = vocabulary
         self.stage: Stage = "new"
         self.slot = -1
@@ -151,9 +157,11 @@ class Sequence:
     def group(self) -> str:
         return self.request.prefix_group or ""
 
-    def next_checkpoint(self) -> int | None:
-        """Position at which the running prefill has to pause."""
-        return next((c.position for c in self.checkpoints if c.position > self.computed), None)
+    def next_pause(self) -> int | None:
+        """Where the running prefill has to pause: at a checkpoint, or before embeddings, which are computed by themselves."""
+        checkpoint = next((c.position for c in self.checkpoints if c.position > self.computed), None)
+        embeddings = self.spans.next_start(self.computed)
+        return min((each for each in (checkpoint, embeddings) if each is not None), default=None)
 
     # -- decoding ----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parlant_local.gguf_info import in_use
 from parlant_local.gguf_info.digest import git_blob_sha1, sha256_file
 from parlant_local.gguf_info.header import Elided, GGUFHeader, TensorInfo
-from parlant_local.gguf_info.kinds import check_is_adapter, check_is_model
+from parlant_local.gguf_info.kinds import check_is_adapter, check_is_model, check_is_projector
 from parlant_local.gguf_info.memory import (
     KV_TYPE_BYTES,
     MemoryEstimate,
@@ -25,6 +25,7 @@ __all__ = [
     "available_memory",
     "check_is_adapter",
     "check_is_model",
+    "check_is_projector",
     "estimate_memory",
     "git_blob_sha1",
     "in_use",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info.header import GGUFHeader
 
-__all__ = ["check_is_adapter", "check_is_model"]
+__all__ = ["check_is_adapter", "check_is_model", "check_is_projector"]
 
 _NOT_MODELS = {
     "vocab": "holds a vocabulary only, no weights",
@@ -21,6 +21,13 @@ def check_is_model(header: GGUFHeader, *, vocabulary_only: bool = False) -> None
     why = _NOT_MODELS.get(header.kind)
     if why is not None and not (vocabulary_only and header.kind == "vocab"):
         raise InvalidModelError(f"{header.path} {why}.")
+
+
+def check_is_projector(header: GGUFHeader) -> None:
+    if header.kind != "mmproj":
+        raise InvalidModelError(
+            f"{header.path} is not a projector.", hint="engine.projector expects the mmproj file of the model."
+        )
 
 
 def check_is_adapter(header: GGUFHeader) -> None:

@@ -95,6 +95,9 @@ class EngineSettings(Section):
     lora: dict[str, float] = Field(default_factory=dict)
     """LoRA adapters: GGUF path to scale."""
 
+    projector: str | None = None
+    """The mmproj file of a model that reads pictures or sounds. None: the one that the catalogue has paired with it."""
+
     vetting: Literal["auto", "always", "never"] = "auto"
     """Whether a model is first loaded in a process of its own, which a corrupt file may crash: "auto", once for each file that no
     hub or registry vouched for; "always", before each load of any file; "never"."""

@@ -18,7 +18,7 @@ from typing import Literal
 from parlant_local.engine.native.structs import ContextParams, context_params_with
 from parlant_local.errors import ConfigurationError
 
-__all__ = ["BUILDS", "Build", "Flavour", "Found", "find"]
+__all__ = ["BUILDS", "Build", "Flavour", "Found", "find", "library_file"]
 
 Flavour = Literal["auto", "native", "binary"]
 
@@ -35,6 +35,8 @@ class Build:
     libraries: tuple[str, ...]
     """Library names or files within the module's folder; the first one is llama.cpp's own."""
     context_params: type[ctypes.Structure]
+    media: str | None = None
+    """The library with mtmd, where it is not in the first one; opened when a projector is loaded."""
     max_sequences: int = 256
     """``LLAMA_MAX_SEQ``."""
 
@@ -50,6 +52,7 @@ BUILDS = (
         module="llama_cpp",
         libraries=("lib/llama", "lib/ggml", "lib/ggml-base"),
         context_params=ContextParams,
+        media="lib/mtmd",
     ),
     Build(
         package="xllamacpp",
@@ -119,16 +122,23 @@ def _files(build: Build) -> tuple[Path, ...]:
     spec = importlib.util.find_spec(build.module)
     if spec is None or not spec.submodule_search_locations:
         return ()
-    folder = Path(next(iter(spec.submodule_search_locations)))
-    own = os.environ.get("LLAMA_CPP_LIB_PATH") if build.flavour == "native" else None  # as llama-cpp-python has it
     found = []
     for name in build.libraries:
-        place = Path(own) / Path(name).name if own else folder / name
-        if file := next((file for file in _candidates(place) if file.is_file()), None):
+        if (file := library_file(build, name)) is not None:
             found.append(file)
         elif name == build.libraries[0]:
             return ()
     return tuple(found)
+
+
+def library_file(build: Build, name: str) -> Path | None:
+    """The file of a library of an installed build."""
+    spec = importlib.util.find_spec(build.module)
+    assert spec is not None
+    folder = Path(next(iter(spec.submodule_search_locations or ())))
+    own = os.environ.get("LLAMA_CPP_LIB_PATH") if build.flavour == "native" else None  # as llama-cpp-python has it
+    place = Path(own) / Path(name).name if own else folder / name
+    return next((file for file in _candidates(place) if file.is_file()), None)
 
 
 def _candidates(place: Path) -> Sequence[Path]:

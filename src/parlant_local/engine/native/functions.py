@@ -60,6 +60,7 @@ def signatures(context_params: type[ctypes.Structure]) -> dict[str, tuple[Any, l
         "llama_model_n_cls_out": (c_uint32, [_Model]),
         "llama_model_n_ctx_train": (c_int32, [_Model]),
         "llama_model_n_embd": (c_int32, [_Model]),
+        "llama_model_n_embd_inp": (c_int32, [_Model]),
         "llama_model_n_embd_out": (c_int32, [_Model]),
         "llama_model_n_layer": (c_int32, [_Model]),
         "llama_model_n_params": (c_uint64, [_Model]),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from parlant_local.engine.native import log
-from parlant_local.engine.native.builds import Build, Flavour, Found, find
+from parlant_local.engine.native.builds import Build, Flavour, Found, find, library_file
 from parlant_local.engine.native.checking import check_structures
 from parlant_local.engine.native.functions import signatures
 from parlant_local.engine.native.structs import Batch
@@ -61,6 +61,11 @@ class Library:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name} is not declared in engine/native/functions.py")
+
+    def also(self, name: str | None) -> None:
+        """Opens a further library of the build, where it has that."""
+        if name is not None and (file := library_file(self.build, name)) is not None:
+            self._handles.append(_open(file, self.build))
 
     def address(self, name: str) -> int:
         """Of a C function, for native code that calls it itself."""

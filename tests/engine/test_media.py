@@ -1,0 +1,197 @@
+"""Pictures in prompts: computed as the library's own helper computes them, and shared, batched and cancelled as text is."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parlant_local.engine import LlamaEngine
+from parlant_local.engine.media import Image, MediaPrompt
+from parlant_local.engine.media.spans import Span, Spans, stand_ins
+from parlant_local.engine.requests import Generation, GenerationRequest
+from parlant_local.errors import BadRequestError, InvalidModelError
+from parlant_local.settings import EngineSettings
+from tests.support import gguf_models, projectors
+
+BEFORE, AFTER = "<|im_start|>user\nthe customer ", " content is true<|im_end|>\n<|im_start|>assistant\n"
+
+
+def picture(seed: int, width: int = 60, height: int = 40) -> Image:
+    return Image(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("seeing")
+    model = gguf_models.llama(folder / "model.gguf", tied=False)
+    return model, projectors.vision(folder / "mmproj-model.gguf")
+
+
+def seeing(files: tuple[Path, Path], **settings: object) -> LlamaEngine:
+    model, projector = files
+    values = {"projector": str(projector), "n_ctx": 2048, "kv_type": "f32", "flash_attention": "off", **settings}
+    return LlamaEngine(model, settings=EngineSettings.model_validate(values))
+
+
+def request(*parts: str | Image, tokens: int = 8, session: str | None = None) -> GenerationRequest:
+    return GenerationRequest(MediaPrompt(parts), tokens, logprobs=0, prefix_group="g", session=session)
+
+
+def told(generation: Generation) -> tuple[tuple[int, ...], list[float]]:
+    assert generation.logprobs is not None
+    return generation.tokens, [each.logprob for each in generation.logprobs]
+
+
+async def test_the_answer_is_that_of_the_librarys_own_helper(files: tuple[Path, Path]) -> None:
+    engine = seeing(files)
+    try:
+        mine = await engine.generate(request(BEFORE, picture(1), AFTER, tokens=1))
+        assert mine.logprobs is not None
+        room = engine._engine
+        assert room is not None
+        reference = by_helper(room.media.projector(), engine, (BEFORE, picture(1), AFTER))
+        expected = reference - np.log(np.exp(reference - reference.max()).sum()) - reference.max()
+        assert mine.tokens[0] == int(reference.argmax())
+        assert mine.logprobs[0].logprob == pytest.approx(float(expected[mine.tokens[0]]), abs=2e-4)
+        assert mine.usage.prompt_tokens == len(await engine.tokenize(BEFORE, parse_special=True)) + 16 + len(
+            await engine.tokenize(AFTER, parse_special=True)
+        )
+    finally:
+        await engine.close()
+
+
+def by_helper(projector: object, engine: LlamaEngine, parts: tuple[str | Image, ...]) -> np.ndarray:
+    """Logits after ``parts`` by ``mtmd_helper_eval_chunks`` in a context of its own."""
+    from parlant_local.engine.media.projector import Projector, _Parts
+    from parlant_local.engine.native import library
+
+    assert isinstance(projector, Projector)
+    lib, media = library(), projector._lib
+    evaluate = lib.function(
+        "mtmd_helper_eval_chunks",
+        ctypes.c_int32,
+        [*[ctypes.c_void_p] * 3, *[ctypes.c_int32] * 3, ctypes.c_bool, ctypes.POINTER(ctypes.c_int32)],
+    )
+    params = lib.llama_context_default_params()
+    params.n_ctx = 512
+    params.type_k = params.type_v = 0
+    params.flash_attn_type = 0
+    context = lib.llama_init_from_model(engine.model.pointer, params)
+    bitmaps = [projector._bitmap(part) for part in parts if not isinstance(part, str)]
+    chunks = media.mtmd_input_chunks_init()
+    given = _Parts(parts, bitmaps)
+    try:
+        assert media.mtmd_tokenize_from_parts(projector.pointer, chunks, given.pointers, len(parts), False) == 0
+        after = ctypes.c_int32()
+        assert evaluate(projector.pointer, context, chunks, 0, 0, 256, True, ctypes.byref(after)) == 0
+        row = lib.llama_get_logits_ith(context, -1)
+        return np.ctypeslib.as_array(row, (engine.model.n_vocab,)).copy()
+    finally:
+        media.mtmd_input_chunks_free(chunks)
+        for bitmap in bitmaps:
+            media.mtmd_bitmap_free(bitmap)
+        lib.llama_free(context)
+
+
+async def test_many_at_once_are_answered_as_each_alone(files: tuple[Path, Path]) -> None:
+    asked = [
+        request(BEFORE, picture(1), AFTER),
+        request(BEFORE, picture(2, 30, 90), " and ", picture(1), AFTER),
+        request("the quick brown fox ", picture(3), AFTER),
+        GenerationRequest("the quick brown fox jumps", 8, logprobs=0),
+    ]
+    alone = []
+    for each in asked:
+        engine = seeing(files)
+        alone.append(told(await engine.generate(each)))
+        await engine.close()
+    assert len({tokens for tokens, _ in alone}) > 1
+    engine = seeing(files)
+    try:
+        together = [told(each) for each in await asyncio.gather(*(engine.generate(each) for each in asked))]
+        await engine.check_integrity()
+    finally:
+        await engine.close()
+    for (tokens, logprobs), (others, other_logprobs) in zip(alone, together, strict=True):
+        assert tokens == others
+        assert logprobs == pytest.approx(other_logprobs, abs=1e-3)
+
+
+async def test_the_same_picture_is_read_once_and_another_is_not_taken_for_it(files: tuple[Path, Path]) -> None:
+    engine = seeing(files, prefixes={"min_tokens": 4})
+    long = BEFORE + "guideline condition action " * 10
+    try:
+        first = await engine.generate(request(long, picture(1), AFTER, session="s"))
+        again = await engine.generate(request(long, picture(1), " not" + AFTER, session="s"))
+        other = await engine.generate(request(long, picture(2), AFTER, session="s"))
+        assert again.timings.reused_tokens == len(await engine.tokenize(long, parse_special=True)) + 16
+        assert other.timings.reused_tokens == len(await engine.tokenize(long, parse_special=True))
+        await engine.check_integrity()
+    finally:
+        await engine.close()
+    fresh = seeing(files)
+    try:
+        assert told(await fresh.generate(request(long, picture(2), AFTER)))[0] == told(other)[0] != told(first)[0]
+    finally:
+        await fresh.close()
+
+
+async def test_a_model_without_eyes_says_so_and_so_does_a_wrong_projector(files: tuple[Path, Path], tmp_path: Path) -> None:
+    blind = LlamaEngine(files[0])
+    try:
+        with pytest.raises(BadRequestError, match="reads text only"):
+            await blind.generate(request(BEFORE, picture(1), AFTER))
+    finally:
+        await blind.close()
+    wrong = seeing((files[0], files[0]))
+    try:
+        with pytest.raises(InvalidModelError, match="is not a projector"):
+            await wrong.generate(request(BEFORE, picture(1), AFTER))
+        assert (await wrong.generate(GenerationRequest("the quick", 2))).tokens  # text goes on
+    finally:
+        await wrong.close()
+    engine = seeing(files)
+    try:
+        with pytest.raises(BadRequestError, match="has to end with text"):
+            await engine.generate(request(BEFORE, picture(1)))
+    finally:
+        await engine.close()
+
+
+async def test_a_request_that_is_dropped_while_its_picture_is_read_leaves_nothing(files: tuple[Path, Path]) -> None:
+    engine = seeing(files)
+    try:
+        await engine.load()
+        tasks = [asyncio.create_task(engine.generate(request(BEFORE, picture(n), AFTER))) for n in range(6)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(each, asyncio.CancelledError) for each in done] == [True, False] * 3
+        await engine.check_integrity()
+    finally:
+        await engine.close()
+
+
+def span(start: int, length: int, positions: int, held: int) -> Span:
+    return Span(start, length, positions, held, None, np.empty((length, 0), np.float32))
+
+
+def test_positions_of_pictures_with_several_axes() -> None:
+    spans = Spans([span(5, 16, 4, 1), span(25, 9, 3, 1)])
+    assert [spans.position(index) for index in (0, 5, 21, 25, 34, 40)] == [0, 5, 9, 13, 16, 22]
+    assert [spans.held(index) for index in (5, 21, 22, 34, 35)] == [5, 6, 10, 14, 17]
+    assert [spans.whole(index) for index in (4, 5, 6, 20, 21, 33, 34)] == [4, 5, 5, 5, 21, 25, 34]
+    for index in (0, 3, 5, 22, 24, 25, 35, 40):
+        assert spans.index(spans.held(index)) in (index, spans.whole(index))
+
+
+def test_stand_ins_are_of_no_vocabulary_and_of_one_picture() -> None:
+    one, other = stand_ins(picture(1).digest, 64), stand_ins(picture(2).digest, 64)
+    assert (one < 0).all()
+    assert (one == stand_ins(picture(1).digest, 64)).all()
+    assert (one != other).all()

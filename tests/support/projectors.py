@@ -1,0 +1,73 @@
+"""Small projectors (``mmproj`` files) with random weights: what turns pictures into a model's embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFWriter
+
+__all__ = ["vision"]
+
+
+def vision(
+    path: Path,
+    *,
+    text_width: int = 64,
+    width: int = 32,
+    layers: int = 2,
+    heads: int = 2,
+    image_size: int = 56,
+    patch_size: int = 14,
+    seed: int = 0,
+) -> Path:
+    """LLaVA's architecture: a transformer over patches, two dense layers; ``(image_size / patch_size)²`` embeddings a picture."""
+    dice = np.random.default_rng(seed)
+    writer = GGUFWriter(str(path), "clip")
+    writer.add_name("random-vision")
+    writer.add_file_type(0)
+    writer.add_string("general.type", "mmproj")
+    writer.add_bool("clip.has_vision_encoder", True)
+    writer.add_string("clip.projector_type", "mlp")
+    writer.add_bool("clip.use_gelu", True)
+    for key, value in (
+        ("image_size", image_size),
+        ("patch_size", patch_size),
+        ("embedding_length", width),
+        ("feed_forward_length", 2 * width),
+        ("block_count", layers),
+        ("projection_dim", text_width),
+        ("attention.head_count", heads),
+    ):
+        writer.add_uint32(f"clip.vision.{key}", value)
+    writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
+    writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
+    writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
+
+    def tensor(name: str, *shape: int, ones: bool = False) -> None:
+        data = np.ones(shape) if ones else dice.normal(0, 1.4 / np.sqrt(shape[-1]), shape)
+        writer.add_tensor(name, data.astype(np.float32), raw_dtype=GGMLQuantizationType.F32)
+
+    tensor("v.patch_embd.weight", width, 3, patch_size, patch_size)
+    tensor("v.position_embd.weight", (image_size // patch_size) ** 2, width)
+    for layer in range(layers):
+        name = f"v.blk.{layer}."
+        for part in ("ln1", "ln2"):
+            tensor(f"{name}{part}.weight", width, ones=True)
+            tensor(f"{name}{part}.bias", width)
+        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            tensor(f"{name}{part}.weight", width, width)
+            tensor(f"{name}{part}.bias", width)
+        tensor(f"{name}ffn_up.weight", 2 * width, width)
+        tensor(f"{name}ffn_up.bias", 2 * width)
+        tensor(f"{name}ffn_down.weight", width, 2 * width)
+        tensor(f"{name}ffn_down.bias", width)
+    tensor("mm.0.weight", text_width, width)
+    tensor("mm.0.bias", text_width)
+    tensor("mm.2.weight", text_width, text_width)
+    tensor("mm.2.bias", text_width)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
