@@ -7,11 +7,15 @@ import ctypes
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from parlant_local.engine import LlamaEngine
-from parlant_local.engine.media import Image, MediaPrompt
+from parlant_local.engine.media import Image
+from parlant_local.engine.media.projector import Projector
 from parlant_local.engine.media.spans import Span, Spans, stand_ins
+from parlant_local.engine.native import library
+from parlant_local.engine.native.media import InputPart, InputText
 from parlant_local.engine.requests import Generation, GenerationRequest
 from parlant_local.errors import BadRequestError, InvalidModelError
 from parlant_local.settings import EngineSettings
@@ -37,8 +41,11 @@ def seeing(files: tuple[Path, Path], **settings: object) -> LlamaEngine:
     return LlamaEngine(model, settings=EngineSettings.model_validate(values))
 
 
-def request(*parts: str | Image, tokens: int = 8, session: str | None = None) -> GenerationRequest:
-    return GenerationRequest(MediaPrompt(parts), tokens, logprobs=0, prefix_group="g", session=session)
+async def ask(engine: LlamaEngine, *parts: str | Image, tokens: int = 8, session: str | None = None) -> Generation:
+    await engine.load()
+    read = [await engine.tokenize(part, parse_special=True) if isinstance(part, str) else part for part in parts]
+    prompt = await engine.read(read)
+    return await engine.generate(GenerationRequest(prompt, tokens, logprobs=0, prefix_group="g", session=session))
 
 
 def told(generation: Generation) -> tuple[tuple[int, ...], list[float]]:
@@ -49,11 +56,11 @@ def told(generation: Generation) -> tuple[tuple[int, ...], list[float]]:
 async def test_the_answer_is_that_of_the_librarys_own_helper(files: tuple[Path, Path]) -> None:
     engine = seeing(files)
     try:
-        mine = await engine.generate(request(BEFORE, picture(1), AFTER, tokens=1))
+        mine = await ask(engine, BEFORE, picture(1), AFTER, tokens=1)
         assert mine.logprobs is not None
         room = engine._engine
         assert room is not None
-        reference = by_helper(room.media.projector(), engine, (BEFORE, picture(1), AFTER))
+        reference = by_helper(room.media.projector(), engine, BEFORE, picture(1), AFTER)
         expected = reference - np.log(np.exp(reference - reference.max()).sum()) - reference.max()
         assert mine.tokens[0] == int(reference.argmax())
         assert mine.logprobs[0].logprob == pytest.approx(float(expected[mine.tokens[0]]), abs=2e-4)
@@ -64,12 +71,10 @@ async def test_the_answer_is_that_of_the_librarys_own_helper(files: tuple[Path, 
         await engine.close()
 
 
-def by_helper(projector: object, engine: LlamaEngine, parts: tuple[str | Image, ...]) -> np.ndarray:
-    """Logits after ``parts`` by ``mtmd_helper_eval_chunks`` in a context of its own."""
-    from parlant_local.engine.media.projector import Projector, _Parts
-    from parlant_local.engine.native import library
-
-    assert isinstance(projector, Projector)
+def by_helper(
+    projector: Projector, engine: LlamaEngine, before: str, image: Image, after: str
+) -> npt.NDArray[np.float32]:
+    """Logits after a text, a picture and a text by ``mtmd_helper_eval_chunks``, in a context of its own."""
     lib, media = library(), projector._lib
     evaluate = lib.function(
         "mtmd_helper_eval_chunks",
@@ -81,38 +86,42 @@ def by_helper(projector: object, engine: LlamaEngine, parts: tuple[str | Image, 
     params.type_k = params.type_v = 0
     params.flash_attn_type = 0
     context = lib.llama_init_from_model(engine.model.pointer, params)
-    bitmaps = [projector._bitmap(part) for part in parts if not isinstance(part, str)]
-    chunks = media.mtmd_input_chunks_init()
-    given = _Parts(parts, bitmaps)
+    bitmap, chunks = projector._bitmap(image), media.mtmd_input_chunks_init()
+    texts = [InputText(text.encode(), len(text), False, True) for text in (before, after)]
+    parts = [
+        InputPart(ctypes.pointer(texts[0]), None),
+        InputPart(None, bitmap),
+        InputPart(ctypes.pointer(texts[1]), None),
+    ]
+    given = (ctypes.POINTER(InputPart) * 3)(*map(ctypes.pointer, parts))
     try:
-        assert media.mtmd_tokenize_from_parts(projector.pointer, chunks, given.pointers, len(parts), False) == 0
-        after = ctypes.c_int32()
-        assert evaluate(projector.pointer, context, chunks, 0, 0, 256, True, ctypes.byref(after)) == 0
+        assert media.mtmd_tokenize_from_parts(projector.pointer, chunks, given, 3, False) == 0
+        position = ctypes.c_int32()
+        assert evaluate(projector.pointer, context, chunks, 0, 0, 256, True, ctypes.byref(position)) == 0
         row = lib.llama_get_logits_ith(context, -1)
         return np.ctypeslib.as_array(row, (engine.model.n_vocab,)).copy()
     finally:
         media.mtmd_input_chunks_free(chunks)
-        for bitmap in bitmaps:
-            media.mtmd_bitmap_free(bitmap)
+        media.mtmd_bitmap_free(bitmap)
         lib.llama_free(context)
 
 
 async def test_many_at_once_are_answered_as_each_alone(files: tuple[Path, Path]) -> None:
-    asked = [
-        request(BEFORE, picture(1), AFTER),
-        request(BEFORE, picture(2, 30, 90), " and ", picture(1), AFTER),
-        request("the quick brown fox ", picture(3), AFTER),
-        GenerationRequest("the quick brown fox jumps", 8, logprobs=0),
+    asked: list[tuple[str | Image, ...]] = [
+        (BEFORE, picture(1), AFTER),
+        (BEFORE, picture(2, 30, 90), " and ", picture(1), AFTER),
+        ("the quick brown fox ", picture(3), AFTER),
+        ("the quick brown fox jumps",),
     ]
     alone = []
     for each in asked:
         engine = seeing(files)
-        alone.append(told(await engine.generate(each)))
+        alone.append(told(await ask(engine, *each)))
         await engine.close()
     assert len({tokens for tokens, _ in alone}) > 1
     engine = seeing(files)
     try:
-        together = [told(each) for each in await asyncio.gather(*(engine.generate(each) for each in asked))]
+        together = [told(each) for each in await asyncio.gather(*(ask(engine, *each) for each in asked))]
         await engine.check_integrity()
     finally:
         await engine.close()
@@ -125,9 +134,9 @@ async def test_the_same_picture_is_read_once_and_another_is_not_taken_for_it(fil
     engine = seeing(files, prefixes={"min_tokens": 4})
     long = BEFORE + "guideline condition action " * 10
     try:
-        first = await engine.generate(request(long, picture(1), AFTER, session="s"))
-        again = await engine.generate(request(long, picture(1), " not" + AFTER, session="s"))
-        other = await engine.generate(request(long, picture(2), AFTER, session="s"))
+        first = await ask(engine, long, picture(1), AFTER, session="s")
+        again = await ask(engine, long, picture(1), " not" + AFTER, session="s")
+        other = await ask(engine, long, picture(2), AFTER, session="s")
         assert again.timings.reused_tokens == len(await engine.tokenize(long, parse_special=True)) + 16
         assert other.timings.reused_tokens == len(await engine.tokenize(long, parse_special=True))
         await engine.check_integrity()
@@ -135,29 +144,31 @@ async def test_the_same_picture_is_read_once_and_another_is_not_taken_for_it(fil
         await engine.close()
     fresh = seeing(files)
     try:
-        assert told(await fresh.generate(request(long, picture(2), AFTER)))[0] == told(other)[0] != told(first)[0]
+        assert told(await ask(fresh, long, picture(2), AFTER))[0] == told(other)[0] != told(first)[0]
     finally:
         await fresh.close()
 
 
-async def test_a_model_without_eyes_says_so_and_so_does_a_wrong_projector(files: tuple[Path, Path], tmp_path: Path) -> None:
+async def test_a_model_without_eyes_says_so_and_so_does_a_wrong_projector(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
     blind = LlamaEngine(files[0])
     try:
         with pytest.raises(BadRequestError, match="reads text only"):
-            await blind.generate(request(BEFORE, picture(1), AFTER))
+            await ask(blind, BEFORE, picture(1), AFTER)
     finally:
         await blind.close()
     wrong = seeing((files[0], files[0]))
     try:
         with pytest.raises(InvalidModelError, match="is not a projector"):
-            await wrong.generate(request(BEFORE, picture(1), AFTER))
+            await ask(wrong, BEFORE, picture(1), AFTER)
         assert (await wrong.generate(GenerationRequest("the quick", 2))).tokens  # text goes on
     finally:
         await wrong.close()
     engine = seeing(files)
     try:
         with pytest.raises(BadRequestError, match="has to end with text"):
-            await engine.generate(request(BEFORE, picture(1)))
+            await ask(engine, BEFORE, picture(1))
     finally:
         await engine.close()
 
@@ -166,7 +177,7 @@ async def test_a_request_that_is_dropped_while_its_picture_is_read_leaves_nothin
     engine = seeing(files)
     try:
         await engine.load()
-        tasks = [asyncio.create_task(engine.generate(request(BEFORE, picture(n), AFTER))) for n in range(6)]
+        tasks = [asyncio.create_task(ask(engine, BEFORE, picture(n), AFTER)) for n in range(6)]
         await asyncio.sleep(0)
         for task in tasks[::2]:
             task.cancel()

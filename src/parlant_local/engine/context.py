@@ -170,7 +170,9 @@ class Context:
             return "ok"
         if status in (1, 2):
             return "no_room" if status == 1 else "aborted"
-        raise EngineError(f"A picture or sound of {span.length} embeddings failed with {status}: {recent_log() or 'no reason given'}.")
+        raise EngineError(
+            f"A picture or sound of {span.length} embeddings failed with {status}: {recent_log() or 'no reason given'}."
+        )
 
     def _set_threads(self, tokens: int) -> None:
         """Sets the number of threads for a batch of ``tokens``."""

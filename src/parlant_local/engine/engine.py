@@ -18,7 +18,8 @@ from parlant_local.engine.constraint.workers import wait_done
 from parlant_local.engine.embedding import Embeddings, Reranking
 from parlant_local.engine.failures import typed
 from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Sink
-from parlant_local.engine.media.inputs import MediaPrompt
+from parlant_local.engine.media.inputs import Media
+from parlant_local.engine.media.spans import ReadPrompt
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.sequence import Sequence
@@ -258,8 +259,7 @@ class LlamaEngine:
         try:
             if request.constraint is not None:  # compiled on threads of their own: a slow one must not block tokenising
                 await wait_done(await asyncio.to_thread(engine.compiler.begin, request.constraint))
-            read = await engine.media.read(request.prompt) if isinstance(request.prompt, MediaPrompt) else None
-            sequence: Sequence = await asyncio.to_thread(engine.sequence, request, deliver, read)
+            sequence: Sequence = await asyncio.to_thread(engine.sequence, request, deliver)
         except Exception as error:
             raise typed(error) from error
         if self._closed:
@@ -288,6 +288,18 @@ class LlamaEngine:
                         f"{self.path.name} made no progress for {limit:g} s (engine.stall_seconds).",
                         hint="The machine may be swapping; use a smaller model or raise the limit.",
                     ) from None
+
+    async def read(self, parts: AbstractSequence[AbstractSequence[int] | Media]) -> ReadPrompt:
+        """A prompt of token ids with pictures and sounds between them, for :class:`GenerationRequest`; a text is last.
+
+        Reads each on a thread of its own, and keeps what it read of the last ones. Raises :class:`BadRequestError` where the model
+        reads text only or can't read one of them.
+        """
+        engine = await self._ensure_loaded()
+        try:
+            return await engine.media.read(parts)
+        except Exception as error:
+            raise typed(error) from error
 
     # -- vectors ------------------------------------------------------------------------------------------------------
 

@@ -20,10 +20,9 @@ from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
 from parlant_local.engine.heap import give_back
 from parlant_local.engine.loading import LoadControl
-from parlant_local.engine.media.inputs import MediaPrompt
 from parlant_local.engine.media.projector import Projector
-from parlant_local.engine.media.reading import MediaReader, ReadPrompt
-from parlant_local.engine.media.spans import Spans
+from parlant_local.engine.media.reading import MediaReader
+from parlant_local.engine.media.spans import ReadPrompt, Spans
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
 from parlant_local.engine.prefix_disk import PrefixDisk
@@ -278,27 +277,20 @@ class LoadedEngine:
 
     # -- requests (any thread) ----------------------------------------------------------------------------------------
 
-    def sequence(
-        self,
-        request: GenerationRequest,
-        deliver: Callable[[GenerationPiece], None] | None,
-        read: ReadPrompt | None = None,
-    ) -> Sequence:
-        """Tokenises, checks the size and compiles the constraint: all that can fail before work starts. ``read``: the prompt,
-        where it had pictures or sounds."""
+    def sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
+        """Tokenises, checks the size and compiles the constraint: all that can fail before work starts."""
         check(request)
         with self.model.held():
-            return self._sequence(request, deliver, read)
+            return self._sequence(request, deliver)
 
-    def _sequence(
-        self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None, read: ReadPrompt | None
-    ) -> Sequence:
+    def _sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
         model = self.model
         if not model.generates:
             raise BadRequestError(
                 f"{model.path.name} ({model.architecture}) is an embedding model; it does not generate text.",
                 hint="Use a chat model.",
             )
+        read = request.prompt if isinstance(request.prompt, ReadPrompt) else None
         prompt = self._prompt(request) if read is None else read.tokens
         if len(prompt) + 1 > self.context_size:
             raise ContextOverflowError(
@@ -340,7 +332,7 @@ class LoadedEngine:
 
     def _prompt(self, request: GenerationRequest) -> list[int]:
         model = self.model
-        assert not isinstance(request.prompt, MediaPrompt)
+        assert not isinstance(request.prompt, ReadPrompt)
         if isinstance(request.prompt, str):
             tokens = model.tokenize(request.prompt, parse_special=True)
         else:

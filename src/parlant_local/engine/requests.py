@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parlant_local.call_options import Priority
-from parlant_local.engine.media.inputs import MediaPrompt
+from parlant_local.engine.media.spans import ReadPrompt
 from parlant_local.engine.parsing.syntax import CallSyntax
 from parlant_local.engine.sampling import Sampling
 from parlant_local.messages import FinishReason, Timings, TokenLogprob, Usage
@@ -112,8 +112,8 @@ class ReasoningPrelude:
 class GenerationRequest:
     """One sequence to generate."""
 
-    prompt: str | Sequence[int] | MediaPrompt
-    """Text in which special tokens count as such (a rendered template), token ids, or texts with pictures and sounds."""
+    prompt: str | Sequence[int] | ReadPrompt
+    """Text in which special tokens count as such (a rendered template), token ids, or what the engine read of pictures and sounds."""
     max_tokens: int
     sampling: Sampling = Sampling()
     constraint: Constraint | None = None

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Image", "Media", "MediaPrompt", "Sound"]
+__all__ = ["Image", "Media", "Sound"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,9 @@ class Image:
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8 or not self.pixels.size:
-            raise ValueError(f"pixels must be (height, width, 3) of uint8, not {self.pixels.shape} of {self.pixels.dtype}")
+            raise ValueError(
+                f"pixels must be (height, width, 3) of uint8, not {self.pixels.shape} of {self.pixels.dtype}"
+            )
 
     @property
     def width(self) -> int:
@@ -53,10 +55,3 @@ class Sound:
 
 
 Media = Image | Sound
-
-
-@dataclass(frozen=True, slots=True)
-class MediaPrompt:
-    """Texts in which special tokens count as such, with pictures and sounds between them; a text is last."""
-
-    parts: tuple[str | Media, ...]

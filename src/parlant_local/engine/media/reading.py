@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from parlant_local.engine.media.inputs import MediaPrompt
+from parlant_local.engine.media.inputs import Media
 from parlant_local.engine.media.projector import Projector
-from parlant_local.engine.media.spans import Spans
+from parlant_local.engine.media.spans import ReadPrompt, Span, Spans
 from parlant_local.engine.model import LoadedModel
 from parlant_local.errors import BadRequestError
 
-__all__ = ["MediaReader", "ReadPrompt"]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPrompt:
-    """Token ids, with stand-ins where embeddings belong, and these."""
-
-    tokens: npt.NDArray[np.int32]
-    spans: Spans
+__all__ = ["MediaReader"]
 
 
 class MediaReader:
     """Reads for one model. The projector is loaded when the first picture or sound comes."""
 
-    def __init__(self, path: Path | None, model: LoadedModel, load: Callable[[Path], Projector], micro_batch: int) -> None:
+    def __init__(
+        self, path: Path | None, model: LoadedModel, load: Callable[[Path], Projector], micro_batch: int
+    ) -> None:
         self._path = path
         self._model = model
         self._load = load
@@ -52,29 +45,41 @@ class MediaReader:
                 self._projector = self._load(self._path)
             return self._projector
 
-    async def read(self, prompt: MediaPrompt) -> ReadPrompt:
-        """Reads a prompt; cancelling the task stops the encoder within some operations."""
+    async def read(self, parts: Sequence[Sequence[int] | Media]) -> ReadPrompt:
+        """A prompt of token ids with pictures and sounds between them. Cancelling the task stops the encoder within some operations."""
         abandoned = threading.Event()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, prompt, abandoned)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, parts, abandoned)
         except asyncio.CancelledError:
             abandoned.set()
             raise
 
-    def _read(self, prompt: MediaPrompt, abandoned: threading.Event) -> ReadPrompt:
-        projector, model = self.projector(), self._model
-        if not prompt.parts or not isinstance(prompt.parts[-1], str) or not prompt.parts[-1]:
+    def _read(self, parts: Sequence[Sequence[int] | Media], abandoned: threading.Event) -> ReadPrompt:
+        if not parts or isinstance(parts[-1], Media) or not len(parts[-1]):
             raise BadRequestError("A prompt has to end with text.", hint="Put the question behind the picture.")
-        first = model.bos if model.add_bos and model.bos >= 0 else None
-        tokens, spans = projector.read(prompt.parts, abandoned.is_set, first=first)
+        projector = self.projector()
+        ids: list[npt.NDArray[np.int32]] = []
+        spans: list[Span] = []
+        size = 0
+        for part in parts:
+            if isinstance(part, Media):
+                read = projector.read(part, abandoned.is_set)
+                self._check_sizes(projector, read.spans)
+                spans += [span.moved(size) for span in read.spans]
+                ids.append(read.tokens)
+            else:
+                ids.append(np.asarray(part, dtype=np.int32))
+            size += ids[-1].size
+        return ReadPrompt(np.concatenate(ids), Spans(spans))
+
+    def _check_sizes(self, projector: Projector, spans: Sequence[Span]) -> None:
         for span in spans:
             if span.length > self._micro_batch and projector.whole_at_once(span.chunk.pointer):
                 raise BadRequestError(
-                    f"A picture has {span.length} embeddings, which {model.path.name} reads at once; engine.n_ubatch is "
+                    f"A picture has {span.length} embeddings, which {self._model.path.name} reads at once; engine.n_ubatch is "
                     f"{self._micro_batch}.",
                     hint=f"Set engine.n_ubatch to {span.length} or more.",
                 )
-        return ReadPrompt(tokens, spans)
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)

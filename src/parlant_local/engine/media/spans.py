@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Span", "Spans", "stand_ins"]
+__all__ = ["ReadPrompt", "Span", "Spans", "stand_ins"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,9 @@ class Span:
     @property
     def end(self) -> int:
         return self.start + self.length
+
+    def moved(self, by: int) -> Span:
+        return replace(self, start=self.start + by)
 
 
 class Spans:
@@ -76,6 +79,14 @@ class Spans:
                 return span.start
             index = max(span.end, held + span.end - at - span.positions)
         return index
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPrompt:
+    """A prompt as it is computed: token ids, with stand-ins where embeddings belong, and these."""
+
+    tokens: npt.NDArray[np.int32]
+    spans: Spans
 
 
 def stand_ins(digest: bytes, length: int) -> npt.NDArray[np.int32]:
