@@ -581,5 +581,7 @@ def test_texts_are_judged_in_every_shape(http: httpx2.Client) -> None:
         found = http.post("/v1/moderations", json={"input": given, "model": TINY})
         assert found.status_code == 200, found.text
         assert len(found.json()["results"]) == count
-    picture = [{"type": "image_url", "image_url": {"url": "x"}}]
-    assert "image_url" in message_of(http.post("/v1/moderations", json={"input": picture, "model": TINY}))
+    picture = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]
+    assert "image_url can't be judged" in message_of(
+        http.post("/v1/moderations", json={"input": picture, "model": TINY})
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from parlant_local.backends.base import ModelInfo
 from parlant_local.backends.openai_reading import finish_of
 from parlant_local.backends.thoughts import TaggedThoughts
 from parlant_local.call_options import OPTIONS, ChatParams, Sent
-from parlant_local.errors import BadRequestError
+from parlant_local.errors import BadRequestError, UnsupportedCallError
 from parlant_local.messages import (
     ChatChunk,
     ChatReply,
@@ -49,6 +50,10 @@ def messages_of(messages: Iterable[Message]) -> list[dict[str, Any]]:
     for message in messages:
         data: dict[str, Any] = {"role": "tool" if message.role == "function" else message.role}
         data["content"] = message.content or ""
+        if message.media:
+            if any(part.kind != "image" for part in message.media):
+                raise UnsupportedCallError("An Ollama daemon reads pictures, not sounds.", hint="Use another model.")
+            data["images"] = [base64.b64encode(part.data).decode() for part in message.media]
         if message.tool_calls:
             data["tool_calls"] = [_call(call) for call in message.tool_calls]
             names.update({call.id: call.name for call in message.tool_calls})

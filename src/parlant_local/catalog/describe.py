@@ -7,6 +7,7 @@ from threading import Event
 
 from parlant_local.catalog.families import model_type
 from parlant_local.catalog.names import local_id, model_stem
+from parlant_local.catalog.projectors import projector_beside
 from parlant_local.catalog.records import LocalModel, ModelFile, ModelSource, ModelType
 from parlant_local.gguf_info import GGUFHeader, check_is_model, read_header, sha256_file
 from parlant_local.profiles.pretrained import is_base
@@ -34,7 +35,12 @@ def describe(
         file_record(item, digests[at] if digests else sha256_file(item, stop=stop) if hash_files else None)
         for at, item in enumerate(header.paths)
     )
-    return from_header(header, source=source, name=name or model_stem(header.path.name), family=family, files=files)
+    model = from_header(header, source=source, name=name or model_stem(header.path.name), family=family, files=files)
+    if (projector := projector_beside(header)) is None:
+        return model
+    return model.having(
+        projector=file_record(projector, sha256_file(projector, stop=stop) if hash_files or digests else None)
+    )
 
 
 def from_header(

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
-from parlant_local.catalog.describe import describe
+from parlant_local.catalog.describe import describe, file_record
 from parlant_local.catalog.disk import check_space
 from parlant_local.catalog.index import ModelIndex
 from parlant_local.catalog.keeping import delete_files
@@ -22,7 +22,9 @@ from parlant_local.catalog.references import Reference
 from parlant_local.catalog.sources import Plan, SourceContext, make_plan
 from parlant_local.catalog.transfer import DownloadProgress, FileFetch, Meter, RateLimit
 from parlant_local.errors import CatalogError, InvalidModelError, ParlantLocalError, VerificationError
+from parlant_local.gguf_info import check_is_projector, read_header
 from parlant_local.observability import Logger
+from parlant_local.paths import real_path
 from parlant_local.settings import Settings
 from parlant_local.single_flight import SingleFlight
 
@@ -162,7 +164,6 @@ class Downloads:
         if family is None and plan.family_hint:
             from parlant_local.catalog.families import model_type
             from parlant_local.catalog.names import local_id
-            from parlant_local.gguf_info import read_header
 
             detected = model_type(read_header(plan.paths[0]), f"{plan.name} {plan.family_hint}")
             model = model.having(type=detected, id=local_id(detected, plan.name))
@@ -172,6 +173,9 @@ class Downloads:
             "vouched": all(task.published for task in plan.tasks if task.is_gguf),
             "owned": True,
         }
+        if plan.projector is not None:
+            check_is_projector(read_header(plan.projector))
+            facts["projector"] = file_record(plan.projector, _digest_of(plan, digests))
         model = model.having(**{**facts, **plan.extras()})
         if pending.state is not ModelState.AVAILABLE:
             self._index.remove(pending.id)
@@ -220,6 +224,13 @@ class Downloads:
             except Exception as error:  # a callback's bug must not fail the download
                 listeners.remove(listener)
                 self._logger.error(f"A progress callback failed and is no longer called: {error!r}")
+
+
+def _digest_of(plan: Plan, digests: list[str]) -> str:
+    """The projector's, which is the one further GGUF of a plan."""
+    assert plan.projector is not None
+    real = real_path(plan.projector)
+    return next(digest for digest, task in zip(digests, plan.tasks, strict=True) if real_path(task.destination) == real)
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T], abort: Callable[[], None]) -> T:

@@ -44,7 +44,7 @@ def copy_into(path: Path, folder: Path, name: str | None) -> Path:
 
 def verify_files(model: LocalModel) -> str:
     """Hash every file and check the header; empty if valid, else what is wrong."""
-    for item in model.files:
+    for item in model.all_files:
         try:
             size = item.path.stat().st_size
             if size != item.size:
@@ -80,7 +80,7 @@ def delete_files(model: LocalModel, others: Iterable[LocalModel], homes: Sequenc
     Links are removed together with their targets, if those are below ``homes`` too.
     """
     needed = {blob_of(path) for other in others for path in other.paths}
-    ours = [item.path for item in model.files if _is_managed(item.path, homes)]
+    ours = [item.path for item in model.all_files if _is_managed(item.path, homes)]
     present = [path for path in ours if exists(path)]
     dangling = [path for path in ours if not exists(path) and os.path.lexists(path)]
     freed = 0

@@ -113,6 +113,8 @@ class LocalModel(Brief):
     state: ModelState = ModelState.AVAILABLE
     files: tuple[ModelFile, ...] = ()
     """In order; several for a split model."""
+    projector: ModelFile | None = None
+    """What reads pictures or sounds for it (mmproj)."""
     references: tuple[Line, ...] = ()
     """Canonical references that led to it; each resolves to it again, offline too."""
     revision: Shown | None = None
@@ -153,13 +155,17 @@ class LocalModel(Brief):
         return self.files[0].path if self.files else None
 
     @property
+    def all_files(self) -> tuple[ModelFile, ...]:
+        return self.files if self.projector is None else (*self.files, self.projector)
+
+    @property
     def paths(self) -> tuple[Path, ...]:
-        return tuple(item.path for item in self.files)
+        return tuple(item.path for item in self.all_files)
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(item.size for item in self.files)
+        return sum(item.size for item in self.all_files)
 
     @property
     def sha256(self) -> str | None:
@@ -193,6 +199,8 @@ class LocalModel(Brief):
         """Plain data, for JSON."""
         data = asdict(self)
         data["files"] = [{**asdict(item), "path": str(item.path)} for item in self.files]
+        if self.projector is not None:
+            data["projector"] = {**asdict(self.projector), "path": str(self.projector.path)}
         data["references"] = list(self.references)
         data["pending"] = [str(item) for item in self.pending]
         data["defaults"] = dict(self.defaults)

@@ -19,6 +19,7 @@ from parlant_local.engine.embedding import Embeddings, Reranking
 from parlant_local.engine.failures import typed
 from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Sink
 from parlant_local.engine.media.inputs import Media
+from parlant_local.engine.media.reading import Senses
 from parlant_local.engine.media.spans import ReadPrompt
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
@@ -288,6 +289,14 @@ class LlamaEngine:
                         f"{self.path.name} made no progress for {limit:g} s (engine.stall_seconds).",
                         hint="The machine may be swapping; use a smaller model or raise the limit.",
                     ) from None
+
+    async def senses(self) -> Senses:
+        """What the model reads besides text; loads its projector, if it has one."""
+        engine = await self._ensure_loaded()
+        try:
+            return await engine.media.senses()
+        except Exception as error:
+            raise typed(error) from error
 
     async def read(self, parts: AbstractSequence[AbstractSequence[int] | Media]) -> ReadPrompt:
         """A prompt of token ids with pictures and sounds between them, for :class:`GenerationRequest`; a text is last.

@@ -26,7 +26,7 @@ from parlant_local.engine.media.spans import ReadPrompt, Spans
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
 from parlant_local.engine.prefix_disk import PrefixDisk
-from parlant_local.engine.prefixes import PrefixStore
+from parlant_local.engine.prefixes import PrefixStore, as_tokens
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
@@ -291,7 +291,7 @@ class LoadedEngine:
                 hint="Use a chat model.",
             )
         read = request.prompt if isinstance(request.prompt, ReadPrompt) else None
-        prompt = self._prompt(request) if read is None else read.tokens
+        prompt = as_tokens(self._prompt(request)) if read is None else read.tokens
         if len(prompt) + 1 > self.context_size:
             raise ContextOverflowError(
                 f"The prompt has {len(prompt)} tokens; {model.path.name} allows {self.context_size}, the answer included.",

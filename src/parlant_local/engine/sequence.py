@@ -68,7 +68,7 @@ class Sequence:
     def __init__(
         self,
         request: GenerationRequest,
-        prompt: AbstractSequence[int],
+        prompt: AbstractSequence[int] | Tokens,
         vocabulary: Vocabulary,
         *,
         matcher: ConstraintMatcher | None,

@@ -1,6 +1,7 @@
 """Message types shared by engine, backends, services and server, with OpenAI's shapes on the wire."""
 
 from parlant_local.messages.formats import ResponseFormat
+from parlant_local.messages.media import MediaPart
 from parlant_local.messages.message import Message, MessageLike, as_messages
 from parlant_local.messages.replies import ChatChunk, ChatReply, Delta, FinishReason, TokenLogprob, ToolCallDelta
 from parlant_local.messages.roles import Role, role_of
@@ -13,6 +14,7 @@ __all__ = [
     "ChatReply",
     "Delta",
     "FinishReason",
+    "MediaPart",
     "Message",
     "MessageLike",
     "ResponseFormat",

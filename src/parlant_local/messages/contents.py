@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parlant_local.errors import BadRequestError
+from parlant_local.messages.media import MediaPart, media_part_of
 from parlant_local.messages.parts import (
     CALL,
     CALL_WITH_RESULT,
     ENCRYPTED,
     IGNORED,
+    MEDIA,
     REFUSAL,
     RESULT,
     STEP,
@@ -64,6 +66,7 @@ class Content:
     thoughts: str | None = None
     calls: list[Call] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    media: list[MediaPart] = field(default_factory=list)
 
 
 def content_of(content: Any) -> Content:
@@ -93,6 +96,8 @@ def content_of(content: Any) -> Content:
             found.results += _embedded_results(part)
         elif kind is RESULT:
             found.results.append(_result(part))
+        elif kind is MEDIA:
+            found.media.append(media_part_of(part, sum(map(len, texts))))
         elif kind not in (ENCRYPTED, IGNORED, STEP):
             raise _unknown(given)
     found.text = "".join(texts)
@@ -198,7 +203,14 @@ def _outcome(value: Any) -> str:
         return value or ""
     if isinstance(value, Mapping) and typed(value).get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
         return _outcome(value["value"])
-    return json.dumps(value, ensure_ascii=False) if is_outcome(value) else content_of(value).text or ""
+    if is_outcome(value):
+        return json.dumps(value, ensure_ascii=False)
+    content = content_of(value)
+    if content.media:
+        raise BadRequestError(
+            "A tool's result holds a picture or sound, which is not supported.", hint="Put it into a user's message."
+        )
+    return content.text or ""
 
 
 def is_outcome(value: Any) -> bool:
@@ -243,7 +255,7 @@ def _first(data: Mapping[str, Any], *names: str) -> Any:
 def _unknown(part: Any) -> BadRequestError:
     kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
     what = f"of type {shown(kind)!r}" if kind is not None else f"with {shown(', '.join(map(str, part)))} and no type"
-    return BadRequestError(f"Message parts {what} are not supported.", hint="Send text parts only.")
+    return BadRequestError(f"Message parts {what} are not supported.", hint="Send text, pictures or sounds.")
 
 
 def optional_text(data: Mapping[str, Any], key: str) -> str | None:

@@ -18,6 +18,7 @@ from parlant_local.messages.contents import (
     tool_content_of,
     turns_of,
 )
+from parlant_local.messages.media import MediaPart, beside_text, parts_of
 from parlant_local.messages.parts import CALL, RESULT, THOUGHT, kind_named
 from parlant_local.messages.roles import ROLES, Role, role_of
 from parlant_local.messages.text import mend, shown
@@ -26,12 +27,12 @@ from parlant_local.messages.wrapping import content_in, unwrapped
 
 __all__ = ["Message", "MessageLike", "as_messages"]
 
-_MEDIA = ("images", "audio", "videos", "files", "attachments", "experimental_attachments")
+_UNREAD = ("audio", "videos", "files", "attachments", "experimental_attachments")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Message(Brief):
-    """One message of a conversation. ``content`` is plain text; parts in lists are joined on the way in."""
+    """One message of a conversation. ``content`` is plain text; text parts in lists are joined on the way in."""
 
     role: Role
     content: str | None = None
@@ -39,6 +40,8 @@ class Message(Brief):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     reasoning: str | None = None
+    media: tuple[MediaPart, ...] = ()
+    """Pictures and sounds, each with its place in ``content``."""
 
     def __post_init__(self) -> None:
         mend(self, "content", "name", "tool_call_id", "reasoning")
@@ -48,8 +51,8 @@ class Message(Brief):
         return cls("system", content)
 
     @classmethod
-    def user(cls, content: str) -> Message:
-        return cls("user", content)
+    def user(cls, content: str, *media: MediaPart) -> Message:
+        return cls("user", content, media=media)
 
     @classmethod
     def assistant(cls, content: str) -> Message:
@@ -75,9 +78,11 @@ class Message(Brief):
         if not isinstance(data, Mapping):
             raise BadRequestError(f"A message must be an object with role and content, not {shown(data)}.")
         data = unwrapped(data)
-        for name in _MEDIA:
+        for name in _UNREAD:
             if data.get(name):
-                raise BadRequestError(f"Messages with {name} are not supported.", hint="Send text only.")
+                raise BadRequestError(
+                    f"Messages with {name} are not supported.", hint="Send pictures and sounds as parts of the content."
+                )
         kind = kind_named(data.get("type"))
         if "role" not in data and kind in (CALL, RESULT, THOUGHT):
             role: Role = "assistant"  # an item of a response
@@ -94,7 +99,8 @@ class Message(Brief):
         said = content.text or optional_text(data, "refusal") or content.text
         thoughts = thoughts_of(data) if kind is not THOUGHT else None
         results = [cls("tool", result.text, name=result.name, tool_call_id=result.id) for result in content.results]
-        if results and not said and not calls:
+        media = (*beside_text(data), *content.media)
+        if results and not said and not calls and not media:
             return tuple(results)
         message = cls(
             role=role,
@@ -103,12 +109,22 @@ class Message(Brief):
             tool_calls=calls,
             tool_call_id=identity_of(data.get("tool_call_id")),
             reasoning=thoughts or content.thoughts,
+            media=media,
         )
         # An assistant calls first; a user's results answer what was called before.
         return (message, *results) if role == "assistant" else (*results, message)
 
+    @property
+    def parts(self) -> list[str | MediaPart]:
+        """The content in pieces, with pictures and sounds in their places."""
+        return parts_of(self.content or "", self.media)
+
     def to_openai(self) -> dict[str, Any]:
         data: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.media:
+            data["content"] = [
+                {"type": "text", "text": part} if isinstance(part, str) else part.to_openai() for part in self.parts
+            ]
         if self.name is not None:
             data["name"] = self.name
         if self.tool_calls:

@@ -11,6 +11,7 @@ __all__ = [
     "CALL_WITH_RESULT",
     "ENCRYPTED",
     "IGNORED",
+    "MEDIA",
     "REFUSAL",
     "RESULT",
     "STEP",
@@ -51,6 +52,12 @@ RESULT = _kind(
     "tool_result tool-result function_call_output",
     f"name toolName content output result response is_error isError errorText {_IDS}",
 )
+MEDIA = _kind(
+    "image_url input_image image input_audio audio audio_url file media",
+    "image_url input_audio audio_url source image audio file inlineData inline_data url base64 file_data bytes detail filename "
+    "media_type mediaType mime_type mimeType source_type",
+)
+"""Pictures and sounds."""
 CALL_WITH_RESULT = _kind("tool-invocation dynamic-tool", "toolInvocation step", CALL, RESULT)
 """Of the AI SDK: a call, and its result once there is one."""
 IGNORED = _kind("error agent_update source source-url source-document")
@@ -60,7 +67,7 @@ STEP = _kind("step-start", "", TEXT)
 
 _KINDS = {
     name: kind
-    for kind in (TEXT, REFUSAL, THOUGHT, ENCRYPTED, CALL, RESULT, CALL_WITH_RESULT, IGNORED, STEP)
+    for kind in (TEXT, REFUSAL, THOUGHT, ENCRYPTED, CALL, RESULT, MEDIA, CALL_WITH_RESULT, IGNORED, STEP)
     for name in kind.names
 }
 
@@ -97,4 +104,6 @@ _GEMINI_FIELDS = {
     "function_call": "tool_call",
     "functionResponse": "tool_result",
     "function_response": "tool_result",
+    "inlineData": "media",
+    "inline_data": "media",
 }

@@ -14,6 +14,7 @@ from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings, PrefixSettings
 from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings, OutputLimits
+from parlant_local.settings.media import MediaSettings
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.server import (
     AuthSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "GenerationSettings",
     "LimitSettings",
     "LoggingSettings",
+    "MediaSettings",
     "ModerationSettings",
     "OllamaSettings",
     "OutputLimits",

@@ -28,6 +28,7 @@ from parlant_local.settings.engine import EngineSettings
 from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings
 from parlant_local.settings.layers import ENV_PREFIX, describe_errors, merged
+from parlant_local.settings.media import MediaSettings
 from parlant_local.settings.moderation import ModerationSettings
 from parlant_local.settings.section import Section
 from parlant_local.settings.server import (
@@ -94,6 +95,7 @@ class Settings(Section):
     generation: GenerationSettings = GenerationSettings()
     chat: ChatSettings = ChatSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    media: MediaSettings = MediaSettings()
     moderation: ModerationSettings = ModerationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     switcher: SwitcherSettings = SwitcherSettings()

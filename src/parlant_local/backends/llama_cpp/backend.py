@@ -21,15 +21,17 @@ from parlant_local.backends.base import (
 )
 from parlant_local.backends.in_process import InProcessBackend, RenderedPrompt
 from parlant_local.backends.llama_cpp.answering import Answers
+from parlant_local.backends.llama_cpp.media import read_media
 from parlant_local.backends.llama_cpp.opening import OpenedModel
 from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.sync import SyncLlamaCppBackend
 from parlant_local.backends.retry_budget import acquire_retry
 from parlant_local.backends.structured import corrected
+from parlant_local.engine.media import ReadPrompt
 from parlant_local.engine.templates import template_source
 from parlant_local.errors import ConfigurationError, InvalidOutputError
-from parlant_local.messages import ChatReply, MessageLike, Tool, Usage, as_tools
+from parlant_local.messages import ChatReply, MediaPart, MessageLike, Tool, Usage, as_tools
 from parlant_local.observability import Logger, with_standard_logging
 from parlant_local.settings import EngineSettings, Settings, load_settings
 
@@ -225,7 +227,11 @@ class LlamaCppBackend(InProcessBackend):
             settings=self.settings.generation,
             n_ctx=self.engine.n_ctx,
             bounds=self.settings.engine.constraints,
+            read=self._read,
         )
+
+    async def _read(self, pieces: Sequence[tuple[int, ...] | int], media: Sequence[MediaPart]) -> ReadPrompt:
+        return await read_media(self.engine, pieces, media, self.settings.media)
 
     async def _plan_completion(self, prompt: Text, params: ChatParams) -> ChatPlan:
         encoder = await self._model.ready()

@@ -36,6 +36,8 @@ def describe_loaded(
         capabilities |= {"chat", "schema", "tools", "streaming", "complete", "rerank"}
         if template.resolved_profile.reasoning is not None:
             capabilities.add("reasoning")
+        if engine.settings.projector is not None:
+            capabilities.add("media")
     else:
         capabilities.add("rerank")
     return ModelInfo(

@@ -152,6 +152,8 @@ class OpenedModel:
 
         assert record.path is not None
         home, engine = self._settings.home, self._settings.engine
+        if engine.projector is None and record.projector is not None:
+            engine = engine.model_copy(update={"projector": str(record.projector.path)})
         return LlamaEngine(
             record.path,
             settings=engine,

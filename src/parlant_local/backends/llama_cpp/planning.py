@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp.binding import binding_of
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
 from parlant_local.backends.llama_cpp.thinking import answer_begun, settle_thoughts, thinking_of
+from parlant_local.engine.media import ReadPrompt
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
     OutputParser,
@@ -24,12 +25,15 @@ from parlant_local.engine.requests import (
 from parlant_local.engine.sampling import Sampling
 from parlant_local.engine.templates import Speech
 from parlant_local.errors import BadRequestError, ContextOverflowError
-from parlant_local.messages import Message
+from parlant_local.messages import MediaPart, Message
 from parlant_local.profiles import Profile, SamplingAdvice
 from parlant_local.settings import ConstraintSettings, GenerationSettings
 from parlant_local.settings.constraints import DEFAULT_BOUNDS
 
-__all__ = ["ChatPlan", "plan_chat", "plan_completion"]
+__all__ = ["ChatPlan", "ReadMedia", "plan_chat", "plan_completion"]
+
+ReadMedia = Callable[[Sequence[tuple[int, ...] | int], Sequence[MediaPart]], Awaitable[ReadPrompt]]
+"""Reads a prompt in pieces: token ids, and the numbers of pictures and sounds, which follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ async def plan_chat(
     settings: GenerationSettings,
     n_ctx: int,
     bounds: ConstraintSettings = DEFAULT_BOUNDS,
+    read: ReadMedia | None = None,
 ) -> ChatPlan:
     """Renders the prompt and decides on reasoning, constraint, sampling and token limit.
 
@@ -78,11 +83,16 @@ async def plan_chat(
             prelude = replace(prelude, call=profile.reasoning.call)
         if binding.answers:
             text, prelude = answer_begun(text, prelude, profile)
-    prompt = await encoder.encode(text)
+    media = tuple(part for message in messages for part in message.media)
+    prompt: RenderedPrompt | ReadPrompt
+    if media and read is not None:
+        prompt = await read(await encoder.encode_parts(text), media)
+    else:
+        prompt = await encoder.encode(text)
     stops = encoder.stops(speech) if binding.constraint is None else ()
     sampling = _sampling(params, settings, profile.advice(thinking=prelude is not None))
     request = GenerationRequest(
-        prompt=prompt.tokens,
+        prompt=prompt if isinstance(prompt, ReadPrompt) else prompt.tokens,
         max_tokens=_max_tokens(params, settings, len(prompt.tokens), n_ctx),
         sampling=sampling,
         constraint=binding.constraint,

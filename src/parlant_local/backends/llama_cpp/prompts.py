@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from parlant_local.backends.in_process import RenderedPrompt
 from parlant_local.engine.templates import ChatTemplate, Speech
-from parlant_local.engine.templates.control import CONTINUE_MARK, ControlTexts
+from parlant_local.engine.templates.control import CONTINUE_MARK, ControlTexts, split_at_media
 from parlant_local.errors import TemplateError
 from parlant_local.messages import Message, Tool
 
@@ -97,8 +97,22 @@ class PromptEncoder:
         return len(tokens) == 1 and tokens[0] in self._vocabulary.end_tokens
 
     async def encode(self, prompt: str) -> RenderedPrompt:
-        """Tokens of a rendered prompt; control tokens count as such, except between marks. BOS is never doubled."""
-        return await asyncio.to_thread(self._encode, prompt)
+        """Tokens of a rendered prompt, without its pictures and sounds; control tokens count as such, except between marks. BOS is
+        never doubled."""
+        text = "".join(piece for piece in split_at_media(prompt) if isinstance(piece, str))
+        return await asyncio.to_thread(self._encode, text)
+
+    async def encode_parts(self, prompt: str) -> list[tuple[int, ...] | int]:
+        """As :meth:`encode`, in pieces: tokens, and the numbers of pictures and sounds."""
+
+        def work() -> list[tuple[int, ...] | int]:
+            pieces = split_at_media(prompt)
+            return [
+                piece if isinstance(piece, int) else self._encode(piece, first=index == 0).tokens
+                for index, piece in enumerate(pieces)
+            ]
+
+        return await asyncio.to_thread(work)
 
     def _marked(self, messages: Sequence[Message]) -> Sequence[Message]:
         if not ControlTexts.suspected(messages):
@@ -112,18 +126,18 @@ class PromptEncoder:
             )
         return self._control.mark(messages)
 
-    def _encode(self, prompt: str) -> RenderedPrompt:
+    def _encode(self, prompt: str, *, first: bool = True) -> RenderedPrompt:
         vocabulary = self._vocabulary
         pieces = list(ControlTexts.pieces(prompt))
         text = "".join(piece for piece, _ in pieces)
         tokens: list[int] = []
-        if vocabulary.add_bos and vocabulary.bos >= 0:
+        if first and vocabulary.add_bos and vocabulary.bos >= 0:
             tokens.append(vocabulary.bos)
             # The template wrote it too (some do twice): keep one.
             while pieces and vocabulary.bos_text and not pieces[0][1] and pieces[0][0].startswith(vocabulary.bos_text):
                 pieces[0] = (pieces[0][0].removeprefix(vocabulary.bos_text), False)
         for index, (piece, literal) in enumerate(pieces):
-            tokens += self._piece(piece, literal=literal, first=index == 0)
+            tokens += self._piece(piece, literal=literal, first=first and index == 0)
         return RenderedPrompt(text, tuple(tokens))
 
     def _piece(self, text: str, *, literal: bool, first: bool) -> list[int]:

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from parlant_local._version import __version__
 from parlant_local.catalog.hub_cache import HubRepository
 from parlant_local.catalog.names import check_component, check_relative
+from parlant_local.catalog.projectors import projector_among
 from parlant_local.catalog.quantizations import choose
 from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.reference_forms import HubReference, parse_hub
@@ -97,10 +98,16 @@ def _plan(reference: HubReference, context: SourceContext) -> Plan:
     repository = HubRepository(context.hub_cache, reference.repo)
     for file in chosen.files:
         repository.adopt(commit, file, entries[file].etag)
-    tasks = tuple(hub.task(reference, repository, commit, entries[file]) for file in chosen.files)
+    projector = projector_among(sizes)
+    if projector is not None:
+        repository.adopt(commit, projector, entries[projector].etag)
+    wanted = (*chosen.files, *([projector] if projector is not None else []))
+    tasks = tuple(
+        hub.task(reference, repository, commit, entries[file], is_gguf=file in chosen.files) for file in wanted
+    )
 
     def place() -> None:
-        for file in chosen.files:
+        for file in wanted:
             repository.link(commit, file, entries[file].etag)
         repository.set_ref(reference.revision or "main", commit)
         repository.mark()
@@ -117,6 +124,7 @@ def _plan(reference: HubReference, context: SourceContext) -> Plan:
         source=ModelSource.HUGGINGFACE,
         tasks=tasks,
         paths=tuple(repository.snapshot(commit, file) for file in chosen.files),
+        projector=None if projector is None else repository.snapshot(commit, projector),
         place=place,
         revision=commit,
         aliases=(*aliases, str(reference)),
@@ -203,7 +211,9 @@ class Hub:
     def _url(self, reference: HubReference, commit: str, path: str) -> str:
         return f"{self.endpoint}/{reference.repo}/resolve/{quote(commit, safe='')}/{quote(path)}"
 
-    def task(self, reference: HubReference, repository: HubRepository, commit: str, entry: HubFile) -> FileTask:
+    def task(
+        self, reference: HubReference, repository: HubRepository, commit: str, entry: HubFile, *, is_gguf: bool = True
+    ) -> FileTask:
         return FileTask(
             url=self._url(reference, commit, entry.path),
             destination=repository.blob(entry.etag),
@@ -214,6 +224,7 @@ class Hub:
             headers=self._headers,
             explain=partial(self._explain, reference, entry.path),
             lock=repository.lock(entry.etag),
+            is_gguf=is_gguf,
         )
 
     def _headers(self) -> Mapping[str, str]:

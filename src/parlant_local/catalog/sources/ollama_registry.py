@@ -63,15 +63,19 @@ def _plan(reference: OllamaReference, context: SourceContext) -> Plan:
         raise InvalidModelError(
             f"{reference.short} can't be used. {error.message}", hint="With `--via daemon` Ollama itself runs it."
         ) from None
-    if manifest.of("projector"):
-        context.logger.warning(f"{reference.short} supports images; its vision projector is not downloaded.")
     store = context.models_dir / "ollama"
     blobs = store / "blobs"
     names = (reference.host.replace(":", "+"), reference.namespace, reference.model, reference.tag)
     target = store / "manifests"
     for name in names:
         target /= check_component(name)
-    layers = [model, *manifest.texts, *([manifest.config] if manifest.config else [])]
+    projector = next(iter(manifest.of("projector")), None)
+    layers = [
+        model,
+        *([projector] if projector else []),
+        *manifest.texts,
+        *([manifest.config] if manifest.config else []),
+    ]
     context.models_dir.mkdir(parents=True, exist_ok=True)
     unique = {layer.digest: layer for layer in layers}
     tasks = tuple(
@@ -98,6 +102,7 @@ def _plan(reference: OllamaReference, context: SourceContext) -> Plan:
         source=ModelSource.OLLAMA,
         tasks=tasks,
         paths=(blobs / model.file_name,),
+        projector=None if projector is None else blobs / projector.file_name,
         place=place,
         revision=f"sha256:{hashlib.sha256(data).hexdigest()}",
         family_hint=f"{reference.namespace}/{reference.model}",

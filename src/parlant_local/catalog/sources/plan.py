@@ -51,6 +51,8 @@ class Plan:
     tasks: tuple[FileTask, ...]
     paths: tuple[Path, ...]
     """The files to load: the destinations, or links to them; one per task with ``is_gguf``."""
+    projector: Path | None = None
+    """What reads pictures or sounds for it: the destination of one further task, or a link to it."""
     place: Callable[[], None] = _nothing
     """Called once all files are downloaded and verified."""
     revision: str | None = None

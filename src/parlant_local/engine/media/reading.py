@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,17 @@ from parlant_local.engine.media.spans import ReadPrompt, Span, Spans
 from parlant_local.engine.model import LoadedModel
 from parlant_local.errors import BadRequestError
 
-__all__ = ["MediaReader"]
+__all__ = ["MediaReader", "Senses"]
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """What a model reads besides text."""
+
+    sees: bool = False
+    hears: bool = False
+    sample_rate: int = 0
+    """Samples a second that it expects of a sound."""
 
 
 class MediaReader:
@@ -44,6 +55,13 @@ class MediaReader:
                     )
                 self._projector = self._load(self._path)
             return self._projector
+
+    async def senses(self) -> Senses:
+        """What the model reads besides text; loads its projector, if it has one."""
+        if self._path is None:
+            return Senses()
+        projector = await asyncio.get_running_loop().run_in_executor(self._thread, self.projector)
+        return Senses(projector.sees, projector.hears, projector.sample_rate)
 
     async def read(self, parts: Sequence[Sequence[int] | Media]) -> ReadPrompt:
         """A prompt of token ids with pictures and sounds between them. Cancelling the task stops the encoder within some operations."""

@@ -132,7 +132,7 @@ class MediaLibrary:
         for field, expected in _DEFAULTS.items():
             if (value := getattr(values, field)) != expected:
                 raise ConfigurationError(
-                    f"The mtmd of {lib.build} is not the one that it is known by: {field} is {value}, not {expected}.",
+                    f"The mtmd of {lib.build} is not the one that it is known by: {field} is {value!r}, not {expected!r}.",
                     hint=f"Reinstall it: `pip install --force-reinstall {lib.build.package}=={lib.build.version}`.",
                 )
         self.mtmd_log_set(log.CALLBACK, None)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, takewhile
+from itertools import count, groupby, takewhile
 
 from parlant_local.messages import Message, ToolCall
 
-__all__ = ["CONTINUE_MARK", "ControlTexts"]
+__all__ = ["CONTINUE_MARK", "ControlTexts", "split_at_media"]
 
 # Private-use characters, stripped from user text so that a mark can't be forged.
 _START, _END = "\U000f0000", "\U000f0001"
 _MARKS = re.compile(f"[{_START}{_END}]")
 CONTINUE_MARK = "\U000f0002"
 """Placed after the message that the model continues: the prompt ends there."""
-_FORGED = re.compile(f"[{_START}{_END}{CONTINUE_MARK}]")
+_MEDIA = "\U000f0003"
+"""On both sides of a number: the place of that picture or sound."""
+_MEDIA_PLACE = re.compile(f"{_MEDIA}([0-9]+){_MEDIA}")
+_FORGED = re.compile(f"[{_START}{_END}{CONTINUE_MARK}{_MEDIA}]")
 # Every control token of every known vocabulary contains one of these; most texts don't, which skips the check.
 _SUSPICIOUS = re.compile(r"[<\[]")
 
@@ -35,15 +38,16 @@ class ControlTexts:
             _SUSPICIOUS.search(text) is not None or _FORGED.search(text) is not None
             for message in messages
             for text in _texts(message)
-        )
+        ) or any(message.media for message in messages)
 
     def mark(self, messages: Iterable[Message]) -> tuple[Message, ...]:
-        """The messages with every control token in them between marks."""
+        """The messages with every control token in them between marks, and a mark in the place of each picture and sound."""
+        number = count()
         return tuple(
             replace(
                 message,
                 name=None if message.name is None else self._marked(message.name),
-                content=None if message.content is None else self._marked(message.content),
+                content=self._content(message, number),
                 reasoning=None if message.reasoning is None else self._marked(message.reasoning),
                 tool_calls=tuple(
                     ToolCall(call.id, self._marked(call.name), self._marked(call.arguments))
@@ -51,6 +55,13 @@ class ControlTexts:
                 ),
             )
             for message in messages
+        )
+
+    def _content(self, message: Message, number: Iterator[int]) -> str | None:
+        if not message.media:
+            return None if message.content is None else self._marked(message.content)
+        return "".join(
+            self._marked(part) if isinstance(part, str) else f"{_MEDIA}{next(number)}{_MEDIA}" for part in message.parts
         )
 
     def _marked(self, text: str) -> str:
@@ -72,6 +83,11 @@ class ControlTexts:
         if position < len(prompt):
             pieces.append((prompt[position:], inside))
         return pieces
+
+
+def split_at_media(prompt: str) -> list[str | int]:
+    """A rendered prompt in pieces: text, and the numbers of pictures and sounds."""
+    return [int(piece) if index % 2 else piece for index, piece in enumerate(_MEDIA_PLACE.split(prompt))]
 
 
 def _one_of(texts: Sequence[str]) -> str:

@@ -67,7 +67,17 @@ def _texts(given: str | list[str | Part]) -> list[str]:
         raise RequestRefusedError(
             422, "input must be a list of strings or of parts, not both.", code="invalid_value", param="input"
         )
-    return [content_of(parts).text or ""] if parts else texts
+    if not parts:
+        return texts
+    content = content_of(parts)
+    if content.media:
+        raise RequestRefusedError(
+            400,
+            f"Parts of type {parts[0].get('type')} can't be judged: moderation reads text only.",
+            code="unsupported_part",
+            param="input",
+        )
+    return [content.text or ""]
 
 
 async def _moderation_backend(context: Context, asked: str | None) -> tuple[str, Backend]:

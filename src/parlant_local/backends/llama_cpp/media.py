@@ -1,0 +1,53 @@
+"""Pictures and sounds of a conversation: decoded, and read by the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from parlant_local.engine import LlamaEngine
+from parlant_local.engine.media import ReadPrompt
+from parlant_local.engine.media.decoding import decode
+from parlant_local.engine.media.inputs import Media
+from parlant_local.errors import BadRequestError, UnsupportedCallError
+from parlant_local.messages import MediaPart
+from parlant_local.settings import MediaSettings
+
+__all__ = ["read_media"]
+
+
+async def read_media(
+    engine: LlamaEngine, pieces: Sequence[tuple[int, ...] | int], media: Sequence[MediaPart], settings: MediaSettings
+) -> ReadPrompt:
+    """The prompt of ``pieces``, in which a number stands for one of ``media``.
+
+    Raises :class:`UnsupportedCallError` where the model reads text only, :class:`BadRequestError` for what can't be read or exceeds a
+    limit.
+    """
+    if len(media) > settings.max_count:
+        raise BadRequestError(
+            f"The conversation has {len(media)} pictures and sounds; the limit is {settings.max_count} (media.max_count).",
+            hint="Leave out earlier ones.",
+        )
+    senses = await engine.senses()
+    for part in media:
+        if not (senses.sees if part.kind == "image" else senses.hears):
+            raise UnsupportedCallError(
+                f"{engine.path.name} reads no {'pictures' if part.kind == 'image' else 'sounds'}.",
+                hint="Use a model that does: `parlant-local show MODEL` says what each one reads.",
+            )
+    stopped = threading.Event()
+    shown = {piece for piece in pieces if isinstance(piece, int)}
+    try:
+        decoded = {
+            number: await asyncio.to_thread(
+                decode, media[number].data, media[number].kind, settings, rate=senses.sample_rate, stopped=stopped
+            )
+            for number in sorted(shown)
+        }
+    except asyncio.CancelledError:
+        stopped.set()
+        raise
+    read = [decoded[piece] if isinstance(piece, int) else piece for piece in pieces]
+    return await engine.read([part for part in read if isinstance(part, Media) or len(part)])
