@@ -28,11 +28,15 @@ def picture(seed: int, width: int = 60, height: int = 40) -> Image:
     return Image(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("seeing")
-    model = gguf_models.llama(folder / "model.gguf", tied=False)
-    return model, projectors.vision(folder / "mmproj-model.gguf")
+@pytest.fixture(scope="module", params=["llava", "qwen2vl"])
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model whose positions have one axis, and one where they have several, so that a picture takes fewer of them than cells."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "llava":
+        model = gguf_models.llama(folder / "model.gguf", tied=False)
+        return model, projectors.vision(folder / "mmproj-model.gguf")
+    model = gguf_models.qwen2vl(folder / "model.gguf", tied=False)
+    return model, projectors.qwen2vl(folder / "mmproj-model.gguf")
 
 
 def seeing(files: tuple[Path, Path], **settings: object) -> LlamaEngine:
@@ -46,6 +50,12 @@ async def ask(engine: LlamaEngine, *parts: str | Image, tokens: int = 8, session
     read = [await engine.tokenize(part, parse_special=True) if isinstance(part, str) else part for part in parts]
     prompt = await engine.read(read)
     return await engine.generate(GenerationRequest(prompt, tokens, logprobs=0, prefix_group="g", session=session))
+
+
+async def taken(engine: LlamaEngine, image: Image, *, embeddings: bool = False) -> int:
+    """Cells that a picture takes, the marks around it included, or its embeddings alone."""
+    tokens = (await engine.read([image, [0]])).tokens[:-1]
+    return int((tokens < 0).sum()) if embeddings else tokens.size
 
 
 def told(generation: Generation) -> tuple[tuple[int, ...], list[float]]:
@@ -64,9 +74,8 @@ async def test_the_answer_is_that_of_the_librarys_own_helper(files: tuple[Path, 
         expected = reference - np.log(np.exp(reference - reference.max()).sum()) - reference.max()
         assert mine.tokens[0] == int(reference.argmax())
         assert mine.logprobs[0].logprob == pytest.approx(float(expected[mine.tokens[0]]), abs=2e-4)
-        assert mine.usage.prompt_tokens == len(await engine.tokenize(BEFORE, parse_special=True)) + 16 + len(
-            await engine.tokenize(AFTER, parse_special=True)
-        )
+        texts = [len(await engine.tokenize(text, parse_special=True)) for text in (BEFORE, AFTER)]
+        assert mine.usage.prompt_tokens == sum(texts) + await taken(engine, picture(1))
     finally:
         await engine.close()
 
@@ -137,8 +146,10 @@ async def test_the_same_picture_is_read_once_and_another_is_not_taken_for_it(fil
         first = await ask(engine, long, picture(1), AFTER, session="s")
         again = await ask(engine, long, picture(1), " not" + AFTER, session="s")
         other = await ask(engine, long, picture(2), AFTER, session="s")
-        assert again.timings.reused_tokens == len(await engine.tokenize(long, parse_special=True)) + 16
-        assert other.timings.reused_tokens == len(await engine.tokenize(long, parse_special=True))
+        before = len(await engine.tokenize(long, parse_special=True))
+        marks = await taken(engine, picture(1)) - await taken(engine, picture(1), embeddings=True)
+        assert again.timings.reused_tokens == before + await taken(engine, picture(1))
+        assert before <= other.timings.reused_tokens <= before + marks
         await engine.check_integrity()
     finally:
         await engine.close()

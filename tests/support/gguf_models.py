@@ -149,6 +149,8 @@ def _attention_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(500_000.0)
     writer.add_rope_dimension_count(head)
+    if arch == "qwen2vl":
+        writer.add_rope_dimension_sections([head // 8, head // 8, head // 4, 0])
     if pooling is not None:
         writer.add_pooling_type(pooling)
     if pieces:
@@ -165,7 +167,7 @@ def _attention_model(
         model.tensor(name + "ffn_norm.weight", width, ones=True)
         for part, rows in (("q", heads * head), ("k", kv_heads * head), ("v", kv_heads * head)):
             model.tensor(f"{name}attn_{part}.weight", rows, width)
-            if arch == "qwen2":
+            if arch in ("qwen2", "qwen2vl"):
                 model.tensor(f"{name}attn_{part}.bias", rows, scale=0.1)
         if arch == "qwen3":
             model.tensor(name + "attn_q_norm.weight", head, ones=True)
@@ -183,6 +185,11 @@ def llama(path: Path, **sizes: Any) -> Path:
 
 def qwen2(path: Path, **sizes: Any) -> Path:
     return _attention_model(path, "qwen2", **sizes)
+
+
+def qwen2vl(path: Path, **sizes: Any) -> Path:
+    """Its positions have several axes."""
+    return _attention_model(path, "qwen2vl", **sizes)
 
 
 def qwen3(path: Path, **sizes: Any) -> Path:

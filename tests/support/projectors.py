@@ -7,28 +7,39 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 
-__all__ = ["vision"]
+__all__ = ["qwen2vl", "vision"]
 
 
-def vision(
+def vision(path: Path, *, text_width: int = 64, image_size: int = 56, seed: int = 0) -> Path:
+    """LLaVA's architecture: a transformer over patches, two dense layers; ``(image_size / 14)²`` embeddings a picture."""
+    return _projector(path, "mlp", text_width=text_width, image_size=image_size, seed=seed)
+
+
+def qwen2vl(path: Path, *, text_width: int = 64, seed: int = 0) -> Path:
+    """Qwen2-VL's: pictures of any size, four patches to an embedding, positions of several axes in the language model."""
+    return _projector(path, "qwen2vl_merger", text_width=text_width, image_size=56, seed=seed)
+
+
+def _projector(
     path: Path,
+    kind: str,
     *,
-    text_width: int = 64,
+    text_width: int,
+    image_size: int,
+    seed: int,
     width: int = 32,
     layers: int = 2,
     heads: int = 2,
-    image_size: int = 56,
     patch_size: int = 14,
-    seed: int = 0,
 ) -> Path:
-    """LLaVA's architecture: a transformer over patches, two dense layers; ``(image_size / patch_size)²`` embeddings a picture."""
+    merged = kind == "qwen2vl_merger"
     dice = np.random.default_rng(seed)
     writer = GGUFWriter(str(path), "clip")
     writer.add_name("random-vision")
     writer.add_file_type(0)
     writer.add_string("general.type", "mmproj")
     writer.add_bool("clip.has_vision_encoder", True)
-    writer.add_string("clip.projector_type", "mlp")
+    writer.add_string("clip.projector_type", kind)
     writer.add_bool("clip.use_gelu", True)
     for key, value in (
         ("image_size", image_size),
@@ -49,7 +60,12 @@ def vision(
         writer.add_tensor(name, data.astype(np.float32), raw_dtype=GGMLQuantizationType.F32)
 
     tensor("v.patch_embd.weight", width, 3, patch_size, patch_size)
-    tensor("v.position_embd.weight", (image_size // patch_size) ** 2, width)
+    if merged:
+        tensor("v.patch_embd.weight.1", width, 3, patch_size, patch_size)
+        tensor("v.post_ln.weight", width, ones=True)
+        tensor("v.post_ln.bias", width)
+    else:
+        tensor("v.position_embd.weight", (image_size // patch_size) ** 2, width)
     for layer in range(layers):
         name = f"v.blk.{layer}."
         for part in ("ln1", "ln2"):
@@ -62,9 +78,10 @@ def vision(
         tensor(f"{name}ffn_up.bias", 2 * width)
         tensor(f"{name}ffn_down.weight", width, 2 * width)
         tensor(f"{name}ffn_down.bias", width)
-    tensor("mm.0.weight", text_width, width)
-    tensor("mm.0.bias", text_width)
-    tensor("mm.2.weight", text_width, text_width)
+    inner = 4 * width if merged else text_width
+    tensor("mm.0.weight", inner, 4 * width if merged else width)
+    tensor("mm.0.bias", inner)
+    tensor("mm.2.weight", text_width, inner)
     tensor("mm.2.bias", text_width)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -20,7 +20,7 @@ from parlant_local.catalog.pending import discard, download_lock, fetched_bytes,
 from parlant_local.catalog.records import LocalModel, ModelState, ModelType
 from parlant_local.catalog.references import Reference
 from parlant_local.catalog.sources import Plan, SourceContext, make_plan
-from parlant_local.catalog.transfer import DownloadProgress, FileFetch, Meter, RateLimit
+from parlant_local.catalog.transfer import DownloadProgress, FileFetch, FileTask, Meter, RateLimit
 from parlant_local.errors import CatalogError, InvalidModelError, ParlantLocalError, VerificationError
 from parlant_local.gguf_info import check_is_projector, read_header
 from parlant_local.observability import Logger
@@ -170,7 +170,7 @@ class Downloads:
         facts: dict[str, Any] = {
             "references": tuple(dict.fromkeys((plan.reference, *plan.aliases))),
             "revision": plan.revision,
-            "vouched": all(task.published for task in plan.tasks if task.is_gguf),
+            "vouched": all(task.published for task in plan.tasks if task.is_gguf or _is_projector(task, plan)),
             "owned": True,
         }
         if plan.projector is not None:
@@ -227,10 +227,12 @@ class Downloads:
 
 
 def _digest_of(plan: Plan, digests: list[str]) -> str:
-    """The projector's, which is the one further GGUF of a plan."""
-    assert plan.projector is not None
-    real = real_path(plan.projector)
-    return next(digest for digest, task in zip(digests, plan.tasks, strict=True) if real_path(task.destination) == real)
+    """The projector's."""
+    return next(digest for digest, task in zip(digests, plan.tasks, strict=True) if _is_projector(task, plan))
+
+
+def _is_projector(task: FileTask, plan: Plan) -> bool:
+    return plan.projector is not None and real_path(task.destination) == real_path(plan.projector)
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T], abort: Callable[[], None]) -> T:

@@ -11,6 +11,7 @@ from parlant_local.cli.options import (
     complete_model,
     make_settings,
     model_options,
+    read_media,
     read_text,
     sampling_options,
     sampling_values,
@@ -24,6 +25,13 @@ __all__ = ["chat"]
 @click.argument("model", metavar="[MODEL]", required=False, shell_complete=complete_model)
 @click.option("--system", "-s", metavar="TEXT", help="A system message.")
 @click.option("--system-file", metavar="FILE", help="A system message from a file.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE",
+    help="A picture or sound that goes with your first message (may be repeated).",
+)
 @click.option("--load", "saved", metavar="FILE", help="Continue a conversation saved with /save.")
 @click.option("--input-prefix", default="", metavar="TEXT", help="Text to insert before everything you type.")
 @click.option(
@@ -41,6 +49,7 @@ def chat(
     model: str | None,
     system: str | None,
     system_file: str | None,
+    images: tuple[str, ...],
     saved: str | None,
     input_prefix: str,
     reverse_prompt: tuple[str, ...],
@@ -73,7 +82,9 @@ def chat(
         markdown=settings.chat.markdown and not plain,
     )
     chosen = picked_model(model, settings)
+    media = list(map(read_media, images))
     with ChatSession(settings, session_options, model=chosen, chat_format=template, system=system) as session:
+        session.conversation.attached = media
         converse(
             session,
             settings,

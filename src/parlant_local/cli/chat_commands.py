@@ -11,6 +11,7 @@ import click
 
 from parlant_local.cli.chat_session import ChatSession
 from parlant_local.cli.chat_values import KNOWN, described, option_named, option_value, possible_values
+from parlant_local.cli.options import read_media
 from parlant_local.cli.printing import counted, echo_dim, say, show_text
 from parlant_local.errors import BadRequestError
 from parlant_local.paths import exists, user_path
@@ -49,6 +50,9 @@ class ChatCommands:
             "/unset": _Command(self._unset, "OPTION", "return an option to its default", lambda _: KNOWN),
             "/model": _Command(
                 self._model, "[MODEL]", "switch to another model, or show this one", lambda _: session.models()
+            ),
+            "/image": _Command(
+                self._image, "[FILE]", "send a picture or sound with the next message, or list them", takes_file=True
             ),
             "/clear": _Command(self._clear, "", "clear the conversation, keep the system message"),
             "/save": _Command(self._save, f"FILE [{_FORCE}]", "save the conversation as JSON", takes_file=True),
@@ -132,6 +136,14 @@ class ChatCommands:
             self._session.switch(rest)
         else:
             say(self._session.model_line())
+
+    def _image(self, rest: str) -> None:
+        attached = self._session.conversation.attached
+        if rest:
+            attached.append(read_media(rest.strip("'\"")))
+        kinds = {kind: sum(part.kind == kind for part in attached) for kind in ("image", "audio")}
+        told = [counted(kinds[kind], word) for kind, word in (("image", "picture"), ("audio", "sound")) if kinds[kind]]
+        echo_dim(f"With your next message: {' and '.join(told) or 'nothing'}.")
 
     def _clear(self, _rest: str) -> None:
         self._session.conversation.clear()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from parlant_local.errors import BadRequestError, StateFileError
-from parlant_local.messages import Message, as_messages
+from parlant_local.messages import MediaPart, Message, as_messages
 from parlant_local.storage import read_json, write_whole
 
 __all__ = ["Conversation"]
@@ -21,6 +21,8 @@ class Conversation:
 
     def __init__(self, system: str | None = None) -> None:
         self.system = system
+        self.attached: list[MediaPart] = []
+        """Pictures and sounds that go with the next question."""
         self._turns: list[Message] = []
 
     def __len__(self) -> int:
@@ -32,6 +34,7 @@ class Conversation:
 
     def clear(self) -> None:
         self._turns.clear()
+        self.attached.clear()
 
     def last_question(self) -> str:
         """Raises :class:`BadRequestError` where nothing was asked."""
@@ -41,13 +44,16 @@ class Conversation:
     def asking(self, question: str, *, instead: bool = False) -> Iterator[list[Message]]:
         """Adds ``question``, and the answer that the block appends to what it gets; without one, everything is as before.
         ``instead``: of the last question and what followed it."""
-        kept = self._turns[: self._last_asked()] if instead else list(self._turns)
+        asked = self._last_asked() if instead else len(self._turns)
+        media = self._turns[asked].media if instead else tuple(self.attached)
         before, answers = self._turns, list[Message]()
-        self._turns = [*kept, Message.user(question)]
+        self._turns = [*self._turns[:asked], Message.user(question, *media)]
         try:
             yield answers
         finally:
             self._turns = [*self._turns, *answers] if answers else before
+            if answers and not instead:
+                self.attached = []
 
     def _last_asked(self) -> int:
         for index in range(len(self._turns) - 1, -1, -1):

@@ -15,6 +15,7 @@ from parlant_local.cli.options import (
     model_argument,
     model_options,
     read_json,
+    read_media,
     read_text,
     run,
     sampling_options,
@@ -22,6 +23,7 @@ from parlant_local.cli.options import (
 )
 from parlant_local.cli.printing import echo_dim, emit_json, show_text
 from parlant_local.errors import BadRequestError
+from parlant_local.messages import MediaPart, Message
 
 if TYPE_CHECKING:
     from parlant_local.backends import Backend
@@ -37,6 +39,9 @@ _N = OPTIONS["n"]
 @click.argument("prompt", required=False)
 @click.option("--file", "-f", metavar="FILE", help="Read the prompt from a file; - is standard input.")
 @click.option("--system", "-s", metavar="TEXT", help="A system message.")
+@click.option(
+    "--image", "images", multiple=True, metavar="FILE", help="A picture or sound before the prompt (may be repeated)."
+)
 @click.option("--raw", is_flag=True, help="Continue the prompt as it is, without a chat template.")
 @click.option("--schema", metavar="FILE", help="Constrain the answer to this JSON schema.")
 @click.option("--json-object", is_flag=True, help="Constrain the answer to any JSON object.")
@@ -57,6 +62,7 @@ def generate(
     prompt: str | None,
     file: str | None,
     system: str | None,
+    images: tuple[str, ...],
     raw: bool,
     n: int,
     stream: bool | None,
@@ -75,6 +81,9 @@ def generate(
         raise BadRequestError("--raw continues a text, so it can't be combined with --system.")
     if stream and (as_json or n > 1):
         raise BadRequestError("--stream prints one plain answer, so it can't be combined with --json or --n.")
+    if raw and images:
+        raise BadRequestError("--raw continues a text, so it can't be combined with --image.")
+    media = tuple(map(read_media, images))
     streaming = not as_json and n == 1 if stream is None else stream
     backend = make_backend(model, arguments)
 
@@ -82,9 +91,9 @@ def generate(
         async with backend:
             await loaded(backend)
             if streaming:
-                await stream_answer(backend, text, options, system=system, raw=raw)
+                await stream_answer(backend, text, options, system=system, raw=raw, media=media)
             else:
-                _show(await _whole(backend, text, system, raw, options), as_json=as_json)
+                _show(await _whole(backend, text, system, raw, options, media), as_json=as_json)
 
     run(work())
 
@@ -120,23 +129,38 @@ def _format_options(arguments: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _conversation(text: str, system: str | None) -> list[dict[str, str]]:
-    head = [{"role": "system", "content": system}] if system else []
-    return [*head, {"role": "user", "content": text}]
+def _conversation(text: str, system: str | None, media: tuple[MediaPart, ...]) -> list[Message]:
+    head = [Message.system(system)] if system else []
+    return [*head, Message.user(text, *media)]
 
 
-async def _whole(backend: Backend, text: str, system: str | None, raw: bool, options: dict[str, Any]) -> ChatReply:
+async def _whole(
+    backend: Backend,
+    text: str,
+    system: str | None,
+    raw: bool,
+    options: dict[str, Any],
+    media: tuple[MediaPart, ...],
+) -> ChatReply:
     if raw:
         return await backend.complete(text, **options)
-    return await backend.chat(_conversation(text, system), **options)
+    return await backend.chat(_conversation(text, system, media), **options)
 
 
 async def stream_answer(
-    backend: Backend, text: str, options: dict[str, Any], *, system: str | None = None, raw: bool = False
+    backend: Backend,
+    text: str,
+    options: dict[str, Any],
+    *,
+    system: str | None = None,
+    raw: bool = False,
+    media: tuple[MediaPart, ...] = (),
 ) -> None:
     """Content goes to standard output, reasoning and everything else to standard error."""
     chunks = (
-        backend.complete_stream(text, **options) if raw else backend.chat_stream(_conversation(text, system), **options)
+        backend.complete_stream(text, **options)
+        if raw
+        else backend.chat_stream(_conversation(text, system, media), **options)
     )
     calls: dict[int, list[str]] = {}
     reason, answered = None, False

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from parlant_local.call_options import OPTIONS, Option
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import whole_value
+from parlant_local.messages.media import MediaPart
 from parlant_local.paths import is_file, user_path
 from parlant_local.storage import parse_json
 
@@ -27,6 +28,7 @@ __all__ = [
     "model_options",
     "open_backend",
     "read_json",
+    "read_media",
     "read_text",
     "run",
     "sampling_options",
@@ -140,8 +142,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def read_text(file: str) -> str:
-    """A file's text; ``-`` is standard input. Pipes and devices count as files, and may be endless."""
+def read_media(file: str) -> MediaPart:
+    """A picture or a sound."""
+    return MediaPart.of_file(_read_bytes(file, "Send a smaller one."), file)
+
+
+def _read_bytes(file: str, hint: str) -> bytes:
+    """``-`` is standard input. Pipes and devices count as files, and may be endless."""
     try:
         if file == "-":
             data = sys.stdin.buffer.read(_MAX_BYTES + 1)
@@ -153,7 +160,13 @@ def read_text(file: str) -> str:
     except ValueError as error:  # a NUL character in the name
         raise BadRequestError(f"{file!a} can't be read: {error}.") from None
     if len(data) > _MAX_BYTES:
-        raise BadRequestError(f"{file} is larger than the limit of {_MAX_BYTES >> 20} MiB.", hint="Split it.")
+        raise BadRequestError(f"{file} is larger than the limit of {_MAX_BYTES >> 20} MiB.", hint=hint)
+    return data
+
+
+def read_text(file: str) -> str:
+    """A file's text; ``-`` is standard input."""
+    data = _read_bytes(file, "Split it.")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

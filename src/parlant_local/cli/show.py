@@ -101,6 +101,16 @@ _FORMS = {
 }
 
 
+def _senses(path: Path) -> list[str]:
+    from parlant_local.catalog.projectors import senses_of
+    from parlant_local.gguf_info import read_header
+
+    try:
+        return list(senses_of(read_header(path)))
+    except CatalogError:
+        return []
+
+
 def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     from parlant_local.catalog.disk import human_bytes
     from parlant_local.catalog.sources import origin
@@ -117,6 +127,9 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     for item in record.files:
         say("file", f"{item.path} ({human_bytes(item.size)})")
         say("sha256", item.sha256)
+    if record.projector is not None:
+        say("projector", f"{record.projector.path} ({human_bytes(record.projector.size)})")
+        say("reads", " and ".join(["text", *_senses(record.projector.path)]))
     if record.is_base:
         say("kind", "base model: not trained to chat; never chosen by default")
     say("architecture", record.architecture)

@@ -8,15 +8,21 @@ from parlant_local.gguf_info import GGUFHeader, MemoryEstimate, estimate_memory
 from parlant_local.settings import EngineSettings
 from parlant_local.settings.engine import FlashAttention
 
-__all__ = ["CELL_MULTIPLE", "CPU_MICRO_BATCH", "MIN_CTX", "HostMemory"]
+__all__ = ["CELL_MULTIPLE", "MIN_CTX", "HostMemory", "micro_batch_on_cpu"]
 
 CELL_MULTIPLE = 256  # llama.cpp rounds cells up to this
-CPU_MICRO_BATCH = 128  # 64 took 3-6 % longer for prompts; 256 as long, with twice the attention scores in memory
+_MICRO_BATCH = 128  # 64 took 3-6 % longer for prompts; 256 as long, with twice the attention scores in memory
+_MEDIA_MICRO_BATCH = 512  # some models read all of a picture at once, which one micro-batch has to hold
 MIN_CTX = 512
 _MIB = 1024 * 1024
 _KV_SHARE = 0.6  # of the memory that is left once the weights are in
 _UNQUANTIZED = frozenset({"f32", "f16", "bf16"})
 _SCORES_SHARE = 1 / 8  # of the available memory, for attention scores without flash attention
+
+
+def micro_batch_on_cpu(settings: EngineSettings) -> int:
+    """Tokens computed at once."""
+    return settings.n_ubatch or (_MICRO_BATCH if settings.projector is None else _MEDIA_MICRO_BATCH)
 
 
 class HostMemory:
@@ -44,7 +50,7 @@ class HostMemory:
             cells,
             kv_type=self._settings.kv_type or "f16",  # as large as bf16
             n_seq=self._n_seq,
-            n_ubatch=self._settings.n_ubatch or CPU_MICRO_BATCH,
+            n_ubatch=micro_batch_on_cpu(self._settings),
             flash_attention=flash != "off",
             swa_full=True,
         )

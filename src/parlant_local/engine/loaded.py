@@ -180,7 +180,8 @@ class LoadedEngine:
     def memory_bytes(self) -> int:
         """What it takes now, on GPUs as well, as estimated; retained prefixes have a limit of their own."""
         embedding = self._embedding
-        return self.sizing.at(self._cells).total + (0 if embedding is None else embedding.memory_bytes)
+        media = 0 if self._context is None else self.media.memory_bytes
+        return self.sizing.at(self._cells).total + media + (0 if embedding is None else embedding.memory_bytes)
 
     @property
     def gpu_bytes(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from functools import partial
 from parlant_local.cores import usable_cores
 from parlant_local.engine.account import taken_in_process, without_ours
 from parlant_local.engine.device_memory import GPU_MICRO_BATCH, DeviceMemory
-from parlant_local.engine.host_memory import CELL_MULTIPLE, CPU_MICRO_BATCH, MIN_CTX, HostMemory
+from parlant_local.engine.host_memory import CELL_MULTIPLE, MIN_CTX, HostMemory, micro_batch_on_cpu
 from parlant_local.engine.layout import Layout
 from parlant_local.engine.native import devices, library, system_info
 from parlant_local.engine.native.devices import Device
@@ -102,7 +102,7 @@ def _sized(
         first_wave=first_wave,
         unified=unified,
         n_batch=min(settings.n_batch, cells),
-        n_ubatch=min(settings.n_ubatch or (GPU_MICRO_BATCH if gpu else CPU_MICRO_BATCH), settings.n_batch, cells),
+        n_ubatch=min(_micro_batch(settings, gpu=gpu), settings.n_batch, cells),
         n_threads=n_threads,
         n_threads_batch=settings.n_threads_batch or n_threads,
         n_threads_vary=settings.n_threads is None and settings.n_threads_batch is None and not gpu,
@@ -206,7 +206,11 @@ def _prefers_bf16(header: GGUFHeader) -> bool:
 
 def micro_batch(settings: EngineSettings) -> int:
     """Tokens per micro-batch."""
-    return settings.n_ubatch or (GPU_MICRO_BATCH if on_gpu(settings) else CPU_MICRO_BATCH)
+    return _micro_batch(settings, gpu=on_gpu(settings))
+
+
+def _micro_batch(settings: EngineSettings, *, gpu: bool) -> int:
+    return settings.n_ubatch or GPU_MICRO_BATCH if gpu else micro_batch_on_cpu(settings)
 
 
 def on_gpu(settings: EngineSettings) -> bool:

@@ -58,6 +58,8 @@ def main(spec: dict[str, Any]) -> dict[str, str]:
         _exercise_vocabulary(model)
         if not spec["vocabulary_only"]:
             _exercise_contexts(model, spec)
+            if spec.get("projector"):
+                _exercise_projector(model, spec)
         model.release()
     except ParlantLocalError as error:
         return {"refused": error.message, "hint": error.hint, "kind": type(error).__name__}
@@ -88,6 +90,23 @@ def _limit_resources(memory: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if memory:
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+
+def _exercise_projector(model: Any, spec: dict[str, Any]) -> None:
+    """Loads it and has it read a picture and a sound. One that is refused crashes nothing: text goes on without it."""
+    import numpy as np
+
+    from parlant_local.engine.media.inputs import Image, Sound
+    from parlant_local.engine.media.projector import Projector
+    from parlant_local.errors import ParlantLocalError
+
+    with contextlib.suppress(ParlantLocalError):
+        projector = Projector(Path(spec["projector"]), model, threads=spec["threads"], gpu=False)
+        if projector.sees:
+            projector.read(Image(np.zeros((96, 64, 3), np.uint8)), lambda: False)
+        if projector.hears:
+            projector.read(Sound(np.zeros(projector.sample_rate, np.float32), projector.sample_rate), lambda: False)
+        projector.close()
 
 
 # -- the vocabulary -------------------------------------------------------------------------------------------------------

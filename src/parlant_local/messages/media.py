@@ -40,6 +40,13 @@ class MediaPart(Brief):
     mime: str = ""
     """As it was named, or as its first bytes say; empty where neither tells."""
 
+    @classmethod
+    def of_file(cls, data: bytes, name: str = "the file") -> MediaPart:
+        """Raises :class:`BadRequestError` where the first bytes are of no picture or sound."""
+        if not (mime := _signed(data)):
+            raise BadRequestError(f"{name} is neither a picture (PNG, JPEG, WebP, GIF) nor a sound (WAV, MP3, FLAC).")
+        return cls("image" if mime.startswith("image/") else "audio", data, 0, mime)
+
     @property
     def uri(self) -> str:
         return f"data:{self.mime or 'application/octet-stream'};base64,{base64.b64encode(self.data).decode()}"

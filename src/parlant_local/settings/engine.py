@@ -58,7 +58,8 @@ class EngineSettings(Section):
     """Maximum tokens of one llama_decode call."""
 
     n_ubatch: int | None = Field(default=None, ge=1)
-    """Micro-batch: tokens computed at once; cancellation takes effect between two of them. None: 512 on a GPU, 128 on a CPU."""
+    """Micro-batch: tokens computed at once; cancellation takes effect between two of them. None: 512 on a GPU or with a projector, else
+    128."""
 
     n_threads: int | None = Field(default=None, ge=1)
     """Threads for decoding. None: the usable physical cores, and fewer for small steps where those are faster."""

@@ -160,7 +160,11 @@ class OpenedModel:
             prefix_dir=home / "prefixes" if engine.prefixes.disk else None,
             measured_dir=saved_folder(home),
             linger=self._linger,
-            vetting=Vetting(record.vouched, verdicts_file(home)),
+            vetting=Vetting(
+                record.vouched
+                and self._settings.engine.projector is None,  # one of the owner's own has no published digest
+                verdicts_file(home),
+            ),
             logger=self._logger,
         )
 

@@ -53,6 +53,7 @@ class Projector:
     def __init__(self, path: Path, model: LoadedModel, *, threads: int, gpu: bool) -> None:
         """Takes up to seconds. Raises :class:`ModelLoadError` where ``path`` is no projector of this model."""
         self.path = path
+        self.size = path.stat().st_size
         self._lib = media_library()
         self._lock = threading.Lock()
         self._model = model.hold()

@@ -45,6 +45,11 @@ class MediaReader:
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parlant-local-media")
 
+    @property
+    def memory_bytes(self) -> int:
+        """Of the projector, once it is loaded; embeddings that are kept have a limit of their own."""
+        return 0 if self._projector is None else self._projector.size
+
     def projector(self) -> Projector:
         """Loads it if need be. Raises :class:`BadRequestError` where the model has none."""
         with self._lock:

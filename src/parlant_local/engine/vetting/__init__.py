@@ -73,6 +73,7 @@ def ensure_loadable(
     tried, :class:`EngineClosedError` where ``control`` was cancelled.
     """
     trusted = (vetting.vouched or _is_shipped(path)) and not settings.lora  # adapters have no published digests
+    projector = [] if settings.projector is None else [user_path(settings.projector)]
     if settings.vetting == "never" or (settings.vetting == "auto" and trusted):
         return
     # Imported late, since the trial process pays for each import of this module.
@@ -80,7 +81,7 @@ def ensure_loadable(
 
     control = control or LoadControl(path.name)
     logger = logger or NullLogger()
-    paths = [*shard_paths(path), *(user_path(adapter) for adapter in settings.lora)]
+    paths = [*shard_paths(path), *(user_path(adapter) for adapter in settings.lora), *projector]
     verdicts = Verdicts(vetting.verdicts, logger)
     try:
         digests = [verdicts.digest(item, control) for item in paths]
@@ -143,6 +144,7 @@ def _trial_spec(
         "rope_freq_base": settings.rope_freq_base or 0.0,
         "rope_freq_scale": settings.rope_freq_scale or 0.0,
         "lora": {str(user_path(adapter).absolute()): scale for adapter, scale in settings.lora.items()},
+        "projector": None if settings.projector is None else str(user_path(settings.projector).absolute()),
         "threads": settings.n_threads or usable_cores(),
         "memory": 0 if gpu else size + _MEMORY_HEADROOM,
         "resident": 0 if gpu else 2 * size + _MEMORY_HEADROOM,  # the mapped file counts as well
