@@ -10,9 +10,12 @@ from gguf import GGMLQuantizationType, GGUFWriter
 __all__ = ["qwen2vl", "vision"]
 
 
-def vision(path: Path, *, text_width: int = 64, image_size: int = 56, seed: int = 0) -> Path:
-    """LLaVA's architecture: a transformer over patches, two dense layers; ``(image_size / 14)²`` embeddings a picture."""
-    return _projector(path, "mlp", text_width=text_width, image_size=image_size, seed=seed)
+def vision(
+    path: Path, *, text_width: int = 64, image_size: int = 56, seed: int = 0, patches: int | None = None
+) -> Path:
+    """LLaVA's architecture: a transformer over patches, two dense layers; ``(image_size / 14)²`` embeddings a picture. ``patches``: what it
+    has positions for, where that is not as many as it says."""
+    return _projector(path, "mlp", text_width=text_width, image_size=image_size, seed=seed, patches=patches)
 
 
 def qwen2vl(path: Path, *, text_width: int = 64, seed: int = 0) -> Path:
@@ -31,6 +34,7 @@ def _projector(
     layers: int = 2,
     heads: int = 2,
     patch_size: int = 14,
+    patches: int | None = None,
 ) -> Path:
     merged = kind == "qwen2vl_merger"
     dice = np.random.default_rng(seed)
@@ -65,7 +69,7 @@ def _projector(
         tensor("v.post_ln.weight", width, ones=True)
         tensor("v.post_ln.bias", width)
     else:
-        tensor("v.position_embd.weight", (image_size // patch_size) ** 2, width)
+        tensor("v.position_embd.weight", patches or (image_size // patch_size) ** 2, width)
     for layer in range(layers):
         name = f"v.blk.{layer}."
         for part in ("ln1", "ln2"):

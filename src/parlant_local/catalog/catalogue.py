@@ -31,7 +31,7 @@ class Catalogue:
 
     def _current(self, model: LocalModel) -> LocalModel:
         if model.state is ModelState.AVAILABLE:
-            for item in model.files:
+            for item in model.all_files:
                 if problem := matches_disk(item):
                     return model.having(state=ModelState.BROKEN, reason=problem)
         elif model.state in (ModelState.DOWNLOADING, ModelState.INCOMPLETE):

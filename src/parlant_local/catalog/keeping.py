@@ -10,6 +10,7 @@ from pathlib import Path
 from parlant_local.catalog.disk import check_space
 from parlant_local.catalog.hub_cache import HUB_MARK, blob_of
 from parlant_local.catalog.names import check_component, inside, model_stem, slug
+from parlant_local.catalog.projectors import projector_beside
 from parlant_local.catalog.records import LocalModel
 from parlant_local.errors import CatalogError, InvalidModelError
 from parlant_local.gguf_info import in_use, read_header, sha256_file, shard_paths
@@ -22,7 +23,8 @@ __all__ = ["copy_into", "delete_files", "foreign_files", "verify_files"]
 def copy_into(path: Path, folder: Path, name: str | None) -> Path:
     """Copy a model (all its shards) below ``folder``; returns the copy of its first shard. Atomic."""
     sources = shard_paths(path)
-    read_header(sources[0])
+    if (projector := projector_beside(read_header(sources[0]))) is not None:
+        sources = (*sources, projector)
     target_folder = folder / slug(name or model_stem(sources[0].name))
     check_space(folder, sum(item.stat().st_size for item in sources), f"Copying {path.name}")
     try:

@@ -370,7 +370,13 @@ class LocalModelManager:
                 else f"To download it again: `parlant-local pull {reference}`.",
             )
         files = tuple(file_record(item.path, item.sha256) for item in model.files)
-        fresh = model.having(files=files, state=ModelState.AVAILABLE, reason="" if not model.shipped else model.reason)
+        projector = model.projector and file_record(model.projector.path, model.projector.sha256)
+        fresh = model.having(
+            files=files,
+            projector=projector,
+            state=ModelState.AVAILABLE,
+            reason="" if not model.shipped else model.reason,
+        )
         if not model.shipped:
             self._index.write(fresh)
         return fresh
