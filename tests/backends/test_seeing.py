@@ -160,6 +160,36 @@ def test_sounds_are_brought_to_the_rate_of_the_model() -> None:
         decoded(b"RIFF....WAVE", kind="audio")
 
 
+def tone(step: float, seconds: float = 1.0) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16000)
+        sound.writeframes((9000 * np.sin(np.arange(int(16000 * seconds)) / step)).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+async def test_a_model_that_hears(tmp_path: Path) -> None:
+    projectors.hearing(tmp_path / "mmproj-hearing.gguf")
+    path = gguf_models.llama(tmp_path / "hearing.gguf", tied=False)
+    settings = Settings(home=tmp_path / "home", engine=EngineSettings(n_ctx=4096))
+    async with LlamaCppBackend(path, settings=settings) as backend:
+        heard = [
+            await backend.chat(
+                [Message.user("?", MediaPart("audio", tone(step), 0))], temperature=0, max_tokens=4, logprobs=0
+            )
+            for step in (3, 11, 3)
+        ]
+        one, other, again = ([each.logprob for each in reply.logprobs or ()] for reply in heard)
+        assert one == pytest.approx(again, abs=1e-3)
+        assert one != pytest.approx(other, abs=1e-2)
+        assert [reply.usage.cached_tokens for reply in heard] == [0, 0, heard[0].usage.prompt_tokens - 1]
+        with pytest.raises(UnsupportedCallError, match="reads no pictures"):
+            await backend.chat([Message.user("?", part(picture()))])
+        await backend.engine.check_integrity()
+
+
 async def test_a_model_and_its_projector_are_catalogued_and_go_together(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     shutil.copytree(model.parent, folder)

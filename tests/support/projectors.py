@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 
-__all__ = ["qwen2vl", "vision"]
+__all__ = ["hearing", "qwen2vl", "vision"]
 
 
 def vision(
@@ -87,6 +87,59 @@ def _projector(
     tensor("mm.0.bias", inner)
     tensor("mm.2.weight", text_width, inner)
     tensor("mm.2.bias", text_width)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def hearing(path: Path, *, text_width: int = 64, width: int = 32, layers: int = 1, seed: int = 0) -> Path:
+    """Qwen2-Audio's: Whisper's encoder over half a minute of sound, 16,000 samples a second."""
+    dice = np.random.default_rng(seed)
+    writer = GGUFWriter(str(path), "clip")
+    writer.add_name("random-hearing")
+    writer.add_file_type(0)
+    writer.add_string("general.type", "mmproj")
+    writer.add_bool("clip.has_audio_encoder", True)
+    writer.add_string("clip.projector_type", "qwen2a")
+    for key, value in (
+        ("num_mel_bins", 80),
+        ("embedding_length", width),
+        ("feed_forward_length", 2 * width),
+        ("block_count", layers),
+        ("projection_dim", text_width),
+        ("attention.head_count", 2),
+    ):
+        writer.add_uint32(f"clip.audio.{key}", value)
+    writer.add_float32("clip.audio.attention.layer_norm_epsilon", 1e-5)
+
+    def tensor(name: str, *shape: int, ones: bool = False, half: bool = False) -> None:
+        data = np.ones(shape) if ones else dice.normal(0, 1.4 / np.sqrt(shape[-1]), shape)
+        writer.add_tensor(name, data.astype(np.float16 if half else np.float32))
+
+    tensor("a.conv1d.1.weight", width, 80, 3, half=True)
+    tensor("a.conv1d.2.weight", width, width, 3, half=True)
+    for number in (1, 2):
+        tensor(f"a.conv1d.{number}.bias", width, 1)
+    tensor("a.position_embd.weight", 1500, width)
+    for layer in range(layers):
+        name = f"a.blk.{layer}."
+        for part in ("ln1", "ln2"):
+            tensor(f"{name}{part}.weight", width, ones=True)
+            tensor(f"{name}{part}.bias", width)
+        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            tensor(f"{name}{part}.weight", width, width)
+            if part != "attn_k":
+                tensor(f"{name}{part}.bias", width)
+        tensor(f"{name}ffn_up.weight", 2 * width, width)
+        tensor(f"{name}ffn_up.bias", 2 * width)
+        tensor(f"{name}ffn_down.weight", width, 2 * width)
+        tensor(f"{name}ffn_down.bias", width)
+    tensor("a.post_ln.weight", width, ones=True)
+    tensor("a.post_ln.bias", width)
+    tensor("mm.a.fc.weight", text_width, width)
+    tensor("mm.a.fc.bias", text_width)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
