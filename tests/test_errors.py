@@ -33,6 +33,7 @@ SIGNALS = {
     "_LimitError": "engine/templates/sandbox.py",
     "_TooLongError": "engine/templates/worker.py",
     "HeldError": "gguf_info/in_use.py",
+    "Stopped": "engine/media/reading.py",
 }
 """Exceptions that steer, and the file at whose door each of them ends."""
 
@@ -43,6 +44,9 @@ PYTHONS = {
     ("nlp/__init__.py", "AttributeError"): "a module has no such name",
     ("server/__init__.py", "AttributeError"): "a module has no such name",
     ("engine/native/llama.py", "AttributeError"): "an object has no such attribute",
+    ("engine/native/media.py", "AttributeError"): "an object has no such attribute",
+    ("engine/media/decoding.py", "InterruptedError"): "nobody: its task was cancelled",
+    ("engine/media/reading.py", "CancelledError"): "asyncio",
     ("nlp/host.py", "AttributeError"): "an object has no such attribute",
     ("nlp/__init__.py", "ImportError"): "names the missing extra",
     ("server/__init__.py", "ImportError"): "names the missing extra",

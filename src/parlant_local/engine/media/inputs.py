@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from parlant_local.errors import BadRequestError
+
 __all__ = ["Image", "Media", "Sound"]
 
 
@@ -20,7 +22,7 @@ class Image:
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8 or not self.pixels.size:
-            raise ValueError(
+            raise BadRequestError(
                 f"pixels must be (height, width, 3) of uint8, not {self.pixels.shape} of {self.pixels.dtype}"
             )
 
@@ -47,7 +49,7 @@ class Sound:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32 or not self.samples.size:
-            raise ValueError(f"samples must be (n,) of float32, not {self.samples.shape} of {self.samples.dtype}")
+            raise BadRequestError(f"samples must be (n,) of float32, not {self.samples.shape} of {self.samples.dtype}")
 
     @cached_property
     def digest(self) -> bytes:

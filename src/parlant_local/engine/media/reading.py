@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from parlant_local.engine.media.inputs import Media
-from parlant_local.engine.media.projector import Projector
+from parlant_local.engine.media.projector import Projector, Stopped
 from parlant_local.engine.media.spans import ReadPrompt, Span, Spans
 from parlant_local.engine.model import LoadedModel
 from parlant_local.errors import BadRequestError
@@ -86,7 +86,10 @@ class MediaReader:
         size = 0
         for part in parts:
             if isinstance(part, Media):
-                read = projector.read(part, abandoned.is_set)
+                try:
+                    read = projector.read(part, abandoned.is_set)
+                except Stopped:
+                    raise asyncio.CancelledError from None  # as its task was
                 self._check_sizes(projector, read.spans)
                 spans += [span.moved(size) for span in read.spans]
                 ids.append(read.tokens)
