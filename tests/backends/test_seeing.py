@@ -60,7 +60,7 @@ async def test_the_picture_counts(backend: LlamaCppBackend) -> None:
     assert told[0].content == told[2].content != told[1].content
     blank = await backend.chat("What is this: ?", temperature=0, max_tokens=12)
     assert told[0].usage.prompt_tokens == blank.usage.prompt_tokens + 16
-    assert "media" in backend.model_info().capabilities
+    assert "vision" in backend.model_info().capabilities
 
 
 async def test_where_it_stands_counts(backend: LlamaCppBackend) -> None:

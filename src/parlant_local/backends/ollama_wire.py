@@ -39,6 +39,7 @@ _CAPABILITIES = {
     "tools": frozenset({"tools"}),
     "thinking": frozenset({"reasoning"}),
     "embedding": frozenset({"embed"}),
+    "vision": frozenset({"vision"}),
 }
 _SENT = [option for option in OPTIONS.values() if isinstance(option.ollama, Sent)]
 

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info import GGUFHeader, read_header
 from parlant_local.gguf_info.kinds import check_is_projector
 
-__all__ = ["projector_among", "projector_beside", "senses_of"]
+__all__ = ["projector_among", "projector_beside"]
 
 _NAMED = re.compile(r"(^|[-._/])mmproj", re.IGNORECASE)
 _PREFERRED = ("f16", "bf16", "q8_0", "f32")
 """It is small, and f16 is what they are published in; bf16 has no fast kernels on most processors."""
-
-
-def senses_of(header: GGUFHeader) -> Iterator[str]:
-    """What a projector reads, in words."""
-    for key, word in (("vision", "pictures"), ("audio", "sounds")):
-        if header.metadata.get(f"clip.has_{key}_encoder") is True:
-            yield word
 
 
 def projector_among(files: Mapping[str, int]) -> str | None:

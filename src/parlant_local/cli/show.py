@@ -102,11 +102,11 @@ _FORMS = {
 
 
 def _senses(path: Path) -> list[str]:
-    from parlant_local.catalog.projectors import senses_of
-    from parlant_local.gguf_info import read_header
+    from parlant_local.gguf_info import read_header, senses_of
 
+    words = {"vision": "pictures", "audio": "sounds"}
     try:
-        return list(senses_of(read_header(path)))
+        return [words[sense] for sense in senses_of(read_header(path))]
     except CatalogError:
         return []
 

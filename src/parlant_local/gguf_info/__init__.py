@@ -5,7 +5,7 @@ from __future__ import annotations
 from parlant_local.gguf_info import in_use
 from parlant_local.gguf_info.digest import git_blob_sha1, sha256_file
 from parlant_local.gguf_info.header import Elided, GGUFHeader, TensorInfo
-from parlant_local.gguf_info.kinds import check_is_adapter, check_is_model, check_is_projector
+from parlant_local.gguf_info.kinds import check_is_adapter, check_is_model, check_is_projector, senses_of
 from parlant_local.gguf_info.memory import (
     KV_TYPE_BYTES,
     MemoryEstimate,
@@ -31,6 +31,7 @@ __all__ = [
     "in_use",
     "read_file_header",
     "read_header",
+    "senses_of",
     "sha256_file",
     "shard_names",
     "shard_number",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info.header import GGUFHeader
 
-__all__ = ["check_is_adapter", "check_is_model", "check_is_projector"]
+__all__ = ["check_is_adapter", "check_is_model", "check_is_projector", "senses_of"]
 
 _NOT_MODELS = {
     "vocab": "holds a vocabulary only, no weights",
@@ -28,6 +28,11 @@ def check_is_projector(header: GGUFHeader) -> None:
         raise InvalidModelError(
             f"{header.path} is not a projector.", hint="engine.projector expects the mmproj file of the model."
         )
+
+
+def senses_of(projector: GGUFHeader) -> tuple[str, ...]:
+    """What a projector reads: ``vision``, ``audio``."""
+    return tuple(sense for sense in ("vision", "audio") if projector.metadata.get(f"clip.has_{sense}_encoder") is True)
 
 
 def check_is_adapter(header: GGUFHeader) -> None:

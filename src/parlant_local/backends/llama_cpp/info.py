@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from parlant_local.backends.base import ModelInfo
+from parlant_local.gguf_info import read_header, senses_of
 from parlant_local.messages import Tool
+from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel
@@ -37,7 +39,7 @@ def describe_loaded(
         if template.resolved_profile.reasoning is not None:
             capabilities.add("reasoning")
         if engine.settings.projector is not None:
-            capabilities.add("media")
+            capabilities |= {*senses_of(read_header(user_path(engine.settings.projector)))}
     else:
         capabilities.add("rerank")
     return ModelInfo(
