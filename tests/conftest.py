@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 from hypothesis import HealthCheck, settings
 
 # No test asks a clock: a busy machine is not a failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+if sys.dont_write_bytecode:
+    # An environment that wants none beside its sources. Without any, each process that a test starts compiles all that it imports:
+    # a server takes twice as long to start, and so does Parlant.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # absent after `python -B`
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix

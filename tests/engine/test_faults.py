@@ -252,6 +252,9 @@ async def test_a_thread_that_dies_silently_is_detected(engine_of: MakeEngine, mo
         patch.setattr(Worker, "_step", lambda self: no_memory())
         patch.setattr(Worker, "_fail", lambda self, error: None)
         patch.setattr(Worker, "_fail_all", lambda self, error: None)
+        patch.setattr(
+            engine, "settings", engine.settings.model_copy(update={"stall_seconds": 0.2})
+        )  # when it is looked for
         with pytest.raises(EngineFailedError, match="ended unexpectedly"):
             await engine.generate(GenerationRequest("hello", 3))
     assert (await engine.generate(GenerationRequest("hello", 3))).tokens
