@@ -190,4 +190,4 @@ async def test_an_installed_package_is_enough_offline(
     assert any("can't be used" in line for line in told.lines)
     (site / "packed" / "m.gguf").write_bytes(whole)
     assert await default_embedder(manager, home, told) == MINILM
-    assert any("out of the installed package packed-model" in line for line in told.lines)
+    assert any("from the installed package packed-model" in line for line in told.lines)
