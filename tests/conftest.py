@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No test asks a clock: a busy machine is not a failure.
@@ -19,3 +20,14 @@ if sys.dont_write_bytecode:
     sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # absent after `python -B`
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+
+
+_LONG = {"agent", "catalog", "cli", "evaluation", "examples", "journeys", "nlp", "plugins", "portability", "server", "switching", "training"}  # fmt: skip
+"""Folders whose tests start servers or wait for others."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: of several processes, none has one of them left when the others are done."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in _LONG)

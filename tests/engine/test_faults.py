@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from parlant_local.engine import loaded, scheduler
+from parlant_local.engine import intake, loaded, scheduler
 from parlant_local.engine.cells import CellLedger
 from parlant_local.engine.constraint import ConstraintCompiler
 from parlant_local.engine.context import Batch, Context
@@ -134,7 +134,7 @@ async def test_a_step_that_only_has_to_be_repeated_costs_nothing(
 
 _POINTS: dict[str, tuple[Any, str]] = {
     "tokenising": (LoadedModel, "tokenize"),
-    "a sequence": (loaded, "Sequence"),
+    "a sequence": (intake, "Sequence"),
     "compiling": (ConstraintCompiler, "matcher"),
     "admission": (scheduler, "choose"),
     "the batch": (Batch, "add"),

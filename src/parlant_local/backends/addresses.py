@@ -25,7 +25,7 @@ def is_remote(url: str) -> bool:
 
 
 def check_url(url: str, owner: str) -> str:
-    """``url`` without a trailing slash; raises :class:`SettingsError` where it is no http(s) address."""
+    """``url`` without a trailing slash; raises :class:`SettingsError` where it is not an http(s) address."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -47,7 +47,7 @@ __all__ = ["OllamaBackend", "daemon_url", "is_cloud_model"]
 
 
 def daemon_url(host: str | None = None) -> str:
-    """Where the daemon listens; raises :class:`SettingsError` where ``host`` or ``OLLAMA_HOST`` is no address."""
+    """Where the daemon listens; raises :class:`SettingsError` where ``host`` or ``OLLAMA_HOST`` is not an address."""
     return check_url(ollama_address(host), "the Ollama daemon")
 
 
