@@ -31,3 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: of several processes, none has one of them left when the others are done."""
     here = Path(__file__).parent
     items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in _LONG)
+
+
+def pytest_unconfigure() -> None:
+    """llama_cpp opens two files when it is imported and closes neither: the interpreter's end would complain of them."""
+    if (utils := sys.modules.get("llama_cpp._utils")) is not None:
+        utils.outnull_file.close()
+        utils.errnull_file.close()
