@@ -165,7 +165,7 @@ def listening(self, *arguments):
     return listen(self, *arguments)
 socket.socket.listen = listening
 """
-    server = start(fault=watch)
+    server = start(fault=watch, fresh=True)
     body = {"messages": [{"role": "user", "content": "Hello"}], "response_format": {"type": "json_object"}}
     assert httpx2.post(server.url + "/v1/chat/completions", json=body, timeout=60).status_code == 200
     assert "LATE" not in server.raw
