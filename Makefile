@@ -12,6 +12,12 @@ MODEL ?=
 # Spinning OpenMP threads starve other processes on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
 
+# Without any bytecode each start compiles all that it imports, which takes longer than a short test.
+ifneq ($(PYTHONDONTWRITEBYTECODE),)
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.pytest_cache/bytecode
+endif
+
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
 
 .PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture page workflows bench gpu-pack gpu-check lock train clean
