@@ -1,4 +1,7 @@
-"""Parlant without its pauses: it waits before it speaks, to seem human, and polls by the second. No test looks at either."""
+"""Parlant without its pauses: it waits before it speaks, to seem human, before it tries again, and polls by the second.
+
+No test looks at any of them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 import parlant.sdk
 import pytest
 from parlant.core.engines.alpha import canned_response_generator, perceived_performance_policy
+from parlant.core.nlp import policies
 
 __all__ = ["PROGRAM", "leave_out"]
 
@@ -29,7 +33,7 @@ def leave_out(patch: pytest.MonkeyPatch) -> None:
     for name in _DELAYS:
         patch.setattr(perceived_performance_policy.BasicPerceivedPerformancePolicy, name, _none)
     hurried = SimpleNamespace(**{**vars(asyncio), "sleep": _sleep})
-    for module in (parlant.sdk, canned_response_generator):
+    for module in (parlant.sdk, canned_response_generator, policies):
         patch.setattr(module, "asyncio", hurried)
 
 
