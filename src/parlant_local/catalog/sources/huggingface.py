@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from email.message import Message
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -223,7 +224,7 @@ class Hub:
         return self._refusal(reference, what, response.status, response.headers)
 
     def _refusal(
-        self, reference: HubReference, what: str, status: int, headers: Mapping[str, str]
+        self, reference: HubReference, what: str, status: int, headers: Mapping[str, str] | Message
     ) -> ParlantLocalError:
         return explain_hub_status(
             status, headers, repo=reference.repo, endpoint=self.endpoint, has_token=self.token is not None, what=what
