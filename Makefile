@@ -12,6 +12,12 @@ MODEL ?=
 # Spinning OpenMP threads starve other processes on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
 
+# Without any bytecode each start compiles all that it imports, which takes longer than a short test.
+ifneq ($(PYTHONDONTWRITEBYTECODE),)
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.pytest_cache/bytecode
+endif
+
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
 
 .PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture page workflows bench gpu-pack gpu-check lock train clean
@@ -53,10 +59,11 @@ types: $(STAMP) ## mypy, strict: the package, and programs that use it (PLATFORM
 	$(BIN)/mypy $(if $(PLATFORM),--platform $(PLATFORM) --cache-dir .mypy_cache/$(PLATFORM) src)
 
 unit: $(COMPILED) ## The test suite, a file at a time in two processes, on the compiled llama.cpp
-	$(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile
+	$(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile --no-loadscope-reorder
 
-binary: $(COMPILED) ## The engine's and the host's tests on the llama.cpp that comes as a wheel
-	PARLANT_LOCAL_ENGINE__LIBRARY=binary $(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile tests/engine tests/nlp
+binary: $(COMPILED) ## The engine's and the host's tests on the llama.cpp that comes as a wheel (templates and parsers call neither build)
+	PARLANT_LOCAL_ENGINE__LIBRARY=binary $(BIN)/pytest -q -m 'not evidence' -n 2 --dist loadfile --no-loadscope-reorder \
+	  --ignore tests/engine/templates --ignore tests/engine/parsing tests/engine tests/nlp
 
 coverage: $(COMPILED) ## The test suite with coverage: fails under the threshold in pyproject.toml
 	$(BIN)/coverage erase

@@ -33,7 +33,7 @@ def is_loopback(host: str) -> bool:
     if (address := address_of(host)) is not None:
         return address.is_loopback
     labels = host.lower().removesuffix(".").split(".")
-    # Character by character: lower() maps some foreign letters to ASCII ones, and "evil/.localhost" is no name.
+    # Character by character: lower() maps some foreign letters to ASCII ones, and "evil/.localhost" is not that name.
     return (
         host.isascii() and labels[-1] == "localhost" and all(label and _IN_LABELS.issuperset(label) for label in labels)
     )

@@ -21,7 +21,9 @@ from parlant_local.errors import ConfigurationError, ParlantLocalError
 from parlant_local.nlp import LocalNLPService
 from parlant_local.settings import Settings
 from tests.fakes.scripted import ScriptedBackend
+from tests.support.host_pauses import PROGRAM, leave_out
 from tests.support.parlant_server import close_sockets
+from tests.support.places import REPOSITORY
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -35,8 +37,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def test_the_demo_prints_three_answers_and_three_turns_with_what_they_cost(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", RUN, "demo"], env=environment(tmp_path), capture_output=True, text=True, timeout=280
-    )
+        [sys.executable, "-c", PROGRAM, "demo"],
+        env=environment(tmp_path), cwd=REPOSITORY, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert sum(" -> " in line for line in lines) == 3
@@ -85,6 +88,7 @@ async def test_a_turn_without_a_reply_ends_the_demo_with_the_reason(monkeypatch:
 
     monkeypatch.setattr(parlant_local.factory, "model_backend", lambda settings: ("local/test/silent", backend()))
     monkeypatch.setattr(parlant_local.factory, "nlp_service", nlp_service)
+    leave_out(monkeypatch)
     said: list[str] = []
     noted: list[str] = []
     with pytest.raises(
@@ -102,8 +106,9 @@ async def test_a_turn_without_a_reply_ends_the_demo_with_the_reason(monkeypatch:
 def agent(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, "agent", "--port", str(port)],
+        [sys.executable, "-c", PROGRAM, "agent", "--port", str(port)],
         env=environment(tmp_path),
+        cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

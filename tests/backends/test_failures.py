@@ -141,10 +141,10 @@ async def test_a_slow_drip_is_an_answer(ollama_fake: FakeOllama, ollama_backend:
     await ollama_backend.check()
     await ollama_backend.close()
     ollama_backend._connection._timeout = silence = 1.5
-    ollama_fake.text = "Paris. " * 200
+    ollama_fake.text = "Paris. " * 20
     ollama_fake.always = fault = Fault("drip", delay=0.1)
-    assert (await ollama_backend.chat("hello")).content.count("Paris") == 200
-    pieces = len(ollama_fake.text) / 64
+    assert (await ollama_backend.chat("hello")).content.count("Paris") == 20
+    pieces = len(ollama_fake.text) / 5
     assert pieces * fault.delay > silence  # longer in all than the longest silence allowed
 
 

@@ -52,6 +52,15 @@ async def pulled_right(manager: LocalModelManager, origin: Path) -> None:
     assert leftovers(manager) == []
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long transfers paused before another try; nobody waits for it."""
+    found: list[float] = []
+    monkeypatch.setattr(retrying, "sleep_using_event", lambda _stop: found.append)
+    return found
+
+
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 async def test_busy_servers_are_asked_again(
     manager: LocalModelManager, hub: FakeHub, origin: Path, status: int
@@ -59,14 +68,6 @@ async def test_busy_servers_are_asked_again(
     hub.file_faults.append(Fault(status=status, times=2))
     hub.api_faults.append(Fault(status=status, times=1, headers={"Retry-After": "0"}))
     await pulled_right(manager, origin)
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long transfers paused before another try; nobody waits for it."""
-    found: list[float] = []
-    monkeypatch.setattr(retrying, "sleep_using_event", lambda _stop: found.append)
-    return found
 
 
 async def test_retry_after_is_honoured(
@@ -87,6 +88,7 @@ async def test_a_retry_after_beyond_patience_is_reported_at_once(
     assert pauses == []
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_server_that_stays_broken_is_given_up(manager: LocalModelManager, hub: FakeHub, origin: Path) -> None:
     hub.file_faults.append(Fault(status=500))
     with pytest.raises(HubError, match="500"):
@@ -94,6 +96,7 @@ async def test_a_server_that_stays_broken_is_given_up(manager: LocalModelManager
     assert manager.list_models(source="huggingface", states="all") == []
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_connections_cut_at_odd_places_are_resumed_there(
     manager: LocalModelManager, hub: FakeHub, origin: Path
 ) -> None:
@@ -104,6 +107,7 @@ async def test_connections_cut_at_odd_places_are_resumed_there(
     assert hub.file_bytes < origin.stat().st_size * 1.5
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_cuts_with_hardly_any_progress_are_given_up_and_resumable(
     manager: LocalModelManager, hub: FakeHub, origin: Path
 ) -> None:
@@ -223,6 +227,7 @@ async def test_an_expired_signature_is_renewed(manager: LocalModelManager, hub: 
     assert cdn.signature == "s2"
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_dripping_server_is_a_stall_not_a_wait(manager: LocalModelManager, hub: FakeHub, origin: Path) -> None:
     hub.file_faults.append(Fault(drip=0.1, skip=1))
     with pytest.raises(TransferError, match="resume"):
@@ -230,6 +235,7 @@ async def test_a_dripping_server_is_a_stall_not_a_wait(manager: LocalModelManage
     assert hub.file_bytes < 4096  # nobody waited for the bytes that kept coming
 
 
+@pytest.mark.usefixtures("pauses")
 async def test_a_silent_server_is_left_and_asked_again(manager: LocalModelManager, hub: FakeHub, origin: Path) -> None:
     hub.file_faults.append(Fault(hang=5.0, times=2, skip=1))
     await pulled_right(manager, origin)

@@ -25,7 +25,6 @@ from tests.support.evidence import table, write_section
 from tests.support.small_gguf import write_split
 
 MIB = 1 << 20
-SHARD = 16 * MIB
 MANY = 100
 PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "kills.md"
 REF = "maker/Big-GGUF:Q8_0"
@@ -73,16 +72,16 @@ class Downloader:
 
 
 @pytest.mark.parametrize(
-    "kills",
+    ("kills", "shard", "longest"),
     [
-        pytest.param(10, id="ten"),
-        pytest.param(MANY, id="hundred", marks=[pytest.mark.evidence, pytest.mark.timeout(1800)]),
+        pytest.param(10, 8 * MIB, 0.8, id="ten"),
+        pytest.param(MANY, 16 * MIB, 1.6, id="hundred", marks=[pytest.mark.evidence, pytest.mark.timeout(1800)]),
     ],
 )
 def test_a_download_survives_being_killed_again_and_again(
-    hub: FakeHub, tmp_path: Path, kills: int, record_property: pytest.RecordProperty
+    hub: FakeHub, tmp_path: Path, kills: int, shard: int, longest: float, record_property: pytest.RecordProperty
 ) -> None:
-    shards = write_split(tmp_path / "origin", "Big-Q8_0", 3, payload=SHARD)
+    shards = write_split(tmp_path / "origin", "Big-Q8_0", 3, payload=shard)
     hub.add("maker/Big-GGUF", {path.name: path for path in shards})
     hub.file_faults.append(Fault(rate=6e6))
     size = sum(path.stat().st_size for path in shards)
@@ -92,7 +91,7 @@ def test_a_download_survives_being_killed_again_and_again(
     killed = completed = 0
     downloader = Downloader(models, REF)
     while killed < kills or completed == 0:
-        code = downloader.run(chooser.uniform(0.05, 1.6) if killed < kills else None)
+        code = downloader.run(chooser.uniform(0.05, longest) if killed < kills else None)
         assert code in (0, -signal.SIGKILL)
         killed += code == -signal.SIGKILL
         manager = LocalModelManager(NullLogger(), models)

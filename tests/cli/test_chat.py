@@ -222,9 +222,11 @@ def test_ctrl_c_stops_the_answer_and_twice_ends_the_session(start: Start, tmp_pa
         chat.expect(r"\(stopped\)\n> $")
     saved = tmp_path / "conversation.json"
     chat.say(f"/save {saved}")
-    chat.expect("4 messages saved")
+    chat.expect(r"4 messages saved.*\n> $")
     chat.say("/clear")
-    chat.expect("Conversation cleared")
+    chat.expect(
+        r"Conversation cleared.*\n> $"
+    )  # what is typed before the prompt is shown twice: it would pass for an answer
     chat.say("Once more.")
     chat.expect(r"\n.*\w+\W+\w+")
     chat.press(CTRL_C)

@@ -50,7 +50,7 @@ def test_a_server_is_shown_emptied_and_ended(
     assert KEY not in record.read_text("utf-8")
     code, out, _ = verb("ps")
     assert code == 0
-    assert f"{address} (process {process.pid}): The server at {address} wants an admin key." in out
+    assert f"{address} (process {process.pid}): The server at {address} requires an admin key." in out
 
     monkeypatch.setenv("PARLANT_LOCAL_AUTH__ADMIN_API_KEY", KEY)
     _, out, _ = verb("ps")

@@ -267,5 +267,5 @@ def test_missing_and_damaged_files(published: Path, tmp_path: Path, name: str) -
 
 def test_another_model(published: Path, tmp_path: Path) -> None:
     write_safetensors(published / "model.safetensors", {"roberta.x": np.zeros((2, 2), np.float32)})
-    with pytest.raises(InvalidModelError, match="no BERT encoder"):
+    with pytest.raises(InvalidModelError, match="not a BERT encoder"):
         convert_bert(published, tmp_path / "m.gguf", name="tiny")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from parlant_local.engine import loaded, scheduler
+from parlant_local.engine import intake, loaded, scheduler
 from parlant_local.engine.cells import CellLedger
 from parlant_local.engine.constraint import ConstraintCompiler
 from parlant_local.engine.context import Batch, Context
@@ -134,7 +134,7 @@ async def test_a_step_that_only_has_to_be_repeated_costs_nothing(
 
 _POINTS: dict[str, tuple[Any, str]] = {
     "tokenising": (LoadedModel, "tokenize"),
-    "a sequence": (loaded, "Sequence"),
+    "a sequence": (intake, "Sequence"),
     "compiling": (ConstraintCompiler, "matcher"),
     "admission": (scheduler, "choose"),
     "the batch": (Batch, "add"),
@@ -252,6 +252,9 @@ async def test_a_thread_that_dies_silently_is_detected(engine_of: MakeEngine, mo
         patch.setattr(Worker, "_step", lambda self: no_memory())
         patch.setattr(Worker, "_fail", lambda self, error: None)
         patch.setattr(Worker, "_fail_all", lambda self, error: None)
+        patch.setattr(
+            engine, "settings", engine.settings.model_copy(update={"stall_seconds": 0.2})
+        )  # when it is looked for
         with pytest.raises(EngineFailedError, match="ended unexpectedly"):
             await engine.generate(GenerationRequest("hello", 3))
     assert (await engine.generate(GenerationRequest("hello", 3))).tokens

@@ -65,7 +65,7 @@ def _engine_threads() -> int:
 
 async def test_servers_one_after_the_other_share_one_engine() -> None:
     servers = Servers()
-    for number in range(4):
+    for number in range(2):
         await servers.start_and_stop(number, talk=number == 0)
     assert len(servers.engines) == 1
     assert _engine_threads() == 1

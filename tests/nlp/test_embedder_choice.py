@@ -126,10 +126,10 @@ async def test_a_home_never_falls_back(manager: LocalModelManager, home: Path, t
     await bring(manager, tmp_path, seed=1)
     lines = Told()
     assert await default_embedder(manager, home, lines) == MINILM
-    assert any("other bytes" in line for line in lines.lines)
+    assert any("is not the file" in line for line in lines.lines)
     again = Told()
     await default_embedder(manager, home, again)
-    assert not any("other bytes" in line for line in again.lines)
+    assert not any("is not the file" in line for line in again.lines)
 
 
 async def test_the_service_embeds_with_it_and_settings_come_first(
@@ -190,4 +190,4 @@ async def test_an_installed_package_is_enough_offline(
     assert any("can't be used" in line for line in told.lines)
     (site / "packed" / "m.gguf").write_bytes(whole)
     assert await default_embedder(manager, home, told) == MINILM
-    assert any("out of the installed package packed-model" in line for line in told.lines)
+    assert any("from the installed package packed-model" in line for line in told.lines)

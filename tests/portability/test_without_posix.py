@@ -12,7 +12,17 @@ LIFE = Path(__file__).with_name("life.py")
 HIDING = Path(__file__).parents[1] / "support" / "without_posix.py"
 
 
-@pytest.mark.parametrize("how", [(), ("--without-posix",)], ids=["as this system is", "without POSIX"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(
+            (),
+            id="as this system is",
+            marks=pytest.mark.skipif(sys.platform == "linux", reason="all other tests are that"),
+        ),
+        pytest.param(("--without-posix",), id="without POSIX"),
+    ],
+)
 def test_a_short_life_of_the_whole_package(tmp_path: Path, how: tuple[str, ...]) -> None:
     done = subprocess.run(
         [

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from parlant_local.settings import Settings
+from tests.support import forked
 from tests.support.eventually import PATIENCE, wait_until
 from tests.support.in_process import InProcess, serving_here
 
@@ -24,10 +25,18 @@ _MARKS = ("PARLANT_LOCAL_", "HF_", "OLLAMA_", "OPENAI_")
 
 
 class Server:
-    """One ``parlant-local serve``. ``fault`` is code that runs first, to break something in it."""
+    """One ``parlant-local serve``. ``fault`` is code that runs first, to break something in it.
+
+    ``fresh``: in an interpreter of its own from the first import on, where that is what is looked at.
+    """
 
     def __init__(
-        self, folder: Path, *arguments: str, environment: dict[str, str] | None = None, fault: str = ""
+        self,
+        folder: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        fault: str = "",
+        fresh: bool = False,
     ) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(_MARKS)}
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,21 +52,20 @@ class Server:
             "PARLANT_LOCAL_LOG_LEVEL": "debug",
             "OMP_WAIT_POLICY": "PASSIVE",
         }
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                f"{fault}\nfrom parlant_local.cli import main; main()",
-                "serve",
-                "--port",
-                "0",
-                *arguments,
-            ],
-            env=clean | (environment or {}),
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        code = f"{fault}\nfrom parlant_local.cli import main; main()"
+        command = ["serve", "--port", "0", *arguments]
+        variables = clean | (environment or {})
+        self.process: subprocess.Popen[str] | forked.Forked
+        if forked.POSSIBLE and not fresh and variables.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
+            self.process = forked.start(code, command, variables)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, *command],
+                env=variables,
+                stderr=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         self.log: list[dict[str, Any]] = []
         self.raw = ""
         self._told = threading.Event()
@@ -152,9 +160,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers with arguments and environment of the test's own."""
     running: list[Server] = []
 
-    def begin(*arguments: str, environment: dict[str, str] | None = None, fault: str = "") -> Server:
-        folder = tmp_path / f"server{len(running)}"
-        running.append(Server(folder, *arguments, environment=environment, fault=fault))
+    def begin(*arguments: str, **more: Any) -> Server:
+        running.append(Server(tmp_path / f"server{len(running)}", *arguments, **more))
         return running[-1]
 
     yield begin

@@ -85,7 +85,10 @@ def test_the_image_serves_is_found_healthy_and_ends(start: Callable[..., Server]
     ours = {name: value for name, value in image.items() if name.startswith(("PARLANT_LOCAL_", "OMP_"))}
     assert {"PARLANT_LOCAL_HOME", "PARLANT_LOCAL_SERVER__HOST", "OMP_WAIT_POLICY"} <= set(ours)
     server = start(
-        "--api-key-file", str(tmp_path / "keys"), environment=ours | {"PARLANT_LOCAL_HOME": str(tmp_path / "data")}
+        "--api-key-file",
+        str(tmp_path / "keys"),
+        environment=ours | {"PARLANT_LOCAL_HOME": str(tmp_path / "data")},
+        fresh=True,
     )
     port = server.url.rpartition(":")[2]
     assert server.url == f"http://0.0.0.0:{port}"

@@ -18,6 +18,7 @@ from parlant_local.server.writing import json_answer, slices_of
 from parlant_local.settings import LimitSettings
 from tests.support.health_watch import Watch
 from tests.support.hostile_requests import CHAT, HostileRequest, bodies, generated, header_values, kinds
+from tests.support.in_process import InProcess
 
 from .conftest import TINY, Server
 
@@ -111,8 +112,8 @@ def test_any_body_and_any_header(body: bytes, header: str, http: httpx2.Client) 
     check(send(http, request), repr(body))
 
 
-def test_names_that_clients_make_up_are_forgotten(start: Callable[..., Server]) -> None:
-    server = start("--model", TINY)
+def test_names_that_clients_make_up_are_forgotten(here: Callable[..., InProcess]) -> None:
+    server = here(model=TINY)
     with httpx2.Client(base_url=server.url, timeout=60) as http:
         body: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 1}
         for number in range(40):

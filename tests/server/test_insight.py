@@ -17,14 +17,17 @@ import pytest
 from parlant_local.agent_calls import AgentCallRecord, CallLog, running_agents
 from parlant_local.engine.watching import Standing
 from parlant_local.server.progress import progress_of, with_progress
-from tests.support.slow_loading import SLOW_LOADING
+from tests.support.in_process import InProcess
+from tests.support.slow_loading import slow_loading
 
 from .conftest import TINY, Server
+
+__all__ = ["slow_loading"]
 
 LONG = [{"role": "user", "content": "hello strange world " * 380}]
 
 
-def chunks(server: Server, **body: Any) -> list[dict[str, Any]]:
+def chunks(server: Server | InProcess, **body: Any) -> list[dict[str, Any]]:
     with httpx2.stream(
         "POST", f"{server.url}/v1/chat/completions", json={"stream": True, **body}, timeout=60
     ) as answer:
@@ -56,8 +59,8 @@ def test_openais_client_bears_it(server: Server) -> None:
     assert texts
 
 
-def test_loading_is_told(start: Callable[..., Server]) -> None:
-    server = start(fault=SLOW_LOADING)
+def test_loading_is_told(here: Callable[..., InProcess], slow_loading: None) -> None:
+    server = here(**{"engine.n_ctx": 1920})  # as no other server of this process has it loaded
     told = [
         item["progress"]
         for item in chunks(server, messages=LONG, max_tokens=4, return_progress=True)
@@ -161,9 +164,9 @@ def test_a_hundred_requests_are_kept_and_none_of_their_words(server: Server) -> 
     assert found[0]["error"].startswith("messages")
 
 
-def test_only_an_admin_key_sees_it(start: Callable[..., Server], tmp_path: Path) -> None:
+def test_only_an_admin_key_sees_it(here: Callable[..., InProcess], tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("me:correct-horse-battery\n")
-    locked = start("--api-key-file", str(tmp_path / "keys"))
+    locked = here(**{"auth.key_file": tmp_path / "keys"})
     for path in ("/api/requests", "/api/agents", "/api/search?query=x", "/api/recommend"):
         assert httpx2.get(f"{locked.url}{path}").status_code == 401
         headers = {"authorization": "Bearer correct-horse-battery"}

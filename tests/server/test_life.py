@@ -29,6 +29,20 @@ STORY = {
 }
 
 
+# Time to end in order on a busy machine, and answers that are not over before that.
+UNHURRIED = """
+import time
+import parlant_local.server.serving as serving
+from parlant_local.engine.context import Context
+serving._GRACE_SECONDS = 60.0
+decode = Context.decode
+def slowly(self, batch):
+    time.sleep(0.005)
+    return decode(self, batch)
+Context.decode = slowly
+"""
+
+
 async def _read(http: httpx2.AsyncClient, begun: asyncio.Event, **change: Any) -> tuple[list[dict[str, Any]], bool]:
     """The events of one stream, and whether it was whole."""
     found: list[dict[str, Any]] = []
@@ -45,8 +59,8 @@ async def _read(http: httpx2.AsyncClient, begun: asyncio.Event, **change: Any) -
 
 @pytest.mark.parametrize("seconds", ["0", "60"])
 async def test_sigterm_in_mid_stream_never_cuts_an_answer(start: Callable[..., Server], seconds: str) -> None:
-    server = start("--model", TINY, environment={"PARLANT_LOCAL_SERVER__SHUTDOWN_SECONDS": seconds})
-    length = 1800 if seconds == "0" else 500  # the whole of it is waited for
+    fault, length = (UNHURRIED, 1800) if seconds == "0" else ("", 300)  # the whole of it is waited for
+    server = start("--model", TINY, environment={"PARLANT_LOCAL_SERVER__SHUTDOWN_SECONDS": seconds}, fault=fault)
     async with httpx2.AsyncClient(base_url=server.url, timeout=90) as http:
         events = [asyncio.Event() for _ in range(3)]
         streams = [asyncio.ensure_future(_read(http, event, max_tokens=length)) for event in events]
@@ -76,7 +90,7 @@ async def test_sigterm_in_mid_stream_never_cuts_an_answer(start: Callable[..., S
 
 
 async def test_the_openai_client_raises_when_the_server_ends(start: Callable[..., Server]) -> None:
-    server = start("--model", TINY, environment={"PARLANT_LOCAL_SERVER__SHUTDOWN_SECONDS": "0"})
+    server = start("--model", TINY, environment={"PARLANT_LOCAL_SERVER__SHUTDOWN_SECONDS": "0"}, fault=UNHURRIED)
     async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0) as client:
         stream = await client.chat.completions.create(**STORY)
         await anext(stream)
@@ -151,7 +165,7 @@ def listening(self, *arguments):
     return listen(self, *arguments)
 socket.socket.listen = listening
 """
-    server = start(fault=watch)
+    server = start(fault=watch, fresh=True)
     body = {"messages": [{"role": "user", "content": "Hello"}], "response_format": {"type": "json_object"}}
     assert httpx2.post(server.url + "/v1/chat/completions", json=body, timeout=60).status_code == 200
     assert "LATE" not in server.raw

@@ -421,6 +421,8 @@ def test_what_nobody_understands_is_named(http: httpx2.Client, server: Server) -
         lambda: any(line.get("fields") and "store" in line["fields"] for line in server.log), lambda: server.log[-5:]
     )
     assert "x-parlant-local-ignored" not in ask(http, max_tokens=1, user="anna").headers
+    for names, told in (({"": 1}, "(empty)"), ({"c": 1, "": 1}, "c, (empty)"), ({"\x01 é": 1}, "???"), ({" ": 1}, "?")):
+        assert ask(http, max_tokens=1, **names).headers["x-parlant-local-ignored"] == told
 
 
 @pytest.mark.parametrize(

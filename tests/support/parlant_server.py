@@ -11,8 +11,11 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from parlant_local.agent.customer import Customer, Turn
 from parlant_local.agent.serving import RunningServer, running_server
+from tests.support.host_pauses import leave_out
 
 HOME = Path(os.environ["PARLANT_HOME"])
 LOG = HOME / "parlant.log"
@@ -20,8 +23,9 @@ LOG = HOME / "parlant.log"
 
 @asynccontextmanager
 async def serving(factory: Any, create: Any) -> AsyncIterator[RunningServer]:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")  # of Parlant's own dependencies
+        leave_out(patch)
         async with running_server(factory, create) as server:
             yield server
         await close_sockets(*server.ports)

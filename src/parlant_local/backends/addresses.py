@@ -25,7 +25,7 @@ def is_remote(url: str) -> bool:
 
 
 def check_url(url: str, owner: str) -> str:
-    """``url`` without a trailing slash; raises :class:`SettingsError` where it is no http(s) address."""
+    """``url`` without a trailing slash; raises :class:`SettingsError` where it is not an http(s) address."""
     try:
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -33,7 +33,7 @@ def check_url(url: str, owner: str) -> str:
         valid = False
     if not valid:
         raise SettingsError(
-            f"The address {url!r} of {owner} is no URL.", hint="Write it like http://127.0.0.1:8000/v1."
+            f"The address {url!r} of {owner} is not a URL.", hint="Write it like http://127.0.0.1:8000/v1."
         )
     if parts.username or parts.password:
         raise SettingsError(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from parlant_local.backends.overflow import SHORTER, is_overflow, overflow_of
 from parlant_local.backends.waits import retry_after_in_text
@@ -19,6 +20,7 @@ from parlant_local.errors import (
     BadRequestError,
     ContextOverflowError,
     InvalidOutputError,
+    OutputError,
     ParlantLocalError,
     RateLimitedError,
     StreamInterruptedError,
@@ -29,7 +31,7 @@ from parlant_local.messages import whole_text
 from parlant_local.observability import redact
 from parlant_local.retry_after import retry_after
 
-__all__ = ["from_status", "from_transport", "interrupted", "retry_after"]
+__all__ = ["Delivery", "from_status", "from_transport", "interrupted", "retry_after"]
 
 _LOADING = re.compile(r"loading|not ready|starting", re.IGNORECASE)
 _MEMORY = re.compile(
@@ -177,6 +179,26 @@ def _message_in(value: Any, depth: int = 0) -> str:
     metadata = value.get("metadata")  # where OpenRouter puts the provider's own message
     raw = _message_in(metadata.get("raw"), depth + 1) if isinstance(metadata, Mapping) else ""
     return f"{words} ({raw})" if raw and raw not in words else words
+
+
+class Delivery:
+    """A stream's chunks on their way: once one has been delivered, a failure that leaves the block is an interruption.
+
+    An answer that is no use stays one, however much of it was delivered.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self.started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.started and isinstance(error, ParlantLocalError) and not isinstance(error, OutputError):
+            raise interrupted(self._target, error) from error
 
 
 def interrupted(target: str, error: ParlantLocalError) -> StreamInterruptedError:

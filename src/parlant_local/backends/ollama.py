@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Self, Unpack
 
 from parlant_local.backends.addresses import check_url, is_remote
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatStream, EmbedReply, ModelInfo, Text
 from parlant_local.backends.context import BackendContext
-from parlant_local.backends.failures import interrupted
+from parlant_local.backends.failures import Delivery
 from parlant_local.backends.ollama_connection import DaemonConnection, closing
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import (
@@ -27,8 +28,6 @@ from parlant_local.backends.vectors import normalised
 from parlant_local.errors import (
     BadRequestError,
     ContextOverflowError,
-    OutputError,
-    ParlantLocalError,
     TargetDownError,
     TextTooLongError,
 )
@@ -48,7 +47,7 @@ __all__ = ["OllamaBackend", "daemon_url", "is_cloud_model"]
 
 
 def daemon_url(host: str | None = None) -> str:
-    """Where the daemon listens; raises :class:`SettingsError` where ``host`` or ``OLLAMA_HOST`` is no address."""
+    """Where the daemon listens; raises :class:`SettingsError` where ``host`` or ``OLLAMA_HOST`` is not an address."""
     return check_url(ollama_address(host), "the Ollama daemon")
 
 
@@ -139,21 +138,12 @@ class OllamaBackend(Backend):
         if params.n > 1:
             raise BadRequestError(f"{self.id} streams one answer at a time.", hint="Ask for n=1.")
         assembler = DaemonAssembler(self.id)
-        started = False
-        pieces = self._chat(self.as_messages(messages), params, assembler)
-        try:
-            async for chunk in pieces:
-                started = True
-                yield chunk
+        with Delivery(self.id) as delivery:
+            async with aclosing(self._chat(self.as_messages(messages), params, assembler)) as pieces:
+                async for chunk in pieces:
+                    delivery.started = True
+                    yield chunk
             await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens, delivered=True)
-        except OutputError:
-            raise
-        except ParlantLocalError as error:
-            if not started:
-                raise
-            raise interrupted(self.id, error) from error
-        finally:
-            await pieces.aclose()
         yield ChatChunk(
             finish_reason=assembler.finish_reason, usage=assembler.usage, timings=assembler.timings, model=self.id
         )

@@ -78,7 +78,7 @@ class DaemonConnection:
 
 
 def _raised_by_client(error: Exception) -> bool:
-    """The client trips over errors that are no text, in its own code: those come from the daemon (or a proxy)."""
+    """The client trips over errors that are not text, in its own code: those come from the daemon (or a proxy)."""
     modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     told = modules[-1:] == ["ollama._client"] or "ollama._types" in modules
     return told and isinstance(error, TypeError | AttributeError)

@@ -23,7 +23,7 @@ from parlant_local.backends.base import (
 )
 from parlant_local.backends.context import BackendContext
 from parlant_local.backends.dialect import Dialect, DialectMemory, apply
-from parlant_local.backends.failures import interrupted
+from parlant_local.backends.failures import Delivery
 from parlant_local.backends.keys import check_key_origin, read_key
 from parlant_local.backends.moderator import Moderator
 from parlant_local.backends.openai_connection import Connection
@@ -206,29 +206,21 @@ class OpenAIBackend(Backend, Moderator):
         hold = params.reasoning == "on" or (params.reasoning == "auto" and thinks_by_name(self.model))
         assembler = StreamAssembler(self.id, self._habits[params.reasoning], hold=hold)
         reader = EventReader(self.id)
-        started = False
-        try:
-            events = self._connection.events(response, reader, lambda: assembler.complete(params.n))
-            async with aclosing(events):
-                async for event in events:
-                    self._connection.check(event)
-                    for chunk in assembler.feed(event):
-                        started = True
-                        yield chunk
-            for chunk in assembler.end(done=reader.done):
-                started = True
-                yield chunk
-            if not assembler.finished:
-                raise TargetDownError(f"{self.id} ended its stream before the answer was complete.")
-            await self._judge(assembler, params, used)
-        except OutputError:
-            raise
-        except ParlantLocalError as error:
-            if not started:
-                raise
-            raise interrupted(self.id, error) from error
-        finally:
-            await response.aclose()
+        with Delivery(self.id) as delivery:
+            async with aclosing(response):
+                events = self._connection.events(response, reader, lambda: assembler.complete(params.n))
+                async with aclosing(events):
+                    async for event in events:
+                        self._connection.check(event)
+                        for chunk in assembler.feed(event):
+                            delivery.started = True
+                            yield chunk
+                for chunk in assembler.end(done=reader.done):
+                    delivery.started = True
+                    yield chunk
+                if not assembler.finished:
+                    raise TargetDownError(f"{self.id} ended its stream before the answer was complete.")
+                await self._judge(assembler, params, used)
         for chunk in assembler.last():
             yield chunk
 

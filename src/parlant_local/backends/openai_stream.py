@@ -45,7 +45,7 @@ class _Call:
 
     @property
     def odd(self) -> bool:
-        """Whether the arguments are no object, and so are held back: JSON in a text, or the word for nothing."""
+        """Whether the arguments are not an object, and so are held back: JSON in a text, or the word for nothing."""
         return self.arguments.lstrip()[:1] not in ("{", "")
 
     @property
@@ -223,7 +223,7 @@ def _call_deltas(known: list[_Call], pieces: tuple[Mapping[str, Any], ...]) -> t
 
 
 def _position_of(known: list[_Call], index: Any, wire_id: str, name: str) -> int | None:
-    """Of the call that a piece goes on with; ``None`` for a new one. Without number and id it can only be the last one."""
+    """Of the call that a piece continues; ``None`` for a new one. Without number and id it can only be the last one."""
     first = 0 if index is not None or wire_id else len(known) - 1
     for position in range(len(known) - 1, max(first, 0) - 1, -1):
         if known[position].is_continued_by(index, wire_id, name):

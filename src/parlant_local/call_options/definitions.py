@@ -209,7 +209,7 @@ class ChatOptions(SamplingOptions, total=False):
     session: Annotated[
         str | None,
         Option(
-            "The conversation a call belongs to; a prefix shared by two is no single customer's text.",
+            "The conversation a call belongs to; a prefix that two share is not one customer's text.",
             openai=_LOCAL_ONLY, ollama=_LOCAL_ONLY, http="own",
         ),
     ]  # fmt: skip

@@ -121,7 +121,7 @@ def _checked(option: Option, value: Any) -> Any:
         raise BadRequestError(f"{option.name} must be true or false, not {shown(value)}.")
     if option.kind is str:
         if not isinstance(value, str):
-            raise BadRequestError(f"{option.name} must be a text, not {shown(value)}.")
+            raise BadRequestError(f"{option.name} must be a string, not {shown(value)}.")
         return whole_text(value)
     return value
 

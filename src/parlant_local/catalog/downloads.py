@@ -195,7 +195,7 @@ class Downloads:
                 discard(pending)
                 self._index.remove(pending.id)
         except CatalogError as error:
-            self._logger.warning(f"What is left of the download stays: {error}")
+            self._logger.warning(f"The incomplete download could not be removed: {error}")
 
     def _keep_part(self, pending: LocalModel, reason: str) -> None:
         """Records that the download can be resumed, if there is something to resume."""

@@ -9,7 +9,6 @@ from typing import Literal
 
 from parlant_local.catalog.catalogue import Catalogue
 from parlant_local.catalog.describe import describe, file_record
-from parlant_local.catalog.discovery import Found, find_in_hub_cache, find_in_ollama_stores, ollama_stores, verified
 from parlant_local.catalog.downloads import Accept, Downloads, Progress
 from parlant_local.catalog.families import type_by_name
 from parlant_local.catalog.hub_cache import environment_cache
@@ -18,11 +17,11 @@ from parlant_local.catalog.keeping import copy_into, delete_files, foreign_files
 from parlant_local.catalog.lookup import by_reference, find, near_misses, unusable
 from parlant_local.catalog.names import local_id
 from parlant_local.catalog.offline import check_online, offline_by_environment
+from parlant_local.catalog.other_stores import OtherStores
 from parlant_local.catalog.pending import discard
 from parlant_local.catalog.recommend import Recommendation, recommend
 from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
 from parlant_local.catalog.references import (
-    HubReference,
     OllamaReference,
     PackageReference,
     PathReference,
@@ -42,8 +41,8 @@ from parlant_local.errors import (
     VerificationError,
 )
 from parlant_local.gguf_info import available_memory
-from parlant_local.observability import Logger, NullLogger, with_standard_logging
-from parlant_local.paths import is_dir, is_file, real_path, user_path
+from parlant_local.observability import Logger, with_standard_logging
+from parlant_local.paths import is_dir, is_file, user_path
 from parlant_local.settings import Settings
 from parlant_local.storage import sweep
 
@@ -80,6 +79,15 @@ class LocalModelManager:
         self._downloads = Downloads(
             index=self._index,
             add=self._catalogue.add,
+            models_dir=self.models_dir,
+            hub_cache=self.hub_cache,
+            settings=self.settings,
+            logger=self.logger,
+        )
+
+        self._others = OtherStores(
+            catalogue=self._catalogue,
+            index=self._index,
             models_dir=self.models_dir,
             hub_cache=self.hub_cache,
             settings=self.settings,
@@ -210,7 +218,7 @@ class LocalModelManager:
     ) -> LocalModel:
         """Downloads what a reference names, verifies it and adds it to the catalogue; an available model needs no network.
 
-        ``model_type`` None: read from the GGUF header. ``source`` None: explicit_cache by the name. ``via="daemon"`` has an Ollama
+        ``model_type`` None: read from the GGUF header. ``source`` None: told by the name. ``via="daemon"`` has an Ollama
         daemon pull instead. ``progress`` is called on the event loop, a few times a second. Callers that ask for the same
         model share one download. Cancelling leaves it resumable. ``accept`` is called, in a thread and before the first byte
         is downloaded, with the model's size and the missing bytes; it rejects by raising.
@@ -230,7 +238,9 @@ class LocalModelManager:
         known = by_reference(reference, (model for model in records.values() if not model.id.startswith("ollama/")))
         if known is not None and known.state is ModelState.AVAILABLE:
             return known
-        if (adopted := await asyncio.to_thread(self._adopt, reference, family)) is not None:
+        if (
+            adopted := await asyncio.to_thread(self._others.adopt, reference, family, offline=self.offline)
+        ) is not None:
             return adopted
         if not isinstance(reference, PackageReference) or await asyncio.to_thread(_needs_network, reference):
             check_online(self._offline, f"Downloading {reference}")
@@ -239,31 +249,6 @@ class LocalModelManager:
         except NoGGUFError as error:
             await asyncio.to_thread(self._note_not_runnable, error, family)
             raise
-
-    def _adopt(self, reference: Reference, family: ModelType | None) -> LocalModel | None:
-        """A model of this reference that another program has downloaded already, verified and catalogued in place."""
-        found: Iterable[Found] = ()
-        if isinstance(reference, OllamaReference) and reference.digest is None:
-            found = find_in_ollama_stores([self.models_dir / "ollama", *ollama_stores()], NullLogger())
-        elif isinstance(reference, HubReference) and self.offline:
-            found = find_in_hub_cache(self.hub_cache, NullLogger())
-        candidates = {item.model.id: item for item in found}
-        match = by_reference(reference, (item.model for item in candidates.values()))
-        if match is None:
-            return None
-        model = verified(candidates[match.id])
-        if model.state is not ModelState.AVAILABLE:
-            self.logger.warning(f"{reference} is in another program's store, but broken: {model.reason}.")
-            return None
-        self.logger.info(f"{reference} was found on this disk: {model.path}.")
-        owned = model.path is not None and model.path.is_relative_to(self.models_dir)
-        return self._catalogue.add(
-            model.having(owned=owned) if family is None else self._typed(model.having(owned=owned), family)
-        )
-
-    @staticmethod
-    def _typed(model: LocalModel, family: ModelType) -> LocalModel:
-        return model.having(type=family, id=local_id(family, model.name))
 
     async def _pull_into_daemon(self, reference: Reference, progress: Progress | None) -> LocalModel:
         from parlant_local.catalog.sources.ollama_daemon import pull_into_daemon
@@ -297,27 +282,8 @@ class LocalModelManager:
         Their headers are checked, their files only hashed with ``register``, which catalogues them where they are. Models of an
         Ollama daemon are included unless offline (``register`` adds them too).
         """
-        found = await asyncio.to_thread(self._discover, register)
-        if not self.offline:
-            from parlant_local.catalog.sources.ollama_daemon import daemon_models, is_reachable
-
-            if await is_reachable(self.settings):
-                in_daemon = await daemon_models(self.settings)
-                known = await asyncio.to_thread(self._index.read)
-                for model in in_daemon:
-                    if register and model.id not in known:
-                        await asyncio.to_thread(self._index.write, model)
-                found += [model for model in in_daemon if model.id not in known]
-        return found
-
-    def _discover(self, register: bool) -> list[LocalModel]:
-        known = {real_path(path) for model in self._catalogue.records().values() for path in model.paths}
-        found = [
-            *find_in_hub_cache(self.hub_cache, self.logger),
-            *find_in_ollama_stores(ollama_stores(), self.logger),
-        ]
-        new = [item for item in found if not any(real_path(path) in known for path in item.model.paths)]
-        return [self._catalogue.add(verified(item)) if register else item.model for item in new]
+        found = await asyncio.to_thread(self._others.discover, register)
+        return found if self.offline else found + await self._others.in_daemon(register)
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ def _parse_bare(text: str) -> Reference:
         return parse_ollama(text, text)
     parts = text.split("/")
     if "." in parts[0] or ":" in parts[0] or parts[0] == "localhost":
-        # A repository's owner may have a dot too, but only a host is followed by two more parts that are no file.
+        # A repository's owner may have a dot too, but only a host is followed by two more parts that are not a file.
         if len(parts) == 3 and not text.lower().endswith(".gguf"):
             return parse_ollama(text, text)
         if ":" in parts[0] or parts[0] == "localhost":

@@ -149,7 +149,7 @@ def _examined(
             done.append(await examine(backend, cases, settings, seed=seed, fresh=fresh, judge=asked, progress=progress))
 
     if asyncio.run(until_interrupted(work())):
-        say("Results so far are kept; the same command goes on.", err=True)
+        say("Results so far are kept; the same command resumes.", err=True)
         raise click.exceptions.Abort
     report = report_of(done[0], holds=settings.evaluation.holds)
     if ours and template is None:

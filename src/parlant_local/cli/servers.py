@@ -69,7 +69,7 @@ class ServerClient:
     def _problem(self, status: int, content: dict[str, Any]) -> ParlantLocalError:
         if status in (401, 403):
             return AuthenticationError(
-                f"The server at {self.address} wants an admin key.",
+                f"The server at {self.address} requires an admin key.",
                 status=status,
                 hint="Set PARLANT_LOCAL_AUTH__ADMIN_API_KEY, or auth.admin_key_file as for the server.",
             )

@@ -95,7 +95,7 @@ def convert_bert(
     source = read_safetensors(folder / "model.safetensors")
     names = _names(config.num_hidden_layers)
     if missing := [theirs for theirs in names if theirs not in source]:
-        raise InvalidModelError(f"model.safetensors has no {missing[0]}: it is no BERT encoder.")
+        raise InvalidModelError(f"model.safetensors has no {missing[0]}: it is not a BERT encoder.")
     types = {ours: _type(ours, source[theirs], matrices, vocabulary) for theirs, ours in names.items()}
     write_gguf(
         target,

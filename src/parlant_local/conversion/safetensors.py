@@ -53,7 +53,7 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
                 raise ValueError("its header has an impossible length")
             header = parse_json(file.read(length))
         if not isinstance(header, dict):
-            raise ValueError("its header is no JSON object")
+            raise ValueError("its header is not a JSON object")
         header.pop("__metadata__", None)
         data = np.memmap(path, dtype=np.uint8, mode="r", offset=8 + length) if header else np.empty(0, np.uint8)
         entries = validated(_HEADER, header)

@@ -121,7 +121,7 @@ class DeviceMemory:
                 f"{_free(self._gpus)} MiB are free, enough for {self.layers} layers.",
                 needed=needed,
                 available=_free(self._gpus) * _MIB,
-                hint=f"Set engine.n_gpu_layers to {self.layers} or less, or leave it open; or engine.n_ctx lower.",
+                hint=f"Set engine.n_gpu_layers to {self.layers} or less, or leave it unset; or lower engine.n_ctx.",
             )
         host = self.placement.host(layout.max_cells)
         if host.total > self._available:
@@ -132,7 +132,7 @@ class DeviceMemory:
                 f"{self._available // _MIB} MiB are available.",
                 needed=host.total,
                 available=self._available,
-                hint="Use a smaller model or quantization, or set engine.n_ctx lower.",
+                hint="Use a smaller model or quantization, or lower engine.n_ctx.",
             )
 
 

@@ -271,7 +271,7 @@ class EmbeddingContext(EmbeddedTexts):
 
     def _row(self, pointer: Any) -> npt.NDArray[np.float32]:
         if not pointer:
-            raise EngineError("llama.cpp gave no embedding; the model's pooling is unknown.")
+            raise EngineError("llama.cpp returned no embedding; the model's pooling is unknown.")
         row: Any = (ctypes.c_float * self.dimensions).from_address(ctypes.addressof(pointer.contents))
         return np.frombuffer(row, dtype=np.float32)
 

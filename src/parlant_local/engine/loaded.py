@@ -12,21 +12,18 @@ from parlant_local.cores import usable_cores
 from parlant_local.engine.account import MemoryAccount
 from parlant_local.engine.admission import AdmissionRules
 from parlant_local.engine.awaiting import on_thread
-from parlant_local.engine.checking import check
 from parlant_local.engine.constraint import ConstraintCompiler
-from parlant_local.engine.constraint.early_closing import ClosingTokens
-from parlant_local.engine.constraint.early_closing_marked import early_closer_for
 from parlant_local.engine.context import Context
 from parlant_local.engine.embedding import EmbeddingContext
 from parlant_local.engine.heap import give_back
+from parlant_local.engine.intake import Intake
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.media.projector import Projector
 from parlant_local.engine.media.reading import MediaReader
-from parlant_local.engine.media.spans import ReadPrompt, Spans
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
 from parlant_local.engine.prefix_disk import PrefixDisk
-from parlant_local.engine.prefixes import PrefixStore, as_tokens
+from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
@@ -35,13 +32,7 @@ from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.vetting.soundness import ensure_sound
 from parlant_local.engine.worker import Worker
-from parlant_local.errors import (
-    BadRequestError,
-    ContextOverflowError,
-    EngineError,
-    InsufficientMemoryError,
-    ParlantLocalError,
-)
+from parlant_local.errors import EngineError, InsufficientMemoryError, ParlantLocalError
 from parlant_local.gguf_info import GGUFHeader, check_is_projector, in_use, read_header, shard_paths
 from parlant_local.gguf_info.fingerprint import fingerprint
 from parlant_local.observability import Logger
@@ -121,11 +112,11 @@ class LoadedEngine:
         self._resources.callback(self._close_embedding_context)
         control.check()
         self.compiler = ConstraintCompiler(self.model, self.settings.constraints)
-        self._closing_tokens = ClosingTokens(self.model)
         self._scheduler: Scheduler | None = None
         self._store: PrefixStore | None = None
         self._disk: PrefixDisk | None = None
         self.context_size = self.sizing.layout.n_ctx
+        self._intake = Intake(self.model, self.compiler, self.context_size, self.settings.seed)
         if self.model.generates:
             self._make_generation_context()
         control.check()
@@ -279,74 +270,11 @@ class LoadedEngine:
     # -- requests (any thread) ----------------------------------------------------------------------------------------
 
     def sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
-        """Tokenises, checks the size and compiles the constraint: all that can fail before work starts."""
-        check(request)
-        with self.model.held():
-            return self._sequence(request, deliver)
-
-    def _sequence(self, request: GenerationRequest, deliver: Callable[[GenerationPiece], None] | None) -> Sequence:
-        model = self.model
-        if not model.generates:
-            raise BadRequestError(
-                f"{model.path.name} ({model.architecture}) is an embedding model; it does not generate text.",
-                hint="Use a chat model.",
-            )
-        read = request.prompt if isinstance(request.prompt, ReadPrompt) else None
-        prompt = as_tokens(self._prompt(request)) if read is None else read.tokens
-        if len(prompt) + 1 > self.context_size:
-            raise ContextOverflowError(
-                f"The prompt has {len(prompt)} tokens; {model.path.name} allows {self.context_size}, the answer included.",
-                needed=len(prompt) + 1,
-                available=self.context_size,
-                hint="Raise engine.n_ctx where memory allows, shorten the prompt, or use a model with a longer context.",
-            )
-        if len(prompt) + request.max_tokens > self.context_size:
-            raise ContextOverflowError(
-                f"The prompt's {len(prompt)} tokens and an answer of up to {request.max_tokens} need "
-                f"{len(prompt) + request.max_tokens}; {model.path.name} allows {self.context_size}.",
-                needed=len(prompt) + request.max_tokens,
-                available=self.context_size,
-                hint="Lower max_tokens, raise engine.n_ctx, or shorten the prompt.",
-            )
-        matcher = self.compiler.matcher(request.constraint) if request.constraint is not None else None
-        start: list[int] = []
-        end: list[int] = []
-        if (reasoning := request.reasoning) is not None:
-            end = model.tokenize(reasoning.end, parse_special=True)
-            start = [] if reasoning.opened else model.tokenize(reasoning.start, parse_special=True)
-        return Sequence(
-            request,
-            prompt,
-            model,
-            matcher=matcher,
-            early_closer=early_closer_for(self._closing_tokens, matcher) if matcher is not None else None,
-            seed=self.settings.seed,
-            think_start=start,
-            think_end=end,
-            deliver=deliver,
-            spans=Spans() if read is None else read.spans,
-        )
+        return self._intake.sequence(request, deliver)
 
     def submit(self, sequence: Sequence, put: Sink) -> None:
         self.sinks[sequence] = put
         self.worker.submit(sequence)
-
-    def _prompt(self, request: GenerationRequest) -> list[int]:
-        model = self.model
-        assert not isinstance(request.prompt, ReadPrompt)
-        if isinstance(request.prompt, str):
-            tokens = model.tokenize(request.prompt, parse_special=True)
-        else:
-            tokens = list(request.prompt)
-            model.check_tokens(tokens)
-        add_bos = model.add_bos if request.add_bos is None else request.add_bos
-        if add_bos and model.bos >= 0 and (not tokens or tokens[0] != model.bos):
-            tokens.insert(0, model.bos)
-        if not tokens:
-            if model.bos < 0 and model.eos < 0:
-                raise BadRequestError("The prompt is empty.", hint="Give at least one token.")
-            tokens = [model.bos if model.bos >= 0 else model.eos]
-        return tokens
 
     # -- on the engine's thread ---------------------------------------------------------------------------------------
 

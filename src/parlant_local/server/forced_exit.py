@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import faulthandler
 import os
-from typing import IO
 
 __all__ = ["exit_after"]
 
 _MAX_SECONDS = 1e6  # the maximum that faulthandler accepts
-_devnull: IO[str] | None = None
+_devnull: int | None = None
 
 
 def exit_after(seconds: float) -> None:
@@ -20,5 +19,7 @@ def exit_after(seconds: float) -> None:
     """
     global _devnull
     if _devnull is None:
-        _devnull = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # stays open for faulthandler's thread
+        _devnull = os.open(
+            os.devnull, os.O_WRONLY
+        )  # for as long as the process lives: faulthandler's thread writes to it
     faulthandler.dump_traceback_later(min(seconds, _MAX_SECONDS), exit=True, file=_devnull)

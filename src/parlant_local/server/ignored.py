@@ -33,7 +33,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.\-]")
 
 def ignored_in(body: BaseModel) -> list[str]:
     """Their names, bounded in number and length, without characters that are unsafe in a header or a terminal."""
-    names = dict.fromkeys(_UNSAFE.sub("?", name[:_MAX_CHARACTERS]) for name in _names(body, ""))
+    # A header's value can't end with a space, as a list with an empty name at its end would.
+    names = dict.fromkeys(_UNSAFE.sub("?", name[:_MAX_CHARACTERS]) or "(empty)" for name in _names(body, ""))
     found = list(names)
     return found if len(found) <= _MOST else [*found[:_MOST], f"and-{len(found) - _MOST}-more"]
 

@@ -8,41 +8,33 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from parlant_local.backends.base import Backend, ModelInfo
 from parlant_local.backends.described import info_of_record
 from parlant_local.backends.in_process import InProcessBackend
-from parlant_local.backends.registry import IN_PROCESS, create_backend
 from parlant_local.catalog import LocalModelManager
-from parlant_local.cores import usable_cores
-from parlant_local.engine.pool import ModelPool, PoolMemory
+from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import (
     BadRequestError,
     EngineClosedError,
-    InvalidModelError,
     ParlantLocalError,
     TemplateError,
 )
-from parlant_local.gguf_info import GGUFHeader, available_memory, read_header
 from parlant_local.observability import Logger
 from parlant_local.server.external import ExternalModel, Routes
+from parlant_local.server.loader import ModelLoader, header_of, taken
 from parlant_local.server.naming import SWITCHED, Directory, Served
 from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.shapes.answers import Progress
-from parlant_local.settings import EngineSettings, Settings
+from parlant_local.settings import Settings
 from parlant_local.switching import CallRecord, RoutedBackend, TokenBudget
 from parlant_local.switching.resolve import TargetResolver
 from parlant_local.switching.targets import Target
 
 __all__ = ["Models"]
 
-_MIB = 1024 * 1024
-_RESERVE = 0.9  # of the memory that is free at startup, if engine.memory_mb is not set
 _RECENT = 50
-_STREAMS = 8  # at once on a CPU, if engine.n_seq_max is not set; the engine reserves one more for interactive calls
 
 
 class Models:
@@ -54,20 +46,18 @@ class Models:
         self.directory = Directory(settings, manager, lambda: self.pool.loaded())
         self._logger = logger
         self._served: dict[str, Served] = {}
-        self._loading: dict[str, InProcessBackend] = {}
         self._resolver = TargetResolver(settings, manager=manager, logger=logger)
         permanent = frozenset([SWITCHED, *self.directory.external_models().values()])
         self._routes = Routes(self._make_route, permanent.__contains__)
         self._permanent = permanent | frozenset(self.directory.external_models())
         self._budget = TokenBudget(settings.switcher.budget, settings.home / "remote-tokens.json", logger=logger)
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
-        limit = settings.engine.memory_mb
-        self._ram = limit * _MIB if limit else int(available_memory() * _RESERVE)
+        self._loader = ModelLoader(settings, manager, self._served, logger)
         self.pool: ModelPool[InProcessBackend] = ModelPool(
-            self._load,
-            self._estimate,
-            budget=self._memory,
-            taken=_taken,
+            self._loader.load,
+            self._loader.estimate,
+            budget=self._loader.budget,
+            taken=taken,
             keep_alive=settings.engine.keep_alive_seconds,
             logger=logger,
         )
@@ -156,11 +146,7 @@ class Models:
 
     def load_share(self, key: str) -> float | None:
         """How much of a model that is being loaded is there, 0 to 1; None where it isn't being loaded."""
-        if (backend := self._loading.get(key)) is None:
-            return None
-        with contextlib.suppress(EngineClosedError):  # its engine is not made yet
-            return backend.engine.load_progress or 0.0
-        return 0.0
+        return self._loader.share(key)
 
     def waits_for(self, name: str) -> Progress | None:
         """What a request for this model waits for before its engine has it; None where that is nothing known here."""
@@ -233,93 +219,9 @@ class Models:
         if served.record.path is not None and served.key not in self.pool.loaded():
             # Read off the event loop: the pool needs estimates on it. A broken file is reported when it is loaded.
             with contextlib.suppress(ParlantLocalError, OSError):
-                await asyncio.to_thread(_header, served.record.path, _stamp(served.record.path))
+                await asyncio.to_thread(header_of, served.record.path)
         return self._keep(served)
 
     def _keep(self, served: Served) -> Served:
         self._served[served.name] = self._served[served.key] = served
         return served
-
-    async def _load(self, key: str) -> InProcessBackend:
-        served = self._served[key]
-        self._logger.info(f"Loading {served.name}.")
-        options = served.options
-        backend = create_backend(
-            IN_PROCESS,
-            model_path=str(served.record.path),
-            chat_format=options.chat_format if options else None,
-            settings=self.settings.model_copy(update={"engine": self._engine(served)}),
-            manager=self.manager,
-            logger=self._logger,
-        )
-        assert isinstance(backend, InProcessBackend)
-        self._loading[key] = backend
-        try:
-            await backend.load()
-        except BaseException:
-            await backend.close()
-            raise
-        finally:
-            del self._loading[key]
-        self._logger.info(f"{served.name} is loaded.")
-        return backend
-
-    def _engine(self, served: Served) -> EngineSettings:
-        """The engine's settings for one model, with enough sequences for concurrent streams.
-
-        By default the engine runs fewer at once on a CPU, so that the first of many calls is done early; for streams, time to
-        first token matters more. In a split cache every sequence would cost a whole context.
-        """
-        from parlant_local.engine.sizing import on_gpu
-
-        engine = self.settings.engine
-        if served.options is not None:
-            own = served.options.model_dump(include={"n_ctx", "n_gpu_layers", "n_threads"}, exclude_none=True)
-            engine = engine.model_copy(update=own)
-        if engine.n_seq_max is None and not on_gpu(engine) and engine.unified_kv is not False:
-            return engine.model_copy(update={"n_seq_max": max(_STREAMS, 2 * (engine.n_threads or usable_cores())) + 1})
-        return engine
-
-    def _memory(self) -> PoolMemory:
-        """What loaded models may take together. GPUs with memory of their own are asked at the first load, when it is free."""
-        from parlant_local.engine.placement import shares_memory
-        from parlant_local.engine.sizing import usable_gpus
-
-        gpus = usable_gpus(self.settings.engine)
-        return PoolMemory(self._ram, sum(gpu.free for gpu in gpus if not shares_memory(gpu)))
-
-    def _estimate(self, key: str) -> PoolMemory:
-        from parlant_local.engine.sizing import outlook
-
-        served = self._served[key]
-        assert served.record.path is not None
-        header = _header(served.record.path, _stamp(served.record.path))
-        sizing = outlook(header, self._engine(served))  # others may be unloaded first; loading checks again
-        cells = sizing.layout.cells
-        return PoolMemory(sizing.in_ram(cells), sum(sizing.on_gpus(cells)))
-
-
-def _taken(backend: InProcessBackend) -> PoolMemory:
-    engine = backend.engine
-    on_gpus = engine.gpu_bytes
-    return PoolMemory(engine.memory_bytes - on_gpus, on_gpus)
-
-
-def _header(path: Path, stamp: int) -> GGUFHeader:
-    found = _read(path, stamp)
-    if isinstance(found, InvalidModelError):
-        raise InvalidModelError(found.message, hint=found.hint)
-    return found
-
-
-@lru_cache(maxsize=64)
-def _read(path: Path, _stamp: int) -> GGUFHeader | InvalidModelError:
-    """A file's header, or its error: cached too, so that the event loop never reads a bad file again."""
-    try:
-        return read_header(path)
-    except InvalidModelError as error:
-        return error
-
-
-def _stamp(path: Path) -> int:
-    return path.stat().st_mtime_ns

@@ -116,7 +116,7 @@ def parse_json(text: str | bytes, *, mend: Callable[[Any], Any] | None = None) -
         value = json.loads(text, parse_constant=_reject_constant, parse_float=_finite, parse_int=_bounded_int)
         value = value if mend is None else mend(value)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
@@ -126,12 +126,12 @@ def parse_json(text: str | bytes, *, mend: Callable[[Any], Any] | None = None) -
 
 
 def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"it holds {name}, which is no JSON")
+    raise ValueError(f"it holds {name}, which is not JSON")
 
 
 def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise ValueError(f"it holds {text[:40]}, which no number is large enough for")
+        raise ValueError(f"it holds {text[:40]}, which is out of range")
     return value
 
 
@@ -157,7 +157,7 @@ def _check_values(value: Any) -> None:
         if not below:
             return
         level = below
-    raise ValueError("it is nested too deep")
+    raise ValueError("it is nested too deeply")
 
 
 def _check_text(text: str) -> None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from parlant_local.backends.base import Backend, ChatOptions, ChatStream
+from parlant_local.backends.failures import interrupted
 from parlant_local.backends.retry_budget import RetryBudget, use_retry_budget
 from parlant_local.errors import (
     DeadlineExceededError,
@@ -70,9 +71,7 @@ def after_commit(target: str, error: ParlantLocalError) -> ParlantLocalError:
     """The stream's own typed end; an answer that is complete but unusable keeps its kind."""
     if isinstance(error, OutputError | StreamInterruptedError | DeadlineExceededError):
         return error
-    return StreamInterruptedError(
-        f"The stream of {target} broke off after its first chunk: {error.message}", hint=error.hint
-    )
+    return interrupted(target, error)
 
 
 def _may_be_billed(attempt: Attempt | None, failure: str | None) -> bool:

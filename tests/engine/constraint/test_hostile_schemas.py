@@ -145,7 +145,7 @@ async def test_a_limit_hit_during_an_answer_only_fails_that_answer(engine_of: Ma
     ]
     for constraint in too_complex:
         sampling = Sampling(temperature=1.5, top_k=0, top_p=1, seed=1)
-        with pytest.raises(SchemaError, match="too complex to go on"):
+        with pytest.raises(SchemaError, match="too complex to continue"):
             await engine.generate(GenerationRequest("x", 200, sampling=sampling, constraint=constraint))
     assert (await engine.generate(GenerationRequest("y", 8, constraint=JsonSchema({"const": 1})))).text == "1"
     await engine.check_integrity()

@@ -82,11 +82,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
-def test_300_mutated_files_crash_nothing(bases: list[bytes], server: Server, tmp_path: Path) -> None:
+def test_150_mutated_files_crash_nothing(bases: list[bytes], server: Server, tmp_path: Path) -> None:
     path = tmp_path / "mutant.gguf"
     stages: Counter[str] = Counter()
     memory = []
-    for seed in range(300):
+    for seed in range(150):
         what, content = mutant(bases[seed % len(bases)], seed)
         path.write_bytes(content)
         report = server.take(path)
@@ -95,10 +95,10 @@ def test_300_mutated_files_crash_nothing(bases: list[bytes], server: Server, tmp
         assert report["add"] < 5, (seed, what)
         assert report["message"].isprintable(), (seed, what)
         assert report["message"].count("mutant.gguf") >= 1 or report["stage"] in ("use", "done"), report
-    assert stages["add"] > 100
-    assert stages["load"] > 50
-    assert stages["done"] > 20
-    assert memory[-1] - memory[100] < 256 * _MIB
+    assert stages["add"] > 50
+    assert stages["load"] > 25
+    assert stages["done"] > 10
+    assert memory[-1] - memory[50] < 256 * _MIB
 
 
 @pytest.mark.evidence

@@ -113,7 +113,7 @@ async def plan_chat(
         if binding.constraint is not None:
             # Bound answers hold no thoughts of their own: text that looks like a tag is part of the answer.
             return OutputParser(_PLAIN, reader, thoughts_apart=prelude is not None)
-        # Where the answer goes on with a text, that has been begun long ago.
+        # Where the answer continues a text, that has been begun long ago.
         return OutputParser(profile, reader, thoughts_apart=prelude is not None, begun=continued, answering=answering)
 
     return ChatPlan(_repeated(request, params), parser, binding.structured, encoder.template.warnings)

@@ -60,7 +60,7 @@ class PromptEncoder:
     ) -> str:
         """The rendered conversation, control tokens that a user typed wrapped in marks (see :meth:`encode`).
 
-        ``continued``: it ends with the text of the last message, which the model goes on with.
+        ``continued``: it ends with the text of the last message, which the model continues.
         """
 
         def work() -> str:

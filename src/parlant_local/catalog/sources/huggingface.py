@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from email.message import Message
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -231,13 +232,13 @@ class Hub:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def _explain(self, reference: HubReference, what: str, response: HttpResponse) -> ParlantLocalError:
+        return self._refusal(reference, what, response.status, response.headers)
+
+    def _refusal(
+        self, reference: HubReference, what: str, status: int, headers: Mapping[str, str] | Message
+    ) -> ParlantLocalError:
         return explain_hub_status(
-            response.status,
-            response.headers,
-            repo=reference.repo,
-            endpoint=self.endpoint,
-            has_token=self.token is not None,
-            what=what,
+            status, headers, repo=reference.repo, endpoint=self.endpoint, has_token=self.token is not None, what=what
         )
 
     def no_gguf(self, reference: HubReference, info: ModelInfo, files: Mapping[str, int]) -> ParlantLocalError:
@@ -314,11 +315,5 @@ class Hub:
                 retry_after=retry_after(response.headers),
                 hint="It is busy; try again later. A token (HF_TOKEN) raises rate limits.",
             )
-        return explain_hub_status(
-            response.status_code,
-            response.headers,
-            repo=reference.repo,
-            endpoint=self.endpoint,
-            has_token=self.token is not None,
-            what=reference.revision or reference.file or "",
-        )
+        what = reference.revision or reference.file or ""
+        return self._refusal(reference, what, response.status_code, response.headers)

@@ -72,7 +72,7 @@ class _Closer:
         try:
             self._root, dynamic = with_local_references(root, ignores_ref_siblings=ignores_ref_siblings(root))
         except (ValueError, RecursionError):
-            raise SchemaError("The schema's $id or $ref is no address.", keyword="$ref") from None
+            raise SchemaError("The schema's $id or $ref is not a valid URI.", keyword="$ref") from None
         if dynamic:
             reading.unbound.add("$dynamicRef")
         self._limits = limits

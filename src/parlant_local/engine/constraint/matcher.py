@@ -100,7 +100,7 @@ class ConstraintMatcher:
         self._check_error()
         if (spent := time.thread_time() - spent) > _MAX_MASK_SECONDS:
             raise SchemaError(
-                f"The schema or grammar is too complex to go on: one step takes {spent:.1f} s.",
+                f"The schema or grammar is too complex to continue: one step takes {spent:.1f} s.",
                 hint="Give it fewer alternatives that begin alike.",
             )
         if bits.size >= n_vocab:
@@ -113,13 +113,14 @@ class ConstraintMatcher:
         self.seconds += time.perf_counter() - start
         if not taken:
             self._check_error()
-            raise SchemaError("The grammar engine took a token that its grammar does not allow.")
+            raise SchemaError("The grammar engine accepted a token that its grammar does not allow.")
 
     def _check_error(self) -> bool:
         """True; raises :class:`SchemaError` where the grammar hit a limit in the middle of an answer."""
         if self._matcher.is_error():
             problem = " ".join(self._matcher.get_error().split())[:200]
             raise SchemaError(
-                f"The schema or grammar is too complex to go on: {problem}.", hint="Make its patterns or rules simpler."
+                f"The schema or grammar is too complex to continue: {problem}.",
+                hint="Make its patterns or rules simpler.",
             )
         return True

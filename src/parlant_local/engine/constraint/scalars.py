@@ -162,7 +162,7 @@ def _round_bounds(closed: Schema) -> None:
             raise SchemaError(
                 f"The schema's {key} leaves only numbers of more than {_MAX_DECIMALS} decimals, which the decoder can't write.",
                 keyword=key,
-                hint="Ask for a larger unit, or for a text of digits (type string with a pattern).",
+                hint="Use a larger unit, or a string of digits (type string with a pattern).",
             )
 
 
@@ -170,7 +170,7 @@ def _out_of_range(key: str) -> SchemaError:
     return SchemaError(
         f"The schema's {key} leaves only numbers beyond 10^18, which the decoder can't write.",
         keyword=key,
-        hint="Ask for a text of digits (type string with a pattern).",
+        hint="Use a string of digits (type string with a pattern).",
     )
 
 

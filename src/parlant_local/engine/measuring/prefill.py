@@ -29,7 +29,7 @@ def time_prefill(model_path: str, n_tokens: int, rounds: int) -> float:
     options.n_threads = options.n_threads_batch = usable_threads()
     context = lib.llama_init_from_model(model, options)
     if not context:
-        raise EngineError("The context of the measurement could not be made.")
+        raise EngineError("The context of the measurement could not be created.")
     # The measured model has no vocabulary: any small number is a token.
     tokens = (ctypes.c_int32 * n_tokens)(*(at % 256 for at in range(n_tokens)))
     best = float("inf")

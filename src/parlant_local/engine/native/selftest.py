@@ -58,7 +58,7 @@ def _logits(lib: Any) -> dict[str, list[float]]:
     options.kv_unified = options.no_perf = True
     context = lib.llama_init_from_model(model, options)
     if not context:
-        raise EngineError("a context can't be made.")
+        raise EngineError("a context can't be created.")
     memory, n_vocab = lib.llama_get_memory(context), lib.llama_vocab_n_tokens(vocab)
     batch = lib.llama_batch_init(_CELLS, 0, 1)
 
@@ -72,7 +72,7 @@ def _logits(lib: Any) -> dict[str, list[float]]:
             batch.logits[at] = at == len(entries) - 1 or len(entries) == 2
         batch.n_tokens = len(entries)
         if (status := lib.llama_decode(context, batch)) != 0:
-            raise EngineError(f"llama_decode gives {status}.")
+            raise EngineError(f"llama_decode returned {status}.")
 
     end = len(tokens)
     decode([(0, at, token) for at, token in enumerate(tokens)])

@@ -78,7 +78,7 @@ def _last_customer_message(events: Any) -> str | None:
 
 
 def _listed(printed: str) -> list[str]:
-    """The texts of a printed list. Where it is no JSON, a text with a ``", "`` of its own comes in two parts."""
+    """The texts of a printed list. Where it is not JSON, a text with a ``", "`` of its own comes in two parts."""
     try:
         return [str(text) for text in json_value(f"[{printed}]")]
     except ValueError:
