@@ -17,7 +17,7 @@ from parlant_local.engine.media.spans import Span, Spans, stand_ins
 from parlant_local.engine.native import library
 from parlant_local.engine.native.media import InputPart, InputText
 from parlant_local.engine.requests import Generation, GenerationRequest
-from parlant_local.errors import BadRequestError, InvalidModelError
+from parlant_local.errors import BadRequestError, EngineClosedError, InvalidModelError
 from parlant_local.settings import EngineSettings
 from tests.support import gguf_models, projectors
 
@@ -197,6 +197,17 @@ async def test_a_request_that_is_dropped_while_its_picture_is_read_leaves_nothin
         await engine.check_integrity()
     finally:
         await engine.close()
+
+
+async def test_closing_ends_what_is_being_read(files: tuple[Path, Path]) -> None:
+    engine = seeing(files)
+    await engine.load()
+    tasks = [asyncio.create_task(ask(engine, BEFORE, picture(n, 400, 300), AFTER)) for n in range(20)]
+    await asyncio.sleep(0.05)
+    await engine.close()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(each, EngineClosedError | Generation) for each in done), done
+    assert any(isinstance(each, EngineClosedError) for each in done)
 
 
 def span(start: int, length: int, positions: int, held: int) -> Span:

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +18,11 @@ from parlant_local.engine.media.inputs import Media
 from parlant_local.engine.media.projector import Projector, Stopped
 from parlant_local.engine.media.spans import ReadPrompt, Span, Spans
 from parlant_local.engine.model import LoadedModel
-from parlant_local.errors import BadRequestError
+from parlant_local.errors import BadRequestError, EngineClosedError
 
 __all__ = ["MediaReader", "Senses"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class MediaReader:
         self._micro_batch = micro_batch
         self._projector: Projector | None = None
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parlant-local-media")
 
     @property
@@ -65,21 +70,31 @@ class MediaReader:
         """What the model reads besides text; loads its projector, if it has one."""
         if self._path is None:
             return Senses()
-        projector = await asyncio.get_running_loop().run_in_executor(self._thread, self.projector)
+        projector = await self._on_thread(self.projector)
         return Senses(projector.sees, projector.hears, projector.sample_rate)
 
     async def read(self, parts: Sequence[Sequence[int] | Media]) -> ReadPrompt:
         """A prompt of token ids with pictures and sounds between them. Cancelling the task stops the encoder within some operations."""
         abandoned = threading.Event()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, parts, abandoned)
+            return await self._on_thread(partial(self._read, parts, abandoned))
         except asyncio.CancelledError:
             abandoned.set()
             raise
 
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        if self._closing.is_set():
+            raise self._closed()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _closed(self) -> EngineClosedError:
+        return EngineClosedError(f"{self._model.path.name} was unloaded while a picture or sound was read.")
+
     def _read(self, parts: Sequence[Sequence[int] | Media], abandoned: threading.Event) -> ReadPrompt:
         if not parts or isinstance(parts[-1], Media) or not len(parts[-1]):
             raise BadRequestError("A prompt has to end with text.", hint="Put the question behind the picture.")
+        if self._closing.is_set():
+            raise self._closed()
         projector = self.projector()
         ids: list[npt.NDArray[np.int32]] = []
         spans: list[Span] = []
@@ -87,8 +102,10 @@ class MediaReader:
         for part in parts:
             if isinstance(part, Media):
                 try:
-                    read = projector.read(part, abandoned.is_set)
+                    read = projector.read(part, lambda: abandoned.is_set() or self._closing.is_set())
                 except Stopped:
+                    if self._closing.is_set():
+                        raise self._closed() from None
                     raise asyncio.CancelledError from None  # as its task was
                 self._check_sizes(projector, read.spans)
                 spans += [span.moved(size) for span in read.spans]
@@ -108,7 +125,9 @@ class MediaReader:
                 )
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """Stops the encoder and frees the projector."""
+        self._closing.set()
+        self._thread.shutdown(wait=True)  # what waits for it fails at once, as what is being read
         with self._lock:
             projector, self._projector = self._projector, None
         if projector is not None:
