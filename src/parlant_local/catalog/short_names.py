@@ -11,9 +11,29 @@ from parlant_local.profiles import KnownModel, families
 __all__ = ["ShortName", "find_short_name", "near_short_names", "short_names"]
 
 
+_LICENSES = {
+    "qwen2.5:3b": "qwen-research",
+    "qwen": "apache-2.0",
+    "deepseek-r1": "mit",
+    "phi": "mit",
+    "mistral": "apache-2.0",
+    "llama3.1": "llama3.1",
+    "llama3.2": "llama3.2",
+    "llama3.3": "llama3.3",
+    "gemma": "gemma",
+    "nomic-embed-text": "apache-2.0",
+    "bge-m3": "mit",
+}
+"""By the beginning of a name, the first that fits; as the hub tags them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShortName(KnownModel):
     type: ModelType = ModelType.OTHER
+
+    @property
+    def license(self) -> str | None:
+        return next((text for name, text in _LICENSES.items() if self.name.startswith(name)), None)
 
 
 def short_names() -> tuple[ShortName, ...]:

@@ -27,7 +27,7 @@ from parlant_local.errors import EngineError, StateFileError
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.storage import read_as, write_whole
 
-__all__ = ["MachineSpeed", "machine_speed", "measure_prefill", "prefill_operations"]
+__all__ = ["MachineSpeed", "guessed_operations", "machine_speed", "measure_prefill", "prefill_operations"]
 
 _WIDTH, _FEED_FORWARD, _LAYERS, _KV_WIDTH, _VOCABULARY, _HEADS = 2048, 5632, 2, 512, 256, 32
 _TOKENS, _ROUNDS = 512, 3
@@ -35,6 +35,7 @@ _TIMEOUT_SECONDS = 180
 _LOOK_SECONDS = 0.5
 _MAX_BYTES = 64 << 10
 _Q4_K, _F32 = 12, 0
+_OPERATIONS_OF_A_CORE = 1.5e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ def prefill_operations(
     """Operations per second while reading prompts, or None where that is not known and not to be measured."""
     speed = machine_speed(home, measure=measure, again=again, logger=logger)
     return None if speed is None else speed.prefill_operations_per_second
+
+
+def guessed_operations() -> float:
+    """For an order of models before anything is measured: what one core of the last ten years does, times the cores."""
+    return _OPERATIONS_OF_A_CORE * usable_threads()
 
 
 def machine_speed(

@@ -23,6 +23,7 @@ _MODEL = click.option(
     help="A GGUF path, a catalogue id or a reference (default: the best available model, else the bundled tiny one).",
 )
 _CONFIG = click.option("--config", metavar="FILE", help="Settings file (YAML or TOML).")
+_STOPPING = "Stopping … Ctrl-C again ends it at once."
 _VERBOSE = click.option("--verbose", "-v", is_flag=True, help="Show all that Parlant prints and logs.")
 
 
@@ -42,7 +43,8 @@ def agent(model: str | None, config: str | None, verbose: bool, host: str, port:
     settings = Settings.load(config, model=model)
     with contextlib.suppress(KeyboardInterrupt):
         say, note = _printer(sys.stdout), _printer(sys.stderr)
-        asyncio.run(until_interrupted(keep_agent(settings, host=host, port=port, say=say, note=note, verbose=verbose)))
+        kept = keep_agent(settings, host=host, port=port, say=say, note=note, verbose=verbose)
+        asyncio.run(until_interrupted(kept, stopping=lambda: note(_STOPPING)))
     click.echo("Stopped.")
 
 
@@ -58,8 +60,9 @@ def demo(model: str | None, config: str | None, verbose: bool) -> None:
     from parlant_local.settings import Settings
 
     settings = Settings.load(config, model=model)
-    demonstration = run_demo(settings, say=_printer(sys.stdout), note=_printer(sys.stderr), verbose=verbose)
-    if asyncio.run(until_interrupted(demonstration)):
+    note = _printer(sys.stderr)
+    demonstration = run_demo(settings, say=_printer(sys.stdout), note=note, verbose=verbose)
+    if asyncio.run(until_interrupted(demonstration, stopping=lambda: note(_STOPPING))):
         raise click.exceptions.Abort
 
 

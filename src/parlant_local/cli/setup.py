@@ -39,7 +39,7 @@ class _Offer:
 @click.command()
 @click.option("--yes", "-y", is_flag=True, help="Download without asking.")
 @click.option(
-    "--skip", type=click.Choice(["embedder", "chat"]), multiple=True, help="Don't offer this kind. Can be repeated."
+    "--skip", type=click.Choice(["embedder", "chat"]), multiple=True, help="Don't offer this kind. May be repeated."
 )
 @catalogue_options
 def setup(yes: bool, skip: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:

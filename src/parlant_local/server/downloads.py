@@ -9,6 +9,7 @@ from typing import Literal
 
 from parlant_local.catalog import DownloadProgress, LocalModelManager
 from parlant_local.catalog.references import HubReference, OllamaReference, PackageReference, parse_reference
+from parlant_local.catalog.sources.pypi import is_known
 from parlant_local.errors import BadRequestError, ParlantLocalError, RequestRefusedError
 from parlant_local.server.events import Events
 from parlant_local.server.logs import ServerLogger
@@ -61,8 +62,8 @@ class Downloads:
         return list(self._known.values())
 
     def start(self, text: str) -> Download:
-        """Starts a download, or joins a running one. Only from the hub and Ollama's registry, and by known short names: clients
-        can't open other URLs, nor fetch any package.
+        """Starts a download, or joins a running one. Only from the hub and Ollama's registry, and of packages those whose bytes are
+        known: clients can't open other URLs, nor fetch any package.
 
         Raises :class:`BadReferenceError`, :class:`BadRequestError`, :class:`RequestRefusedError` where too many are running.
         """
@@ -70,11 +71,12 @@ class Downloads:
         public = (
             isinstance(reference, HubReference)
             or (isinstance(reference, OllamaReference) and reference.host == _PUBLIC_REGISTRY)
-            or (isinstance(reference, PackageReference) and bool(reference.short))
+            or (isinstance(reference, PackageReference) and is_known(reference))
         )
         if not public:
             raise BadRequestError(
-                "Over HTTP, models can only be downloaded from the Hugging Face hub and Ollama's registry, and by short names.",
+                "Over HTTP, models can only be downloaded from the Hugging Face hub and Ollama's registry, by short names, and from "
+                "packages that are known here.",
                 hint="For other sources use `parlant-local pull` on the server's machine.",
             )
         name = str(reference)

@@ -27,7 +27,7 @@ _EXAMPLES: dict[str, str] = {
     "engine.lora": "{}  # /path/adapter.gguf: 1.0",
 }
 _TEXT = """# Every setting of parlant-local with its default. Copy what you change to your own file, and name it with
-# `--config FILE`, PARLANT_LOCAL_CONFIG or CONFIG_PATH. A file needs only what differs: one for development, one for
+# `--config FILE`, PARLANT_LOCAL_CONFIG or CONFIG_PATH; where none is named, config.yml in the home is read. A file needs only what differs: one for development, one for
 # production. The environment overrides the file (PARLANT_LOCAL_SERVER__PORT=9000), the command line both; unknown
 # keys are errors. `parlant-local doctor` shows where each value comes from.
 #
@@ -37,6 +37,9 @@ _TABLE = """# Configuration
 
 Every setting, generated from the code by `python -m parlant_local.settings.reference`. A dotted key is a path in the YAML file;
 its environment variable is `PARLANT_LOCAL_` and the key in capitals, with `__` for each dot.
+
+The command line comes first, then the environment, then one settings file: `--config FILE`, else the one that `PARLANT_LOCAL_CONFIG`
+names, else `CONFIG_PATH`'s, else `config.yml` in the home where there is one, which `parlant-local config set` writes.
 
 | Key | Type | Default | Meaning |
 |---|---|---|---|

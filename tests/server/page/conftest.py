@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +101,6 @@ def setting(page: Browser, name: str, text: str) -> None:
         page.click("#options-open")
     page.run(f"document.querySelector('#{name}').value = ''")
     page.type(f"#{name}", text)
-
-
-@pytest.fixture
-def shot() -> Callable[[Browser, str], None]:
-    """Kept under docs/ where the environment asks for it."""
-
-    def take(page: Browser, name: str) -> None:
-        if os.environ.get("PARLANT_LOCAL_SCREENSHOTS"):
-            time.sleep(0.4)
-            page.screenshot(SHOTS / f"{name}.png")
-
-    return take
 
 
 SENT = """(() => {

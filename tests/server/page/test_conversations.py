@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 
 from tests.server.conftest import Server
 from tests.support.browser import Browser
@@ -30,8 +29,7 @@ def act(page: Browser, number: int, action: str) -> None:
     page.run(f"document.querySelectorAll('.turn')[{number}].querySelector('[data-action={action}]').click()")
 
 
-def test_a_question_is_answered_with_its_figures(page: Browser, shot: Callable[[Browser, str], None]) -> None:
-    shot(page, "first-screen")
+def test_a_question_is_answered_with_its_figures(page: Browser) -> None:
     ask(page, "What is the capital of France?")
     answered(page)
     assert page.text(".turn.user .body") == "What is the capital of France?"
@@ -39,7 +37,6 @@ def test_a_question_is_answered_with_its_figures(page: Browser, shot: Callable[[
     figures = page.text(".turn.assistant .figures")
     assert re.search(r"\d+ tokens · [\d.,]+ tokens/s · first after .* · \d+ read, \d+ of them reused", figures)
     assert re.fullmatch(r"\d+ of 2,048 tokens of context used\.", page.text("#context"))
-    shot(page, "chat")
 
 
 def test_they_outlive_the_page_and_are_found_by_their_words(page: Browser, page_server: Server) -> None:
@@ -180,3 +177,78 @@ def test_they_are_taken_away_and_brought_back(page: Browser) -> None:
     assert messages["2"]["figures"] == {}
     assert chosen == {"": "2"}
     page.wait(f"{TITLES}.length === 2")
+
+
+def test_an_answer_is_edited_beside_the_first(page: Browser) -> None:
+    ask(page, "What is the capital of France?")
+    answered(page)
+    first = page.text(".turn.assistant .body")
+    act(page, 1, "edit")
+    page.run("document.querySelector('.editing').value = ''")
+    page.type(".editing", "Paris, **of course**.")
+    page.press("Enter")
+    page.wait("document.querySelector('.turn.assistant .branch')?.innerText === '2/2'")
+    assert page.run("document.querySelector('.turn.assistant strong').innerText") == "of course"
+    page.run(SENT)
+    ask(page, "And of Italy?")
+    answered(page, 2)
+    assert sent(page)[0]["messages"][1] == {"role": "assistant", "content": "Paris, **of course**."}
+    page.click('.turn.assistant [aria-label="Earlier version"]')
+    assert page.text(".turn.assistant .body") == first
+
+
+def test_what_is_being_written_stays_with_its_conversation(page: Browser, page_server: Server) -> None:
+    field = "document.querySelector('#message').value"
+    ask(page, "One")
+    answered(page)
+    page.type("#message", "half a thought")
+    page.click("#new-chat")
+    assert page.run(field) == ""
+    page.type("#message", "of the new one")
+    page.run("document.querySelector('#conversations li a').click()")
+    page.wait(f"{field} === 'half a thought'")
+    opened(page, page_server)
+    assert page.run(field) == "of the new one", "a reload begins with a new one"
+    ask(page, "!")
+    answered(page)
+    page.click("#new-chat")
+    assert page.run(field) == ""
+
+
+def test_the_tab_says_what_is_in_it(page: Browser) -> None:
+    ask(page, "Tell me about herons.")
+    answered(page)
+    assert page.run("document.title") == "Tell me about herons. – parlant-local"
+    page.run("location.hash = '#/status'")
+    page.wait("document.title === 'Status – parlant-local'")
+
+
+OTHER_TAB = """import('./page/core/store.js').then(async (store) => {
+    const [one] = await store.all();
+    WORK;
+    new BroadcastChannel('parlant-local').postMessage(one.id);
+    return true;
+})"""
+
+
+def test_what_another_tab_does_is_seen(page: Browser) -> None:
+    ask(page, "One")
+    answered(page)
+    page.run(OTHER_TAB.replace("WORK", "one.title = 'Uno'; one.messages['1'].content = 'Uno?'; await store.put(one)"))
+    page.wait(f"{TITLES}[0] === 'Uno' && {USERS}[0] === 'Uno?'")
+    page.run(OTHER_TAB.replace("WORK", "await store.remove(one.id)"))
+    page.wait(f"{TITLES}.length === 0")
+
+
+def test_who_has_scrolled_up_stays_there(page: Browser) -> None:
+    setting(page, "max_tokens", "60")
+    for number in range(4):
+        page.run(f"document.querySelector('#message').value = {json.dumps('word ' * 150)}")
+        ask(page, str(number))
+        answered(page, number + 1)
+    page.wait("document.querySelector('#to-end').hidden")
+    page.run("document.querySelector('#log').scrollTop = 0")
+    page.wait("!document.querySelector('#to-end').hidden")
+    page.click("#to-end")
+    page.wait("document.querySelector('#to-end').hidden")
+    assert page.run("document.querySelector('#log').scrollTop") > 0

@@ -58,7 +58,7 @@ def test_axe_finds_nothing(page: Browser, page_server: Server, width: int, dark:
         assert violations(page) == [], "drawer"
 
 
-def test_it_fits_a_phone(page: Browser, page_server: Server, shot: Callable[[Browser, str], None]) -> None:
+def test_it_fits_a_phone(page: Browser, page_server: Server) -> None:
     page.resize(390, 844, phone=True)
     opened(page, page_server)
     header = page.run("document.querySelector('header').getBoundingClientRect().height")
@@ -97,6 +97,16 @@ def test_it_speaks_portuguese(page: Browser, page_server: Server) -> None:
     ask(page, "Olá")
     answered(page)
     assert "lidos" in page.text(".turn.assistant .figures")
+    page.run("document.querySelector('#options-open').click()")
+    signs = {
+        "models": "document.querySelector('#model-cards .card') && document.querySelector('#recommended .card')",
+        "status": "document.querySelector('#request-rows td[data-label]')",
+    }
+    for section in SECTIONS:
+        page.run(f"location.hash = '#/{section}'")
+        page.wait(f"!document.querySelector('#{section}').hidden")
+        page.wait(signs.get(section, "true"))
+    assert page.run("import('./page/core/words.js').then(({ untold }) => [...untold])") == []
 
 
 def test_the_keyboard_reaches_everything(page: Browser) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -40,11 +41,26 @@ def test_the_target_writes_the_same_again() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _chosen(script: str) -> Iterator[str]:
+    """Texts that `t` is given by a name: the values of the tables that it is called with, and both sides of a choice."""
+    text = r'"((?:[^"\\]|\\.)*)"'
+    for table in set(re.findall(r"\bt\(([A-Z]+)\[", script)):
+        found = re.search(rf"const {table} = \{{(.*?)\}};", script, re.DOTALL)
+        assert found is not None, table
+        yield from re.findall(rf":\s*{text}", found[1])
+    for choice in re.findall(rf"\bt\([^()\"]*\? {text} : {text}", script):
+        yield from choice
+    for found in re.finditer(r"^const EXAMPLES = \[(.*)\];$|^  ([A-Z]\w+): \{ temperature", script, re.MULTILINE):
+        yield from re.findall(text, found[1]) if found[1] else [found[2]]
+    if "ONE" in script and "one thing" in script:
+        yield from re.findall(rf"{text},$", script, re.MULTILINE)
+
+
 def test_every_sentence_is_told_in_portuguese() -> None:
     told = set()
     for name, text in SCRIPTS.items():
         if name != "core/portuguese.js":
-            told |= set(re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', text))
+            told |= set(re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', text)) | set(_chosen(text))
     html = (PAGE / "index.html").read_text("utf-8")
     told |= {text.strip() for text in re.findall(r"data-t>([^<]+)<", html)}
     told |= set(re.findall(r'(?:aria-label|placeholder|title)="([^"]+)"', html))

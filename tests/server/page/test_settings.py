@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 from tests.server.conftest import TINY, Server
 from tests.support.browser import Browser
@@ -68,16 +67,57 @@ def test_presets_and_prompts_are_kept(page: Browser) -> None:
     pick(page, "prompt-choice", "Books")
     assert value(page, "system") == "You sell books."
     page.run("document.querySelector('#prompt-drop').click()")
+    page.wait("document.querySelector('#confirm').open")
+    assert "danger" in page.run("document.querySelector('#confirm-yes').className")
+    page.click("#confirm-yes")
+    page.wait("document.querySelector('#prompt-drop').hidden")
     assert page.run("[...document.querySelector('#prompt-choice').options].length") == 1
 
 
-def test_a_schema_binds_the_answer(page: Browser, shot: Callable[[Browser, str], None]) -> None:
+def test_what_is_kept_is_not_replaced_or_deleted_unasked(page: Browser) -> None:
+    setting(page, "top_k", "7")
+    for answer in ("yes", "no"):
+        page.click("#preset-keep")
+        page.type("#prompt-text", "Shop")
+        page.press("Enter")
+        if answer == "no":
+            page.wait("document.querySelector('#confirm').open")
+            page.press("Escape")
+        page.wait("!document.querySelector('#confirm').open && !document.querySelector('#prompt').open")
+        setting(page, "top_k", "9")
+    pick(page, "preset", "Shop")
+    assert value(page, "top_k") == "7"
+    page.click("#preset-drop")
+    page.wait("document.querySelector('#confirm').open")
+    page.press("Escape")
+    page.wait("!document.querySelector('#confirm').open")
+    pick(page, "preset", "Shop")
+    assert value(page, "top_k") == "7"
+
+
+def test_a_value_that_the_server_would_refuse_is_said_and_not_sent(page: Browser) -> None:
+    setting(page, "temperature", "9")
+    setting(page, "top_k", "1.5")
+    assert page.text("#numbers-problem") == "Not used: Temperature: a number from 0 to 5, Top k: a whole number from 0"
+    assert page.run("document.querySelector('#temperature').getAttribute('aria-invalid')") == "true"
+    page.run("import('./page/models/models.js').then((models) => models.refresh())")
+    page.run("import('./page/chat/picker.js').then((picker) => picker.refresh())")
+    assert value(page, "temperature") == "9", "what a person types stays"
+    page.run(SENT)
+    ask(page, "Hello")
+    answered(page)
+    assert not {"temperature", "top_k"} & set(sent(page)[0])
+    setting(page, "temperature", "0.5")
+    setting(page, "top_k", "3")
+    assert page.run("document.querySelector('#numbers-problem').textContent") == ""
+
+
+def test_a_schema_binds_the_answer(page: Browser) -> None:
     setting(page, "schema", '{"type": "object"')
     assert page.text("#schema-problem").startswith("Not used: ")
     assert page.run("document.querySelector('#schema').getAttribute('aria-invalid')") == "true"
     setting(page, "schema", '{"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]}')
     assert page.run("document.querySelector('#schema-problem').textContent") == ""
-    shot(page, "settings")
     ask(page, "Which city?")
     answered(page)
     assert json.loads(page.text(".turn.assistant .body")) == {"city": "Paris"}
@@ -95,7 +135,7 @@ CALLED = """(async () => {
 })()"""
 
 
-def test_calls_are_shown_and_answered_by_hand(page: Browser, shot: Callable[[Browser, str], None]) -> None:
+def test_calls_are_shown_and_answered_by_hand(page: Browser) -> None:
     setting(page, "tools", '[{"name": 3}]')
     assert page.text("#tools-problem") == "Not used: Each tool needs a name."
     setting(
@@ -108,7 +148,6 @@ def test_calls_are_shown_and_answered_by_hand(page: Browser, shot: Callable[[Bro
     page.run(CALLED)
     page.wait("document.querySelector('.call textarea')")
     assert '"city": "Paris"' in page.text(".call pre")
-    shot(page, "tool-call")
     page.type(".call textarea", "Sunny, 24 degrees.")
     page.run("document.querySelector('.results').requestSubmit()")
     page.wait("document.querySelector('.turn.tool')")
@@ -119,3 +158,35 @@ def test_calls_are_shown_and_answered_by_hand(page: Browser, shot: Callable[[Bro
     ]  # fmt: skip
     assert body["messages"][-1] == {"role": "tool", "tool_call_id": "c1", "content": "Sunny, 24 degrees."}
     assert body["messages"][-2]["tool_calls"][0]["function"]["name"] == "weather"
+
+
+FORCED = """(() => {
+    const real = window.fetch;
+    window.fetch = (path, options) => {
+        if (path !== 'v1/chat/completions') return real(path, options);
+        const body = JSON.parse(options.body);
+        if (body.messages.at(-1).role === 'user') body.tool_choice = 'required';
+        return real(path, {...options, body: JSON.stringify(body)});
+    };
+    return true;
+})()"""
+CITY = '[{"name": "weather", "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]}}]'
+
+
+def test_a_model_calls_and_goes_on_with_the_result(page: Browser) -> None:
+    """A model that can't choose to call has to: the call streams, its form is filled in, and the answer follows."""
+    setting(page, "tools", CITY)
+    page.click("#options-close")
+    page.run(FORCED)
+    ask(page, "What is the weather?")
+    page.wait("document.querySelector('.call textarea')")
+    assert page.text(".call-name") == "Calls weather"
+    assert json.loads(page.text(".call pre")) == {"city": "Paris"}
+    page.run(SENT)
+    page.type(".call textarea", "Sunny.")
+    page.run("document.querySelector('.results').requestSubmit()")
+    answered(page, 2)
+    asked = sent(page)[-1]["messages"]
+    assert [message["role"] for message in asked] == ["user", "assistant", "tool"]
+    assert asked[2]["tool_call_id"] == asked[1]["tool_calls"][0]["id"]
+    assert page.run("document.querySelector('.call textarea')") is None, "it was answered"

@@ -134,3 +134,39 @@ def test_another_model_answers_when_it_is_chosen(page: Browser, page_server: Ser
     answered(page)
     used = httpx2.get(f"{page_server.url}/api/status").json()["models"]
     assert used["second"]["engine"]["finished"] >= 1
+
+
+def test_a_server_that_is_gone_is_told_in_the_pages_words(page: Browser) -> None:
+    page.run(
+        "(() => { const real = window.fetch; window.fetch = (path, options) => path === 'v1/chat/completions'"
+        " ? Promise.reject(new TypeError('Failed to fetch')) : real(path, options); return true; })()"
+    )
+    ask(page, "Hello")
+    page.wait("document.querySelector('.state.failed')")
+    assert page.text(".state.failed span") == "The server is not responding. Is it still running?"
+
+
+def test_a_full_context_is_told_apart_from_a_short_answer(page: Browser) -> None:
+    choose(page, "second")
+    page.run(
+        "(() => { const real = window.fetch; window.fetch = (path, options) => real(path, path === 'v1/chat/completions'"
+        " ? {...options, body: JSON.stringify({...JSON.parse(options.body), guided_grammar: 'root ::= [a-z]{1500}'})} : options); return true; })()"
+    )
+    ask(page, "hello strange world " * 20)
+    page.wait("document.querySelector('.state.cut, .state.failed')")
+    assert page.text(".state.cut").startswith("Cut off: the model's context is full.")
+    assert page.run("document.querySelector('.state.cut button')") is None, "there is nothing to go on into"
+    assert page.run("document.querySelector('#gauge').value / document.querySelector('#gauge').max") > 0.9
+
+
+def test_escape_closes_a_menu_before_it_stops_an_answer(page: Browser) -> None:
+    setting(page, "schema", LETTERS)
+    page.click("#options-close")
+    ask(page, "Spell.")
+    page.wait("document.querySelector('.turn.running .body').innerText.length > 3")
+    page.run("document.querySelector('#conversations [data-menu]').click()")
+    page.press("Escape")
+    page.wait("!document.querySelector(':popover-open')")
+    assert page.run("document.querySelectorAll('.turn.running').length") == 1, "it goes on"
+    page.press("Escape")
+    page.wait("document.querySelector('.state.stopped')")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 
 import httpx2
 
@@ -35,9 +34,7 @@ def test_a_figure_moves_while_an_answer_is_written(page: Browser, page_server: S
     assert TINY in page.text("#engine-cards")
 
 
-def test_the_last_requests_say_how_they_went(
-    page: Browser, page_server: Server, shot: Callable[[Browser, str], None]
-) -> None:
+def test_the_last_requests_say_how_they_went(page: Browser, page_server: Server) -> None:
     schema = {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"]}
     ask = {"messages": [{"role": "user", "content": "a secret"}], "max_tokens": 20}
     form = {"type": "json_schema", "json_schema": {"name": "Verdict", "schema": schema}}
@@ -53,12 +50,9 @@ def test_the_last_requests_say_how_they_went(
     page.wait("document.querySelector('#request-rows .failed')?.innerText.includes('nowhere')")
     assert "Verdict" in page.text("#request-rows")
     assert "answered" in page.text("#request-rows")
-    shot(page, "status")
 
 
-def test_the_turns_of_an_agent_are_seen(
-    page: Browser, page_server: Server, shot: Callable[[Browser, str], None]
-) -> None:
+def test_the_turns_of_an_agent_are_seen(page: Browser, page_server: Server) -> None:
     log = CallLog(page_server.home)
     now = time.time()
 
@@ -84,7 +78,6 @@ def test_the_turns_of_an_agent_are_seen(
     assert "1 retries" in told
     assert "guideline matches" in told
     assert f"process {os.getpid()}" in page.text("#agent-choice")
-    shot(page, "agent")
     call(now, "CannedResponseSelectionSchema", 0.5)
     page.wait("document.querySelector('.turn-card').innerText.includes('3 calls')")
 

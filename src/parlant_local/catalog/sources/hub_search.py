@@ -13,6 +13,7 @@ from parlant_local.catalog.reference_forms import HubReference
 from parlant_local.catalog.sources.huggingface import Hub
 from parlant_local.catalog.sources.plan import SourceContext
 from parlant_local.errors import CatalogError
+from parlant_local.profiles.pretrained import is_base
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -22,6 +23,7 @@ __all__ = ["HubModel", "search_hub"]
 _AT_ONCE = 6
 _FIELDS = ("downloads", "gated", "gguf", "tags")
 _LICENSE = "license:"
+_EMBEDDERS = frozenset(["feature-extraction", "sentence-similarity", "text-ranking"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class HubModel:
     downloads: int | None = None
     """In the last 30 days."""
     gated: bool = False
+    base: bool = False
+    """Whether its name is a base model's."""
     problem: str = ""
     """Why its files are not known."""
 
@@ -65,6 +69,7 @@ def _described(hub: Hub, memory: int, info: ModelInfo) -> HubModel:
         license=next(_licenses(info), None),
         downloads=info.downloads,
         gated=bool(info.gated),
+        base=_is_base(info, str(gguf.get("architecture", ""))),
     )
     try:
         files = hub.files(reference, hub.model_info(reference))
@@ -82,6 +87,13 @@ def _described(hub: Hub, memory: int, info: ModelInfo) -> HubModel:
 
 def _licenses(info: ModelInfo) -> Iterator[str]:
     return (tag.removeprefix(_LICENSE) for tag in info.tags or () if tag.startswith(_LICENSE))
+
+
+def _is_base(info: ModelInfo, architecture: str) -> bool:
+    """By its name: bge-base and the like are no base models, but embedding models of a middle size."""
+    if "bert" in architecture or _EMBEDDERS.intersection(info.tags or ()):
+        return False
+    return is_base([info.id.rpartition("/")[2].removesuffix("-GGUF")], has_template=True)
 
 
 def _count(value: object) -> int | None:

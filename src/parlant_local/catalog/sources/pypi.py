@@ -29,7 +29,7 @@ from parlant_local.errors import (
 from parlant_local.gguf_info import sha256_file
 from parlant_local.storage import scratch_folder
 
-__all__ = ["PackageIndex", "installed_package", "needs_network"]
+__all__ = ["PackageIndex", "installed_package", "is_known", "needs_network"]
 
 _UNREACHED = (AccessError, ConfigurationError, HubError, ModelNotFoundError, TransferError)
 """What sends a short name to its next source. Wrong bytes do not: somebody should look."""
@@ -52,6 +52,11 @@ class PackageIndex(Source):
             if text.startswith("pypi:") and (known := _known(parse_package(text[5:], text))) is not None:
                 return known.what
         return "nobody published its digest: it is trusted as it first came"
+
+
+def is_known(reference: PackageReference) -> bool:
+    """Whether this package vouches for the bytes of that one."""
+    return _known(reference) is not None
 
 
 def needs_network(reference: PackageReference) -> bool:

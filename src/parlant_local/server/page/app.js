@@ -38,8 +38,17 @@ function route() {
   }
   closeDrawer();
   sidebar.draw();
+  drawTitle();
   if (section === "models") models.refresh().catch(silent);
   if (section === "agent") agent.refresh().catch(silent);
+}
+
+const TITLES = { models: "Models", status: "Status", agent: "Agent" };
+
+/** What the tab is called: the conversation, or the section. */
+function drawTitle() {
+  const name = section === "chat" ? thread.shown().title : t(TITLES[section]);
+  document.title = name ? `${name} – parlant-local` : "parlant-local";
 }
 
 function startDrawer() {
@@ -86,7 +95,7 @@ function startKeys() {
     [["Enter"], t("Send")],
     [["Shift", "Enter"], t("New line")],
     [["↑"], t("Edit your last message, where the field is empty")],
-    [["Esc"], t("Stop the answer"), (event) => event.key === "Escape", () => thread.stopShown()],
+    [["Esc"], t("Stop the answer"), (event) => event.key === "Escape" && section === "chat", () => thread.stopShown()],
     [["Ctrl", "Shift", "O"], t("New conversation"), (event, control) => control && event.shiftKey && event.key.toLowerCase() === "o", () => sidebar.begin()],
     [["Ctrl", "K"], t("Search conversations"), (event, control) => control && !event.shiftKey && event.key.toLowerCase() === "k", search],
     [["Ctrl", ","], t("Settings"), (event, control) => control && event.key === ",", () => $("options-open").click()],
@@ -146,8 +155,23 @@ function chatWith(name) {
 
 /** What follows from another model: its settings, and what the first screen says of it. */
 function modelChanged() {
-  settings.draw();
-  if (!$("log").querySelector(".turn")) thread.show(thread.shown());
+  settings.follow();
+  thread.refreshWelcome();
+  composer.drawContext();
+}
+
+/** What runs, or what is shown, has changed. */
+function threadChanged() {
+  composer.followDraft();
+  composer.drawButtons();
+  composer.drawContext();
+  sidebar.draw();
+  drawTitle();
+}
+
+/** Symbols of the side, which are the same in every language. */
+function startIcons() {
+  for (const node of document.querySelectorAll("[data-icon]")) node.prepend(icon(node.dataset.icon));
 }
 
 translatePage();
@@ -156,7 +180,8 @@ startDrawer();
 startKeys();
 status.start();
 agent.start();
-thread.start(picker.chosenModel, () => { composer.drawButtons(); composer.drawContext(); sidebar.draw(); });
+startIcons();
+thread.start(picker.chosenModel, threadChanged);
 composer.start();
 sidebar.start();
 sidebar.startMenu();
@@ -164,7 +189,7 @@ picker.start(modelChanged);
 settings.start();
 models.start(() => picker.refresh().then(modelChanged), chatWith);
 addEventListener("hashchange", route);
-await library.open(sidebar.draw);
+await library.open(sidebar.draw, (old, fresh) => { if (old === thread.shown()) thread.show(fresh); });
 thread.startNew();
 route();
 poll();

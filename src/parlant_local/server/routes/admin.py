@@ -13,7 +13,7 @@ from parlant_local.errors import ModelInUseError, RequestRefusedError
 from parlant_local.messages import shown
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
-from parlant_local.server.routes.models import card_of
+from parlant_local.server.routes.models import card_of, evaluated
 from parlant_local.server.shapes.answers import AdminList, Done, DownloadAnswer, ModelCard
 from parlant_local.server.shapes.others import ModelRequest
 from parlant_local.server.streams import PieceStream, sse
@@ -122,7 +122,8 @@ def _done(answer: Done | None = None) -> Response:
 
 
 def _admin_list(context: Context) -> AdminList:
-    cards = [card_of(context, served) for served in context.models.directory.known()]
+    known = evaluated(context)
+    cards = [card_of(context, served, known) for served in context.models.directory.known()]
     for card in cards:
         place = context.models.pool.status().get(card["id"])
         if place is not None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from parlant_local.catalog.scores import Score, score_of, scores
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
+from parlant_local.server.evaluations import told
 from parlant_local.server.naming import SWITCHED, Served
 from parlant_local.server.shapes.answers import ModelCard, ModelList
 
-__all__ = ["card_of", "cards_of", "router"]
+__all__ = ["card_of", "cards_of", "evaluated", "router"]
 
 router = APIRouter(route_class=BodyRoute, tags=["models"])
 
@@ -35,16 +38,22 @@ async def get_model(model: str, request: Request) -> Response:
             return JSONResponse(card)
     if not model:
         raise ModelNotFoundError("The model's name is missing.", hint="GET /v1/models lists the available ones.")
-    return JSONResponse(card_of(context, await context.models.find(model)))
+    served = await context.models.find(model)
+    return JSONResponse(card_of(context, served, await asyncio.to_thread(evaluated, context)))
 
 
-def card_of(context: Context, served: Served) -> ModelCard:
+def evaluated(context: Context) -> Mapping[str, Score]:
+    """What the examination said of models, by digest or id."""
+    return scores(context.settings.home, context.logger)
+
+
+def card_of(context: Context, served: Served, known: Mapping[str, Score]) -> ModelCard:
     record = served.record
     info = context.models.info(served)
     place = context.models.pool.status().get(served.key)
     created = record.files[0].mtime_ns // 1_000_000_000 if record.files and record.files[0].mtime_ns else 0
     capabilities = info.capabilities or ("chat", "complete", "embed")
-    return {
+    card: ModelCard = {
         "id": served.name,
         "object": "model",
         "created": created,
@@ -68,12 +77,16 @@ def card_of(context: Context, served: Served) -> ModelCard:
             "source": str(record.source),
         },
     }
+    if (evaluation := told(score_of(record, known))) is not None:
+        card["evaluation"] = evaluation
+    return card
 
 
 def cards_of(context: Context) -> list[ModelCard]:
     """All available models. The default comes first: clients often preselect the first one."""
     models = context.models
-    cards = [card_of(context, served) for served in models.directory.known()]
+    known = evaluated(context)
+    cards = [card_of(context, served, known) for served in models.directory.known()]
     cards += [_external_card(name, place) for name, place in models.directory.external_models().items()]
     if models.switches:
         return [_external_card(SWITCHED, SWITCHED), *cards]

@@ -37,7 +37,7 @@ function drawKinds(calls) {
   const rows = summary(calls).map(({ schema, count, seconds: spent, prompt, cached, forced, sampled, retries, failed }) => {
     const cells = [
       [t("Kind of call"), words(schema)], [t("Calls"), number(count)], [t("Typical time"), seconds(spent / count)],
-      [t("Prompt reused"), prompt ? percent(cached / prompt) : "–"], [t("Tokens forced by the schema"), number(forced)], [t("Tokens chosen by the model"), number(sampled)],
+      [t("Prompt reused"), prompt ? percent(cached / prompt) : "–"], [t("Forced by the schema"), number(forced)], [t("Chosen by the model"), number(sampled)],
       [t("Retries"), number(retries)], [t("Failed"), number(failed)],
     ];
     return make("tr", {}, ...cells.map(([name, value]) => make("td", { "data-label": name }, value)));

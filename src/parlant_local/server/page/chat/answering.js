@@ -1,6 +1,7 @@
 // An answer that comes: it belongs to its message, whichever conversation is shown meanwhile.
 
 import { ask, events } from "../core/api.js";
+import { cardOf } from "./picker.js";
 import { bodyOf } from "./request.js";
 
 const running = new Map();  // message: its AbortController
@@ -33,6 +34,7 @@ export async function answer(model, messages, message, changed, { continued = fa
       changed(message);
     }
     meter.end();
+    if (meter.finish === "length") message.figures.full = Number(isFull(message.figures, model));
     message.state = meter.finish === "length" ? "cut" : message.calls.length ? "calls" : "done";
   } catch (error) {
     meter.end();
@@ -42,6 +44,12 @@ export async function answer(model, messages, message, changed, { continued = fa
   message.progress = null;
   running.delete(message);
   changed(message);
+}
+
+/** Whether the model's context was the limit, and not the settings' longest answer. */
+function isFull({ prompt, tokens }, model) {
+  const room = cardOf(model)?.meta?.n_ctx;
+  return Boolean(room && prompt && prompt + tokens >= room - 1);
 }
 
 function take(message, chunk, meter) {

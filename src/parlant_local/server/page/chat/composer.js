@@ -6,12 +6,15 @@ import { chosenCard } from "./picker.js";
 import * as thread from "./thread.js";
 import { path } from "./tree.js";
 
+const DRAFT = "parlant-local-draft";
+let owner = null;  // whose draft is in the field
+
 export function start() {
   const field = $("message");
   $("send").append(icon("send"));
   $("stop").append(icon("stop"));
   $("ask").addEventListener("submit", (event) => { event.preventDefault(); send(); });
-  field.addEventListener("input", fit);
+  field.addEventListener("input", () => { fit(); keepDraft(); });
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
     if (event.key === "ArrowUp" && !field.value && !thread.answeringNow()) {
@@ -33,8 +36,24 @@ function send() {
     return;
   }
   field.value = "";
+  keepDraft();
   thread.send(text);
   fit();
+}
+
+/** What was being written stays with its conversation, in this tab; all that nothing was asked in yet have one. */
+export function followDraft() {
+  const now = `${DRAFT} ${path(thread.shown()).length ? thread.shown().id : "new"}`;
+  if (now === owner) return;
+  owner = now;
+  $("message").value = sessionStorage.getItem(now) ?? "";
+  fit();
+}
+
+function keepDraft() {
+  const text = $("message").value;
+  if (!text) sessionStorage.removeItem(owner);
+  else try { sessionStorage.setItem(owner, text); } catch { /* too long for the browser to keep: it stays in the field */ }
 }
 
 function fit() {
@@ -48,6 +67,10 @@ export function drawContext() {
   const told = path(thread.shown()).findLast((message) => message.figures?.prompt != null)?.figures;
   const room = chosenCard()?.meta?.n_ctx;
   const used = told && told.prompt + told.tokens;
+  $("gauge").hidden = !(used && room);
+  $("gauge").max = room || 1;
+  $("gauge").high = 0.8 * (room || 1);
+  $("gauge").value = used || 0;
   $("context").textContent = used && room ? t("{used} of {all} tokens of context used.", { used: number(used), all: number(room) }) : "";
   $("context").classList.toggle("failed", Boolean(used && room && used > 0.8 * room));
 }

@@ -10,7 +10,7 @@ const FIELDS = [...values.NUMBERS, ...values.TEXTS];
 export function start() {
   for (const name of FIELDS) {
     $(name).addEventListener("input", () => {
-      if ($(name).validity.valid) values.setValue(chosenModel(), name, $(name).value);
+      values.setValue(chosenModel(), name, $(name).value);
       drawProblems();
     });
   }
@@ -20,10 +20,10 @@ export function start() {
   $("reset").addEventListener("click", reset);
   $("preset").addEventListener("change", usePreset);
   $("preset-keep").addEventListener("click", keepPreset);
-  $("preset-drop").addEventListener("click", () => { values.dropPreset($("preset").value); draw(); });
+  $("preset-drop").addEventListener("click", dropPreset);
   $("prompt-choice").addEventListener("change", usePrompt);
   $("prompt-keep").addEventListener("click", keepPrompt);
-  $("prompt-drop").addEventListener("click", () => { values.dropPrompt($("prompt-choice").value); draw(); });
+  $("prompt-drop").addEventListener("click", dropPrompt);
   draw();
 }
 
@@ -39,8 +39,15 @@ function close() {
   $("options-open").focus();
 }
 
-/** The values of the chosen model. */
-export function draw() {
+let drawn = null;  // the model whose values are shown
+
+/** The chosen model's values, where it is another one than before: what is being typed stays. */
+export function follow() {
+  if (drawn !== chosenModel()) draw();
+}
+
+function draw() {
+  drawn = chosenModel();
   const now = values.valuesOf(chosenModel());
   for (const name of FIELDS) $(name).value = now[name] ?? "";
   $("options-model").textContent = chosenModel() || t("no model");
@@ -58,9 +65,13 @@ function drawProblems() {
   const now = values.valuesOf(chosenModel());
   const problems = { schema: values.schemaIn(now.schema).problem, tools: values.toolsIn(now.tools).problem };
   for (const [name, problem] of Object.entries(problems)) {
-    $(`${name}-problem`).textContent = problem ? t("Not used: {problem}", { problem: t(problem) }) : "";
+    $(`${name}-problem`).textContent = problem ? t("Not used: {problem}", { problem }) : "";
     $(name).setAttribute("aria-invalid", String(Boolean(problem)));
   }
+  const wrong = values.NUMBERS.filter((name) => $(name).validity.badInput || values.numberIn(name, now[name]).problem);
+  for (const name of values.NUMBERS) $(name).setAttribute("aria-invalid", String(wrong.includes(name)));
+  const told = wrong.map((name) => `${$(name).labels[0].firstElementChild.textContent}: ${values.numberIn(name, "?").problem}`);
+  $("numbers-problem").textContent = told.length ? t("Not used: {problem}", { problem: told.join(", ") }) : "";
   $("options-open").classList.toggle("changed", Object.keys(now).length > 0);
 }
 
@@ -86,11 +97,21 @@ async function keepPreset() {
   const name = await asked(t("Name of the preset"), "");
   if (!name) return;
   if (name in values.BUILT_IN) { tell(t("That name is taken.")); return; }
+  if (name in values.presets() && !(await replaced(name))) return;
   values.keepPreset(name, values.valuesOf(chosenModel()));
   draw();
   $("preset").value = name;
   $("preset-drop").hidden = false;
 }
+
+async function dropPreset() {
+  const name = $("preset").value;
+  if (!(await confirmed(t("Delete the preset “{name}”?", { name }), { yes: t("Delete"), danger: true }))) return;
+  values.dropPreset(name);
+  draw();
+}
+
+const replaced = (name) => confirmed(t("“{name}” is there already. Replace it?", { name }), { yes: t("Replace"), danger: true });
 
 function usePrompt() {
   const name = $("prompt-choice").value;
@@ -106,9 +127,16 @@ function usePrompt() {
 async function keepPrompt() {
   if (!$("system").value.trim()) { tell(t("Write a system prompt first.")); return; }
   const name = await asked(t("Name of the prompt"), "");
-  if (!name) return;
+  if (!name || (name in values.prompts() && !(await replaced(name)))) return;
   values.keepPrompt(name, $("system").value);
   draw();
   $("prompt-choice").value = name;
   $("prompt-drop").hidden = false;
+}
+
+async function dropPrompt() {
+  const name = $("prompt-choice").value;
+  if (!(await confirmed(t("Delete the prompt “{name}”?", { name }), { yes: t("Delete"), danger: true }))) return;
+  values.dropPrompt(name);
+  draw();
 }

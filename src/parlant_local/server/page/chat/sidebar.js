@@ -1,6 +1,6 @@
 // The list of conversations: search, pin, rename, delete, files.
 
-import { $, confirmed, download, iconButton, make, refill, tell } from "../core/dom.js";
+import { $, confirmed, download, make, refill, tell } from "../core/dom.js";
 import { language, t } from "../core/words.js";
 import { runningIn, stop } from "./answering.js";
 import * as library from "./library.js";
@@ -10,7 +10,10 @@ import { asJson, asMarkdown, read } from "./transfer.js";
 export function start() {
   $("new-chat").addEventListener("click", begin);
   $("search").addEventListener("input", draw);
-  $("export-all").addEventListener("click", () => download("conversations.json", asJson(library.list()), "application/json"));
+  $("export-all").addEventListener("click", () => {
+    if (library.list().length) download("conversations.json", asJson(library.list()), "application/json");
+    else tell(t("There are no conversations yet."));
+  });
   $("import").addEventListener("click", () => $("import-file").click());
   $("import-file").addEventListener("change", take);
 }

@@ -1,12 +1,12 @@
 // The conversation that is shown: its messages, and what their buttons do.
 
-import { $, asked, confirmed, copy, make, tell } from "../core/dom.js";
+import { $, asked, confirmed, copy, icon, make, tell } from "../core/dom.js";
 import { t } from "../core/words.js";
 import { answer, isRunning, runningIn, stop } from "./answering.js";
 import * as library from "./library.js";
 import { add, choose, cut, newConversation, path, siblings } from "./tree.js";
 import { Turn } from "./turn.js";
-import { drawWelcome } from "./welcome.js";
+import { drawWelcome, welcomeKey } from "./welcome.js";
 
 let conversation = newConversation();
 let turns = new Map();  // message id: its Turn
@@ -19,7 +19,9 @@ export const shown = () => conversation;
 export function start(chosenModel, changed) {
   model = chosenModel;
   onChange = changed;
-  $("log").addEventListener("scroll", () => { following = nearEnd(); }, { passive: true });
+  $("log").addEventListener("scroll", () => { following = nearEnd(); $("to-end").hidden = following; }, { passive: true });
+  $("to-end").append(icon("down"));
+  $("to-end").addEventListener("click", () => { following = true; follow(); });
 }
 
 export function show(other) {
@@ -30,6 +32,12 @@ export function show(other) {
 }
 
 export const startNew = () => show(newConversation());
+
+/** The first screen, where the model that it tells of has changed. */
+export function refreshWelcome() {
+  const drawn = $("log").querySelector(".welcome");
+  if (drawn && drawn.dataset.of !== welcomeKey()) draw();
+}
 
 /** Sends a question; nothing is carried over but this conversation's own branch. */
 export function send(text) {
@@ -89,7 +97,8 @@ const actions = {
   async edit(message) {
     if (!idle()) return;
     const node = turns.get(message.id).node;
-    const field = make("textarea", { class: "editing", rows: String(Math.min(12, message.content.split("\n").length + 1)), "aria-label": t("Edit your message") });
+    const asks = message.role === "user";
+    const field = make("textarea", { class: "editing", rows: String(Math.min(12, message.content.split("\n").length + 1)), "aria-label": asks ? t("Edit your message") : t("Edit this answer") });
     field.value = message.content;
     const done = () => { turns.delete(message.id); draw(); };
     const form = make(
@@ -98,11 +107,12 @@ const actions = {
         const text = field.value.trim();
         if (!text || !idle()) return;
         turns.delete(message.id);  // the field has taken its place
-        add(conversation, message.parent, { role: "user", content: text });
+        add(conversation, message.parent, asks ? { role: "user", content: text } : { ...message, state: "done", content: text, figures: null, error: null });
         $("message").focus();
-        respond(conversation);
+        if (asks) respond(conversation);
+        else { library.keep(conversation); draw(); }
       } },
-      field, make("div", { class: "row" }, make("button", { type: "submit" }, t("Ask again")), make("button", { type: "button", onclick: done }, t("Cancel"))),
+      field, make("div", { class: "row" }, make("button", { type: "submit" }, asks ? t("Ask again") : t("Keep")), make("button", { type: "button", onclick: done }, t("Cancel"))),
     );
     field.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
@@ -175,4 +185,5 @@ const nearEnd = () => $("log").scrollHeight - $("log").scrollTop - $("log").clie
 /** Keeps the end in sight while it is; who has scrolled up stays there. */
 function follow() {
   if (following) $("log").scrollTop = $("log").scrollHeight;
+  $("to-end").hidden = following || nearEnd();
 }

@@ -8,7 +8,7 @@ export function newConversation() {
 /** Adds a message below `parent` (null: at the top) and chooses its branch. */
 export function add(conversation, parent, message) {
   const id = String(1 + Math.max(0, ...Object.keys(conversation.messages).map(Number)));
-  const added = { id, parent, created: Date.now(), state: "done", ...message };
+  const added = { state: "done", ...message, id, parent, created: Date.now() };
   conversation.messages[id] = added;
   choose(conversation, added);
   conversation.updated = added.created;

@@ -44,9 +44,10 @@ export class Turn {
     this.#drawing ||= setTimeout(() => requestAnimationFrame(() => { this.#drawing = 0; if (this.message.state === "running") this.draw(); }), wait);
   }
 
-  /** What others' changes do to it: which branches there are. */
+  /** What others' changes do to it: which branches there are, whether its calls were answered. */
   refresh() {
     if (this.message.state === "running") return;
+    this.#drawCalls(true);
     this.#drawFoot(true);
   }
 
@@ -81,7 +82,7 @@ export class Turn {
   }
 
   #drawCalls(whole) {
-    const written = JSON.stringify([this.message.calls, whole, this.message.answers]);
+    const written = JSON.stringify([this.message.calls, whole, this.message.answered]);
     if (written === this.#calls) return;
     this.#calls = written;
     this.calls.replaceChildren(...callForms(this.message, whole ? this.actions.answerCalls : null));
@@ -99,7 +100,7 @@ export class Turn {
     const words = make("span", {}, parts.text);
     const offered = { failed: ["Retry", "again"], stopped: ["Continue", "forward"], cut: ["Continue", "forward"] }[message.state];
     const does = message.state === "failed" && !message.content ? "regenerate" : "resume";
-    const button = offered && this.actions[does]
+    const button = offered && this.actions[does] && !(message.state === "cut" && message.figures?.full)
       ? make("button", { type: "button", class: "small", "data-action": does, onclick: () => this.actions[does](message) }, icon(offered[1]), t(offered[0])) : null;
     if (this.state.dataset.text === parts.text && !button) {
       if (bar) this.state.querySelector("progress")?.setAttribute("value", String(parts.share));
@@ -120,6 +121,7 @@ export class Turn {
       ...branches(message, actions),
       message.content ? does("copy", "copy", t("Copy message")) : null,
       message.role === "user" ? does("edit", "edit", t("Edit and ask again")) : null,
+      message.role === "assistant" && message.content && !message.calls?.length ? does("edit", "edit", t("Edit this answer")) : null,
       message.role === "assistant" ? does("regenerate", "again", t("Answer again")) : null,
       message.role === "assistant" && message.content && message.state === "done" ? does("resume", "forward", t("Continue this answer")) : null,
       does("remove", "bin", t("Delete message and what follows")),
@@ -142,7 +144,7 @@ const speaker = (message) => ({ user: t("You:"), assistant: t("Model:"), tool: t
 function stateOf(message) {
   if (message.state === "failed") return { text: message.error };
   if (message.state === "stopped") return { text: t("Stopped.") };
-  if (message.state === "cut") return { text: t("Cut off: the limit of tokens was reached.") };
+  if (message.state === "cut") return { text: message.figures?.full ? t("Cut off: the model's context is full. Delete something above, or start a new conversation.") : t("Cut off at the longest answer that the settings allow.") };
   if (message.state !== "running") return null;
   if (message.content || message.thinkingSince || message.calls?.length) return null;
   const now = message.progress;

@@ -1,7 +1,10 @@
 // Settings of the chat: one set of values per model, presets, a library of system prompts. Kept in this browser.
 
+import { t } from "../core/words.js";
+
 const KEY = "parlant-local-settings";
-export const NUMBERS = ["temperature", "top_p", "top_k", "min_p", "max_tokens", "seed"];
+const RANGES = { temperature: [0, 5], top_p: [0, 1], top_k: [0, null, 1], min_p: [0, 1], max_tokens: [1, null, 1], seed: [0, null, 1] };  // least, most, step
+export const NUMBERS = Object.keys(RANGES);
 export const TEXTS = ["system", "reasoning", "schema", "tools"];
 export const BUILT_IN = {
   Precise: { temperature: "0.2", top_p: "0.9" },
@@ -69,22 +72,31 @@ export function chosenSettings(model) {
   const values = valuesOf(model);
   const numbers = {};
   for (const name of NUMBERS) {
-    const value = Number(values[name]);
-    if (values[name] !== undefined && Number.isFinite(value)) numbers[name] = value;
+    const { value } = numberIn(name, values[name]);
+    if (value !== null) numbers[name] = value;
   }
   return { numbers, system: values.system ?? "", reasoning: values.reasoning ?? "", schema: schemaIn(values.schema).value, tools: toolsIn(values.tools).value };
 }
 
+/** A number in a text: `{ value }`, or why it is none that the server takes. */
+export function numberIn(name, text) {
+  if (text === undefined || text === "") return { value: null };
+  const [least, most, step] = RANGES[name];
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= least && value <= (most ?? Infinity) && (!step || Number.isInteger(value))) return { value };
+  return { value: null, problem: most === null ? t("a whole number from {least}", { least }) : t("a number from {least} to {most}", { least, most }) };
+}
+
 /** A JSON schema in a text: `{ value }`, or why it is none: `{ value: null, problem }`. */
 export function schemaIn(text) {
-  return parsed(text, (found) => (found !== null && typeof found === "object" && !Array.isArray(found) ? null : "A schema is a JSON object."));
+  return parsed(text, (found) => (found !== null && typeof found === "object" && !Array.isArray(found) ? null : t("A schema is a JSON object.")));
 }
 
 /** Tool definitions in a text: one, a list, with or without OpenAI's `function` around each. */
 export function toolsIn(text) {
   const found = parsed(text, (value) => {
     const tools = [value].flat();
-    return tools.length && tools.every((tool) => typeof (tool?.function?.name ?? tool?.name) === "string") ? null : "Each tool needs a name.";
+    return tools.length && tools.every((tool) => typeof (tool?.function?.name ?? tool?.name) === "string") ? null : t("Each tool needs a name.");
   });
   if (found.value) found.value = [found.value].flat().map((tool) => (tool.function ? tool : { type: "function", function: tool }));
   return found;

@@ -2,14 +2,22 @@
 
 import { askJson } from "../core/api.js";
 import { $, make } from "../core/dom.js";
-import { bytes, number, t } from "../core/words.js";
+import { bytes, parameters, t } from "../core/words.js";
+import { facts } from "../models/facts.js";
+import { speed } from "../models/search.js";
 import { chosenCard } from "./picker.js";
 
 const EXAMPLES = ["What is the capital of France?", "Explain recursion in two sentences.", "Write a polite reply to a late customer.", "List three names for a small bookshop."];
 let suggestions = null;
 
+/** What the first screen says depends on this. */
+export function welcomeKey() {
+  const card = chosenCard();
+  return JSON.stringify([card?.id, card?.status.value, card?.base]);
+}
+
 export function drawWelcome() {
-  const box = make("div", { class: "welcome" });
+  const box = make("div", { class: "welcome", "data-of": welcomeKey() });
   const card = chosenCard();
   const examples = EXAMPLES.map((text) => make("button", { type: "button", class: "example", onclick: () => fill(t(text)) }, t(text)));
   box.append(
@@ -32,7 +40,9 @@ function fill(text) {
 function whereTo(card) {
   if (["elsewhere", "switched"].includes(card?.status.value)) return t("This model may run elsewhere: your questions may leave this computer.");
   const local = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-  return local ? t("Your questions are answered by a model on this computer; nothing leaves it.") : t("Your questions are answered by a model on this server; they go nowhere else.");
+  return local
+    ? t("parlant-local runs language models on this computer: for you, for Parlant agents, for any OpenAI client. What you write does not leave it.")
+    : t("parlant-local runs language models on this server: for you, for Parlant agents, for any OpenAI client. What you write goes nowhere else.");
 }
 
 function stateOf(card) {
@@ -55,9 +65,10 @@ async function offer(box) {
   if (!suggestions.models.length) return;
   const rows = suggestions.models.map((model) => make(
     "li", {},
-    make("div", {}, make("strong", {}, model.name), make("small", {}, t("{count} billion parameters, {size} to download, {memory} of memory", {
-      count: number(model.parameters, 1), size: bytes(model.size), memory: bytes(model.memory),
-    }))),
+    make("div", {}, make("strong", {}, model.name), facts([
+      parameters(model.parameters * 1e9), t("{size} to download", { size: bytes(model.size) }), t("{size} of memory", { size: bytes(model.memory) }),
+      model.license ? t("licence {name}", { name: model.license }) : "",
+    ]), make("small", {}, speed(model))),
     make("button", { type: "button", class: "small", "data-get": model.name, "aria-label": t("Get {name}", { name: model.name }), onclick: () => get(model.name) }, t("Get it")),
   ));
   box.append(make("section", { class: "offers", "aria-label": t("Real models") }, make("h3", {}, t("Real models that fit this computer")), make("ul", {}, ...rows)));

@@ -16,7 +16,7 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
     const key = sessionStorage.getItem(KEY);
     if (key) headers.authorization = `Bearer ${key}`;
     if (body !== undefined) headers["content-type"] = "application/json";
-    const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    const answer = await reached(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
     if (answer.status === 401) {
       // Another request's dialog may have stored a new key meanwhile.
       if (sessionStorage.getItem(KEY) === key) await login(key);
@@ -24,6 +24,16 @@ export async function ask(path, { method = "GET", body, signal } = {}) {
     }
     if (!answer.ok) throw new ApiError(await reason(answer), answer.status);
     return answer;
+  }
+}
+
+/** The response, whatever it says; a server that is not there is told in the page's words, not in the browser's. */
+async function reached(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(t("The server is not responding. Is it still running?"), 0);
   }
 }
 
@@ -37,7 +47,7 @@ export async function* events(answer, { endless = false } = {}) {
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await piece(reader);
       if (done && !endless) throw new ApiError(t("The connection ended before the answer did."), 0);
       if (done) return;
       rest += value;
@@ -54,6 +64,15 @@ export async function* events(answer, { endless = false } = {}) {
     }
   } finally {
     reader.cancel().catch(() => {});  // already closed
+  }
+}
+
+async function piece(reader) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(t("The connection ended before the answer did."), 0);
   }
 }
 

@@ -9,7 +9,7 @@ const CONTROL = MAC ? "⌘" : t("Ctrl");
 /** `shortcuts`: [keys as shown, what they do, whether an event is meant, the work]. */
 export function start(shortcuts) {
   document.addEventListener("keydown", (event) => {
-    if (event.isComposing || document.querySelector("dialog:modal")) return;
+    if (event.isComposing || document.querySelector("dialog:modal, :popover-open")) return;
     const found = shortcuts.find(([, , meant]) => meant?.(event, MAC ? event.metaKey : event.ctrlKey));
     if (!found || found[3](event) === false) return;
     event.preventDefault();

@@ -24,5 +24,6 @@ async function done(mode, work) {
 }
 
 export const all = () => done("readonly", (store) => store.getAll());
+export const one = (id) => done("readonly", (store) => store.get(id));
 export const put = (conversation) => done("readwrite", (store) => store.put(conversation));
 export const remove = (id) => done("readwrite", (store) => store.delete(id));

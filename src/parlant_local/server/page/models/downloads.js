@@ -6,9 +6,12 @@ import { bytes, percent, seconds, t } from "../core/words.js";
 
 let known = new Map();
 let changed = async () => {};
+let chat = () => {};
 
-export function start(refresh) {
+/** `talk` starts a conversation with a model. */
+export function start(refresh, talk) {
   changed = refresh;
+  chat = talk;
 }
 
 export function take(downloads) {
@@ -21,8 +24,6 @@ export function note(item) {
   draw();
 }
 
-export const isDownloading = (reference) => known.get(reference)?.state === "downloading";
-
 /** Starts a download, or goes on with one. What goes wrong is told. */
 export function startDownload(reference) {
   return act(async () => {
@@ -31,6 +32,8 @@ export function startDownload(reference) {
     $("add-note").textContent = t("Downloading {name}.", { name: download.reference });
   });
 }
+
+const canChat = (model) => [...$("model").options].some((option) => option.value === model);
 
 const STATES = { downloading: "downloading", cancelled: "paused", failed: "failed", done: "done" };
 
@@ -52,8 +55,10 @@ function draw() {
       make(
         "div", { class: "row" },
         active ? button(t("Pause"), () => act(() => ask("models/cancel", { method: "POST", body: { model: item.reference } }))) : null,
-        item.state === "cancelled" || item.state === "failed" ? button(t("Resume"), () => startDownload(item.reference)) : null,
+        item.state === "cancelled" ? button(t("Resume"), () => startDownload(item.reference)) : null,
+        item.state === "failed" ? button(t("Retry"), () => startDownload(item.reference)) : null,
         item.state === "cancelled" ? button(t("Discard"), () => discard(item), true) : null,
+        item.state === "done" && canChat(item.model) ? button(t("Chat"), () => chat(item.model)) : null,
       ),
     );
   }));

@@ -4,6 +4,7 @@ import { ask, askJson, events } from "../core/api.js";
 import { $, confirmed, make, refill } from "../core/dom.js";
 import { bytes, number, parameters, percent, t } from "../core/words.js";
 import * as downloads from "./downloads.js";
+import { badge, facts, verdict } from "./facts.js";
 import * as search from "./search.js";
 
 const WORDS = {
@@ -19,12 +20,12 @@ let talk = () => {};
 export function start(changed, chat) {
   pickable = changed;
   talk = chat;
-  downloads.start(refreshAll);
-  search.start();
+  downloads.start(refreshAll, chat);
+  search.start(chat);
   watch();
 }
 
-const refreshAll = () => Promise.all([refresh(), pickable()]);
+const refreshAll = async () => { await pickable(); await refresh(); };
 
 export async function refresh() {
   const turn = ++refreshCount;
@@ -32,6 +33,8 @@ export async function refresh() {
   if (turn !== refreshCount) return;  // a later refresh is running; this one may be stale
   downloads.take(known);
   refill($("model-cards"), data.map(card));
+  $("examine").hidden = data.some((model) => model.evaluation);
+  search.recommend().catch(() => {});
   if (data.some((model) => model.status.value === "loading")) setTimeout(() => refresh().catch(() => {}), 500);  // the header tells when the server is gone
 }
 
@@ -67,20 +70,20 @@ async function watch() {
 function card(model) {
   const { status, meta } = model;
   const state = status.value;
-  const facts = [
+  const told = [
     meta.n_params ? parameters(meta.n_params) : "", meta.quantization,
-    bytes(meta.size ?? status.total), t("{count} tokens of context", { count: number(meta.n_ctx ?? meta.n_ctx_train) }),
+    bytes(meta.size ?? status.total), meta.n_ctx || meta.n_ctx_train ? t("{count} tokens of context", { count: number(meta.n_ctx ?? meta.n_ctx_train) }) : "",
     meta.license ? t("licence {name}", { name: meta.license }) : "",
   ];
-  const badge = (text, kind = "") => make("span", { class: `badge ${kind}` }, text);
   return make(
     "article", { class: "card", "data-model": model.id },
     make(
       "div", { class: "row" }, make("strong", {}, model.id), badge(t(WORDS[state] ?? state), state === "loaded" ? "good" : state === "broken" ? "bad" : ""),
       model.base ? badge(t("base model"), "bad") : null, meta.shipped ? badge(t("for demonstration only")) : null,
     ),
-    make("p", { class: "quiet" }, facts.filter(Boolean).join(" · ")),
+    facts(told),
     model.base ? make("p", { class: "quiet" }, t("It was not trained to chat: it continues texts.")) : null,
+    verdict(model.evaluation),
     status.reason ? make("p", { class: "failed" }, status.reason) : null,
     state === "loading" ? make("progress", { max: "1", value: status.share ?? null, "aria-label": t("Loading the model … {share}", { share: percent(status.share ?? 0) }) }) : null,
     state === "loaded" ? make("p", { class: "quiet" }, t("Takes {size} of memory", { size: bytes(status.size) }), status.users ? ` · ${t("answering {count} requests", { count: number(status.users) })}` : "") : null,

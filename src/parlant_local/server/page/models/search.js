@@ -1,13 +1,19 @@
-// Finding models: by words in well-known names and on the hub, or by an exact reference.
+// Finding models: by words, or by an exact reference; and what is recommended while nobody looks for one.
 
 import { askJson } from "../core/api.js";
-import { $, make, refill } from "../core/dom.js";
-import { bytes, number, parameters, t } from "../core/words.js";
+import { $, refill } from "../core/dom.js";
+import { t } from "../core/words.js";
 import { startDownload } from "./downloads.js";
+import { card } from "./found.js";
 
+const RECOMMENDED = 6;
 let asking = null;
+let chat = () => {};
+let recommended = null;
 
-export function start() {
+/** `talk` starts a conversation with a model. */
+export function start(talk) {
+  chat = talk;
   $("add").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = $("reference").value.trim();
@@ -17,6 +23,7 @@ export function start() {
   $("exact").addEventListener("click", () => {
     const text = $("reference").value.trim();
     if (text) startDownload(text);
+    else $("reference").focus();
   });
 }
 
@@ -24,19 +31,20 @@ function clear() {
   asking?.abort();
   $("found").replaceChildren();
   $("found-note").textContent = "";
+  $("suggested").hidden = !recommended?.length;
 }
 
 async function search(words) {
   asking?.abort();
   const mine = asking = new AbortController();
+  $("suggested").hidden = true;
   $("found-note").textContent = t("Searching …");
   try {
     const found = await askJson(`api/search?query=${encodeURIComponent(words)}`, { signal: mine.signal });
     if (asking !== mine) return;
-    const others = found.models.filter((model) => model.where !== "here");
-    refill($("found"), others.map(card));
+    refill($("found"), found.models.map((model) => card(model, chat)));
     $("found-note").textContent = [
-      others.length ? t("{count} models found.", { count: others.length }) : t("Nothing found. Names look like llama3.2:3b or user/repo:Q4_K_M."),
+      found.models.length ? t("{count} models found.", { count: found.models.length }) : t("Nothing found. Names look like llama3.2:3b, user/repo:Q4_K_M or pypi:package."),
       found.hub_problem ? t("The hub was not searched: {reason}", { reason: found.hub_problem }) : "",
     ].filter(Boolean).join(" ");
   } catch (error) {
@@ -44,23 +52,17 @@ async function search(words) {
   }
 }
 
-function card(model) {
-  const choices = model.quantizations.length ? model.quantizations : model.size ? [[model.quantization ?? "", model.size]] : [];
-  const select = model.quantizations.length > 1
-    ? make("select", { "aria-label": t("Quantization of {name}", { name: model.reference }) }, ...choices.map(([label, size]) => make("option", { value: label, selected: label === model.quantization }, `${label} · ${bytes(size)}`))) : null;
-  const facts = [
-    model.parameters ? parameters(model.parameters) : "",
-    select ? "" : [model.quantization, model.size ? bytes(model.size) : ""].filter(Boolean).join(" "),
-    model.context_length ? t("{count} tokens of context", { count: number(model.context_length) }) : "",
-    model.license ? t("licence {name}", { name: model.license }) : "",
-    model.downloads ? t("{count} downloads", { count: number(model.downloads) }) : "",
-  ];
-  const fits = model.fits == null ? null : make("span", { class: model.fits ? "badge good" : "badge bad" }, model.fits ? t("fits") : t("too large for this memory"));
-  const reference = () => (select ? `${model.reference}:${select.value}` : model.reference);
-  return make(
-    "article", { class: "card", "data-reference": model.reference },
-    make("div", { class: "row" }, make("strong", {}, model.reference), fits, model.base ? make("span", { class: "badge bad" }, t("base model")) : null, model.gated ? make("span", { class: "badge" }, t("needs the hub's permission")) : null),
-    make("p", { class: model.problem ? "failed" : "quiet" }, model.problem || facts.filter(Boolean).join(" · ")),
-    make("div", { class: "row" }, select, make("button", { type: "button", class: "small", "aria-label": t("Download {name}", { name: model.reference }), onclick: () => startDownload(reference()) }, t("Download"))),
-  );
+/** Asked for once; a key that may not administer sees no models at all. */
+export async function recommend() {
+  if (recommended) return;
+  recommended = [];
+  const { models } = await askJson(`api/recommend?limit=${RECOMMENDED}`);
+  recommended = models.map((model) => ({
+    reference: model.name, where: "well-known", fits: true, parameters: model.parameters * 1e9, size: model.size, quantization: "Q4_K_M", license: model.license,
+    note: speed(model),
+  }));
+  $("recommended").replaceChildren(...recommended.map((model) => card(model, chat)));
+  $("suggested").hidden = !recommended.length || $("found").hasChildNodes();
 }
+
+export const speed = (model) => [model.responsive ? t("Quick enough for an agent here.") : t("Slow on this computer."), model.reasoning ? t("Thinks before it answers.") : ""].filter(Boolean).join(" ");

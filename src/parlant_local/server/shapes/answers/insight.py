@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict
 
 from parlant_local.server.shapes.answers.common import answer
+from parlant_local.server.shapes.answers.models import Evaluation
 from parlant_local.server.shapes.answers.texts import Progress
 
 __all__ = [
@@ -62,7 +63,7 @@ class FoundReport(TypedDict):
     reference: str
     """To download it by."""
     where: str
-    """``here``, ``well-known`` or ``hub``."""
+    """``here``, ``well-known``, ``package`` or ``hub``."""
     size: int | None
     quantization: str | None
     """The one that is taken where none is named; ``size`` and ``fits`` are this one's."""
@@ -74,6 +75,9 @@ class FoundReport(TypedDict):
     downloads: int | None
     gated: bool
     base: bool
+    evaluation: Evaluation | None
+    note: str
+    """What its figures don't say."""
     problem: str
 
 
@@ -95,6 +99,8 @@ class Suggestion(TypedDict):
     warm_turn_seconds: float | None
     reasoning: bool
     responsive: bool
+    """Whether it answers an agent quickly on this machine: measured, or by its cores."""
+    license: str | None
 
 
 @answer

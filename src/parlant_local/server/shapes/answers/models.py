@@ -8,7 +8,17 @@ from typing_extensions import TypedDict
 
 from parlant_local.server.shapes.answers.common import answer
 
-__all__ = ["AdminList", "Detailed", "Done", "DownloadAnswer", "DownloadState", "ModelCard", "ModelList", "Names"]
+__all__ = [
+    "AdminList",
+    "Detailed",
+    "Done",
+    "DownloadAnswer",
+    "DownloadState",
+    "Evaluation",
+    "ModelCard",
+    "ModelList",
+    "Names",
+]
 
 
 @answer
@@ -25,6 +35,20 @@ class ModelStatus(TypedDict):
 
 
 @answer
+class Evaluation(TypedDict):
+    """What `parlant-local evaluate` said of a model."""
+
+    model: str
+    """The id that it was examined under."""
+    score: float
+    """The mean share of right decisions, 0 to 1."""
+    verdict: str
+    cases: int
+    made: str
+    """When, as ISO 8601."""
+
+
+@answer
 class ModelCard(TypedDict):
     id: str
     object: str
@@ -32,6 +56,7 @@ class ModelCard(TypedDict):
     owned_by: str
     root: str
     base: NotRequired[bool]
+    evaluation: NotRequired[Evaluation]
     status: ModelStatus
     capabilities: list[str]
     meta: dict[str, Any]
