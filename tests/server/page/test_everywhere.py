@@ -106,7 +106,8 @@ def test_it_speaks_portuguese(page: Browser, page_server: Server) -> None:
         page.run(f"location.hash = '#/{section}'")
         page.wait(f"!document.querySelector('#{section}').hidden")
         page.wait(signs.get(section, "true"))
-    assert page.run("import('./page/core/words.js').then(({ untold }) => [...untold])") == []
+    untold = page.run("import('./page/core/words.js').then(({ untold }) => [...untold])")
+    assert [text for text in untold if len(text) > 1 and text[0] not in "[{"] == []
 
 
 def test_the_keyboard_reaches_everything(page: Browser) -> None:

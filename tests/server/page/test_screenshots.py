@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -116,6 +117,16 @@ def _use(server: Server) -> None:
             )  # fmt: skip
 
 
+def _keep_busy(server: Server, seconds: float) -> None:
+    words = "hello strange world " * 60
+    until = time.monotonic() + seconds
+    with httpx2.Client(base_url=server.url, timeout=60) as http:
+        while time.monotonic() < until:
+            asked = {"messages": [{"role": "user", "content": words}], "guided_grammar": "root ::= [a-z]{300}"}
+            http.post("/v1/chat/completions", json=asked)
+            time.sleep(0.7)
+
+
 def _show(page: Browser, server: Server, view: str) -> None:
     browser_id = page.run(TALK.replace("SAMPLE", json.dumps(SAMPLE)).replace("MODEL", json.dumps(TINY)))
     opened(page, server)
@@ -136,7 +147,9 @@ def _show(page: Browser, server: Server, view: str) -> None:
     if view == "settings":
         page.click("#options-open")
     if view == "status":
-        page.run("new Promise((resolve) => setTimeout(resolve, 4000))")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_keep_busy, server, 12)
+            page.run("new Promise((resolve) => setTimeout(resolve, 13000))")
     page.run("document.activeElement.blur?.()")
     page.run("new Promise((resolve) => setTimeout(resolve, 400))")
 

@@ -150,7 +150,7 @@ def test_a_full_context_is_told_apart_from_a_short_answer(page: Browser) -> None
     choose(page, "second")
     page.run(
         "(() => { const real = window.fetch; window.fetch = (path, options) => real(path, path === 'v1/chat/completions'"
-        " ? {...options, body: JSON.stringify({...JSON.parse(options.body), guided_grammar: 'root ::= [a-z]{1500}'})} : options); return true; })()"
+        " ? {...options, body: JSON.stringify({...JSON.parse(options.body), guided_grammar: 'root ::= [a-z]{4000}'})} : options); return true; })()"
     )
     ask(page, "hello strange world " * 20)
     page.wait("document.querySelector('.state.cut, .state.failed')")

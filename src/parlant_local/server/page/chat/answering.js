@@ -1,7 +1,7 @@
 // An answer that comes: it belongs to its message, whichever conversation is shown meanwhile.
 
 import { ask, events } from "../core/api.js";
-import { cardOf } from "./picker.js";
+import { cardOf, refresh } from "./picker.js";
 import { bodyOf } from "./request.js";
 
 const running = new Map();  // message: its AbortController
@@ -34,6 +34,7 @@ export async function answer(model, messages, message, changed, { continued = fa
       changed(message);
     }
     meter.end();
+    if (cardOf(model)?.status.value === "unloaded") await refresh().catch(() => {});  // it was loaded for this, and its context is known now
     if (meter.finish === "length") message.figures.full = Number(isFull(message.figures, model));
     message.state = meter.finish === "length" ? "cut" : message.calls.length ? "calls" : "done";
   } catch (error) {

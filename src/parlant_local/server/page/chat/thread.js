@@ -165,7 +165,7 @@ function draw() {
   const log = $("log");
   const height = log.scrollTop;
   log.replaceChildren(...(nodes.length ? nodes : [drawWelcome()]));
-  log.scrollTop = height;
+  log.scrollTop = nodes.length ? height : 0;
   $("chat").classList.toggle("empty", !nodes.length);
   follow();
   onChange();
@@ -184,6 +184,6 @@ const nearEnd = () => $("log").scrollHeight - $("log").scrollTop - $("log").clie
 
 /** Keeps the end in sight while it is; who has scrolled up stays there. */
 function follow() {
-  if (following) $("log").scrollTop = $("log").scrollHeight;
+  if (following) $("log").scrollTop = path(conversation).length ? $("log").scrollHeight : 0;
   $("to-end").hidden = following || nearEnd();
 }

@@ -2,7 +2,7 @@
 
 import { askJson } from "../core/api.js";
 import { $, make } from "../core/dom.js";
-import { bytes, parameters, t } from "../core/words.js";
+import { bytes, t } from "../core/words.js";
 import { facts } from "../models/facts.js";
 import { speed } from "../models/search.js";
 import { chosenCard } from "./picker.js";
@@ -66,7 +66,7 @@ async function offer(box) {
   const rows = suggestions.models.map((model) => make(
     "li", {},
     make("div", {}, make("strong", {}, model.name), facts([
-      parameters(model.parameters * 1e9), t("{size} to download", { size: bytes(model.size) }), t("{size} of memory", { size: bytes(model.memory) }),
+      t("{size} to download", { size: bytes(model.size) }), t("{size} of memory", { size: bytes(model.memory) }),
       model.license ? t("licence {name}", { name: model.license }) : "",
     ]), make("small", {}, speed(model))),
     make("button", { type: "button", class: "small", "data-get": model.name, "aria-label": t("Get {name}", { name: model.name }), onclick: () => get(model.name) }, t("Get it")),

@@ -51,7 +51,8 @@ function task(token, path) {
   item.classList.add("task");
   const done = mark[1] !== " ";
   const box = document.createElement("input");
-  Object.assign(box, { type: "checkbox", checked: done, disabled: true });
+  Object.assign(box, { type: "checkbox", checked: done, tabIndex: -1 });  // a disabled one is too pale to be read
+  box.setAttribute("aria-readonly", "true");
   box.setAttribute("aria-label", done ? t("done") : t("not done"));
   return [box, " "];
 }

@@ -6,10 +6,7 @@ import { percent, t } from "../core/words.js";
 export const badge = (text, kind = "") => make("span", { class: `badge ${kind}` }, text);
 
 /** Figures in a row, none of them broken in two. */
-export function facts(texts) {
-  const told = texts.filter(Boolean);
-  return make("p", { class: "quiet" }, ...told.flatMap((text, at) => [at ? " · " : null, make("span", { class: "fact" }, text)]));
-}
+export const facts = (texts) => make("ul", { class: "facts" }, ...texts.filter(Boolean).map((text) => make("li", {}, text)));
 
 /** What the examination said of it. The server's sentence is English. */
 export function verdict(evaluation) {

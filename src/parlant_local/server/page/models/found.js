@@ -18,9 +18,9 @@ export function card(model, chat) {
     model.context_length ? t("{count} tokens of context", { count: number(model.context_length) }) : "",
     model.license ? t("licence {name}", { name: model.license }) : "",
     model.downloads ? t("{count} downloads", { count: number(model.downloads) }) : "",
+    t(PLACES[model.where]),
   ];
   const marks = [
-    badge(t(PLACES[model.where])),
     model.fits == null ? null : model.fits ? badge(t("fits"), "good") : badge(t("too large for this memory"), "bad"),
     model.base ? badge(t("base model"), "bad") : null,
     model.gated ? badge(t("needs the hub's permission")) : null,
@@ -28,7 +28,8 @@ export function card(model, chat) {
   return make(
     "article", { class: "card", "data-reference": model.reference },
     make("div", { class: "row" }, make("strong", {}, model.reference), marks),
-    model.problem ? make("p", { class: "failed" }, model.problem) : told.some(Boolean) ? facts(told) : null,
+    facts(told),
+    model.problem ? make("p", { class: "failed" }, model.problem) : null,
     model.base ? make("p", { class: "quiet" }, t("It was not trained to chat: it continues texts.")) : null,
     model.note ? make("p", { class: "quiet" }, model.note) : null,
     verdict(model.evaluation),

@@ -11,6 +11,7 @@ const WORDS = {
   unloaded: "on disk", loaded: "loaded", loading: "loading …", unloading: "unloading …", broken: "broken",
   incomplete: "incomplete", downloading: "downloading", not_runnable: "not supported",
 };
+const UNFINISHED = ["incomplete", "downloading"];
 const BUSY = ["loading", "unloading", "downloading"];
 let refreshCount = 0;
 let pickable = async () => {};
@@ -32,7 +33,8 @@ export async function refresh() {
   const { data, downloads: known } = await askJson("models");
   if (turn !== refreshCount) return;  // a later refresh is running; this one may be stale
   downloads.take(known);
-  refill($("model-cards"), data.map(card));
+  const followed = new Set(known.map((item) => item.reference));  // each is shown once
+  refill($("model-cards"), data.filter((model) => !UNFINISHED.includes(model.status.value) || !model.meta.references?.some((name) => followed.has(name))).map(card));
   $("examine").hidden = data.some((model) => model.evaluation);
   search.recommend().catch(() => {});
   if (data.some((model) => model.status.value === "loading")) setTimeout(() => refresh().catch(() => {}), 500);  // the header tells when the server is gone
@@ -84,7 +86,7 @@ function card(model) {
     facts(told),
     model.base ? make("p", { class: "quiet" }, t("It was not trained to chat: it continues texts.")) : null,
     verdict(model.evaluation),
-    status.reason ? make("p", { class: "failed" }, status.reason) : null,
+    status.reason ? make("p", { class: state === "broken" ? "failed" : "quiet" }, status.reason) : null,
     state === "loading" ? make("progress", { max: "1", value: status.share ?? null, "aria-label": t("Loading the model … {share}", { share: percent(status.share ?? 0) }) }) : null,
     state === "loaded" ? make("p", { class: "quiet" }, t("Takes {size} of memory", { size: bytes(status.size) }), status.users ? ` · ${t("answering {count} requests", { count: number(status.users) })}` : "") : null,
     make("div", { class: "row actions" }, ...actions(model, state)),
