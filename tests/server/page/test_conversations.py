@@ -252,3 +252,27 @@ def test_who_has_scrolled_up_stays_there(page: Browser) -> None:
     page.click("#to-end")
     page.wait("document.querySelector('#to-end').hidden")
     assert page.run("document.querySelector('#log').scrollTop") > 0
+
+
+LEFT = """Promise.all([import('./page/core/store.js'), import('./page/chat/tree.js')]).then(async ([store, tree]) => {
+    for (const content of ['Half an', '']) {
+        const made = tree.newConversation();
+        const asked = tree.add(made, null, {role: 'user', content: content || 'Nothing came'});
+        tree.add(made, asked.id, {role: 'assistant', content, calls: [], state: 'running', thinkingSince: 1});
+        await store.put(made);
+    }
+    return true;
+})"""
+
+
+def test_an_answer_that_the_page_left_can_be_gone_on_with(page: Browser, page_server: Server) -> None:
+    page.run(LEFT)
+    opened(page, page_server)
+    for title, state, action in (
+        ("Half an", "Stopped.", "resume"),
+        ("Nothing came", "The page was left before the answer came.", "regenerate"),
+    ):
+        page.run(f"[...document.querySelectorAll('#conversations a')].find((a) => a.innerText === {title!r}).click()")
+        page.wait(f"document.querySelector('.turn.user .body')?.innerText === {title!r}")
+        assert page.text(".turn.assistant .state span") == state
+        assert page.run(f"document.querySelector('.state [data-action={action}]')") is not None

@@ -69,7 +69,7 @@ async function offer(box) {
       t("{size} to download", { size: bytes(model.size) }), t("{size} of memory", { size: bytes(model.memory) }),
       model.license ? t("licence {name}", { name: model.license }) : "",
     ]), make("small", {}, speed(model))),
-    make("button", { type: "button", class: "small", "data-get": model.name, "aria-label": t("Get {name}", { name: model.name }), onclick: () => get(model.name) }, t("Get it")),
+    make("button", { type: "button", class: "small", "data-get": model.name, "aria-label": t("Get it: {name}", { name: model.name }), onclick: () => get(model.name) }, t("Get it")),
   ));
   box.append(make("section", { class: "offers", "aria-label": t("Real models") }, make("h3", {}, t("Real models that fit this computer")), make("ul", {}, ...rows)));
 }

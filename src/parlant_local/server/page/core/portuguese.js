@@ -30,7 +30,7 @@ export const PORTUGUESE = {
   "Fallbacks": "Alternativas", "File of conversations": "Arquivo de conversas",
   "Find a model: a name, llama3.2:3b, user/repo:Q4_K_M, pypi:package": "Busque um modelo: um nome, llama3.2:3b, usuário/repo:Q4_K_M, pypi:pacote",
   "first after {time}": "primeiro após {time}", "First word": "Primeira palavra", "fits": "cabe", "For": "Para", "for demonstration only": "apenas para demonstração",
-  "Forced by the schema": "Impostos pelo esquema", "Get it": "Baixar", "Get {name}": "Baixar {name}", "here": "aqui", "hub": "hub",
+  "Forced by the schema": "Impostos pelo esquema", "Get it": "Baixar", "Get it: {name}": "Baixar: {name}", "here": "aqui", "Hide": "Ocultar", "hub": "hub",
   "Import conversations": "Importar conversas", "In the queue, next …": "Na fila, é a próxima …", "In the queue, one before you …": "Na fila, uma antes da sua …",
   "In the queue, {count} before you …": "Na fila, {count} antes da sua …",
   "It was not trained to chat: it continues texts.": "Não foi treinado para conversar: continua textos.", "JSON schema of the answer": "Esquema JSON da resposta",

@@ -7,6 +7,7 @@ import { bytes, percent, seconds, t } from "../core/words.js";
 let known = new Map();
 let changed = async () => {};
 let chat = () => {};
+const hidden = new Set();  // ended ones that somebody has seen
 
 /** `talk` starts a conversation with a model. */
 export function start(refresh, talk) {
@@ -16,11 +17,14 @@ export function start(refresh, talk) {
 
 export function take(downloads) {
   known = new Map(downloads.map((item) => [item.reference, item]));
+  for (const item of downloads) if (item.state === "downloading") hidden.delete(item.reference);
   draw();
 }
 
 export function note(item) {
   known.set(item.reference, item);
+  if (item.state === "downloading") hidden.delete(item.reference);
+  else if ($("add-note").dataset.of === item.reference) $("add-note").textContent = "";
   draw();
 }
 
@@ -28,8 +32,9 @@ export function note(item) {
 export function startDownload(reference) {
   return act(async () => {
     const { download } = await askJson("models", { method: "POST", body: { model: reference } });
-    note(download);
     $("add-note").textContent = t("Downloading {name}.", { name: download.reference });
+    $("add-note").dataset.of = download.reference;
+    note(download);
   });
 }
 
@@ -38,7 +43,7 @@ const canChat = (model) => [...$("model").options].some((option) => option.value
 const STATES = { downloading: "downloading", cancelled: "paused", failed: "failed", done: "done" };
 
 function draw() {
-  refill($("downloads"), [...known.values()].map((item) => {
+  refill($("downloads"), [...known.values()].filter((item) => !hidden.has(item.reference)).map((item) => {
     const active = item.state === "downloading";
     const share = item.total ? item.done / item.total : null;
     const facts = [
@@ -59,6 +64,7 @@ function draw() {
         item.state === "failed" ? button(t("Retry"), () => startDownload(item.reference)) : null,
         item.state === "cancelled" ? button(t("Discard"), () => discard(item), true) : null,
         item.state === "done" && canChat(item.model) ? button(t("Chat"), () => chat(item.model)) : null,
+        item.state === "done" || item.state === "failed" ? button(t("Hide"), () => { hidden.add(item.reference); draw(); }) : null,
       ),
     );
   }));
@@ -70,7 +76,7 @@ async function discard(item) {
     const { data } = await askJson("models");
     const partial = data.find((model) => model.status.value === "incomplete" && model.meta.references?.includes(item.reference));
     if (partial) await ask(`models?model=${encodeURIComponent(partial.id)}`, { method: "DELETE" });
-    known.delete(item.reference);
+    hidden.add(item.reference);  // the server goes on telling of it
     draw();
   });
 }
