@@ -79,7 +79,9 @@ async def search_models(manager: LocalModelManager, words: Sequence[str], limit:
         check_online(manager.offline, "Searching the hub")
         context = SourceContext(manager.models_dir, manager.hub_cache, manager.settings, manager.logger, stop)
         found = await asyncio.to_thread(search_hub, " ".join(words), limit, memory, context)
-    except (OfflineError, DownloadError) as error:
+    except OfflineError:
+        return SearchResult(tuple(local), "offline mode is on.")
+    except DownloadError as error:
         return SearchResult(tuple(local), error.message)
     finally:
         stop.set()

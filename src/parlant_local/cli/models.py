@@ -6,7 +6,7 @@ Exit codes: 0 success, 1 failure (``verify``: a model is broken), 2 usage or set
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +17,7 @@ from parlant_local.cli.records import count_of, evaluations, size_of, state_of, 
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
 if TYPE_CHECKING:
-    from parlant_local.catalog import LocalModel
+    from parlant_local.catalog import LocalModel, LocalModelManager
     from parlant_local.catalog.scores import Score
 
 __all__ = ["add", "list_", "pull", "rm", "verify"]
@@ -165,7 +165,7 @@ def rm(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
     async def work() -> list[dict[str, Any]]:
         await manager.initialize()
         results = []
-        for record in [manager.find(model) for model in models]:  # all of them are known before the first one goes
+        for record in _catalogued(manager, models):  # all of them are known before the first one goes
             freed = await manager.delete_model(record.id)
             results.append({"id": record.id, "freed": freed})
             if not as_json:
@@ -175,6 +175,19 @@ def rm(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
     results = asyncio.run(work())
     if as_json:
         emit_json(results)
+
+
+def _catalogued(manager: LocalModelManager, names: Iterable[str]) -> list[LocalModel]:
+    """Those that are there: nobody wants to download a model to delete or verify it."""
+    try:
+        return [manager.find(name) for name in names]
+    except ModelNotFoundError as error:
+        meant = (
+            f"Did you mean {' or '.join(error.near)}?"
+            if error.near
+            else "`parlant-local list --all` shows what is there."
+        )
+        raise ModelNotFoundError(error.message, near=error.near, hint=meant) from None
 
 
 def _gone(record: LocalModel, freed: int) -> str:
@@ -196,7 +209,7 @@ def verify(models: tuple[str, ...], as_json: bool, **catalogue: Any) -> None:
 
     async def work() -> list[dict[str, Any]]:
         await manager.initialize()
-        named = [manager.find(model) for model in models]
+        named = _catalogued(manager, models)
         every = [
             record
             for record in manager.list_models(states=("available", "broken"))

@@ -107,11 +107,11 @@ def _use(server: Server) -> None:
     )
     for turn, ended in enumerate((now - 300, now - 40)):
         at = ended
-        for schema, prompt, cached, forced, sampled, seconds in kinds:
+        for kind, prompt, cached, forced, sampled, seconds in kinds:
             at += seconds / 2
             log.add(
                 AgentCallRecord(
-                    at, "Q6F04h1H", schema, TINY, "answered", seconds, retries=int(turn and "Draft" in schema),
+                    at, "Q6F04h1H", kind, TINY, "answered", seconds, retries=int(turn and "Draft" in kind),
                     prompt_tokens=prompt, cached_tokens=cached, completion_tokens=forced + sampled, forced_tokens=forced, sampled_tokens=sampled,
                 )
             )  # fmt: skip
@@ -128,9 +128,9 @@ def _keep_busy(server: Server, seconds: float) -> None:
 
 
 def _show(page: Browser, server: Server, view: str) -> None:
-    browser_id = page.run(TALK.replace("SAMPLE", json.dumps(SAMPLE)).replace("MODEL", json.dumps(TINY)))
+    shown_id = page.run(TALK.replace("SAMPLE", json.dumps(SAMPLE)).replace("MODEL", json.dumps(TINY)))
     opened(page, server)
-    place = {"chat": f"chat/{browser_id}", "settings": f"chat/{browser_id}", "first": "chat", "search": "models"}
+    place = {"chat": f"chat/{shown_id}", "settings": f"chat/{shown_id}", "first": "chat", "search": "models"}
     page.run(f"location.hash = '#/{place.get(view, view)}'")
     signs = {
         "first": "document.querySelector('.offers li')",

@@ -25,6 +25,7 @@ from parlant_local.loopback import is_loopback
 
 __all__ = ["HttpResponse", "HttpSession", "same_origin", "shown"]
 
+_CHECK = "Check the connection, or a proxy (HTTPS_PROXY)."
 _CONNECT_SECONDS = 15.0
 _MAX_REDIRECTS = 6
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -153,7 +154,7 @@ class HttpSession:
                 if reused and not fresh and isinstance(error, ConnectionError | http.client.HTTPException):
                     fresh = True
                     continue
-                raise TransferError(f"{shown(url)} can't be reached: {_reason(error)}.") from error
+                raise TransferError(f"{shown(url)} can't be reached: {_reason(error)}.", hint=_CHECK) from error
 
     def _connect(self, url: str, fresh: bool) -> tuple[http.client.HTTPConnection, str, bool]:
         origin = scheme, host, port = _origin(url)
@@ -174,7 +175,7 @@ class HttpSession:
                 _set_timeout(connection, self._timeout)
             except (OSError, http.client.HTTPException) as error:
                 self._drop(url)
-                raise TransferError(f"{shown(url)} can't be reached: {_reason(error)}.") from error
+                raise TransferError(f"{shown(url)} can't be reached: {_reason(error)}.", hint=_CHECK) from error
         if proxy and scheme == "http":
             path = f"http://{parts.netloc.rpartition('@')[2]}{path}"
         return connection, path, reused
