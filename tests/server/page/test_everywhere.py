@@ -14,6 +14,11 @@ from .conftest import answered, ask, opened
 
 AXE = Path(__file__).parents[2] / "vendor" / "axe-core" / "axe.min.js"
 SECTIONS = ("chat", "models", "status", "agent")
+CALLS = """import('./page/chat/thread.js').then((thread) => {
+    const message = Object.values(thread.shown().messages).at(-1);
+    Object.assign(message, {state: 'calls', calls: [{id: 'c', name: 'weather', arguments: '{"city": "Paris"}'}]});
+    thread.show(thread.shown());
+})"""
 SAMPLE = "# Title\n\n- [x] done\n\n```python\nx = 1  # one\n```\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n$a^2$ and [a link](https://example.org)\n\n> quoted"
 
 
@@ -46,7 +51,24 @@ def test_axe_finds_nothing(page: Browser, page_server: Server, width: int, dark:
         page.wait(f"!document.querySelector('#{section}').hidden")
         page.wait("document.querySelector('#health').innerText !== 'connecting …'")
         assert violations(page) == [], section
+    page.run("location.hash = '#/models'")
+    page.type("#reference", "gemma")
+    page.press("Enter")
+    page.wait("document.querySelectorAll('#found .card').length > 3")
+    assert violations(page) == [], "models that were found"
     page.run("location.hash = '#/chat'")
+    page.run("document.querySelector('.turn.user [data-action=edit]').click()")
+    assert violations(page) == [], "a question that is edited"
+    page.run("document.querySelector('.turn.assistant [data-action=remove]').click()")
+    page.wait("document.querySelector('#confirm').open")
+    assert violations(page) == [], "a question to the person"
+    page.press("Escape")
+    page.run(CALLS)
+    page.wait("document.querySelector('.call textarea')")
+    assert violations(page) == [], "a call"
+    page.run("document.querySelector('#new-chat').click()")
+    page.wait("document.querySelector('.offers li')")
+    assert violations(page) == [], "first screen"
     page.run("document.querySelector('#options-open').click()")
     assert violations(page) == [], "settings"
     page.run("document.querySelector('#options-close').click()")
@@ -56,6 +78,8 @@ def test_axe_finds_nothing(page: Browser, page_server: Server, width: int, dark:
     if width < 500:
         page.click("#menu")
         assert violations(page) == [], "drawer"
+    page.run("document.querySelector('#conversations [data-menu]').click()")
+    assert violations(page) == [], "a menu"
 
 
 def test_it_fits_a_phone(page: Browser, page_server: Server) -> None:
@@ -76,7 +100,12 @@ def test_it_fits_a_phone(page: Browser, page_server: Server) -> None:
     ask(page, "Hello")
     answered(page)
     page.resize(320, 700, phone=True)
-    assert page.run("document.documentElement.scrollWidth <= 320")
+    for section in SECTIONS:
+        page.run(f"location.hash = '#/{section}'")
+        page.wait(f"!document.querySelector('#{section}').hidden")
+        page.wait("document.documentElement.scrollWidth <= 320 && document.querySelector('main').scrollWidth <= 320")
+    page.run("document.querySelector('#options-open').click()")
+    assert page.run("document.querySelector('#options').scrollWidth <= 320")
 
 
 def test_the_night_is_dark_and_still(page: Browser) -> None:

@@ -75,7 +75,7 @@ def test_the_turns_of_an_agent_are_seen(page: Browser, page_server: Server) -> N
     assert "2 calls" in told
     assert "90 % of the prompts reused" in told
     assert "120 tokens forced, 60 chosen" in told
-    assert "1 retries" in told
+    assert "1 retry" in told
     assert "guideline matches" in told
     assert f"process {os.getpid()}" in page.text("#agent-choice")
     call(now, "CannedResponseSelectionSchema", 0.5)

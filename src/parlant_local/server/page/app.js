@@ -57,7 +57,7 @@ function startDrawer() {
   $("veil").addEventListener("click", closeDrawer);
   $("side").addEventListener("click", (event) => { if (event.target.closest("a")) closeDrawer(); });
   $("side").addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !$("side").classList.contains("open")) return;
+    if (event.key !== "Escape" || !$("side").classList.contains("open") || document.querySelector(":popover-open")) return;
     event.stopPropagation();
     closeDrawer();
     $("menu").focus();
