@@ -238,6 +238,24 @@ def test_ctrl_c_stops_the_answer_and_twice_ends_the_session(start: Start, tmp_pa
     assert messages[1]["content"]  # what was said before it was stopped
 
 
+def test_what_is_typed_during_an_answer_waits_for_the_prompt(start: Start, tmp_path: Path) -> None:
+    model = gguf_models.llama(tmp_path / "random.gguf", vocabulary=8192)
+    chat = start(*ENDLESS[:-4], "--max-tokens", "400", "--seed", "1", model=model)
+    chat.say("Tell me a story.")
+    chat.expect(r"\n.*\w+\W+\w+")
+    chat.press("zzqqzz")
+    chat.expect(r"> zzqqzz$")
+    assert chat.text.count("zzqqzz") == 1, "it is not mixed into the answer"
+    chat.press(CTRL_C)
+    chat.expect("Ctrl-C again")
+    saved = tmp_path / "x.json"
+    saved.write_text("[]", "utf-8")
+    chat.say(f"/save {saved}")
+    chat.expect("Overwrite")
+    chat.say("n")
+    assert "[y/N]: n" in chat.expect(r"not\s+overwritten"), "an answer to a question is seen"
+
+
 def test_a_dumb_terminal_gets_no_codes(start: Start, tmp_path: Path) -> None:
     options = ("--temperature", "0", "--reverse-prompt", " ", "--input-prefix", "Q: ", "--no-history")
     chat = start(*options, NO_COLOR="1", TERM="dumb")

@@ -11,6 +11,7 @@ import click
 
 from parlant_local.cli.chat_session import ChatSession
 from parlant_local.cli.chat_values import KNOWN, described, option_named, option_value, possible_values
+from parlant_local.cli.echo import echoing
 from parlant_local.cli.options import read_media
 from parlant_local.cli.printing import counted, echo_dim, say, show_text
 from parlant_local.errors import BadRequestError
@@ -95,7 +96,8 @@ class ChatCommands:
     def _edit(self, _rest: str) -> None:
         question = self._session.conversation.last_question()
         try:
-            edited = click.edit(question, extension=".md")
+            with echoing(True):
+                edited = click.edit(question, extension=".md")
         except click.ClickException as error:
             raise BadRequestError(error.message, hint="EDITOR names the program, such as nano.") from None
         text = (edited or "").rstrip("\n")

@@ -9,6 +9,7 @@ from parlant_local.cli.chat_completion import CommandCompleter
 from parlant_local.cli.chat_input import Input, PipedInput, TerminalInput, in_terminal
 from parlant_local.cli.chat_lines import ChatHistory
 from parlant_local.cli.chat_session import ChatSession
+from parlant_local.cli.echo import echoing
 from parlant_local.cli.printing import echo_dim, say
 from parlant_local.errors import ParlantLocalError
 from parlant_local.observability import redact
@@ -30,9 +31,14 @@ def converse(
     ``prefix``: inserted before every question."""
     commands = ChatCommands(session)
     typed = _input(commands, settings, multiline=multiline, history=history)
-    session.open()
-    if saved is not None:
-        session.load(saved)
+    with echoing(False):
+        session.open()
+        if saved is not None:
+            session.load(saved)
+        _talk(session, commands, typed, prefix)
+
+
+def _talk(session: ChatSession, commands: ChatCommands, typed: Input, prefix: str) -> None:
     for text in typed.messages():
         if not text.strip():
             continue

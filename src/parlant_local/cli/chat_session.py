@@ -16,6 +16,7 @@ from parlant_local.cli.chat_conversation import Conversation
 from parlant_local.cli.chat_input import in_terminal
 from parlant_local.cli.chat_markdown import MarkdownOutput
 from parlant_local.cli.chat_output import AnswerOutput, PlainOutput, WrappedOutput
+from parlant_local.cli.echo import echoing
 from parlant_local.cli.loading import loaded
 from parlant_local.cli.options import open_backend
 from parlant_local.cli.printing import counted, echo_dim, say
@@ -106,7 +107,8 @@ class ChatSession:
 
     def confirmed(self, question: str) -> bool:
         """The answer to a yes-or-no question; no where nobody is there to ask."""
-        return in_terminal() and click.confirm(question)
+        with echoing(True):
+            return in_terminal() and click.confirm(question)
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
