@@ -92,7 +92,7 @@ def test_rename_pin_and_delete(page: Browser) -> None:
     assert page.run("document.activeElement.value") == "no", "the answer that keeps it has the focus"
     page.click("#confirm-yes")
     page.wait(f"{TITLES}.length === 1")
-    assert page.run("document.querySelectorAll('.turn').length") == 0
+    page.wait("!document.querySelector('.turn')")
 
 
 def test_an_edited_question_is_a_branch(page: Browser) -> None:

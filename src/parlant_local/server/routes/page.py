@@ -16,7 +16,7 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 _HEADERS = {
     # Model output is shown as text; should a script slip through, the browser does not run it.
-    "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "content-security-policy": "default-src 'self'; img-src 'self' data:; media-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'none'",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",

@@ -2,6 +2,7 @@
 
 import { $, icon, tell } from "../core/dom.js";
 import { number, t } from "../core/words.js";
+import * as attachments from "./attachments.js";
 import { chosenCard } from "./picker.js";
 import * as thread from "./thread.js";
 import { path } from "./tree.js";
@@ -13,6 +14,7 @@ export function start() {
   const field = $("message");
   $("send").append(icon("send"));
   $("stop").append(icon("stop"));
+  attachments.start();
   $("ask").addEventListener("submit", (event) => { event.preventDefault(); send(); });
   field.addEventListener("input", () => { fit(); keepDraft(); });
   field.addEventListener("keydown", (event) => {
@@ -37,7 +39,8 @@ function send() {
   }
   field.value = "";
   keepDraft();
-  thread.send(text);
+  thread.send(text, attachments.taken());
+  attachments.clear();
   fit();
 }
 
@@ -46,6 +49,7 @@ export function followDraft() {
   const now = `${DRAFT} ${path(thread.shown()).length ? thread.shown().id : "new"}`;
   if (now === owner) return;
   owner = now;
+  attachments.clear();
   $("message").value = sessionStorage.getItem(now) ?? "";
   fit();
 }

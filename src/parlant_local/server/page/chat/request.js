@@ -1,5 +1,6 @@
 // What is sent to the model: the shown branch of a conversation, with its model's settings.
 
+import { partsOf } from "./attachments.js";
 import { chosenSettings } from "./values.js";
 
 /** The request's body. `before` excludes the answer that is being made and what follows; with `continued` it ends with that answer. */
@@ -24,6 +25,7 @@ function answered(messages) {
 
 function sent(message) {
   if (message.role === "tool") return { role: "tool", tool_call_id: message.call, content: message.content };
+  if (message.media?.length) return { role: message.role, content: [...partsOf(message.media), { type: "text", text: message.content }] };
   if (!message.calls?.length) return { role: message.role, content: message.content };
   const calls = message.calls.map((call) => ({ id: call.id, type: "function", function: { name: call.name, arguments: call.arguments } }));
   return { role: "assistant", content: message.content || null, tool_calls: calls };

@@ -40,10 +40,10 @@ export function refreshWelcome() {
 }
 
 /** Sends a question; nothing is carried over but this conversation's own branch. */
-export function send(text) {
+export function send(text, media = []) {
   if (runningIn(conversation)) return false;
   const last = path(conversation).at(-1);
-  add(conversation, last?.id ?? null, { role: "user", content: text });
+  add(conversation, last?.id ?? null, { role: "user", content: text, ...(media.length ? { media } : {}) });
   following = true;
   return respond(conversation);
 }
@@ -107,7 +107,7 @@ const actions = {
         const text = field.value.trim();
         if (!text || !idle()) return;
         turns.delete(message.id);  // the field has taken its place
-        add(conversation, message.parent, asks ? { role: "user", content: text } : { ...message, state: "done", content: text, figures: null, error: null });
+        add(conversation, message.parent, asks ? { role: "user", content: text, ...(message.media ? { media: message.media } : {}) } : { ...message, state: "done", content: text, figures: null, error: null });
         $("message").focus();
         if (asks) respond(conversation);
         else { library.keep(conversation); draw(); }

@@ -13,7 +13,8 @@ export function asMarkdown(conversation) {
   for (const message of path(conversation)) {
     const who = { user: t("You"), assistant: message.model || t("Model"), tool: t("Result of a tool") }[message.role];
     const calls = (message.calls ?? []).map((call) => `\`\`\`json\n${call.name}(${call.arguments})\n\`\`\``);
-    parts.push(`## ${who}`, ...[message.content, ...calls].filter(Boolean));
+    const media = (message.media ?? []).map((one) => `*${one.name || t(one.kind === "image" ? "Picture" : "Sound")}*`);
+    parts.push(`## ${who}`, ...media, ...[message.content, ...calls].filter(Boolean));
   }
   return `${parts.join("\n\n")}\n`;
 }
@@ -36,6 +37,9 @@ const STATES = ["done", "stopped", "cut", "failed", "calls"];
 const text = (value) => (typeof value === "string" ? value : "");
 const time = (value) => (Number.isFinite(value) ? value : Date.now());
 
+/** A picture or sound that the file itself has: nothing is fetched for it. */
+const isMedia = (one) => ["image", "audio"].includes(one?.kind) && new RegExp(`^data:${one.kind}/[\\w.+-]+;base64,[A-Za-z0-9+/=]*$`).test(one.uri);
+
 /** Only the fields that are known, each of its kind: a file may come from anywhere. */
 function checked(given) {
   if (given === null || typeof given !== "object" || typeof given.messages !== "object") return null;
@@ -46,7 +50,7 @@ function checked(given) {
       id, parent: /^\d{1,9}$/.test(message.parent) ? String(message.parent) : null, role: message.role, created: time(message.created),
       state: STATES.includes(message.state) ? message.state : "done", content: text(message.content), reasoning: text(message.reasoning),
       thought: Number.isFinite(message.thought) ? message.thought : null, model: text(message.model), call: text(message.call), error: text(message.error),
-      answered: message.answered === true,
+      answered: message.answered === true, media: (Array.isArray(message.media) ? message.media : []).filter(isMedia).map((one) => ({ kind: one.kind, name: text(one.name), uri: one.uri })),
       calls: (Array.isArray(message.calls) ? message.calls : []).map((call) => ({ id: text(call?.id), name: text(call?.name), arguments: text(call?.arguments) })),
       figures: Object.fromEntries(Object.entries(message.figures ?? {}).filter(([, value]) => Number.isFinite(value))),
     };

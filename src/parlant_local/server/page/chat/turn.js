@@ -3,6 +3,7 @@
 import { icon, iconButton, make } from "../core/dom.js";
 import { number, percent, seconds, t } from "../core/words.js";
 import { Growing } from "../markdown/growing.js";
+import { drawn } from "./attachments.js";
 import { callForms } from "./calls.js";
 
 const LONGEST_MARKDOWN = 200_000;  // longer answers are shown as plain text
@@ -60,6 +61,7 @@ export class Turn {
       this.#drawThoughts(whole);
     } else {
       this.body.textContent = message.content;
+      if (message.media?.length) this.body.prepend(make("div", { class: "media" }, ...drawn(message.media)));
     }
     this.#drawCalls(whole);
     this.#drawState();
