@@ -26,6 +26,7 @@ from tests.evaluation.files import case_file
 from tests.evaluation.test_report import RESULTS
 
 Verb = Callable[..., tuple[int, str, str]]
+LEVER = "generation.calls.matching.boolean_bias"
 RUN = "from parlant_local.cli.main import main; main()"
 
 
@@ -40,15 +41,18 @@ def test_cases_of_ones_own_in_ci(tmp_path: Path, home: Path) -> None:
     kept = {key: value for key, value in os.environ.items() if key != "PARLANT_HOME"}
     command = ["evaluate", SHIPPED_ID, "--cases", str(case_file(tmp_path)), "--json", "--n-ctx", "8192"]
     command += ["--junit", str(tmp_path / "junit.xml"), "--html", str(tmp_path / "page.html")]
-    command += ["--min-accuracy", "0", "--min-accuracy", "journeys=0.5"]
+    command += ["--try", f"{LEVER}=50", "--min-accuracy", "0", "--min-accuracy", "journeys=0.5"]
     done = subprocess.run(
         [sys.executable, "-c", RUN, *command], env=kept, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 1, done.stderr
     assert "journeys below 0.5: none were examined" in done.stderr
     assert "decisions below" not in done.stderr
-    (report,) = json.loads(done.stdout)
-    assert report["model"] == SHIPPED_ID
+    report, tried = json.loads(done.stdout)
+    assert report["model"] == tried["model"] == SHIPPED_ID
+    assert (report["tried"], tried["tried"]) == ({}, {LEVER: "50"})
+    assert tried["families"]["matching"]["false_alarms"] == 2, "everything applies"
+    assert tried["families"]["matching"]["misses"] == 0
     assert report["cases"]["whole"] == 2
     assert report["account"]["sampled_tokens"] > 0
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()[0]
@@ -57,6 +61,24 @@ def test_cases_of_ones_own_in_ci(tmp_path: Path, home: Path) -> None:
     assert not (home / "evaluation" / "scores.json").exists(), (
         "cases of one's own say nothing about the model to others"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("generation.calls.matching.temprature=1", "temprature"),
+        ("generation.cals.matching.temperature=1", "no setting 'generation.cals"),
+        ("generation.calls.matchin.temperature=1", "matchin"),
+        ("temperature", "KEY=VALUE"),
+        ("=1", "KEY=VALUE"),
+        ("'", "can't be read"),
+        ("generation.temperature={", "not YAML"),
+        ("auth.api_key=x", "secret"),
+    ],
+)
+def test_a_trial_that_is_none(verb: Verb, tmp_path: Path, given: str, told: str) -> None:
+    code, _, err = verb("evaluate", "--cases", str(case_file(tmp_path)), "--try", given)
+    assert (code, told in err) == (2, True), err
 
 
 @pytest.mark.parametrize("given", ["tols=0.9", "1.5", "much", "tools=", "=x"])

@@ -162,6 +162,36 @@ async def test_results_are_only_reused_where_they_were_made_alike(settings: Sett
     assert sorted(await run(under=hotter, seed=1)) == sorted(both)
 
 
+async def test_results_of_a_trial_are_kept_apart(settings: Settings, tmp_path: Path) -> None:
+    cases = exercises([case_file(tmp_path)])
+
+    async def run(**trial: str) -> tuple[list[str], Examination]:
+        ran: list[str] = []
+        note = lambda result, done, total: ran.append(result.id)  # noqa: E731  # a line of each run
+        return ran, await examined(KeyBackend(), cases, settings, progress=note, tried=trial)
+
+    for trial in ({}, {"a": "1"}, {"a": "2"}):
+        ran, found = await run(**trial)
+        assert (len(ran), dict(found.tried)) == (2, trial)
+    for trial in ({"a": "1"}, {}, {"a": "2"}):
+        assert (await run(**trial))[0] == [], "each is still there"
+    assert report_of(found, holds=0.9).title == f"{PERFECT.id} with a=2"
+
+
+async def test_levers_change_nothing_for_who_knows_the_key(home: Path) -> None:
+    """Other letters, other places for reasons, no examples, another way to decide: the host understands all answers."""
+    levers = {"plain_letters": True, "reasons": "none", "examples": False, "boolean_bias": 0, "temperature": 0}
+    settings = Settings.load(None, home=home, **{"generation.calls": {"all": levers}})
+    backend = KeyBackend()
+    found = await examined(backend, QUICK, settings)
+    assert [one.about for each in found.results for one in each.decisions if not one.right] == []
+    prompts = [call.prompt for call in backend.calls]
+    left = [prompt[at - 60 : at + 40] for prompt in prompts for at in [prompt.find("\\u00")] if at >= 0]
+    assert left == []
+    assert any("\u60a8" in prompt for prompt in prompts), "Chinese stands there as it is"
+    assert all(call.params.sampling["temperature"] == 0 for call in backend.calls)
+
+
 async def test_seeds_are_fixed_and_differ_where_a_prompt_is_repeated(settings: Settings, tmp_path: Path) -> None:
     async def seeds() -> list[tuple[str, int | None]]:
         backend = KeyBackend()

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from parlant_local.backends.base import ModelInfo
+from parlant_local.evaluation.comparing import change, changes
 from parlant_local.evaluation.decisions import Decision, Family, Outcome
 from parlant_local.evaluation.examining import Examination
 from parlant_local.evaluation.html import page
@@ -134,3 +135,20 @@ def test_as_plain_data(report: Report) -> None:
     told = report.as_dict()
     assert told["families"]["matching"]["part"] == 9
     assert [failure["id"] for failure in told["failures"]] == ["shop/one", "shop/three"]
+
+
+def test_what_a_setting_changed() -> None:
+    def report(**right: bool) -> Report:
+        found = [Decision("matching", name, "right" if fine else "miss", True) for name, fine in right.items()]
+        return report_of(Examination(INFO, (result("shop/one", *found),), 0, "c" * 64), holds=0.9)
+
+    before = report(a=True, b=False, c=False, d=False, e=True)
+    assert str(change(before, before)) == "nothing changed"
+    after = report(a=True, b=True, c=True, d=False, e=False, f=True)
+    found = change(before, after)
+    assert (found.better, found.worse, found.same) == (2, 1, 2)
+    assert found.chance == 1.0
+    assert changes([before, after]) == ["", "2 better, 1 worse (p = 1.00)"]
+    nine = report(**{f"n{number}": True for number in range(9)})
+    none = report(**{f"n{number}": False for number in range(9)})
+    assert change(none, nine).chance == pytest.approx(2 / 2**9)

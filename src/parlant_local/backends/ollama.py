@@ -318,7 +318,7 @@ class OllamaBackend(Backend):
             return None
         if params.reasoning == "auto":
             return False if params.response_format.type != "text" else None
-        return params.reasoning == "on"
+        return params.reasoning in ("on", "always")
 
     def _finish(self, assembler: DaemonAssembler, watch: ContextWatch, sent: int) -> None:
         if assembler.done is None:

@@ -203,7 +203,7 @@ class OpenAIBackend(Backend, Moderator):
             return dialect, await self._create(body | {"stream": True, "stream_options": {"include_usage": True}})
 
         used, response = await self._dialect.run(params.response_format, attempt, confirm=False)
-        hold = params.reasoning == "on" or (params.reasoning == "auto" and thinks_by_name(self.model))
+        hold = params.reasoning in ("on", "always") or (params.reasoning == "auto" and thinks_by_name(self.model))
         assembler = StreamAssembler(self.id, self._habits[params.reasoning], hold=hold)
         reader = EventReader(self.id)
         with Delivery(self.id) as delivery:

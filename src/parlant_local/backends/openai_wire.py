@@ -76,7 +76,7 @@ def request_body(model: str, messages: Iterable[Message], params: ChatParams) ->
         if not params.parallel_tool_calls:
             body["parallel_tool_calls"] = False
     if params.reasoning != "auto":
-        body["chat_template_kwargs"] = {"enable_thinking": params.reasoning == "on"}
+        body["chat_template_kwargs"] = {"enable_thinking": params.reasoning in ("on", "always")}
     return body
 
 

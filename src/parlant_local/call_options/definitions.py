@@ -24,7 +24,7 @@ from parlant_local.messages import Tool, ToolChoice
 
 __all__ = ["OPTIONS", "SAMPLING", "ChatOptions", "Priority", "ReasoningChoice", "SamplingOptions"]
 
-ReasoningChoice = Literal["auto", "on", "off"]
+ReasoningChoice = Literal["auto", "on", "off", "always"]
 Priority = Literal["interactive", "normal", "background"]
 
 _LOCAL_ONLY = Unsent("it only affects scheduling in this process")
@@ -96,6 +96,14 @@ class SamplingOptions(TypedDict, total=False):
         sampler(
             "Token id to a bias, -100 to 100.", -100, 100,
             engine=(-math.inf, math.inf), openai=Built(("logit_bias",)), http="own", cli=None,
+        ),
+    ]  # fmt: skip
+    boolean_bias: Annotated[
+        float | None,
+        sampler(
+            "Booleans of a schema are decided by the whole probability of true and of false instead of drawn; this is added to the log-odds of true.",
+            -50, 50, openai=Unsent("an endpoint draws them like other tokens"),
+            ollama=Unsent("the daemon draws them like other tokens"),
         ),
     ]  # fmt: skip
     seed: Annotated[
@@ -178,7 +186,7 @@ class ChatOptions(SamplingOptions, total=False):
     reasoning: Annotated[
         ReasoningChoice | None,
         Option(
-            "Whether the model thinks first.",
+            "Whether the model thinks first; always: also one that was not trained to, before an answer bound to a schema.",
             openai=Built(("chat_template_kwargs",), extension=True), ollama=Built(("think",)),
             http="own", cli="derived", hint=True,
         ),

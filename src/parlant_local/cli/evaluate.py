@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import click
 from parlant_local.cli.evaluating import CaseProgress, compare, show
 from parlant_local.cli.options import chat_format, complete_model, make_settings, model_options, open_backend
 from parlant_local.cli.printing import emit_json, say, show_text
+from parlant_local.cli.trials import parsed_trial, values_of
 from parlant_local.errors import BadRequestError, ConfigurationError
 from parlant_local.paths import user_path
 
@@ -39,6 +41,13 @@ __all__ = ["evaluate"]
 )
 @click.option("--junit", metavar="FILE", help="Write the results of each case for a CI system.")
 @click.option("--html", metavar="FILE", help="Write the report as one web page.")
+@click.option(
+    "--try",
+    "tries",
+    multiple=True,
+    metavar="KEY=VALUE...",
+    help="Examine each model with these settings as well, and compare. Several of one trial stand in one argument. May be repeated.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of every draw.")
 @click.option("--fresh", is_flag=True, help="Repeat cases that have a result already.")
 @click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Cases that run at once (evaluation.at_once).")
@@ -47,7 +56,16 @@ __all__ = ["evaluate"]
 )
 @click.option("--record", metavar="SESSION", help="Print a session of a Parlant server as a case to edit, and exit.")
 @click.option(
-    "--server", metavar="URL", default="http://localhost:8800", show_default=True, help="The server of --record."
+    "--agent",
+    metavar="AGENT",
+    help="The cases are about this agent of a Parlant server, by id or name. Without --cases: print its definitions, and exit.",
+)
+@click.option(
+    "--server",
+    metavar="URL",
+    default="http://localhost:8800",
+    show_default=True,
+    help="The server of --record and --agent.",
 )
 @click.option(
     "--schema", "only_schema", is_flag=True, help="Print the JSON schema of case files, for editors, and exit."
@@ -61,11 +79,13 @@ def evaluate(
     min_accuracy: tuple[str, ...],
     junit: str | None,
     html: str | None,
+    tries: tuple[str, ...],
     seed: int,
     fresh: bool,
     at_once: int | None,
     judge: str | None,
     record: str | None,
+    agent: str | None,
     server: str,
     only_schema: bool,
     as_json: bool,
@@ -74,7 +94,7 @@ def evaluate(
     """Examine models: small agents and conversations in five languages, each with what must be true of the next turn.
 
     Turns are made by Parlant's own engine. The report says which decisions were right, by family, with one sentence of
-    verdict; several MODELs are compared. Results are kept: an interrupted examination goes on, and `list`, `recommend` and
+    verdict; several MODELs are compared, and with --try the same one under several settings. Results are kept: an interrupted examination goes on, and `list`, `recommend` and
     the switcher's quality policy know them. Without MODEL, the default one is examined.
     """
     if only_schema:
@@ -84,20 +104,22 @@ def evaluate(
         return
     if find_spec("parlant") is None or find_spec("parlant.core") is None:
         raise ConfigurationError("This command needs Parlant.", hint="Install it: pip install 'parlant-local[parlant]'")
-    if record is not None:
-        from parlant_local.evaluation.recording import recorded
-
-        show_text(asyncio.run(recorded(server, record)), nl=False)
+    if record is not None or (agent is not None and not cases):
+        show_text(asyncio.run(_recorded(server, record, agent)), nl=False)
         return
     from parlant_local.evaluation.reading import exercises, shipped_cases
+    from parlant_local.evaluation.room import use_home
 
     required = _thresholds(min_accuracy)
     template = chat_format(arguments)
-    settings = _settings(arguments, at_once)
-    found = exercises([user_path(file) for file in cases] or shipped_cases(), quick=quick)
+    variants = _variants(tries, arguments, at_once)
+    use_home(variants[0][1].home / "evaluation" / "parlant")  # before Parlant is imported
+    defined = None if agent is None else asyncio.run(_defined(server, agent))
+    found = exercises([user_path(file) for file in cases] or shipped_cases(), quick=quick, agent=defined)
     reports: list[Report] = []
-    for model in models or (None,):
-        reports.append(_examined(model, template, judge, settings, found, seed=seed, fresh=fresh, ours=not cases))
+    for model, (trial, settings) in product(models or (None,), variants):
+        ours = not cases and not trial
+        reports.append(_examined(model, template, judge, settings, found, trial, seed=seed, fresh=fresh, ours=ours))
         if not as_json:
             show(reports[-1])
     if len(reports) > 1 and not as_json:
@@ -112,11 +134,27 @@ def evaluate(
         raise click.exceptions.Exit(1)
 
 
-def _settings(arguments: dict[str, Any], at_once: int | None) -> Settings:
-    settings = make_settings(arguments)
-    if at_once is None:
-        return settings
-    return settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update={"at_once": at_once})})
+async def _recorded(server: str, session: str | None, agent: str | None) -> str:
+    from parlant_local.evaluation.recording import recorded, recorded_agent
+
+    return await recorded(server, session) if session is not None else await recorded_agent(server, agent or "")
+
+
+async def _defined(server: str, agent: str) -> Mapping[str, Any]:
+    from parlant_local.evaluation.definitions import definitions_of
+
+    return await definitions_of(server, agent)
+
+
+def _variants(
+    tries: Sequence[str], arguments: Mapping[str, Any], at_once: int | None
+) -> list[tuple[Mapping[str, str], Settings]]:
+    """The settings as they are, and with each trial; all are checked before the first is examined."""
+    found = []
+    for trial in ({}, *map(parsed_trial, tries)):
+        settings = make_settings(dict(arguments), {"evaluation.at_once": at_once, **values_of(trial)})
+        found.append((trial, settings))
+    return found
 
 
 def _examined(
@@ -125,6 +163,7 @@ def _examined(
     judge: str | None,
     settings: Settings,
     cases: Sequence[Exercise],
+    trial: Mapping[str, str],
     *,
     seed: int,
     fresh: bool,
@@ -132,9 +171,6 @@ def _examined(
 ) -> Report:
     """The report on one model; that of our own cases, asked in the model's own form, is remembered."""
     from parlant_local.agent.interruption import until_interrupted
-    from parlant_local.evaluation.room import use_home
-
-    use_home(settings.home / "evaluation" / "parlant")  # before Parlant is imported
     from parlant_local.evaluation.examining import Examination, examine
     from parlant_local.evaluation.keeping import keep
     from parlant_local.evaluation.report import report_of
@@ -145,8 +181,13 @@ def _examined(
         async with AsyncExitStack() as stack:
             backend = await stack.enter_async_context(open_backend(model, settings, template))
             asked = None if judge is None else await stack.enter_async_context(open_backend(judge, settings))
-            progress = stack.enter_context(CaseProgress(model or "the default model", len(cases)))
-            done.append(await examine(backend, cases, settings, seed=seed, fresh=fresh, judge=asked, progress=progress))
+            name = " ".join((model or "the default model", *(f"{key}={value}" for key, value in trial.items())))
+            progress = stack.enter_context(CaseProgress(name, len(cases)))
+            done.append(
+                await examine(
+                    backend, cases, settings, seed=seed, fresh=fresh, judge=asked, progress=progress, tried=trial
+                )
+            )
 
     if asyncio.run(until_interrupted(work())):
         say("Results so far are kept; the same command resumes.", err=True)
@@ -183,7 +224,7 @@ def _below(report: Report, required: Mapping[str, float]) -> list[str]:
         right = report.decisions if not family else None if row is None else row.right
         if right is None or right.value is None or right.value < least:
             got = "none were examined" if right is None or right.value is None else f"{right.part} of {right.whole}"
-            lines.append(f"{report.model}: {family or 'decisions'} below {least:g}: {got}.")
+            lines.append(f"{report.title}: {family or 'decisions'} below {least:g}: {got}.")
     return lines
 
 
@@ -193,6 +234,6 @@ def _write(reports: Sequence[Report], junit: str | None, html: str | None) -> No
     from parlant_local.storage import write_whole
 
     if junit is not None:
-        write_whole(Path(junit), written([(report.model, report.results) for report in reports]))
+        write_whole(Path(junit), written([(report.title, report.results) for report in reports]))
     if html is not None:
         write_whole(Path(html), page(reports))

@@ -61,7 +61,7 @@ class CaseProgress:
 def show(report: Report) -> None:
     from parlant_local.evaluation.rows import FamilyRows, account_rows, percent
 
-    say(f"{report.model}: {report.verdict}")
+    say(f"{report.title}: {report.verdict}")
     say(f"Score {percent(report.score)}, {report.cases.part} of {report.cases.whole} cases wholly right.")
     rows = FamilyRows.of(report)
     _table(rows.heads, rows.lines)
@@ -74,16 +74,20 @@ def show(report: Report) -> None:
 
 
 def compare(reports: Sequence[Report]) -> None:
-    """The families of several models, one column each."""
+    """Several models, or one under several settings: a row each."""
+    from parlant_local.evaluation.comparing import changes
     from parlant_local.evaluation.decisions import FAMILIES
     from parlant_local.evaluation.rows import percent
 
-    rows: list[Sequence[str]] = [("score", *(percent(report.score) for report in reports))]
-    for name in FAMILIES:
-        if any(name in report.families for report in reports):
-            found = (report.families.get(name) for report in reports)
-            rows.append((name, *(percent(row.level if row else None) for row in found)))
-    _table(("", *(report.model for report in reports)), rows)
+    names = [name for name in FAMILIES if any(name in report.families for report in reports)]
+    told = changes(reports)
+    heads = ["", "score", "decisions right", *names, *(["against the first"] if any(told) else [])]
+    rows = []
+    for report, change in zip(reports, told, strict=True):
+        levels = (percent(report.families[name].level if name in report.families else None) for name in names)
+        right = f"{report.decisions.part} of {report.decisions.whole}"
+        rows.append([report.title, percent(report.score), right, *levels, *([change] if any(told) else [])])
+    _table(heads, rows)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -102,8 +102,8 @@ def sampling_values(arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def make_settings(arguments: dict[str, Any]) -> Settings:
-    """Settings with the model options in ``arguments`` (popped from it) on top."""
+def make_settings(arguments: dict[str, Any], more: Mapping[str, Any] | None = None) -> Settings:
+    """Settings with the model options in ``arguments`` (popped from it), and ``more`` by dotted keys, on top."""
     from parlant_local.settings import Settings
 
     given = {name: arguments.pop(name) for name in ("n_ctx", "n_gpu_layers", "n_threads")}
@@ -111,7 +111,7 @@ def make_settings(arguments: dict[str, Any]) -> Settings:
     engine = {f"engine.{name}": value for name, value in given.items() if value is not None}
     if verbose:
         engine["engine.verbose"] = True
-    return Settings.load(arguments.pop("config"), **engine)
+    return Settings.load(arguments.pop("config"), **{**engine, **(more or {})})
 
 
 def chat_format(arguments: dict[str, Any]) -> str | None:

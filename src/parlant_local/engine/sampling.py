@@ -32,6 +32,8 @@ class Sampling:
     penalty_window: int = 256
     """The number of recent tokens that penalties apply to."""
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    boolean_bias: float | None = None
+    """Log-odds added to true where a boolean is decided by its whole probability; ``None``: it is drawn."""
     seed: int | None = None
 
 
@@ -50,6 +52,10 @@ class Sampler:
     @property
     def greedy(self) -> bool:
         return self._sampling.temperature == 0 or self._sampling.top_k == 1
+
+    @property
+    def boolean_bias(self) -> float | None:
+        return self._sampling.boolean_bias
 
     def adjust(self, logits: npt.NDArray[np.float32], history: Sequence[int]) -> npt.NDArray[np.float32]:
         """Penalties and bias applied; a copy, unless there is nothing to do."""

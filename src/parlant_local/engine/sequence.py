@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from parlant_local.engine.booleans import decided_boolean
 from parlant_local.engine.constraint.early_closing import EarlyCloser
 from parlant_local.engine.constraint.keys import KeyGuard
 from parlant_local.engine.constraint.matcher import ConstraintMatcher
@@ -185,6 +186,12 @@ class Sequence:
         matcher = None if self._thinking else self._matcher
         if matcher is None:
             return self._sampler.draw(logits, None)
+        if self._sampler.boolean_bias is not None:
+            decided = decided_boolean(
+                logits, matcher.mask(self.vocabulary.n_vocab), self.vocabulary.piece, self._sampler.boolean_bias
+            )
+            if decided is not None:
+                return decided
         token = -1
         if self._sampler.greedy:
             # If the overall best token is allowed it is the best allowed one: most masks are never computed.

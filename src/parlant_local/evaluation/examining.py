@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -46,6 +46,8 @@ class Examination:
     results: tuple[CaseResult, ...]
     seed: int
     identity: str
+    tried: Mapping[str, str] = field(default_factory=dict)
+    """Settings that were changed for it."""
 
 
 async def examine(
@@ -58,19 +60,22 @@ async def examine(
     judge: Backend | None = None,
     progress: Progress | None = None,
     finder: Callable[[CaseFinder], None] | None = None,
+    tried: Mapping[str, str] | None = None,
 ) -> Examination:
     """Runs every case that has no result yet under these conditions; ``fresh`` runs all. Does not close ``backend``.
 
+    ``tried`` names what is special about ``settings``; its results are kept apart.
     ``judge`` answers the questions about replies that cases have for one; without it they are left undecided.
     ``finder`` receives a function from sessions to cases, for stand-ins that have to know what they are asked.
     """
     await backend.load()
     info = backend.model_info()
     identity = await asyncio.to_thread(identity_of, info)
-    path = results_folder(settings.home) / f"{slug(identity)}.jsonl"
+    tried = dict(tried or {})
+    path = results_folder(settings.home) / f"{slug(identity)}{_variant(tried)}.jsonl"
     try:
         with locked(path.with_suffix(".lock"), 0):
-            ledger = Ledger(path, _conditions(info, identity, seed, settings, judge))
+            ledger = Ledger(path, _conditions(info, identity, seed, settings, judge, tried))
             if not fresh:
                 ledger.load()
             ledger.start()
@@ -79,7 +84,7 @@ async def examine(
         raise ConfigurationError(
             f"{info.id} is being evaluated by another process.", hint="Wait for it, or set another home."
         ) from None
-    return Examination(backend.model_info(), tuple(ledger.valid(cases)), seed, identity)
+    return Examination(backend.model_info(), tuple(ledger.valid(cases)), seed, identity, tried)
 
 
 def results_folder(home: Path) -> Path:
@@ -93,7 +98,17 @@ def identity_of(info: ModelInfo) -> str:
     return info.digest or sha256_file(info.path)
 
 
-def _conditions(info: ModelInfo, identity: str, seed: int, settings: Settings, judge: Backend | None) -> str:
+def _variant(tried: Mapping[str, str]) -> str:
+    return f"+{_digest(tried)}" if tried else ""
+
+
+def _digest(told: object) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _conditions(
+    info: ModelInfo, identity: str, seed: int, settings: Settings, judge: Backend | None, tried: Mapping[str, str]
+) -> str:
     """What has to be the same for the results of two runs to be of one examination."""
     told = {
         "model": identity,
@@ -104,8 +119,9 @@ def _conditions(info: ModelInfo, identity: str, seed: int, settings: Settings, j
         "parlant": metadata.version("parlant"),
         "generation": settings.generation.model_dump(mode="json"),
         "judge": None if judge is None else judge.model_info().id,
+        "tried": tried,
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return _digest(told)
 
 
 async def _run(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from parlant_local.evaluation.charts import COLOURS, bars, grouped_bars
+from parlant_local.evaluation.comparing import changes
 from parlant_local.evaluation.decisions import FAMILIES
 from parlant_local.evaluation.records import CaseResult
 from parlant_local.evaluation.report import Report
@@ -29,7 +30,7 @@ _STYLE = (
 
 def page(reports: Sequence[Report]) -> str:
     """The page of one model, or of several side by side."""
-    title = "Evaluation of " + ", ".join(report.model for report in reports)
+    title = "Evaluation of " + ", ".join(report.title for report in reports)
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     body = "".join([*_comparison(reports), *(_model(report) for report in reports)])
@@ -45,17 +46,20 @@ def page(reports: Sequence[Report]) -> str:
 def _comparison(reports: Sequence[Report]) -> list[str]:
     if len(reports) < 2:
         return []
-    names = [report.model for report in reports]
+    names = [report.title for report in reports]
     groups: dict[str, list[Share | None]] = {
         name: [report.families[name].right if name in report.families else None for report in reports]
         for name in FAMILIES
         if any(name in report.families for report in reports)
     }
     legend = "".join(f'<li class="s{index % len(COLOURS)}">{escape(name)}</li>' for index, name in enumerate(names))
-    rows = [(report.model, percent(report.score), report.verdict) for report in reports]
+    rows = [
+        (report.title, percent(report.score), report.verdict, told)
+        for report, told in zip(reports, changes(reports), strict=True)
+    ]
     return [
         "<h2>Side by side</h2>",
-        _table(("model", "score", "verdict"), rows),
+        _table(("model", "score", "verdict", "against the first of it"), rows),
         f"<ul>{legend}</ul>",
         grouped_bars("Right decisions by family", names, groups),
     ]
@@ -66,7 +70,7 @@ def _model(report: Report) -> str:
     advice = "".join(f"<li>{escape(line)}</li>" for line in report.advice)
     return "".join(
         (
-            f"<h2>{escape(report.model)}</h2>",
+            f"<h2>{escape(report.title)}</h2>",
             f'<p class="verdict">{escape(report.verdict)}</p>',
             f"<p>{escape(_about(report))}</p>",
             f"<h3>What would help</h3><ul>{advice}</ul>" if advice else "",

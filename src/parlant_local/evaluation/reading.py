@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -50,11 +50,14 @@ def shipped_cases() -> list[Path]:
     return sorted(path for item in folder.iterdir() if (path := Path(str(item))).suffix == ".yml")
 
 
-def exercises(paths: Iterable[Path], *, quick: bool = False) -> list[Exercise]:
-    """All cases of these files, or those of the short examination. Raises :class:`CaseFileError`."""
+def exercises(paths: Iterable[Path], *, quick: bool = False, agent: Mapping[str, Any] | None = None) -> list[Exercise]:
+    """All cases of these files, or those of the short examination; about ``agent``, where it is given.
+
+    Raises :class:`CaseFileError`.
+    """
     found = []
     for path in paths:
-        file = read_cases(path)
+        file = read_cases(path, agent)
         found += [Exercise(path.stem, file.agent, case) for case in file.cases if case.quick or not quick]
     if not found:
         raise CaseFileError("There are no cases to run.", hint="Mark some with `quick: true`, or leave out --quick.")
@@ -64,8 +67,11 @@ def exercises(paths: Iterable[Path], *, quick: bool = False) -> list[Exercise]:
     return found
 
 
-def read_cases(path: Path) -> CaseFile:
-    """The file's agent and cases. Raises :class:`CaseFileError` with every problem in it."""
+def read_cases(path: Path, agent: Mapping[str, Any] | None = None) -> CaseFile:
+    """The file's agent and cases. Raises :class:`CaseFileError` with every problem in it.
+
+    ``agent`` is defined elsewhere: what the file says of one is laid over that.
+    """
     try:
         text = read_text(path, _MAX_BYTES)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -76,6 +82,8 @@ def read_cases(path: Path) -> CaseFile:
     except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
         # Values that only look like a date or a number fail in whatever way Python's own constructors do.
         raise CaseFileError(f"{path} is not YAML: {' '.join(str(error).split())[:300]}.") from None
+    if agent is not None and isinstance(data, dict):
+        data["agent"] = _laid_over(agent, data.get("agent"))
     try:
         file = CaseFile.model_validate(data)
     except ValidationError as error:
@@ -85,6 +93,14 @@ def read_cases(path: Path) -> CaseFile:
     if found:
         raise CaseFileError("\n".join(_told(path, root, data, place, text) for place, text in found[:20]))
     return file
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if above is None:
+        return below
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
 
 
 def schema() -> dict[str, Any]:

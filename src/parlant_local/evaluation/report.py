@@ -90,6 +90,14 @@ class Report:
     verdict: str
     advice: tuple[str, ...]
     results: tuple[CaseResult, ...] = field(repr=False)
+    tried: Mapping[str, str] = field(default_factory=dict)
+    """Settings that were changed for it."""
+
+    @property
+    def title(self) -> str:
+        """The model, and what was changed."""
+        told = ", ".join(f"{key}={value}" for key, value in self.tried.items())
+        return f"{self.model} with {told}" if told else self.model
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
@@ -107,6 +115,7 @@ class Report:
         return {
             "model": self.model,
             "identity": self.identity,
+            "tried": dict(self.tried),
             "quantization": self.quantization,
             "parameters": self.parameters,
             "made": self.made,
@@ -150,6 +159,7 @@ def report_of(examination: Examination, *, holds: float, now: datetime.datetime 
         verdict=verdict(levels, holds, unsure),
         advice=tuple(advice(info, levels, account.valid, holds)),
         results=results,
+        tried=examination.tried,
     )
 
 

@@ -19,7 +19,7 @@ from parlant_local.nlp.host import Host
 from parlant_local.nlp.recording import CallRecorder
 from parlant_local.settings import Settings
 
-__all__ = ["Core", "as_text", "usage_info"]
+__all__ = ["Core", "as_text", "section_text", "usage_info"]
 
 # A customer is waiting for the first group; the last one runs in the background; the rest block the turn.
 _INTERACTIVE = frozenset({"CannedResponsePreambleSchema", "streaming"})
@@ -55,8 +55,10 @@ class Core:
     def context_tokens(self) -> int:
         return self.backend.model_info().n_ctx or 32768
 
-    def options(self, purpose: str, prompt: object, hints: Mapping[str, Any]) -> ChatOptions:
-        """Call options for ``purpose`` (a schema's name, or ``streaming``): settings, then the hints that apply here."""
+    def options(
+        self, purpose: str, prompt: object, hints: Mapping[str, Any], own: ChatOptions | None = None
+    ) -> ChatOptions:
+        """Call options for ``purpose`` (a schema's name, or ``streaming``): settings, then the hints that apply here, then its ``own``."""
         generation = self.settings.generation
         options: ChatOptions = {
             "max_tokens": generation.max_tokens,
@@ -69,7 +71,7 @@ class Core:
         for name, option in OPTIONS.items():
             if option.hint and (value := hints.get(name)) is not None:
                 options[name] = value  # type: ignore[literal-required]  # they are the keys of ChatOptions
-        return options
+        return {**options, **(own or {})}
 
     async def record(self, purpose: str, usage: Usage) -> None:
         """The counters that Parlant's own adapters keep."""
@@ -97,10 +99,11 @@ def as_text(prompt: str | PromptBuilder) -> str:
     try:
         return whole_text(prompt.build())
     except ValueError:
-        return whole_text("".join(f"{_formatted(section)}\n\n" for section in prompt.sections.values()).strip())
+        return whole_text("".join(f"{section_text(section)}\n\n" for section in prompt.sections.values()).strip())
 
 
-def _formatted(section: PromptSection) -> str:
+def section_text(section: PromptSection) -> str:
+    """One section as text."""
     try:
         return section.template.format(**section.props)
     except (ValueError, KeyError, IndexError, AttributeError):

@@ -16,6 +16,7 @@ from parlant_local.errors import ParlantLocalError, TruncatedOutputError
 from parlant_local.messages import ChatReply, Usage, whole_value
 from parlant_local.nlp.calls import Core, as_text, usage_info
 from parlant_local.nlp.counted import counted
+from parlant_local.nlp.levers import Levers, levers_for
 from parlant_local.nlp.schemas import AnswerType, answer_type
 from parlant_local.nlp.schematic_call import SchematicCall
 from parlant_local.nlp.shots import without_shots
@@ -73,8 +74,10 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         self, answer: AnswerType[T], prompt: str | PromptBuilder, hints: Mapping[str, Any]
     ) -> tuple[T, Usage, str]:
         """The content, its total usage, and which model answered (behind a switcher, not always the same)."""
-        text = as_text(prompt)
-        options = self._core.options(answer.name, prompt, hints)
+        levers = levers_for(answer.name, self._core.settings.generation.calls)
+        asked = levers.prompt(prompt)
+        text = levers.text(prompt, as_text(asked))
+        options = self._core.options(answer.name, prompt, hints, levers.options)
         session = options.get("session")
         counters = self._core.counters
         if counters.was_answered(answer.name, session, text):
@@ -82,12 +85,12 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         call = SchematicCall(
             answer,
             text,
-            self._schema(answer, prompt),
+            self._schema(answer, prompt, levers),
             options,
             counters,
             self._plain_only,
             longest=self._core.context_tokens if hints.get("max_tokens") is None else None,
-            without_shots=self._without_shots(prompt),
+            without_shots=self._without_shots(asked, levers),
         )
         retried = -1
         try:
@@ -120,10 +123,15 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
             hint="Raise generation.max_tokens, or lower generation.limits.max_string.",
         )
 
-    def _without_shots(self, prompt: str | PromptBuilder) -> Callable[[], str | None] | None:
+    def _without_shots(self, prompt: str | PromptBuilder, levers: Levers) -> Callable[[], str | None] | None:
         if not self._core.settings.generation.leave_out_examples:
             return None
-        return lambda: without_shots(prompt)
+
+        def shortened() -> str | None:
+            text = without_shots(prompt)
+            return None if text is None else levers.text(prompt, text)
+
+        return shortened
 
     def _warn_examples_omitted(self, call: SchematicCall[T]) -> None:
         """Once; after that, only counted."""
@@ -134,17 +142,17 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
                 "generation.leave_out_examples=false lets such calls fail instead."
             )
 
-    def _schema(self, answer: AnswerType[T], prompt: str | PromptBuilder) -> Mapping[str, Any]:
-        """The type's schema, tightened with what the prompt says, where possible and accepted by the model."""
+    def _schema(self, answer: AnswerType[T], prompt: str | PromptBuilder, levers: Levers) -> Mapping[str, Any]:
+        """The type's schema, tightened with what the prompt says and as the levers have it, where accepted by the model."""
         accepted = self._core.model_id not in self._plain_only
         if not self._core.settings.generation.tighten or isinstance(prompt, str) or not accepted:
             self._core.counters.add(answer.name, plain=1)
-            return answer.schema
+            return levers.schema(answer.schema) if accepted else answer.schema
         outcome = tighten(answer.name, answer.schema, prompt)
         if outcome.problem:
             self.logger.debug(f"{answer.name} is not tightened: {outcome.problem}")
         self._core.counters.add(answer.name, **({"tightened": 1} if outcome.tightened else {"plain": 1}))
-        return whole_value(outcome.schema) if outcome.tightened else answer.schema
+        return levers.schema(whole_value(outcome.schema) if outcome.tightened else answer.schema)
 
     async def _count_fixed(self, name: str, schema: Mapping[str, Any], reply: ChatReply) -> None:
         texts = fixed_texts(schema, json.loads(reply.content))

@@ -10,7 +10,7 @@ from parlant.core.engines.alpha.prompt_builder import PromptBuilder
 
 from parlant_local.nlp.calls import as_text
 
-__all__ = ["SHOT_SECTIONS", "without_shots"]
+__all__ = ["SHOT_SECTIONS", "stripped", "without_shots"]
 
 SHOT_SECTIONS = frozenset(
     {
@@ -45,9 +45,15 @@ SHOT_SECTIONS = frozenset(
 
 
 def without_shots(prompt: str | PromptBuilder) -> str | None:
+    """The text of ``prompt`` without its examples, ``None`` where it has no known ones."""
+    rest = stripped(prompt)
+    return None if rest is None else as_text(rest)
+
+
+def stripped(prompt: str | PromptBuilder) -> PromptBuilder | None:
     """``prompt`` without its examples, ``None`` where it has no known ones. The host's object is not changed."""
     if isinstance(prompt, str) or not SHOT_SECTIONS & set(prompt.sections):
         return None
     rest = PromptBuilder()
     rest.sections = {name: section for name, section in prompt.sections.items() if name not in SHOT_SECTIONS}
-    return as_text(rest)
+    return rest

@@ -16,6 +16,7 @@ from parlant_local.backends.base import ChatOptions
 from parlant_local.messages import ChatChunk, Message, Timings, Usage
 from parlant_local.nlp.calls import Core, as_text, usage_info
 from parlant_local.nlp.counted import counted
+from parlant_local.nlp.levers import levers_for
 from parlant_local.nlp.pieces import Pieces
 from parlant_local.nlp.tokenizer import BackendTokenizer
 from parlant_local.switching.asking import ask_stream
@@ -48,8 +49,9 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
     async def do_generate(
         self, prompt: str | PromptBuilder, hints: Mapping[str, Any] = {}
     ) -> tuple[AsyncIterator[str | None], Callable[[], UsageInfo]]:
-        text = as_text(prompt)
-        options = self._core.options(_PURPOSE, prompt, hints)
+        levers = levers_for(_PURPOSE, self._core.settings.generation.calls)
+        text = levers.text(prompt, as_text(levers.prompt(prompt)))
+        options = self._core.options(_PURPOSE, prompt, hints, levers.options)
         tally = _Tally()
 
         async def chunks() -> AsyncIterator[str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from parlant_local.call_options import OPTIONS, ReasoningChoice
+from parlant_local.settings.calls import CallName, CallSettings
 from parlant_local.settings.section import Section
 
 __all__ = ["GenerationSettings", "OutputLimits"]
@@ -37,7 +38,7 @@ class GenerationSettings(Section):
     """None: the caller's hint, else the value that the model's makers recommend."""
 
     reasoning: ReasoningChoice = "auto"
-    """Whether models that can think first do so; auto: off for calls with a schema, else as the chat template does by default."""
+    """Whether models that can think first do so; auto: off for calls with a schema, else as the chat template does by default; always: any model, in free text, before an answer that is bound to a schema."""
 
     reasoning_tokens: int = Field(default=512, ge=OPTIONS["reasoning_tokens"].low)
     """Budget of reasoning tokens per answer."""
@@ -47,5 +48,8 @@ class GenerationSettings(Section):
 
     leave_out_examples: bool = True
     """Omit the few-shot examples from Parlant's prompts that fit no configured model, instead of failing the call."""
+
+    calls: dict[CallName, CallSettings] = Field(default_factory=dict)
+    """Options of Parlant's calls, over its own hints: of all, of a family (matching, tools, journeys, canned, replies, setup), or of a schema by its name; the more special one wins."""
 
     limits: OutputLimits = OutputLimits()

@@ -25,6 +25,7 @@ _EXAMPLES: dict[str, str] = {
     "plugins": "{}  # shelf: {url: https://models.example.org}",
     "switcher.targets": "{}  # openai/gpt-4o: {cost_per_million_tokens: 5, quality: 90}",
     "engine.lora": "{}  # /path/adapter.gguf: 1.0",
+    "generation.calls": "{}  # matching: {temperature: 0}",
 }
 _TEXT = """# Every setting of parlant-local with its default. Copy what you change to your own file, and name it with
 # `--config FILE`, PARLANT_LOCAL_CONFIG or CONFIG_PATH; where none is named, config.yml in the home is read. A file needs only what differs: one for development, one for

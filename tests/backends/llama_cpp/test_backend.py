@@ -536,3 +536,20 @@ async def test_a_cut_answer_is_kept_with_its_failure(tiny: LlamaCppBackend) -> N
         await tiny.chat("Hello", response_format=City, max_tokens=1, n=2)
     assert caught.value.answer.finish_reason == "length"
     assert len(caught.value.answer.choices) == 2
+
+
+async def test_any_model_may_think_before_an_answer_that_is_bound(tiny: LlamaCppBackend) -> None:
+    """In free text and within its budget; the answer is nothing but JSON. Without a schema there is nothing to do."""
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}}}  # fmt: skip
+    question = "What is the capital of France?"
+    reply = await tiny.chat(
+        question, response_format=form, reasoning="always", reasoning_tokens=12, temperature=0, max_tokens=64
+    )
+    assert set(json.loads(reply.content)) == {"a"}
+    assert reply.reasoning
+    assert 0 < reply.usage.reasoning_tokens <= 12
+    for more in ({"reasoning": "on"}, {"reasoning": "always", "reasoning_tokens": 0}):
+        reply = await tiny.chat(question, response_format=form, temperature=0, max_tokens=64, **more)  # type: ignore[arg-type]  # options
+        assert (reply.reasoning, reply.usage.reasoning_tokens) == ("", 0)
+    free = await tiny.chat(question, reasoning="always", temperature=0, max_tokens=16)
+    assert (free.reasoning, "Paris" in free.content) == ("", True)

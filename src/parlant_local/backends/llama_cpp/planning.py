@@ -10,7 +10,7 @@ from typing import Any
 from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp.binding import binding_of
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
-from parlant_local.backends.llama_cpp.thinking import answer_begun, settle_thoughts, thinking_of
+from parlant_local.backends.llama_cpp.thinking import answer_begun, plain_thoughts, settle_thoughts, thinking_of
 from parlant_local.engine.media import ReadPrompt
 from parlant_local.engine.parsing import (
     CALL_FORMATS,
@@ -79,6 +79,7 @@ async def plan_chat(
     answering = not continued and opens_answer(text, profile)
     if not continued and not answering:
         text, prelude = settle_thoughts(text, profile, thinking, params.reasoning_tokens, settings)
+        prelude = prelude or plain_thoughts(params, settings, profile, bound=binding.constraint is not None)
         if prelude is not None and profile.reasoning is not None and tools:
             prelude = replace(prelude, call=profile.reasoning.call)
         if binding.answers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from parlant_local.backends.base import ChatParams
+from parlant_local.call_options import ReasoningChoice
 from parlant_local.engine.parsing import (
     closes_thoughts,
     opens_thoughts,
@@ -15,7 +16,9 @@ from parlant_local.engine.requests import (
 from parlant_local.profiles import Profile
 from parlant_local.settings import GenerationSettings
 
-__all__ = ["answer_begun", "settle_thoughts", "thinking_of"]
+__all__ = ["answer_begun", "plain_thoughts", "settle_thoughts", "thinking_of"]
+
+_PLAIN_MARKS = ("Thoughts:\n", "\n\nAnswer:\n")
 
 
 def answer_begun(
@@ -33,12 +36,28 @@ def thinking_of(params: ChatParams, settings: GenerationSettings, profile: Profi
     """``on``, ``off`` or ``auto`` (as the model is used to); off where the answer is constrained, unless set explicitly."""
     if profile.reasoning is None:
         return "auto"
-    choice = params.reasoning if params.reasoning != "auto" else settings.reasoning
+    choice = _choice(params, settings)
+    if choice == "always":
+        choice = "on"
     if params.reasoning_tokens == 0:
         return "off"
     if choice == "auto" and params.reasoning_tokens is not None and profile.thinking_on:
         return "on"  # a budget was given
     return "off" if choice == "auto" and bound else choice
+
+
+def _choice(params: ChatParams, settings: GenerationSettings) -> ReasoningChoice:
+    return params.reasoning if params.reasoning != "auto" else settings.reasoning
+
+
+def plain_thoughts(
+    params: ChatParams, settings: GenerationSettings, profile: Profile, *, bound: bool
+) -> ReasoningPrelude | None:
+    """Thoughts in free text of a model that was not trained to have any; they only help where the answer is bound after them."""
+    budget = settings.reasoning_tokens if params.reasoning_tokens is None else params.reasoning_tokens
+    if profile.reasoning is not None or not bound or not budget or _choice(params, settings) != "always":
+        return None
+    return ReasoningPrelude(*_PLAIN_MARKS, budget, opened=False)
 
 
 def settle_thoughts(

@@ -1,0 +1,78 @@
+"""What ``generation.calls`` says about one of the host's calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from parlant.core.engines.alpha.prompt_builder import PromptBuilder
+
+from parlant_local.call_options import OPTIONS, ChatOptions
+from parlant_local.nlp.letters import letters_in_prompt, letters_in_schema
+from parlant_local.nlp.reasons import placed
+from parlant_local.nlp.shots import stripped
+from parlant_local.nlp.tightening import families
+from parlant_local.settings.calls import CallFamily, CallSettings
+
+__all__ = ["Levers", "family_of", "levers_for"]
+
+_WITHOUT_TIGHTENER: Mapping[str, CallFamily] = {
+    "streaming": "replies",
+    "GuidelineContinuousPropositionSchema": "setup",
+}
+_FAMILIES: Mapping[str, CallFamily] = {
+    "checks": "matching",
+    "disambiguation": "matching",
+    "drafts": "replies",
+    "canned": "canned",
+    "tools": "tools",
+    "journeys": "journeys",
+    "evaluation": "setup",
+}
+
+
+def family_of(purpose: str) -> CallFamily | None:
+    """That of a schema of the host's, by its name; of its streamed messages as well."""
+    tightener = families().get(purpose)
+    if tightener is None:
+        return _WITHOUT_TIGHTENER.get(purpose)
+    return _FAMILIES[tightener.__module__.rpartition(".")[2]]
+
+
+def levers_for(purpose: str, calls: Mapping[str, CallSettings]) -> Levers:
+    """What holds for all calls, then for the family's, then for this schema's."""
+    found: dict[str, Any] = {}
+    for name in ("all", family_of(purpose), purpose):
+        if name is not None and name in calls:
+            found |= calls[name].model_dump(exclude_none=True)
+    return Levers(found)
+
+
+class Levers:
+    """Those of one call."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    @cached_property
+    def options(self) -> ChatOptions:
+        """Options of the call, over the host's hints."""
+        return {name: value for name, value in self._values.items() if name in OPTIONS}  # type: ignore[return-value]  # their names are its keys
+
+    def prompt(self, prompt: str | PromptBuilder) -> str | PromptBuilder:
+        """``prompt``, without its examples where they are not wanted."""
+        if self._values.get("examples") is False and not isinstance(prompt, str):
+            return stripped(prompt) or prompt
+        return prompt
+
+    def text(self, prompt: str | PromptBuilder, text: str) -> str:
+        """The text of ``prompt`` as the model is to read it."""
+        host_made = not isinstance(prompt, str)
+        return letters_in_prompt(text) if host_made and self._values.get("plain_letters") else text
+
+    def schema(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``schema`` itself where nothing changes it."""
+        reasons = self._values.get("reasons", "as_asked")
+        changed = schema if reasons == "as_asked" else placed(schema, reasons)
+        return letters_in_schema(changed) if self._values.get("plain_letters") else changed
