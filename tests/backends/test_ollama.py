@@ -128,6 +128,8 @@ async def test_a_format_that_the_daemon_ignored_is_an_error_not_an_answer() -> N
         (("completion", "thinking"), {"reasoning": "on"}, True),
         (("completion", "thinking"), {"reasoning": "off"}, False),
         (("completion",), {"reasoning": "off"}, None),
+        (("completion", "thinking"), {"reasoning": "always"}, True),
+        (("completion",), {"reasoning": "always"}, None),
     ],
 )
 async def test_think_is_sent_to_models_that_can(

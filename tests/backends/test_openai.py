@@ -142,6 +142,14 @@ async def test_only_what_was_asked_for_is_sent(openai_fake: FakeOpenAI, openai_b
     assert "private thoughts" not in json.dumps(body)
 
 
+async def test_always_is_on_for_an_endpoint(openai_fake: FakeOpenAI, openai_backend: OpenAIBackend) -> None:
+    """It has no way to think in free text first; what this machine's decoder alone can do is not sent at all."""
+    await openai_backend.chat("hello", reasoning="always", boolean_bias=1.0)
+    body = openai_fake.requests[0].body
+    assert body["chat_template_kwargs"] == {"enable_thinking": True}
+    assert "boolean_bias" not in body
+
+
 async def test_thoughts_and_tool_calls_come_apart_from_the_content(
     openai_fake: FakeOpenAI, openai_backend: OpenAIBackend
 ) -> None:

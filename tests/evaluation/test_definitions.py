@@ -1,7 +1,11 @@
-"""An agent of a running Parlant server is examined: its definitions are read there, the cases name only conversations."""
+"""An agent of a running Parlant server is examined (docs/evaluate.md): its definitions are read there, the cases name only conversations."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,10 +22,13 @@ from parlant_local.evaluation.reading import exercises
 from parlant_local.evaluation.recording import recorded_agent
 from parlant_local.nlp.service import LocalNLPService
 from parlant_local.settings import Settings
+from parlant_local.shipped import SHIPPED_ID
 from tests.evaluation.files import case_file
 from tests.evaluation.standin import KeyBackend
 from tests.fakes.scripted import ScriptedBackend
 from tests.support.parlant_server import serving
+
+RUN = "from parlant_local.cli.main import main; main()"
 
 CASES = """\
 agent:
@@ -106,6 +113,27 @@ async def test_an_agent_is_examined_as_it_is_defined(server: RunningServer, sett
     with pytest.raises(AgentError, match="no agent called 'nobody'") as caught:
         await definitions_of(server.address, "nobody")
     assert "paige (Paige)" in caught.value.hint
+
+
+@pytest.mark.filterwarnings("ignore")
+async def test_on_the_command_line(server: RunningServer, tmp_path: Path) -> None:
+    async def run(*arguments: str) -> tuple[int | None, str, str]:
+        command = (sys.executable, "-c", RUN, "evaluate", *arguments, "--agent", "Otto", "--server", server.address)
+        kept = {key: value for key, value in os.environ.items() if key != "PARLANT_HOME"}
+        process = await asyncio.create_subprocess_exec(
+            *command, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(280):
+            out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+    code, out, err = await run()
+    assert (code, "the_customer_asks_about_an_order:" in out) == (0, True), err
+    cases = case_file(tmp_path, CASES)
+    code, out, err = await run(SHIPPED_ID, "--cases", str(cases), "--json", "--n-ctx", "8192", "--min-accuracy", "1")
+    assert (code, json.loads(out)[0]["cases"]["whole"]) == (1, 2), err
+    code, _, err = await run(SHIPPED_ID, "--cases", str(case_file(tmp_path, CASES.replace("asks_about", "asks_of"))))
+    assert (code, "the agent, which has the_customer_asks_about_an_order" in err) == (2, True), err
 
 
 async def test_a_name_that_the_agent_does_not_have(tmp_path: Path) -> None:

@@ -46,17 +46,19 @@ WHOLE = (
 )
 """One of each language, one with a journey, one with a reply."""
 
+LIMIT = "generation.limits.max_string"
+"""Models this weak fill whatever room their reasons have, which takes most of the time and helps nothing."""
+
 LEVERS = {
-    "temperature 0": "generation.calls.all.temperature=0",
-    "min-p 0.2": "generation.calls.all.min_p=0.2",
-    "reasons after decisions": "generation.calls.all.reasons=after",
     "no reasons": "generation.calls.all.reasons=none",
     "the likelier boolean": "generation.calls.all.boolean_bias=0",
-    "the likelier boolean, no reasons": "generation.calls.all.boolean_bias=0 generation.calls.all.reasons=none",
-    "true only where three times as likely, no reasons": "generation.calls.all.boolean_bias=-1.1 generation.calls.all.reasons=none",
-    "no examples": "generation.calls.all.examples=false",
+    "both": "generation.calls.all.boolean_bias=0 generation.calls.all.reasons=none",
     "plain letters": "generation.calls.all.plain_letters=true",
+    "no examples": "generation.calls.all.examples=false",
+    "temperature 0": "generation.calls.all.temperature=0",
+    "reasons after decisions": "generation.calls.all.reasons=after",
     "40 tokens of thoughts first": "generation.calls.all.reasoning=always generation.calls.all.reasoning_tokens=40",
+    "min-p 0.2": "generation.calls.all.min_p=0.2",
 }
 
 _QUANTIZE = """
@@ -99,7 +101,7 @@ def candidates(base: Path) -> Mapping[str, Candidate]:
 async def reported(candidate: Candidate, cases: Sequence[Exercise], home: Path, trial: str = "") -> Report:
     """With one thread and several cases at once, so that a loaded machine changes nothing but seconds."""
     tried = parsed_trial(trial) if trial else {}
-    more = {"home": str(home), "engine.n_ctx": 8192, "engine.n_threads": 1, **values_of(tried)}
+    more = {"home": str(home), "engine.n_ctx": 8192, "engine.n_threads": 1, LIMIT: 120, **values_of(tried)}
     settings = Settings.load(None, **more)
     async with LlamaCppBackend(candidate.path, settings=settings, chat_format=candidate.template) as backend:
         found = await examine(backend, cases, settings, tried=tried)

@@ -394,6 +394,7 @@ async def test_targets_without_what_a_call_needs_are_left_out(fleet: Fleet) -> N
     assert (await routed.chat("hello")).model == "plain"
     assert (await routed.chat("hello", response_format={"type": "json_object"})).model == "able"
     assert (await routed.chat("hello", reasoning="on")).model == "able"
+    assert (await routed.chat("hello", reasoning="always")).model == "plain", "any model can, one way or another"
     alone = RoutedBackend([plain])
     with pytest.raises(NoTargetError, match="plain lacks schema"):
         await alone.chat("hello", response_format={"type": "json_object"})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,7 @@ from parlant_local.errors import BadRequestError, ConfigurationError
 from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
+    from parlant_local.backends import Backend
     from parlant_local.evaluation.reading import Exercise
     from parlant_local.evaluation.report import Report
     from parlant_local.settings import Settings
@@ -117,9 +119,10 @@ def evaluate(
     defined = None if agent is None else asyncio.run(_defined(server, agent))
     found = exercises([user_path(file) for file in cases] or shipped_cases(), quick=quick, agent=defined)
     reports: list[Report] = []
+    judging = None if judge is None else partial(open_backend, judge, variants[0][1])
     for model, (trial, settings) in product(models or (None,), variants):
         ours = not cases and not trial
-        reports.append(_examined(model, template, judge, settings, found, trial, seed=seed, fresh=fresh, ours=ours))
+        reports.append(_examined(model, template, judging, settings, found, trial, seed=seed, fresh=fresh, ours=ours))
         if not as_json:
             show(reports[-1])
     if len(reports) > 1 and not as_json:
@@ -150,7 +153,7 @@ def _variants(
     tries: Sequence[str], arguments: Mapping[str, Any], at_once: int | None
 ) -> list[tuple[Mapping[str, str], Settings]]:
     """The settings as they are, and with each trial; all are checked before the first is examined."""
-    found = []
+    found: list[tuple[Mapping[str, str], Settings]] = []
     for trial in ({}, *map(parsed_trial, tries)):
         settings = make_settings(dict(arguments), {"evaluation.at_once": at_once, **values_of(trial)})
         found.append((trial, settings))
@@ -160,7 +163,7 @@ def _variants(
 def _examined(
     model: str | None,
     template: str | None,
-    judge: str | None,
+    judge: Callable[[], Backend] | None,
     settings: Settings,
     cases: Sequence[Exercise],
     trial: Mapping[str, str],
@@ -180,7 +183,7 @@ def _examined(
     async def work() -> None:
         async with AsyncExitStack() as stack:
             backend = await stack.enter_async_context(open_backend(model, settings, template))
-            asked = None if judge is None else await stack.enter_async_context(open_backend(judge, settings))
+            asked = None if judge is None else await stack.enter_async_context(judge())
             name = " ".join((model or "the default model", *(f"{key}={value}" for key, value in trial.items())))
             progress = stack.enter_context(CaseProgress(name, len(cases)))
             done.append(

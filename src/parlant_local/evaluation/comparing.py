@@ -25,8 +25,8 @@ class Change:
         Decisions of one case depend on each other, so that the true likelihood is rather higher.
         """
         changed = self.better + self.worse
-        tail = sum(comb(changed, count) for count in range(min(self.better, self.worse) + 1)) / 2**changed
-        return min(1.0, 2 * tail)
+        ways = sum(comb(changed, count) for count in range(min(self.better, self.worse) + 1))
+        return min(1.0, ways / 2.0 ** (changed - 1))
 
     def __str__(self) -> str:
         if not self.better + self.worse:

@@ -31,7 +31,7 @@ class CallLevers(Section):
 
 
 def _field(option: Option) -> tuple[Any, Any]:
-    kind: Any = Literal[option.choices] if option.choices else option.kind  # type: ignore[valid-type]  # made at run time
+    kind: Any = Literal[option.choices] if option.choices else option.kind
     bounds: dict[str, Any] = {"ge": option.lowest, "le": option.high} if option.bounded else {}
     if option.high >= NO_LIMIT:
         bounds.pop("le", None)
