@@ -12,6 +12,7 @@ from parlant.core.engines.alpha.prompt_builder import BuiltInSection, PromptBuil
 from pydantic import BaseModel
 
 from parlant_local.errors import SettingsError
+from parlant_local.messages import ChatReply, Usage
 from parlant_local.nlp import LlamaService, LocalNLPService
 from parlant_local.nlp.levers import family_of, levers_for
 from parlant_local.nlp.reasons import is_reason, placed
@@ -76,6 +77,17 @@ async def test_options_of_a_kind_of_call_win_over_hints_the_more_special_one_fir
     assert params.sampling == {"temperature": 0.15}
     params = (await asked("?", {"matching": {"reasoning": "always", "reasoning_tokens": 64, "max_tokens": 300}})).params
     assert (params.reasoning, params.reasoning_tokens, params.max_tokens) == ("always", 64, 300)
+
+
+async def test_an_answer_without_a_limit_is_asked_for_again_with_one() -> None:
+    cut = ChatReply('{"checks":[', finish_reason="length", usage=Usage(10, 32))
+    answers = [cut, '{"checks":[]}']
+    backend = ScriptedBackend(answers={CHECKS: lambda _call: answers.pop(0)})
+    settings = Settings.load(None, **{"generation.calls": {"all": {"max_tokens": -1}}})
+    local = LocalNLPService(backend, settings=settings, logger=NullLogger())
+    generator = await local.get_schematic_generator(GenericActionableGuidelineMatchesSchema)  # type: ignore[type-var]  # a model of the test
+    await generator.generate("?")
+    assert [(call.params.unlimited, call.params.max_tokens) for call in backend.calls] == [(True, None), (False, 64)]
 
 
 @pytest.mark.parametrize(

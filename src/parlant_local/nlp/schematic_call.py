@@ -98,7 +98,8 @@ class SchematicCall(Generic[T]):
         self._plain = change.plain
         schema = self.answer.schema if change.plain else self.schema
         options = change.fitted(self.options)
-        self._limit = options.get("max_tokens")
+        limit = options.get("max_tokens")
+        self._limit = None if limit == -1 else limit
         return {**options, "response_format": ResponseFormat.json_schema(schema, self.answer.name)}
 
     def _judge(self, reply: ChatReply) -> T:

@@ -71,13 +71,17 @@ class Leeway:
     """What may be changed about a call."""
 
     answer_limit: int | None = None
-    """``max_tokens`` of the call."""
+    """``max_tokens`` of the call; -1, no limit, is none."""
     longest_answer: int | None = None
     """The limit up to which a truncated answer is retried; ``None``: the caller's limit holds."""
     plain: bool = False
     """Whether its schema has a plainer form."""
     share_without_examples: Callable[[], float | None] = lambda: None
     """Share of the prompt that is left without its examples; ``None`` where it has none that may go."""
+
+    def __post_init__(self) -> None:
+        if self.answer_limit == -1:
+            object.__setattr__(self, "answer_limit", None)
 
 
 @dataclass
