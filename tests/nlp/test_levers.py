@@ -45,7 +45,7 @@ def matching_prompt(condition: str = "the customer says ol\u00e1") -> PromptBuil
     """As the host makes it: the condition escaped, and once more inside of JSON; the conversation as a list of JSON texts."""
     escaped = json.dumps(condition)[1:-1]
     entry = {"guideline_id": "1", "condition": escaped, "rationale": "<why>", "applies": "<BOOL>"}
-    event = json.dumps({"data": {"message": "Ol\u00e1 \U0001f600, C:\\u00e1 is my folder\u2028"}})
+    event = json.dumps({"data": {"message": "Ol\u00e1 \U0001f600, C:\\u00e1 is my\u3000folder\u2028\u00e9"}})
     prompt = PromptBuilder()
     prompt.add_section("actionable-guideline-matcher-examples-of-evaluations", "EXAMPLES", {})
     prompt.add_section(BuiltInSection.INTERACTION_HISTORY, "Events: {events}\n", {"events": [event]})
@@ -127,7 +127,7 @@ async def test_letters_are_escaped_as_the_host_has_them_unless_they_are_to_be_pl
 
 async def test_plain_letters() -> None:
     call = await asked(matching_prompt(), {"all": {"plain_letters": True}})
-    assert 'message": "Ol\u00e1 \U0001f600, C:\\\\\\\\u00e1 is my folder\\\\u2028"' in call.prompt, (
+    assert 'message": "Ol\u00e1 \U0001f600, C:\\\\\\\\u00e1 is my\u3000folder\\\\u2028\u00e9"' in call.prompt, (
         "what the customer wrote like that stays, and so does what is no letter"
     )
     assert "1) Condition: the customer says ol\u00e1" in call.prompt
@@ -141,7 +141,7 @@ async def test_plain_letters_of_many_planes_and_none() -> None:
     call = await asked(matching_prompt(condition), {"all": {"plain_letters": True}})
     assert f"1) Condition: {condition}" in call.prompt
     assert checked(call)["condition"] == {"const": condition}
-    odd = "half a pair: \\ud83d, a bell: \\u0007, a quote: \\u0022"
+    odd = "half a pair: \\ud83d, the other: \\ude00, a bell: \\u0007, a quote: \\u0022, an order: \\u202e"
     prompt = PromptBuilder().add_section("a", odd)
     assert (await asked(prompt, {"all": {"plain_letters": True}})).prompt == odd
     assert (await asked("\\u00e1", {"all": {"plain_letters": True}})).prompt == "\\u00e1", "no prompt of the host's"

@@ -12,14 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import category
 
 __all__ = ["letters_in_prompt", "letters_in_schema"]
 
-_HEX = r"u([0-9a-fA-F]{4})"
-_PRINTED = re.compile(rf"(?<!\\)((?:\\{{1,2}}{_HEX})+)")
-_ESCAPED = re.compile(rf"(?<!\\)((?:\\{_HEX})+)")
-_CODE = re.compile(_HEX)
-_FIRST_LETTER = "\u00a0"
+_FIRST, _SECOND = "[dD][89abAB][0-9a-fA-F]{2}", "[dD][c-fC-F][0-9a-fA-F]{2}"
+"""What a letter outside the first plane is written as."""
+
+
+def _escapes(backslashes: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\\){backslashes}u(?:({_FIRST}){backslashes}u({_SECOND})|([0-9a-fA-F]{{4}}))")
+
+
+_PRINTED, _ESCAPED = _escapes(r"\\{1,2}"), _escapes(r"\\")
 _REPEATED = frozenset({"condition", "action", "guidelines"})
 
 
@@ -49,10 +54,10 @@ def _walked(node: Any, *, repeats: bool) -> Any:
 
 
 def _letters(found: re.Match[str]) -> str:
-    """Several at once, since a letter outside the first plane is written as two; what is none stays as it was."""
-    codes = bytes.fromhex("".join(_CODE.findall(found[0])))
+    """The letter; what is none, or half of one, stays as it was."""
+    codes = "".join(found.groups(default=""))
     try:
-        letters = codes.decode("utf-16-be")
+        letter = bytes.fromhex(codes).decode("utf-16-be")
     except UnicodeDecodeError:
         return found[0]
-    return letters if all(letter >= _FIRST_LETTER and letter.isprintable() for letter in letters) else found[0]
+    return letter if not letter.isascii() and (letter.isprintable() or category(letter) == "Zs") else found[0]
