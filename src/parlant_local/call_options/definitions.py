@@ -101,7 +101,7 @@ class SamplingOptions(TypedDict, total=False):
     boolean_bias: Annotated[
         float | None,
         sampler(
-            "Booleans of a schema are decided by the whole probability of true and of false instead of drawn; this is added to the log-odds of true.",
+            "Booleans of a schema are decided by the probabilities of true and false instead of drawn; this is added to the log-odds of true.",
             -50, 50, openai=Unsent("an endpoint draws them like other tokens"),
             ollama=Unsent("the daemon draws them like other tokens"),
         ),

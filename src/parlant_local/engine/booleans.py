@@ -1,7 +1,7 @@
-"""Booleans that a schema leaves open, decided by what the model gives to each answer as a whole.
+"""Booleans that a schema leaves open, decided by what the model gives to each answer, whatever the temperature.
 
-A draw takes one token, and a word may begin with several: ``true``, ``t``, ``tr``. Their probabilities are added up, so that
-the answer is the likelier one, or the one beyond a threshold, whatever the temperature.
+Of a word's tokens those that have all of it count, and are added up (``true``, ``true,``): what begins with a part of it (``t``) is
+mostly the beginning of something else. Only where a vocabulary has no whole word do the parts count.
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ def decided_boolean(
     allowed = np.flatnonzero(mask)
     if not 2 <= allowed.size <= _MOST_TOKENS:
         return None
-    tokens: dict[bytes, list[int]] = {}
+    whole: dict[bytes, list[int]] = {}
+    parts: dict[bytes, list[int]] = {}
     for token in allowed.tolist():
-        word = _word(piece(token))
+        text = piece(token)
+        word = _word(text)
         if word is None:
             return None
-        tokens.setdefault(word, []).append(token)
-    if not {b"true", b"false"} <= tokens.keys():
+        (whole if text.startswith(word) else parts).setdefault(word, []).append(token)
+    words = whole.keys() | parts.keys()
+    if not {b"true", b"false"} <= words:
         return None
+    tokens = whole if whole.keys() == words else {word: whole.get(word, []) + parts.get(word, []) for word in words}
     masses = {word: float(np.logaddexp.reduce(logits[found].astype(np.float64))) for word, found in tokens.items()}
     masses[b"true"] += bias
-    chosen = tokens[max(masses, key=lambda word: masses[word])]
+    chosen = tokens[max(_WORDS, key=lambda word: masses.get(word, -np.inf))]
     return chosen[int(logits[chosen].argmax())]
 
 

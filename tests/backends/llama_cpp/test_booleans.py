@@ -33,8 +33,14 @@ def decided(logits: dict[int, float], bias: float = 0.0) -> int | None:
 
 def test_the_whole_probability_of_a_word_counts() -> None:
     assert decided({0: 1.0, 2: 1.2}) == 2
-    assert decided({0: 1.0, 1: 0.5, 6: 0.4, 2: 1.2}) == 0, "three ways to begin true outweigh one false"
-    assert decided({0: 1.0, 1: 1.1, 2: 0.5}) == 1, "the likeliest token of the word"
+    assert decided({0: 1.0, 6: 0.4, 2: 1.2}) == 0, "two ways to say true outweigh one false"
+    assert decided({0: 1.0, 6: 1.1, 2: 0.5}) == 6, "the likeliest token of the word"
+
+
+def test_parts_of_a_word_only_count_where_a_word_has_nothing_else() -> None:
+    assert decided({0: 1.0, 1: 9.0, 2: 1.2, 3: 0.0}) == 2, "t may begin anything"
+    assert decided({1: 1.0, 3: 0.0}) == 1
+    assert decided({0: -3.0, 1: 1.0, 3: 0.5}) == 1, "false has no whole word, so its parts are held against all of true"
 
 
 def test_a_bias_is_a_threshold() -> None:
