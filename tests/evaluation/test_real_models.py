@@ -94,9 +94,9 @@ def candidates(base: Path) -> Mapping[str, Candidate]:
         subprocess.run([sys.executable, "-c", _QUANTIZE, str(smollm), str(spoiled)], check=True, capture_output=True)
     return {
         "shipped": Candidate("the shipped model", TINY),
+        "alpaca": Candidate("the same in Alpaca's template", TINY, "alpaca"),
         "smollm": Candidate("SmolLM2 135M Instruct, Q4_1", smollm),
-        "spoiled": Candidate("the same in 2 bits (Q2_0)", spoiled),
-        "alpaca": Candidate("the same in Alpaca's template", smollm, "alpaca"),
+        "spoiled": Candidate("SmolLM2 in 2 bits (Q2_0)", spoiled),
         "gemma": Candidate("Gemma 3 270M, Q4_K_M, a base model", gemma),
     }
 
@@ -159,7 +159,7 @@ async def test_real_models(candidates: Mapping[str, Candidate], base: Path) -> N
     assert {report.account.valid.value for report in reports.values()} == {1.0}
 
 
-@pytest.mark.parametrize("key", ["shipped", "smollm", "gemma"])
+@pytest.mark.parametrize("key", ["shipped", "gemma"])
 async def test_levers(candidates: Mapping[str, Candidate], base: Path, key: str) -> None:
     cases = matching_of_agents()
     candidate, home = candidates[key], base / key
