@@ -37,10 +37,12 @@ class Batch:
     positions: Tensor
 
 
-def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int) -> list[Encoded]:
-    """Encodes samples; those longer than `longest` are left out."""
+def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int, count: int) -> list[Encoded]:
+    """Encodes `count` samples; those longer than `longest` are left out."""
     out = []
     for sample in samples:
+        if len(out) >= count:
+            break
         ids: list[int] = []
         weights: list[float] = []
         positions: list[int] = []

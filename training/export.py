@@ -84,7 +84,9 @@ def write_tensors(writer: gguf.GGUFWriter, model: Llama) -> None:
             writer.add_tensor(tensor_name(name), values)
         else:
             kind = gguf.GGMLQuantizationType.Q8_0
-            writer.add_tensor(tensor_name(name), gguf.quants.quantize(np.ascontiguousarray(values), kind), raw_dtype=kind)
+            writer.add_tensor(
+                tensor_name(name), gguf.quants.quantize(np.ascontiguousarray(values), kind), raw_dtype=kind
+            )
 
 
 def export(model: Llama, vocabulary: dict[str, Any], target: Path) -> None:

@@ -25,18 +25,16 @@ from parlant.core.engines.alpha.perceived_performance_policy import NullPerceive
 import parlant_local.evaluation.agents  # noqa: E402
 from parlant_local.agent.serving import running_server  # noqa: E402
 from parlant_local.evaluation.examining import examine  # noqa: E402
-from parlant_local.evaluation.format import CaseFile  # noqa: E402
 from parlant_local.evaluation.reading import Exercise  # noqa: E402
 from parlant_local.nlp import LocalNLPService  # noqa: E402
 from parlant_local.settings import Settings  # noqa: E402
 from training.data.actions import HeldOut  # noqa: E402
-from training.data.agents import Agent, Key, a_conversation, an_agent  # noqa: E402
-from training.stand_in import StandIn  # noqa: E402
+from training.data.agents import Agent, Key, an_agent  # noqa: E402
+from training.stand_in import StandIn, exercises  # noqa: E402
 
 BUILD = Path(__file__).parent / "build"
 _AT_ONCE = 40
 """Agents in one room; Parlant's stores are searched in whole."""
-_CONVERSATIONS = 4
 
 
 class SometimesPreamble(NullPerceivedPerformancePolicy):
@@ -45,24 +43,6 @@ class SometimesPreamble(NullPerceivedPerformancePolicy):
     async def is_preamble_required(self, context: EngineContext | None = None) -> bool:
         """By the session, so that all who ask in one turn hear the same."""
         return context is not None and sum(context.session.id.encode()) % 2 == 0
-
-
-def exercises(rng: random.Random, name: str) -> tuple[list[Exercise], dict[str, tuple[Agent, Key]]]:
-    """An agent, and what is asked of it."""
-    agent = an_agent(rng)
-    conversations = [a_conversation(rng, agent) for _ in range(_CONVERSATIONS)]
-    cases = [
-        {
-            "id": f"case-{number}",
-            "before": {"applied": each.applied},
-            "conversation": each.lines,
-            "expect": {"calls": [], "says": ["anything"]},
-        }
-        for number, each in enumerate(conversations)
-    ]
-    file = CaseFile.model_validate({"agent": agent.file(), "cases": cases})
-    sat = [Exercise(name, file.agent, case) for case in file.cases]
-    return sat, {one.id: (agent, each.key) for one, each in zip(sat, conversations, strict=True)}
 
 
 async def record(rng: random.Random, count: int, out: TextIO) -> int:
@@ -93,7 +73,9 @@ async def record_start(rng: random.Random, count: int, out: TextIO) -> None:
             await agent.create_guideline(condition=rule.when, action=rule.do)
 
     settings = Settings(home=Path(_HOME))
-    async with running_server(lambda container: LocalNLPService(stand_in, container=container, settings=settings), create):
+    async with running_server(
+        lambda container: LocalNLPService(stand_in, container=container, settings=settings), create
+    ):
         pass
     write(stand_in, out)
 

@@ -19,7 +19,10 @@ BUILD = Path(__file__).parent / "build"
 def weights_of(reader: gguf.GGUFReader, shape: Shape) -> dict[str, torch.Tensor]:
     """The tensors by the names that they have in training."""
     stored = {tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
-    return {name: torch.from_numpy(np.array(stored[tensor_name(name)], dtype=np.float32)) for name in Llama(shape).state_dict()}
+    return {
+        name: torch.from_numpy(np.array(stored[tensor_name(name)], dtype=np.float32))
+        for name in Llama(shape).state_dict()
+    }
 
 
 def shape_of(reader: gguf.GGUFReader) -> Shape:

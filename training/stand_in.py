@@ -6,16 +6,37 @@ stands side by side.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from parlant_local.evaluation.reading import Exercise
-from parlant_local.evaluation.tools import result_of
 from tests.fakes.scripted import Call, ScriptedBackend
 
-from training.data.agents import ASKING, MISSING, Agent, Key, reply_missing, reply_with
+from parlant_local.evaluation.format import CaseFile
+from parlant_local.evaluation.reading import Exercise
+from parlant_local.evaluation.tools import result_of
+from training.data.agents import ASKING, MISSING, Agent, Key, a_conversation, an_agent, reply_missing, reply_with
 
+_CONVERSATIONS = 4
 _CONTINUOUS = ("do not", "never", "always", "speak", "be ")
+
+
+def exercises(rng: random.Random, name: str) -> tuple[list[Exercise], dict[str, tuple[Agent, Key]]]:
+    """An agent, and what is asked of it."""
+    agent = an_agent(rng)
+    conversations = [a_conversation(rng, agent) for _ in range(_CONVERSATIONS)]
+    cases = [
+        {
+            "id": f"case-{number}",
+            "before": {"applied": each.applied},
+            "conversation": each.lines,
+            "expect": {"calls": [], "says": ["anything"]},
+        }
+        for number, each in enumerate(conversations)
+    ]
+    file = CaseFile.model_validate({"agent": agent.file(), "cases": cases})
+    sat = [Exercise(name, file.agent, case) for case in file.cases]
+    return sat, {one.id: (agent, each.key) for one, each in zip(sat, conversations, strict=True)}
 
 
 def wrote(said: str) -> str:
@@ -56,7 +77,7 @@ class StandIn(ScriptedBackend):
         self.keys = keys
         self._known: dict[int, Any] = {}
         self.given: list[tuple[str, str, Mapping[str, Any], Any]] = []
-        self.finder: Callable[[str | None], Exercise | None] = lambda session: None
+        self.finder: Callable[[str | None], Exercise | None] = lambda _session: None
 
     def take_finder(self, finder: Callable[[str | None], Exercise | None]) -> None:
         self.finder = finder
@@ -78,7 +99,7 @@ class StandIn(ScriptedBackend):
 
     def _answer(self, call: Call, schema: Mapping[str, Any], exercise: Exercise, agent: Agent, key: Key) -> Any:
         if call.name == "NonConsequentialToolBatchSchema":
-            return self._calls(schema, call.prompt, agent, key)
+            return self._calls(call.prompt, key)
         if call.name == "CannedResponseDraftSchema":
             return self._draft(schema, exercise, agent, key)
         if call.name == "CannedResponsePreambleSchema":
@@ -90,7 +111,11 @@ class StandIn(ScriptedBackend):
             actions = [next((text for text in texts if each.startswith(text)), each) for each in listed]
             return {
                 "checks": [
-                    {"guideline_id": item["properties"]["guideline_id"]["const"], "action": action, "guideline_applied": True}
+                    {
+                        "guideline_id": item["properties"]["guideline_id"]["const"],
+                        "action": action,
+                        "guideline_applied": True,
+                    }
                     for item, action in zip(schema["properties"]["checks"]["prefixItems"], actions, strict=True)
                 ]
             }
@@ -111,7 +136,7 @@ class StandIn(ScriptedBackend):
                 filled[field] = name in key.applies
         return filled
 
-    def _calls(self, schema: Mapping[str, Any], prompt: str, agent: Agent, key: Key) -> dict[str, Any]:
+    def _calls(self, prompt: str, key: Key) -> dict[str, Any]:
         tool = prompt.rpartition("TOOL TO EVALUATE:")[2].partition("Name: ")[2].partition("\n")[0].partition(":")[2]
         arguments = key.calls.get(tool)
         calls = [] if arguments is None else [{"args": arguments}]
@@ -122,7 +147,9 @@ class StandIn(ScriptedBackend):
         listed = [each["const"] for each in known["guidelines"].get("prefixItems", ())]
         replies = []
         for text in listed:
-            name, rule = next((name, rule) for name, rule in agent.guidelines.items() if rule.when in text and rule.do in text)
+            name, rule = next(
+                (name, rule) for name, rule in agent.guidelines.items() if rule.when in text and rule.do in text
+            )
             if rule.tool is None:
                 replies.append(rule.reply)
             elif name in key.applies:
@@ -130,8 +157,12 @@ class StandIn(ScriptedBackend):
                 if MISSING in arguments.values():
                     replies.append(reply_missing(next(iter(arguments))))
                 else:
-                    replies.append(reply_with(arguments, result_of(exercise.agent.tools[rule.tool.name], arguments).data))
-        answer = {name: one["const"] for name, one in known.items() if "const" in one and name == "last_message_of_user"}
+                    replies.append(
+                        reply_with(arguments, result_of(exercise.agent.tools[rule.tool.name], arguments).data)
+                    )
+        answer = {
+            name: one["const"] for name, one in known.items() if "const" in one and name == "last_message_of_user"
+        }
         answer["guidelines"] = listed
         answer |= {name: one["const"] for name, one in known.items() if "const" in one}
         answer["response_body"] = " ".join(replies) or key.fallback

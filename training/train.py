@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from training.batches import Batch, Encoded, batches, encode_all
 from training.chat import ANSWER, Sample
-from training.data.calls import VERDICT, call_samples
+from training.data.calls import VERDICT, answer_samples, call_samples
+from training.data.echo import echo_samples
 from training.data.mix import copying_samples, fact_samples, host_samples, short_samples
 from training.model import Llama, Shape
 from training.optimizer import Muon
@@ -44,17 +45,22 @@ TALK = (
     Stage("long", 90, 6_500, 0.6, 0.97, (7_000, 22_000)),
 )
 # Then what Parlant asks, with enough of the first that nothing is forgotten.
-AGENTS = (
-    Stage("calls", 0, 800, 0.0, 1.0),
-    Stage("whole", 0, 6_500, 0.4, 0.97),
-    Stage("copying", 1_500, 256, 0.0, 0.3),
-    Stage("facts", 10_000, 128, 0.1, 1.0),
-    Stage("short", 9_000, 640, 0.0, 1.0),
-    Stage("pages", 250, 1_600, 0.0, 1.0, (800, 4_500)),
+COPYING = (
+    Stage("echo", 6_000, 400, 0.0, 1.0),
+    Stage("calls", 3_000, 420, 0.1, 1.0),
+    Stage("facts", 3_000, 128, 0.0, 1.0),
+    Stage("short", 1_500, 640, 0.0, 1.0),
 )
-PLANS = {"talk": TALK, "agents": AGENTS}
-_WHOLE = 0.015
-"""Share of the recorded questions that are trained on in full length."""
+AGENTS = (
+    Stage("answers", 10_000, 300, 0.0, 0.8),
+    Stage("calls", 3_200, 420, 0.0, 1.0),
+    Stage("longer", 400, 900, 0.3, 1.0),
+    Stage("whole", 45, 4_500, 0.3, 0.85),
+    Stage("facts", 5_000, 128, 0.0, 1.0),
+    Stage("short", 1_800, 640, 0.0, 1.0),
+    Stage("pages", 30, 1_600, 0.0, 1.0, (800, 4_500)),
+)
+PLANS = {"talk": TALK, "copying": COPYING, "agents": AGENTS}
 
 
 def prepare(
@@ -67,14 +73,17 @@ def prepare(
         "copying": lambda _, count: copying_samples(rng, count),
         "facts": lambda _, count: fact_samples(rng, count),
         "short": lambda _, count: short_samples(rng, count),
-        "calls": lambda *_: call_samples(rng, scale),
-        "whole": lambda *_: call_samples(rng, scale * _WHOLE, whole=True),
+        "echo": lambda _, count: echo_samples(rng, count),
+        "answers": lambda *_: answer_samples(rng),
+        "calls": lambda *_: call_samples(rng),
+        "longer": lambda *_: call_samples(rng),
+        "whole": lambda *_: call_samples(rng, whole=True),
     }
     out = {}
     for stage in stages:
         count = max(1, int(stage.samples * scale)) if not only or stage.name in only else 0
         make = made.get(stage.name, lambda stage, count: host_samples(rng, count, stage.characters))
-        out[stage.name] = encode_all(make(stage, count), tokenizer, stage.longest)
+        out[stage.name] = encode_all(make(stage, count), tokenizer, stage.longest, count)
         total = sum(len(sample.ids) for sample in out[stage.name])
         print(f"{stage.name}: {len(out[stage.name])} samples, {total:,} tokens", flush=True)
     return out

@@ -136,7 +136,10 @@ def _asks_for(rng: random.Random, about: str | None) -> tuple[str, str]:
 
 def _asks_what(rng: random.Random, _about: str | None) -> tuple[str, str]:
     clause = rng.choice(_QUESTIONS)
-    return f"{rng.choice(('ask', 'ask them', 'ask the customer', 'find out'))} {clause}", f"Please tell me {spoken(clause)}."
+    return (
+        f"{rng.choice(('ask', 'ask them', 'ask the customer', 'find out'))} {clause}",
+        f"Please tell me {spoken(clause)}.",
+    )
 
 
 def _offers(rng: random.Random, about: str | None) -> tuple[str, str]:
@@ -149,7 +152,9 @@ def _offers(rng: random.Random, about: str | None) -> tuple[str, str]:
     if draw < 0.7:
         deed = rng.choice((f"book a {thing}", f"send a new {thing}", f"repair the {thing}", f"check the {thing}", f"cancel the {thing}", f"call {rng.choice(NAMES)}"))  # fmt: skip
         return f"offer to {deed}", f"I can {deed}."
-    what = rng.choice((f"the {a_thing(rng)} {thing}", f"a {thing} from {rng.choice(PLACES)}", f"the {thing} {rng.choice(_STATES)}"))
+    what = rng.choice(
+        (f"the {a_thing(rng)} {thing}", f"a {thing} from {rng.choice(PLACES)}", f"the {thing} {rng.choice(_STATES)}")
+    )
     verb = rng.choice(("recommend", "suggest"))
     return f"{verb} {what}", f"I {verb} {what}."
 
@@ -158,14 +163,24 @@ def _sends(rng: random.Random, about: str | None) -> tuple[str, str]:
     draw = rng.random()
     if draw < 0.6:
         deed = rng.choice((*_DEEDS, f"bring the {about or a_thing(rng)}"))
-        verb = rng.choice(("ask them to", "tell them to", "advise them to", "invite them to", "remind them to", "instruct them to"))
+        verb = rng.choice(
+            ("ask them to", "tell them to", "advise them to", "invite them to", "remind them to", "instruct them to")
+        )
         return f"{verb} {deed}", f"Please {spoken(deed)}."
-    target = rng.choice((f"the {a_thing(rng)} desk", f"the {a_thing(rng)} team", rng.choice(NAMES), f"{invented(rng)}.com", f"the office in {rng.choice(PLACES)}"))
+    target = rng.choice(
+        (
+            f"the {a_thing(rng)} desk",
+            f"the {a_thing(rng)} team",
+            rng.choice(NAMES),
+            f"{invented(rng)}.com",
+            f"the office in {rng.choice(PLACES)}",
+        )
+    )
     verb = rng.choice(("refer them to", "direct them to", "send them to", "point them to"))
     return f"{verb} {target}", f"Please turn to {target}."
 
 
-def _gives(rng: random.Random, about: str | None) -> tuple[str, str]:
+def _gives(rng: random.Random, _about: str | None) -> tuple[str, str]:
     what = rng.choice((f"the phone number {rng.randint(100, 999)}-{rng.randint(1000, 9999)}", f"the address {invented(rng)}@{invented(rng)}.com",
                        f"the code {invented(rng).upper()}{rng.randint(1, 99)}", f"the link {invented(rng)}.com/{rng.choice(THINGS).split()[0]}"))  # fmt: skip
     verb = rng.choice(("give them", "share", "provide", "send them"))
@@ -173,12 +188,27 @@ def _gives(rng: random.Random, about: str | None) -> tuple[str, str]:
 
 
 def _notes(rng: random.Random, about: str | None) -> tuple[str, str]:
-    what = rng.choice((f"the {about or a_thing(rng)} club{rng.choice(_WHEN)}", f"the {a_thing(rng)} {rng.choice(_STATES)}", f"the offer of {a_number(rng)}", f"the {about or a_thing(rng)} hour at {a_number(rng)}"))
+    what = rng.choice(
+        (
+            f"the {about or a_thing(rng)} club{rng.choice(_WHEN)}",
+            f"the {a_thing(rng)} {rng.choice(_STATES)}",
+            f"the offer of {a_number(rng)}",
+            f"the {about or a_thing(rng)} hour at {a_number(rng)}",
+        )
+    )
     return f"{rng.choice(('mention', 'bring up', 'tell them about'))} {what}", f"Please note {what}."
 
 
 def _declines(rng: random.Random, about: str | None) -> tuple[str, str]:
-    what = rng.choice((f"give advice about {several(about or a_thing(rng))}", f"discuss the {about or a_thing(rng)}", "talk about prices", f"promise a {about or a_thing(rng)}", f"change the {a_thing(rng)}"))
+    what = rng.choice(
+        (
+            f"give advice about {several(about or a_thing(rng))}",
+            f"discuss the {about or a_thing(rng)}",
+            "talk about prices",
+            f"promise a {about or a_thing(rng)}",
+            f"change the {a_thing(rng)}",
+        )
+    )
     verb = rng.choice(("do not", "never", "refuse to", "decline to", "politely decline to"))
     return f"{verb} {what}", f"I am sorry, but I cannot {what}."
 
@@ -213,11 +243,15 @@ def an_action(rng: random.Random, about: str | None = None) -> tuple[str, str]:
 def a_greeting(rng: random.Random) -> tuple[str, str]:
     """For the guideline about greetings."""
     draw = rng.random()
-    verb = rng.choice(("greet them", "greet them", "welcome them", "say hello", "greet the customer", "greet them warmly"))
+    verb = rng.choice(
+        ("greet them", "greet them", "welcome them", "say hello", "greet the customer", "greet them warmly")
+    )
     if draw < 0.2:
         return verb, "Hello! How can I help you?"
     if draw < 0.6:
-        what = rng.choice((several(a_thing(rng)), f"{several(a_thing(rng))} and {several(a_thing(rng))}", f"the {a_thing(rng)}"))
+        what = rng.choice(
+            (several(a_thing(rng)), f"{several(a_thing(rng))} and {several(a_thing(rng))}", f"the {a_thing(rng)}")
+        )
         return f"{verb} and offer help with {what}", f"Hello! I can offer you help with {what}."
     action, reply = _plain(rng, None)
     return f"{verb} and {action}", f"Hello! {reply}"

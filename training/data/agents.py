@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.data.actions import THINGS, HeldOut, a_greeting, a_number, a_thing, an_action, several
-from training.data.topics import GREETING, SMALL_TALK, UNKNOWN_REPLY, Topic, a_topic, condition, greeting_topic, with_tail
+from training.data.topics import (
+    GREETING,
+    SMALL_TALK,
+    UNKNOWN_REPLY,
+    Topic,
+    a_topic,
+    condition,
+    greeting_topic,
+    with_tail,
+)
 from training.data.words import NAMES, NOUNS, PLACES, invented
 
 MISSING = "<<__missing__>>"
@@ -16,7 +25,20 @@ ASKING = ("ask for", "ask them for", "ask the customer for", "request", "politel
           "ask when", "ask where", "ask how", "ask who", "ask them wh", "ask them how", "ask the customer wh", "find out")  # fmt: skip
 """How actions begin that wait for an answer."""
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 _STATES = ("on its way", "being prepared", "waiting for payment", "ready for pickup", "lost", "with the courier", "cancelled", "confirmed", "packed",
            "in the warehouse", "delayed until Friday", "handed over", "being repaired", "not found", "accepted", "expired", "out of stock", "almost done")  # fmt: skip
 
@@ -63,23 +85,50 @@ def an_id(rng: random.Random) -> str:
     draw = rng.random()
     if draw < 0.55:
         return str(rng.randint(10 ** rng.randint(2, 6), 10**7))[: rng.randint(3, 7)]
-    head = rng.choice(("A", "B", "TR", "TRK", "BK", "INV", "R", "X", "ORD", "QZ", "".join(rng.choices("ABCDEFGHJKLMNPRSTUVW", k=rng.randint(1, 3)))))
+    head = rng.choice(
+        (
+            "A",
+            "B",
+            "TR",
+            "TRK",
+            "BK",
+            "INV",
+            "R",
+            "X",
+            "ORD",
+            "QZ",
+            "".join(rng.choices("ABCDEFGHJKLMNPRSTUVW", k=rng.randint(1, 3))),
+        )
+    )
     return f"{head}{rng.choice(('', '-', '-', ''))}{rng.randint(10, 99999)}"
 
 
 def a_date(rng: random.Random) -> str:
     day, month = rng.randint(1, 28), rng.randint(1, 12)
-    return rng.choice((f"{_MONTHS[month - 1]} {day}", f"{day} {_MONTHS[month - 1]}", f"2026-{month:02}-{day:02}", rng.choice(_DAYS), "tomorrow", f"next {rng.choice(_DAYS)}"))
+    return rng.choice(
+        (
+            f"{_MONTHS[month - 1]} {day}",
+            f"{day} {_MONTHS[month - 1]}",
+            f"2026-{month:02}-{day:02}",
+            rng.choice(_DAYS),
+            "tomorrow",
+            f"next {rng.choice(_DAYS)}",
+        )
+    )
 
 
 def a_title(rng: random.Random) -> str:
-    words = [rng.choice((invented(rng), rng.choice(NOUNS), rng.choice(THINGS))).title() for _ in range(rng.choice((1, 2, 2)))]
+    words = [
+        rng.choice((invented(rng), rng.choice(NOUNS), rng.choice(THINGS))).title() for _ in range(rng.choice((1, 2, 2)))
+    ]
     return " ".join(words)
 
 
 def a_person(rng: random.Random) -> str:
     first = rng.choice(NAMES).split()[0]
-    return rng.choice((first, f"{first} {invented(rng).title()}", f"Dr. {invented(rng).title()}", f"Ms. {invented(rng).title()}"))
+    return rng.choice(
+        (first, f"{first} {invented(rng).title()}", f"Dr. {invented(rng).title()}", f"Ms. {invented(rng).title()}")
+    )
 
 
 def value_of(rng: random.Random, kind: str) -> str:
@@ -98,7 +147,14 @@ _BY_ID = ("Where is my {n} {v}?", "What is the status of {n} {v}?", "Can you che
           "I'd like to know about my {n}. The number is {v}.", "My {n} {v} has not come yet.", "Has {n} {v} arrived?", "Please look up {n} {v}.",
           "what's up with {n} {v}", "How is my {n} coming along? It's {v}.", "I am calling about {n} {v}.", "Is {n} {v} ready?", "When will {n} {v} be here?",
           "Could you tell me where {n} {v} is?", "I have the number {v}. Where is the {n}?", "Track {n} {v}.", "Do you know what happened to {n} {v}?")  # fmt: skip
-_BY_ID_WITHOUT = ("Where is my {n}?", "What is the status of my {n}?", "Can you check my {n}?", "My {n} has not come yet.", "Is my {n} ready?", "Any news about my {n}?")
+_BY_ID_WITHOUT = (
+    "Where is my {n}?",
+    "What is the status of my {n}?",
+    "Can you check my {n}?",
+    "My {n} has not come yet.",
+    "Is my {n} ready?",
+    "Any news about my {n}?",
+)
 _BY_ID_WHEN = ("asks about their {n}", "asks about a {n}", "asks where their {n} is", "asks for the status of a {n}", "wants to know the status of their {n}", "asks about the status of their {n}",
                "wants to track a {n}", "asks when their {n} arrives", "asks how their {n} is coming along", "wants to check on their {n}", "asks whether their {n} is ready")  # fmt: skip
 _OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -120,31 +176,104 @@ _OTHERS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tupl
 }  # fmt: skip
 _DO = ("tell them the {w} of the {n}", "tell them the {w}", "look up the {n} and tell them the {w}", "check the {n} and tell them the {w}", "use the tool to find the {w}", "give them the {w}",
        "tell the customer the {w} of their {n}", "find the {n} and report the {w}", "look it up and tell them", "check it with the tool", "share the {w}", "provide the {w}")  # fmt: skip
-_FIELDS = ("status", "price", "hours", "place", "arrives", "copies", "seats", "owner", "contact", "total", "state", "room", "open", "next_step", "in_stock", "free", "due", "phone", "estimated_arrival", "weight", "last_seen")
+_FIELDS = (
+    "status",
+    "price",
+    "hours",
+    "place",
+    "arrives",
+    "copies",
+    "seats",
+    "owner",
+    "contact",
+    "total",
+    "state",
+    "room",
+    "open",
+    "next_step",
+    "in_stock",
+    "free",
+    "due",
+    "phone",
+    "estimated_arrival",
+    "weight",
+    "last_seen",
+)
 
 
 def a_tool(rng: random.Random) -> Tool:
-    thing = a_thing(rng) if isinstance(rng, HeldOut) else rng.choice(("order", "parcel", "booking", "package", "reservation", "ticket", "shipment", "delivery", "repair", a_thing(rng), a_thing(rng), a_thing(rng), a_thing(rng)))
+    thing = (
+        a_thing(rng)
+        if isinstance(rng, HeldOut)
+        else rng.choice(
+            (
+                "order",
+                "parcel",
+                "booking",
+                "package",
+                "reservation",
+                "ticket",
+                "shipment",
+                "delivery",
+                "repair",
+                a_thing(rng),
+                a_thing(rng),
+                a_thing(rng),
+                a_thing(rng),
+            )
+        )
+    )
     stem = thing.replace(" ", "_").replace("-", "_")
     kind = rng.choices(("id", "title", "day", "date", "place", "person"), (50, 14, 12, 9, 9, 6))[0]
     if kind == "id":
         whens, asked, without = _BY_ID_WHEN, _BY_ID, _BY_ID_WITHOUT
-        names: tuple[str, ...] = ("{n}_id", "{n}_id", "{n}_number", "number", "code", "id", "reference", "tracking_number", "{n}_code")
+        names: tuple[str, ...] = (
+            "{n}_id",
+            "{n}_id",
+            "{n}_number",
+            "number",
+            "code",
+            "id",
+            "reference",
+            "tracking_number",
+            "{n}_code",
+        )
     else:
         whens, asked, without, names = _OTHERS[kind]
     name = rng.choice(names).format(n=stem)
-    kinds, parameters = [kind], {name: rng.choice((f"The {name.replace('_', ' ')}.", f"The {name.replace('_', ' ')} of the {thing}.", ""))}
+    kinds, parameters = (
+        [kind],
+        {name: rng.choice((f"The {name.replace('_', ' ')}.", f"The {name.replace('_', ' ')} of the {thing}.", ""))},
+    )
     messages = tuple(text.format(n=thing, v="{0}") for text in rng.sample(asked, min(5, len(asked))))
     if kind != "person" and rng.random() < 0.14:  # a second argument
-        second = rng.choice([other for other in ("date", "place", "person", "day") if other != kind and {kind, other} != {"day", "date"}])
+        second = rng.choice(
+            [
+                other
+                for other in ("date", "place", "person", "day")
+                if other != kind and {kind, other} != {"day", "date"}
+            ]
+        )
         other_name = {"date": "date", "place": "city", "person": "customer_name", "day": "day"}[second]
         parameters[other_name] = ""
         kinds.append(second)
-        tail = {"date": " It is for {1}.", "place": " I'm in {1}.", "person": " My name is {1}.", "day": " It should be {1}."}[second]
+        tail = {
+            "date": " It is for {1}.",
+            "place": " I'm in {1}.",
+            "person": " My name is {1}.",
+            "day": " It should be {1}.",
+        }[second]
         messages = tuple(text + tail for text in messages)
     when = condition(rng, rng.choice(whens).format(n=thing))
     verb = rng.choice(("get", "check", "find", "look_up", "track", "fetch", "show"))
-    tool_name = rng.choice((f"{verb}_{stem}", f"{verb}_{stem}_status", f"{verb}_{stem}_info", f"{stem}_{rng.choice(('status', 'details', 'lookup'))}"))
+    tool_name = rng.choice(
+        (
+            f"{verb}_{stem}",
+            f"{verb}_{stem}_status",
+            f"{verb}_{stem}_info",
+            f"{stem}_{rng.choice(('status', 'details', 'lookup'))}",
+        )
+    )
     return Tool(
         tool_name, parameters, Topic(when, thing, messages), tuple(text.format(n=thing) for text in without), tuple(kinds),
         tuple(rng.sample(_FIELDS, rng.choice((1, 1, 1, 2, 2, 3)))), rng.random() < 0.55, rng.random() < 0.15,
@@ -163,7 +292,9 @@ def _field_value(rng: random.Random, name: str) -> Any:
 
 def a_result(rng: random.Random, tool: Tool, arguments: dict[str, str]) -> Any:
     if tool.plain:
-        return rng.choice((str(_field_value(rng, "x")), f"The {tool.topic.about} is {rng.choice(_STATES)}", rng.randint(1, 500)))
+        return rng.choice(
+            (str(_field_value(rng, "x")), f"The {tool.topic.about} is {rng.choice(_STATES)}", rng.randint(1, 500))
+        )
     found = {name: _field_value(rng, name) for name in tool.fields}
     return {**arguments, **found} if tool.echoes else found
 
@@ -177,7 +308,11 @@ def _told(value: Any) -> str:
 def reply_with(arguments: dict[str, str], result: Any) -> str:
     """What is said when a tool has answered: for what it was asked, and all that is new in what it says."""
     if isinstance(result, dict):
-        new = [f"{name.replace('_', ' ')} {_told(value)}" for name, value in result.items() if str(value) not in arguments.values()]
+        new = [
+            f"{name.replace('_', ' ')} {_told(value)}"
+            for name, value in result.items()
+            if str(value) not in arguments.values()
+        ]
         told = ", ".join(new) or "nothing new"
     else:
         told = _told(result)
@@ -212,7 +347,9 @@ class Agent:
         tools = {
             rule.tool.name: {
                 "description": rule.tool.topic.about.capitalize() + rng_free(rule.tool.name),
-                "parameters": {name: {"type": "string", "description": about} for name, about in rule.tool.parameters.items()},
+                "parameters": {
+                    name: {"type": "string", "description": about} for name, about in rule.tool.parameters.items()
+                },
                 "results": self.results[rule.tool.name] or [{"data": "not found"}],
             }
             for rule in self.guidelines.values()
@@ -223,7 +360,14 @@ class Agent:
             | ({"awaits": "The customer answered"} if rule.do.lower().startswith(ASKING) else {})
             for name, rule in self.guidelines.items()
         }
-        return {"name": self.name, "language": "en", "description": self.description, "glossary": self.glossary, "tools": tools, "guidelines": rules}
+        return {
+            "name": self.name,
+            "language": "en",
+            "description": self.description,
+            "glossary": self.glossary,
+            "tools": tools,
+            "guidelines": rules,
+        }
 
 
 def rng_free(name: str) -> str:
@@ -237,7 +381,11 @@ def an_agent(rng: random.Random) -> Agent:
         "You help the customers of {b}. You are friendly and brief.", "You work for {b}.", "You are the assistant of {b} in {p}.", "You answer questions about {b}.",
         "You handle customer requests for {b}. Be polite.", "A helpful agent of {b}.", "You are an agent for {b}. You speak plainly.",
     )).format(b=business, p=rng.choice(PLACES))  # fmt: skip
-    name = rng.choice(NAMES).split()[0] if rng.random() < 0.7 else f"{invented(rng).title()} {rng.choice(('Bot', 'Support', 'Desk', 'Agent'))}"
+    name = (
+        rng.choice(NAMES).split()[0]
+        if rng.random() < 0.7
+        else f"{invented(rng).title()} {rng.choice(('Bot', 'Support', 'Desk', 'Agent'))}"
+    )
     guidelines: dict[str, Guideline] = {}
     results: dict[str, list[dict[str, Any]]] = {}
     shared = a_thing(rng) if rng.random() < 0.25 else None
@@ -262,14 +410,18 @@ def an_agent(rng: random.Random) -> Agent:
     rng.shuffle(items)
     glossary = {}
     for _ in range(rng.choice((0, 0, 0, 1, 2))):
-        glossary[f"{invented(rng).title()} {a_thing(rng)}"] = f"The {a_thing(rng)} for {several(a_thing(rng))}; {a_number(rng)}."
+        glossary[f"{invented(rng).title()} {a_thing(rng)}"] = (
+            f"The {a_thing(rng)} for {several(a_thing(rng))}; {a_number(rng)}."
+        )
     return Agent(name, description, glossary, dict(items), results)
 
 
 _THEN = ("{a} Also, {b}", "{a} And {b}", "{a} {b}", "{a} One more thing: {b}")
 
 
-def _use(rng: random.Random, agent: Agent, rule: Guideline, *, complete: bool = True) -> tuple[str, dict[str, str], str]:
+def _use(
+    rng: random.Random, agent: Agent, rule: Guideline, *, complete: bool = True
+) -> tuple[str, dict[str, str], str]:
     """A message about a rule, the arguments of its tool in it, and the reply."""
     if rule.tool is None:
         text = rng.choice(rule.asked)
@@ -329,7 +481,9 @@ def a_conversation(rng: random.Random, agent: Agent) -> Conversation:
         if tool := agent.guidelines[second].tool:
             key.calls[tool.name] = arguments
     elif rng.random() < 0.15 and rule.asked[0] != "Hello!":
-        asked = f"{rng.choice(('Thank you.', 'Thanks!', 'Okay.', 'I see.', 'Great, thanks.', 'All right.', 'Hm.'))} {asked}"
+        asked = (
+            f"{rng.choice(('Thank you.', 'Thanks!', 'Okay.', 'I see.', 'Great, thanks.', 'All right.', 'Hm.'))} {asked}"
+        )
     elif rng.random() < 0.12 and not any(each.asked[0] == "Hello!" for each in agent.guidelines.values()):
         asked = f"{rng.choice(('Hello!', 'Hi,', 'Good morning.', 'Hey,'))} {asked}"
     key.said = asked
@@ -340,7 +494,9 @@ def _off_topic(rng: random.Random, agent: Agent, lines: list[dict[str, Any]], ap
     greets = any(rule.asked[0] == "Hello!" for rule in agent.guidelines.values())
     if rng.random() < 0.5:
         asked, reply = rng.choice([pair for pair in SMALL_TALK if not (greets and pair[1].startswith("Hello"))])
-        if any(asked in rule.asked for rule in agent.guidelines.values()) or any("thank" in rule.when or "bye" in rule.when for rule in agent.guidelines.values()):
+        if any(asked in rule.asked for rule in agent.guidelines.values()) or any(
+            "thank" in rule.when or "bye" in rule.when for rule in agent.guidelines.values()
+        ):
             asked, reply = "Hm, let me think.", "How else can I help you?"
     else:
         other = a_tool(rng).topic if rng.random() < 0.3 else a_topic(rng)
@@ -354,7 +510,9 @@ def rule_about(rule: Guideline) -> str:
     return rule.tool.topic.about if rule.tool else rule.when.rsplit(" ", 1)[-1]
 
 
-def _asked_for_it(rng: random.Random, agent: Agent, lines: list[dict[str, Any]], applied: list[str], name: str) -> Conversation:
+def _asked_for_it(
+    rng: random.Random, agent: Agent, lines: list[dict[str, Any]], applied: list[str], name: str
+) -> Conversation:
     """The agent asked for what was missing; the customer gives it."""
     rule = agent.guidelines[name]
     assert rule.tool
@@ -363,6 +521,17 @@ def _asked_for_it(rng: random.Random, agent: Agent, lines: list[dict[str, Any]],
     arguments = dict(zip(rule.tool.parameters, values, strict=True))
     agent.results[rule.tool.name].append({"when": dict(arguments), "data": a_result(rng, rule.tool, arguments)})
     given = " and ".join(values)
-    answer = rng.choice(("It's {v}.", "{v}", "It is {v}", "{v}, I think.", "Sure, {v}.", "Sorry, {v}.", "The {p} is {v}.", "Here it is: {v}")).format(v=given, p=next(iter(arguments)).replace("_", " "))
+    answer = rng.choice(
+        (
+            "It's {v}.",
+            "{v}",
+            "It is {v}",
+            "{v}, I think.",
+            "Sure, {v}.",
+            "Sorry, {v}.",
+            "The {p} is {v}.",
+            "Here it is: {v}",
+        )
+    ).format(v=given, p=next(iter(arguments)).replace("_", " "))
     key = Key({name}, f"{asked} {answer}", UNKNOWN_REPLY, {rule.tool.name: arguments})
     return Conversation([*lines, {"customer": asked}, {"agent": reply}, {"customer": answer}], applied, key)

@@ -8,7 +8,6 @@ import random
 from dataclasses import dataclass
 
 from training.data.actions import a_thing, several
-from training.data.words import NAMES, NOUNS
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,24 @@ _STATES = ("has {x}", "has {x}", "reports {x}", "needs {x}", "wants {x}", "compl
            "is unhappy about {x}", "has trouble with {x}", "asks if there is {x}", "says something about {x}", "discovers {x}", "suffers from {x}")  # fmt: skip
 _STATED = ("I have {x}.", "There is {x}!", "I've got {x}, what now?", "Help, I have {x}!", "It's about {x}.", "We have {x} here.", "I think I have {x}.", "What can I do about {x}?",
            "I need {x}.", "Oh no, {x}!", "My problem is {x}.", "is there {x}?", "Again {x}...", "I'm calling because of {x}.")  # fmt: skip
-_KINDS = ("a broken", "a lost", "a new", "a loud", "a cheap", "a second", "a missing", "a dirty", "an old", "a wet", "a wrong", "a leaking", "a free", "a sick", "a very small", "a large")
+_KINDS = (
+    "a broken",
+    "a lost",
+    "a new",
+    "a loud",
+    "a cheap",
+    "a second",
+    "a missing",
+    "a dirty",
+    "an old",
+    "a wet",
+    "a wrong",
+    "a leaking",
+    "a free",
+    "a sick",
+    "a very small",
+    "a large",
+)
 _TAILS = ("", "", "", " What now?", " Is that okay?", " Please hurry.", " I'm in a hurry.", " It's for my mother.", " We are a group of five.", " I come from far away.", " Thanks!", " That would be great.",
           " Sorry to bother you.", " I hope you can help.", " My friend wants to know, too.")  # fmt: skip
 
@@ -173,7 +189,11 @@ def wish_topic(rng: random.Random, thing: str) -> Topic:
     named = rng.choice((f"a {thing}", f"their {thing}", f"the {thing}", several(thing)))
     forms = rng.sample(_WISH_ASKED, 3)
     said = wish.format(x=mine(named))
-    return Topic(condition(rng, f"{rng.choice(_WISH)} {wish.format(x=named)}"), thing, tuple(form.format(x=said) for form in forms))
+    return Topic(
+        condition(rng, f"{rng.choice(_WISH)} {wish.format(x=named)}"),
+        thing,
+        tuple(form.format(x=said) for form in forms),
+    )
 
 
 def claim_topic(rng: random.Random, thing: str) -> Topic:
@@ -181,7 +201,11 @@ def claim_topic(rng: random.Random, thing: str) -> Topic:
     many = claim.endswith(("to {x}", "like {x}"))
     named = several(thing) if many else thing
     said = tuple(text.format(x=named) for text in asked)
-    return Topic(condition(rng, f"{rng.choice(_SAYS)} {claim.format(x=named)}"), thing, tuple(text[0].upper() + text[1:] for text in said))
+    return Topic(
+        condition(rng, f"{rng.choice(_SAYS)} {claim.format(x=named)}"),
+        thing,
+        tuple(text[0].upper() + text[1:] for text in said),
+    )
 
 
 def state_topic(rng: random.Random, thing: str) -> Topic:
@@ -212,8 +236,12 @@ def a_topic(rng: random.Random, thing: str | None = None) -> Topic:
     if draw > 0.62:
         topic = same_topic(rng)
     else:
-        topic = (about_topic if draw < 0.22 else wish_topic if draw < 0.4 else claim_topic if draw < 0.5 else state_topic)(rng, a_thing(rng))
+        topic = (
+            about_topic if draw < 0.22 else wish_topic if draw < 0.4 else claim_topic if draw < 0.5 else state_topic
+        )(rng, a_thing(rng))
     if rng.random() < 0.08:
         other = a_thing(rng)
-        return Topic(f"{topic.when} or asks about {several(other)}", topic.about, (*topic.asked, f"What about {several(other)}?"))
+        return Topic(
+            f"{topic.when} or asks about {several(other)}", topic.about, (*topic.asked, f"What about {several(other)}?")
+        )
     return topic
