@@ -7,16 +7,15 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-
-import tests.support.parlant_home  # noqa: F401  # before Parlant is imported
 import training.data.actions
-from parlant_local.evaluation.examining import examine
-from parlant_local.evaluation.reading import Exercise
-from parlant_local.settings import Settings
 from training.data.actions import HeldOut
 from training.data.agents import Agent, Key
 from training.data.calls import answer_pieces, host_lines, shortened
 from training.stand_in import StandIn, exercises
+
+from parlant_local.evaluation.examining import examine
+from parlant_local.evaluation.reading import Exercise
+from parlant_local.settings import Settings
 
 KNOWN = {
     "GenericActionableGuidelineMatchesSchema",
