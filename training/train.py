@@ -44,21 +44,22 @@ TALK = (
     Stage("pages", 1_500, 1_600, 0.3, 1.0, (800, 4_500)),
     Stage("long", 90, 6_500, 0.6, 0.97, (7_000, 22_000)),
 )
-# Then what Parlant asks, with enough of the first that nothing is forgotten.
+# Then what Parlant asks: first to copy again, and with as much of the first diet that nothing is forgotten.
 COPYING = (
     Stage("echo", 6_000, 400, 0.0, 1.0),
     Stage("calls", 3_000, 420, 0.1, 1.0),
-    Stage("facts", 3_000, 128, 0.0, 1.0),
-    Stage("short", 1_500, 640, 0.0, 1.0),
+    Stage("facts", 4_000, 128, 0.0, 1.0),
+    Stage("short", 5_000, 640, 0.0, 1.0),
 )
 AGENTS = (
-    Stage("answers", 10_000, 300, 0.0, 0.8),
-    Stage("calls", 3_200, 420, 0.0, 1.0),
-    Stage("longer", 400, 900, 0.3, 1.0),
-    Stage("whole", 45, 4_500, 0.3, 0.85),
-    Stage("facts", 5_000, 128, 0.0, 1.0),
-    Stage("short", 1_800, 640, 0.0, 1.0),
-    Stage("pages", 30, 1_600, 0.0, 1.0, (800, 4_500)),
+    Stage("answers", 16_000, 300, 0.0, 0.6),
+    Stage("echo", 2_000, 400, 0.0, 0.3),
+    Stage("calls", 16_000, 420, 0.0, 1.0),
+    Stage("longer", 4_000, 900, 0.2, 1.0),
+    Stage("whole", 400, 4_500, 0.3, 0.9),
+    Stage("facts", 20_000, 128, 0.0, 1.0),
+    Stage("short", 24_000, 640, 0.0, 1.0),
+    Stage("pages", 400, 1_600, 0.0, 1.0, (800, 4_500)),
 )
 PLANS = {"talk": TALK, "copying": COPYING, "agents": AGENTS}
 
@@ -183,7 +184,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=(), help="stages to train on; all of them if left out")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full diet; 0.1 is a quick try")
     parser.add_argument("--rate", type=float, default=0.02)
-    parser.add_argument("--tokens", type=int, default=4096, help="tokens per step and worker")
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens per step")
     parser.add_argument("--minutes", type=float, default=40.0, help="the most that training may take")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
@@ -194,7 +195,7 @@ def main() -> None:
     plan = schedule(
         stages,
         prepare(stages, arguments.tokenizer, arguments.seed, arguments.scale, arguments.only),
-        arguments.tokens,
+        arguments.tokens // arguments.workers,
         arguments.seed,
     )
     saved = torch.load(arguments.start) if arguments.start else None
