@@ -29,7 +29,8 @@ from parlant_local.evaluation.reading import Exercise  # noqa: E402
 from parlant_local.nlp import LocalNLPService  # noqa: E402
 from parlant_local.settings import Settings  # noqa: E402
 from training.data.actions import HeldOut  # noqa: E402
-from training.data.agents import Agent, Key, an_agent  # noqa: E402
+from training.data.agents import Agent, an_agent  # noqa: E402
+from training.data.conversations import Key  # noqa: E402
 from training.stand_in import StandIn, exercises  # noqa: E402
 
 BUILD = Path(__file__).parent / "build"

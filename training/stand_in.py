@@ -15,7 +15,9 @@ from tests.fakes.scripted import Call, ScriptedBackend
 from parlant_local.evaluation.format import CaseFile
 from parlant_local.evaluation.reading import Exercise
 from parlant_local.evaluation.tools import result_of
-from training.data.agents import ASKING, MISSING, Agent, Key, a_conversation, an_agent, reply_missing, reply_with
+from training.data.agents import ASKING, Agent, an_agent
+from training.data.conversations import MISSING, Key, a_conversation
+from training.data.lookups import reply_missing, reply_with
 
 _CONVERSATIONS = 4
 _CONTINUOUS = ("do not", "never", "always", "speak", "be ")

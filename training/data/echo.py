@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from training.chat import Piece, Sample
 from training.corpus import library_texts
-from training.data.agents import a_date, a_person, a_title, an_id
 from training.data.topics import a_topic
+from training.data.values import a_date, a_person, a_title, an_id
 from training.data.words import NAMES, invented, snake
 
 _GAPS = ("", "", "", *(" word" * count for count in (40, 150, 400, 900, 1600, 2600, 4000)))

@@ -9,8 +9,9 @@ import jsonschema
 import pytest
 import training.data.actions
 from training.data.actions import HeldOut
-from training.data.agents import Agent, Key
+from training.data.agents import Agent
 from training.data.calls import answer_pieces, host_lines, shortened
+from training.data.conversations import Key
 from training.stand_in import StandIn, exercises
 
 from parlant_local.evaluation.examining import examine
