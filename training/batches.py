@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.chat import PROMPT, Sample
+from training.chat import PROMPT, Piece, Sample
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Encoded:
 
     ids: np.ndarray
     weights: np.ndarray
+    positions: np.ndarray | None = None
+    """Where something was left out; otherwise they count up."""
 
 
 _READING_SHARE = 3
@@ -35,30 +37,57 @@ class Batch:
     positions: Tensor
 
 
-def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int) -> list[Encoded]:
-    """Encodes samples; those longer than `longest` are left out."""
+def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int, count: int) -> list[Encoded]:
+    """Encodes `count` samples; those longer than `longest` are left out."""
     out = []
     for sample in samples:
+        if len(out) >= count:
+            break
         ids: list[int] = []
         weights: list[float] = []
-        if sample.split:
-            for piece in sample.pieces:
-                encoded = tokenizer.encode(piece.text).ids
-                ids += encoded
-                weights += [piece.weight] * len(encoded)
-        else:
-            encoding = tokenizer.encode(sample.text)
-            ids = encoding.ids
-            ends = np.cumsum([len(piece.text) for piece in sample.pieces])
-            starts = np.array([start for start, _ in encoding.offsets])
+        positions: list[int] = []
+        next_position = 0
+        for run in _runs(sample):
+            next_position += _length(run[0].skipped, tokenizer)
+            encoding = tokenizer.encode("".join(piece.text for piece in run))
+            ends = np.cumsum([len(piece.text) for piece in run])
+            starts = np.array([start for start, _ in encoding.offsets], dtype=np.int64)
             owners = np.minimum(np.searchsorted(ends, starts, side="right"), len(ends) - 1)
-            weights = np.array([piece.weight for piece in sample.pieces])[owners].tolist()
+            weights += np.array([piece.weight for piece in run])[owners].tolist()
+            ids += encoding.ids
+            positions += range(next_position, next_position + len(encoding.ids))
+            next_position += len(encoding.ids)
         if len(ids) <= longest:
             kept = np.array(weights, dtype=np.float32)
             if len(out) % _READING_SHARE:
                 kept[kept <= PROMPT] = 0.0
-            out.append(Encoded(np.array(ids, dtype=np.int16), kept))
+            gaps = positions if len(ids) < next_position else None
+            out.append(Encoded(np.array(ids, dtype=np.int16), kept, None if gaps is None else np.array(gaps)))
     return out
+
+
+def _runs(sample: Sample) -> Iterator[list[Piece]]:
+    """What is encoded as one text: all between two gaps, or each piece alone."""
+    run: list[Piece] = []
+    for piece in sample.pieces:
+        if run and (sample.split or piece.skipped):
+            yield run
+            run = []
+        run.append(piece)
+    if run:
+        yield run
+
+
+_lengths: dict[str, int] = {}
+
+
+def _length(text: str, tokenizer: Tokenizer) -> int:
+    """In tokens; the same passages are left out of many samples."""
+    if not text:
+        return 0
+    if text not in _lengths:
+        _lengths[text] = len(tokenizer.encode(text).ids)
+    return _lengths[text]
 
 
 def batches(
@@ -95,7 +124,10 @@ def _batch(stage: str, rows: Sequence[Encoded], rng: random.Random, furthest: in
         tokens[number, :length] = row.ids[:-1]
         targets[number, :length] = row.ids[1:]
         weights[number, :length] = row.weights[1:]
-        positions[number] = _positions(width, rng, furthest)
+        if row.positions is None:
+            positions[number] = _positions(width, rng, furthest)
+        else:
+            positions[number, :length] = row.positions[:-1]
     return Batch(stage, *(torch.from_numpy(array) for array in (tokens, targets, weights, positions)))
 
 

@@ -17,10 +17,11 @@ SILENT = 0.0
 
 
 class Piece(NamedTuple):
-    """Some text and its weight in the loss."""
+    """Some text, its weight in the loss, and what was left out before it: its positions stay free."""
 
     text: str
     weight: float
+    skipped: str = ""
 
 
 @dataclass(frozen=True)

@@ -61,25 +61,32 @@ def write_shape(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_layer_norm_rms_eps(shape.epsilon)
 
 
+_PARTS = {"attn_norm": "attn_norm", "ffn_norm": "ffn_norm", "attn.q": "attn_q", "attn.k": "attn_k", "attn.v": "attn_v",
+          "attn.o": "attn_output", "gate": "ffn_gate", "up": "ffn_up", "down": "ffn_down"}  # fmt: skip
+
+
+def tensor_name(name: str) -> str:
+    """What a weight of the model is called in the file."""
+    stem = name.removesuffix(".weight")
+    if stem == "embedding":
+        return "token_embd.weight"
+    if stem == "norm":
+        return "output_norm.weight"
+    _, layer, part = stem.split(".", 2)
+    return f"blk.{layer}.{_PARTS[part]}.weight"
+
+
 def write_tensors(writer: gguf.GGUFWriter, model: Llama) -> None:
     """Norms stay exact, matrices take eight bits."""
-    names = {"attn_norm": "attn_norm", "ffn_norm": "ffn_norm", "attn.q": "attn_q", "attn.k": "attn_k", "attn.v": "attn_v",
-             "attn.o": "attn_output", "gate": "ffn_gate", "up": "ffn_up", "down": "ffn_down"}  # fmt: skip
     for name, weight in model.state_dict().items():
         values = weight.detach().float().numpy()
-        stem = name.removesuffix(".weight")
-        if stem == "embedding":
-            target = "token_embd.weight"
-        elif stem == "norm":
-            target = "output_norm.weight"
-        else:
-            _, layer, part = stem.split(".", 2)
-            target = f"blk.{layer}.{names[part]}.weight"
         if values.ndim == 1:
-            writer.add_tensor(target, values)
+            writer.add_tensor(tensor_name(name), values)
         else:
             kind = gguf.GGMLQuantizationType.Q8_0
-            writer.add_tensor(target, gguf.quants.quantize(np.ascontiguousarray(values), kind), raw_dtype=kind)
+            writer.add_tensor(
+                tensor_name(name), gguf.quants.quantize(np.ascontiguousarray(values), kind), raw_dtype=kind
+            )
 
 
 def export(model: Llama, vocabulary: dict[str, Any], target: Path) -> None:

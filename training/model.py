@@ -3,7 +3,7 @@
 Rotary pairs are neighbours (2i, 2i+1), which is what llama.cpp's `llama` architecture expects: no permutation on export.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -122,3 +122,21 @@ class Llama(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of the next token."""
         return F.linear(hidden, self.embedding.weight)
+
+
+def grown(model: Llama, layers: int) -> Llama:
+    """The same function with more layers: each new one, in the middle, begins by adding nothing."""
+    old = model.shape.layers
+    larger = Llama(replace(model.shape, layers=layers))
+    first_new = old // 2
+    weights = larger.state_dict()
+    for name, weight in model.state_dict().items():
+        if name.startswith("blocks."):
+            _, number, rest = name.split(".", 2)
+            name = f"blocks.{int(number) + (layers - old if int(number) >= first_new else 0)}.{rest}"
+        weights[name] = weight
+    for number in range(first_new, first_new + layers - old):
+        for part in ("attn.o", "down"):
+            weights[f"blocks.{number}.{part}.weight"] = torch.zeros_like(weights[f"blocks.{number}.{part}.weight"])
+    larger.load_state_dict(weights)
+    return larger

@@ -16,9 +16,8 @@ VISIBLE_TOKENS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_resp
 """Text that a parser must see, in one token each."""
 
 
-def build(texts: Iterator[str]) -> Tokenizer:
-    """Trains the vocabulary. Digits stand alone, so that ids and numbers can be copied digit by digit."""
-    tokenizer = Tokenizer(models.BPE())
+def splitting(tokenizer: Tokenizer) -> Tokenizer:
+    """Digits stand alone, and the rest is split as llama.cpp does."""
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"\p{N}"), "isolated"),
@@ -26,6 +25,12 @@ def build(texts: Iterator[str]) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def build(texts: Iterator[str]) -> Tokenizer:
+    """Trains the vocabulary. Digits stand alone, so that ids and numbers can be copied digit by digit."""
+    tokenizer = splitting(Tokenizer(models.BPE()))
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY_SIZE - len(VISIBLE_TOKENS),
         special_tokens=list(CONTROL_TOKENS),

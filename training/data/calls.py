@@ -1,0 +1,155 @@
+"""Recorded questions of Parlant's engine as training samples.
+
+Most of a prompt is the same for every agent, and long. All but the ends of such passages is cut out of most samples; the
+positions keep the gap, so that what is far apart stays far apart.
+"""
+
+import gzip
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.chat import Piece, Sample
+from training.data.json_text import Literal, Style, pieces_of
+
+BUILD = Path(__file__).parent.parent / "build"
+
+_STYLE = Style(structure=0.3, literal=0.1)
+VERDICT = 4.0
+"""A verdict is one token among the twenty of its reason."""
+_SHARES: Mapping[str, float] = {
+    "GenericActionableGuidelineMatchesSchema": 1.0,
+    "NonConsequentialToolBatchSchema": 1.0,
+    "CannedResponseDraftSchema": 1.0,
+    "GenericPreviouslyAppliedActionableGuidelineMatchesSchema": 1.0,
+    "GenericPreviouslyAppliedActionableCustomerDependentGuidelineMatchesSchema": 1.0,
+    "GenericResponseAnalysisSchema": 0.06,
+    "CannedResponsePreambleSchema": 0.1,
+}
+_ALWAYS_SAID = 0.12
+"""A line in more of the prompts of a schema than that is the host's own."""
+
+Call = dict[str, Any]
+
+
+def read(path: Path) -> Iterator[Call]:
+    """Recorded questions."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+_REASONS = ("rationale", "reasoning_tldr", "tldr")
+_ALONE = Style(structure=0.1, literal=0.0)
+
+
+def alone(rng: random.Random, call: Call) -> Sample | None:
+    """An answer without its question, where what is to be decided follows from the answer's own beginning."""
+    answer = call["answer"]
+    if call["name"] == "CannedResponseDraftSchema":
+        if "Here is what I found" in answer["response_body"] or "Please tell me the" in answer["response_body"]:
+            return None
+    elif not any(f'"{reason}"' in json.dumps(answer) for reason in _REASONS):
+        return None
+    opening = Piece("<|im_start|>assistant\n", 0.0, " word" * rng.choice((0, 0, 40, 400, 1600, 2600, 4000)))
+    pieces = pieces_of(_known(answer, call["schema"], _REASONS), _ALONE)
+    weighed = [Piece(text, VERDICT if text in ("true", "false") else weight) for text, weight, _ in pieces]
+    return Sample((opening, *weighed, Piece("<|im_end|>", 0.1)), split=rng.random() < 0.5)
+
+
+def host_lines(calls: list[Call]) -> dict[str, set[str]]:
+    """By schema, the lines that hardly differ from agent to agent."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    asked: Counter[str] = Counter()
+    for call in calls:
+        if asked[call["name"]] < 300:
+            asked[call["name"]] += 1
+            counts[call["name"]].update({line.rstrip("\n") for line in call["prompt"].splitlines(keepends=True)})
+    return {
+        name: {line for line, count in lines.items() if count > _ALWAYS_SAID * asked[name]}
+        for name, lines in counts.items()
+    }
+
+
+def shortened(rng: random.Random, prompt: str, constant: set[str]) -> list[Piece]:
+    """The prompt without the middles of its constant passages; a few of them are left longer."""
+    lines = prompt.splitlines(keepends=True)
+    pieces: list[Piece] = []
+    text, skipped, start = "", "", 0
+    most = rng.choices((1, 5, 20), (80, 12, 8))[0]
+    while start < len(lines):
+        end = start
+        while end < len(lines) and lines[end].rstrip("\n") in constant:
+            end += 1
+        head, tail = rng.randint(0, most), rng.randint(0, most)
+        if end - start > head + tail:
+            kept = "".join(lines[start : start + head])
+            pieces.append(Piece(text + kept, 0.0, skipped))
+            text, skipped = "", "".join(lines[start + head : end - tail])
+            start = end - tail
+        text += "".join(lines[start : max(end, start + 1)])
+        start = max(end, start + 1)
+    pieces.append(Piece(text, 0.0, skipped))
+    return pieces
+
+
+def _known(value: Any, schema: Mapping[str, Any], given: Sequence[str] = ()) -> Any:
+    """The answer, with what its schema fixes, or what is ``given``, marked."""
+    if "const" in schema:
+        return Literal(value)
+    if isinstance(value, dict):
+        return {
+            key: Literal(each) if key in given else _known(each, schema.get("properties", {}).get(key, {}), given)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        first = schema.get("prefixItems", [])
+        return [_known(each, first[place] if place < len(first) else {}, given) for place, each in enumerate(value)]
+    return value
+
+
+def answer_pieces(call: Call) -> list[Piece]:
+    """What the engine waits for, weighed."""
+    pieces = pieces_of(_known(call["answer"], call["schema"]), _STYLE)
+    return [Piece(text, VERDICT if text in ("true", "false") else weight) for text, weight, _ in pieces]
+
+
+def sample(rng: random.Random, call: Call, constant: set[str] | None) -> Sample:
+    """One question and its answer; ``constant``: the lines to cut, or None to keep all."""
+    asked = [Piece(call["prompt"], 0.0)] if constant is None else shortened(rng, call["prompt"], constant)
+    return Sample(
+        (Piece("<|im_start|>user\n", 0.0), *asked, Piece("<|im_end|>\n<|im_start|>assistant\n", 0.0), *answer_pieces(call), Piece("<|im_end|>", 0.3)),
+        split=rng.random() < 0.5,
+    )  # fmt: skip
+
+
+def chosen(rng: random.Random, calls: list[Call]) -> list[Call]:
+    """In random order, and less of what is easy: of verdicts that are no, two of three."""
+    out = []
+    for call in rng.sample(calls, len(calls)):
+        share = _SHARES.get(call["name"], 1.0)
+        told = json.dumps(call["answer"])
+        if '"applies": ' in told and '"applies": true' not in told:
+            share *= 0.65
+        if rng.random() < share:
+            out.append(call)
+    return out
+
+
+def call_samples(rng: random.Random, *, whole: bool = False) -> Iterator[Sample]:
+    """The recorded questions (`training/record.py`), with their constant passages cut, or in ``whole``."""
+    calls = [call for path in sorted(BUILD.glob("calls-*.jsonl.gz")) for call in read(path)]
+    constant = host_lines(calls)
+    for call in chosen(rng, calls):
+        yield sample(rng, call, None if whole else constant[call["name"]])
+
+
+def answer_samples(rng: random.Random) -> Iterator[Sample]:
+    """Answers alone: six verdicts for the price of one."""
+    calls = [call for path in sorted(BUILD.glob("calls-*.jsonl.gz")) for call in read(path)]
+    for call in chosen(rng, calls):
+        if (found := alone(rng, call)) is not None:
+            yield found
