@@ -74,6 +74,7 @@ class LoadedEngine:
         self._resources = contextlib.ExitStack()
         self._context: Context | None = None
         self._embedding: EmbeddingContext | None = None
+        self._media: MediaReader | None = None
         self.sinks: dict[Sequence, Sink] = {}
         self.requests: set[object] = set()
         """A ticket for each request in flight, from before it is tokenised."""
@@ -109,6 +110,13 @@ class LoadedEngine:
             logger=self._logger,
         )
         self._resources.callback(self.model.release)
+        media = self._media = MediaReader(
+            None if self.settings.projector is None else user_path(self.settings.projector),
+            self.model,
+            self._load_projector,
+            self.sizing.layout.n_ubatch,
+        )
+        self._resources.callback(media.close)
         self._resources.callback(self._close_embedding_context)
         control.check()
         self.compiler = ConstraintCompiler(self.model, self.settings.constraints)
@@ -143,13 +151,6 @@ class LoadedEngine:
             min_tokens=prefixes.min_tokens,
             first_wave=self.sizing.layout.first_wave,
         )
-        media = self.media = MediaReader(
-            None if settings.projector is None else user_path(settings.projector),
-            self.model,
-            self._load_projector,
-            self.sizing.layout.n_ubatch,
-        )
-        self._resources.callback(media.close)
         self._scheduler = Scheduler(
             context,
             store,
@@ -159,7 +160,7 @@ class LoadedEngine:
             self._logger,
             self._finished,
             self._missing_memory,
-            media.projector,
+            self.media.projector,
         )
         self.worker.attach(self._scheduler, context.abort)
 
@@ -168,10 +169,15 @@ class LoadedEngine:
         return self.sizing.layout.cells if self._context is None else self._context.cells
 
     @property
+    def media(self) -> MediaReader:
+        assert self._media is not None  # from loading on
+        return self._media
+
+    @property
     def memory_bytes(self) -> int:
         """What it takes now, on GPUs as well, as estimated; retained prefixes have a limit of their own."""
         embedding = self._embedding
-        media = 0 if self._context is None else self.media.memory_bytes
+        media = 0 if self._media is None else self._media.memory_bytes
         return self.sizing.at(self._cells).total + media + (0 if embedding is None else embedding.memory_bytes)
 
     @property

@@ -35,6 +35,10 @@ class Senses:
     """Samples a second that it expects of a sound."""
 
 
+def _nothing(path: Path) -> Projector:
+    raise EngineClosedError(f"{path.name} was unloaded.")
+
+
 class MediaReader:
     """Reads for one model. The projector is loaded when the first picture or sound comes."""
 
@@ -130,5 +134,6 @@ class MediaReader:
         self._thread.shutdown(wait=True)  # what waits for it fails at once, as what is being read
         with self._lock:
             projector, self._projector = self._projector, None
+            self._load = _nothing  # it leads back to what owns this
         if projector is not None:
             projector.close()
