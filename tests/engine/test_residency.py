@@ -84,7 +84,7 @@ async def test_closing_one_holder_fails_only_its_requests(engine_of: MakeEngine)
 async def test_two_hundred_unclosed_holders_share_one_engine_that_unloads_after_lingering(
     made: Callable[[str], Path],
 ) -> None:
-    holders = [LlamaEngine(made("llama"), settings=settings_of(), linger=1.5, logger=NullLogger()) for _ in range(200)]
+    holders = [LlamaEngine(made("llama"), settings=settings_of(), linger=4, logger=NullLogger()) for _ in range(200)]
     await asyncio.gather(*(holder.load() for holder in holders))
     assert len({id(holder._engine) for holder in holders}) == 1
     threads = threading.active_count()

@@ -32,6 +32,7 @@ from tests.support.places import TINY
 pytestmark = [pytest.mark.evidence, pytest.mark.filterwarnings("ignore")]
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "tiny-agent.md"
+_RUN = "<!-- run by tests/evaluation/test_tiny_evidence.py -->"
 COMMAND = "pytest -m evidence tests/evaluation/test_tiny_evidence.py"
 _ORDERS = 20
 _ASKED = (
@@ -59,7 +60,9 @@ def test_the_demonstration(home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "parlant_local", "demo"], capture_output=True, text=True, timeout=600, check=True
     )
-    write_section(PAGE, "The demonstration", f"```text\n{done.stdout.rstrip()}\n```", command="parlant-local demo")
+    write_section(
+        PAGE, "The demonstration", f"{_RUN}\n```text\n{done.stdout.rstrip()}\n```", command="parlant-local demo"
+    )
     assert sum(line.startswith("Agent: ") for line in done.stdout.splitlines()) >= 3
 
 
@@ -99,6 +102,7 @@ async def test_agents_that_it_has_never_seen(home: Path) -> None:
         lines += [
             f"**{case.agent.name}, {case.case.id}**{'' if not wrong else ' (wrong: ' + '; '.join(wrong) + ')'}",
             "",
+            _RUN,
             "```text",
         ]
         lines += [_told(line.model_dump(by_alias=True, exclude_none=True)) for line in case.case.conversation]

@@ -40,7 +40,7 @@ def test_each_setting_stands_in_the_table_with_its_default() -> None:
             if name == "limits":
                 continue
             row = next(line for line in text.splitlines() if line.startswith(f"| `{prefix}.{name}` |"))
-            default = field.default
+            default = field.get_default(call_default_factory=True) or (None if field.default_factory else field.default)
             shown = "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
             assert row.split("|")[2].strip().strip("`") == shown, row
     limits = next(line for line in text.splitlines() if "generation.limits" in line)

@@ -84,6 +84,7 @@ def test_what_is_kept_is_not_replaced_or_deleted_unasked(page: Browser) -> None:
             page.wait("document.querySelector('#confirm').open")
             page.press("Escape")
         page.wait("!document.querySelector('#confirm').open && !document.querySelector('#prompt').open")
+        page.wait("[...document.querySelector('#preset').options].some((one) => one.text === 'Shop')")
         setting(page, "top_k", "9")
     pick(page, "preset", "Shop")
     assert value(page, "top_k") == "7"
