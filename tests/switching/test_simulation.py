@@ -178,3 +178,16 @@ class SwitcherMachine(RuleBasedStateMachine):
 
 TestSwitcherMachine = SwitcherMachine.TestCase
 TestSwitcherMachine.settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_who_waits_for_a_retired_model_goes_on_when_it_is_wanted_again() -> None:
+    """It is in use, so it stays; the call that needs its memory finds none, and asks the next."""
+    machine = SwitcherMachine()
+    machine.reconfigure(names=["a"])
+    machine.behave(fault="hold", name="a")
+    machine.behave(fault=InsufficientMemoryError("no room", needed=None, available=None), name="c")
+    machine.call(count=1, stream=False)
+    machine.reconfigure(names=["c"])
+    machine.call(count=1, stream=False)
+    machine.reconfigure(names=["a"])
+    machine.teardown()

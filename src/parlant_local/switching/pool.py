@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +23,8 @@ class _Entry:
     users: int = 0
     retired: bool = False
     closed: Future[None] = field(default_factory=Future)
+    kept: Future[None] = field(default_factory=Future)
+    """Done once it is wanted again, after it was retired."""
 
 
 class BackendPool:
@@ -66,22 +68,28 @@ class BackendPool:
 
     def keep(self, target: str) -> None:
         """Undoes :meth:`retire`, where the backend is still open."""
-        if (entry := self._open.get(target)) is not None:
+        if (entry := self._open.get(target)) is not None and entry.retired:
             entry.retired = False
+            kept, entry.kept = entry.kept, Future()
+            kept.set_result(None)
 
     async def make_room(self, wanted: str) -> bool:
         """Frees memory for loading ``wanted``: waits for retired models of this process to finish, and closes idle
         ones (they reopen on demand). False where there was none."""
         others = [(name, entry) for name, entry in self._open.items() if name != wanted and entry.in_process]
-        leaving = [entry for name, entry in others if entry.retired or not entry.users]
+        leaving = [(entry.closed, entry.kept) for name, entry in others if entry.retired or not entry.users]
         found = bool(leaving or self._closing)
-        for name, entry in others:
-            if not entry.users and not entry.retired:
-                self._start_closing(name, entry)
-        for entry in leaving:
-            await result_of(entry.closed)
+        self._close_idle(others)
+        for closed, kept in leaving:
+            await _first_of(closed, kept)  # a retired one may be wanted again while it finishes its calls
+        self._close_idle(others)
         await self.drained()
         return found
+
+    def _close_idle(self, entries: Iterable[tuple[str, _Entry]]) -> None:
+        for name, entry in entries:
+            if self._open.get(name) is entry and not entry.users and not entry.retired:
+                self._start_closing(name, entry)
 
     async def drained(self) -> None:
         """Waits until every retired, idle backend is closed."""
@@ -125,3 +133,12 @@ class BackendPool:
     def _closed(self, entry: _Entry) -> None:
         self._closing.pop(entry, None)
         entry.closed.set_result(None)
+
+
+async def _first_of(*futures: Future[None]) -> None:
+    waiting = [asyncio.ensure_future(result_of(future)) for future in futures]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
