@@ -71,9 +71,12 @@ async def test_of_ollamas_registry(manager: LocalModelManager, files: tuple[Path
 
 
 def test_of_several_f16_is_taken() -> None:
-    assert projector_among({"a-Q4_K_M.gguf": 1}) is None
-    assert projector_among({"mmproj-F32.gguf": 1, "mmproj-F16.gguf": 1, "mmproj-BF16.gguf": 1}) == "mmproj-F16.gguf"
-    assert projector_among({"x/mmproj-model.gguf": 1, "model.gguf": 2}) == "x/mmproj-model.gguf"
+    assert projector_among(["a-Q4_K_M.gguf"], "a-Q4_K_M.gguf") is None
+    assert projector_among(["mmproj-F32.gguf", "mmproj-F16.gguf", "mmproj-BF16.gguf"], "m.gguf") == "mmproj-F16.gguf"
+    assert projector_among(["x/mmproj-model.gguf", "model.gguf"], "model.gguf") == "x/mmproj-model.gguf"
+    both = ["4b/mmproj-F16.gguf", "12b/mmproj-F16.gguf"]
+    assert projector_among(both, "4b/m.gguf") == "4b/mmproj-F16.gguf"  # each folder has a model of its own
+    assert projector_among(both, "12b/m.gguf") == "12b/mmproj-F16.gguf"
 
 
 async def test_a_copy_takes_its_projector_along(manager: LocalModelManager, files: tuple[Path, Path]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from parlant_local.errors import InvalidModelError
@@ -17,10 +17,11 @@ _PREFERRED = ("f16", "bf16", "q8_0", "f32")
 """It is small, and f16 is what they are published in; bf16 has no fast kernels on most processors."""
 
 
-def projector_among(files: Mapping[str, int]) -> str | None:
-    """The projector of a repository's files (path to size): one for all of its quantizations."""
+def projector_among(files: Iterable[str], model: str) -> str | None:
+    """The projector of ``model`` among a repository's ``files``: one for all quantizations, in the model's own folder first."""
+    folder = model.rpartition("/")[0]
     found = [path for path in files if path.lower().endswith(".gguf") and _NAMED.search(path)]
-    return min(found, key=_rank, default=None)
+    return min(found, key=lambda path: (path.rpartition("/")[0] != folder, _rank(path)), default=None)
 
 
 def _rank(path: str) -> tuple[int, str]:
@@ -47,8 +48,4 @@ def _fits(path: Path, model: GGUFHeader) -> bool:
     except (InvalidModelError, OSError):
         return False
     widths = [header.integer(f"clip.{part}.projection_dim") for part in ("vision", "audio")]
-    return model.embedding_length in widths or not any(_known(widths))
-
-
-def _known(widths: Iterable[int | None]) -> list[int]:
-    return [width for width in widths if width]
+    return model.embedding_length in widths or not any(widths)

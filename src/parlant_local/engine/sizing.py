@@ -210,7 +210,7 @@ def micro_batch(settings: EngineSettings) -> int:
 
 
 def _micro_batch(settings: EngineSettings, *, gpu: bool) -> int:
-    return settings.n_ubatch or GPU_MICRO_BATCH if gpu else micro_batch_on_cpu(settings)
+    return (settings.n_ubatch or GPU_MICRO_BATCH) if gpu else micro_batch_on_cpu(settings)
 
 
 def on_gpu(settings: EngineSettings) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Sequence
 
 from parlant_local.engine import LlamaEngine
 from parlant_local.engine.media import ReadPrompt
-from parlant_local.engine.media.decoding import decode
+from parlant_local.engine.media.decoding import decoded
 from parlant_local.engine.media.inputs import Media
 from parlant_local.errors import BadRequestError, UnsupportedCallError
 from parlant_local.messages import MediaPart
@@ -37,17 +35,10 @@ async def read_media(
                 f"{engine.path.name} reads no {'pictures' if part.kind == 'image' else 'sounds'}.",
                 hint="Use a model that does: `parlant-local show MODEL` says what each one reads.",
             )
-    stopped = threading.Event()
-    shown = {piece for piece in pieces if isinstance(piece, int)}
-    try:
-        decoded = {
-            number: await asyncio.to_thread(
-                decode, media[number].data, media[number].kind, settings, rate=senses.sample_rate, stopped=stopped
-            )
-            for number in sorted(shown)
-        }
-    except asyncio.CancelledError:
-        stopped.set()
-        raise
-    read = [decoded[piece] if isinstance(piece, int) else piece for piece in pieces]
+    rate = senses.sample_rate
+    found = {
+        number: await decoded(media[number].data, media[number].kind, settings, rate=rate)
+        for number in sorted({piece for piece in pieces if isinstance(piece, int)})
+    }
+    read = [found[piece] if isinstance(piece, int) else piece for piece in pieces]
     return await engine.read([part for part in read if isinstance(part, Media) or len(part)])

@@ -99,7 +99,7 @@ def _plan(reference: HubReference, context: SourceContext) -> Plan:
     repository = HubRepository(context.hub_cache, reference.repo)
     for file in chosen.files:
         repository.adopt(commit, file, entries[file].etag)
-    projector = projector_among(sizes)
+    projector = projector_among(sizes, chosen.files[0])
     if projector is not None:
         repository.adopt(commit, projector, entries[projector].etag)
     wanted = (*chosen.files, *([projector] if projector is not None else []))

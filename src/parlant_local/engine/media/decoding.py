@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +20,35 @@ from parlant_local.engine.media.inputs import Image, Media, Sound
 from parlant_local.errors import BadRequestError, ConfigurationError, EngineError
 from parlant_local.settings import MediaSettings
 
-__all__ = ["decode"]
+__all__ = ["decode", "decoded"]
 
 _DECODER = Path(__file__).with_name("decoder.py")
 _SECONDS = 30
+_AT_ONCE = 2  # each may take two gigabytes
 _BASE_MEMORY = 512 * 1024 * 1024
 _BYTES_A_PIXEL = 24  # of a decoder at its worst: several copies, some with an alpha channel
 _LOOK_SECONDS = 0.05
+
+
+async def decoded(data: bytes, kind: Literal["image", "audio"], settings: MediaSettings, *, rate: int) -> Media:
+    """:func:`decode`, on threads of its own: a hostile file may use its whole time, and the loop's default executor is shared.
+    Cancelling the task ends the process."""
+    stopped = threading.Event()
+    work = partial(decode, data, kind, settings, rate=rate, stopped=stopped)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_executor(), work)
+    except asyncio.CancelledError:
+        stopped.set()
+        raise
+
+
+@lru_cache(maxsize=1)
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="parlant-local-decode")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_executor.cache_clear)  # the child has none of the parent's threads
 
 
 def decode(
