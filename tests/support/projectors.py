@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,18 +71,7 @@ def _projector(
         tensor("v.post_ln.bias", width)
     else:
         tensor("v.position_embd.weight", patches or (image_size // patch_size) ** 2, width)
-    for layer in range(layers):
-        name = f"v.blk.{layer}."
-        for part in ("ln1", "ln2"):
-            tensor(f"{name}{part}.weight", width, ones=True)
-            tensor(f"{name}{part}.bias", width)
-        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
-            tensor(f"{name}{part}.weight", width, width)
-            tensor(f"{name}{part}.bias", width)
-        tensor(f"{name}ffn_up.weight", 2 * width, width)
-        tensor(f"{name}ffn_up.bias", 2 * width)
-        tensor(f"{name}ffn_down.weight", width, 2 * width)
-        tensor(f"{name}ffn_down.bias", width)
+    _layers(tensor, "v", layers, width)
     inner = 4 * width if merged else text_width
     tensor("mm.0.weight", inner, 4 * width if merged else width)
     tensor("mm.0.bias", inner)
@@ -92,6 +82,22 @@ def _projector(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def _layers(tensor: Callable[..., None], prefix: str, layers: int, width: int, *, without_bias: str = "") -> None:
+    for layer in range(layers):
+        name = f"{prefix}.blk.{layer}."
+        for part in ("ln1", "ln2"):
+            tensor(f"{name}{part}.weight", width, ones=True)
+            tensor(f"{name}{part}.bias", width)
+        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            tensor(f"{name}{part}.weight", width, width)
+            if part != without_bias:
+                tensor(f"{name}{part}.bias", width)
+        tensor(f"{name}ffn_up.weight", 2 * width, width)
+        tensor(f"{name}ffn_up.bias", 2 * width)
+        tensor(f"{name}ffn_down.weight", width, 2 * width)
+        tensor(f"{name}ffn_down.bias", width)
 
 
 def hearing(path: Path, *, text_width: int = 64, width: int = 32, layers: int = 1, seed: int = 0) -> Path:
@@ -123,19 +129,7 @@ def hearing(path: Path, *, text_width: int = 64, width: int = 32, layers: int = 
     for number in (1, 2):
         tensor(f"a.conv1d.{number}.bias", width, 1)
     tensor("a.position_embd.weight", 1500, width)
-    for layer in range(layers):
-        name = f"a.blk.{layer}."
-        for part in ("ln1", "ln2"):
-            tensor(f"{name}{part}.weight", width, ones=True)
-            tensor(f"{name}{part}.bias", width)
-        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
-            tensor(f"{name}{part}.weight", width, width)
-            if part != "attn_k":
-                tensor(f"{name}{part}.bias", width)
-        tensor(f"{name}ffn_up.weight", 2 * width, width)
-        tensor(f"{name}ffn_up.bias", 2 * width)
-        tensor(f"{name}ffn_down.weight", width, 2 * width)
-        tensor(f"{name}ffn_down.bias", width)
+    _layers(tensor, "a", layers, width, without_bias="attn_k")
     tensor("a.post_ln.weight", width, ones=True)
     tensor("a.post_ln.bias", width)
     tensor("mm.a.fc.weight", text_width, width)
