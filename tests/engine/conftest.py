@@ -95,12 +95,18 @@ async def engine_of(made: Callable[[str], Path]) -> AsyncIterator[MakeEngine]:
     engines: list[LlamaEngine] = []
 
     def make(
-        name: str | Path = "llama", *, prefix_dir: Path | None = None, logger: Any = None, **values: Any
+        name: str | Path = "llama",
+        *,
+        prefix_dir: Path | None = None,
+        output_dir: Path | None = None,
+        logger: Any = None,
+        **values: Any,
     ) -> LlamaEngine:
         engine = LlamaEngine(
             made(name) if isinstance(name, str) else name,
             settings=settings_of(**values),
             prefix_dir=prefix_dir,
+            output_dir=output_dir,
             logger=logger or NullLogger(),
         )
         engines.append(engine)

@@ -22,6 +22,7 @@ from parlant_local.engine.media.inputs import Media
 from parlant_local.engine.media.reading import Senses
 from parlant_local.engine.media.spans import ReadPrompt
 from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.outputs import keep_generation, recall_generation, request_key
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.sequence import Sequence
 from parlant_local.engine.sizing import Sizing
@@ -47,6 +48,7 @@ class LlamaEngine:
 
     Every method may be called from any task of any event loop; the model is loaded on first use, and reloaded after
     an internal failure. ``prefix_dir``: where static prefixes are kept between runs; None keeps none on disk.
+    ``output_dir``: where answers are kept between runs, if the settings want that.
     ``measured_dir``: where `bench --save` keeps its findings, which apply to whatever ``settings`` leave open. None:
     ``settings`` alone apply, so that an engine never depends on a folder that was not passed. ``linger``: seconds that the
     model stays loaded after the last handle was garbage-collected without being closed. ``vetting``: what is known of the
@@ -59,6 +61,7 @@ class LlamaEngine:
         *,
         settings: EngineSettings | None = None,
         prefix_dir: Path | None = None,
+        output_dir: Path | None = None,
         measured_dir: Path | None = None,
         linger: float = 0.0,
         vetting: Vetting | None = None,
@@ -66,7 +69,7 @@ class LlamaEngine:
     ) -> None:
         self.path = user_path(model_path)
         self.settings = settings or EngineSettings()
-        self._spec = EngineSpec(self.path, self.settings, prefix_dir, measured_dir, vetting or Vetting())
+        self._spec = EngineSpec(self.path, self.settings, prefix_dir, output_dir, measured_dir, vetting or Vetting())
         self._holder = residency.Holder(with_standard_logging(logger))
         self._linger = linger
         self._resident: residency.Resident | None = None
@@ -218,6 +221,11 @@ class LlamaEngine:
 
     async def _run(self, request: GenerationRequest, *, streaming: bool) -> AsyncGenerator[GenerationPiece, None]:
         engine = await self._ensure_loaded()
+        outputs, key = engine.outputs, None
+        if outputs is not None and (key := request_key(request, self.settings.seed)) is not None:
+            if (kept := await asyncio.to_thread(recall_generation, outputs, key)) is not None:
+                yield GenerationPiece(kept.text, kept.reasoning, kept.tokens, kept.logprobs or (), final=kept)
+                return
         in_flight = len(engine.requests)
         if in_flight >= self.settings.max_queue + engine.sizing.layout.n_seq:
             raise QueueFullError(
@@ -247,6 +255,8 @@ class LlamaEngine:
                     raise item
                 if item is None:
                     raise asyncio.CancelledError
+                if item.final is not None and outputs is not None and key is not None:
+                    keep_generation(outputs, key, item.final)
                 yield item
                 if item.final is not None:
                     return

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parlant_local._version import __version__
 from parlant_local.cores import usable_cores
 from parlant_local.engine.account import MemoryAccount
 from parlant_local.engine.admission import AdmissionRules
@@ -22,6 +23,7 @@ from parlant_local.engine.media.projector import Projector
 from parlant_local.engine.media.reading import MediaReader
 from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library
+from parlant_local.engine.outputs import OutputCache, OutputDisk
 from parlant_local.engine.prefix_disk import PrefixDisk
 from parlant_local.engine.prefixes import PrefixStore
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
@@ -54,6 +56,7 @@ class EngineSpec:
     path: Path
     settings: EngineSettings
     prefix_dir: Path | None = None
+    output_dir: Path | None = None
     measured_dir: Path | None = None
     vetting: Vetting = Vetting()
 
@@ -124,6 +127,7 @@ class LoadedEngine:
         self._store: PrefixStore | None = None
         self._disk: PrefixDisk | None = None
         self.context_size = self.sizing.layout.n_ctx
+        self.outputs = self._make_outputs()
         self._intake = Intake(self.model, self.compiler, self.context_size, self.settings.seed)
         if self.model.generates:
             self._make_generation_context()
@@ -163,6 +167,18 @@ class LoadedEngine:
             self.media.projector,
         )
         self.worker.attach(self._scheduler, context.abort)
+
+    def _make_outputs(self) -> OutputCache | None:
+        """Where results are kept; None where none are."""
+        settings = self.settings.outputs
+        disk = None
+        if self._spec.output_dir is not None and settings.disk and settings.disk_mb:
+            disk = OutputDisk(self._spec.output_dir, self._output_key(), settings.disk_mb * _MIB, self._logger)
+        elif not settings.memory_mb:
+            return None
+        cache = OutputCache(settings.memory_mb * _MIB, disk)
+        self._resources.callback(cache.close)
+        return cache
 
     @property
     def _cells(self) -> int:
@@ -231,6 +247,10 @@ class LoadedEngine:
             None if settings.projector is None else fingerprint(user_path(settings.projector)),
         ]
         return repr(parts)
+
+    def _output_key(self) -> str:
+        """Everything that an answer depends on besides its request."""
+        return repr([__version__, self._prefix_key(), self.settings.constraints.model_dump_json()])
 
     def release(self) -> None:
         """Frees contexts and weights, and drops all reference cycles: memory is freed now, not at some garbage collection."""
@@ -314,4 +334,6 @@ class LoadedEngine:
                 retained_bytes=store.size,
                 prefixes_on_disk=self._disk.count if self._disk is not None else 0,
             )
+        if (outputs := self.outputs) is not None:
+            facts.update(output_hits=outputs.hits, output_misses=outputs.misses, outputs_bytes=outputs.size)
         return facts

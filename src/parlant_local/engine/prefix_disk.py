@@ -22,7 +22,7 @@ import psutil
 from parlant_local.engine.prefixes import RetainedPrefix, State, Tokens
 from parlant_local.errors import StateFileError
 from parlant_local.observability import Logger
-from parlant_local.storage import open_regular, parse_json, sweep, whole_file
+from parlant_local.storage import evict, open_regular, parse_json, sweep, whole_file
 
 __all__ = ["PrefixDisk"]
 
@@ -95,7 +95,9 @@ class PrefixDisk:
                 "sha256": body.hexdigest(),
             }
             path = self._folder / (hashlib.sha256(tokens).hexdigest()[:32] + _SUFFIX)
-            self._evict_for(state.nbytes + len(tokens) + _MAX_HEADER_BYTES)
+            # Over all keys: files of engines that nobody uses any more go first.
+            needed = state.nbytes + len(tokens) + _MAX_HEADER_BYTES
+            evict(self._folder.parent, _SUFFIX, needed=needed, budget=self._budget)
             with whole_file(path, private=True) as file:
                 file.write(json.dumps(header).encode() + b"\n")
                 file.write(tokens)
@@ -108,22 +110,6 @@ class PrefixDisk:
             return
         entry.read = self._reader(path)
         self.count = len(self._files(self._folder))
-
-    def _evict_for(self, needed: int) -> None:
-        """Evicts the least recently read files, over all keys: those of unused engines go first."""
-        files = []
-        for folder in _list_folder(self._folder.parent):
-            for path in self._files(folder):
-                with contextlib.suppress(OSError):  # another process may evict, too
-                    status = path.stat()
-                    files.append((status.st_mtime, status.st_size, path))
-        used = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if used + needed <= self._budget:
-                return
-            with contextlib.suppress(OSError):
-                path.unlink()
-                used -= size
 
     def _reader(self, path: Path) -> Callable[[], State | None]:
         def read() -> State | None:

@@ -318,7 +318,7 @@ def _key(spec: EngineSpec) -> _Key:
     except (OSError, RuntimeError):  # no such file, or a symlink loop: loading reports it
         path, stamp = spec.path, None
     settings = spec.settings.model_dump_json(exclude=set(_CALLER_SETTINGS))
-    return path, stamp, settings, spec.prefix_dir, spec.measured_dir
+    return path, stamp, settings, spec.prefix_dir, spec.output_dir, spec.measured_dir
 
 
 def _done_future() -> Stopped:

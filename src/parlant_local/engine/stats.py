@@ -41,6 +41,12 @@ class EngineStats:
     retained_bytes: int = 0
     prefixes_on_disk: int = 0
     embedded_texts: int = 0
+    output_hits: int = 0
+    """Calls and embedded texts that were answered from earlier results."""
+    output_misses: int = 0
+    """Those that might have been, but were new."""
+    outputs_bytes: int = 0
+    """Memory of the results that are kept."""
     engine_failures: int = 0
     """Internal failures that ended the engine."""
     blocked_seconds: float = 0.0

@@ -57,3 +57,5 @@ class Timings(Brief):
     forced_tokens: int = 0
     """Appended without sampling because the constraint allowed only one continuation."""
     sampled_tokens: int = 0
+    from_cache: bool = False
+    """The same call was answered before, and nothing was computed (``engine.outputs``)."""

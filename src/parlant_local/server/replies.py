@@ -239,5 +239,5 @@ def _logprob(item: TokenLogprob) -> ChatLogprob:
     }
 
 
-def _timings(timings: Timings) -> dict[str, float]:
+def _timings(timings: Timings) -> dict[str, float | bool]:
     return {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(timings).items()}

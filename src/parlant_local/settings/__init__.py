@@ -11,7 +11,7 @@ from parlant_local.settings.constraints import ConstraintSettings
 from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
 from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
-from parlant_local.settings.engine import EngineSettings, PrefixSettings
+from parlant_local.settings.engine import EngineSettings, OutputSettings, PrefixSettings
 from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings, OutputLimits
 from parlant_local.settings.media import MediaSettings
@@ -46,6 +46,7 @@ __all__ = [
     "ModerationSettings",
     "OllamaSettings",
     "OutputLimits",
+    "OutputSettings",
     "PrefixSettings",
     "ServedModelSettings",
     "ServerSettings",

@@ -10,7 +10,7 @@ from pydantic import Field
 from parlant_local.settings.constraints import ConstraintSettings
 from parlant_local.settings.section import Section
 
-__all__ = ["EngineSettings", "FlashAttention", "KvType", "PrefixSettings"]
+__all__ = ["EngineSettings", "FlashAttention", "KvType", "OutputSettings", "PrefixSettings"]
 
 FlashAttention = Literal["auto", "on", "off"]
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
@@ -32,6 +32,19 @@ class PrefixSettings(Section):
 
     min_tokens: int = Field(default=64, ge=1)
     """Shorter prefixes are cheaper to recompute than to keep."""
+
+
+class OutputSettings(Section):
+    """Answers kept for calls that are repeated exactly: of temperature 0 or with a seed, and embeddings. Others are always computed."""
+
+    memory_mb: int = Field(default=0, ge=0)
+    """Memory for them, in MiB. 0 keeps none in memory."""
+
+    disk: bool = False
+    """Keep them on disk as well, readable by their owner only. Prompts are not stored, the answers are."""
+
+    disk_mb: int = Field(default=256, ge=0)
+    """Disk space for them, in MiB."""
 
 
 class EngineSettings(Section):
@@ -124,6 +137,7 @@ class EngineSettings(Section):
     0: never automatically."""
 
     prefixes: PrefixSettings = PrefixSettings()
+    outputs: OutputSettings = OutputSettings()
     constraints: ConstraintSettings = ConstraintSettings()
 
     @property

@@ -3,6 +3,7 @@
 Their contents are never trusted: a file may be truncated, edited, from another version, or not a regular file.
 """
 
+from parlant_local.storage.evicting import evict
 from parlant_local.storage.locking import locked
 from parlant_local.storage.reading import (
     open_regular,
@@ -19,6 +20,7 @@ from parlant_local.storage.sweeping import scratch_folder, scratch_for, sweep
 from parlant_local.storage.writing import publish, sync_folder, whole_file, write_whole
 
 __all__ = [
+    "evict",
     "locked",
     "open_regular",
     "parse_json",

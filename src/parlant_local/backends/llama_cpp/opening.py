@@ -158,6 +158,7 @@ class OpenedModel:
             record.path,
             settings=engine,
             prefix_dir=home / "prefixes" if engine.prefixes.disk else None,
+            output_dir=home / "outputs" if engine.outputs.disk else None,
             measured_dir=saved_folder(home),
             linger=self._linger,
             vetting=Vetting(

@@ -99,7 +99,7 @@ class AnswerHead(TypedDict):
 class ChatCompletion(AnswerHead):
     choices: Annotated[list[ChatChoice], Field(min_length=1)]
     usage: TokenUsage
-    timings: Mapping[str, float]
+    timings: Mapping[str, float | bool]
     """Seconds, and counts of forced and sampled tokens."""
 
 
@@ -142,7 +142,7 @@ class Progress(TypedDict):
 class ChatCompletionChunk(AnswerHead):
     choices: list[ChunkChoice]
     usage: NotRequired[TokenUsage | None]
-    timings: NotRequired[Mapping[str, float]]
+    timings: NotRequired[Mapping[str, float | bool]]
     progress: NotRequired[Progress]
     """Before the first token, with ``return_progress``."""
 
