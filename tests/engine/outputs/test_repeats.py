@@ -15,7 +15,6 @@ from parlant_local.engine import LlamaEngine
 from parlant_local.engine.outputs import request_key
 from parlant_local.engine.requests import Generation, GenerationRequest, JsonSchema, ReasoningPrelude, Sampling
 from parlant_local.settings.engine import OutputSettings
-
 from tests.engine.conftest import MakeEngine
 
 PROMPT = "<|im_start|>user\nthe quick brown fox<|im_end|>\n"
