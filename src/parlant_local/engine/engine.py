@@ -223,7 +223,8 @@ class LlamaEngine:
         engine = await self._ensure_loaded()
         outputs, key = engine.outputs, None
         if outputs is not None and (key := request_key(request, self.settings.seed)) is not None:
-            if (kept := await asyncio.to_thread(recall_generation, outputs, key)) is not None:
+            kept = await asyncio.to_thread(recall_generation, outputs, key)
+            if kept is not None:
                 yield GenerationPiece(kept.text, kept.reasoning, kept.tokens, kept.logprobs or (), final=kept)
                 return
         in_flight = len(engine.requests)
