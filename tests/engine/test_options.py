@@ -6,14 +6,11 @@ import asyncio
 import ctypes
 import re
 import resource
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
-from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 
 from parlant_local.engine import LlamaEngine
 from parlant_local.engine.native import library, set_verbose
@@ -21,6 +18,7 @@ from parlant_local.engine.requests import Generation, GenerationRequest
 from parlant_local.errors import ModelLoadError
 from parlant_local.settings.engine import KvType
 from tests.support import gguf_models
+from tests.support.adapters import make_adapter, merged
 
 from .conftest import MakeEngine
 
@@ -177,56 +175,20 @@ async def test_llama_cpps_own_log_is_shown_only_when_asked_for(
 
 # -- LoRA --------------------------------------------------------------------------------------------------------------
 
-_RANK, _ALPHA = 4, 8.0
-_TARGETS = ("blk.0.attn_q.weight", "blk.1.ffn_down.weight")
-
-
-def _adapter(path: Path, base: Path, seed: int, *, architecture: str = "llama") -> dict[str, Any]:
-    """Writes a LoRA adapter for ``base``; what it adds to each weight at scale 1."""
-    random = np.random.default_rng(seed)
-    shapes = {tensor.name: tensor.data.shape for tensor in GGUFReader(str(base)).tensors}
-    writer = GGUFWriter(str(path), architecture)
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", _ALPHA)
-    adds = {}
-    for name in _TARGETS:
-        rows, columns = shapes[name]
-        a = random.normal(0, 0.3, (_RANK, columns)).astype(np.float32)
-        b = random.normal(0, 0.3, (rows, _RANK)).astype(np.float32)
-        writer.add_tensor(f"{name}.lora_a", a, raw_dtype=GGMLQuantizationType.F32)
-        writer.add_tensor(f"{name}.lora_b", b, raw_dtype=GGMLQuantizationType.F32)
-        adds[name] = (_ALPHA / _RANK) * (b @ a)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return adds
-
-
-def _merged(path: Path, base: Path, *adds: tuple[dict[str, Any], float]) -> Path:
-    """A copy of ``base`` whose weights have the adapters built in."""
-    shutil.copy(base, path)
-    for tensor in GGUFReader(str(path), "r+").tensors:  # a view of the file
-        for add, scale in adds:
-            if tensor.name in add:
-                np.add(tensor.data, np.float32(scale) * add[tensor.name], out=tensor.data)
-    return path
-
 
 async def test_adapters_with_their_scales_are_as_if_merged_into_the_weights(
     engine_of: MakeEngine, made: Callable[[str], Path], tmp_path: Path
 ) -> None:
     base = made("llama")
     one, two = tmp_path / "one.gguf", tmp_path / "two.gguf"
-    first, second = _adapter(one, base, 31), _adapter(two, base, 32)
+    first, second = make_adapter(one, base, 31), make_adapter(two, base, 32)
     plain = await _say(engine_of("llama"))
     silent = await _say(engine_of("llama", lora={str(one): 0.0}))
     assert _logprobs(silent) == pytest.approx(_logprobs(plain), abs=1e-3)
     for number, scales in enumerate(({str(one): 1.0}, {str(one): 0.4}, {str(one): 0.7, str(two): -0.5})):
         adds = [(first if path == str(one) else second, scale) for path, scale in scales.items()]
-        merged = _merged(tmp_path / f"merged{number}.gguf", base, *adds)
-        expected = await _say(engine_of(merged))
+        built_in = merged(tmp_path / f"merged{number}.gguf", base, *adds)
+        expected = await _say(engine_of(built_in))
         adapted = await _say(engine_of("llama", lora=scales))
         assert adapted.tokens == expected.tokens
         assert _logprobs(adapted) == pytest.approx(_logprobs(expected), abs=0.02)
@@ -237,13 +199,13 @@ async def test_vectors_know_their_adapters_too(
     engine_of: MakeEngine, made: Callable[[str], Path], tmp_path: Path
 ) -> None:
     adapter = tmp_path / "adapter.gguf"
-    add = _adapter(adapter, made("bert"), 33, architecture="bert")
-    merged = _merged(tmp_path / "merged.gguf", made("bert"), (add, 0.8))
+    add = make_adapter(adapter, made("bert"), 33, architecture="bert")
+    built_in = merged(tmp_path / "merged.gguf", made("bert"), (add, 0.8))
     plain, expected, adapted = [
         (await engine.embed(["the quick brown fox"])).vectors
         for engine in (
             engine_of("bert"),
-            engine_of(merged),
+            engine_of(built_in),
             engine_of("bert", lora={str(adapter): 0.8}),
         )
     ]
@@ -256,7 +218,7 @@ async def test_states_of_another_adapter_scale_are_not_used(
 ) -> None:
     """A prefix on disk was computed with its adapters."""
     adapter = tmp_path / "one.gguf"
-    _adapter(adapter, made("llama"), 31)
+    make_adapter(adapter, made("llama"), 31)
     kept = tmp_path / "kept"
 
     engine = engine_of("llama", lora={str(adapter): 1.0}, prefix_dir=kept)
@@ -273,7 +235,7 @@ async def test_an_adapter_that_does_not_fit_or_is_none_is_refused(
     engine_of: MakeEngine, made: Callable[[str], Path], tmp_path: Path
 ) -> None:
     foreign, nonsense = tmp_path / "foreign.gguf", tmp_path / "nonsense.gguf"
-    _adapter(foreign, made("llama"), 31, architecture="qwen2")
+    make_adapter(foreign, made("llama"), 31, architecture="qwen2")
     nonsense.write_bytes(b"GGUF" + b"\0" * 64)
     for path in (foreign, nonsense, tmp_path / "missing.gguf"):
         with pytest.raises(ModelLoadError, match="LoRA") as refused:

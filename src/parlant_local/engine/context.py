@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -91,7 +92,9 @@ class Context:
     def _open(self, cells: int) -> None:
         clear_log()
         self._params.n_ctx = cells
-        self._pointer = self._lib.llama_init_from_model(self._model.pointer, self._params)
+        with self._model.changing:
+            self._pointer = self._lib.llama_init_from_model(self._model.pointer, self._params)
+        self._fresh = True
         if not self._pointer:
             self._pointer = None
             raise _refusal(self._model.path.name, cells, recent_log())
@@ -148,7 +151,9 @@ class Context:
         batch.struct.n_tokens = batch.size
         self._set_threads(batch.size)
         began = time.perf_counter()
-        status = self._lib.llama_decode(self._pointer, batch.struct)
+        with self._model.changing if self._fresh else nullcontext():  # the first one prepares its graphs
+            status = self._lib.llama_decode(self._pointer, batch.struct)
+        self._fresh = False
         if status == 0:
             if self._threads is not None:
                 self._threads.record(batch.size, time.perf_counter() - began)

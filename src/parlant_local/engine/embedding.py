@@ -128,7 +128,8 @@ class EmbeddingContext(EmbeddedTexts):
         params = self._params
         params.n_ctx = tokens
         params.n_batch = params.n_ubatch = min(tokens, self._chunk) if self._chunked else tokens
-        self._pointer = self._lib.llama_init_from_model(self._model.pointer, params) or None
+        with self._model.changing:
+            self._pointer = self._lib.llama_init_from_model(self._model.pointer, params) or None
         if self._pointer is None:
             raise ModelLoadError(f"{self._model.path.name}: llama.cpp refused an embedding context ({recent_log()}).")
         self._size = tokens

@@ -33,6 +33,7 @@ from parlant_local.engine.sizing import plan, usable_gpus
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.vetting.soundness import ensure_sound
+from parlant_local.engine.weights import present
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import EngineError, InsufficientMemoryError, ParlantLocalError
 from parlant_local.gguf_info import GGUFHeader, check_is_projector, in_use, read_header, shard_paths
@@ -97,7 +98,7 @@ class LoadedEngine:
             ensure_sound(self.settings.library, vetting.verdicts, control, self._logger)
         if self._spec.measured_dir is not None:
             self.settings = self._with_findings(header, self._spec.measured_dir)
-        self.sizing = plan(header, path.name, self.settings)
+        self.sizing = plan(header, path.name, self.settings, shared=present(path))
         for message in self.sizing.messages:
             self._logger.warning(f"{path.name}: {message}")
         self._account = MemoryAccount(
@@ -194,7 +195,18 @@ class LoadedEngine:
         """What it takes now, on GPUs as well, as estimated; retained prefixes have a limit of their own."""
         embedding = self._embedding
         media = 0 if self._media is None else self._media.memory_bytes
-        return self.sizing.at(self._cells).total + media + (0 if embedding is None else embedding.memory_bytes)
+        estimate = self.sizing.at(self._cells)
+        return (
+            estimate.total
+            - self._counted_by_others(estimate.weights)
+            + media
+            + (0 if embedding is None else embedding.memory_bytes)
+        )
+
+    def _counted_by_others(self, weights: int) -> int:
+        """Bytes of ``weights`` that other engines of this file count, each its part."""
+        loaded: LoadedModel | None = self.__dict__.get("model")  # the account asks while it is being loaded, too
+        return 0 if loaded is None else weights - weights // loaded.users
 
     @property
     def gpu_bytes(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from parlant_local.engine.repacking import is_mostly_repacked
 from parlant_local.engine.vetting import Vetting, ensure_loadable
 from parlant_local.engine.vetting.soundness import ensure_sound
 from parlant_local.engine.vocabulary import Vocabulary
+from parlant_local.engine.weights import Weights, share
 from parlant_local.errors import (
     EngineClosedError,
     InvalidModelError,
@@ -78,34 +79,35 @@ class LoadedModel(Vocabulary):
             )
         lib = library(settings.library)
         set_verbose(settings.verbose)
-        clear_log()
         params = lib.llama_model_default_params()
         _offload(lib, params, settings.n_gpu_layers, layout)
         params.load_mode = _load_mode(lib, mapped, settings.use_mlock)
         params.vocab_only = vocabulary_only
         progress = ProgressCallback(lambda share, _: control.on_progress(share))
         params.progress_callback = progress
-        pointer = lib.llama_model_load_from_file(os.fsencode(path), params)
-        if not pointer:
+
+        def load() -> Any:
+            clear_log()
+            if pointer := lib.llama_model_load_from_file(os.fsencode(path), params):
+                return pointer
             control.check()
             raise _load_error(path, recent_log())
+
+        if layout is not None and not layout.gpu_layers:
+            how = (str(settings.library), mapped, settings.use_mlock)
+            self._weights = share(path, how, lib, control, load)
+        else:
+            self._weights = Weights(lib, load())
         self.path = path
         self._lib = lib
-        self._pointer: Any = pointer
+        self._pointer: Any = self._weights.pointer
         self._references = 1
         self._lock = threading.Lock()
-        self._vocab: Any = lib.llama_model_get_vocab(pointer)
+        self._vocab: Any = lib.llama_model_get_vocab(self._pointer)
         self._adapters: list[Any] = []
         self.lora: dict[str, float] = dict(settings.lora)
         try:
-            for adapter in settings.lora:
-                handle = lib.llama_adapter_lora_init(pointer, os.fsencode(user_path(adapter)))
-                if not handle:
-                    raise ModelLoadError(
-                        f"The LoRA adapter {adapter} could not be applied to {path.name}: {recent_log() or 'no reason given'}.",
-                        hint="Check that it is a GGUF adapter made for this model.",
-                    )
-                self._adapters.append(handle)
+            self._adapters += [self._weights.adapter(adapter, path.name) for adapter in settings.lora]
         except BaseException:
             self.release()
             raise
@@ -145,8 +147,18 @@ class LoadedModel(Vocabulary):
             self._references -= 1
             if self._references > 0 or self._pointer is None:
                 return
-            pointer, self._pointer, self._vocab = self._pointer, None, None
-        self._lib.llama_model_free(pointer)  # frees its adapters too
+            self._pointer = self._vocab = None
+        self._weights.release()
+
+    @property
+    def users(self) -> int:
+        """Models of this process that share these weights, this one included."""
+        return max(1, self._weights.users)
+
+    @property
+    def changing(self) -> AbstractContextManager[Any]:
+        """Held while a context of it is made, or prepares to compute: no adapter may be added meanwhile."""
+        return self._weights.changing
 
     def adapt(self, context: Any) -> None:
         """Applies the adapters with their scales to a ``llama_context`` of this model."""

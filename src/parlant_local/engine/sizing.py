@@ -61,13 +61,15 @@ class Sizing:
         return self.at(self.layout.max_cells)
 
 
-def plan(header: GGUFHeader, name: str, settings: EngineSettings) -> Sizing:
-    """The layout for a model that is about to be loaded.
+def plan(header: GGUFHeader, name: str, settings: EngineSettings, *, shared: bool = False) -> Sizing:
+    """The layout for a model that is about to be loaded. ``shared``: its weights are in memory already, for another engine.
 
     The context is as trained, or reduced to what fits (with a message), and so are the layers on GPUs. Raises
     :class:`InsufficientMemoryError`, with figures, where weights, KV cache and compute buffers together exceed the memory available.
     """
-    memory, sizing = _sized(header, settings, usable_gpus(settings), available_memory())
+    gpus = usable_gpus(settings)
+    available = available_memory() + (header.weights_bytes if shared and not gpus else 0)
+    memory, sizing = _sized(header, settings, gpus, available)
     memory.check(name, sizing.layout)
     return sizing
 
