@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["exists", "is_dir", "is_file", "real_path", "user_path"]
+__all__ = ["exists", "file_identity", "is_dir", "is_file", "real_path", "user_path"]
 
 
 def user_path(text: str | os.PathLike[str]) -> Path:
@@ -35,3 +35,13 @@ def is_dir(path: str | os.PathLike[str]) -> bool:
 def real_path(path: str | os.PathLike[str]) -> Path:
     """``path`` with all links followed, as far as they lead."""
     return Path(os.path.realpath(path))
+
+
+def file_identity(path: Path) -> tuple[object, ...]:
+    """Tells a file from the one that replaces it; the same for all paths that lead to it. Of one that isn't there: its path."""
+    try:
+        found = path.resolve()
+        status = found.stat()
+    except (OSError, RuntimeError):  # a RuntimeError for links in a circle
+        return (path,)
+    return found, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -254,7 +254,9 @@ class LoadedEngine:
             settings.rope_freq_scale,
             self._header.long_rope_from(self.context_size),
             sorted(settings.lora.items()),
-            [fingerprint(Path(path)) for path in sorted(settings.lora)],
+            [fingerprint(user_path(path)) for path in sorted(settings.lora)],
+            [(fingerprint(user_path(path)), strength) for path, strength in sorted(settings.control_vectors.items())],
+            settings.control_vector_layers,
             str(lib.build),
             None if settings.projector is None else fingerprint(user_path(settings.projector)),
         ]

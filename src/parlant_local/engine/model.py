@@ -30,6 +30,9 @@ from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from parlant_local.engine.layout import Layout
     from parlant_local.settings import EngineSettings
 
@@ -106,7 +109,13 @@ class LoadedModel(Vocabulary):
         self._vocab: Any = lib.llama_model_get_vocab(self._pointer)
         self._adapters: list[Any] = []
         self.lora: dict[str, float] = dict(settings.lora)
+        self._control: npt.NDArray[np.float32] | None = None
         try:
+            if settings.control_vectors:
+                from parlant_local.engine.control_vectors import combined  # the trial process starts without it
+
+                self._control = combined(settings.control_vectors, self.n_layer, self.n_embd)
+                self._control_layers = settings.control_vector_layers
             self._adapters += [self._weights.adapter(adapter, path.name) for adapter in settings.lora]
         except BaseException:
             self.release()
@@ -161,7 +170,9 @@ class LoadedModel(Vocabulary):
         return self._weights.changing
 
     def adapt(self, context: Any) -> None:
-        """Applies the adapters with their scales to a ``llama_context`` of this model."""
+        """Applies the adapters with their scales, and the control vectors, to a ``llama_context`` of this model."""
+        if self._control is not None:
+            self._steer(context, self._control)
         if not self._adapters:
             return
         count = len(self._adapters)
@@ -171,6 +182,14 @@ class LoadedModel(Vocabulary):
             raise ModelLoadError(
                 f"{self.path.name}: llama.cpp refused its LoRA adapters ({recent_log() or 'no reason given'}).",
                 hint="Check that they were made for this model, or leave engine.lora empty.",
+            )
+
+    def _steer(self, context: Any, directions: npt.NDArray[np.float32]) -> None:
+        first, last = self._control_layers or (1, self.n_layer - 1)
+        values = directions.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+        if self._lib.llama_set_adapter_cvec(context, values, directions.size, self.n_embd, first, last) != 0:
+            raise ModelLoadError(
+                f"{self.path.name}: llama.cpp refused its control vectors ({recent_log() or 'no reason given'})."
             )
 
     # -- facts --------------------------------------------------------------------------------------------------------

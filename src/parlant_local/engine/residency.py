@@ -24,6 +24,7 @@ from parlant_local.engine.loading import ABANDONED_SECONDS, LoadControl
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import EngineClosedError, EngineError, EngineFailedError, ModelLoadError, ParlantLocalError
+from parlant_local.paths import file_identity, user_path
 
 __all__ = ["Holder", "Load", "Resident", "Stopped", "check_process", "hold", "release_when_collected"]
 
@@ -311,14 +312,11 @@ def _registry_lock() -> Iterator[None]:
 
 
 def _key(spec: EngineSpec) -> _Key:
-    try:
-        path = spec.path.resolve()
-        status = path.stat()
-        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    except (OSError, RuntimeError):  # no such file, or a symlink loop: loading reports it
-        path, stamp = spec.path, None
-    settings = spec.settings.model_dump_json(exclude=set(_CALLER_SETTINGS))
-    return path, stamp, settings, spec.prefix_dir, spec.output_dir, spec.measured_dir
+    settings = spec.settings
+    projector = [] if settings.projector is None else [settings.projector]
+    beside = [file_identity(user_path(path)) for path in (*settings.lora, *settings.control_vectors, *projector)]
+    told = settings.model_dump_json(exclude=set(_CALLER_SETTINGS))
+    return file_identity(spec.path), tuple(beside), told, spec.prefix_dir, spec.output_dir, spec.measured_dir
 
 
 def _done_future() -> Stopped:

@@ -52,6 +52,7 @@ def main(spec: dict[str, Any]) -> dict[str, str]:
         use_mmap=True,
         use_mlock=False,
         lora=spec["lora"],
+        control_vectors={},  # numbers that were checked: they can't crash it
     )
     try:
         model = LoadedModel(Path(spec["path"]), settings, vocabulary_only=spec["vocabulary_only"], vetting=None)

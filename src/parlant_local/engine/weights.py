@@ -14,7 +14,7 @@ from typing import Any
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, recent_log
 from parlant_local.errors import ModelLoadError
-from parlant_local.paths import user_path
+from parlant_local.paths import file_identity, user_path
 
 __all__ = ["Weights", "present", "share"]
 
@@ -40,7 +40,7 @@ class Weights:
         """
         path = user_path(given)
         with self.changing:
-            key = _stamp(path)
+            key = file_identity(path)
             if key not in self._adapters:
                 clear_log()
                 handle = self._lib.llama_adapter_lora_init(self.pointer, os.fsencode(path))
@@ -69,7 +69,7 @@ def share(path: Path, how: Hashable, lib: Any, control: LoadControl, load: Calla
     Waits while another thread loads the same. Raises what ``load`` raises, and :class:`EngineClosedError` where ``control`` was
     cancelled.
     """
-    key = (_stamp(path), how)
+    key = (file_identity(path), how)
     with _lock:
         turn = _turns.setdefault(key, threading.Lock())
     while not turn.acquire(timeout=_POLL_SECONDS):
@@ -89,18 +89,9 @@ def share(path: Path, how: Hashable, lib: Any, control: LoadControl, load: Calla
 
 def present(path: Path) -> bool:
     """Whether the weights of ``path`` are in memory, so that another engine of it needs none."""
-    stamp = _stamp(path)
+    stamp = file_identity(path)
     with _lock:
         return any(key[0] == stamp for key in _shared)
-
-
-def _stamp(path: Path) -> Hashable:
-    """Tells a file from the one that replaced it."""
-    try:
-        status = path.stat()
-    except OSError:  # loading reports it
-        return path
-    return path.resolve(), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 _lock = threading.Lock()

@@ -103,9 +103,11 @@ class GGUFHeader:
 
     @property
     def kind(self) -> str:
-        """``model``, ``adapter``, ``mmproj``, ``imatrix`` or ``vocab``."""
+        """``model``, ``adapter``, ``controlvector``, ``mmproj``, ``imatrix`` or ``vocab``."""
         if self.architecture == "clip":
             return "mmproj"
+        if self.architecture == "controlvector":
+            return "controlvector"
         declared = self.text("general.type")
         if declared and declared != "model":
             return declared

@@ -12,7 +12,7 @@ _NOT_MODELS = {
     "mmproj": "is a vision projector, which belongs to another model",
     "imatrix": "is an importance matrix for quantizing",
     "adapter": "is a LoRA adapter; give it to a model as engine.lora",
-    "controlvector": "is a control vector",
+    "controlvector": "is a control vector; give it to a model as engine.control_vectors",
 }
 
 

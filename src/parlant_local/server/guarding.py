@@ -33,7 +33,16 @@ _ID = re.compile(r"[A-Za-z0-9._\-]{1,128}\Z")
 # Opened directly in a browser, which can only authenticate by Basic.
 _FOR_BROWSERS = ("/docs", "/redoc", "/openapi.json", "/vendor/", "/metrics")
 _ADMINISTRATION = frozenset(
-    {"/models", "/api/status", "/metrics", "/api/requests", "/api/search", "/api/recommend", "/api/agents"}
+    {
+        "/models",
+        "/lora-adapters",
+        "/api/status",
+        "/metrics",
+        "/api/requests",
+        "/api/search",
+        "/api/recommend",
+        "/api/agents",
+    }
 )
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -75,6 +75,9 @@ class ModelLoader:
         if served.options is not None:
             own = served.options.model_dump(include={"n_ctx", "n_gpu_layers", "n_threads"}, exclude_none=True)
             engine = engine.model_copy(update=own)
+        if served.adapters:
+            added = {str(adapter.path): adapter.scale for adapter in served.adapters}
+            engine = engine.model_copy(update={"lora": {**engine.lora, **added}})
         if engine.n_seq_max is None and not on_gpu(engine) and engine.unified_kv is not False:
             return engine.model_copy(update={"n_seq_max": max(_STREAMS, 2 * (engine.n_threads or usable_cores())) + 1})
         return engine
@@ -95,7 +98,15 @@ class ModelLoader:
         header = header_of(served.record.path)
         sizing = outlook(header, self._engine(served))  # others may be unloaded first; loading checks again
         cells = sizing.layout.cells
-        return PoolMemory(sizing.in_ram(cells), sum(sizing.on_gpus(cells)))
+        gpu = sum(sizing.on_gpus(cells))
+        return PoolMemory(sizing.in_ram(cells) - (0 if gpu else self._present(served, header)), gpu)
+
+    def _present(self, served: Served, header: GGUFHeader) -> int:
+        """Bytes that it shares with a model that is loaded: the weights, where they differ in their adapters only."""
+        from parlant_local.engine.weights import present
+
+        assert served.record.path is not None
+        return header.weights_bytes if present(served.record.path) else 0
 
     def share(self, key: str) -> float | None:
         """How much of a model that is being loaded is there, 0 to 1; None where it isn't being loaded."""

@@ -35,6 +35,7 @@ from parlant_local.switching.targets import Target
 __all__ = ["Models"]
 
 _RECENT = 50
+_MAX_ADAPTED = 64
 
 
 class Models:
@@ -80,7 +81,8 @@ class Models:
         self.directory.check_name(name)
         if name == SWITCHED and self.switches:
             return SWITCHED, self._chain()
-        if (known := self._served.get(name)) is not None and known.key in self.pool.loaded():
+        known = self._served.get(name)
+        if known is not None and not known.adapters and known.key in self.pool.loaded():
             return known.name, self._pooled(known)
         if (place := self.directory.external_id(name)) is not None:
             return name, ExternalModel(self._routes, place)
@@ -109,7 +111,10 @@ class Models:
 
     def label(self, name: str) -> str:
         """The metrics label of a model: unknown names share one."""
-        return name if name in self._permanent or name in self._served else "other"
+        served = self._served.get(name)
+        if served is not None and served.adapters:  # without scales
+            return f"{served.record.id}:{'+'.join(adapter.name for adapter in served.adapters)}"
+        return name if name in self._permanent or served is not None else "other"
 
     async def find(self, name: str) -> Served:
         self.directory.check_name(name)
@@ -224,4 +229,13 @@ class Models:
 
     def _keep(self, served: Served) -> Served:
         self._served[served.name] = self._served[served.key] = served
+        if served.adapters:
+            self._forget_adapted()
         return served
+
+    def _forget_adapted(self) -> None:
+        """Names of models with adapters are endless, as scales are: of those that are not loaded, some are kept."""
+        here = self.pool.status()
+        idle = [name for name, item in self._served.items() if item.adapters and item.key not in here]
+        for name in idle[:-_MAX_ADAPTED]:
+            del self._served[name]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parlant_local.backends.choice import Choice
 from parlant_local.backends.referring import clients_may_name, split_reference
 from parlant_local.catalog import LocalModel, LocalModelManager, ModelState
-from parlant_local.errors import ModelNotFoundError, RequestRefusedError, SettingsError
+from parlant_local.catalog.adapters import Adapter, Adapters
+from parlant_local.errors import BadReferenceError, ModelNotFoundError, RequestRefusedError, SettingsError
 from parlant_local.settings import ServedModelSettings, Settings
 from parlant_local.switching import choose_model
 
@@ -32,6 +33,8 @@ class Served:
     """The pool's name: one per way of loading a model."""
     record: LocalModel
     options: ServedModelSettings | None = None
+    adapters: tuple[Adapter, ...] = ()
+    """On it, by name."""
 
 
 class Directory:
@@ -43,6 +46,7 @@ class Directory:
         self._settings = settings
         self._manager = manager
         self._loaded = loaded
+        self.adapters = Adapters(settings)
         self._chosen: tuple[frozenset[str], Choice] | None = None
 
     def known(self) -> list[Served]:
@@ -55,7 +59,14 @@ class Directory:
                 found.append(self._served(name, options))
             except ModelNotFoundError:
                 continue  # not downloaded yet; a request for it says so
-        return found + [Served(record.id, record.id, record) for record in self.records()]
+        found += [Served(record.id, record.id, record) for record in self.records()]
+        usable = [adapter for adapter in self.adapters.all().values() if adapter.problem is None]
+        return found + [
+            self._adapted(f"{served.name}:{adapter.name}", served, (adapter,))
+            for adapter in usable
+            for served in found
+            if served.record.architecture == adapter.architecture and not served.adapters
+        ]
 
     def records(self) -> list[LocalModel]:
         return [record for record in self._manager.list_models() if record.path is not None]
@@ -85,6 +96,8 @@ class Directory:
         records = {record.id: record for record in self.records()}
         record = records.get(name)
         if record is None:
+            if (adapted := self.adapters.split(name)) is not None:
+                return self._adapted(name, self.look_up(adapted[0]), adapted[1])
             last = [item for item in records.values() if item.id.rpartition("/")[2] == name.lower()]
             record = last[0] if len(last) == 1 else self._by_reference(name)
         return Served(record.id, record.id, record)
@@ -166,8 +179,26 @@ class Directory:
     def _served(self, name: str, options: ServedModelSettings) -> Served:
         record = self._manager.find(options.model)
         self._manager.resolve(options.model)
-        own = options.model_dump(exclude={"model", "preload"}, exclude_none=True)
-        return Served(name, name if own else record.id, record, options if own else None)
+        own = options.model_dump(exclude={"model", "preload", "adapters"}, exclude_none=True)
+        served = Served(name, name if own else record.id, record, options if own else None)
+        if options.adapters is None:
+            return served
+        if (adapted := self.adapters.split(f"{name}:{options.adapters}")) is None:
+            raise ModelNotFoundError(
+                f"models.{name}.adapters names {options.adapters}, which is not known here.",
+                hint=f"Known: {', '.join(self.adapters.all()) or 'none'}.",
+            )
+        return self._adapted(name, served, adapted[1])
+
+    def _adapted(self, name: str, base: Served, adapters: tuple[Adapter, ...]) -> Served:
+        """``base`` with adapters: a model of its own, over the same weights."""
+        for adapter in adapters:
+            if adapter.architecture != base.record.architecture:
+                raise BadReferenceError(
+                    f"The adapter {adapter.name} was made for {adapter.architecture}, {base.name} is {base.record.architecture}."
+                )
+        key = f"{base.key}:{'+'.join(adapter.scaled for adapter in adapters)}"
+        return replace(base, name=name, key=key, adapters=(*base.adapters, *adapters))
 
     def _by_reference(self, name: str) -> LocalModel:
         try:

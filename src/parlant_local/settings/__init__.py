@@ -6,6 +6,7 @@ each value came from. Unknown keys are errors everywhere.
 
 from __future__ import annotations
 
+from parlant_local.settings.adapters import AdapterSettings
 from parlant_local.settings.chat import ChatSettings
 from parlant_local.settings.constraints import ConstraintSettings
 from parlant_local.settings.downloads import DownloadSettings
@@ -28,6 +29,7 @@ from parlant_local.settings.switching import BreakerSettings, BudgetSettings, Sw
 from parlant_local.settings.tree import Settings, load_settings
 
 __all__ = [
+    "AdapterSettings",
     "AuthSettings",
     "BreakerSettings",
     "BudgetSettings",

@@ -109,6 +109,12 @@ class EngineSettings(Section):
     lora: dict[str, float] = Field(default_factory=dict)
     """LoRA adapters: GGUF path to scale."""
 
+    control_vectors: dict[str, float] = Field(default_factory=dict)
+    """Control vectors: GGUF path to strength; negative ones push the other way."""
+
+    control_vector_layers: tuple[int, int] | None = None
+    """First and last layer that they are added to. None: all of them."""
+
     projector: str | None = None
     """The mmproj file of a model that reads pictures or sounds. None: the one that the catalogue has paired with it."""
 

@@ -24,6 +24,7 @@ _EXAMPLES: dict[str, str] = {
     "models": "{}  # assistant: {model: llama3.2:3b, n_ctx: 8192, preload: true}",
     "plugins": "{}  # shelf: {url: https://models.example.org}",
     "switcher.targets": "{}  # openai/gpt-4o: {cost_per_million_tokens: 5, quality: 90}",
+    "engine.control_vectors": "{}  # /path/vector.gguf: 0.8",
     "engine.lora": "{}  # /path/adapter.gguf: 1.0",
     "generation.calls": "{}  # matching: {temperature: 0}",
 }

@@ -197,6 +197,9 @@ class ServedModelSettings(Section):
     n_ctx: int | None = Field(default=None, ge=16)
     n_gpu_layers: int | None = None
     n_threads: int | None = Field(default=None, ge=1)
+    adapters: str | None = None
+    """LoRA adapters on it, by name: ``ONE+TWO@0.5``."""
+
     chat_format: str | None = None
     """Another chat template: a name, or Jinja text."""
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from parlant_local.errors import SettingsError
 from parlant_local.paths import is_dir, user_path
+from parlant_local.settings.adapters import AdapterSettings
 from parlant_local.settings.chat import ChatSettings
 from parlant_local.settings.downloads import DownloadSettings
 from parlant_local.settings.embedding import EmbeddingSettings
@@ -103,6 +104,9 @@ class Settings(Section):
     ollama: OllamaSettings = OllamaSettings()
     endpoints: dict[str, EndpointSettings] = Field(default_factory=dict)
     """Endpoints with an OpenAI-compatible API, by name."""
+
+    adapters: dict[str, AdapterSettings] = Field(default_factory=dict)
+    """LoRA adapters by name, besides the GGUF files in the folder ``adapters`` of the home, which are named as they are."""
 
     server: ServerSettings = ServerSettings()
     cors: CorsSettings = CorsSettings()

@@ -67,6 +67,7 @@ def signatures(context_params: type[ctypes.Structure]) -> dict[str, tuple[Any, l
         "llama_model_n_swa": (c_int32, [_Model]),
         # adapters
         "llama_adapter_lora_init": (_Adapter, [_Model, c_char_p]),
+        "llama_set_adapter_cvec": (c_int32, [_Context, POINTER(c_float), c_size_t, c_int32, c_int32, c_int32]),
         "llama_set_adapters_lora": (c_int32, [_Context, POINTER(_Adapter), c_size_t, POINTER(c_float)]),
         # vocabularies
         "llama_tokenize": (c_int32, [_Vocab, c_char_p, c_int32, POINTER(_Token), c_int32, c_bool, c_bool]),

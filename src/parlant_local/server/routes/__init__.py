@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fastapi import APIRouter
 
 from parlant_local.server.routes import (
+    adapters,
     admin,
     chat,
     completions,
@@ -26,7 +27,20 @@ from parlant_local.settings import ServerSettings
 __all__ = ["routers"]
 
 # In the order of the API's description.
-_ALWAYS = (chat, completions, embeddings, moderation, models, admin, health, insight, tokenization, simple, description)
+_ALWAYS = (
+    chat,
+    completions,
+    embeddings,
+    moderation,
+    models,
+    admin,
+    adapters,
+    health,
+    insight,
+    tokenization,
+    simple,
+    description,
+)
 
 
 def routers(settings: ServerSettings) -> Iterator[APIRouter]:

@@ -11,6 +11,7 @@ from parlant_local.server.shapes.common import TO_WHOLE, Listed, Request
 from parlant_local.server.shapes.inputs import Inputs, TokenIds
 
 __all__ = [
+    "AdapterScale",
     "ApplyTemplateRequest",
     "DetokenizeRequest",
     "EmbeddingRequest",
@@ -82,6 +83,12 @@ class ApplyTemplateRequest(Request):
 class ModelRequest(Request):
     model: str = Field(min_length=1)
     """A listed name; for downloads, a reference such as ``user/repo:Q4_K_M`` or ``llama3.2:3b``."""
+
+
+class AdapterScale(Request):
+    id: int | str
+    """Its number or its name."""
+    scale: float = Field(ge=-100, le=100)
 
 
 class SimpleChatRequest(Request):

@@ -16,6 +16,7 @@ from parlant_local.server.shapes.answers.insight import (
     SuggestionList,
 )
 from parlant_local.server.shapes.answers.models import (
+    AdapterCard,
     AdminList,
     Detailed,
     Done,
@@ -64,6 +65,7 @@ __all__ = [
     "CHAT_COMPLETION",
     "COMPLETION",
     "SIMPLE_ANSWER",
+    "AdapterCard",
     "AdminList",
     "AgentCall",
     "AgentCalls",

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from parlant_local.server.shapes.answers.common import answer
 
 __all__ = [
+    "AdapterCard",
     "AdminList",
     "Detailed",
     "Done",
@@ -46,6 +47,19 @@ class Evaluation(TypedDict):
     cases: int
     made: str
     """When, as ISO 8601."""
+
+
+@answer
+class AdapterCard(TypedDict):
+    id: int
+    name: str
+    path: str
+    """The name of its file."""
+    scale: float
+    architecture: NotRequired[str]
+    """Of the models that it was made for."""
+    problem: NotRequired[str]
+    """Why it can't be used."""
 
 
 @answer
