@@ -39,7 +39,7 @@ async def scale_adapters(body: Annotated[list[AdapterScale], Body(max_length=256
 
 def _chosen(item: AdapterScale, known: list[Adapter]) -> Adapter:
     for number, adapter in enumerate(known):
-        if adapter.name == item.id or (number == item.id and not isinstance(item.id, str)):
+        if adapter.name == item.id or (isinstance(item.id, int) and item.id == number):
             return adapter
     raise RequestRefusedError(
         404, f"There is no adapter {item.id!r}; GET /lora-adapters lists them.", code="no_such_adapter", param="id"
