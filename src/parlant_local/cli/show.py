@@ -42,6 +42,8 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
         data["tokenizer"] = header.tokenizer
         data["vocabulary_size"] = header.vocabulary_size
         data["memory"] = _memory(header, manager.settings, n_ctx)
+    if added := _added(record, manager.settings):
+        data["adapters"] = added
     if as_json:
         emit_json(data)
         return
@@ -94,6 +96,19 @@ def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any
         return {"speech": None}
 
 
+def _added(record: LocalModel, settings: Settings) -> list[str]:
+    """The adapters and control vectors that are added to it, always or where a call to `serve` names them."""
+    from parlant_local.catalog.adapters import Adapters
+
+    always = [f"{path}@{scale:g} (engine.lora)" for path, scale in settings.engine.lora.items()]
+    always += [f"{path}@{scale:g} (engine.control_vectors)" for path, scale in settings.engine.control_vectors.items()]
+    return always + [
+        f"{record.id}:{item.name}@{item.scale:g}"
+        for item in Adapters(settings).all().values()
+        if item.problem is None and item.architecture == record.architecture
+    ]
+
+
 _FORMS = {
     "template": "as in its chat template",
     "family": "as in its model family; its template has none",
@@ -141,6 +156,8 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     say("embedding", record.embedding_length)
     say("pooling", record.pooling)
     say("tokenizer", f"{data['tokenizer']}, {data['vocabulary_size'] or 0:,} tokens" if data.get("tokenizer") else None)
+    for added in data.get("adapters", ()):
+        say("adapter", added)
     say("license", record.license)
     if template := data.get("chat_template"):
         say("chat template", f"{len(template):,} characters (print it: parlant-local show {record.id} --json)")
