@@ -28,6 +28,7 @@ from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings
 from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings
+from parlant_local.settings.images import ImageSettings
 from parlant_local.settings.layers import ENV_PREFIX, describe_errors, merged
 from parlant_local.settings.media import MediaSettings
 from parlant_local.settings.moderation import ModerationSettings
@@ -97,6 +98,7 @@ class Settings(Section):
     chat: ChatSettings = ChatSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     media: MediaSettings = MediaSettings()
+    images: ImageSettings = ImageSettings()
     moderation: ModerationSettings = ModerationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     switcher: SwitcherSettings = SwitcherSettings()
