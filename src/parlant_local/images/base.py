@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
 from parlant_local.backends.closing import close_unattended
+from parlant_local.backends.context import BackendContext
 from parlant_local.brief import Brief
+from parlant_local.errors import ConfigurationError
 
 __all__ = ["ImageBackend", "ImageModel", "ImageProgress", "ImageReply", "ImageRequest", "OnProgress", "Picture"]
 
@@ -98,6 +100,16 @@ class ImageBackend(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model_info().id!r})"
+
+    @classmethod
+    def from_reference(cls, name: str, context: BackendContext) -> Self:  # noqa: ARG003  # for subclasses
+        """The backend of the model that users call ``<prefix>/<name>``; of ``<prefix>`` alone, ``name`` is empty. Opens nothing."""
+        raise ConfigurationError(f"{cls.__name__} has no models that a reference can name.")
+
+    @classmethod
+    def info_of(cls, name: str, context: BackendContext) -> ImageModel:
+        """What is known of that model beforehand; ``remote`` in it decides whether the owner's leave is needed."""
+        return cls.from_reference(name, context).model_info()
 
     @abstractmethod
     async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from parlant_local.errors import ModelNotFoundError
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from parlant_local.backends.context import BackendContext
+from parlant_local.errors import ModelNotFoundError, ParlantLocalError
 from parlant_local.images.base import ImageBackend, ImageModel
+from parlant_local.images.guarded import GuardedImages
+from parlant_local.images.registry import ENDPOINT, IMAGE_BACKENDS, IN_PROCESS, kind_of
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import Settings
 
@@ -11,20 +17,100 @@ __all__ = ["ImageDirectory"]
 
 
 class ImageDirectory:
-    """Opens one backend per model, at its first use. Belongs to one event loop."""
+    """The models that the settings name (``images.model``, ``images.models``), and those of the catalogue.
+
+    ``<endpoint>`` and ``<endpoint>/<model>`` are an endpoint's, ``openai/<model>`` OpenAI's own, ``<plug-in>/<model>`` a plug-in's.
+    Opens one backend per model, at its first use. Belongs to one event loop.
+    """
 
     def __init__(self, settings: Settings, logger: Logger | None = None) -> None:
         self._settings, self._logger = settings, logger or NullLogger()
         self._open: dict[str, ImageBackend] = {}
 
     def models(self) -> list[ImageModel]:
-        """Those that a request may name; the default one first."""
-        return []
+        """Those that a request may name; the default one first. One whose settings are wrong is left out, with a warning."""
+        found: list[ImageModel] = []
+        for name in self._names():
+            try:
+                opened = self._open.get(name)
+                found.append(opened.model_info() if opened is not None else self._placed(name)[0]())
+            except ParlantLocalError as error:
+                self._logger.warning(f"{name} can't make pictures: {error}")
+        return found
 
-    def backend(self, name: str | None = None) -> ImageBackend:  # noqa: ARG002  # its body is being written
-        """The backend of a model, or of the default one. Nothing is loaded yet."""
-        raise ModelNotFoundError("No model here makes pictures.", hint="Name one in the settings: images.model.")
+    def backend(self, name: str | None = None) -> ImageBackend:
+        """The backend of a model, or of the default one. Nothing is loaded yet.
+
+        Raises :class:`ModelNotFoundError` for what :meth:`models` doesn't list, and what is wrong with its settings.
+        """
+        chosen = self._chosen(name)
+        if chosen not in self._open:
+            self._open[chosen] = GuardedImages(self._placed(chosen)[1](), self._settings, self._logger)
+        return self._open[chosen]
 
     async def close(self) -> None:
         while self._open:
             await self._open.popitem()[1].close()
+
+    def _names(self) -> list[str]:
+        images = self._settings.images
+        named = ([images.model] if images.model else []) + list(images.models)
+        return list(dict.fromkeys([*named, *self._catalogued()]))
+
+    def _catalogued(self) -> list[str]:
+        return []
+
+    def _chosen(self, name: str | None) -> str:
+        names = self._names()
+        if name is None:
+            if self._settings.images.model or len(names) == 1:
+                return names[0]
+            raise self._nothing_named(names)
+        if (found := next((each for each in names if _same(each, name)), None)) is None:
+            raise ModelNotFoundError(
+                f"No model {name!r} makes pictures here.",
+                near=get_close_matches(name, names, 3),
+                hint=f"These do: {', '.join(names)}." if names else "Name one in the settings: images.model.",
+            )
+        return found
+
+    def _nothing_named(self, names: list[str]) -> ModelNotFoundError:
+        if names:
+            return ModelNotFoundError(
+                "Several models make pictures here, and none is the default one.",
+                hint=f"Set images.model to one of {', '.join(names)}, or name one.",
+            )
+        known = (
+            f" Endpoints that are configured: {', '.join(self._settings.endpoints)}."
+            if self._settings.endpoints
+            else ""
+        )
+        return ModelNotFoundError(
+            "No model here makes pictures.", hint=f"Name one in the settings: images.model (<endpoint>/<model>).{known}"
+        )
+
+    def _placed(self, reference: str) -> tuple[Callable[[], ImageModel], Callable[[], ImageBackend]]:
+        """What is known of a model, and what opens it."""
+        prefix, _, name = reference.partition("/")
+        endpoint = prefix in self._settings.endpoints
+        if not endpoint and prefix not in ("openai", *IMAGE_BACKENDS.plugins):
+            if IN_PROCESS not in IMAGE_BACKENDS:
+                raise ModelNotFoundError(
+                    f"{reference!r} is no model that makes pictures: no endpoint is called {prefix!r}.",
+                    near=get_close_matches(prefix, list(self._settings.endpoints), 2),
+                    hint="Configure it: endpoints.NAME.base_url, and images.model: NAME.",
+                )
+            prefix, name = IN_PROCESS, reference
+        switcher = self._settings.switcher
+        allowed = switcher.allow_cloud != "never" and not self._settings.offline
+        context = BackendContext(prefix, self._settings, self._logger, allowed)
+        kind = IMAGE_BACKENDS.get(ENDPOINT) if endpoint else kind_of(prefix)
+        return (
+            lambda: IMAGE_BACKENDS.attributed(prefix, lambda: kind.info_of(name, context)),
+            lambda: IMAGE_BACKENDS.attributed(prefix, lambda: kind.from_reference(name, context)),
+        )
+
+
+def _same(known: str, named: str) -> bool:
+    """An ``sd-server`` has one model, which it calls ``sd-cpp-local``."""
+    return known.removesuffix("/sd-cpp-local") == named.removesuffix("/sd-cpp-local")

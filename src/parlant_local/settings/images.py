@@ -13,7 +13,11 @@ class ImageSettings(Section):
     """Which model makes pictures, and bounds of what it is asked for. What exceeds one is rejected before any work."""
 
     model: str | None = None
-    """The model that makes pictures where a request names none: ``<endpoint>`` or ``<endpoint>/<model>``. None: the only one there is."""
+    """The model that makes pictures where a request names none: ``<endpoint>``, ``<endpoint>/<model>`` or a catalogue id. None: the
+    only one there is."""
+
+    models: tuple[str, ...] = ()
+    """Further ones that requests may name, written likewise."""
 
     steps: int | None = Field(default=None, ge=1)
     """Steps where a request says nothing; None: the model's own."""
