@@ -17,7 +17,7 @@ __all__ = ["ImageDirectory"]
 
 
 class ImageDirectory:
-    """The models that the settings name (``images.model``, ``images.models``), and those of the catalogue.
+    """The models that the settings name (``images.model``, ``images.served``), and those of the catalogue.
 
     ``<endpoint>`` and ``<endpoint>/<model>`` are an endpoint's, ``openai/<model>`` OpenAI's own, ``<plug-in>/<model>`` a plug-in's.
     Opens one backend per model, at its first use. Belongs to one event loop.
@@ -54,7 +54,7 @@ class ImageDirectory:
 
     def _names(self) -> list[str]:
         images = self._settings.images
-        named = ([images.model] if images.model else []) + list(images.models)
+        named = ([images.model] if images.model else []) + list(images.served)
         return list(dict.fromkeys([*named, *self._catalogued()]))
 
     def _catalogued(self) -> list[str]:

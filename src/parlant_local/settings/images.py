@@ -13,11 +13,7 @@ class ImageSettings(Section):
     """Which model makes pictures, and bounds of what it is asked for. What exceeds one is rejected before any work."""
 
     model: str | None = None
-    """The model that makes pictures where a request names none: ``<endpoint>``, ``<endpoint>/<model>`` or a catalogue id. None: the
-    only one there is."""
-
-    models: tuple[str, ...] = ()
-    """Further ones that requests may name, written likewise."""
+    """The model that makes pictures where a request names none: ``<endpoint>`` or ``<endpoint>/<model>``. None: the only one there is."""
 
     steps: int | None = Field(default=None, ge=1)
     """Steps where a request says nothing; None: the model's own."""
@@ -52,8 +48,14 @@ class ImageSettings(Section):
     max_source_mb: float = Field(default=20.0, gt=0)
     """Size of one of them, as a file, in MB."""
 
+    max_source_megapixels: float = Field(default=64.0, gt=0)
+    """Its pixels. One with more than ``max_megapixels`` is scaled down to that."""
+
     max_queue: int = Field(default=16, ge=1)
     """Requests that wait for one model; a further one is refused."""
+
+    served: tuple[str, ...] = ()
+    """Further models of endpoints that requests may name: ``<endpoint>`` or ``<endpoint>/<model>``."""
 
     timeout_seconds: float = Field(default=1800.0, gt=0)
     """Time limit of one request, its wait in a queue apart."""
