@@ -88,6 +88,8 @@ class ImageModel(Brief):
     """Whether prompts leave this machine."""
     edits: bool = False
     """Whether it takes pictures to start from."""
+    controls: bool = True
+    """Whether it takes steps, guidance, seeds and negative prompts."""
     width: int | None = None
     height: int | None = None
     """What it draws where nothing is said."""

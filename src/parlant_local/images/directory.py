@@ -17,7 +17,7 @@ __all__ = ["ImageDirectory"]
 
 
 class ImageDirectory:
-    """The models that the settings name (``images.model``, ``images.served``), and those of the catalogue.
+    """The models that the settings name (``images.model``, ``images.served``), and this machine's (``images.models``).
 
     ``<endpoint>`` and ``<endpoint>/<model>`` are an endpoint's, ``openai/<model>`` OpenAI's own, ``<plug-in>/<model>`` a plug-in's.
     Opens one backend per model, at its first use. Belongs to one event loop.
@@ -55,10 +55,7 @@ class ImageDirectory:
     def _names(self) -> list[str]:
         images = self._settings.images
         named = ([images.model] if images.model else []) + list(images.served)
-        return list(dict.fromkeys([*named, *self._catalogued()]))
-
-    def _catalogued(self) -> list[str]:
-        return []
+        return list(dict.fromkeys([*named, *images.models]))
 
     def _chosen(self, name: str | None) -> str:
         names = self._names()
@@ -92,15 +89,16 @@ class ImageDirectory:
     def _placed(self, reference: str) -> tuple[Callable[[], ImageModel], Callable[[], ImageBackend]]:
         """What is known of a model, and what opens it."""
         prefix, _, name = reference.partition("/")
-        endpoint = prefix in self._settings.endpoints
-        if not endpoint and prefix not in ("openai", *IMAGE_BACKENDS.plugins):
-            if IN_PROCESS not in IMAGE_BACKENDS:
-                raise ModelNotFoundError(
-                    f"{reference!r} is no model that makes pictures: no endpoint is called {prefix!r}.",
-                    near=get_close_matches(prefix, list(self._settings.endpoints), 2),
-                    hint="Configure it: endpoints.NAME.base_url, and images.model: NAME.",
-                )
+        here = reference in self._settings.images.models
+        endpoint = prefix in self._settings.endpoints and not here
+        if here:
             prefix, name = IN_PROCESS, reference
+        elif not endpoint and prefix not in ("openai", *IMAGE_BACKENDS.plugins):
+            raise ModelNotFoundError(
+                f"{reference!r} is no model that makes pictures: no endpoint is called {prefix!r}.",
+                near=get_close_matches(prefix, list(self._settings.endpoints), 2),
+                hint="Configure it: endpoints.NAME.base_url, and images.model: NAME.",
+            )
         switcher = self._settings.switcher
         allowed = switcher.allow_cloud != "never" and not self._settings.offline
         context = BackendContext(prefix, self._settings, self._logger, allowed)

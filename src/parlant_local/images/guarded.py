@@ -23,8 +23,8 @@ class GuardedImages(ImageBackend):
 
     async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:
         """Raises :class:`BadRequestError`, :class:`CloudNotAllowedError` and :class:`QueueFullError` before any work."""
-        asked = bounded(request, self._settings.images)
-        remote = self.inner.model_info().remote
+        info = self.inner.model_info()
+        asked, remote = bounded(request, self._settings.images, defaults=info.controls), info.remote
         if remote:
             self._check_leave()
         limit = self._settings.images.max_queue

@@ -15,17 +15,21 @@ _MAX_SEED = 2**63 - 1
 _MIN_SIDE = 16
 
 
-def bounded(request: ImageRequest, settings: ImageSettings) -> ImageRequest:
-    """``request`` with the defaults of the settings. Raises :class:`BadRequestError` naming the limit that it exceeds."""
+def bounded(request: ImageRequest, settings: ImageSettings, *, defaults: bool = True) -> ImageRequest:
+    """``request`` with the defaults of the settings: sizes, and with ``defaults`` steps and guidance, for models that take them.
+
+    Raises :class:`BadRequestError` naming the limit that it exceeds.
+    """
     width, height = _size(request, settings)
+    steps, guidance = (settings.steps, settings.guidance) if defaults else (None, None)
     asked = replace(
         request,
         prompt=whole_text(request.prompt),
         negative_prompt=whole_text(request.negative_prompt),
         width=width,
         height=height,
-        steps=request.steps if request.steps is not None else settings.steps,
-        guidance=request.guidance if request.guidance is not None else settings.guidance,
+        steps=request.steps if request.steps is not None else steps,
+        guidance=request.guidance if request.guidance is not None else guidance,
     )
     _check_words(asked, settings)
     _check_size(asked, settings)

@@ -9,9 +9,10 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -20,7 +21,9 @@ from parlant_local.engine.media.inputs import Image, Media, Sound
 from parlant_local.errors import BadRequestError, ConfigurationError, EngineError
 from parlant_local.settings import MediaSettings
 
-__all__ = ["decode", "decoded"]
+__all__ = ["apart", "ask", "decode", "decoded"]
+
+T = TypeVar("T")
 
 _DECODER = Path(__file__).with_name("decoder.py")
 _SECONDS = 30
@@ -31,12 +34,18 @@ _LOOK_SECONDS = 0.05
 
 
 async def decoded(data: bytes, kind: Literal["image", "audio"], settings: MediaSettings, *, rate: int) -> Media:
-    """:func:`decode`, on threads of its own: a hostile file may use its whole time, and the loop's default executor is shared.
-    Cancelling the task ends the process."""
+    """:func:`decode`, apart from the loop; cancelling the task ends the process."""
+    return await apart(lambda stopped: decode(data, kind, settings, rate=rate, stopped=stopped))
+
+
+async def apart(work: Callable[[threading.Event], T]) -> T:
+    """``work``, on threads of its own: a hostile file may use its whole time, and the loop's default executor is shared.
+
+    Cancelling the task sets the event that ``work`` gets.
+    """
     stopped = threading.Event()
-    work = partial(decode, data, kind, settings, rate=rate, stopped=stopped)
     try:
-        return await asyncio.get_running_loop().run_in_executor(_executor(), work)
+        return await asyncio.get_running_loop().run_in_executor(_executor(), work, stopped)
     except asyncio.CancelledError:
         stopped.set()
         raise
@@ -65,20 +74,15 @@ def decode(
             f"A {what} has {len(data) / 1e6:.1f} MB; the limit is {settings.max_mb:g} MB (media.max_mb).",
             hint="Send a smaller file.",
         )
-    memory = (
-        _BASE_MEMORY
-        + int(settings.max_megapixels * 1e6 if kind == "image" else settings.max_seconds * rate) * _BYTES_A_PIXEL
-    )
     head = {
         "kind": kind,
         "pixels": int(settings.max_megapixels * 1e6),
         "side": settings.max_side,
         "rate": rate,
         "longest": settings.max_seconds,
-        "memory": memory,
-        "seconds": _SECONDS,
     }
-    answer, body = _answer(json.dumps(head).encode() + b"\n" + data, memory, what, stopped)
+    most = settings.max_megapixels * 1e6 if kind == "image" else settings.max_seconds * rate
+    answer, body = ask(_DECODER, head, data, most=int(most), what=what, stopped=stopped)
     if "missing" in answer:
         raise ConfigurationError(
             f"{what.capitalize()}s are decoded by the package {answer['missing']}, which is not installed.",
@@ -104,9 +108,17 @@ def decode(
     return Sound(np.frombuffer(body, dtype=np.float32), rate)
 
 
-def _answer(sent: bytes, memory: int, what: str, stopped: threading.Event) -> tuple[dict[str, Any], bytes]:
+def ask(
+    script: Path, head: dict[str, Any], data: bytes, *, most: int, what: str, stopped: threading.Event
+) -> tuple[dict[str, Any], bytes]:
+    """What ``script`` answers for an untrusted file, which holds at most ``most`` pixels or samples; blocks.
+
+    It gets ``head`` with its own limits as a line of JSON, and answers in the same form: ``refused`` says why it can't.
+    """
+    memory = _BASE_MEMORY + most * _BYTES_A_PIXEL
+    sent = json.dumps(head | {"memory": memory, "seconds": _SECONDS}).encode() + b"\n" + data
     try:
-        process = start(_DECODER, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        process = start(script, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
         raise EngineError(f"The process that decodes a {what} can't be started: {error}.") from None
     with process:
