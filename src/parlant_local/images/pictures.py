@@ -24,7 +24,8 @@ def need_decoder() -> None:
     """Raises :class:`ConfigurationError` where the package that decodes pictures is missing: before work that would be lost."""
     if find_spec("PIL") is None:
         raise ConfigurationError(
-            "Pictures are decoded by the package pillow, which is not installed.", hint='pip install "parlant-local[media]"'
+            "Pictures are decoded by the package pillow, which is not installed.",
+            hint='pip install "parlant-local[media]"',
         )
 
 
@@ -90,7 +91,8 @@ def _check(answer: dict[str, Any], most: int, setting: str) -> None:
     if "large" in answer:
         width, height = answer["large"]
         raise BadRequestError(
-            f"A picture has {width} x {height} pixels; the limit is {most / 1e6:g} megapixels ({setting}).", field="image"
+            f"A picture has {width} x {height} pixels; the limit is {most / 1e6:g} megapixels ({setting}).",
+            field="image",
         )
     if "mode" not in answer:
         raise BadRequestError(
