@@ -257,4 +257,5 @@ async def _read_request(reader: asyncio.StreamReader) -> Request | None:
     method, path, _ = first.split(" ", 2)
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in rest if line)}
     raw = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Request(method, path.partition("?")[0], headers, json.loads(raw) if raw else None)
+    is_form = headers.get("content-type", "").startswith("multipart/")
+    return Request(method, path.partition("?")[0], headers, raw if is_form else json.loads(raw) if raw else None)

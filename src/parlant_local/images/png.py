@@ -5,10 +5,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-__all__ = ["texts_of", "with_text"]
+__all__ = ["size_of", "texts_of", "with_text"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_TEXT = 1 << 20
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """Width and height."""
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
 def texts_of(data: bytes) -> dict[str, str]:

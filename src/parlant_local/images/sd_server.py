@@ -30,6 +30,7 @@ from parlant_local.images.base import (
 )
 from parlant_local.images.connection import EndpointConnection
 from parlant_local.images.pictures import most_bytes, need_decoder, picture_of
+from parlant_local.images.png import size_of
 from parlant_local.images.sd_wire import Capabilities, Job, Told, img_gen_body, told_by
 from parlant_local.observability import Logger
 from parlant_local.settings.images import ImageSettings
@@ -66,10 +67,13 @@ class SdServerImages(ImageBackend):
 
     async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:
         need_decoder()
-        self._capabilities.check(request, self._id)
         asked = await read_sources(request, self._settings)
+        if asked.sources and asked.width is None:  # the server would take its default size
+            width, height = size_of(asked.sources[0])
+            asked = replace(asked, width=width, height=height)
+        self._capabilities.check(asked, self._id)
+        # Drawn here: the server's own default is one seed for all.
         seed = asked.seed if asked.seed is not None else random.randrange(_SEEDS)
-        asked = replace(asked, seed=seed)
         pictures: list[Picture] = []
         told = Told()
         seconds = 0.0

@@ -149,7 +149,7 @@ def told_by(png: bytes) -> Told:
         int(seed) if seed is not None and seed < 2**63 else None,
         int(steps) if steps is not None and steps < 2**31 else None,
         _number(line, "CFG scale"),
-        sampler[1] if sampler else None,
+        sampler[1] if sampler and sampler[1] != "NONE" else None,
     )
 
 
