@@ -57,6 +57,8 @@ class Reply:
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    """Instead of ``body``, bytes as they are."""
     lines: AsyncIterator[bytes] | None = None
     content_type: str = "application/json"
 
@@ -169,7 +171,8 @@ class FaultServer:
         reply = await self.route(request)
         if reply.lines is None:
             delay = fault.delay if fault is not None and fault.kind == "drip" else 0.0
-            await _send(writer, reply.status, json.dumps(reply.body).encode(), reply.headers, drip=delay)
+            body = json.dumps(reply.body).encode() if reply.raw is None else reply.raw
+            await _send(writer, reply.status, body, reply.headers, drip=delay)
             request.answered = True
             return
         await self._stream(request, reply, fault, writer)

@@ -48,7 +48,7 @@ class FakeImages(FaultServer):
                 {name: value.decode() for name, value in form if name not in ("image", "image[]", "mask")}
             )
         if request.path in self.files:
-            return Reply(self.files[request.path])
+            return Reply(raw=self.files[request.path])
         return _error(404, f"Unknown request URL: {request.method} {request.path}.")
 
     def _made(self, body: dict[str, Any]) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import check_url, is_remote, refuse_remote
 from parlant_local.backends.failures import from_status, from_transport
@@ -56,10 +56,16 @@ class EndpointConnection:
 
     async def file(self, url: str, *, limit: int) -> bytes:
         """What stands at ``url`` of this endpoint. An address elsewhere is a :class:`InvalidOutputError`: nothing is fetched there."""
-        whole = urljoin(f"{self.base_url}/", url)
-        if _origin(whole) != _origin(self.base_url):
+        import httpx2
+
+        own = httpx2.URL(f"{self.base_url}/")
+        try:
+            whole = own.join(url)
+        except httpx2.InvalidURL:
+            whole = httpx2.URL()
+        if (whole.scheme, whole.host, whole.port) != (own.scheme, own.host, own.port):
             raise InvalidOutputError(
-                f"{self.target} answers with an address at {urlsplit(whole).hostname}, which is not its own, so that it isn't fetched.",
+                f"{self.target} answers with the address of a picture elsewhere ({whole.host or 'of no host'}), which isn't fetched.",
                 hint="Have the endpoint send pictures themselves (b64_json).",
             )
         return (await self._read("GET", whole, limit, None))[1]
@@ -77,7 +83,7 @@ class EndpointConnection:
             raise from_transport(self.target, error) or error from None
 
     async def _read(
-        self, method: str, url: str, limit: int, timeout: float | None, **content: Any
+        self, method: str, url: str | httpx2.URL, limit: int, timeout: float | None, **content: Any
     ) -> tuple[int, bytes]:
         if timeout is not None:
             content["timeout"] = timeout
@@ -133,11 +139,3 @@ class EndpointConnection:
 
     def _masked(self, text: str) -> str:
         return text.replace(self._api_key, "***") if self._api_key and len(self._api_key) >= 6 else text
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return None
