@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from parlant_local.cli.examples import EXAMPLES
 from parlant_local.cli.main import cli
 from tests.support.at_home import Verb
 from tests.support.places import COMMAND, TINY
+from tests.support.sd_server import picture, serving
 from tests.support.terminal import Terminal
 
 LONG = ("chat", "run", "agent", "demo", "serve", "ps", "stop", "evaluate")
@@ -96,13 +98,25 @@ def folder(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What makes them, and one that was made before."""
+    (folder / "picture-7.png").write_bytes(picture({"prompt": "A lighthouse at night", "width": 64, "height": 64}, 7))
+    with serving() as server:
+        monkeypatch.setenv("PARLANT_LOCAL_ENDPOINTS__SD__BASE_URL", server.url)
+        monkeypatch.setenv("PARLANT_LOCAL_IMAGES__MODEL", "sd")
+        yield
+
+
 @pytest.mark.parametrize("line", [line for name, lines in EXAMPLES.items() if name not in LONG for line in lines])
 @pytest.mark.usefixtures("folder")
-def test_an_example_runs(verb: Verb, line: str) -> None:
+def test_an_example_runs(verb: Verb, line: str, request: pytest.FixtureRequest) -> None:
     if "rm mine" in line:
         verb("add", "./my-model.gguf", "--name", "mine")
     if "unset" in line:
         verb("config", "set", "engine.n_ctx", "8192")
+    if " image " in line:
+        request.getfixturevalue("pictures")
     code, out, err = verb(*shlex.split(line)[1:])
     assert code == 0, err
     assert out or err

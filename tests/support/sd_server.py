@@ -73,6 +73,11 @@ class SdServer(FaultServer):
             await asyncio.gather(self._worker, return_exceptions=True)
         await super().stop()
 
+    def allow(self) -> None:
+        """From another thread."""
+        assert self._worker is not None
+        self._worker.get_loop().call_soon_threadsafe(self.allowed.set)
+
     def forget(self) -> None:
         """As after a restart."""
         self.jobs.clear()

@@ -23,6 +23,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "parlant-local generate qwen3:4b --file report.txt --max-tokens 200",
         "parlant-local generate qwen3:4b 'A city.' --schema city.json --json",
     ),
+    "image": (
+        "parlant-local image 'A lighthouse at night' --size 512x512 --seed 7",
+        "parlant-local image 'The same in winter' --from picture-7.png --strength 0.6 --output winter.png",
+        "parlant-local image 'A lighthouse at night' --count 2 --json",
+    ),
     "agent": ("parlant-local agent", "parlant-local agent --model qwen3:4b --port 8801"),
     "demo": ("parlant-local demo", "parlant-local demo --model qwen3:4b"),
     "search": ("parlant-local search qwen", "parlant-local search llama 3b --limit 3 --json"),

@@ -32,6 +32,7 @@ _GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "parlant_local.cli.generate:generate",
             "Answer one prompt from an argument, a file or standard input.",
         ),
+        "image": ("parlant_local.cli.image:image", "Make pictures from words, or from other pictures."),
         "agent": (
             "parlant_local.cli.agent:agent",
             "Run a Parlant server with a demonstration agent and its chat page.",
@@ -93,6 +94,8 @@ _ALIASES: Mapping[str, str] = {
     "download": "pull",
     "get": "pull",
     "ask": "generate",
+    "draw": "image",
+    "imagine": "image",
     "unload": "stop",
     "settings": "config",
 }

@@ -32,14 +32,14 @@ def texts_of(data: bytes) -> dict[str, str]:
 
 
 def with_text(png: bytes, keyword: str, text: str) -> bytes:
-    """``png`` with one more text, before its end."""
-    end = next(start - 8 for kind, start, _ in _chunks(png) if kind == b"IEND")
+    """``png`` with one more text, before the picture itself: not everybody reads on."""
+    at = next(start - 8 for kind, start, _ in _chunks(png) if kind == b"IDAT")
     try:
         kind, body = b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")
     except UnicodeEncodeError:
         kind, body = b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
     chunk = len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-    return png[:end] + chunk + png[end:]
+    return png[:at] + chunk + png[at:]
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
