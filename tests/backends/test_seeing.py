@@ -142,6 +142,9 @@ def test_what_is_transparent_is_white_and_what_is_turned_is_upright() -> None:
     turned[0x0112] = 6
     Image.new("RGB", (8, 4)).save(file, "JPEG", exif=turned)
     assert decoded(file.getvalue()).pixels.shape == (8, 4, 3)
+    file = io.BytesIO()
+    Image.new("RGB", (8, 4)).save(file, "PNG", exif=b"Exif\0\0damaged")
+    assert decoded(file.getvalue()).pixels.shape == (4, 8, 3)
 
 
 def test_sounds_are_brought_to_the_rate_of_the_model() -> None:

@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _pixels(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # counted here
     picture: Any
@@ -41,11 +41,20 @@ def _pixels(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         width, height = picture.size
         if width * height > head["pixels"]:
             return {"large": [width, height]}, b""
-        picture = _as_wanted(ImageOps.exif_transpose(picture), head["wanted"])
+        picture = _as_wanted(_upright(picture), head["wanted"])
         if (share := (head["scaled"] / (picture.width * picture.height)) ** 0.5) < 1:
             size = (max(1, int(picture.width * share)), max(1, int(picture.height * share)))
             picture = picture.resize(size, Image.Resampling.LANCZOS)
         return {"mode": picture.mode, "width": picture.width, "height": picture.height}, picture.tobytes()
+
+
+def _upright(picture: Any) -> Any:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # its EXIF data is damaged, or its pixels are, which shows when they are read
+        return picture
 
 
 def _as_wanted(picture: Any, wanted: str) -> Any:

@@ -15,6 +15,7 @@ from parlant_local.errors import (
     BadRequestError,
     InvalidOutputError,
     SettingsError,
+    TargetDownError,
     TransientError,
 )
 from parlant_local.images.base import ImageBackend, ImageModel, ImageReply, ImageRequest, OnProgress
@@ -98,7 +99,13 @@ class EndpointImages(ImageBackend):
         )
 
     async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:
-        return await (await self._backend()).generate(request, on_progress)
+        backend = await self._backend()
+        try:
+            return await backend.generate(request, on_progress)
+        except TargetDownError:
+            if backend is self._found is not self._openai:
+                self._found = None  # who answers there next may be another, or have another model
+            raise
 
     async def load(self) -> None:
         """Asks what the endpoint is. One that can't be reached is an error."""

@@ -40,10 +40,14 @@ def bounded(request: ImageRequest, settings: ImageSettings, *, defaults: bool = 
 
 def _size(request: ImageRequest, settings: ImageSettings) -> tuple[int | None, int | None]:
     """A side alone means a square; pictures to start from have their own size."""
-    width, height = request.width or request.height, request.height or request.width
+    width, height = _squared(request.width, request.height)
     if width is None and not request.sources:
-        width, height = settings.width or settings.height, settings.height or settings.width
+        width, height = _squared(settings.width, settings.height)
     return width, height
+
+
+def _squared(width: int | None, height: int | None) -> tuple[int | None, int | None]:
+    return (height if width is None else width), (width if height is None else height)
 
 
 def _check_words(request: ImageRequest, settings: ImageSettings) -> None:

@@ -128,7 +128,7 @@ class SdServerImages(ImageBackend):
         return self._job(data)
 
     async def _finished(self, job: Job, report: Callable[[int], None]) -> tuple[Job, float]:
-        wait, begun, lost = _FIRST_WAIT, None, 0
+        asked, begun, wait, lost = time.monotonic(), None, _FIRST_WAIT, 0
         while job.status in ("queued", "generating"):
             if job.status == "generating" and begun is None:
                 begun = time.monotonic()
@@ -148,7 +148,7 @@ class SdServerImages(ImageBackend):
                     raise
                 self._logger.debug(f"{self._id} did not answer about its job: {error}")
         if job.status == "completed":
-            return job, 0.0 if begun is None else time.monotonic() - begun
+            return job, time.monotonic() - (asked if begun is None else begun)
         if job.status == "failed":
             raise from_status(self._id, 500, job.problem)
         if job.status == "cancelled":

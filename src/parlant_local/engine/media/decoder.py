@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _picture(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # counted here
     picture: Any
@@ -42,7 +42,7 @@ def _picture(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         if width * height > head["pixels"]:
             return {"large": [width, height]}, b""
         picture.draft("RGB", (head["side"], head["side"]))  # a large photograph is decoded smaller
-        picture = ImageOps.exif_transpose(picture)
+        picture = _upright(picture)
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
             seen = picture.convert("RGBA")
             ground = Image.new("RGBA", seen.size, "white")
@@ -50,6 +50,15 @@ def _picture(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         picture = picture.convert("RGB")
         picture.thumbnail((head["side"], head["side"]), Image.Resampling.LANCZOS)
         return {"width": picture.width, "height": picture.height}, picture.tobytes()
+
+
+def _upright(picture: Any) -> Any:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # its EXIF data is damaged, or its pixels are, which shows when they are read
+        return picture
 
 
 def _sound(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
