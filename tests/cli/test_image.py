@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +23,7 @@ from tests.support.eventually import wait_until
 from tests.support.sd_server import JOBS, SdServer, serving
 from tests.support.terminal import Terminal
 
+PAGE = (Path(__file__).parents[2] / "docs/images.md").read_text("utf-8")
 SMALL = ("--size", "64x64", "--steps", "2")
 
 
@@ -200,3 +204,23 @@ def test_in_a_terminal(server: SdServer, home: Path, tmp_path: Path) -> None:
     server.allow()
     terminal.expect("picture-7.png  64 x 64, seed 7")
     assert terminal.ended() == 0
+
+
+def test_the_documents_commands(server: SdServer, tmp_path: Path) -> None:
+    Image.new("L", (512, 768), "white").save("door.png")
+    [session] = re.findall(r"```console\n(\$ parlant-local image .*?)```", PAGE, re.DOTALL)
+    for command, said in re.findall(r"^\$ parlant-local (.*)\n((?:[^$].*\n)*)", session, re.MULTILINE):
+        line = f"{shlex.quote(sys.executable)} -m parlant_local {command}"
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        assert fnmatch.fnmatchcase(done.stdout, said.replace("…", "*")), command
+    with Image.open("door-7.png") as made:
+        assert made.size == (512, 768)
+
+
+def test_the_documents_program(server: SdServer, tmp_path: Path) -> None:
+    [program] = re.findall(r"```python\n([^`]*Settings\(\)[^`]*)```", PAGE)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "sd 512 512 7 euler_a"
+    assert Path("lighthouse.png").stat().st_size

@@ -103,6 +103,7 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
             "available": sum(m.state == "available" for m in models),
             "other": sum(m.state != "available" for m in models),
         },
+        "pictures": _pictures(manager),
         "plug_ins": _plug_ins(),
         "settings": {
             key: f"{_setting(manager, key)}   (from {origin})" for key, origin in manager.settings.origins.items()
@@ -111,14 +112,35 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
     }
 
 
+def _pictures(manager: LocalModelManager) -> dict[str, str]:
+    """The models that make them, by where they run."""
+    from parlant_local.images import ImageDirectory
+
+    def place(remote: bool) -> str:
+        if not remote:
+            return "on this machine"
+        settings = manager.settings
+        allowed = settings.switcher.allow_cloud != "never" and not settings.offline
+        return "remote" if allowed else "remote, not allowed (switcher.allow_cloud, offline)"
+
+    return {model.id: place(model.remote) for model in ImageDirectory(manager.settings).models()}
+
+
 def _plug_ins() -> dict[str, str]:
     """What plug-in packages add, each with its package or its error."""
     from parlant_local.backends import BACKENDS
     from parlant_local.catalog.sources import SOURCES
+    from parlant_local.images.registry import IMAGE_BACKENDS
     from parlant_local.profiles.families import FAMILY_REGISTRY
 
     found: dict[str, str] = {}
-    for kind, registry in (("backend", BACKENDS), ("source", SOURCES), ("family", FAMILY_REGISTRY)):
+    kinds = (
+        ("backend", BACKENDS),
+        ("image backend", IMAGE_BACKENDS),
+        ("source", SOURCES),
+        ("family", FAMILY_REGISTRY),
+    )
+    for kind, registry in kinds:
         found |= {f"{kind} {name}": package for name, package in registry.packages().items()}
         found |= {f"{kind} {error.plugin}": str(error) for error in registry.problems()}
     return found

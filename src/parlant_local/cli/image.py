@@ -103,13 +103,10 @@ async def _made(request: ImageRequest, settings: Settings, *, quiet: bool) -> Im
     from parlant_local.images import ImageDirectory
     from parlant_local.observability import ConsoleLogger
 
-    directory = ImageDirectory(settings, ConsoleLogger("warning"))
-    try:
+    async with ImageDirectory(settings, ConsoleLogger("warning")) as directory:
         backend = directory.backend()
         with drawing(backend.model_info().id, quiet=quiet) as progress:
             return await backend.generate(request, progress)
-    finally:
-        await directory.close()
 
 
 def _write(files: PictureFiles, request: ImageRequest, reply: ImageReply, *, told: bool, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Self
 
 from parlant_local.backends.context import BackendContext
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
@@ -51,6 +52,12 @@ class ImageDirectory:
     async def close(self) -> None:
         while self._open:
             await self._open.popitem()[1].close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     def _names(self) -> list[str]:
         images = self._settings.images
