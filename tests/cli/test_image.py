@@ -61,7 +61,7 @@ def test_several_and_json(server: SdServer, verb: Verb) -> None:
 
 
 def test_nothing_is_overwritten(server: SdServer, verb: Verb, tmp_path: Path) -> None:
-    Path("cat.png").write_text("mine")
+    Path("cat.png").write_text("mine", "utf-8")
     code, _, err = verb("image", "a cat", *SMALL, "-o", "cat.png")
     assert code == 2
     assert "is there already" in err
@@ -86,12 +86,12 @@ def test_a_name_that_is_taken_meanwhile_loses_no_work(server: SdServer, verb: Ve
     taking = server.drawn
 
     def taken(text: str) -> str:
-        Path("cat.png").write_text("somebody else's")
+        Path("cat.png").write_text("somebody else's", "utf-8")
         return taking(text)
 
     server.drawn = taken
     assert verb("image", "a cat", *SMALL, "-o", "cat.png", "--seed", "5")[1] == "cat-5.png\n"
-    assert Path("cat.png").read_text() == "somebody else's"
+    assert Path("cat.png").read_text("utf-8") == "somebody else's"
 
 
 def test_a_folder_and_standard_output(server: SdServer, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_an_edit(server: SdServer, verb: Verb) -> None:
 def test_what_is_wrong_is_said(
     server: SdServer, verb: Verb, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    (tmp_path / "note.txt").write_text("no picture")
+    (tmp_path / "note.txt").write_text("no picture", "utf-8")
     found, out, err = verb("image", *arguments)
     assert (found, out) == (code, "")
     assert said in err

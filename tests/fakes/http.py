@@ -9,7 +9,7 @@ import struct
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 FaultKind = Literal[
     "status",
@@ -107,7 +107,7 @@ class FaultServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def __aenter__(self) -> FaultServer:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

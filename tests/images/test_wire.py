@@ -34,12 +34,9 @@ VALUES = st.recursive(
 @settings(max_examples=300, deadline=None)
 def test_answers_of_any_shape(data: Any) -> None:
     Capabilities.of(data)
-    try:
-        job = Job.of(data)
-    except ValueError:
-        return
-    assert job.queued >= 0
-    assert all(isinstance(picture, str) for picture in job.pictures)
+    if (job := Job.of(data)) is not None:
+        assert job.queued >= 0
+        assert all(isinstance(picture, str) for picture in job.pictures)
 
 
 @pytest.mark.parametrize("earlier", [False, True])
@@ -57,8 +54,7 @@ def test_what_a_server_can_do(earlier: bool) -> None:
 
 @pytest.mark.parametrize("name", ["../models", "a/b", "a?b", "", "x" * 200, "a\n", "é"])
 def test_a_jobs_name_is_part_of_an_address(name: str) -> None:
-    with pytest.raises(ValueError, match="names no job"):
-        Job.of({"id": name, "status": "queued"})
+    assert Job.of({"id": name, "status": "queued"}) is None
 
 
 @given(st.text(max_size=60), st.integers(0, 2**31), st.binary(max_size=40))

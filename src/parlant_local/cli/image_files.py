@@ -51,13 +51,13 @@ class PictureFiles:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
             return "-"
-        for path in self._candidates(seed):
-            if self._force:
-                write_whole(path, data)
-                return str(path)
-            if _written(path, data):
-                return str(path)
-        raise AssertionError  # there is no last candidate
+        return str(next(path for path in self._candidates(seed) if self._put(path, data)))
+
+    def _put(self, path: Path, data: bytes) -> bool:
+        if not self._force:
+            return _written(path, data)
+        write_whole(path, data)
+        return True
 
     def _candidates(self, seed: int | None) -> Iterator[Path]:
         if self._named and self._single:

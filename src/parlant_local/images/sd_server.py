@@ -170,10 +170,9 @@ class SdServerImages(ImageBackend):
         return self._job(data)
 
     def _job(self, data: Any) -> Job:
-        try:
-            return Job.of(data)
-        except ValueError:
-            raise TransientError(f"{self._id} sent a response that does not match its API.") from None
+        if (job := Job.of(data)) is None:
+            raise TransientError(f"{self._id} sent a response that does not match its API.")
+        return job
 
     async def _give_up(self, submission: asyncio.Future[Job]) -> None:
         """Waits shortly for a submission under way: its job has no name before."""

@@ -114,10 +114,10 @@ class Job:
     problem: str
 
     @classmethod
-    def of(cls, data: Any) -> Job:
-        """Raises :class:`ValueError` for what is no such answer."""
+    def of(cls, data: Any) -> Job | None:
+        """``None`` for what is no such answer. Its id becomes part of an address."""
         if not isinstance(data, Mapping) or not _is_text(data.get("id")) or not _ID.fullmatch(data["id"]):
-            raise ValueError("it names no job")
+            return None
         result, error = data.get("result"), data.get("error")
         images = _listed(result.get("images")) if isinstance(result, Mapping) else []
         pictures = [item["b64_json"] for item in images if isinstance(item, Mapping) and _is_text(item.get("b64_json"))]
