@@ -54,6 +54,7 @@ PYTHONS = {
     ("call_options/reference.py", "ValueError"): "who writes the documents",
     ("settings/section.py", "ValueError"): "pydantic",
     ("settings/calls.py", "ValueError"): "pydantic",
+    ("settings/images.py", "ValueError"): "pydantic",
     ("profiles/base.py", "ValueError"): "registry.py, where a plug-in is loaded",
     ("server/shapes/inputs.py", "PydanticCustomError"): "pydantic",
     ("cli/agent.py", "Abort"): "click",

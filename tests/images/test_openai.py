@@ -233,6 +233,15 @@ async def test_an_answer_without_end(opening: Opening) -> None:
             await opening(server.base_url, "sd/flux", **{"images.max_megapixels": 0.1}).generate(CAT)
 
 
+async def test_an_answer_that_never_ends(opening: Opening) -> None:
+    async with FakeImages() as server:
+        backend = opening(server.base_url, "sd/flux", **{"images.timeout_seconds": 0.5})
+        await backend.load()
+        server.faults.append(Fault("drip", delay=0.2))
+        with pytest.raises(TargetDownError, match="in time"):
+            await backend.generate(CAT)
+
+
 async def test_cancelling_closes_the_connection(opening: Opening) -> None:
     async with FakeImages() as server:
         backend = opening(server.base_url, "sd/flux")

@@ -32,18 +32,26 @@ class PictureFiles:
             _check_output(request, as_json=as_json)
             return
         self._named = output is not None and not is_dir(output)
-        place = user_path(output or ".")
+        place = user_path(output if output is not None else ".")
         self._folder, self._stem, self._suffix = (
             (place.parent, place.stem, place.suffix or ".png") if self._named else (place, "picture", ".png")
         )
-        if not self._folder.is_dir():
-            raise BadRequestError(f"There is no folder {self._folder}.", hint="Make it first.")
+        self._check(output or "")
+
+    def _check(self, output: str) -> None:
+        if not is_dir(self._folder) or (self._named and output[-1:] in ("", "/", os.sep)):
+            raise BadRequestError(f"There is no folder {output or self._folder!s:.200}.", hint="Make it first.")
+        if not os.access(self._folder, os.W_OK):
+            raise BadRequestError(f"Nothing can be written to the folder {self._folder}.")
         if self._suffix.lower() != ".png":
-            raise BadRequestError(f"{place.name} is no name of a PNG file.", hint="Pictures are written as .png.")
-        if self._named and self._single and not force and os.path.lexists(self._path("")):
+            raise BadRequestError(
+                f"{self._path('').name} is no name of a PNG file.", hint="Pictures are written as .png."
+            )
+        if self._named and self._single and not self._force and _is_taken(self._path("")):
             raise BadRequestError(
                 f"{self._path('')} is there already.", hint="Choose another name, or overwrite it with --force."
             )
+        _is_taken(self._path("-" + "9" * 24))
 
     def write(self, data: bytes, seed: int | None) -> str:
         """The name that the picture got."""
@@ -70,6 +78,18 @@ class PictureFiles:
 
     def _path(self, addition: str) -> Path:
         return self._folder / f"{self._stem}{addition}{self._suffix}"
+
+
+def _is_taken(path: Path) -> bool:
+    """Raises :class:`BadRequestError` where no file can have this name."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise BadRequestError(f"{path.name[:80]} can't be written: {reason}.") from None
+    return True
 
 
 def _check_output(request: ImageRequest, *, as_json: bool) -> None:

@@ -29,7 +29,7 @@ _APART = 1 << 20  # bytes of JSON that are read on a thread
 
 
 class EndpointConnection:
-    """``timeout`` bounds the silence of the other side, in seconds. Redirects are not followed."""
+    """``timeout`` bounds each request with its answer, in seconds. Redirects are not followed."""
 
     def __init__(
         self, target: str, *, base_url: str, owner: str, api_key: str | None, timeout: float, allow_remote: bool
@@ -85,10 +85,10 @@ class EndpointConnection:
     async def _read(
         self, method: str, url: str | httpx2.URL, limit: int, timeout: float | None, **content: Any
     ) -> tuple[int, bytes]:
-        if timeout is not None:
-            content["timeout"] = timeout
+        client = self._opened()
         try:
-            async with self._opened().stream(method, url, **content) as response:
+            # The client's own limits are of silence only.
+            async with asyncio.timeout(timeout or self._timeout), client.stream(method, url, **content) as response:
                 failed = response.status_code >= 300
                 data = await self._body(response, _MAX_ERROR if failed else limit, cut=failed)
         except ParlantLocalError:

@@ -85,7 +85,7 @@ def _check_numbers(request: ImageRequest, settings: ImageSettings) -> None:
     _check_between("steps", request.steps, 1, settings.max_steps, "images.max_steps")
     _check_between("guidance", request.guidance, 0, 100)
     _check_between("strength", request.strength, 0, 1)
-    _check_between("seed", request.seed, 0, _MAX_SEED)
+    _check_between("seed", request.seed, 0, _MAX_SEED - request.count + 1)  # the next ones count on
 
 
 def _check_between(name: str, value: float | None, low: float, high: float, setting: str = "") -> None:

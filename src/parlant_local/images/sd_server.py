@@ -38,8 +38,8 @@ from parlant_local.settings.images import ImageSettings
 __all__ = ["SdServerImages"]
 
 _SEEDS = 2**31
-_ASK_SECONDS = 30.0
-"""For an answer that no drawing goes into."""
+_ASK_SECONDS = 120.0
+"""For an answer that no drawing goes into; pictures go both ways."""
 _CANCEL_SECONDS = 5.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
 _LOST_ANSWERS = 3
