@@ -70,7 +70,8 @@ class ImageSettings(Section):
     """Which model makes pictures, and bounds of what it is asked for. What exceeds one is rejected before any work."""
 
     model: str | None = None
-    """The model that makes pictures where a request names none: ``<endpoint>`` or ``<endpoint>/<model>``. None: the only one there is."""
+    """The model that makes pictures where a request names none: ``<endpoint>``, ``<endpoint>/<model>`` or a name in ``models``. None: the
+    only one there is."""
 
     models: dict[str, ImageModelSettings] = Field(default_factory=dict)
     """Models that make pictures on this machine, by the names that requests give."""
