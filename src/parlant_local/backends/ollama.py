@@ -12,6 +12,7 @@ from parlant_local.backends.addresses import check_url, is_remote
 from parlant_local.backends.base import Backend, ChatOptions, ChatParams, ChatStream, EmbedReply, ModelInfo, Text
 from parlant_local.backends.context import BackendContext
 from parlant_local.backends.failures import Delivery
+from parlant_local.backends.observing import observed, observed_stream
 from parlant_local.backends.ollama_connection import DaemonConnection, closing
 from parlant_local.backends.ollama_context import ContextWatch
 from parlant_local.backends.ollama_wire import (
@@ -118,6 +119,7 @@ class OllamaBackend(Backend):
 
     # Calls
 
+    @observed("chat")
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
@@ -131,6 +133,7 @@ class OllamaBackend(Backend):
             replies.append(await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens))
         return replace(replies[0], alternatives=tuple(replies[1:]))
 
+    @observed_stream("chat")
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatStream:
@@ -148,6 +151,7 @@ class OllamaBackend(Backend):
             finish_reason=assembler.finish_reason, usage=assembler.usage, timings=assembler.timings, model=self.id
         )
 
+    @observed("text_completion")
     async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         """By ``/api/generate`` in raw mode: no template of the model's is applied."""
         params = self._params(options)
@@ -173,6 +177,7 @@ class OllamaBackend(Backend):
         self._finish(assembler, watch, sent)
         return await checked_apart(assembler.whole(), params.response_format, limit=params.max_tokens)
 
+    @observed("embeddings")
     async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         if not texts:
             return EmbedReply((), 0, self.id)

@@ -26,6 +26,7 @@ from parlant_local.backends.dialect import Dialect, DialectMemory, apply
 from parlant_local.backends.failures import Delivery
 from parlant_local.backends.keys import check_key_origin, read_key
 from parlant_local.backends.moderator import Moderator
+from parlant_local.backends.observing import observed, observed_stream
 from parlant_local.backends.openai_connection import Connection
 from parlant_local.backends.openai_lists import categories_of, models_of, scores_of, vectors_of, window_of
 from parlant_local.backends.openai_reading import (
@@ -171,6 +172,7 @@ class OpenAIBackend(Backend, Moderator):
 
     # Calls
 
+    @observed("chat")
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
@@ -192,6 +194,7 @@ class OpenAIBackend(Backend, Moderator):
 
         return await self._dialect.run(params.response_format, attempt)
 
+    @observed_stream("chat")
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatStream:
@@ -224,6 +227,7 @@ class OpenAIBackend(Backend, Moderator):
         for chunk in assembler.last():
             yield chunk
 
+    @observed("text_completion")
     async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         params = self._params(options)
         if params.response_format.type != "text":
@@ -234,6 +238,7 @@ class OpenAIBackend(Backend, Moderator):
         response = await self._connection.send(lambda fitted: raw.create(**fitted), body)
         return self._connection.read(completion_of, await self._connection.whole(response))
 
+    @observed("embeddings")
     async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         """Vectors of ``texts``. No endpoint says which texts it cut, so ``truncate`` is refused rather than guessed."""
         if truncate:
@@ -258,6 +263,7 @@ class OpenAIBackend(Backend, Moderator):
         self._connection.answered = True
         return EmbedReply(vectors, len(vectors[0]), self.id, usage_of(data))
 
+    @observed("rerank")
     async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
         """By ``/rerank``, as vLLM, llama-server and Jina have it; OpenAI's own cloud has none."""
         client = self._connection.client()

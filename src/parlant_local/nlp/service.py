@@ -16,6 +16,7 @@ from parlant.core.nlp.service import EmbedderHints, NLPService, SchematicGenerat
 from parlant.core.tracer import Tracer
 from typing_extensions import override
 
+from parlant_local import telemetry
 from parlant_local.backends.base import Backend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ParlantLocalError
@@ -66,6 +67,7 @@ class LocalNLPService(NLPService):
     ) -> None:
         self._host = Host(logger=logger, tracer=tracer, meter=meter, container=container)
         settings = settings or Settings()
+        telemetry.start(settings)
         self._core = Core(
             backend=backend,
             host=self._host,

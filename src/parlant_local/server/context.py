@@ -13,6 +13,7 @@ from fastapi import Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from parlant_local import telemetry
 from parlant_local.catalog import LocalModelManager
 from parlant_local.engine import EngineStats
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
@@ -61,6 +62,7 @@ class Context:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
+        telemetry.start(self.settings)
         await self.manager.initialize()
         await asyncio.to_thread(self._log_default)  # reads files, and may query a daemon
         self.models.prepare()
@@ -112,6 +114,7 @@ class Context:
                 await self._preloader
         await self.downloads.close()
         await self.models.close()
+        await asyncio.to_thread(telemetry.flush)
 
     # -- answering ----------------------------------------------------------------------------------------------------
 

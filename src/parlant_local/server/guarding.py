@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from parlant_local import telemetry
 from parlant_local.engine.watching import watching
 from parlant_local.errors import RequestRefusedError
 from parlant_local.loopback import host_in, is_loopback
@@ -159,7 +160,8 @@ class Guard:
                     problem_of(refused), scope, receive, send, challenge=scope["path"].startswith(_FOR_BROWSERS)
                 )
                 return
-            await self._app(scope, self._limited(receive), send)
+            with telemetry.caller(headers):
+                await self._app(scope, self._limited(receive), send)
 
     def _admit(self, scope: Scope, headers: Headers) -> str:
         """The client that the request counts for."""

@@ -27,6 +27,7 @@ from parlant_local.settings.server import (
     ServerSettings,
 )
 from parlant_local.settings.switching import BreakerSettings, BudgetSettings, SwitcherSettings, TargetSettings
+from parlant_local.settings.telemetry import TelemetrySettings
 from parlant_local.settings.tree import Settings, load_settings
 
 __all__ = [
@@ -58,5 +59,6 @@ __all__ = [
     "Settings",
     "SwitcherSettings",
     "TargetSettings",
+    "TelemetrySettings",
     "load_settings",
 ]

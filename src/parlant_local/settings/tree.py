@@ -42,6 +42,7 @@ from parlant_local.settings.server import (
     ServerSettings,
 )
 from parlant_local.settings.switching import SwitcherSettings
+from parlant_local.settings.telemetry import TelemetrySettings
 
 __all__ = ["Settings", "load_settings"]
 
@@ -101,6 +102,7 @@ class Settings(Section):
     images: ImageSettings = ImageSettings()
     moderation: ModerationSettings = ModerationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     switcher: SwitcherSettings = SwitcherSettings()
     downloads: DownloadSettings = DownloadSettings()
     ollama: OllamaSettings = OllamaSettings()

@@ -26,6 +26,7 @@ from parlant_local.backends.llama_cpp.opening import OpenedModel
 from parlant_local.backends.llama_cpp.parsing import ParsedText, parse_text
 from parlant_local.backends.llama_cpp.planning import ChatPlan, plan_chat, plan_completion
 from parlant_local.backends.llama_cpp.sync import SyncLlamaCppBackend
+from parlant_local.backends.observing import observed, observed_stream
 from parlant_local.backends.retry_budget import acquire_retry
 from parlant_local.backends.structured import corrected
 from parlant_local.engine.media import ReadPrompt
@@ -138,6 +139,7 @@ class LlamaCppBackend(InProcessBackend):
 
     # -- chat ---------------------------------------------------------------------------------------------------------
 
+    @observed("chat")
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
@@ -160,6 +162,7 @@ class LlamaCppBackend(InProcessBackend):
             reply = await self._answers(params).whole(plan)
             return replace(reply, usage=unfit.usage + reply.usage) if unfit.usage is not None else reply
 
+    @observed_stream("chat")
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatStream:
@@ -170,12 +173,14 @@ class LlamaCppBackend(InProcessBackend):
             async for chunk in chunks:
                 yield chunk
 
+    @observed("text_completion")
     async def complete(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatReply:
         """Text that continues ``prompt``; no template, but special tokens in it count as such. Token ids mean those ids."""
         params = ChatParams.of(options)
         plan = await self._plan_completion(prompt, params)
         return await self._answers(params).whole(plan)
 
+    @observed_stream("text_completion")
     async def complete_stream(self, prompt: Text, **options: Unpack[ChatOptions]) -> ChatStream:
         """:meth:`complete` in pieces."""
         params = ChatParams.of(options)
@@ -251,6 +256,7 @@ class LlamaCppBackend(InProcessBackend):
 
     # -- vectors and vocabulary ---------------------------------------------------------------------------------------
 
+    @observed("embeddings")
     async def embed(self, texts: Sequence[Text], *, truncate: bool = False) -> EmbedReply:
         """Vectors of texts, or of lists of token ids, which are taken as they are."""
         await self._model.ready()
@@ -263,6 +269,7 @@ class LlamaCppBackend(InProcessBackend):
             truncated=found.truncated,
         )
 
+    @observed("rerank")
     async def rerank(self, query: str, documents: Sequence[str]) -> RerankReply:
         await self._model.ready()
         found = await self.engine.rerank(query, list(documents))

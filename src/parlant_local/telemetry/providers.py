@@ -1,0 +1,90 @@
+"""OpenTelemetry's own objects: those that the program has set up, else new ones."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from opentelemetry import context, metrics, trace
+from opentelemetry.propagate import extract
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+
+from parlant_local._version import __version__
+from parlant_local.errors import ConfigurationError
+from parlant_local.settings import TelemetrySettings
+
+__all__ = ["flush_all", "joined", "set_up"]
+
+_FLUSH_MS = 5_000
+
+
+def set_up(settings: TelemetrySettings) -> None:
+    """Makes what the program has not made itself. Programs that set up OpenTelemetry later than this find it set up."""
+    resource = Resource.create(
+        {"service.name": os.environ.get("OTEL_SERVICE_NAME", "parlant-local"), "service.version": __version__}
+    )
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        tracing = TracerProvider(resource=resource)
+        tracing.add_span_processor(BatchSpanProcessor(_spans_to(settings)))
+        trace.set_tracer_provider(tracing)
+    if not isinstance(metrics.get_meter_provider(), MeterProvider):
+        reader = PeriodicExportingMetricReader(_metrics_to(settings))
+        metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[reader]))
+
+
+def _spans_to(settings: TelemetrySettings) -> SpanExporter:
+    if settings.exporter == "console":
+        return ConsoleSpanExporter(out=sys.stderr)
+    if _protocol("TRACES") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc
+
+        return grpc.OTLPSpanExporter()
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http
+
+    return http.OTLPSpanExporter()
+
+
+def _metrics_to(settings: TelemetrySettings) -> MetricExporter:
+    if settings.exporter == "console":
+        return ConsoleMetricExporter(out=sys.stderr)
+    if _protocol("METRICS") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc
+
+        return grpc.OTLPMetricExporter()
+    from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
+
+    return http.OTLPMetricExporter()
+
+
+def _protocol(signal: str) -> str:
+    """As OpenTelemetry's variables say; HTTP where they don't, which is its own default."""
+    name = f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL"
+    chosen = os.environ.get(name) or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+    if chosen not in ("grpc", "http/protobuf"):
+        raise ConfigurationError(
+            f"{chosen!r} is no protocol for telemetry.", hint=f"Set {name} to grpc or http/protobuf."
+        )
+    return chosen
+
+
+def flush_all() -> None:
+    """Sends what waits to be sent, for some seconds at most."""
+    for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
+        if (send := getattr(provider, "force_flush", None)) is not None:
+            send(_FLUSH_MS)
+
+
+@contextmanager
+def joined(headers: Mapping[str, str]) -> Iterator[None]:
+    """The trace that ``headers`` name, as the current one."""
+    token = context.attach(extract(headers))
+    try:
+        yield
+    finally:
+        context.detach(token)
