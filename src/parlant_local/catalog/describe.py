@@ -30,7 +30,8 @@ def describe(
     Files get the given ``digests``, or are hashed. Raises :class:`InvalidModelError`.
     """
     header = read_header(path)
-    check_is_model(header)
+    if header.kind != "diffusion":
+        check_is_model(header)
     files = tuple(
         file_record(item, digests[at] if digests else sha256_file(item, stop=stop) if hash_files else None)
         for at, item in enumerate(header.paths)
@@ -54,7 +55,7 @@ def from_header(
         source=source,
         files=files,
         quantization=header.quantization,
-        architecture=header.architecture or None,
+        architecture=header.architecture or header.picture_architecture,
         parameters=header.parameter_count or None,
         active_parameters=header.active_parameter_count or None,
         context_length=header.context_length,

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from parlant_local.brief import Brief
+from parlant_local.gguf_info.diffusion import DIFFUSION_ARCHITECTURES
 from parlant_local.profiles.pretrained import is_base, lays_out_turns, says_base
 from parlant_local.storage import validated
 
@@ -177,9 +178,13 @@ class LocalModel(Brief):
         return self.type is ModelType.EMBEDDING
 
     @property
+    def makes_pictures(self) -> bool:
+        return self.architecture in DIFFUSION_ARCHITECTURES
+
+    @property
     def is_base(self) -> bool:
         """Whether it was not trained to chat."""
-        if self.is_embedding or self.shipped or not self.files:
+        if self.is_embedding or self.makes_pictures or self.shipped or not self.files:
             return False
         if lays_out_turns(self.template):  # Ollama omits "instruct" from its names, and the template from its files
             return says_base([self.name]) is True
@@ -188,7 +193,7 @@ class LocalModel(Brief):
     @property
     def chats(self) -> bool:
         """Whether it is a chat model with a file here."""
-        return not self.is_embedding and not self.is_base and self.path is not None
+        return not (self.is_embedding or self.makes_pictures or self.is_base) and self.path is not None
 
     @property
     def shipped(self) -> bool:

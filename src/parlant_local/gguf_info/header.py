@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from parlant_local.gguf_info.diffusion import DIFFUSION_ARCHITECTURES, diffusion_architecture
 from parlant_local.gguf_info.types import FILE_TYPES, POOLING_TYPES
 
 __all__ = ["Elided", "GGUFHeader", "MetadataValue", "TensorInfo"]
@@ -103,7 +104,7 @@ class GGUFHeader:
 
     @property
     def kind(self) -> str:
-        """``model``, ``adapter``, ``controlvector``, ``mmproj``, ``imatrix`` or ``vocab``."""
+        """``model``, ``diffusion``, ``adapter``, ``controlvector``, ``mmproj``, ``imatrix`` or ``vocab``."""
         if self.architecture == "clip":
             return "mmproj"
         if self.architecture == "controlvector":
@@ -111,7 +112,16 @@ class GGUFHeader:
         declared = self.text("general.type")
         if declared and declared != "model":
             return declared
-        return "model" if self.tensors else "vocab"
+        if not self.tensors:
+            return "vocab"
+        return "model" if self.picture_architecture is None else "diffusion"
+
+    @property
+    def picture_architecture(self) -> str | None:
+        """Of a model that makes pictures. Some converters declare none; their tensors tell."""
+        if self.architecture:
+            return self.architecture if self.architecture in DIFFUSION_ARCHITECTURES else None
+        return diffusion_architecture({tensor.name: tensor.shape for tensor in self.tensors})
 
     @property
     def parameter_count(self) -> int:

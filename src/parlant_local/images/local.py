@@ -1,0 +1,330 @@
+"""Pictures made on this machine, by stable-diffusion.cpp in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+from parlant_local.catalog import LocalModelManager
+from parlant_local.cores import usable_cores
+from parlant_local.engine.pool_memory import PoolMemory
+from parlant_local.errors import (
+    BadRequestError,
+    ConfigurationError,
+    EngineError,
+    EngineFailedError,
+    InsufficientMemoryError,
+    ModelLoadError,
+    StallError,
+)
+from parlant_local.gguf_info import available_memory
+from parlant_local.images.architectures import SAMPLERS, Usual, memory_for, usual
+from parlant_local.images.base import (
+    ImageBackend,
+    ImageModel,
+    ImageProgress,
+    ImageReply,
+    ImageRequest,
+    OnProgress,
+    Picture,
+)
+from parlant_local.images.child import Answer, Child, Ended
+from parlant_local.images.files import ModelFiles, find_files
+from parlant_local.images.sources import Sources, read_sources
+from parlant_local.observability import Logger, NullLogger
+from parlant_local.settings import Settings
+from parlant_local.settings.images import ImageModelSettings
+
+__all__ = ["LocalImages", "Room"]
+
+_PACKAGE = "stable_diffusion_cpp"
+_INSTALL = 'pip install "parlant-local[images]" (it compiles stable-diffusion.cpp: a C++ compiler and some minutes)'
+_MIB = 1024 * 1024
+_MEMORY_WORDS = ("alloc", "out of memory", "not enough memory")
+
+
+class Room(Protocol):
+    """Where models find memory: a pool that lets one give way to another."""
+
+    def __call__(self, name: str, guest: LocalImages) -> AbstractAsyncContextManager[object]: ...
+
+
+class LocalImages(ImageBackend):
+    """One model. Jobs take turns; the process is started for the first one, and anew after one that was cancelled or failed.
+
+    ``room``: what a job is counted in while the model is loaded. None: it is only checked that there is enough memory.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        manager: LocalModelManager | None = None,
+        room: Room | None = None,
+        logger: Logger | None = None,
+    ) -> None:
+        self._name, self._settings = name, settings
+        self._model = settings.images.models.get(name) or ImageModelSettings()
+        self._manager = manager or LocalModelManager(logger, settings=settings)
+        self._room, self._logger = room, logger or NullLogger()
+        self._files: ModelFiles | None = None
+        self._child: Child | None = None
+        self._turn = asyncio.Lock()
+        self._largest = (0, 0)
+        self._peak = 0
+
+    def model_info(self) -> ImageModel:
+        files = self._files
+        known = None if files is None else usual(files.architecture)
+        return ImageModel(
+            id=self._name,
+            name=self._name.rpartition("/")[2],
+            architecture=None if files is None else files.architecture,
+            edits=self._model.edits != "none" and (files is None or files.encodes),
+            width=None if known is None else self._usual_size(known)[0],
+            height=None if known is None else self._usual_size(known)[1],
+            memory_bytes=None if files is None else self.memory().ram,
+            loaded=self._child is not None and self._child.alive,
+        )
+
+    def memory(self) -> PoolMemory:
+        """What it takes: the estimate for the largest picture that was asked for, or what it was seen to take. Its files are known."""
+        if self._model.memory_mb is not None:
+            return PoolMemory(self._model.memory_mb * _MIB)
+        assert self._files is not None
+        width, height = self._largest
+        estimate = memory_for(self._files, width, height, flash_attention=self._model.flash_attention)
+        return PoolMemory(max(estimate, self._peak))
+
+    async def load(self) -> None:
+        await self._inspect(None)
+        async with self._in_room(), self._turn:
+            await self._running()
+
+    async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:
+        if request.sampler is not None and request.sampler not in SAMPLERS:
+            raise BadRequestError(
+                f"There is no sampler {request.sampler!r}.", hint=f"These are: {', '.join(SAMPLERS)}.", field="sampler"
+            )
+        files = await self._inspect(request)
+        sources = await read_sources(request, self._settings)
+        if sources.pictures and not self.model_info().edits:
+            raise BadRequestError(
+                f"{self._name} can't start from a picture.",
+                hint="It needs a VAE with its encoder, and images.models.NAME.edits other than none.",
+                field="image",
+            )
+        job = self._job(request, sources, files)
+        self._largest = max(self._largest, (job["width"], job["height"]), key=lambda size: size[0] * size[1])
+        async with self._in_room(), self._turn:
+            return await self._draw(job, sources.blobs, on_progress)
+
+    async def close(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await asyncio.to_thread(child.end)
+
+    # -- before the job -----------------------------------------------------------------------------------------------
+
+    async def _inspect(self, request: ImageRequest | None) -> ModelFiles:
+        if find_spec(_PACKAGE) is None:
+            raise ConfigurationError(
+                f"{self._name} makes pictures with stable-diffusion.cpp, which is not installed.", hint=_INSTALL
+            )
+        if self._files is None:
+            self._files = await asyncio.to_thread(find_files, self._name, self._model, self._manager)
+        if request is None:
+            known = usual(self._files.architecture)
+            self._largest = max(self._largest, self._usual_size(known))
+        return self._files
+
+    def _job(self, request: ImageRequest, sources: Sources, files: ModelFiles) -> dict[str, Any]:
+        known, model = usual(files.architecture), self._model
+        width, height = request.width or request.height, request.height or request.width
+        if width is None or height is None:
+            width, height = self._usual_size(known)
+            if sources.pictures:
+                width, height = _within(sources.size, width * height)
+        return {
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt,
+            "width": _rounded(width, known.multiple),
+            "height": _rounded(height, known.multiple),
+            "count": request.count,
+            "steps": request.steps or model.steps or known.steps,
+            "guidance": _first(request.guidance, model.guidance, known.guidance),
+            "distilled_guidance": model.distilled_guidance,
+            "seed": secrets.randbelow(2**31) if request.seed is None else request.seed,
+            "sampler": request.sampler or model.sampler,
+            "strength": _first(request.strength, 0.75),
+            "reference": model.edits == "reference" or (model.edits == "auto" and files.for_edits),
+            "shapes": sources.shapes,
+            "mask": sources.mask,
+        }
+
+    def _usual_size(self, known: Usual) -> tuple[int, int]:
+        """A side alone means a square."""
+        width, height = self._model.width, self._model.height
+        return width or height or known.side, height or width or known.side
+
+    def _in_room(self) -> AbstractAsyncContextManager[object]:
+        return nullcontext() if self._room is None else self._room(self._name, self)
+
+    # -- the process --------------------------------------------------------------------------------------------------
+
+    async def _running(self) -> Child:
+        """The process with its model, started where there is none."""
+        if self._child is not None and self._child.alive:
+            return self._child
+        self._check_memory()
+        started = time.monotonic()
+        child = self._child = Child()
+        try:
+            await child.send({"options": self._options()})
+            while (answer := await self._next(child))[0]["at"] != "loaded":
+                self._raise_failure(child, answer[0], f"{self._name} could not be loaded")
+        except BaseException as error:
+            await self._give_up(child)
+            if isinstance(error, Ended):
+                raise self._failure(f"{self._name} could not be loaded", str(error), ModelLoadError) from None
+            raise
+        self._note_peak(answer)
+        self._logger.info(f"Loaded {self._name} in {time.monotonic() - started:.1f} s, in the process {child.pid}.")
+        return child
+
+    def _options(self) -> dict[str, object]:
+        assert self._files is not None
+        model = self._model
+        return {
+            **self._files.options,
+            "n_threads": model.threads or usable_cores(),
+            "vae_decode_only": not self._files.encodes,
+            "diffusion_flash_attn": model.flash_attention,
+            "offload_params_to_cpu": model.offload,
+        }
+
+    async def _draw(self, job: dict[str, Any], blobs: Sequence[bytes], on_progress: OnProgress | None) -> ImageReply:
+        child: Child | None = None
+        limit = self._settings.images.timeout_seconds
+        try:
+            async with asyncio.timeout(limit) as deadline:
+                child = await self._running()
+                started = time.monotonic()
+                await child.send(job, blobs)
+                while (answer := await self._next(child))[0]["at"] != "done":
+                    self._raise_failure(child, answer[0], f"{self._name} could not draw")
+                    _tell(answer[0], job, on_progress)
+        except BaseException as error:
+            if child is not None:
+                await self._give_up(child)  # it knows no cancelling, and what failed is not to be trusted
+            if isinstance(error, Ended):
+                raise self._failure(f"The process of {self._name} failed", str(error), EngineFailedError) from None
+            if isinstance(error, TimeoutError) and deadline.expired():
+                raise EngineError(
+                    f"{self._name} took longer than {limit:g} s (images.timeout_seconds).",
+                    hint="Ask for fewer steps or a smaller picture, or raise it.",
+                ) from None
+            raise
+        self._note_peak(answer)
+        return self._reply(job, answer, time.monotonic() - started)
+
+    async def _next(self, child: Child) -> Answer:
+        """The next answer. What the library logs is a sign of life too: it reports no steps while it reads a prompt or decodes."""
+        patience = self._settings.images.stall_seconds
+        asked = time.monotonic()
+        while True:
+            left = max(asked, child.last_sign) + patience - time.monotonic()
+            if left <= 0:
+                raise StallError(
+                    f"{self._name} showed no progress for {patience:g} s (images.stall_seconds); its process was ended.",
+                    hint="Ask for a smaller picture, or raise it.",
+                )
+            try:
+                return await child.receive(left)
+            except TimeoutError:
+                continue
+
+    async def _give_up(self, child: Child) -> None:
+        """Ends the process, also while the task is being cancelled: its memory is free before anything else happens."""
+        if self._child is child:
+            self._child = None
+        await asyncio.shield(asyncio.to_thread(child.end))
+
+    # -- what came of it ----------------------------------------------------------------------------------------------
+
+    def _check_memory(self) -> None:
+        needed, available = self.memory().ram, available_memory()
+        if needed > available:
+            raise InsufficientMemoryError(
+                f"{self._name} needs about {needed // _MIB} MiB for a picture of {self._largest[0]} x {self._largest[1]} pixels; "
+                f"{available // _MIB} MiB are available.",
+                needed=needed,
+                available=available,
+                hint=f"Ask for a smaller picture, use a smaller quantization, or set images.models.{self._name}.memory_mb.",
+            )
+
+    def _raise_failure(self, child: Child, answer: dict[str, Any], what: str) -> None:
+        if answer["at"] != "failed":
+            return
+        if answer["missing"]:
+            raise ConfigurationError(f"stable-diffusion.cpp can't be used: {answer['text']}.", hint=_INSTALL)
+        raise self._failure(
+            what, child.last_words() or answer["text"], ModelLoadError if "load" in what else EngineError
+        )
+
+    def _failure(self, what: str, words: str, kind: Callable[..., EngineError]) -> EngineError:
+        message = f"{what}: {words.rstrip('.')}."
+        if any(word in words.lower() for word in _MEMORY_WORDS) or "SIGKILL" in words:
+            return InsufficientMemoryError(
+                message,
+                needed=self.memory().ram,
+                available=available_memory(),
+                hint="The system may have ended it for want of memory: ask for a smaller picture, or use a smaller quantization.",
+            )
+        return kind(message, hint=f"Check the files of images.models.{self._name}." if kind is ModelLoadError else "")
+
+    def _note_peak(self, answer: Answer) -> None:
+        self._peak = max(self._peak, answer[0].get("peak") or 0)
+
+    def _reply(self, job: dict[str, Any], answer: Answer, seconds: float) -> ImageReply:
+        head, files = answer
+        sizes = head["sizes"]
+        pictures = tuple(
+            Picture(data, *size, seed=job["seed"] + number)
+            for number, (data, size) in enumerate(zip(files, sizes, strict=True))
+        )
+        return ImageReply(
+            pictures,
+            model=self._name,
+            steps=job["steps"],
+            guidance=job["guidance"],
+            sampler=head["sampler"],
+            seconds=seconds,
+        )
+
+
+def _tell(answer: dict[str, Any], job: dict[str, Any], on_progress: OnProgress | None) -> None:
+    if on_progress is not None and answer["at"] == "drawing":
+        picture = max(1, answer["picture"])
+        on_progress(ImageProgress(answer["step"], answer["steps"], picture=picture, count=job["count"]))
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+def _rounded(side: int, multiple: int) -> int:
+    return max(multiple, round(side / multiple) * multiple)
+
+
+def _within(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+    """A source's size, or one of its proportions with as many pixels as the model draws best."""
+    width, height = size
+    scale = min(1.0, (pixels / (width * height)) ** 0.5)
+    return round(width * scale), round(height * scale)
