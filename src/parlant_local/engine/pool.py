@@ -20,13 +20,19 @@ from parlant_local.errors import (
 )
 from parlant_local.observability import Logger, NullLogger
 
-__all__ = ["ModelPool", "PoolMemory", "PoolStatus"]
+__all__ = ["Guest", "ModelPool", "PoolMemory", "PoolStatus"]
 
 State = Literal["loading", "loaded", "unloading"]
 
 
 class Closable(Protocol):
     async def close(self) -> None: ...
+
+
+class Guest(Closable, Protocol):
+    """Something that loads itself when it is used, and takes memory until it is closed; it may be used again after that."""
+
+    def memory(self) -> PoolMemory: ...
 
 
 M = TypeVar("M", bound=Closable)
@@ -54,10 +60,12 @@ class _Slot(Generic[M]):
     idle_since: float = 0.0
     loaded_at: float | None = None
     model: M | None = None
-    loading: asyncio.Future[M] | None = None
+    guest: Guest | None = None
+    """Instead of a model."""
+    loading: asyncio.Future[M | None] | None = None
     finishing: asyncio.Task[None] | None = None
     closing: asyncio.Task[None] | None = None
-    ready: asyncio.Future[M] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    ready: asyncio.Future[M | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class ModelPool(Generic[M]):
@@ -90,6 +98,7 @@ class ModelPool(Generic[M]):
         self._logger: Logger = logger or NullLogger()
         self._clock = clock
         self._slots: dict[str, _Slot[M]] = {}
+        self._guests: dict[str, Guest] = {}
         self._changed = asyncio.Condition()
         self._idle_task: asyncio.Task[None] | None = None
         self._closed = False
@@ -101,6 +110,12 @@ class ModelPool(Generic[M]):
         Raises what ``load`` raises, and :class:`InsufficientMemoryError` where the model alone exceeds the budget. Waits
         while models in use take the memory it needs. A load without waiters is cancelled after a moment.
         """
+        async with self._used(model_id) as model:
+            assert model is not None
+            yield model
+
+    @asynccontextmanager
+    async def _used(self, model_id: str) -> AsyncIterator[M | None]:
         slot = await self._acquire(model_id)
         try:
             # Shielded: the load goes on for its other waiters.
@@ -111,6 +126,19 @@ class ModelPool(Generic[M]):
             if slot.state == "loading" and not slot.users:
                 asyncio.get_running_loop().call_later(self._abandoned_after, self._cancel_if_abandoned, slot)
             await self._notify()
+
+    @asynccontextmanager
+    async def host(self, name: str, guest: Guest) -> AsyncIterator[None]:
+        """Counts a guest among the models while it is used and until it is evicted as they are, which closes it.
+
+        Raises and waits as :meth:`use` does.
+        """
+        self._guests[name] = guest
+        slot = self._slots.get(name)
+        if slot is not None and slot.state == "loaded" and not slot.users and not guest.memory().fits(slot.size):
+            await self._unload(name, slot)  # it needs more than there was room for
+        async with self._used(name):
+            yield
 
     async def load(self, model_id: str) -> None:
         """Loads a model ahead of its first use."""
@@ -143,6 +171,7 @@ class ModelPool(Generic[M]):
                 None if slot.loaded_at is None else now - slot.loaded_at,
             )
             for model_id, slot in self._slots.items()
+            if slot.guest is None
         }
 
     def loaded(self) -> Mapping[str, M]:
@@ -166,6 +195,8 @@ class ModelPool(Generic[M]):
         return sum(map(self._size, slots), start=NOTHING)
 
     def _size(self, slot: _Slot[M]) -> PoolMemory:
+        if slot.guest is not None:
+            return slot.guest.memory() if slot.state == "loaded" else slot.size
         if self._taken is None or slot.model is None or slot.state != "loaded":
             return slot.size
         return self._taken(slot.model)
@@ -195,7 +226,7 @@ class ModelPool(Generic[M]):
                 return slot
             if slot is None and (slot := await self._reserve(model_id)) is not None:
                 slot.users += 1
-                slot.loading = asyncio.ensure_future(self._load(model_id))
+                slot.loading = asyncio.ensure_future(self._loaded(model_id, slot))
                 slot.finishing = asyncio.ensure_future(self._finish_load(model_id, slot, slot.loading))
                 return slot
             async with self._changed:
@@ -203,17 +234,24 @@ class ModelPool(Generic[M]):
             if self._closed:
                 raise EngineClosedError("The model pool is closed.")
 
+    async def _loaded(self, model_id: str, slot: _Slot[M]) -> M | None:
+        return None if slot.guest is not None else await self._load(model_id)
+
+    def _needed(self, model_id: str) -> PoolMemory:
+        guest = self._guests.get(model_id)
+        return memory_of(self._estimate(model_id)) if guest is None else guest.memory()
+
     def _should_retry(self, model_id: str) -> bool:
         slot = self._slots.get(model_id)
         return self._closed or (slot is not None and slot.state != "unloading") or self._could_fit(model_id)
 
     def _could_fit(self, model_id: str) -> bool:
         busy = self._sum(slot for slot in self._slots.values() if slot.users or slot.state != "loaded")
-        return model_id not in self._slots and (busy + memory_of(self._estimate(model_id))).fits(self._budget)
+        return model_id not in self._slots and (busy + self._needed(model_id)).fits(self._budget)
 
     async def _reserve(self, model_id: str) -> _Slot[M] | None:
         """A slot for a model, after unloading idle ones if need be; None where models in use take the memory."""
-        size = memory_of(self._estimate(model_id))
+        size = self._needed(model_id)
         if not size.fits(self._budget):
             raise exceeds(model_id, size, self._budget)
         while not (self._sum(self._slots.values()) + size).fits(self._budget):
@@ -225,7 +263,7 @@ class ModelPool(Generic[M]):
             await self._unload(name, self._slots[name])
             if model_id in self._slots:
                 return None  # another caller was faster
-        slot: _Slot[M] = _Slot(size)
+        slot: _Slot[M] = _Slot(size, guest=self._guests.get(model_id))
         self._slots[model_id] = slot
         return slot
 
@@ -239,7 +277,7 @@ class ModelPool(Generic[M]):
             slot.loading.cancel()
             await asyncio.wait([slot.finishing])
 
-    async def _finish_load(self, model_id: str, slot: _Slot[M], loading: asyncio.Future[M]) -> None:
+    async def _finish_load(self, model_id: str, slot: _Slot[M], loading: asyncio.Future[M | None]) -> None:
         try:
             model = await loading
         except (Exception, asyncio.CancelledError) as error:
@@ -268,8 +306,8 @@ class ModelPool(Generic[M]):
     async def _finish_unload(self, model_id: str, slot: _Slot[M]) -> None:
         model, slot.model = slot.model, None
         try:
-            if model is not None:
-                await model.close()
+            if (closing := slot.guest or model) is not None:
+                await closing.close()
         finally:
             self._slots.pop(model_id, None)
             await self._notify()

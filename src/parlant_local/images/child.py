@@ -42,7 +42,7 @@ _ENVIRONMENT = (
 Answer = tuple[dict[str, Any], list[bytes]]
 
 
-class Ended(Exception):  # noqa: N818  # it says what happened, and never leaves the room
+class Ended(Exception):
     """The process has ended; ``str()`` says how."""
 
 
@@ -106,7 +106,8 @@ class Child:
 
     async def receive(self, seconds: float) -> Answer:
         """The next answer. Raises :class:`TimeoutError` after so many seconds, :class:`Ended` where there will be none."""
-        answer = await asyncio.wait_for(self._answers.get(), seconds)
+        async with asyncio.timeout(seconds):
+            answer = await self._answers.get()
         if answer is None:
             raise Ended(await asyncio.to_thread(self._how_it_ended))
         return answer

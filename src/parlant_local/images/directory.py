@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
-from typing import Self
+from typing import Any, Self
 
 from parlant_local.backends.context import BackendContext
+from parlant_local.catalog import LocalModelManager
+from parlant_local.engine.pool import ModelPool
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
 from parlant_local.images.base import ImageBackend, ImageModel
 from parlant_local.images.guarded import GuardedImages
-from parlant_local.images.registry import ENDPOINT, IMAGE_BACKENDS, IN_PROCESS, kind_of
+from parlant_local.images.local import LocalImages
+from parlant_local.images.registry import ENDPOINT, IMAGE_BACKENDS, kind_of
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import Settings
 
@@ -18,14 +22,25 @@ __all__ = ["ImageDirectory"]
 
 
 class ImageDirectory:
-    """The models that the settings name (``images.model``, ``images.served``), and this machine's (``images.models``).
+    """The models that the settings name (``images.model``, ``images.served``), and this machine's: those of ``images.models``,
+    and of the catalogue those that make pictures.
 
     ``<endpoint>`` and ``<endpoint>/<model>`` are an endpoint's, ``openai/<model>`` OpenAI's own, ``<plug-in>/<model>`` a plug-in's.
     Opens one backend per model, at its first use. Belongs to one event loop.
     """
 
-    def __init__(self, settings: Settings, logger: Logger | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        logger: Logger | None = None,
+        *,
+        manager: LocalModelManager | None = None,
+        pool: ModelPool[Any] | None = None,
+    ) -> None:
+        """``pool``: the language models that those of this machine share their memory with."""
         self._settings, self._logger = settings, logger or NullLogger()
+        self._manager = manager or LocalModelManager(self._logger, settings=settings)
+        self._pool = pool
         self._open: dict[str, ImageBackend] = {}
 
     def models(self) -> list[ImageModel]:
@@ -62,7 +77,15 @@ class ImageDirectory:
     def _names(self) -> list[str]:
         images = self._settings.images
         named = ([images.model] if images.model else []) + list(images.served)
-        return list(dict.fromkeys([*named, *images.models]))
+        return list(dict.fromkeys([*named, *images.models, *self._catalogued()]))
+
+    def _catalogued(self) -> list[str]:
+        own = {each.path for each in self._settings.images.models.values()}
+        return [each.id for each in self._manager.list_models() if each.makes_pictures and each.id not in own]
+
+    def _room(self, name: str, guest: LocalImages) -> AbstractAsyncContextManager[object]:
+        assert self._pool is not None
+        return self._pool.host(f"images.models.{name}", guest)
 
     def _chosen(self, name: str | None) -> str:
         names = self._names()
@@ -95,12 +118,13 @@ class ImageDirectory:
 
     def _placed(self, reference: str) -> tuple[Callable[[], ImageModel], Callable[[], ImageBackend]]:
         """What is known of a model, and what opens it."""
+        if reference in (*self._settings.images.models, *self._catalogued()):
+            room = None if self._pool is None else self._room
+            here = LocalImages(reference, self._settings, manager=self._manager, room=room, logger=self._logger)
+            return here.model_info, lambda: here
         prefix, _, name = reference.partition("/")
-        here = reference in self._settings.images.models
-        endpoint = prefix in self._settings.endpoints and not here
-        if here:
-            prefix, name = IN_PROCESS, reference
-        elif not endpoint and prefix not in ("openai", *IMAGE_BACKENDS.plugins):
+        endpoint = prefix in self._settings.endpoints
+        if not endpoint and prefix not in ("openai", *IMAGE_BACKENDS.plugins):
             raise ModelNotFoundError(
                 f"{reference!r} is no model that makes pictures: no endpoint is called {prefix!r}.",
                 near=get_close_matches(prefix, list(self._settings.endpoints), 2),

@@ -113,7 +113,7 @@ class LocalImages(ImageBackend):
                 f"There is no sampler {request.sampler!r}.", hint=f"These are: {', '.join(SAMPLERS)}.", field="sampler"
             )
         files = await self._inspect(request)
-        sources = await read_sources(request, self._settings)
+        sources = await read_sources(request, self._settings.images)
         if sources.pictures and not self.model_info().edits:
             raise BadRequestError(
                 f"{self._name} can't start from a picture.",
@@ -164,7 +164,6 @@ class LocalImages(ImageBackend):
             "sampler": request.sampler or model.sampler,
             "strength": _first(request.strength, 0.75),
             "reference": model.edits == "reference" or (model.edits == "auto" and files.for_edits),
-            "shapes": sources.shapes,
             "mask": sources.mask,
         }
 
@@ -296,8 +295,8 @@ class LocalImages(ImageBackend):
         head, files = answer
         sizes = head["sizes"]
         pictures = tuple(
-            Picture(data, *size, seed=job["seed"] + number)
-            for number, (data, size) in enumerate(zip(files, sizes, strict=True))
+            Picture(data, width, height, seed=job["seed"] + number)
+            for number, (data, (width, height)) in enumerate(zip(files, sizes, strict=True))
         )
         return ImageReply(
             pictures,

@@ -1,7 +1,7 @@
 """The process that runs stable-diffusion.cpp, one for each loaded model. Run as a script; knows nothing of parlant-local.
 
-Requests and answers are JSON, each preceded by its length in four bytes; a request's pictures (pixels) and an answer's (PNG files)
-follow it, by the lengths in ``blobs``. It ends as soon as its standard input does, in the middle of a computation too: nobody is
+Requests and answers are JSON, each preceded by its length in four bytes; the pictures of both, PNG files
+of parlant-local's own writing, follow it, by the lengths in ``blobs``. It ends as soon as its standard input does, in the middle of a computation too: nobody is
 left to answer. What the library says goes to standard error, a line each, ``E`` before errors and ``W`` before warnings.
 """
 
@@ -107,10 +107,10 @@ class _Model:
         """The pictures to start from, in the size of the one to be drawn; what it returns has to outlive the call."""
         size = (request["width"], request["height"])
         pictures = [
-            self._picture(blob, tuple(shape), None if request["reference"] else size)
-            for blob, shape in zip(blobs, request["shapes"], strict=True)
+            self._picture(blob, "RGB", None if request["reference"] else size)
+            for blob in (blobs[:-1] if request["mask"] else blobs)
         ]
-        mask = pictures.pop() if request["mask"] else None
+        mask = self._picture(blobs[-1], "L", size) if request["mask"] else None
         if mask is not None:
             parameters.mask_image = mask
         if request["reference"] and pictures:
@@ -122,15 +122,15 @@ class _Model:
             parameters.init_image = pictures[0]
         return [*pictures, mask]
 
-    def _picture(self, pixels: bytes, shape: tuple[int, ...], size: tuple[int, int] | None) -> Any:
+    def _picture(self, png: bytes, mode: str, size: tuple[int, int] | None) -> Any:
         from PIL import Image, ImageOps
 
-        width, height, channels = shape
-        picture: Any = Image.frombytes("RGB" if channels == 3 else "L", (width, height), pixels)
-        if size is not None and size != (width, height):
+        picture: Any = Image.open(io.BytesIO(png), formats=("PNG",)).convert(mode)
+        if size is not None and size != picture.size:
             picture = ImageOps.fit(picture, size, Image.Resampling.BILINEAR)
-        data = (ctypes.c_uint8 * (picture.width * picture.height * channels)).from_buffer_copy(picture.tobytes())
-        found = self._library.sd_image_t(width=picture.width, height=picture.height, channel=channels)
+        pixels = picture.tobytes()
+        data = (ctypes.c_uint8 * len(pixels)).from_buffer_copy(pixels)
+        found = self._library.sd_image_t(width=picture.width, height=picture.height, channel=len(mode))
         found.data = ctypes.cast(data, ctypes.POINTER(ctypes.c_uint8))
         return found
 
