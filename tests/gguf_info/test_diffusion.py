@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.diffusion_models import write_gguf
 
 from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info import check_is_model, read_header
 from parlant_local.gguf_info.diffusion import DIFFUSION_ARCHITECTURES, diffusion_architecture
-from tests.support.diffusion_models import write_gguf
 
 NAMES = {
     "chroma": ["double_blocks.0.img_attn.qkv.weight", "distilled_guidance_layer.in_proj.weight"],

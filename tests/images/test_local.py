@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import pytest
 
 from parlant_local.errors import (
     BadRequestError,
+    ConfigurationError,
+    EngineClosedError,
     EngineFailedError,
     InsufficientMemoryError,
     ModelLoadError,
@@ -31,7 +34,8 @@ from parlant_local.settings import Settings
 from tests.support.diffusion_models import DiffusionFiles, write_diffusion_model
 from tests.support.eventually import eventually
 
-pytest.importorskip("PIL", reason="pip install 'parlant-local[media]'")
+# Not imported to find out: it stays out of this process.
+pytestmark = pytest.mark.skipif(find_spec("stable_diffusion_cpp") is None, reason="pip install 'parlant-local[images]'")
 
 
 @pytest.fixture(scope="session")
@@ -209,6 +213,15 @@ async def test_a_process_that_aborts_is_an_error_and_the_next_job_gets_another(b
     assert (await backend.generate(ImageRequest("a cat"))).pictures
 
 
+async def test_closing_ends_a_job(backend: LocalImages) -> None:
+    job = await start_of_long_job(backend)
+
+    await backend.close()
+
+    with pytest.raises(EngineClosedError, match="tiny was closed"):
+        await job
+
+
 async def test_jobs_take_turns(backend: LocalImages) -> None:
     replies = await asyncio.gather(*(backend.generate(ImageRequest("a cat", seed=seed)) for seed in (1, 2, 1)))
 
@@ -268,6 +281,13 @@ asyncio.run(main())
     parent.kill()
     await parent.wait()
     await eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_a_missing_library_is_named(backend: LocalImages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parlant_local.images.local.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigurationError, match=r"not installed. pip install .parlant-local\[images\]"):
+        await backend.generate(ImageRequest("a cat"))
 
 
 def test_the_library_knows_the_samplers() -> None:

@@ -16,6 +16,7 @@ from parlant_local.engine.pool_memory import PoolMemory
 from parlant_local.errors import (
     BadRequestError,
     ConfigurationError,
+    EngineClosedError,
     EngineError,
     EngineFailedError,
     InsufficientMemoryError,
@@ -189,9 +190,9 @@ class LocalImages(ImageBackend):
             while (answer := await self._next(child))[0]["at"] != "loaded":
                 self._raise_failure(child, answer[0], f"{self._name} could not be loaded")
         except BaseException as error:
-            await self._give_up(child)
+            closed = not await self._give_up(child)
             if isinstance(error, Ended):
-                raise self._failure(f"{self._name} could not be loaded", str(error), ModelLoadError) from None
+                raise self._failure(f"{self._name} could not be loaded", str(error), ModelLoadError, closed) from None
             raise
         self._note_peak(answer)
         self._logger.info(f"Loaded {self._name} in {time.monotonic() - started:.1f} s, in the process {child.pid}.")
@@ -220,10 +221,12 @@ class LocalImages(ImageBackend):
                     self._raise_failure(child, answer[0], f"{self._name} could not draw")
                     _tell(answer[0], job, on_progress)
         except BaseException as error:
-            if child is not None:
-                await self._give_up(child)  # it knows no cancelling, and what failed is not to be trusted
+            # It knows no cancelling, and what failed is not to be trusted.
+            closed = child is not None and not await self._give_up(child)
             if isinstance(error, Ended):
-                raise self._failure(f"The process of {self._name} failed", str(error), EngineFailedError) from None
+                raise self._failure(
+                    f"The process of {self._name} failed", str(error), EngineFailedError, closed
+                ) from None
             if isinstance(error, TimeoutError) and deadline.expired():
                 raise EngineError(
                     f"{self._name} took longer than {limit:g} s (images.timeout_seconds).",
@@ -249,11 +252,16 @@ class LocalImages(ImageBackend):
             except TimeoutError:
                 continue
 
-    async def _give_up(self, child: Child) -> None:
-        """Ends the process, also while the task is being cancelled: its memory is free before anything else happens."""
-        if self._child is child:
+    async def _give_up(self, child: Child) -> bool:
+        """Ends the process, also while the task is being cancelled: its memory is free before anything else happens.
+
+        False where :meth:`close` was faster.
+        """
+        ours = self._child is child
+        if ours:
             self._child = None
         await asyncio.shield(asyncio.to_thread(child.end))
+        return ours
 
     # -- what came of it ----------------------------------------------------------------------------------------------
 
@@ -277,7 +285,9 @@ class LocalImages(ImageBackend):
             what, child.last_words() or answer["text"], ModelLoadError if "load" in what else EngineError
         )
 
-    def _failure(self, what: str, words: str, kind: Callable[..., EngineError]) -> EngineError:
+    def _failure(self, what: str, words: str, kind: Callable[..., EngineError], closed: bool = False) -> EngineError:
+        if closed:
+            return EngineClosedError(f"{self._name} was closed.", hint="Send the request again to load it.")
         message = f"{what}: {words.rstrip('.')}."
         if any(word in words.lower() for word in _MEMORY_WORDS) or "SIGKILL" in words:
             return InsufficientMemoryError(
