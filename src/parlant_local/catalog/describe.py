@@ -9,6 +9,7 @@ from parlant_local.catalog.families import model_type
 from parlant_local.catalog.names import local_id, model_stem
 from parlant_local.catalog.projectors import projector_beside
 from parlant_local.catalog.records import LocalModel, ModelFile, ModelSource, ModelType
+from parlant_local.catalog.weights import is_safetensors, read_safe_tensors
 from parlant_local.gguf_info import GGUFHeader, check_is_model, read_header, sha256_file
 from parlant_local.profiles.pretrained import is_base
 
@@ -29,6 +30,10 @@ def describe(
 
     Files get the given ``digests``, or are hashed. Raises :class:`InvalidModelError`.
     """
+    if is_safetensors(path.name):
+        return _of_safetensors(
+            path, source=source, name=name, family=family, hash_files=hash_files, digests=digests, stop=stop
+        )
     header = read_header(path)
     if header.kind != "diffusion":
         check_is_model(header)
@@ -41,6 +46,33 @@ def describe(
         return model
     return model.having(
         projector=file_record(projector, sha256_file(projector, stop=stop) if hash_files or digests else None)
+    )
+
+
+def _of_safetensors(
+    path: Path,
+    *,
+    source: ModelSource | str,
+    name: str | None,
+    family: ModelType | None,
+    hash_files: bool,
+    digests: tuple[str, ...],
+    stop: Event | None,
+) -> LocalModel:
+    found = read_safe_tensors(path)
+    digest = digests[0] if digests else sha256_file(path, stop=stop) if hash_files else None
+    chosen, called = family or ModelType.OTHER, name or model_stem(path.name)
+    return LocalModel(
+        id=local_id(chosen, called),
+        name=called,
+        type=chosen,
+        source=source,
+        files=(file_record(path, digest),),
+        quantization=found.type,
+        architecture=found.architecture,
+        parameters=found.parameters,
+        active_parameters=found.parameters,
+        base=False,
     )
 
 

@@ -161,7 +161,7 @@ class Downloads:
         plan.place()
         of_models = tuple(digest for digest, task in zip(digests, plan.tasks, strict=True) if task.is_gguf)
         model = describe(plan.paths[0], source=plan.source, name=plan.name, family=family, digests=of_models, stop=stop)
-        if family is None and plan.family_hint:
+        if family is None and plan.family_hint and not model.for_pictures:
             from parlant_local.catalog.families import model_type
             from parlant_local.catalog.names import local_id
 

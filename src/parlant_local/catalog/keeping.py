@@ -12,6 +12,7 @@ from parlant_local.catalog.hub_cache import HUB_MARK, blob_of
 from parlant_local.catalog.names import check_component, inside, model_stem, slug
 from parlant_local.catalog.projectors import projector_beside
 from parlant_local.catalog.records import LocalModel
+from parlant_local.catalog.weights import check_header, is_safetensors
 from parlant_local.errors import CatalogError, InvalidModelError
 from parlant_local.gguf_info import in_use, read_header, sha256_file, shard_paths
 from parlant_local.paths import exists, is_dir, real_path
@@ -22,8 +23,8 @@ __all__ = ["copy_into", "delete_files", "foreign_files", "verify_files"]
 
 def copy_into(path: Path, folder: Path, name: str | None) -> Path:
     """Copy a model (all its shards) below ``folder``; returns the copy of its first shard. Atomic."""
-    sources = shard_paths(path)
-    if (projector := projector_beside(read_header(sources[0]))) is not None:
+    sources = (path,) if is_safetensors(path.name) else shard_paths(path)
+    if not is_safetensors(path.name) and (projector := projector_beside(read_header(sources[0]))) is not None:
         sources = (*sources, projector)
     target_folder = folder / slug(name or model_stem(sources[0].name))
     check_space(folder, sum(item.stat().st_size for item in sources), f"Copying {path.name}")
@@ -57,7 +58,7 @@ def verify_files(model: LocalModel) -> str:
         if item.sha256 is not None and digest != item.sha256:
             return f"{item.path} has the sha256 {digest[:12]}… instead of {item.sha256[:12]}…"
     try:
-        read_header(model.files[0].path)
+        check_header(model.files[0].path, model.files[0].path.name)
     except InvalidModelError as error:
         return error.message.rstrip(".")
     return ""

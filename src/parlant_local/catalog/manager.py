@@ -311,7 +311,7 @@ class LocalModelManager:
 
     def _register(self, path: Path, name: str | None, family: ModelType | None, copy: bool) -> LocalModel:
         if not is_file(path):
-            raise ModelNotFoundError(f"{path} does not exist.", hint="Give the path of a .gguf file.")
+            raise ModelNotFoundError(f"{path} does not exist.", hint="Give the path of a .gguf or .safetensors file.")
         original = path
         if copy:
             path = copy_into(path, self.models_dir / "files", name)

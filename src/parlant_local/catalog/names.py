@@ -56,7 +56,7 @@ def slug(text: str) -> str:
 def model_stem(name: str) -> str:
     """A file's name without suffix and shard number."""
     stem = name.rsplit("/", 1)[-1]
-    stem = stem[:-5] if stem.lower().endswith(".gguf") else stem
+    stem = re.sub(r"\.(gguf|safetensors)$", "", stem, flags=re.IGNORECASE)
     return _SHARD_SUFFIX.sub("", stem) if len(shard_names(f"{stem}.gguf")) > 1 else stem
 
 

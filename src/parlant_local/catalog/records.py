@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from parlant_local.brief import Brief
-from parlant_local.gguf_info.diffusion import DIFFUSION_ARCHITECTURES
+from parlant_local.gguf_info.diffusion import DIFFUSION_ARCHITECTURES, PICTURE_PART
 from parlant_local.profiles.pretrained import is_base, lays_out_turns, says_base
 from parlant_local.storage import validated
 
@@ -182,9 +182,14 @@ class LocalModel(Brief):
         return self.architecture in DIFFUSION_ARCHITECTURES
 
     @property
+    def for_pictures(self) -> bool:
+        """Whether it makes pictures or is a part of a model that does: no language model in either case."""
+        return self.makes_pictures or self.architecture == PICTURE_PART
+
+    @property
     def is_base(self) -> bool:
         """Whether it was not trained to chat."""
-        if self.is_embedding or self.makes_pictures or self.shipped or not self.files:
+        if self.is_embedding or self.for_pictures or self.shipped or not self.files:
             return False
         if lays_out_turns(self.template):  # Ollama omits "instruct" from its names, and the template from its files
             return says_base([self.name]) is True
@@ -193,7 +198,7 @@ class LocalModel(Brief):
     @property
     def chats(self) -> bool:
         """Whether it is a chat model with a file here."""
-        return not (self.is_embedding or self.makes_pictures or self.is_base) and self.path is not None
+        return not (self.is_embedding or self.for_pictures or self.is_base) and self.path is not None
 
     @property
     def shipped(self) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from parlant_local.catalog.names import check_component, check_relative
 from parlant_local.catalog.records import ModelSource
+from parlant_local.catalog.weights import PICKLED, is_weights
 from parlant_local.errors import BadReferenceError
 
 __all__ = [
@@ -147,9 +148,15 @@ def parse_hub(rest: str, text: str) -> HubReference:
     file = "/".join(parts) or None
     if file is not None:
         check_relative(file)
-        if not file.lower().endswith(".gguf"):
+        if file.lower().endswith(PICKLED):
             raise BadReferenceError(
-                f"{file!r} in {text!r} is not a GGUF file.", hint="Name a .gguf file, or the repository alone."
+                f"{file!r} in {text!r} is a pickle: a program, not only data, which could do anything here.",
+                hint="Name the model's .safetensors or .gguf file.",
+            )
+        if not is_weights(file):
+            raise BadReferenceError(
+                f"{file!r} in {text!r} is not a GGUF file.",
+                hint="Name a .gguf file, a .safetensors file of a model that makes pictures, or the repository alone.",
             )
     if revision:
         check_relative(revision, "revision")

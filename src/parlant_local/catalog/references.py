@@ -38,6 +38,7 @@ from parlant_local.catalog.reference_forms import (
 )
 from parlant_local.catalog.sources import SOURCES, Reference, parse_with, source_named
 from parlant_local.catalog.sources.pypi_known import by_short_name
+from parlant_local.catalog.weights import PICKLED, is_weights
 from parlant_local.errors import BadReferenceError
 from parlant_local.paths import user_path
 
@@ -131,7 +132,7 @@ def _path(text: str) -> Path:
 
 def _parse_bare(text: str) -> Reference:
     if "/" not in text:
-        if text.lower().endswith(".gguf"):
+        if is_weights(text):
             raise BadReferenceError(
                 f"The file {text!r} does not exist.", hint="Give its path, or a reference to download it by."
             )
@@ -139,7 +140,7 @@ def _parse_bare(text: str) -> Reference:
     parts = text.split("/")
     if "." in parts[0] or ":" in parts[0] or parts[0] == "localhost":
         # A repository's owner may have a dot too, but only a host is followed by two more parts that are not a file.
-        if len(parts) == 3 and not text.lower().endswith(".gguf"):
+        if len(parts) == 3 and not is_weights(text):
             return parse_ollama(text, text)
         if ":" in parts[0] or parts[0] == "localhost":
             return parse_ollama(text, text)
@@ -148,7 +149,7 @@ def _parse_bare(text: str) -> Reference:
         if looks_like_digest(name.partition("@")[2] + colon + tag) or (colon and not looks_like_quantization(tag)):
             return parse_ollama(text, text)
         return parse_hub(text, text)
-    if text.lower().endswith(".gguf") or "@" in parts[1]:
+    if is_weights(text) or text.lower().endswith(PICKLED) or "@" in parts[1]:
         return parse_hub(text, text)
     raise unreadable(text)
 
@@ -174,12 +175,14 @@ def _parse_url(scheme: str, rest: str, text: str, wanted: str | None) -> Referen
         return parse_ollama(f"{parts.netloc.rpartition('@')[2]}/{path}", text)
     endpoint = urlsplit(os.environ.get("MODEL_ENDPOINT") or os.environ.get("HF_ENDPOINT") or "")
     mirrored = bool(endpoint.netloc) and parts.netloc == endpoint.netloc
-    if host in _HUB_HOSTS or (mirrored and (_HUB_PAGE.search(path) or not path.lower().endswith(".gguf"))):
+    if host in _HUB_HOSTS or (mirrored and (_HUB_PAGE.search(path) or not is_weights(path))):
         return parse_hub(path.removeprefix("models/"), text)
     if host in _OLLAMA_HOSTS:
         return parse_ollama(path.removeprefix("library/"), text)
-    if not path.lower().endswith(".gguf"):
-        raise BadReferenceError(f"The URL {text!r} does not end in .gguf.", hint="Give the URL of the file itself.")
+    if not is_weights(path):
+        raise BadReferenceError(
+            f"The URL {text!r} does not end in .gguf or .safetensors.", hint="Give the URL of the file itself."
+        )
     check_component(path.rsplit("/", 1)[-1], "file name")
     return UrlReference(text)
 

@@ -32,6 +32,10 @@ def state_of(record: LocalModel) -> str:
         state += f" {record.done / record.total:.0%}"
     if record.reason and record.state != "available":
         state += f": {record.reason}"
+    if record.makes_pictures:
+        return f"{state}, makes pictures"
+    if record.for_pictures:
+        return f"{state}, part of a model that makes pictures"
     return f"{state}, base" if record.is_base else state
 
 

@@ -15,7 +15,7 @@ from parlant_local.errors import CatalogError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from parlant_local.catalog import LocalModel
+    from parlant_local.catalog import LocalModel, LocalModelManager
     from parlant_local.gguf_info import GGUFHeader
     from parlant_local.settings import Settings
 
@@ -34,7 +34,9 @@ def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None
     asyncio.run(manager.initialize())
     record = manager.find(model)
     data = record.told()
-    if record.state == "available" and record.path is not None:
+    if record.for_pictures:
+        data["memory"] = _picture_memory(record, manager) if record.makes_pictures else None
+    elif record.state == "available" and record.path is not None:
         header = read_header(record.path)
         data["chat_template"] = header.chat_template
         if not record.is_embedding:
@@ -72,6 +74,23 @@ def _memory(header: GGUFHeader, settings: Settings, n_ctx: int | None) -> dict[s
         "available": free,
         "fits": most.total <= free,
     }
+
+
+def _picture_memory(record: LocalModel, manager: LocalModelManager) -> dict[str, Any] | None:
+    """What a picture of the usual size takes."""
+    from parlant_local.gguf_info import available_memory
+    from parlant_local.images.architectures import memory_for, usual
+    from parlant_local.images.files import find_files
+    from parlant_local.settings.images import ImageModelSettings
+
+    if record.state != "available":
+        return None
+    model = manager.settings.images.models.get(record.id) or ImageModelSettings()
+    files = find_files(record.id, model, manager)
+    side = usual(files.architecture).side
+    total = memory_for(files, side, side, flash_attention=model.flash_attention)
+    free = available_memory()
+    return {"side": side, "weights": files.weights, "total": total, "available": free, "fits": total <= free}
 
 
 def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any]:
@@ -145,7 +164,11 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     if record.projector is not None:
         say("projector", f"{record.projector.path} ({human_bytes(record.projector.size)})")
         say("reads", " and ".join(["text", *_senses(record.projector.path)]))
-    if record.is_base:
+    if record.makes_pictures:
+        say("kind", f'makes pictures: parlant-local image "a red fox" --model {record.id}')
+    elif record.for_pictures:
+        say("kind", "a part of a model that makes pictures: name it in the settings, images.models")
+    elif record.is_base:
         say("kind", "base model: not trained to chat; never chosen by default")
     say("architecture", record.architecture)
     say("parameters", count_of(record.parameters))
@@ -161,13 +184,20 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     say("license", record.license)
     if template := data.get("chat_template"):
         say("chat template", f"{len(template):,} characters (print it: parlant-local show {record.id} --json)")
-    elif record.path is not None:
+    elif record.path is not None and not record.for_pictures:
         say("chat template", f"none; {data['standing_in']} is used instead" if data.get("standing_in") else "none")
     if speech := data.get("speech"):
         calls = speech["tool_calls"]
         say("tool calls", f"{_FORMS[calls['form']]}: {' '.join(calls['example'].split())}")
         say("reasoning", f"between {' and '.join(speech['thoughts'])}" if speech["thoughts"] else None)
-    if memory := data.get("memory"):
+    if (memory := data.get("memory")) and record.makes_pictures:
+        fits = "fits" if memory["fits"] else "does not fit"
+        say(
+            "memory",
+            f"{human_bytes(memory['total'])} for a picture of {memory['side']} x {memory['side']} pixels (weights "
+            f"{human_bytes(memory['weights'])}); {human_bytes(memory['available'])} available: {fits}",
+        )
+    elif memory:
         fits = "fits" if memory["fits"] else "does not fit"
         say(
             "memory",

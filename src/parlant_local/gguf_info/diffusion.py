@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["DIFFUSION_ARCHITECTURES", "diffusion_architecture"]
+__all__ = ["DIFFUSION_ARCHITECTURES", "PICTURE_PART", "diffusion_architecture"]
+
+PICTURE_PART = "picture-part"
+"""What a file is said to be that only belongs to such a model: a VAE, a text encoder."""
 
 DIFFUSION_ARCHITECTURES = frozenset(
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from parlant_local.catalog import LocalModelManager
 from parlant_local.catalog.references import looks_like_path
-from parlant_local.conversion.safetensors import read_safetensors_header
+from parlant_local.catalog.weights import PICKLED, read_safe_tensors
 from parlant_local.errors import InvalidModelError, ModelNotFoundError
 from parlant_local.gguf_info import read_header
 from parlant_local.gguf_info.diffusion import DIFFUSION_ARCHITECTURES, diffusion_architecture
@@ -20,7 +19,6 @@ from parlant_local.settings.images import ImageModelSettings
 __all__ = ["ModelFiles", "find_files"]
 
 _COMPANIONS = ("vae", "taesd", "clip_l", "clip_g", "t5xxl", "llm")
-_PICKLED = (".ckpt", ".pt", ".pth", ".pkl", ".bin")
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _WHOLE = ("first_stage_model.", "vae.", "cond_stage_model.", "conditioner.", "text_encoders.")
 _ENCODERS = ("encoder.", "conv1.")
@@ -95,7 +93,7 @@ def _place(given: str, manager: LocalModelManager, name: str) -> Path:
 def _tensors(path: Path) -> _Tensors:
     with path.open("rb") as file:
         start = file.read(4)
-    if path.suffix.lower() in _PICKLED or start.startswith(_PICKLE_STARTS):
+    if path.suffix.lower() in PICKLED or start.startswith(_PICKLE_STARTS):
         raise InvalidModelError(
             f"{path} is a pickle: a program, not only data, which could do anything here.",
             hint="Use the model's .safetensors or .gguf file.",
@@ -105,11 +103,5 @@ def _tensors(path: Path) -> _Tensors:
         shapes = {tensor.name: tensor.shape for tensor in header.tensors}
         declared = header.architecture if header.architecture in DIFFUSION_ARCHITECTURES else None
         return _Tensors(shapes, header.weights_bytes, declared)
-    entries = read_safetensors_header(path)
-    shapes = {name: tuple(reversed(entry.shape)) for name, entry in entries.items()}
-    return _Tensors(shapes, sum(_loaded_bytes(entry.dtype, entry.shape) for entry in entries.values()))
-
-
-def _loaded_bytes(dtype: str, shape: list[int]) -> int:
-    """The library holds numbers of eight bits as sixteen, and doubles as floats."""
-    return math.prod(shape) * {"F64": 4, "F32": 4, "I64": 4, "I32": 4, "F16": 2, "BF16": 2}.get(dtype, 2)
+    read = read_safe_tensors(path)
+    return _Tensors(read.shapes, read.loaded_bytes)

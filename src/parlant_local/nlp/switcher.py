@@ -171,7 +171,7 @@ class ModelSwitcher(LocalNLPService):
         ]
         known = {item.id for item in found}
         for record in self._resolver.manager.list_models():
-            if record.id not in known and not record.is_embedding:
+            if record.id not in known and not (record.is_embedding or record.for_pictures):
                 found.append(AvailableModel(id=record.id, n_ctx=record.context_length))
         return found
 

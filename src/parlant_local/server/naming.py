@@ -69,7 +69,8 @@ class Directory:
         ]
 
     def records(self) -> list[LocalModel]:
-        return [record for record in self._manager.list_models() if record.path is not None]
+        """Language models with a file here."""
+        return [record for record in self._manager.list_models() if record.path is not None and not record.for_pictures]
 
     async def find(self, name: str) -> Served:
         """Raises :class:`ModelNotFoundError` with names that look similar."""
@@ -212,6 +213,11 @@ class Directory:
             here = [*self._settings.models, *(item.id for item in self.records())][:_SHOWN]
             hint = f"Available: {', '.join(here)}; GET /v1/models lists all." if here else error.hint
             raise ModelNotFoundError(f"The model {name!r} is not available.", hint=hint) from None
+        if record.for_pictures:
+            raise ModelNotFoundError(
+                f"{name!r} is for making pictures; it neither chats nor embeds.",
+                hint="Ask for them at /v1/images/generations.",
+            )
         if record.path is None or record.state is not ModelState.AVAILABLE:
             raise ModelNotFoundError(
                 f"The model {name!r} is not available.", hint="GET /v1/models lists the available ones."

@@ -15,7 +15,7 @@ from parlant_local._version import __version__
 from parlant_local.catalog.hub_cache import HubRepository
 from parlant_local.catalog.names import check_component, check_relative
 from parlant_local.catalog.projectors import projector_among
-from parlant_local.catalog.quantizations import choose
+from parlant_local.catalog.quantizations import Candidate, choose
 from parlant_local.catalog.records import ModelSource
 from parlant_local.catalog.reference_forms import HubReference, parse_hub
 from parlant_local.catalog.sources.hub_errors import explain_hub_status
@@ -24,6 +24,7 @@ from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse
 from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
+from parlant_local.catalog.weights import is_safetensors, is_weights
 from parlant_local.errors import (
     AccessError,
     CatalogError,
@@ -88,18 +89,14 @@ def _plan(reference: HubReference, context: SourceContext) -> Plan:
     info = hub.model_info(reference)
     entries = hub.files(reference, info)
     sizes = {path: entry.size or 0 for path, entry in entries.items()}
-    if not any(path.lower().endswith(".gguf") for path in sizes):
-        raise hub.no_gguf(reference, info, sizes)
-    chosen = choose(
-        reference.repo, sizes, quantization=reference.quantization, file=reference.file, memory=available_memory()
-    )
+    chosen = _chosen(hub, reference, info, sizes)
     if info.gated and hub.token is None:
         context.logger.warning(f"{reference.repo} is gated ({info.gated}); without a token the hub will deny access.")
     commit = check_component(str(info.sha or reference.revision or "main"), "commit")
     repository = HubRepository(context.hub_cache, reference.repo)
     for file in chosen.files:
         repository.adopt(commit, file, entries[file].etag)
-    projector = projector_among(sizes, chosen.files[0])
+    projector = None if is_safetensors(chosen.files[0]) else projector_among(sizes, chosen.files[0])
     if projector is not None:
         repository.adopt(commit, projector, entries[projector].etag)
     wanted = (*chosen.files, *([projector] if projector is not None else []))
@@ -130,6 +127,17 @@ def _plan(reference: HubReference, context: SourceContext) -> Plan:
         revision=commit,
         aliases=(*aliases, str(reference)),
         family_hint=reference.repo,
+    )
+
+
+def _chosen(hub: Hub, reference: HubReference, info: ModelInfo, sizes: Mapping[str, int]) -> Candidate:
+    """Safetensors are taken where one is named: of the other models of a repository only those in GGUF run here."""
+    if reference.file is not None and is_safetensors(reference.file) and reference.file in sizes:
+        return Candidate((reference.file,), (sizes[reference.file],), None)
+    if not any(path.lower().endswith(".gguf") for path in sizes):
+        raise hub.no_gguf(reference, info, sizes)
+    return choose(
+        reference.repo, sizes, quantization=reference.quantization, file=reference.file, memory=available_memory()
     )
 
 
@@ -171,7 +179,7 @@ class Hub:
         """Files by path; names that would leave the folder are rejected."""
         files = {item.path: item for item in self._listed(reference, info)}
         for path in files:
-            if path.lower().endswith(".gguf"):
+            if is_weights(path):
                 check_relative(path, f"file name in {reference.repo}")
         return files
 
@@ -201,7 +209,7 @@ class Hub:
         """One file's size and digest, from a HEAD request."""
         from huggingface_hub import get_hf_file_metadata
 
-        if not item.path.lower().endswith(".gguf"):
+        if not is_weights(item.path):
             return item
         url = self._url(reference, str(info.sha or reference.revision or "main"), item.path)
         metadata = self.ask(reference, lambda: get_hf_file_metadata(url, token=self.token or False))

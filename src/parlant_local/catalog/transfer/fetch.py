@@ -17,6 +17,7 @@ from parlant_local.catalog.transfer.rate import RateLimit
 from parlant_local.catalog.transfer.reception import ChangedError, Reception
 from parlant_local.catalog.transfer.retrying import retrying
 from parlant_local.catalog.transfer.task import FileTask, Making
+from parlant_local.catalog.weights import check_header
 from parlant_local.errors import (
     CatalogError,
     DiskSpaceError,
@@ -24,7 +25,7 @@ from parlant_local.errors import (
     TransferError,
     VerificationError,
 )
-from parlant_local.gguf_info import git_blob_sha1, read_file_header, sha256_file
+from parlant_local.gguf_info import git_blob_sha1, sha256_file
 from parlant_local.settings import DownloadSettings
 from parlant_local.storage import locked, publish
 
@@ -103,7 +104,7 @@ class FileFetch:
                 task.git_sha1 is None or task.git_sha1 == git_blob_sha1(task.destination)
             ):
                 if task.is_gguf:
-                    read_file_header(task.destination)
+                    check_header(task.destination, task.name)
                 self._discard()
                 return digest
         task.destination.unlink()
@@ -171,7 +172,7 @@ class FileFetch:
             )
         if task.is_gguf:
             try:
-                read_file_header(task.part)
+                check_header(task.part, task.name)
             except CatalogError:
                 self._discard()
                 raise
