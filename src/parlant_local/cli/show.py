@@ -85,7 +85,7 @@ def _picture_memory(record: LocalModel, manager: LocalModelManager) -> dict[str,
 
     if record.state != "available":
         return None
-    model = manager.settings.images.models.get(record.id) or ImageModelSettings()
+    model = manager.settings.images.models.get(record.id) or ImageModelSettings(path=str(record.path))
     files = find_files(record.id, model, manager)
     side = usual(files.architecture).side
     total = memory_for(files, side, side, flash_attention=model.flash_attention)
