@@ -58,7 +58,8 @@ _USUAL = {
 
 _LIBRARY = 192 * 1024 * 1024  # the process itself, with the vocabularies that the library has built in
 _TEXT_TOKENS = 512
-_TINY_DECODER, _DECODER = 2_000, 6_700  # bytes a pixel
+# Bytes a pixel: seen; and the unfolded input of a VAE's widest convolution at full size, with the layers around it.
+_TINY_DECODER, _DECODER = 2_000, 6_700
 _ACTIVATIONS = 24  # vectors of a token that are alive at once, of 3072 numbers
 
 
