@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from parlant_local.engine.helper_process import start
-from parlant_local.errors import EngineError
+from parlant_local.errors import EngineError, EngineFailedError
 
-__all__ = ["Answer", "Child", "Ended"]
+__all__ = ["Answer", "Child"]
 
 _WORKER = Path(__file__).with_name("worker.py")
 _MAX_HEAD = 1024 * 1024
@@ -42,14 +42,11 @@ _ENVIRONMENT = (
 Answer = tuple[dict[str, Any], list[bytes]]
 
 
-class Ended(Exception):
-    """The process has ended; ``str()`` says how."""
-
-
 class Child:
-    """One process with one model. Belongs to one event loop; :meth:`end` may be called from any thread."""
+    """One process with one model. Belongs to ``loop``; :meth:`end` may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Blocks while the process is started. Raises :class:`EngineError`."""
         variables = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         try:
             self._process = start(
@@ -68,7 +65,7 @@ class Child:
         assert self._process.stderr is not None
         weakref.finalize(self, self._process.stdin.close)  # ends process and threads of one that was forgotten
         _thread(_read_log, self._process.stderr, self._log)
-        _thread(_read_answers, self._process.stdout, asyncio.get_running_loop(), self._answers)
+        _thread(_read_answers, self._process.stdout, loop, self._answers)
 
     @property
     def pid(self) -> int:
@@ -95,7 +92,7 @@ class Child:
             # On a thread: its pipe is full until the process has imported what it needs.
             await asyncio.to_thread(self._write, pieces)
         except OSError:
-            raise Ended(await asyncio.to_thread(self._how_it_ended)) from None
+            raise EngineFailedError(await asyncio.to_thread(self._how_it_ended)) from None
 
     def _write(self, pieces: Sequence[bytes]) -> None:
         assert self._process.stdin is not None
@@ -105,11 +102,11 @@ class Child:
                 view = view[self._process.stdin.write(view[: 1 << 20]) :]
 
     async def receive(self, seconds: float) -> Answer:
-        """The next answer. Raises :class:`TimeoutError` after so many seconds, :class:`Ended` where there will be none."""
+        """The next answer. Raises :class:`TimeoutError` after so many seconds, :class:`EngineFailedError` where the process has ended."""
         async with asyncio.timeout(seconds):
             answer = await self._answers.get()
         if answer is None:
-            raise Ended(await asyncio.to_thread(self._how_it_ended))
+            raise EngineFailedError(await asyncio.to_thread(self._how_it_ended))
         return answer
 
     def _how_it_ended(self) -> str:
@@ -119,7 +116,7 @@ class Child:
             self._process.kill()
             code = self._process.wait()
         self._log.whole.wait(5)
-        words = self.last_words()
+        words = self.last_words() or self._log.last_line()
         return f"{_exit(code)}{f': {words}' if words else ''}"
 
     def end(self) -> None:
@@ -147,6 +144,9 @@ class _Log:
     def add(self, line: str) -> None:
         self.last = time.monotonic()
         self._lines.append(line)
+
+    def last_line(self) -> str:
+        return self._lines[-1].removeprefix("W ").removeprefix("I ") if self._lines else ""
 
     def last_words(self) -> str:
         lines = list(self._lines)
@@ -199,11 +199,11 @@ def _read_answers(stream: IO[bytes], loop: asyncio.AbstractEventLoop, answers: a
 def _read_answer(stream: IO[bytes]) -> Answer:
     (size,) = struct.unpack(">I", _read(stream, 4))
     if size > _MAX_HEAD:
-        raise ValueError(f"an answer of {size} bytes")
+        raise EOFError(f"an answer of {size} bytes")
     answer = json.loads(_read(stream, size))
     lengths = answer.pop("blobs")
     if sum(lengths) > _MAX_BLOB:
-        raise ValueError(f"pictures of {sum(lengths)} bytes")
+        raise EOFError(f"pictures of {sum(lengths)} bytes")
     return answer, [_read(stream, length) for length in lengths]
 
 

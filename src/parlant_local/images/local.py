@@ -34,7 +34,7 @@ from parlant_local.images.base import (
     OnProgress,
     Picture,
 )
-from parlant_local.images.child import Answer, Child, Ended
+from parlant_local.images.child import Answer, Child
 from parlant_local.images.files import ModelFiles, find_files
 from parlant_local.images.sources import Sources, read_sources
 from parlant_local.observability import Logger, NullLogger
@@ -184,15 +184,17 @@ class LocalImages(ImageBackend):
             return self._child
         self._check_memory()
         started = time.monotonic()
-        child = self._child = Child()
+        child = self._child = await asyncio.to_thread(Child, asyncio.get_running_loop())
         try:
             await child.send({"options": self._options()})
             while (answer := await self._next(child))[0]["at"] != "loaded":
                 self._raise_failure(child, answer[0], f"{self._name} could not be loaded")
         except BaseException as error:
             closed = not await self._give_up(child)
-            if isinstance(error, Ended):
-                raise self._failure(f"{self._name} could not be loaded", str(error), ModelLoadError, closed) from None
+            if isinstance(error, EngineFailedError):
+                raise self._failure(
+                    f"{self._name} could not be loaded", error.message, ModelLoadError, closed
+                ) from None
             raise
         self._note_peak(answer)
         self._logger.info(f"Loaded {self._name} in {time.monotonic() - started:.1f} s, in the process {child.pid}.")
@@ -223,9 +225,9 @@ class LocalImages(ImageBackend):
         except BaseException as error:
             # It knows no cancelling, and what failed is not to be trusted.
             closed = child is not None and not await self._give_up(child)
-            if isinstance(error, Ended):
+            if isinstance(error, EngineFailedError):
                 raise self._failure(
-                    f"The process of {self._name} failed", str(error), EngineFailedError, closed
+                    f"The process of {self._name} failed", error.message, EngineFailedError, closed
                 ) from None
             if isinstance(error, TimeoutError) and deadline.expired():
                 raise EngineError(

@@ -40,9 +40,7 @@ class _Answers:
 class _Model:
     """One loaded model, and the callbacks that the library calls meanwhile."""
 
-    def __init__(self, answers: _Answers, request: dict[str, Any]) -> None:
-        import stable_diffusion_cpp.stable_diffusion_cpp as library
-
+    def __init__(self, library: Any, answers: _Answers, request: dict[str, Any]) -> None:
         self._library, self._answers = library, answers
         self._phase: dict[str, Any] = {"at": "loading"}
         # Kept: the library holds pointers to them.
@@ -194,10 +192,14 @@ def main() -> None:
     requests: SimpleQueue[Request] = SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, requests), daemon=True).start()
     try:
-        model = _Model(answers, requests.get()[0])
-    except (ImportError, AttributeError, OSError, RuntimeError) as error:
-        missing = isinstance(error, ImportError | AttributeError | OSError)
-        answers.send({"at": "failed", "missing": missing, "text": str(error)})
+        import stable_diffusion_cpp.stable_diffusion_cpp as library
+    except (ImportError, AttributeError, OSError, RuntimeError) as error:  # as its own loader raises
+        answers.send({"at": "failed", "missing": True, "text": str(error)})
+        return
+    try:
+        model = _Model(library, answers, requests.get()[0])
+    except (AttributeError, RuntimeError) as error:
+        answers.send({"at": "failed", "missing": isinstance(error, AttributeError), "text": str(error)})
         return
     answers.send({"at": "loaded", "peak": _peak()})
     while True:
