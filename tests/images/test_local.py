@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 import pytest
+import pytest_asyncio
 
 from parlant_local.errors import (
     BadRequestError,
@@ -35,7 +36,10 @@ from tests.support.diffusion_models import DiffusionFiles, write_diffusion_model
 from tests.support.eventually import eventually
 
 # Not imported to find out: it stays out of this process.
-pytestmark = pytest.mark.skipif(find_spec("stable_diffusion_cpp") is None, reason="pip install 'parlant-local[images]'")
+pytestmark = [
+    pytest.mark.skipif(find_spec("stable_diffusion_cpp") is None, reason="pip install 'parlant-local[images]'"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +54,14 @@ def settings_for(home: Path, files: DiffusionFiles, *, images: dict[str, Any] | 
     return Settings(home=home, images={"models": {"tiny": own | quick | model}} | (images or {}))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory, files: DiffusionFiles) -> AsyncIterator[LocalImages]:
+    """For tests that leave it as it was: each process takes a second to load."""
+    async with LocalImages("tiny", settings_for(tmp_path_factory.mktemp("home"), files)) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def backend(tmp_path: Path, files: DiffusionFiles) -> AsyncIterator[LocalImages]:
     async with LocalImages("tiny", settings_for(tmp_path, files)) as opened:
         yield opened
@@ -86,12 +97,12 @@ async def start_of_long_job(backend: LocalImages) -> asyncio.Task[Any]:
     return job
 
 
-async def test_it_draws_by_prompt_and_seed_and_tells_every_step(backend: LocalImages) -> None:
+async def test_it_draws_by_prompt_and_seed_and_tells_every_step(shared: LocalImages) -> None:
     told: list[ImageProgress] = []
 
-    two = await backend.generate(ImageRequest("a cat", seed=7, count=2, steps=3), told.append)
-    again = await backend.generate(ImageRequest("a cat", seed=8, steps=3))
-    other = await backend.generate(ImageRequest("a dog", seed=8, steps=3))
+    two = await shared.generate(ImageRequest("a cat", seed=7, count=2, steps=3), told.append)
+    again = await shared.generate(ImageRequest("a cat", seed=8, steps=3))
+    other = await shared.generate(ImageRequest("a dog", seed=8, steps=3))
 
     assert [(picture.width, picture.height, picture.seed) for picture in two.pictures] == [(64, 64, 7), (64, 64, 8)]
     assert [(at.picture, at.step) for at in told] == [(picture, step) for picture in (1, 2) for step in range(4)]
@@ -100,7 +111,7 @@ async def test_it_draws_by_prompt_and_seed_and_tells_every_step(backend: LocalIm
     assert other.pictures[0].data != again.pictures[0].data
     assert pixels(two.pictures[0].data).std() > 5
     assert (two.model, two.steps, two.guidance, two.sampler) == ("tiny", 3, 1.0, "euler")
-    assert (info := backend.model_info()).loaded
+    assert (info := shared.model_info()).loaded
     assert (info.architecture, info.edits, info.width, info.height) == ("ovis_image", True, 64, 64)
 
 
@@ -117,25 +128,25 @@ async def test_the_library_stays_out_of_this_process(backend: LocalImages) -> No
     assert not child.is_running()
 
 
-async def test_sizes_are_rounded_and_told(backend: LocalImages) -> None:
-    reply = await backend.generate(ImageRequest("a cat", width=90, height=70, steps=1))
+async def test_sizes_are_rounded_and_told(shared: LocalImages) -> None:
+    reply = await shared.generate(ImageRequest("a cat", width=90, height=70, steps=1))
 
     assert (reply.pictures[0].width, reply.pictures[0].height) == (96, 64)
     assert pixels(reply.pictures[0].data).shape == (64, 96, 3)
 
 
-async def test_a_prompt_is_text_and_opens_no_files(backend: LocalImages, files: DiffusionFiles) -> None:
+async def test_a_prompt_is_text_and_opens_no_files(shared: LocalImages, files: DiffusionFiles) -> None:
     """Other programs read adapters named in a prompt: a client would choose what the server opens."""
-    plain = await backend.generate(ImageRequest("a cat", seed=1))
+    plain = await shared.generate(ImageRequest("a cat", seed=1))
 
-    named = await backend.generate(ImageRequest(f"a cat<lora:{files.taesd}:1>", seed=1))
+    named = await shared.generate(ImageRequest(f"a cat<lora:{files.taesd}:1>", seed=1))
 
     assert named.pictures[0].data != plain.pictures[0].data  # it was read as words
-    assert backend._child is not None
-    assert not any("lora" in line.lower() and "load" in line.lower() for line in backend._child._log._lines)
+    assert shared._child is not None
+    assert not any("lora" in line.lower() and "load" in line.lower() for line in shared._child._log._lines)
 
 
-async def test_what_a_mask_keeps_does_not_depend_on_the_seed(backend: LocalImages) -> None:
+async def test_what_a_mask_keeps_does_not_depend_on_the_seed(shared: LocalImages) -> None:
     source = png(128, 64, (200, 40, 40))
     mask = np.zeros((64, 128), np.uint8)
     mask[:, 112:] = 255
@@ -146,24 +157,20 @@ async def test_what_a_mask_keeps_does_not_depend_on_the_seed(backend: LocalImage
 
     async def drawn(seed: int, **more: Any) -> npt.NDArray[np.float64]:
         request = ImageRequest("a cat", seed=seed, width=128, height=64, sources=(source,), **more)
-        return pixels((await backend.generate(request)).pictures[0].data)
+        return pixels((await shared.generate(request)).pictures[0].data)
 
     first, second = await drawn(1, mask=file.getvalue()), await drawn(2, mask=file.getvalue())
     changed = np.abs(first - second).mean(axis=(0, 2))
     assert changed[:16].mean() < 0.1 * changed[112:].mean()
 
 
-async def test_strength_says_how_much_is_drawn_anew(backend: LocalImages) -> None:
+async def test_strength_says_how_much_is_drawn_anew(shared: LocalImages) -> None:
     source = png(64, 64, (200, 40, 40))
 
     async def differences(strength: float) -> float:
         pictures = [
             pixels(
-                (
-                    await backend.generate(
-                        ImageRequest("a cat", seed=seed, steps=5, sources=(source,), strength=strength)
-                    )
-                )
+                (await shared.generate(ImageRequest("a cat", seed=seed, steps=5, sources=(source,), strength=strength)))
                 .pictures[0]
                 .data
             )
@@ -174,18 +181,18 @@ async def test_strength_says_how_much_is_drawn_anew(backend: LocalImages) -> Non
     assert await differences(0.2) < await differences(1.0)
 
 
-async def test_sources_are_fitted_and_checked(backend: LocalImages) -> None:
-    reply = await backend.generate(ImageRequest("a cat", steps=1, sources=(png(300, 150, (1, 2, 3)),)))
+async def test_sources_are_fitted_and_checked(shared: LocalImages) -> None:
+    reply = await shared.generate(ImageRequest("a cat", steps=1, sources=(png(300, 150, (1, 2, 3)),)))
     assert (reply.pictures[0].width, reply.pictures[0].height) == (96, 48)  # its proportions, the model's usual size
 
     with pytest.raises(BadRequestError, match="mask has 10 x 10 pixels, the picture 64 x 64"):
-        await backend.generate(
+        await shared.generate(
             ImageRequest("a cat", sources=(png(64, 64, (0, 0, 0)),), mask=png(10, 10, (255,), mode="L"))
         )
     with pytest.raises(BadRequestError, match="could not be decoded"):
-        await backend.generate(ImageRequest("a cat", sources=(b"no picture",)))
+        await shared.generate(ImageRequest("a cat", sources=(b"no picture",)))
     with pytest.raises(BadRequestError, match="no sampler 'brush'"):
-        await backend.generate(ImageRequest("a cat", sampler="brush"))
+        await shared.generate(ImageRequest("a cat", sampler="brush"))
 
 
 async def test_cancelling_ends_the_process_and_the_next_job_gets_another(backend: LocalImages) -> None:
@@ -222,8 +229,8 @@ async def test_closing_ends_a_job(backend: LocalImages) -> None:
         await job
 
 
-async def test_jobs_take_turns(backend: LocalImages) -> None:
-    replies = await asyncio.gather(*(backend.generate(ImageRequest("a cat", seed=seed)) for seed in (1, 2, 1)))
+async def test_jobs_take_turns(shared: LocalImages) -> None:
+    replies = await asyncio.gather(*(shared.generate(ImageRequest("a cat", seed=seed)) for seed in (1, 2, 1)))
 
     assert replies[0].pictures[0].data == replies[2].pictures[0].data != replies[1].pictures[0].data
 
@@ -283,18 +290,19 @@ asyncio.run(main())
     await eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-async def test_a_missing_library_is_named(backend: LocalImages, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_library_is_named(shared: LocalImages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parlant_local.images.local.find_spec", lambda name: None)
 
     with pytest.raises(ConfigurationError, match=r"not installed. pip install .parlant-local\[images\]"):
-        await backend.generate(ImageRequest("a cat"))
+        await shared.generate(ImageRequest("a cat"))
 
 
-def test_the_library_knows_the_samplers() -> None:
+async def test_the_library_knows_the_samplers() -> None:
     code = f"""
 import stable_diffusion_cpp.stable_diffusion_cpp as library
 print([library._lib.str_to_sample_method(name.encode()) for name in {SAMPLERS!r}])
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
+    printed, _ = await process.communicate()
 
-    assert found.stdout.strip() == str(list(range(len(SAMPLERS))))
+    assert printed.decode().strip() == str(list(range(len(SAMPLERS))))
