@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -24,7 +23,7 @@ from parlant_local.errors import (
     StallError,
 )
 from parlant_local.gguf_info import available_memory
-from parlant_local.images.architectures import SAMPLERS, Usual, memory_for, usual
+from parlant_local.images.architectures import SAMPLERS, memory_for
 from parlant_local.images.base import (
     ImageBackend,
     ImageModel,
@@ -36,7 +35,8 @@ from parlant_local.images.base import (
 )
 from parlant_local.images.child import Answer, Child
 from parlant_local.images.files import ModelFiles, find_files
-from parlant_local.images.sources import Sources, read_sources
+from parlant_local.images.job import job_of, usual_size
+from parlant_local.images.sources import read_sources
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.settings import Settings
 from parlant_local.settings.images import ImageModelSettings
@@ -82,14 +82,14 @@ class LocalImages(ImageBackend):
 
     def model_info(self) -> ImageModel:
         files = self._files
-        known = None if files is None else usual(files.architecture)
+        size = None if files is None else usual_size(files, self._model)
         return ImageModel(
             id=self._name,
             name=self._name.rpartition("/")[2],
             architecture=None if files is None else files.architecture,
             edits=self._model.edits != "none" and (files is None or files.encodes),
-            width=None if known is None else self._usual_size(known)[0],
-            height=None if known is None else self._usual_size(known)[1],
+            width=size and size[0],
+            height=size and size[1],
             memory_bytes=None if files is None else self.memory().ram,
             loaded=self._child is not None and self._child.alive,
         )
@@ -109,10 +109,6 @@ class LocalImages(ImageBackend):
             await self._running()
 
     async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:
-        if request.sampler is not None and request.sampler not in SAMPLERS:
-            raise BadRequestError(
-                f"There is no sampler {request.sampler!r}.", hint=f"These are: {', '.join(SAMPLERS)}.", field="sampler"
-            )
         files = await self._inspect(request)
         sources = await read_sources(request, self._settings.images)
         if sources.pictures and not self.model_info().edits:
@@ -121,7 +117,11 @@ class LocalImages(ImageBackend):
                 hint="It needs a VAE with its encoder, and images.models.NAME.edits other than none.",
                 field="image",
             )
-        job = self._job(request, sources, files)
+        job = job_of(request, sources, files, self._model)
+        if job["sampler"] not in (None, *SAMPLERS):
+            raise BadRequestError(
+                f"There is no sampler {job['sampler']!r}.", hint=f"These are: {', '.join(SAMPLERS)}.", field="sampler"
+            )
         self._largest = max(self._largest, (job["width"], job["height"]), key=lambda size: size[0] * size[1])
         async with self._in_room(), self._turn:
             return await self._draw(job, sources.blobs, on_progress)
@@ -141,37 +141,8 @@ class LocalImages(ImageBackend):
         if self._files is None:
             self._files = await asyncio.to_thread(find_files, self._name, self._model, self._manager)
         if request is None:
-            known = usual(self._files.architecture)
-            self._largest = max(self._largest, self._usual_size(known))
+            self._largest = max(self._largest, usual_size(self._files, self._model))
         return self._files
-
-    def _job(self, request: ImageRequest, sources: Sources, files: ModelFiles) -> dict[str, Any]:
-        known, model = usual(files.architecture), self._model
-        width, height = request.width or request.height, request.height or request.width
-        if width is None or height is None:
-            width, height = self._usual_size(known)
-            if sources.pictures:
-                width, height = _within(sources.size, width * height)
-        return {
-            "prompt": request.prompt,
-            "negative_prompt": request.negative_prompt,
-            "width": _rounded(width, known.multiple),
-            "height": _rounded(height, known.multiple),
-            "count": request.count,
-            "steps": request.steps or model.steps or known.steps,
-            "guidance": _first(request.guidance, model.guidance, known.guidance),
-            "distilled_guidance": model.distilled_guidance,
-            "seed": secrets.randbelow(2**31) if request.seed is None else request.seed,
-            "sampler": request.sampler or model.sampler,
-            "strength": _first(request.strength, 0.75),
-            "reference": model.edits == "reference" or (model.edits == "auto" and files.for_edits),
-            "mask": sources.mask,
-        }
-
-    def _usual_size(self, known: Usual) -> tuple[int, int]:
-        """A side alone means a square."""
-        width, height = self._model.width, self._model.height
-        return width or height or known.side, height or width or known.side
 
     def _in_room(self) -> AbstractAsyncContextManager[object]:
         return nullcontext() if self._room is None else self._room(self._name, self)
@@ -324,18 +295,3 @@ def _tell(answer: dict[str, Any], job: dict[str, Any], on_progress: OnProgress |
     if on_progress is not None and answer["at"] == "drawing":
         picture = max(1, answer["picture"])
         on_progress(ImageProgress(answer["step"], answer["steps"], picture=picture, count=job["count"]))
-
-
-def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)
-
-
-def _rounded(side: int, multiple: int) -> int:
-    return max(multiple, round(side / multiple) * multiple)
-
-
-def _within(size: tuple[int, int], pixels: int) -> tuple[int, int]:
-    """A source's size, or one of its proportions with as many pixels as the model draws best."""
-    width, height = size
-    scale = min(1.0, (pixels / (width * height)) ** 0.5)
-    return round(width * scale), round(height * scale)
