@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from parlant_local.images import ImageDirectory
 from parlant_local.settings import Settings
 from tests.support import forked
 from tests.support.eventually import PATIENCE, wait_until
@@ -147,10 +148,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     with contextlib.ExitStack() as running:
 
-        def begin(config: Path | None = None, **values: Any) -> InProcess:
+        def begin(config: Path | None = None, *, images: ImageDirectory | None = None, **values: Any) -> InProcess:
             small = {"engine.n_ctx": 2048, "engine.n_threads": 2}
             settings = Settings.load(config, home=tmp_path / "home", **small | values)
-            return running.enter_context(serving_here(settings))
+            return running.enter_context(serving_here(settings, images))
 
         yield begin
 

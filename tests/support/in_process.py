@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from parlant_local.catalog import LocalModelManager
+from parlant_local.images import ImageDirectory
 from parlant_local.server.admission import ConnectionLimit
 from parlant_local.server.app import create_app
 from parlant_local.server.context import Context
@@ -45,10 +46,10 @@ class InProcess:
 
 
 @contextmanager
-def serving_here(settings: Settings) -> Iterator[InProcess]:
+def serving_here(settings: Settings, images: ImageDirectory | None = None) -> Iterator[InProcess]:
     log = StringIO()
     logger = ServerLogger(settings.logging, "debug", log)
-    app = create_app(settings, logger=logger, manager=LocalModelManager(settings=settings))
+    app = create_app(settings, logger=logger, manager=LocalModelManager(settings=settings), images=images)
     config = uvicorn_config(app, ConnectionLimit(settings.server), settings.server)
     config.port = 0
     server = uvicorn.Server(config)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from parlant_local import __version__
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import ParlantLocalError
+from parlant_local.images import ImageDirectory
 from parlant_local.messages import shown
 from parlant_local.server.auth import Keyring, check_binding, check_key_origin
 from parlant_local.server.bodies import UnreadableBody
@@ -42,6 +43,7 @@ def create_app(
     *,
     logger: ServerLogger | None = None,
     manager: LocalModelManager | None = None,
+    images: ImageDirectory | None = None,
 ) -> FastAPI:
     """The app of these settings; models are loaded when it starts, or when a request needs them.
 
@@ -55,7 +57,8 @@ def create_app(
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        context = Context(settings, keys, logger, manager or LocalModelManager(settings=settings, logger=logger))
+        models = manager or LocalModelManager(settings=settings, logger=logger)
+        context = Context(settings, keys, logger, models, images)
         app.state.context = context
         await context.start()
         try:

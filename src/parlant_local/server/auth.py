@@ -19,7 +19,7 @@ from parlant_local.settings import AuthSettings, ServerSettings, Settings
 from parlant_local.settings.layers import ENV_PREFIX
 from parlant_local.storage import read_text
 
-__all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "own_key", "presented_key"]
+__all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "mark_of", "own_key", "presented_key"]
 
 _MIN_LENGTH = 16
 _MAX_BYTES = 1 << 20
@@ -122,6 +122,11 @@ def _readable_by_others(path: Path) -> bool:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+def mark_of(key: str) -> str:
+    """Tells what belongs to a key apart in files: names of owners may repeat, and lines of a key file move."""
+    return hashlib.sha256(b"owner " + _digest(key)).hexdigest()[:32]
 
 
 def own_key(settings: AuthSettings) -> str | None:

@@ -32,6 +32,13 @@ class Clients:
             ip_network((int(address) >> (128 - _IPV6_PREFIX_BITS) << (128 - _IPV6_PREFIX_BITS), _IPV6_PREFIX_BITS))
         )
 
+    def came_by_tls(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a trusted proxy says that its client speaks TLS."""
+        peer = scope.get("client")
+        address = address_of(peer[0]) if peer else None
+        told = headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
+        return told == "https" and address is not None and self._trusts(address)
+
     def _behind(self, proxy: IPv4Address | IPv6Address, headers: Headers) -> IPv4Address | IPv6Address:
         """The nearest hop that is not a trusted proxy; earlier ones may be forged by the client."""
         hops = ",".join(headers.getlist("x-forwarded-for")).split(",")

@@ -17,6 +17,7 @@ from parlant_local import telemetry
 from parlant_local.catalog import LocalModelManager
 from parlant_local.engine import EngineStats
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
+from parlant_local.images import ImageDirectory
 from parlant_local.messages import Timings, Usage
 from parlant_local.server.auth import Keyring
 from parlant_local.server.downloads import Downloads
@@ -24,6 +25,7 @@ from parlant_local.server.draining import Drain
 from parlant_local.server.events import Events
 from parlant_local.server.history import History, current_request, note_problem
 from parlant_local.server.ignored import ignored_in
+from parlant_local.server.images import ImageService
 from parlant_local.server.limits import Limiter
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.machine import Machine
@@ -43,16 +45,25 @@ _FIRST_CHUNK_SECONDS = 5.0  # wait for the first chunk of a stream before the st
 class Context:
     """Created in the server's event loop."""
 
-    def __init__(self, settings: Settings, keys: Keyring, logger: ServerLogger, manager: LocalModelManager) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keyring,
+        logger: ServerLogger,
+        manager: LocalModelManager,
+        images: ImageDirectory | None = None,
+    ) -> None:
         self.settings, self.keys, self.logger, self.manager = settings, keys, logger, manager
         self.started = time.monotonic()
         self.events = Events()
-        self.drain = Drain(self.events.close)
+        self.drain = Drain(self._end_events)
         self.limiter = Limiter(settings.limits)
         self.machine = Machine()
-        self.models = Models(settings, manager, logger)
+        self.models = Models(settings, manager, logger, self._makes_pictures)
         self.downloads = Downloads(manager, self.events, logger, settings.limits)
         self.metrics = Metrics(self.engine_stats)
+        here = images or ImageDirectory(settings, logger, manager=manager, pool=self.models.pool)
+        self.images = ImageService(settings, here, self.drain, self.metrics, logger)
         self.history = History()
         self.preloading: set[str] = set()
         """Models that are still being preloaded."""
@@ -66,6 +77,7 @@ class Context:
         await self.manager.initialize()
         await asyncio.to_thread(self._log_default)  # reads files, and may query a daemon
         self.models.prepare()
+        await self.images.start()
         self._log_key_warnings()
         names = [name for name, served in self.settings.models.items() if served.preload]
         if self.settings.model is not None:
@@ -112,9 +124,17 @@ class Context:
             self._preloader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._preloader
+        await self.images.close()
         await self.downloads.close()
         await self.models.close()
         await asyncio.to_thread(telemetry.flush)
+
+    def _end_events(self) -> None:
+        self.events.close()
+        self.images.events.close()
+
+    def _makes_pictures(self, name: str) -> bool:
+        return self.images.makes(name)
 
     # -- answering ----------------------------------------------------------------------------------------------------
 

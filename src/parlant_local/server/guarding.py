@@ -17,7 +17,7 @@ from parlant_local import telemetry
 from parlant_local.engine.watching import watching
 from parlant_local.errors import RequestRefusedError
 from parlant_local.loopback import host_in, is_loopback
-from parlant_local.server.auth import presented_key
+from parlant_local.server.auth import mark_of, presented_key
 from parlant_local.server.clients import Clients
 from parlant_local.server.draining import SHUTTING_DOWN
 from parlant_local.server.history import RequestRecord, current_request, note_problem
@@ -49,8 +49,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def is_public(path: str) -> bool:
-    """Whether a path needs no key."""
-    return path in ("/", "/health", "/favicon.ico") or path.startswith("/page/")
+    """Whether a path needs no key: a picture's address, which nobody guesses, is its key."""
+    return path in ("/", "/health", "/favicon.ico") or path.startswith(("/page/", "/images/"))
 
 
 def is_administration(path: str) -> bool:
@@ -192,6 +192,7 @@ class Guard:
                 "This key may not administer the server; use an admin key (auth.admin_key_file).",
                 code="admin_key_needed",
             )
+        scope.setdefault("state", {})["owner"] = mark_of(key)
         return owner.name
 
     def _check_host(self, headers: Headers) -> None:

@@ -15,6 +15,7 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84)
+_LONG_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 640, 1280)
 
 
 class Metrics:
@@ -38,7 +39,25 @@ class Metrics:
         self.prompt_tokens = Counter("prompt_tokens", "Prompt tokens.", ["model"], **prefix)
         self.generation_tokens = Counter("generation_tokens", "Generated tokens.", ["model"], **prefix)
         self.disconnects = Counter("client_disconnects", "Responses that clients disconnected from.", **prefix)
+        self._image_jobs = Counter(
+            "image_jobs", "Requests for pictures by model and outcome.", ["model", "outcome"], **prefix
+        )
+        self._images = Counter("images", "Pictures that were made.", ["model"], **prefix)
+        self._image_seconds = Histogram(
+            "image_job_seconds",
+            "Work at a request for pictures, without its wait.",
+            ["model", "outcome"],
+            buckets=_LONG_SECONDS,
+            **prefix,
+        )
         self._registry.register(_Engines(engines))
+
+    def made(self, model: str, outcome: str, pictures: int, seconds: float) -> None:
+        """``seconds``: 0 where it was not begun."""
+        self._image_jobs.labels(model, outcome).inc()
+        self._images.labels(model).inc(pictures)
+        if seconds:
+            self._image_seconds.labels(model, outcome).observe(seconds)
 
     def used(self, model: str, usage: Usage) -> None:
         self.prompt_tokens.labels(model).inc(usage.prompt_tokens)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from parlant_local.errors import (
     BadRequestError,
     EngineClosedError,
     ParlantLocalError,
+    RequestRefusedError,
     TemplateError,
 )
 from parlant_local.observability import Logger
@@ -41,8 +42,15 @@ _MAX_ADAPTED = 64
 class Models:
     """Resolves model names to backends. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings, manager: LocalModelManager, logger: Logger) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        manager: LocalModelManager,
+        logger: Logger,
+        makes_pictures: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.settings = settings
+        self._makes_pictures = makes_pictures
         self.manager = manager
         self.directory = Directory(settings, manager, lambda: self.pool.loaded())
         self._logger = logger
@@ -68,7 +76,8 @@ class Models:
     async def backend(self, name: str | None) -> tuple[str, Backend]:
         """The listed name and its backend; nothing is loaded before its first call.
 
-        Raises :class:`ModelNotFoundError`, or the switcher's error for a remote model.
+        Raises :class:`ModelNotFoundError`, :class:`RequestRefusedError` for a model that makes pictures, or the switcher's error for a
+        remote model.
         """
         if name is None or name == "":
             if self.switches:
@@ -84,6 +93,13 @@ class Models:
         known = self._served.get(name)
         if known is not None and not known.adapters and known.key in self.pool.loaded():
             return known.name, self._pooled(known)
+        if name not in self.directory.external_models() and self._makes_pictures(name):
+            raise RequestRefusedError(
+                400,
+                f"{name} makes pictures, and reads no conversations: take POST /v1/images/generations.",
+                code="makes_pictures",
+                param="model",
+            )
         if (place := self.directory.external_id(name)) is not None:
             return name, ExternalModel(self._routes, place)
         served = await self._remember(await self.directory.find(name))

@@ -10,13 +10,14 @@ from starlette.responses import JSONResponse, Response
 
 from parlant_local.catalog.scores import Score, score_of, scores
 from parlant_local.errors import ModelNotFoundError, ParlantLocalError
+from parlant_local.images import ImageModel
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.evaluations import told
 from parlant_local.server.naming import SWITCHED, Served
 from parlant_local.server.shapes.answers import ModelCard, ModelList
 
-__all__ = ["card_of", "cards_of", "evaluated", "router"]
+__all__ = ["all_cards", "card_of", "cards_of", "evaluated", "router"]
 
 router = APIRouter(route_class=BodyRoute, tags=["models"])
 
@@ -25,7 +26,7 @@ router = APIRouter(route_class=BodyRoute, tags=["models"])
 async def list_models(request: Request) -> Response:
     """Every available model: served names, catalogue ids, and configured external models."""
     context = context_of(request)
-    answer: ModelList = {"object": "list", "data": await asyncio.to_thread(cards_of, context)}
+    answer: ModelList = {"object": "list", "data": await all_cards(context)}
     return JSONResponse(answer)
 
 
@@ -33,7 +34,7 @@ async def list_models(request: Request) -> Response:
 async def get_model(model: str, request: Request) -> Response:
     """One model, by any of its names."""
     context = context_of(request)
-    for card in await asyncio.to_thread(cards_of, context):
+    for card in await all_cards(context):
         if card["id"] == model:
             return JSONResponse(card)
     if not model:
@@ -97,6 +98,32 @@ def cards_of(context: Context) -> list[ModelCard]:
     except ParlantLocalError:  # no model is installed yet; a request says so
         return cards
     return sorted(cards, key=lambda card: card["id"] != default)
+
+
+async def all_cards(context: Context) -> list[ModelCard]:
+    """Those that chat, and behind them those that make pictures."""
+    cards = await asyncio.to_thread(cards_of, context)
+    known = {card["id"] for card in cards}
+    return cards + [_image_card(model) for model in context.images.models() if model.id not in known]
+
+
+def _image_card(model: ImageModel) -> ModelCard:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": 0,
+        "owned_by": model.id.partition("/")[0] if model.remote else "parlant-local",
+        "root": model.id,
+        "status": {"value": "elsewhere" if model.remote else "loaded" if model.loaded else "unloaded"},
+        "capabilities": ["images", "image_edits"] if model.edits else ["images"],
+        "meta": {
+            "name": model.name or model.id,
+            "architecture": model.architecture,
+            "width": model.width,
+            "height": model.height,
+            "size": model.memory_bytes,
+        },
+    }
 
 
 def _external_card(name: str, place: str) -> ModelCard:

@@ -24,7 +24,7 @@ from parlant_local.server.options import BINDING, messages_of, refuse_unknown, s
 from parlant_local.server.problems import Problem
 from parlant_local.server.replies import usage_json, usage_of
 from parlant_local.server.routes.common import stream_or
-from parlant_local.server.routes.models import cards_of
+from parlant_local.server.routes.models import all_cards, cards_of
 from parlant_local.server.shapes.answers import SIMPLE_ANSWER, Detailed, Names, SimpleAnswer
 from parlant_local.server.shapes.chat import ChatMessage, Sampling
 from parlant_local.server.shapes.others import SimpleChatRequest
@@ -74,7 +74,7 @@ async def chat(body: SimpleChatRequest, request: Request) -> Response:
 
 @router.get("/api/models", response_model=Names)
 async def models(request: Request) -> Response:
-    """Names of the available models."""
+    """Names of the available models; of those that chat."""
     cards = await asyncio.to_thread(cards_of, context_of(request))
     answer: Names = {"models": [card["id"] for card in cards]}
     return JSONResponse(answer)
@@ -83,7 +83,7 @@ async def models(request: Request) -> Response:
 @router.get("/api/models/detailed", response_model=Detailed)
 async def models_detailed(request: Request) -> Response:
     """The same, with details."""
-    answer: Detailed = {"models": await asyncio.to_thread(cards_of, context_of(request))}
+    answer: Detailed = {"models": await all_cards(context_of(request))}
     return JSONResponse(answer)
 
 

@@ -4,6 +4,16 @@ Typed dictionaries, which cost nothing while tokens stream: responses are not va
 that check them against the description.
 """
 
+from parlant_local.server.shapes.answers.images import (
+    IMAGES,
+    GeneratedImage,
+    ImageItem,
+    ImageJob,
+    ImageList,
+    Images,
+    KeptImage,
+    Removed,
+)
 from parlant_local.server.shapes.answers.insight import (
     AgentCall,
     AgentCalls,
@@ -64,6 +74,7 @@ from parlant_local.server.shapes.answers.texts import (
 __all__ = [
     "CHAT_COMPLETION",
     "COMPLETION",
+    "IMAGES",
     "SIMPLE_ANSWER",
     "AdapterCard",
     "AdminList",
@@ -88,13 +99,20 @@ __all__ = [
     "Evaluation",
     "FoundList",
     "FoundReport",
+    "GeneratedImage",
     "Health",
+    "ImageItem",
+    "ImageJob",
+    "ImageList",
+    "Images",
+    "KeptImage",
     "ModelCard",
     "ModelList",
     "ModerationItem",
     "ModerationList",
     "Names",
     "Progress",
+    "Removed",
     "Rendered",
     "RequestList",
     "RequestReport",

@@ -1,0 +1,24 @@
+"""Where kept pictures are found, and whose they are."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from parlant_local.server.clients import Clients
+from parlant_local.server.images.gallery import Entry
+from parlant_local.settings import Settings
+
+__all__ = ["address_of_entry", "owner_of"]
+
+
+def address_of_entry(request: Request, entry: Entry, settings: Settings) -> str:
+    """By the name that the client knows the server by."""
+    base = request.base_url
+    if Clients(settings.server.trusted_proxies).came_by_tls(request.scope, request.headers):
+        base = base.replace(scheme="https")
+    return f"{str(base).rstrip('/')}/images/{entry.name}"
+
+
+def owner_of(request: Request) -> str:
+    """Empty where the server has no keys: then everybody who can reach it sees everything."""
+    return str(getattr(request.state, "owner", ""))
