@@ -13,7 +13,7 @@ from tests.support.browser import Browser
 from .conftest import answered, ask, opened
 
 AXE = Path(__file__).parents[2] / "vendor" / "axe-core" / "axe.min.js"
-SECTIONS = ("chat", "models", "status", "agent")
+SECTIONS = ("chat", "pictures", "models", "status", "agent")
 CALLS = """import('./page/chat/thread.js').then((thread) => {
     const message = Object.values(thread.shown().messages).at(-1);
     Object.assign(message, {state: 'calls', calls: [{id: 'c', name: 'weather', arguments: '{"city": "Paris"}'}]});

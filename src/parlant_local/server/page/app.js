@@ -12,11 +12,13 @@ import { $, icon, tell } from "./core/dom.js";
 import * as keys from "./core/keys.js";
 import { language, setLanguage, t, translatePage } from "./core/words.js";
 import * as models from "./models/models.js";
+import * as pictures from "./pictures/pictures.js";
 import * as status from "./status/status.js";
 
 $("prompt-no").addEventListener("click", () => $("prompt").close("no"));
 
-const SECTIONS = ["chat", "models", "status", "agent"];
+const SECTIONS = ["chat", "pictures", "models", "status", "agent"];
+const OPEN = ["chat", "pictures"];  // to keys that may not administer
 const EVERY_MS = 1000;
 let section = "chat";
 let administers = true;
@@ -24,7 +26,7 @@ let administers = true;
 /** Shows what the address names: a section, or a conversation. */
 function route() {
   const [name, id] = location.hash.replace(/^#\/?/, "").split("/");  // not a section's id, to which a browser would scroll
-  section = SECTIONS.includes(name) && (administers || name === "chat") ? name : "chat";
+  section = SECTIONS.includes(name) && (administers || OPEN.includes(name)) ? name : "chat";
   for (const item of SECTIONS) {
     $(item).hidden = item !== section;
     $(`go-${item}`).toggleAttribute("aria-current", item === section);
@@ -39,11 +41,12 @@ function route() {
   closeDrawer();
   sidebar.draw();
   drawTitle();
+  pictures.follow(section === "pictures");
   if (section === "models") models.refresh().catch(silent);
   if (section === "agent") agent.refresh().catch(silent);
 }
 
-const TITLES = { models: "Models", status: "Status", agent: "Agent" };
+const TITLES = { pictures: "Pictures", models: "Models", status: "Status", agent: "Agent" };
 
 /** What the tab is called: the conversation, or the section. */
 function drawTitle() {
@@ -108,10 +111,10 @@ function search() {
   $("search").focus();
 }
 
-/** A key that may not administer only gets the chat. */
-function onlyChat() {
+/** A key that may not administer only gets what uses models. */
+function onlyOpen() {
   administers = false;
-  for (const name of SECTIONS.slice(1)) $(`go-${name}`).hidden = true;
+  for (const name of SECTIONS) $(`go-${name}`).hidden = !OPEN.includes(name);
   route();
 }
 
@@ -129,7 +132,7 @@ async function poll() {
         if (section === "agent") await agent.refresh();
       } catch (error) {
         if (error.status === 403) {
-          onlyChat();
+          onlyOpen();
           measure = () => askJson("api/health");
           continue;
         }
@@ -179,6 +182,7 @@ startTheme();
 startDrawer();
 startKeys();
 status.start();
+pictures.start();
 agent.start();
 startIcons();
 thread.start(picker.chosenModel, threadChanged);

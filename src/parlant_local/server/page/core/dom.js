@@ -23,6 +23,7 @@ const PATHS = {
   chat: "M4 5h16v11H9l-5 4z", box: "M4 8l8-4 8 4v8l-8 4-8-4zM4 8l8 4 8-4M12 12v8", pulse: "M3 12h4l3-7 4 14 3-7h4", agent: "M8 9h8v8H8zM12 9V5M4 12v3M20 12v3M10 13h.01M14 13h.01",
   down: "M12 5v14M6 13l6 6 6-6", keys: "M3 7h18v10H3zM7 10h.01M12 10h.01M17 10h.01M8 14h8",
   clip: "M20 11l-8 8a5 5 0 0 1-7-7l9-9a3.3 3.3 0 0 1 5 5l-9 9a1.7 1.7 0 0 1-2.500-2.500l8-8",
+  picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15 9h.01",
   close: "M6 6l12 12M18 6L6 18", out: "M12 15V4M8 8l4-4 4 4M5 15v5h14v-5", into: "M12 4v11M8 11l4 4 4-4M5 15v5h14v-5",
 };
 

@@ -112,6 +112,18 @@ export const PORTUGUESE = {
   "{time} left": "faltam {time}", "{today} today, {all} in total": "{today} hoje, {all} no total", "{used} of {all}": "{used} de {all}",
   "{used} of {all} tokens": "{used} de {all} tokens", "{used} of {all} tokens of context used.": "{used} de {all} tokens de contexto usados.",
   "“{name}” is there already. Replace it?": "“{name}” já existe. Substituir?",
+  // Pictures.
+  "Pictures": "Imagens", "Pictures being made": "Imagens em preparo", "Gallery": "Galeria", "Make pictures": "Criar imagens", "How many": "Quantas",
+  "No model here makes pictures yet. Start one, such as stable-diffusion.cpp's sd-server, and name it in config.yml:": "Nenhum modelo daqui cria imagens ainda. Inicie um, como o sd-server do stable-diffusion.cpp, e indique-o em config.yml:",
+  "Then start parlant-local again. Its documentation (docs/images.md) says which models fit, and how one runs without another server.": "Depois reinicie o parlant-local. A documentação (docs/images.md) diz quais modelos servem e como usar um sem outro servidor.",
+  "What the picture shows": "O que a imagem mostra", "What it does not show": "O que ela não mostra", "Width": "Largura", "Height": "Altura", "Steps": "Passos",
+  "Guidance": "Fidelidade ao texto", "How much is drawn anew (0 to 1)": "Quanto é redesenhado (0 a 1)", "Delete all": "Excluir todas",
+  "Pictures appear here, and are kept for a while.": "As imagens aparecem aqui e ficam guardadas por algum tempo.", "Older pictures": "Imagens mais antigas",
+  "Start from nothing": "Começar do zero", "The picture to start from": "A imagem de partida", "The picture is there: {name}": "A imagem está pronta: {name}",
+  "Progress of {name}": "Andamento de {name}", "Picture {at} of {count}": "Imagem {at} de {count}", "Step {at} of {all}": "Passo {at} de {all}",
+  "Being made …": "Em preparo …", "Delete all pictures?": "Excluir todas as imagens?", "Delete this picture?": "Excluir esta imagem?",
+  "1 step": "1 passo", "{count} steps": "{count} passos", "guidance {value}": "fidelidade {value}", "seed {value}": "semente {value}",
+  "made from another picture": "feita a partir de outra imagem", "Without: {text}": "Sem: {text}", "Make again": "Criar de novo", "Use as start": "Usar como partida",
   // What the server says in a word, and what is chosen from.
   "ready": "pronto", "loading …": "carregando …", "a model can't be loaded": "um modelo não pode ser carregado", "shutting down": "encerrando", "on disk": "no disco",
   "loaded": "carregado", "loading": "carregando", "unloading": "descarregando", "unloading …": "descarregando …", "broken": "danificado", "incomplete": "incompleto",

@@ -7,6 +7,7 @@ export const ONE = {
   "{count} conversations were read.": "1 conversation was read.",
   "{count} downloads": "1 download",
   "{count} models found.": "1 model found.",
+  "{count} steps": "1 step",
   "{count} retries": "1 retry",
   "{count} tokens": "1 token",
   "{share} % of {count} cores": "{share} % of one core",
