@@ -20,7 +20,9 @@ def test_the_page_has_what_a_reader_needs() -> None:
 def test_every_path_is_told_and_exists() -> None:
     told = {
         (method, path)
-        for method, path in re.findall(r"`(GET|POST|DELETE) (/[^`?]*)\??[^`]*`", PAGE.replace("{id}", "{model:path}"))
+        for method, path in re.findall(
+            r"`(GET|POST|DELETE) (/[^`?]*)\??[^`]*`", PAGE.replace("/v1/models/{id}", "/v1/models/{model:path}")
+        )
     }
     there = {(method, path.replace("local/llama/parlant-local-tiny", "{model:path}")) for method, path in routes()}
     assert told <= there, told - there
