@@ -36,4 +36,5 @@ def reply_chunks(reply: ChatReply) -> Iterator[ChatChunk]:
             index,
             choice.model,
             choice.logprobs,
+            choice.stopped_by,
         )

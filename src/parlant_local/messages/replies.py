@@ -44,6 +44,8 @@ class ChatReply(Brief):
     model: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
     warnings: tuple[str, ...] = ()
+    stopped_by: str | None = None
+    """The stop text that ended it, where one did and the backend tells."""
     alternatives: tuple[ChatReply, ...] = ()
     """The other answers where ``n`` asked for more than one."""
 
@@ -97,3 +99,4 @@ class ChatChunk(Brief):
     index: int = 0
     model: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
+    stopped_by: str | None = None

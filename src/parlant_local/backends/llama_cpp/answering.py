@@ -57,6 +57,7 @@ async def read_reply(engine: LlamaEngine, plan: ChatPlan, generation: Generation
         model=model,
         logprobs=generation.logprobs,
         warnings=(*plan.warnings, *parser.warnings),
+        stopped_by=generation.stopped_by,
     )
 
 
@@ -155,6 +156,7 @@ class Answers:
             index=index,
             model=self._model,
             logprobs=pending or None,
+            stopped_by=final.stopped_by,
         )
 
     async def _verify(self, reply: ChatReply) -> None:
