@@ -22,6 +22,7 @@ from parlant_local.messages import shown
 from parlant_local.server.auth import Keyring, check_binding, check_key_origin
 from parlant_local.server.bodies import UnreadableBody
 from parlant_local.server.context import Context
+from parlant_local.server.doors.failures import body_of
 from parlant_local.server.guarding import Guard, Observer
 from parlant_local.server.history import note_problem
 from parlant_local.server.ignored import HEADER
@@ -35,7 +36,7 @@ __all__ = ["create_app"]
 
 _ABOUT = """An OpenAI-compatible API for local models, and their administration.
 
-Errors have OpenAI's format; every response has an `x-request-id`."""
+Errors have OpenAI's format, below `/v1/messages` Anthropic's; every response has an `x-request-id`."""
 
 
 def create_app(
@@ -90,8 +91,15 @@ def create_app(
             CORSMiddleware,
             allow_origins=list(settings.cors.origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after", HEADER],
+            allow_headers=[
+                "authorization",
+                "content-type",
+                "x-request-id",
+                "x-api-key",
+                "anthropic-version",
+                "anthropic-beta",
+            ],
+            expose_headers=["x-request-id", "request-id", "retry-after", HEADER],
         )
     app.add_middleware(_LazyMiddleware, make=Observer)
     return app
@@ -113,8 +121,8 @@ class _LazyMiddleware:
         await self._make_route(scope, receive, send)
 
 
-async def _on_error(_: Request, error: Exception) -> Response:
-    return _answer(problem_of(error))
+async def _on_error(request: Request, error: Exception) -> Response:
+    return _answer(request, problem_of(error))
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -126,15 +134,15 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         kind = request.headers.get("content-type", "")
         # What browsers send without a preflight is not parsed as JSON, so that other websites can't post here.
         wish = "be a JSON object" if "json" in kind else "be JSON, with the header `content-type: application/json`"
-        return _answer(Problem(422, f"The body must {wish}.", "invalid_value"))
+        return _answer(request, Problem(422, f"The body must {wish}.", "invalid_value"))
     # Never the value: it may be user content.
     message = f"{place}: {first['msg']}{more}." if place else f"{first['msg']}{more}."
-    return _answer(Problem(422, message, "invalid_value", place or None))
+    return _answer(request, Problem(422, message, "invalid_value", place or None))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     if isinstance(error, UnreadableBody):
-        return _answer(error.problem)
+        return _answer(request, error.problem)
     assert isinstance(error, HTTPException)
     codes = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
     message = str(error.detail)
@@ -145,10 +153,9 @@ async def _on_http(request: Request, error: Exception) -> Response:
     elif error.status_code == 405:
         message = f"{shown(request.url.path)} does not support {shown(request.method)}."
     problem = Problem(error.status_code, message, codes.get(error.status_code, "bad_request"))
-    note_problem(problem)
-    return JSONResponse(problem.body, problem.status, headers=dict(error.headers or {}))
+    return _answer(request, problem, **dict(error.headers or {}))
 
 
-def _answer(problem: Problem) -> Response:
+def _answer(request: Request, problem: Problem, **headers: str) -> Response:
     note_problem(problem)
-    return JSONResponse(problem.body, problem.status, problem.headers)
+    return JSONResponse(body_of(problem, request.url.path), problem.status, problem.headers | headers)

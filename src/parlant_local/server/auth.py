@@ -143,7 +143,8 @@ def own_key(settings: AuthSettings) -> str | None:
 
 
 def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:
-    """The key in a request's ``Authorization`` header: Bearer, and with ``basic`` the password of a browser's login."""
+    """The key in a request's ``Authorization`` header (Bearer, and with ``basic`` the password of a browser's login), or, as
+    Anthropic's clients send it, in ``x-api-key``."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer" and value:
@@ -153,7 +154,7 @@ def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:
             return base64.b64decode(value, validate=True).decode().partition(":")[2] or None
         except (binascii.Error, UnicodeDecodeError):
             return None
-    return None
+    return headers.get("x-api-key", "").strip() or None
 
 
 def check_binding(server: ServerSettings, keys: Keyring) -> None:

@@ -10,7 +10,7 @@ from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import json_value
 from parlant_local.server.shapes.chat import Sampling
 
-__all__ = ["FORMAT_SCHEMAS", "binding_options"]
+__all__ = ["FORMAT_SCHEMAS", "OTHER_NAMES", "binding_options"]
 
 
 def binding_options(request: Sampling) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def binding_options(request: Sampling) -> dict[str, Any]:
     not supported."""
     if request.guided_regex is not None:
         raise _unsupported("guided_regex", "a schema's `pattern`, or a grammar")
-    for name, instead in _OTHER_NAMES.items():
+    for name, instead in OTHER_NAMES.items():
         if (request.model_extra or {}).get(name) is not None:
             raise _unsupported(name, instead)
     found = {name: wish for name, wish in _candidates(request) if wish is not None}
@@ -27,7 +27,7 @@ def binding_options(request: Sampling) -> dict[str, Any]:
     return next(iter(found.values()), {})
 
 
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "regex": "a schema's `pattern`, or `grammar`",
     "ebnf": "`grammar`",
     "structural_tag": "a schema, or tools",

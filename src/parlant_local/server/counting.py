@@ -17,6 +17,7 @@ _FIELDS: Mapping[str, tuple[str, str, str]] = {
     "tools": ("tools", "tools", "too_many_tools"),
     "functions": ("functions", "tools", "too_many_tools"),
     "stop": ("texts", "stops", "too_many_stops"),
+    "stop_sequences": ("texts", "stops", "too_many_stops"),
     "logit_bias": ("tokens", "logit_biases", "too_many_biases"),
     "tokens": ("token ids", "token_ids", "too_many_token_ids"),
 }
@@ -32,10 +33,11 @@ def check_counts(body: Any, limits: LimitSettings) -> None:
         return
     for field, facts in _FIELDS.items():
         refuse_excess(_length(body.get(field)), field, *facts, limits)
-    stops = body.get("stop")
-    for text in stops if isinstance(stops, list) else [stops]:
-        if isinstance(text, str):
-            refuse_excess(len(text), "stop", "characters in a text", "stop_characters", "stop_too_long", limits)
+    for name in ("stop", "stop_sequences"):
+        stops = body.get(name)
+        for text in stops if isinstance(stops, list) else [stops]:
+            if isinstance(text, str):
+                refuse_excess(len(text), name, "characters in a text", "stop_characters", "stop_too_long", limits)
     if isinstance(inputs := body.get("input"), list):
         parts = sum(isinstance(item, dict) for item in inputs)  # strings and numbers are checked elsewhere
         refuse_excess(parts, "input", *_WITHIN_MESSAGES["content"], limits)

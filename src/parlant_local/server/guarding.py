@@ -19,6 +19,7 @@ from parlant_local.errors import RequestRefusedError
 from parlant_local.loopback import host_in, is_loopback
 from parlant_local.server.auth import mark_of, presented_key
 from parlant_local.server.clients import Clients
+from parlant_local.server.doors.failures import body_of, is_anthropic
 from parlant_local.server.draining import SHUTTING_DOWN
 from parlant_local.server.history import RequestRecord, current_request, note_problem
 from parlant_local.server.logs import request_id
@@ -82,6 +83,8 @@ class Observer:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = identity
+                if is_anthropic(scope["path"]):
+                    headers["request-id"] = identity
                 headers.setdefault("x-content-type-options", "nosniff")
             elif message["type"] == "http.response.body":
                 ended = not message.get("more_body", False)
@@ -181,7 +184,9 @@ class Guard:
         key = presented_key(headers, basic=path.startswith(_FOR_BROWSERS) and scope["method"] in _SAFE)
         if key is None:
             raise RequestRefusedError(
-                401, "An API key is required: send `Authorization: Bearer KEY`.", code="missing_api_key"
+                401,
+                "An API key is required: send `Authorization: Bearer KEY`, or `x-api-key: KEY`.",
+                code="missing_api_key",
             )
         owner = self._context.keys.owner_of(key)
         if owner is None:
@@ -245,7 +250,7 @@ async def _send_problem(
     if problem.status == 401:
         scheme = "Basic" if challenge else "Bearer"
         headers["www-authenticate"] = f'{scheme} realm="parlant-local"'
-    await JSONResponse(problem.body, problem.status, headers)(scope, receive, send)
+    await JSONResponse(body_of(problem, scope["path"]), problem.status, headers)(scope, receive, send)
 
 
 def _refused(problem: Problem) -> RequestRefusedError:

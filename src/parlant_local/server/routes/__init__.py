@@ -18,6 +18,7 @@ from parlant_local.server.routes import (
     health,
     images,
     insight,
+    messages,
     models,
     moderation,
     page,
@@ -31,6 +32,7 @@ __all__ = ["routers"]
 # In the order of the API's description.
 _ALWAYS = (
     chat,
+    messages,
     completions,
     embeddings,
     moderation,

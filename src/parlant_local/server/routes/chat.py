@@ -38,9 +38,7 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
         with_usage = body.stream_options is not None and body.stream_options.include_usage is True
         pieces = _events(call, answer, with_usage=with_usage)
         if body.return_progress:
-            pieces = with_progress(
-                pieces, lambda: _progress(context, call.name), lambda now: sse(answer.progress(now))
-            )
+            pieces = with_progress(pieces, lambda: _progress(context, call.name), lambda now: sse(answer.progress(now)))
         return await context.streamed(request, pieces)
     reply = await call.whole(request)
     return await json_answer(lambda: answer.whole(reply), logged_values(reply.choices))

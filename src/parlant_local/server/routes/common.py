@@ -6,7 +6,7 @@ from typing import Any
 
 from parlant_local.server.shapes.common import ErrorBody
 
-__all__ = ["FAILURES", "stream_or"]
+__all__ = ["FAILURES", "failures_as", "stream_or"]
 
 _TEXTS = {
     400: "The request is not valid.",
@@ -23,9 +23,14 @@ _TEXTS = {
     504: "No progress, or a deadline passed.",
     507: "The disk is full.",
 }
-FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody, "description": text} for status, text in _TEXTS.items()
-}
+
+
+def failures_as(body: Any) -> dict[int | str, dict[str, Any]]:
+    """The error responses, with bodies of one form."""
+    return {status: {"model": body, "description": text} for status, text in _TEXTS.items()}
+
+
+FAILURES = failures_as(ErrorBody)
 
 
 def stream_or(kind: str, description: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
