@@ -223,7 +223,9 @@ _OUTPUTS = frozenset({"text", "json", "content", "error-text", "error-json"})
 
 
 def _thought(part: Mapping[str, Any]) -> str:
-    value = _first(part, "thinking", "think", "reasoning_content", "reasoning", "text", "summary", "content")
+    names = ("thinking", "think", "reasoning_content", "reasoning", "text", "content", "summary")
+    # Items of a response have both a summary and the thoughts themselves, either of which may be an empty list.
+    value = next((part[name] for name in names if part.get(name) not in (None, [], "")), None)
     if isinstance(value, Mapping):
         return _thought(value)
     if isinstance(value, str) or value is None:

@@ -104,8 +104,11 @@ def read_json(data: bytes, limits: LimitSettings) -> Any:
 
 def _measure_arguments(body: Any, limits: LimitSettings) -> None:
     """Bounds JSON in strings: templates get the arguments of earlier calls as parsed values."""
-    messages = body.get("messages") if isinstance(body, dict) else None
-    data = [text.encode() for text in _argument_texts(messages)]
+    if not isinstance(body, dict):
+        return
+    items = body.get("input")  # of a response; elsewhere texts or token ids
+    items = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else None
+    data = [text.encode() for text in _argument_texts([body.get("messages"), items])]
     if data:
         _check_values(b",".join(data), limits)
 

@@ -75,6 +75,21 @@ class ChatCall:
                         metrics.usage = self.usage = _together(metrics.usage, chunk.usage)
                     yield chunk
 
+    async def count_tokens(self) -> int:
+        """Of the prompt; an estimate on the high side for models of other servers."""
+        if any(message.media for message in self.messages):
+            raise BadRequestError(
+                "Tokens of pictures and sounds are not known before a model has read them.",
+                hint="Count the conversation's text; the usage of an answer has them all.",
+            )
+        choice = self.options.get("tool_choice")
+        tools = () if choice in ("none", {"type": "none"}) else self.options.get("tools") or ()
+        if not isinstance(self.backend, PooledBackend):
+            written = [str(message.to_openai()) for message in self.messages] + [str(tool) for tool in tools]
+            return await self.backend.count_tokens("\n".join(written))
+        async with self.backend.borrowed() as backend:
+            return len((await backend.render(self.messages, tools)).tokens)
+
     def _note(self, *, streamed: bool) -> None:
         """For the list of requests."""
         if (record := current_request.get()) is not None:

@@ -20,6 +20,7 @@ from parlant_local.errors import ModelNotFoundError, ParlantLocalError
 from parlant_local.images import ImageDirectory
 from parlant_local.messages import Timings, Usage
 from parlant_local.server.auth import Keyring
+from parlant_local.server.doors.response_store import ResponseStore
 from parlant_local.server.downloads import Downloads
 from parlant_local.server.draining import Drain
 from parlant_local.server.events import Events
@@ -65,6 +66,7 @@ class Context:
         here = images or ImageDirectory(settings, logger, manager=manager, pool=self.models.pool)
         self.images = ImageService(settings, here, self.drain, self.metrics, logger)
         self.history = History()
+        self.responses = ResponseStore(settings.responses)
         self.preloading: set[str] = set()
         """Models that are still being preloaded."""
         self.failed_preloads: dict[str, str] = {}

@@ -41,11 +41,12 @@ def check_counts(body: Any, limits: LimitSettings) -> None:
     if isinstance(inputs := body.get("input"), list):
         parts = sum(isinstance(item, dict) for item in inputs)  # strings and numbers are checked elsewhere
         refuse_excess(parts, "input", *_WITHIN_MESSAGES["content"], limits)
-    messages = body.get("messages")
-    if isinstance(messages, list):
-        within = [message for message in messages if isinstance(message, dict)]
-        for field, facts in _WITHIN_MESSAGES.items():
-            refuse_excess(sum(_length(message.get(field)) for message in within), "messages", *facts, limits)
+    for name in ("messages", "input"):
+        messages = body.get(name)
+        if isinstance(messages, list):
+            within = [message for message in messages if isinstance(message, dict)]
+            for field, facts in _WITHIN_MESSAGES.items():
+                refuse_excess(sum(_length(message.get(field)) for message in within), name, *facts, limits)
 
 
 def _length(value: Any) -> int:

@@ -28,7 +28,7 @@ from parlant_local.server.shapes.answers import (
     TokenUsage,
 )
 
-__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "usage_json", "usage_of"]
+__all__ = ["ChatAnswer", "CompletionAnswer", "logged_values", "logprob_json", "usage_json", "usage_of"]
 
 R = TypeVar("R", str, str | None)
 
@@ -198,7 +198,7 @@ def _choice(index: int, reply: ChatReply) -> ChatChoice:
     return {
         "index": index,
         "message": message,
-        "logprobs": None if reply.logprobs is None else {"content": map(_logprob, reply.logprobs), "refusal": None},
+        "logprobs": None if reply.logprobs is None else {"content": map(logprob_json, reply.logprobs), "refusal": None},
         "finish_reason": reply.finish_reason,
     }
 
@@ -225,10 +225,10 @@ def _delta(delta: Delta) -> AssistantDelta:
 
 
 def _logprobs(tokens: Sequence[TokenLogprob] | None) -> ChatLogprobs | None:
-    return None if tokens is None else {"content": [_logprob(item) for item in tokens], "refusal": None}
+    return None if tokens is None else {"content": [logprob_json(item) for item in tokens], "refusal": None}
 
 
-def _logprob(item: TokenLogprob) -> ChatLogprob:
+def logprob_json(item: TokenLogprob) -> ChatLogprob:
     return {
         "token": item.token,
         "logprob": item.logprob,

@@ -18,6 +18,7 @@ from parlant_local.settings.generation import GenerationSettings, OutputLimits
 from parlant_local.settings.images import ImageModelSettings, ImageSettings
 from parlant_local.settings.media import MediaSettings
 from parlant_local.settings.moderation import ModerationSettings
+from parlant_local.settings.responses import ResponseSettings
 from parlant_local.settings.server import (
     AuthSettings,
     CorsSettings,
@@ -54,6 +55,7 @@ __all__ = [
     "OutputLimits",
     "OutputSettings",
     "PrefixSettings",
+    "ResponseSettings",
     "ServedModelSettings",
     "ServerSettings",
     "Settings",

@@ -22,6 +22,7 @@ from parlant_local.server.routes import (
     models,
     moderation,
     page,
+    responses,
     simple,
     tokenization,
 )
@@ -33,6 +34,7 @@ __all__ = ["routers"]
 _ALWAYS = (
     chat,
     messages,
+    responses,
     completions,
     embeddings,
     moderation,

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from parlant_local.errors import BadRequestError
 from parlant_local.messages import Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.calls import ChatCall
@@ -16,7 +15,6 @@ from parlant_local.server.context import context_of
 from parlant_local.server.doors.failures import anthropic_error
 from parlant_local.server.doors.messages import PING, MessageAnswer, chat_of, unused_in
 from parlant_local.server.history import current_request
-from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.routes.common import failures_as, stream_or
 from parlant_local.server.shapes.answers.messages import MESSAGE, AnthropicError, TokenCount
 from parlant_local.server.shapes.messages import CountRequest, MessagesRequest
@@ -55,22 +53,8 @@ async def count_tokens(body: CountRequest, request: Request) -> Response:
     context = context_of(request, body)
     context.note_ignored(request, unused_in(body))
     call = await ChatCall.of(context, chat_of(body))
-    answer: TokenCount = {"input_tokens": await _count(call)}
+    answer: TokenCount = {"input_tokens": await call.count_tokens()}
     return JSONResponse(answer)
-
-
-async def _count(call: ChatCall) -> int:
-    if any(message.media for message in call.messages):
-        raise BadRequestError(
-            "Tokens of pictures and sounds are not known before a model has read them.",
-            hint="Count the conversation's text; the usage of an answer has them all.",
-        )
-    tools = () if call.options.get("tool_choice") in ("none", {"type": "none"}) else call.options.get("tools") or ()
-    if not isinstance(call.backend, PooledBackend):
-        written = [str(message.to_openai()) for message in call.messages] + [str(tool) for tool in tools]
-        return await call.backend.count_tokens("\n".join(written))
-    async with call.backend.borrowed() as backend:
-        return len((await backend.render(call.messages, tools)).tokens)
 
 
 async def _events(call: ChatCall, answer: MessageAnswer) -> AsyncGenerator[bytes, None]:
