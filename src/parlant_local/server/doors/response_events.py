@@ -12,7 +12,7 @@ from parlant_local.backends.buffered import reply_chunks
 from parlant_local.messages import ChatChunk, ChatReply, FinishReason, ToolCallDelta, Usage
 from parlant_local.server.problems import Problem
 from parlant_local.server.replies import logprob_json, usage_of
-from parlant_local.server.shapes.answers.responses import ResponseAnswer, ResponseUsage
+from parlant_local.server.shapes.answers.responses import AskedFacts, ResponseAnswer, ResponseUsage
 
 __all__ = ["GrowingResponse"]
 
@@ -27,9 +27,9 @@ class _Item:
 
 
 class GrowingResponse:
-    """``facts``: what it repeats of its request; ``stored``: whether it will be kept."""
+    """``stored``: whether it will be kept."""
 
-    def __init__(self, model: str, facts: dict[str, Any], *, stored: bool, switched: bool = False) -> None:
+    def __init__(self, model: str, facts: AskedFacts, *, stored: bool, switched: bool = False) -> None:
         self.id = f"resp_{secrets.token_hex(24)}"
         self._model, self._switched, self._facts, self._stored = model, switched, facts, stored
         self._created = int(time.time())
@@ -58,7 +58,7 @@ class GrowingResponse:
         """As it is now."""
         reason = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(self._finish or "")
         incomplete = {"reason": reason} if reason is not None and self._status == "incomplete" else None
-        return {  # type: ignore[typeddict-item]  # the facts have the rest
+        return {
             "id": self.id,
             "object": "response",
             "created_at": self._created,

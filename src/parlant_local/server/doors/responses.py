@@ -9,6 +9,7 @@ from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import as_tools, role_of, shown
 from parlant_local.messages.parts import CALL, RESULT, THOUGHT, kind_named
 from parlant_local.server.doors.common import chat_request, one_answer
+from parlant_local.server.shapes.answers.responses import AskedFacts
 from parlant_local.server.shapes.chat import ChatMessage, ChatRequest, Part, ToolChoiceShape
 from parlant_local.server.shapes.responses import InputTokensRequest, ResponsesRequest
 
@@ -56,8 +57,7 @@ def unused_in(body: ResponsesRequest) -> list[str]:
     return names + [f"include.{name}" for name in body.include or () if name != _LOGPROBS]
 
 
-def asked_facts(body: ResponsesRequest) -> dict[str, Any]:
-    """What a response repeats of its request."""
+def asked_facts(body: ResponsesRequest) -> AskedFacts:
     choice = body.tool_choice
     form = body.text.format.model_dump(by_alias=True, exclude_none=True) if body.text and body.text.format else None
     strict = [(tool.function or tool).strict for tool in body.tools or ()]

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from parlant_local.server.shapes.answers.common import answer, inlined
 
-__all__ = ["RESPONSE", "InputItems", "InputTokens", "ResponseAnswer", "ResponseDeleted", "ResponseUsage"]
+__all__ = ["RESPONSE", "AskedFacts", "InputItems", "InputTokens", "ResponseAnswer", "ResponseDeleted", "ResponseUsage"]
 
 
 @answer
@@ -21,26 +21,15 @@ class ResponseUsage(TypedDict):
 
 
 @answer
-class ResponseAnswer(TypedDict):
-    id: str
-    object: Literal["response"]
-    created_at: int
-    completed_at: int | None
-    status: str
-    background: bool
-    error: dict[str, Any] | None
-    incomplete_details: dict[str, str] | None
+class AskedFacts(TypedDict):
+    """What a response repeats of its request."""
+
     instructions: str | None
     max_output_tokens: int | None
     metadata: dict[str, str]
-    model: str
-    output: list[dict[str, Any]]
-    """Items of type reasoning, message and function_call, as they came."""
     parallel_tool_calls: bool
     previous_response_id: str | None
     reasoning: dict[str, Any]
-    store: bool
-    """Whether it is kept here."""
     temperature: float | None
     """As asked; None where the model's own holds."""
     text: dict[str, Any]
@@ -49,8 +38,25 @@ class ResponseAnswer(TypedDict):
     top_logprobs: int
     top_p: float | None
     truncation: str
-    usage: ResponseUsage | None
     user: str | None
+
+
+@answer
+class ResponseAnswer(AskedFacts):
+    id: str
+    object: Literal["response"]
+    created_at: int
+    completed_at: int | None
+    status: str
+    background: bool
+    error: dict[str, Any] | None
+    incomplete_details: dict[str, str] | None
+    model: str
+    output: list[dict[str, Any]]
+    """Items of type reasoning, message and function_call, as they came."""
+    store: bool
+    """Whether it is kept here."""
+    usage: ResponseUsage | None
 
 
 @answer
