@@ -24,7 +24,7 @@ from tests.support.eventually import wait_until
 from tests.support.evidence import machine, table
 from tests.support.health_watch import Seen, Watch
 from tests.support.hostile_connections import Address, HostileConnection, connections, mutated
-from tests.support.hostile_requests import CHAT, HostileRequest, generated, kinds
+from tests.support.hostile_requests import CHAT, HostileRequest, code_of, generated, kinds
 from tests.support.hostile_schemas import HOSTILE_GRAMMARS, HOSTILE_KINDS
 
 from .conftest import TINY, Server
@@ -132,7 +132,8 @@ class _Proof:
 
         def send() -> str:
             answer = self._http.request(request.method, request.path, headers=headers, content=body)
-            code = answer.json()["error"]["code"] if answer.status_code >= 400 and request.method != "HEAD" else ""
+            failed = answer.status_code >= 400 and request.method != "HEAD"
+            code = code_of(urlsplit(request.path).path, answer.json()) if failed else ""
             assert answer.status_code < 500 or code in ("upstream_down", "deadline_exceeded"), (
                 request.name,
                 answer.text,

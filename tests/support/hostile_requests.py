@@ -14,13 +14,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["JSON", "POSTS", "HostileRequest", "bodies", "generated", "header_values", "kinds"]
+__all__ = ["JSON", "POSTS", "HostileRequest", "bodies", "code_of", "generated", "header_values", "kinds"]
 
 JSON: Mapping[str, str] = {"content-type": "application/json"}
 CHAT = "/v1/chat/completions"
 POSTS = (
     CHAT, "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/moderations", "/tokenize", "/detokenize",
-    "/apply-template", "/api/chat", "/models/load", "/models/unload", "/models/cancel", "/models",
+    "/apply-template", "/api/chat", "/models/load", "/models/unload", "/models/cancel", "/models", "/v1/messages",
+    "/v1/messages/count_tokens", "/v1/responses", "/v1/responses/input_tokens",
 )  # fmt: skip
 USER = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
@@ -37,6 +38,17 @@ class HostileRequest:
     @property
     def body(self) -> bytes:
         return self.make()
+
+
+def code_of(path: str, body: dict[str, Any]) -> str | None:
+    """The code of an error, whose form must be that of the API which the path belongs to."""
+    error = body["error"]
+    if path.startswith("/v1/messages"):
+        assert set(body) == {"type", "error", "request_id"}, body
+        assert set(error) <= {"type", "message", "details"}, body
+        return error.get("details", {}).get("error_code")  # type: ignore[no-any-return]  # of JSON
+    assert set(error) == {"message", "type", "param", "code"}, body
+    return error["code"]  # type: ignore[no-any-return]  # as above
 
 
 def kinds() -> list[HostileRequest]:
@@ -293,6 +305,30 @@ _RIGHT: Mapping[str, dict[str, Any]] = {
     "/detokenize": {"tokens": [5, 6]},
     "/apply-template": {"messages": [USER], "tools": [TOOL], "add_generation_prompt": False},
     "/api/chat": {"message": "Hi", "stream": False, "system": "s", "options": {"max_tokens": 1, "temperature": 1}},
+    "/v1/messages": {
+        "max_tokens": 1, "system": [{"type": "text", "text": "Be brief."}], "metadata": {"user_id": "u"},
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": ""}, {"type": "tool_use", "id": "1", "name": "f", "input": {"x": 1}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "done"}]}]},
+        ],
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}], "tool_choice": {"type": "auto"}, "stop_sequences": ["x"],
+        "thinking": {"type": "enabled", "budget_tokens": 8}, "output_config": {"effort": "low"}, "top_k": 5,
+    },
+    "/v1/messages/count_tokens": {"messages": [USER], "tools": [{"name": "f", "input_schema": {"type": "object"}}]},
+    "/v1/responses": {
+        "max_output_tokens": 1, "instructions": "Be brief.", "store": True, "metadata": {"a": "b"}, "top_logprobs": 2,
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+            {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hm"}]},
+            {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "1", "output": "done"},
+        ],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}], "tool_choice": "auto",
+        "text": {"format": {"type": "text"}}, "reasoning": {"effort": "low"}, "include": ["reasoning.encrypted_content"],
+    },
+    "/v1/responses/input_tokens": {"input": "Hi", "instructions": "Be brief."},
     "/models/load": {"model": "nothing"},
     "/models/cancel": {"model": "nothing"},
 }  # fmt: skip
@@ -357,7 +393,7 @@ def _odd_name(name: str, source: random.Random) -> HostileRequest:
         chr(source.choice([*range(1, 300), 0x202E, 0xFEFF, 0x1F600])) for _ in range(source.choice([1, 9, 700]))
     )
     place = source.choice(["", "ollama/", "openai/", "local/llama/", "hf.co/", "https://", "/", "../"])
-    return _post(f"{name}: a name", source.choice([CHAT, "/models/load", "/models/cancel", "/v1/embeddings"]), {
+    return _post(f"{name}: a name", source.choice([CHAT, "/models/load", "/models/cancel", "/v1/embeddings", "/v1/messages", "/v1/responses"]), {
         "model": place + letters, "messages": [USER], "input": "x", "max_tokens": 1})  # fmt: skip
 
 

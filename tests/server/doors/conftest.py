@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from parlant_local.backends.base import Backend, ChatStream, ModelInfo
 from parlant_local.messages import ChatChunk, ChatReply, Message
-from tests.support.in_process import InProcess
+from parlant_local.settings import Settings
+from tests.support.in_process import InProcess, serving_here
 
 
 @dataclass(eq=False)
@@ -36,13 +38,27 @@ class Reciter(Backend):
         return ModelInfo("reciter", n_ctx=4096)
 
 
-@pytest.fixture
-def reciting(here: Callable[..., InProcess], monkeypatch: pytest.MonkeyPatch) -> tuple[InProcess, Reciter]:
-    """A server whose every model is one reciter."""
-    server, reciter = here(), Reciter()
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[InProcess, dict[str, Backend]]]:
+    """A server of this process whose every model is whoever stands in the dictionary."""
+    actors: dict[str, Backend] = {}
 
     async def found(name: str | None) -> tuple[str, Backend]:
-        return name or "reciter", reciter
+        return name or "reciter", actors["now"]
 
-    monkeypatch.setattr(server.context.models, "backend", found)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("PARLANT_LOCAL_"):
+                patch.delenv(name)
+        settings = Settings.load(None, home=tmp_path_factory.mktemp("stage") / "home")
+        with serving_here(settings) as server:
+            patch.setattr(server.context.models, "backend", found)
+            yield server, actors
+
+
+@pytest.fixture
+def reciting(stage: tuple[InProcess, dict[str, Backend]]) -> tuple[InProcess, Reciter]:
+    """A server whose every model is one reciter."""
+    server, actors = stage
+    actors["now"] = reciter = Reciter()
     return server, reciter

@@ -346,7 +346,11 @@ def test_options_reach_the_call(reciting: tuple[InProcess, Reciter]) -> None:
             input=PARIS,
             reasoning={"effort": "low"},
             tools=[WEATHER],
-            tool_choice={"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "get_weather"}]},
+            tool_choice={
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "function", "name": "get_weather"}],
+            },
             parallel_tool_calls=False,
             safety_identifier="anna",
             max_output_tokens=7,
