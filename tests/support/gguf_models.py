@@ -19,6 +19,10 @@ _WORDS = (
 )
 
 
+FILLS = ("fim_pre", "fim_suf", "fim_mid", "fim_rep", "fim_sep")
+"""Tokens for filling in, of vocabularies made with ``fills``: named in the metadata only, as ``<fill pre>`` and so on."""
+
+
 def _byte_letters() -> list[str]:
     """GPT-2's printable stand-ins for the 256 bytes."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -75,9 +79,14 @@ class _Model:
             data = self.random.normal(0, spread, shape).astype(np.float32)
         self.writer.add_tensor(name, data, raw_dtype=GGMLQuantizationType.F32)
 
-    def vocabulary(self, size: int, template: str | None = CHAT_TEMPLATE) -> None:
+    def vocabulary(self, size: int, template: str | None = CHAT_TEMPLATE, fills: int = 0) -> None:
+        """``fills``: how many of :data:`FILLS` it has."""
         tokens, types, merges = _vocabulary(size)
         writer = self.writer
+        for number, name in enumerate(FILLS[:fills]):
+            place = len(tokens) - len(SPECIALS) - fills + number
+            tokens[place], types[place] = f"<fill {name[4:]}>", int(TokenType.CONTROL)
+            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", place)
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre("gpt-2")
         writer.add_token_list(tokens)
@@ -135,6 +144,7 @@ def _attention_model(
     tied: bool = True,
     template: str | None = CHAT_TEMPLATE,
     pieces: bool = False,
+    fills: int = 0,
     pooling: PoolingType | None = None,
 ) -> Path:
     """``pieces``: a SentencePiece vocabulary. ``tied``: the output shares the embedding's weights; a random model then mostly repeats its last token."""
@@ -156,7 +166,7 @@ def _attention_model(
     if pieces:
         model.sentence_pieces(vocabulary)
     else:
-        model.vocabulary(vocabulary, template)
+        model.vocabulary(vocabulary, template, fills)
     model.tensor("token_embd.weight", vocabulary, width, scale=1.0)
     model.tensor("output_norm.weight", width, ones=True)
     if not tied:

@@ -17,6 +17,7 @@ from parlant_local.engine.awaiting import on_thread, result_of
 from parlant_local.engine.constraint.workers import wait_done
 from parlant_local.engine.embedding import Embeddings, Reranking
 from parlant_local.engine.failures import typed
+from parlant_local.engine.filling import FilledPrompt, OtherText, fill_prompt
 from parlant_local.engine.loaded import EngineSpec, LoadedEngine, Sink
 from parlant_local.engine.media.inputs import Media
 from parlant_local.engine.media.reading import Senses
@@ -363,6 +364,19 @@ class LlamaEngine:
         engine = await self._ensure_loaded()
         engine.model.check_tokens(tokens)
         return await asyncio.to_thread(lambda: [engine.model.detokenize([token], special=True) for token in tokens])
+
+    async def fill_prompt(
+        self,
+        prefix: str,
+        suffix: str,
+        *,
+        begun: str = "",
+        others: AbstractSequence[OtherText] = (),
+        room: int | None = None,
+    ) -> FilledPrompt:
+        """The prompt that asks for what stands between two texts (see :func:`filling.fill_prompt`)."""
+        engine = await self._ensure_loaded()
+        return await asyncio.to_thread(fill_prompt, engine.model, prefix, suffix, begun=begun, others=others, room=room)
 
     async def count_tokens(self, text: str) -> int:
         return len(await self.tokenize(text))

@@ -10,13 +10,23 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from parlant_local.engine.runs import pieces
 from parlant_local.errors import BadRequestError, InvalidModelError
 from parlant_local.messages import whole_text
 
-__all__ = ["Vocabulary"]
+__all__ = ["FillMarks", "Vocabulary"]
+
+
+class FillMarks(NamedTuple):
+    """Tokens that ask a model to fill in what stands between two texts."""
+
+    before: int
+    after: int
+    middle: int
+    repository: int | None
+    file: int | None
 
 
 class Vocabulary(ABC):
@@ -65,6 +75,17 @@ class Vocabulary(ABC):
         """Every token that ends a generation."""
         lib = self._lib
         return frozenset(token for token in range(self.n_vocab) if lib.llama_vocab_is_eog(self.vocab, token))
+
+    @cached_property
+    def fill_marks(self) -> FillMarks | None:
+        """None where the vocabulary has none."""
+        lib = self._lib
+        names = ("pre", "suf", "mid", "rep", "sep")
+        before, after, middle, *files = (int(getattr(lib, f"llama_vocab_fim_{name}")(self.vocab)) for name in names)
+        if min(before, after, middle) < 0:
+            return None
+        repository, file = (token if token >= 0 else None for token in files)
+        return FillMarks(before, after, middle, repository, file)
 
     @cached_property
     def bos_text(self) -> str:

@@ -13,6 +13,7 @@ __all__ = ["check_counts", "refuse_excess"]
 # The field, the name of its items, and their limit.
 _FIELDS: Mapping[str, tuple[str, str, str]] = {
     "messages": ("messages", "messages", "too_many_messages"),
+    "input_extra": ("texts", "texts", "too_many_inputs"),
     "documents": ("documents", "texts", "too_many_inputs"),
     "tools": ("tools", "tools", "too_many_tools"),
     "functions": ("functions", "tools", "too_many_tools"),

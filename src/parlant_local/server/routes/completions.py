@@ -17,7 +17,7 @@ from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
-from parlant_local.server.options import BINDING, refuse_unknown, sampling_options
+from parlant_local.server.options import BINDING, check_texts, refuse_unknown, sampling_options
 from parlant_local.server.replies import CompletionAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import COMPLETION
@@ -39,8 +39,6 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continue one prompt or several; no chat template is applied."""
     context = context_of(request, body)
     limits = context.settings.limits
-    if body.suffix:
-        raise RequestRefusedError(400, "suffix is not supported.", code="unsupported", param="suffix")
     refuse_unknown(body, ("messages", *BINDING), "a chat (/v1/chat/completions)")
     options: Any = dict(sampling_options(body, limits))
     if body.best_of is not None and body.best_of != options.get("n", 1):
@@ -50,7 +48,11 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     name, backend = await context.models.backend(body.model)
     prompts = body.prompt
     check_inputs(prompts, backend, limits, "prompt", "choices")
+    if body.suffix:
+        check_texts([body.suffix], limits, "suffix")
     echoes = await _echoes(context, name, prompts) if body.echo else [""] * len(prompts)
+    if body.suffix:
+        prompts = [await _between(context, name, prompt, body.suffix) for prompt in prompts]
     answer = CompletionAnswer(name)
     if body.stream:
         with_usage = body.stream_options is not None and body.stream_options.include_usage is True
@@ -73,6 +75,14 @@ async def _echoes(context: Context, name: str, prompts: list[str | list[int]]) -
         return texts
     async with context.models.engine(name) as (_, backend):
         return [await backend.engine.detokenize(prompt) for prompt in prompts if not isinstance(prompt, str)]
+
+
+async def _between(context: Context, name: str, prompt: str | list[int], suffix: str) -> list[int]:
+    """The prompt that asks for what stands between ``prompt`` and ``suffix``."""
+    if not isinstance(prompt, str):
+        raise RequestRefusedError(400, "With a suffix, prompt must be text.", code="unsupported", param="suffix")
+    async with context.models.engine(name) as (_, backend):
+        return list((await backend.engine.fill_prompt(prompt, suffix)).tokens)
 
 
 async def _awaited(work: asyncio.Future[list[ChatReply]]) -> list[ChatReply]:

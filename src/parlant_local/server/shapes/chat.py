@@ -225,4 +225,5 @@ class CompletionRequest(Sampling):
     logprobs: Alternatives | None = None
     echo: bool | None = None
     suffix: str | None = None
+    """The text after the gap that is filled in, by a model whose vocabulary has tokens for it."""
     best_of: Annotated[int, Field(ge=OPTIONS["n"].low, le=OPTIONS["n"].high), TO_WHOLE] | None = None
