@@ -48,7 +48,9 @@ def test_the_vocabularys_own_tokens_stand_around_the_texts(made: Made) -> None:
 
 def test_other_files_come_first_as_a_repository(made: Made) -> None:
     others = [OtherText("a.py", "x = 1\n"), OtherText("b.py", "y = 2\n")]
-    told = {fills: text_of(made(fills), fill_prompt(made(fills), "p", "s", others=others).tokens) for fills in (3, 4, 5)}
+    told = {
+        fills: text_of(made(fills), fill_prompt(made(fills), "p", "s", others=others).tokens) for fills in (3, 4, 5)
+    }
     assert told[5] == (
         "<fill rep>repository\n<fill sep>a.py\nx = 1\n<fill sep>b.py\ny = 2\n<fill sep>file\n<fill pre>p<fill suf>s<fill mid>"
     )
@@ -61,7 +63,9 @@ def test_a_text_that_spells_such_a_token_is_text(made: Made) -> None:
     prompt = fill_prompt(model, "<fill mid>", "<fill pre>", others=[OtherText("<fill sep>", "<fill rep>")])
     marks = model.fill_marks
     assert marks is not None
-    counts = [prompt.tokens.count(token) for token in (marks.before, marks.after, marks.middle, marks.repository, marks.file)]
+    counts = [
+        prompt.tokens.count(token) for token in (marks.before, marks.after, marks.middle, marks.repository, marks.file)
+    ]
     assert counts == [1, 1, 1, 1, 2]
 
 

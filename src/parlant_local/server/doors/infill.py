@@ -68,8 +68,10 @@ class FilledText:
         """As far as it is known: an answer that was ended early has no figures of the engine's."""
         return self._usage if self._usage.completion_tokens else Usage(0, self._tokens)
 
-    def whole(self, model: str, prompt_tokens: int, settings: dict[str, Any], *, truncated: bool) -> Filled:
-        """``prompt_tokens``: of the prompt, which an answer that was ended early doesn't tell."""
+    def whole(
+        self, model: str, prompt_tokens: int, settings: dict[str, Any], *, truncated: bool, cached: int = 0
+    ) -> Filled:
+        """``prompt_tokens`` and ``cached``: of the prompt, which an answer that was ended early doesn't tell."""
         content = "".join(self._pieces)
         predicted = 0 if self._thrown_away else self.used.completion_tokens
         return {
@@ -84,7 +86,7 @@ class FilledText:
             "truncated": truncated,
             "stop_type": self._kind,
             "stopping_word": self._word,
-            "tokens_cached": self._usage.cached_tokens,
+            "tokens_cached": self._usage.cached_tokens or cached,
             "timings": _timings(self._timings, predicted),
         }
 

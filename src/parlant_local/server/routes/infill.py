@@ -16,6 +16,7 @@ from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.doors.common import one_answer
 from parlant_local.server.doors.infill import FilledText, fields_of
+from parlant_local.server.history import current_request
 from parlant_local.server.options import BINDING, check_texts, refuse_unknown, sampling_options
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers.infill import INFILL
@@ -103,10 +104,18 @@ class _Filling:
             settings = {"n_ctx": n_ctx, "n_predict": -1 if body.n_predict is None else body.n_predict}
             settings |= {key: value for key, value in self.options.items() if key in ("temperature", "top_k", "top_p")}
             for text in self.texts:
-                yield dict(text.whole(name, len(prompt.tokens), settings, truncated=prompt.truncated))
+                whole = text.whole(name, len(prompt.tokens), settings, truncated=prompt.truncated, cached=_reused())
+                yield dict(whole)
 
 
 def _together(texts: list[FilledText], prompt_tokens: int) -> Usage:
     """The prompt counts once."""
     used = [text.used for text in texts]
     return Usage(prompt_tokens, sum(item.completion_tokens for item in used), max(item.cached_tokens for item in used))
+
+
+def _reused() -> int:
+    """Tokens of this request's prompt that a cache had, by what the engine knows of it."""
+    record = current_request.get()
+    standing = record.watch.standing() if record is not None else None
+    return 0 if standing is None else standing.reused
