@@ -12,6 +12,7 @@ import pytest
 from parlant_local.backends.base import Backend, ChatStream, ModelInfo
 from parlant_local.messages import ChatChunk, ChatReply, Message
 from parlant_local.settings import Settings
+from tests.support import gguf_models
 from tests.support.in_process import InProcess, serving_here
 
 
@@ -62,3 +63,18 @@ def reciting(stage: tuple[InProcess, dict[str, Backend]]) -> tuple[InProcess, Re
     server, actors = stage
     actors["now"] = reciter = Reciter()
     return server, reciter
+
+
+@pytest.fixture(scope="package")
+def coder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    """A server whose model has tokens for filling in."""
+    folder = tmp_path_factory.mktemp("coder")
+    path = gguf_models.llama(folder / "coder.gguf", fills=5, tied=False)
+    values: dict[str, Any] = {
+        "models": {"coder": {"model": str(path)}},
+        "engine.n_ctx": 1024,
+        "engine.n_threads": 2,
+        "model": "coder",
+    }
+    with serving_here(Settings.load(None, home=folder / "home", **values)) as running:
+        yield running

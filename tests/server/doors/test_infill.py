@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -13,10 +12,8 @@ import pytest
 from parlant_local.messages import ChatChunk, Delta, Usage
 from parlant_local.server.doors.infill import FilledText, fields_of
 from parlant_local.server.shapes.infill import InfillRequest
-from parlant_local.settings import Settings
 from tests.server.conftest import TINY
-from tests.support import gguf_models
-from tests.support.in_process import InProcess, serving_here
+from tests.support.in_process import InProcess
 
 EXTRA = [{"text": "def area(r):\n    return 3 * r * r\n" * 4, "time": [1756, 301], "filename": "circle.py"}]
 # autoload/llama.vim: s:ring_update and llama#fim, with its defaults.
@@ -49,20 +46,6 @@ VSCODE: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    folder = tmp_path_factory.mktemp("infill")
-    path = gguf_models.llama(folder / "coder.gguf", fills=5, tied=False)
-    values: dict[str, Any] = {
-        "models": {"coder": {"model": str(path)}},
-        "engine.n_ctx": 1024,
-        "engine.n_threads": 2,
-        "model": "coder",
-    }
-    with serving_here(Settings.load(None, home=folder / "home", **values)) as running:
-        yield running
-
-
 def ask(server: InProcess, body: dict[str, Any], path: str = "/infill") -> httpx2.Response:
     return httpx2.post(f"{server.url}{path}", json=body, timeout=60)
 
@@ -74,10 +57,10 @@ def whole(server: InProcess, **body: Any) -> dict[str, Any]:
     return found
 
 
-def test_vim(server: InProcess) -> None:
-    warmed = ask(server, VIM_WARMING)
+def test_vim(coder: InProcess) -> None:
+    warmed = ask(coder, VIM_WARMING)
     assert (warmed.status_code, warmed.json()) == (200, {})
-    answer = ask(server, VIM)
+    answer = ask(coder, VIM)
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert set(found) == set(VIM["response_fields"])
@@ -89,10 +72,10 @@ def test_vim(server: InProcess) -> None:
     assert ignored == ["id_slot", "samplers", "cache_prompt", "t_max_prompt_ms", "input_extra.time"]
 
 
-def test_vscode(server: InProcess) -> None:
-    warmed = ask(server, VSCODE_WARMING).json()
+def test_vscode(coder: InProcess) -> None:
+    warmed = ask(coder, VSCODE_WARMING).json()
     assert (warmed["content"], warmed["tokens_predicted"]) == ("", 0)
-    answers = ask(server, VSCODE).json()
+    answers = ask(coder, VSCODE).json()
     assert [item["index"] for item in answers] == [0, 1, 2]
     for item in answers:
         assert item["content"]
@@ -100,10 +83,10 @@ def test_vscode(server: InProcess) -> None:
         assert item["timings"]["predicted_n"] == item["tokens_predicted"] > 0
 
 
-def test_the_prompt_is_what_the_model_was_shown(server: InProcess) -> None:
+def test_the_prompt_is_what_the_model_was_shown(coder: InProcess) -> None:
     """The same tokens by hand give the same text."""
-    filled = whole(server, prompt="x = ", n_predict=12)
-    with httpx2.Client(base_url=server.url, timeout=60) as http:
+    filled = whole(coder, prompt="x = ", n_predict=12)
+    with httpx2.Client(base_url=coder.url, timeout=60) as http:
         prompt = "<fill pre>ax = <fill suf>b<fill mid>"
         tokens = http.post("/tokenize", json={"content": prompt, "parse_special": True}).json()["tokens"]
         by_hand = http.post("/v1/completions", json={"prompt": tokens, "max_tokens": 12, "temperature": 0}).json()
@@ -111,33 +94,33 @@ def test_the_prompt_is_what_the_model_was_shown(server: InProcess) -> None:
     assert filled["tokens_evaluated"] == len(tokens)
 
 
-def test_streams_what_it_would_have_answered_whole(server: InProcess) -> None:
-    told = ask(server, {"input_prefix": "a", "input_suffix": "b", "n_predict": 12, "stream": True}).text
+def test_streams_what_it_would_have_answered_whole(coder: InProcess) -> None:
+    told = ask(coder, {"input_prefix": "a", "input_suffix": "b", "n_predict": 12, "stream": True}).text
     events = [json.loads(line.removeprefix("data: ")) for line in told.splitlines() if line]
     assert [event["stop"] for event in events] == [False] * (len(events) - 1) + [True]
-    assert "".join(event["content"] for event in events[:-1]) == events[-1]["content"] == whole(server)["content"]
+    assert "".join(event["content"] for event in events[:-1]) == events[-1]["content"] == whole(coder)["content"]
 
 
-def test_why_it_ended(server: InProcess) -> None:
-    full = whole(server)
+def test_why_it_ended(coder: InProcess) -> None:
+    full = whole(coder)
     assert (full["stop_type"], full["tokens_predicted"]) == ("limit", 12)
     word = full["content"][2:4]
-    cut = whole(server, stop=[word])
+    cut = whole(coder, stop=[word])
     assert (cut["stop_type"], cut["stopping_word"]) == ("word", word)
     assert word not in cut["content"]
 
 
-def test_what_does_not_fit_is_left_out(server: InProcess) -> None:
-    found = whole(server, input_prefix="word " * 3000, input_suffix=" end" * 3000)
+def test_what_does_not_fit_is_left_out(coder: InProcess) -> None:
+    found = whole(coder, input_prefix="word " * 3000, input_suffix=" end" * 3000)
     assert found["truncated"]
     assert found["tokens_evaluated"] + 12 <= 1024
 
 
-def test_a_suffix_of_a_completion_is_the_other_side_of_a_gap(server: InProcess) -> None:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+def test_a_suffix_of_a_completion_is_the_other_side_of_a_gap(coder: InProcess) -> None:
+    with openai.OpenAI(base_url=f"{coder.url}/v1", api_key="none", max_retries=0) as client:
         asked: Any = {"model": "coder", "prompt": "a", "suffix": "b", "max_tokens": 12, "temperature": 0}
         answer = client.completions.create(**asked)
-        assert answer.choices[0].text == whole(server)["content"]
+        assert answer.choices[0].text == whole(coder)["content"]
         streamed = client.completions.create(**asked, stream=True)
         assert "".join(chunk.choices[0].text for chunk in streamed if chunk.choices) == answer.choices[0].text
         with pytest.raises(openai.BadRequestError, match="must be text"):
@@ -164,13 +147,13 @@ def test_a_suffix_of_a_completion_is_the_other_side_of_a_gap(server: InProcess) 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_what_is_refused_is_refused_in_words(server: InProcess, body: dict[str, Any], said: str) -> None:
+def test_what_is_refused_is_refused_in_words(coder: InProcess, body: dict[str, Any], said: str) -> None:
     for stream in (False, True):
-        answer = ask(server, {"input_prefix": "a", "input_suffix": "b", "stream": stream, **body})
+        answer = ask(coder, {"input_prefix": "a", "input_suffix": "b", "stream": stream, **body})
         assert 400 <= answer.status_code < 500, answer.text
         assert said in answer.json()["error"]["message"]
     if "model" in body:
-        answer = ask(server, {"prompt": "a", "suffix": "b", **body}, "/v1/completions")
+        answer = ask(coder, {"prompt": "a", "suffix": "b", **body}, "/v1/completions")
         assert 400 <= answer.status_code < 500, answer.text
 
 
