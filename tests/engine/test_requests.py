@@ -144,6 +144,26 @@ async def test_thoughts_end_with_their_budget_and_then_the_schema_binds(opened: 
     assert ending[0] in answer.tokens
 
 
+async def test_thoughts_end_when_they_are_told_to(engine_of: MakeEngine) -> None:
+    engine = engine_of("llama")
+    prelude = ReasoningPrelude("<think>", "</think>", 180, opened=True)
+    request = GenerationRequest(
+        _PROMPT + "<think>", 200, reasoning=prelude, constraint=Choices(("yes", "no")), sampling=_random(2)
+    )
+    watch = Watch()
+    watching.set(watch)
+    assert not watch.end_thoughts()
+    answer = None
+    async for piece in engine.stream(request):
+        if piece.final is None and piece.reasoning:
+            watch.end_thoughts()
+        answer = piece.final
+    assert answer is not None
+    assert answer.text in ("yes", "no")
+    assert 0 < answer.usage.reasoning_tokens < 180
+    assert not watch.end_thoughts()
+
+
 async def test_a_zero_thought_budget_means_no_thoughts(engine_of: MakeEngine) -> None:
     engine = engine_of("llama")
     prelude = ReasoningPrelude("<think>", "</think>", 0, opened=False)

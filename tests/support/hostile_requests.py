@@ -22,6 +22,7 @@ POSTS = (
     CHAT, "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/moderations", "/tokenize", "/detokenize",
     "/apply-template", "/api/chat", "/models/load", "/models/unload", "/models/cancel", "/models", "/v1/messages",
     "/v1/messages/count_tokens", "/v1/responses", "/v1/responses/input_tokens", "/infill",
+    "/v1/chat/completions/control",
 )  # fmt: skip
 USER = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
@@ -328,6 +329,7 @@ _RIGHT: Mapping[str, dict[str, Any]] = {
         "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}], "tool_choice": "auto",
         "text": {"format": {"type": "text"}}, "reasoning": {"effort": "low"}, "include": ["reasoning.encrypted_content"],
     },
+    "/v1/chat/completions/control": {"id": "chatcmpl-1", "action": "reasoning_end"},
     "/infill": {
         "input_prefix": "a", "input_suffix": "b", "input_extra": [{"text": "x", "filename": "y"}], "prompt": "c", "n_predict": 1,
         "n_cmpl": 1, "n_indent": 4, "t_max_predict_ms": 9, "response_fields": ["content", "timings/prompt_n"], "stop": [],

@@ -93,6 +93,8 @@ class Sequence:
         self.checkpoints: list[Checkpoint] = []
         self.clock = _Clock()
         self.closed_early = False
+        self.thoughts_wanted = True
+        """False ends them as a spent budget does; it may be set from any thread."""
         self._answer: list[int] = []
         self._tokens = np.empty(self.prompt.size + request.max_tokens + 1, dtype=np.int32)
         self._tokens[: self.prompt.size] = self.prompt
@@ -153,6 +155,11 @@ class Sequence:
     @property
     def finished(self) -> bool:
         return self._finish is not None
+
+    @property
+    def thinking(self) -> bool:
+        """Whether its thoughts have not ended."""
+        return self._thinking and not self.finished
 
     @property
     def group(self) -> str:
@@ -235,7 +242,7 @@ class Sequence:
             assert self.request.reasoning is not None
             if self._thoughts.stopped_by is not None:
                 self._on_thoughts_ended(token)
-            elif self._thought_tokens >= self.request.reasoning.budget:
+            elif self._thought_tokens >= self.request.reasoning.budget or not self.thoughts_wanted:
                 self._force_thoughts_end()
         elif self._matcher is not None:
             self._matcher.accept([token])

@@ -27,16 +27,25 @@ class Standing:
 
 
 class Watch:
-    """Of the request that runs in its context; of several choices, the last one that was submitted."""
+    """Of the request that runs in its context; of several choices, the last one that was submitted stands for all."""
 
-    __slots__ = ("_ahead_of", "_sequence")
+    __slots__ = ("_ahead_of", "_choices", "_sequence")
 
     def __init__(self) -> None:
         self._sequence: Sequence | None = None
+        self._choices: list[Sequence] = []
         self._ahead_of: Callable[[Sequence], int] | None = None
 
     def follow(self, sequence: Sequence, ahead_of: Callable[[Sequence], int]) -> None:
         self._sequence, self._ahead_of = sequence, ahead_of
+        self._choices = [*(choice for choice in self._choices if not choice.finished), sequence]
+
+    def end_thoughts(self) -> bool:
+        """Has the model answer with what it has thought so far. False where it doesn't think, or no longer."""
+        thinking = [choice for choice in self._choices if choice.thinking]
+        for choice in thinking:
+            choice.thoughts_wanted = False
+        return bool(thinking)
 
     def standing(self) -> Standing | None:
         """None before the engine has the request."""

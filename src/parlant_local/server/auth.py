@@ -11,6 +11,9 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
+
+from starlette.requests import Request
 
 from parlant_local.errors import SettingsError, StateFileError
 from parlant_local.loopback import is_loopback
@@ -19,7 +22,20 @@ from parlant_local.settings import AuthSettings, ServerSettings, Settings
 from parlant_local.settings.layers import ENV_PREFIX
 from parlant_local.storage import read_text
 
-__all__ = ["Keyring", "Owner", "check_binding", "check_key_origin", "mark_of", "own_key", "presented_key"]
+__all__ = [
+    "Keeper",
+    "Keyring",
+    "Owner",
+    "check_binding",
+    "check_key_origin",
+    "keeper_of",
+    "mark_of",
+    "own_key",
+    "presented_key",
+]
+
+Keeper: TypeAlias = str
+"""Whose something is: the mark of a key; empty where there are no keys, for what is everybody's."""
 
 _MIN_LENGTH = 16
 _MAX_BYTES = 1 << 20
@@ -155,6 +171,10 @@ def presented_key(headers: Mapping[str, str], *, basic: bool) -> str | None:
         except (binascii.Error, UnicodeDecodeError):
             return None
     return headers.get("x-api-key", "").strip() or None
+
+
+def keeper_of(request: Request) -> Keeper:
+    return str(request.scope.get("state", {}).get("owner", ""))
 
 
 def check_binding(server: ServerSettings, keys: Keyring) -> None:

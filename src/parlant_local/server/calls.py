@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from parlant_local.backends.base import Backend, ChatOptions
 from parlant_local.backends.buffered import accept_truncated
 from parlant_local.errors import BadRequestError
 from parlant_local.messages import ChatChunk, ChatReply, Message, ResponseFormat, Usage
-from parlant_local.server.context import Context
+from parlant_local.server.auth import Keeper, keeper_of
+from parlant_local.server.context import AnswerMetrics, Context
 from parlant_local.server.history import current_request
 from parlant_local.server.naming import SWITCHED
 from parlant_local.server.options import chat_options, conversation_of, messages_of
@@ -32,18 +33,19 @@ class ChatCall:
     backend: Backend
     messages: tuple[Message, ...]
     options: ChatOptions
+    keeper: Keeper = None
     usage: Usage = Usage()
     """Of all choices, once the chunks have ended."""
 
     @classmethod
-    async def of(cls, context: Context, asked: ChatRequest) -> ChatCall:
+    async def of(cls, context: Context, asked: ChatRequest, request: Request) -> ChatCall:
         """Raises :class:`ParlantLocalError` for what can't be asked; nothing is loaded yet."""
         messages = messages_of(conversation_of(asked), context.settings.limits)
         options = chat_options(asked, context.settings.limits, messages[-1])
         name, backend = await context.models.backend(asked.model)
         if options.get("continue_final") and not isinstance(backend, PooledBackend):
             raise BadRequestError("continue_final_message needs a model of this process.", hint="Omit it.")
-        call = cls(context, name, backend, messages, options)
+        call = cls(context, name, backend, messages, options, keeper_of(request))
         if context.settings.logging.content:
             context.logger.event("info", "question", messages=[message.to_openai() for message in messages])
         call._note(streamed=bool(asked.stream))
@@ -54,8 +56,8 @@ class ChatCall:
         """Whether the switcher chooses the model."""
         return self.name == SWITCHED
 
-    async def whole(self, request: Request) -> ChatReply:
-        with self.context.measured(self.name) as metrics:
+    async def whole(self, request: Request, identity: str) -> ChatReply:
+        with self._measured(identity) as metrics:
             work = accept_truncated(self.backend.chat(self.messages, **self.options))
             reply = await self.context.answered(request, work)
             metrics.usage, metrics.timings, metrics.finish = usage_of(reply), reply.timings, reply.finish_reason
@@ -63,8 +65,9 @@ class ChatCall:
             self.context.logger.event("info", "answer", content=reply.content)
         return reply
 
-    async def chunks(self) -> AsyncGenerator[ChatChunk, None]:
-        with self.context.measured(self.name) as metrics:
+    async def chunks(self, identity: str) -> AsyncGenerator[ChatChunk, None]:
+        """``identity``: the answer's, by which it is known while it runs."""
+        with self._measured(identity) as metrics:
             stream: Any = self.backend.chat_stream(self.messages, **self.options)
             async with aclosing(stream) as chunks:
                 async for chunk in chunks:
@@ -89,6 +92,13 @@ class ChatCall:
             return await self.backend.count_tokens("\n".join(written))
         async with self.backend.borrowed() as backend:
             return len((await backend.render(self.messages, tools)).tokens)
+
+    @contextmanager
+    def _measured(self, identity: str) -> Iterator[AnswerMetrics]:
+        record = current_request.get()
+        known = nullcontext() if record is None else self.context.running.known(self.keeper, identity, record)
+        with known, self.context.measured(self.name) as metrics:
+            yield metrics
 
     def _note(self, *, streamed: bool) -> None:
         """For the list of requests."""

@@ -33,11 +33,12 @@ from parlant_local.server.machine import Machine
 from parlant_local.server.metrics import Metrics
 from parlant_local.server.models import Models
 from parlant_local.server.problems import problem_of
+from parlant_local.server.running import RunningAnswers
 from parlant_local.server.streams import Ending, PieceStream
 from parlant_local.server.waiting import answered, begun
 from parlant_local.settings import Settings
 
-__all__ = ["Context", "context_of"]
+__all__ = ["AnswerMetrics", "Context", "context_of"]
 
 T = TypeVar("T")
 _FIRST_CHUNK_SECONDS = 5.0  # wait for the first chunk of a stream before the status is sent
@@ -66,6 +67,7 @@ class Context:
         here = images or ImageDirectory(settings, logger, manager=manager, pool=self.models.pool)
         self.images = ImageService(settings, here, self.drain, self.metrics, logger)
         self.history = History()
+        self.running = RunningAnswers()
         self.responses = ResponseStore(settings.responses)
         self.preloading: set[str] = set()
         """Models that are still being preloaded."""

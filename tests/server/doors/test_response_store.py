@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parlant_local.errors import RequestRefusedError
-from parlant_local.server.doors.response_store import Keeper, KeptResponse, ResponseStore
+from parlant_local.server.auth import Keeper
+from parlant_local.server.doors.response_store import KeptResponse, ResponseStore
 from parlant_local.server.shapes.chat import ChatMessage
 from parlant_local.settings import ResponseSettings
 

@@ -7,17 +7,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import shown
+from parlant_local.server.auth import Keeper
 from parlant_local.server.shapes.chat import ChatMessage
 from parlant_local.settings import ResponseSettings
 
-__all__ = ["Keeper", "KeptResponse", "ResponseStore"]
-
-Keeper: TypeAlias = "tuple[str, bool] | None"
-"""Whose responses: a key's owner, and whether it administers; everybody's where there are no keys."""
+__all__ = ["KeptResponse", "ResponseStore"]
 
 _MIB = 1 << 20
 

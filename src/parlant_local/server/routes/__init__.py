@@ -9,8 +9,10 @@ from fastapi import APIRouter
 from parlant_local.server.routes import (
     adapters,
     admin,
+    audio,
     chat,
     completions,
+    control,
     description,
     documentation,
     embeddings,
@@ -34,11 +36,13 @@ __all__ = ["routers"]
 # In the order of the API's description.
 _ALWAYS = (
     chat,
+    control,
     messages,
     responses,
     completions,
     infill,
     embeddings,
+    audio,
     moderation,
     images,
     gallery,

@@ -32,7 +32,7 @@ router = APIRouter(route_class=BodyRoute, tags=["chat"])
 async def chat_completions(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation."""
     context = context_of(request, body)
-    call = await ChatCall.of(context, body)
+    call = await ChatCall.of(context, body, request)
     answer = ChatAnswer(call.name, switched=call.switched, legacy=bool(body.functions))
     if body.stream:
         with_usage = body.stream_options is not None and body.stream_options.include_usage is True
@@ -40,12 +40,12 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
         if body.return_progress:
             pieces = with_progress(pieces, lambda: _progress(context, call.name), lambda now: sse(answer.progress(now)))
         return await context.streamed(request, pieces)
-    reply = await call.whole(request)
+    reply = await call.whole(request, answer.id)
     return await json_answer(lambda: answer.whole(reply), logged_values(reply.choices))
 
 
 async def _events(call: ChatCall, answer: ChatAnswer, *, with_usage: bool) -> AsyncGenerator[bytes, None]:
-    async with aclosing(call.chunks()) as chunks:
+    async with aclosing(call.chunks(answer.id)) as chunks:
         async for chunk in chunks:
             yield sse(answer.chunk(chunk, with_usage=with_usage))
     if with_usage:

@@ -35,7 +35,7 @@ async def messages(body: MessagesRequest, request: Request) -> Response:
     context = context_of(request, body)
     context.note_ignored(request, unused_in(body))
     asked = chat_of(body)
-    call = await ChatCall.of(context, asked)
+    call = await ChatCall.of(context, asked, request)
     answer = MessageAnswer(call.name, body.stop_sequences or (), switched=call.switched)
     if body.stream:
         return await context.streamed(
@@ -44,7 +44,7 @@ async def messages(body: MessagesRequest, request: Request) -> Response:
             comment=PING,
             error=lambda problem: sse(anthropic_error(problem), "error"),
         )
-    return JSONResponse(answer.whole(await call.whole(request)))
+    return JSONResponse(answer.whole(await call.whole(request, answer.id)))
 
 
 @router.post("/v1/messages/count_tokens", response_model=TokenCount, responses=_FAILURES)
@@ -52,14 +52,14 @@ async def count_tokens(body: CountRequest, request: Request) -> Response:
     """The tokens of a conversation's prompt; an estimate on the high side for models of other servers."""
     context = context_of(request, body)
     context.note_ignored(request, unused_in(body))
-    call = await ChatCall.of(context, chat_of(body))
+    call = await ChatCall.of(context, chat_of(body), request)
     answer: TokenCount = {"input_tokens": await call.count_tokens()}
     return JSONResponse(answer)
 
 
 async def _events(call: ChatCall, answer: MessageAnswer) -> AsyncGenerator[bytes, None]:
     begun = False
-    async with aclosing(call.chunks()) as chunks:
+    async with aclosing(call.chunks(answer.id)) as chunks:
         async for chunk in chunks:
             if not begun:
                 begun = True

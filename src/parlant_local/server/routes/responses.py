@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.errors import RequestRefusedError
+from parlant_local.server.auth import keeper_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.calls import ChatCall
 from parlant_local.server.context import context_of
 from parlant_local.server.counting import refuse_excess
 from parlant_local.server.doors.input_items import input_items
 from parlant_local.server.doors.response_events import GrowingResponse
-from parlant_local.server.doors.response_store import Keeper, KeptResponse
+from parlant_local.server.doors.response_store import KeptResponse
 from parlant_local.server.doors.responses import asked_facts, chat_of, items_of, unused_in
 from parlant_local.server.replies import logged_values
 from parlant_local.server.routes.common import stream_or
@@ -47,8 +48,8 @@ async def responses(body: ResponsesRequest, request: Request) -> Response:
     context.note_ignored(request, unused_in(body))
     asked, before = _asked(body, request)
     facts = asked_facts(body)
-    call = await ChatCall.of(context, asked)
-    store, owner = context.responses, _owner(request)
+    call = await ChatCall.of(context, asked, request)
+    store, owner = context.responses, keeper_of(request)
     stored = body.store is not False and store.keeps
     answer = GrowingResponse(call.name, facts, stored=stored, switched=call.switched)
 
@@ -62,7 +63,7 @@ async def responses(body: ResponsesRequest, request: Request) -> Response:
             _events(call, answer, keep),
             error=lambda problem: b"".join(sse(event, event["type"]) for event in answer.failed(problem)),
         )
-    reply = await call.whole(request)
+    reply = await call.whole(request, answer.id)
     whole = answer.whole(reply)
     keep(whole)
     return await json_answer(lambda: whole, logged_values(reply.choices))
@@ -72,7 +73,7 @@ async def responses(body: ResponsesRequest, request: Request) -> Response:
 async def input_tokens(body: InputTokensRequest, request: Request) -> Response:
     """The tokens of a question's prompt; an estimate on the high side for models of other servers."""
     context = context_of(request, body)
-    call = await ChatCall.of(context, _asked(body, request)[0])
+    call = await ChatCall.of(context, _asked(body, request)[0], request)
     answer: InputTokens = {"object": "response.input_tokens", "input_tokens": await call.count_tokens()}
     return JSONResponse(answer)
 
@@ -90,7 +91,7 @@ async def response(response_id: str, request: Request) -> Response:
 @router.delete("/v1/responses/{response_id}", response_model=ResponseDeleted)
 async def delete_response(response_id: str, request: Request) -> Response:
     """Forget a response."""
-    context_of(request).responses.delete(_owner(request), response_id)
+    context_of(request).responses.delete(keeper_of(request), response_id)
     answer: ResponseDeleted = {"id": response_id, "object": "response", "deleted": True}
     return JSONResponse(answer)
 
@@ -116,7 +117,7 @@ async def cancel_response(response_id: str, request: Request) -> Response:
 
 
 async def _events(call: ChatCall, answer: GrowingResponse, keep: Keep) -> AsyncGenerator[bytes, None]:
-    async with aclosing(call.chunks()) as chunks:
+    async with aclosing(call.chunks(answer.id)) as chunks:
         async for chunk in chunks:
             if not answer.begun:
                 for event in answer.begin():
@@ -136,16 +137,11 @@ def _asked(body: ResponsesRequest | InputTokensRequest, request: Request) -> tup
     context = context_of(request)
     before = None
     if body.previous_response_id is not None:
-        before = context.responses.get(_owner(request), body.previous_response_id, "previous_response_id")
+        before = context.responses.get(keeper_of(request), body.previous_response_id, "previous_response_id")
     asked = chat_of(body, before.conversation if before is not None else ())
     refuse_excess(len(asked.messages), "input", "messages", "messages", "too_many_messages", context.settings.limits)
     return asked, before
 
 
 def _kept(identity: str, request: Request) -> KeptResponse:
-    return context_of(request).responses.get(_owner(request), identity, "response_id")
-
-
-def _owner(request: Request) -> Keeper:
-    owner: Keeper = request.scope.get("state", {}).get("owner")
-    return owner
+    return context_of(request).responses.get(keeper_of(request), identity, "response_id")

@@ -13,6 +13,7 @@ from parlant_local.server.shapes.inputs import Inputs, TokenIds
 __all__ = [
     "AdapterScale",
     "ApplyTemplateRequest",
+    "ControlRequest",
     "DetokenizeRequest",
     "EmbeddingRequest",
     "ModelRequest",
@@ -64,6 +65,13 @@ class TokenizeRequest(Request):
     parse_special: bool | None = None
     """Parse control tokens in the text."""
     with_pieces: bool | None = None
+
+
+class ControlRequest(Request):
+    id: str = Field(min_length=1)
+    """Of an answer that is being written (``chatcmpl-…``, ``msg_…``, ``resp_…``), or the ``x-request-id`` of its request."""
+    action: Literal["reasoning_end"]
+    """The model answers with what it has thought so far."""
 
 
 class DetokenizeRequest(Request):
