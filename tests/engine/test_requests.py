@@ -16,6 +16,7 @@ from parlant_local.engine.requests import (
     ReasoningPrelude,
     Sampling,
 )
+from parlant_local.engine.watching import Watch, watching
 from parlant_local.errors import (
     BadRequestError,
     ContextOverflowError,
