@@ -105,7 +105,7 @@ def test_every_route_needs_a_right_key_but_the_page_and_health(locked: Server) -
 def test_a_key_for_asking_administers_nothing(locked: Server) -> None:
     administration = {path for _, path in routes() if is_administration(path)}
     assert administration == {
-        "/lora-adapters", "/models", "/models/cancel", "/models/load", "/models/unload", "/models/sse", "/api/status", "/metrics",
+        "/lora-adapters", "/slots", "/slots/{id_slot}", "/models", "/models/cancel", "/models/load", "/models/unload", "/models/sse", "/api/status", "/metrics",
         "/api/requests", "/api/agents", "/api/search", "/api/recommend",
     }  # fmt: skip
     with httpx2.Client(base_url=locked.url, timeout=30, headers={"authorization": f"Bearer {KEY}"}) as http:

@@ -23,6 +23,7 @@ from parlant_local.engine.media.inputs import Media
 from parlant_local.engine.media.reading import Senses
 from parlant_local.engine.media.spans import ReadPrompt
 from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.named_prefixes import KeptPrefix, SavedPrefix
 from parlant_local.engine.outputs import keep_generation, recall_generation, request_key
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.sequence import Sequence
@@ -380,6 +381,43 @@ class LlamaEngine:
 
     async def count_tokens(self, text: str) -> int:
         return len(await self.tokenize(text))
+
+    # -- kept prefixes ------------------------------------------------------------------------------------------------
+
+    async def kept_prefixes(self) -> list[KeptPrefix]:
+        """Prefixes in memory, the most recently used first."""
+        engine = await self._ensure_loaded()
+        return await on_thread(engine.worker, engine.kept_prefixes)
+
+    async def save_prefix(self, place: int, folder: Path, name: str) -> SavedPrefix:
+        """Writes one of :meth:`kept_prefixes` to ``folder``, readable by its owner only.
+
+        Raises :class:`BadRequestError` where there is none, or no space for it.
+        """
+        engine = await self._ensure_loaded()
+        tokens, state = await on_thread(engine.worker, lambda: engine.take_prefix(place))
+        try:
+            return await asyncio.to_thread(engine.named_prefixes(folder).save, name, tokens, state)
+        except MemoryError as error:
+            raise typed(error) from error
+
+    async def restore_prefix(self, folder: Path, name: str) -> SavedPrefix:
+        """Keeps a saved prefix again, for prompts that begin with it.
+
+        Raises :class:`BadRequestError` where it was made for another model or other settings.
+        """
+        engine = await self._ensure_loaded()
+        try:
+            tokens, state = await asyncio.to_thread(engine.named_prefixes(folder).read, name)
+        except MemoryError as error:
+            raise typed(error) from error
+        await on_thread(engine.worker, lambda: engine.put_prefix(tokens, state))
+        return SavedPrefix(int(tokens.size), tokens.nbytes + state.nbytes)
+
+    async def erase_prefix(self, place: int) -> int:
+        """Forgets one of :meth:`kept_prefixes`; the number of its tokens."""
+        engine = await self._ensure_loaded()
+        return await on_thread(engine.worker, lambda: engine.erase_prefix(place))
 
     # -- insight ------------------------------------------------------------------------------------------------------
 

@@ -22,10 +22,11 @@ from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.media.projector import Projector
 from parlant_local.engine.media.reading import MediaReader
 from parlant_local.engine.model import LoadedModel
+from parlant_local.engine.named_prefixes import KeptPrefix, NamedPrefixes, kept_prefixes, nth_prefix
 from parlant_local.engine.native import library
 from parlant_local.engine.outputs import OutputCache, OutputDisk
 from parlant_local.engine.prefix_disk import PrefixDisk
-from parlant_local.engine.prefixes import PrefixStore
+from parlant_local.engine.prefixes import PrefixStore, RetainedPrefix, State, Tokens
 from parlant_local.engine.requests import Generation, GenerationPiece, GenerationRequest
 from parlant_local.engine.scheduler import Scheduler
 from parlant_local.engine.sequence import Sequence
@@ -35,7 +36,7 @@ from parlant_local.engine.vetting import Vetting
 from parlant_local.engine.vetting.soundness import ensure_sound
 from parlant_local.engine.weights import present
 from parlant_local.engine.worker import Worker
-from parlant_local.errors import EngineError, InsufficientMemoryError, ParlantLocalError
+from parlant_local.errors import BadRequestError, EngineError, InsufficientMemoryError, ParlantLocalError
 from parlant_local.gguf_info import GGUFHeader, check_is_projector, in_use, read_header, shard_paths
 from parlant_local.gguf_info.fingerprint import fingerprint
 from parlant_local.observability import Logger
@@ -323,6 +324,38 @@ class LoadedEngine:
         if put is None:
             return
         put(GenerationPiece(final=outcome) if isinstance(outcome, Generation) else outcome)
+
+    def kept_prefixes(self) -> list[KeptPrefix]:
+        return [
+            KeptPrefix(int(entry.tokens.size), entry.size, entry.static, entry.read is not None)
+            for entry in kept_prefixes(self._store)
+        ]
+
+    def take_prefix(self, place: int) -> tuple[Tokens, State]:
+        """A kept prefix, whose arrays nobody changes."""
+        entry = nth_prefix(self._store, place)
+        assert self._store is not None  # it has an entry
+        if (state := self._store.load(entry)) is None:
+            raise BadRequestError(f"The prefix {place} is no longer there.", hint="Send its prompt again.")
+        return entry.tokens, state
+
+    def put_prefix(self, tokens: Tokens, state: State) -> None:
+        self.model.check_tokens(tokens.tolist())
+        if self._store is None or not self._store.add(RetainedPrefix(tokens, "", None, state)):
+            raise BadRequestError(
+                f"A prefix of {tokens.size} tokens and {state.nbytes >> 20} MiB can't be kept.",
+                hint="See engine.prefixes.memory_mb and engine.prefixes.min_tokens.",
+            )
+
+    def erase_prefix(self, place: int) -> int:
+        """The number of its tokens."""
+        entry = nth_prefix(self._store, place)
+        assert self._store is not None  # as above
+        self._store.remove(entry)
+        return int(entry.tokens.size)
+
+    def named_prefixes(self, folder: Path) -> NamedPrefixes:
+        return NamedPrefixes(folder, self._prefix_key(), self.settings.prefixes.saved_mb)
 
     def check_integrity(self) -> None:
         if self._scheduler is None:

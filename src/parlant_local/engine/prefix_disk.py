@@ -1,34 +1,25 @@
-"""Static prefixes on disk: written atomically, readable by their owner only, verified before use.
-
-One file per prefix: a line of JSON (format, key, sizes, digest of the rest), then the token ids, then the state. The key
-holds everything that a state depends on: the model's fingerprint, the cache's element types, rope and adapters, llama.cpp's version.
-"""
+"""Static prefixes on disk: written atomically, readable by their owner only, verified before use; one file per prefix."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import numpy as np
 import psutil
 
-from parlant_local.engine.prefixes import RetainedPrefix, State, Tokens
+from parlant_local.engine.prefix_file import MAX_HEADER_BYTES, read_prefix, read_prefix_header, write_prefix
+from parlant_local.engine.prefixes import RetainedPrefix, State
 from parlant_local.errors import StateFileError
 from parlant_local.observability import Logger
-from parlant_local.storage import evict, open_regular, parse_json, sweep, whole_file
+from parlant_local.storage import evict, open_regular, sweep
 
 __all__ = ["PrefixDisk"]
 
-_FORMAT = 1
-_MAX_HEADER_BYTES = 64 * 1024
-_MAX_TOKENS = 1 << 24
 _SUFFIX = ".prefix"
 _V1_SCRATCH = re.compile(r"\.(\d{1,9})\.part$")
 
@@ -54,7 +45,7 @@ class PrefixDisk:
         for path in self._files(self._folder):
             try:
                 with open_regular(path) as file:
-                    header, tokens = self._read_header(file)
+                    header, tokens = read_prefix_header(file, self._key, self._budget)
             except FileNotFoundError:
                 continue  # evicted by another process
             except StateFileError as error:
@@ -83,25 +74,11 @@ class PrefixDisk:
 
     def _write(self, entry: RetainedPrefix, state: State) -> None:
         try:
-            tokens = entry.tokens.tobytes()
-            body = hashlib.sha256(tokens)
-            body.update(state.data)
-            header = {
-                "format": _FORMAT,
-                "key": self._key,
-                "group": entry.group,
-                "tokens": int(entry.tokens.size),
-                "state": int(state.nbytes),
-                "sha256": body.hexdigest(),
-            }
-            path = self._folder / (hashlib.sha256(tokens).hexdigest()[:32] + _SUFFIX)
+            path = self._folder / (hashlib.sha256(entry.tokens.tobytes()).hexdigest()[:32] + _SUFFIX)
             # Over all keys: files of engines that nobody uses any more go first.
-            needed = state.nbytes + len(tokens) + _MAX_HEADER_BYTES
+            needed = state.nbytes + entry.tokens.nbytes + MAX_HEADER_BYTES
             evict(self._folder.parent, _SUFFIX, needed=needed, budget=self._budget)
-            with whole_file(path, private=True) as file:
-                file.write(json.dumps(header).encode() + b"\n")
-                file.write(tokens)
-                file.write(state.data)
+            write_prefix(path, self._key, entry.group, entry.tokens, state)
         except (StateFileError, MemoryError) as error:
             reason = error.reason if isinstance(error, StateFileError) else "no memory is left"
             self._warn(
@@ -114,13 +91,7 @@ class PrefixDisk:
     def _reader(self, path: Path) -> Callable[[], State | None]:
         def read() -> State | None:
             try:
-                with open_regular(path) as file:
-                    header, tokens = self._read_header(file)
-                    state = np.fromfile(file, dtype=np.uint8, count=header["state"])
-                body = hashlib.sha256(tokens.tobytes())
-                body.update(state.data)
-                if body.hexdigest() != header["sha256"]:
-                    raise StateFileError(path, "its checksum is wrong")
+                _, state = read_prefix(path, self._key, self._budget)
             except FileNotFoundError:
                 return None  # evicted by another process
             except StateFileError as error:
@@ -134,26 +105,6 @@ class PrefixDisk:
             return state
 
         return read
-
-    def _read_header(self, file: BinaryIO) -> tuple[dict[str, Any], Tokens]:
-        """Header and tokens; all sizes are checked against the file's before anything is allocated. The state follows.
-
-        Raises ValueError for inconsistent contents.
-        """
-        line, newline, _ = file.read(_MAX_HEADER_BYTES).partition(b"\n")
-        header = _parsed_header(line)
-        if header["format"] != _FORMAT or header["key"] != self._key:
-            raise ValueError("it was made by another version or for other settings")
-        count, state = header["tokens"], header["state"]
-        if not 1 <= count <= _MAX_TOKENS or not 1 <= state <= self._budget:
-            raise ValueError("its sizes are out of range")
-        if os.fstat(file.fileno()).st_size != len(line) + len(newline) + 4 * count + state:
-            raise ValueError("its size is wrong")
-        file.seek(len(line) + len(newline))
-        tokens = np.fromfile(file, dtype=np.int32, count=count)
-        if tokens.size != count:
-            raise ValueError("it is truncated")
-        return header, tokens
 
     def _files(self, folder: Path) -> list[Path]:
         return [path for path in _list_folder(folder) if path.name.endswith(_SUFFIX)]
@@ -172,16 +123,6 @@ class PrefixDisk:
         if message not in self._warned:
             self._warned.add(message)
             self._logger.warning(message)
-
-
-_FIELDS = {"format": int, "key": str, "group": str, "tokens": int, "state": int, "sha256": str}
-
-
-def _parsed_header(line: bytes) -> dict[str, Any]:
-    header = parse_json(line)
-    if not isinstance(header, dict) or any(type(header.get(name)) is not kind for name, kind in _FIELDS.items()):
-        raise ValueError("its header is invalid")
-    return header
 
 
 def _sweep_v1_scratch(folder: Path) -> None:

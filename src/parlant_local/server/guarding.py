@@ -38,6 +38,7 @@ _ADMINISTRATION = frozenset(
     {
         "/models",
         "/lora-adapters",
+        "/slots",
         "/api/status",
         "/metrics",
         "/api/requests",
@@ -56,7 +57,7 @@ def is_public(path: str) -> bool:
 
 def is_administration(path: str) -> bool:
     """Whether a path needs an admin key: it changes or reveals the server's state."""
-    return path in _ADMINISTRATION or path.startswith("/models/")
+    return path in _ADMINISTRATION or path.startswith(("/models/", "/slots/"))
 
 
 class Observer:

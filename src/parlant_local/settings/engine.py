@@ -30,6 +30,9 @@ class PrefixSettings(Section):
     disk_mb: int = Field(default=4096, ge=0)
     """Disk space for them, in MiB."""
 
+    saved_mb: int = Field(default=4096, ge=0)
+    """Disk space for prefixes that are saved under a name (``/slots`` of the server), in MiB. 0 allows none."""
+
     min_tokens: int = Field(default=64, ge=1)
     """Shorter prefixes are cheaper to recompute than to keep."""
 

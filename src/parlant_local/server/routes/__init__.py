@@ -27,6 +27,7 @@ from parlant_local.server.routes import (
     page,
     responses,
     simple,
+    slots,
     tokenization,
 )
 from parlant_local.settings import ServerSettings
@@ -49,6 +50,7 @@ _ALWAYS = (
     models,
     admin,
     adapters,
+    slots,
     health,
     insight,
     tokenization,

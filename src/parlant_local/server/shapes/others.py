@@ -20,6 +20,7 @@ __all__ = [
     "ModerationRequest",
     "RerankRequest",
     "SimpleChatRequest",
+    "SlotRequest",
     "TokenizeRequest",
 ]
 
@@ -72,6 +73,12 @@ class ControlRequest(Request):
     """Of an answer that is being written (``chatcmpl-…``, ``msg_…``, ``resp_…``), or the ``x-request-id`` of its request."""
     action: Literal["reasoning_end"]
     """The model answers with what it has thought so far."""
+
+
+class SlotRequest(Request):
+    filename: str | None = None
+    """The name that a prefix is saved under, or was."""
+    model: str | None = None
 
 
 class DetokenizeRequest(Request):
