@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from parlant_local.settings import Settings
 from tests.server.conftest import TINY
 from tests.support import gguf_models
-from tests.support.in_process import InProcess
+from tests.support.in_process import InProcess, serving_here
 
 PROMPT = "The keeper of the lighthouse wrote down every ship that passed, with its flag and its hour. " * 8
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    folder = tmp_path_factory.mktemp("slots")
+    path = gguf_models.llama(folder / "other.gguf")
+    values: dict[str, Any] = {
+        "model": TINY,
+        "models": {"other": {"model": str(path)}},
+        "engine.prefixes.saved_mb": 1,
+        "engine.n_ctx": 2048,
+        "engine.n_threads": 2,
+    }
+    with serving_here(Settings.load(None, home=folder / "home", **values)) as found:
+        yield found
+
+
 @pytest.fixture
-def server(here: Callable[..., InProcess], tmp_path: Path) -> InProcess:
-    path = gguf_models.llama(tmp_path / "other.gguf")
-    return here(model=TINY, **{"models": {"other": {"model": str(path)}}, "engine.prefixes.saved_mb": 1})
+def server(running: InProcess) -> InProcess:
+    """With nothing kept or saved."""
+    for file in files_of(running):
+        file.unlink()
+    with httpx2.Client(base_url=running.url, timeout=60) as http:
+        for _ in http.get("/slots").json():
+            act(http, "erase")
+    return running
+
+
+def files_of(server: InProcess) -> list[Path]:
+    return list(server.context.settings.home.rglob("*.prefix"))
 
 
 @pytest.fixture
@@ -47,7 +72,8 @@ def test_a_saved_prefix_comes_back(http: httpx2.Client, server: InProcess) -> No
     assert "lighthouse" not in str(kept)
     saved = act(http, "save", filename="lighthouse.bin").json()
     assert saved["n_saved"] == kept["n_prompt_tokens"]
-    [file] = (server.context.settings.home / "slots").iterdir()
+    [file] = files_of(server)
+    assert file.parent == server.context.settings.home / "slots"
     assert file.stat().st_size == saved["n_written"]
     if os.name == "posix":
         assert file.stat().st_mode & 0o077 == 0
@@ -109,13 +135,13 @@ def test_a_damaged_file_is_refused(http: httpx2.Client, server: InProcess) -> No
     ],
 )  # fmt: skip
 def test_what_is_refused_is_refused_in_words(
-    http: httpx2.Client, tmp_path: Path, action: str, place: int, body: dict[str, Any], said: str
+    http: httpx2.Client, server: InProcess, action: str, place: int, body: dict[str, Any], said: str
 ) -> None:
     cached(http)
     answer = act(http, action, place, **body)
     assert 400 <= answer.status_code < 500
     assert said in answer.json()["error"]["message"]
-    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".prefix"]
+    assert not files_of(server)
 
 
 def test_no_more_is_saved_than_may_be(http: httpx2.Client) -> None:
