@@ -98,7 +98,7 @@ PYTHONS = {
     ("engine/parsing/json_text.py", "ValueError"): "engine/parsing/reading.py",
     ("engine/parsing/reading.py", "ValueError"): "engine/parsing/reading.py",
     ("engine/parsing/values.py", "ValueError"): "engine/parsing/values.py",
-    ("engine/prefix_disk.py", "ValueError"): "storage/reading.py",
+    ("engine/prefix_file.py", "ValueError"): "storage/reading.py",
     ("gguf_info/digest.py", "InterruptedError"): "catalog/transfer/fetch.py",
     ("settings/files.py", "RecursionError"): "settings/files.py",
     ("messages/text.py", "JSONDecodeError"): "a ValueError, as json's own",
