@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from parlant_local.errors import (
     QueueFullError,
     StallError,
 )
+from parlant_local.settings.engine import OutputSettings
 from tests.support.eventually import eventually
 
 from .conftest import MakeEngine, settled
@@ -145,24 +147,29 @@ async def test_thoughts_end_with_their_budget_and_then_the_schema_binds(opened: 
     assert ending[0] in answer.tokens
 
 
-async def test_thoughts_end_when_they_are_told_to(engine_of: MakeEngine) -> None:
-    engine = engine_of("llama")
+async def test_thoughts_end_when_they_are_told_to_and_such_an_answer_is_not_repeated(engine_of: MakeEngine) -> None:
+    engine = engine_of("llama", outputs=OutputSettings(memory_mb=8))
     prelude = ReasoningPrelude("<think>", "</think>", 180, opened=True)
     request = GenerationRequest(
         _PROMPT + "<think>", 200, reasoning=prelude, constraint=Choices(("yes", "no")), sampling=_random(2)
     )
-    watch = Watch()
+
+    class Impatient(Watch):
+        def follow(self, *facts: Any) -> None:
+            super().follow(*facts)
+            assert self.end_thoughts()
+
+    watch = Impatient()
     watching.set(watch)
     assert not watch.end_thoughts()
-    answer = None
-    async for piece in engine.stream(request):
-        if piece.final is None and piece.reasoning:
-            watch.end_thoughts()
-        answer = piece.final
-    assert answer is not None
+    answer = await engine.generate(request)
     assert answer.text in ("yes", "no")
-    assert 0 < answer.usage.reasoning_tokens < 180
     assert not watch.end_thoughts()
+    watching.set(None)
+    whole = await engine.generate(request)
+    assert not whole.timings.from_cache
+    assert 0 < answer.usage.reasoning_tokens < whole.usage.reasoning_tokens
+    assert (await engine.generate(request)).timings.from_cache
 
 
 async def test_a_zero_thought_budget_means_no_thoughts(engine_of: MakeEngine) -> None:

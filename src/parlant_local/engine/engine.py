@@ -258,7 +258,8 @@ class LlamaEngine:
                     raise item
                 if item is None:
                     raise asyncio.CancelledError
-                if item.final is not None and outputs is not None and key is not None:
+                # An answer whose thoughts were ended early is not the one that its request has.
+                if item.final is not None and outputs is not None and key is not None and sequence.thoughts_wanted:
                     keep_generation(outputs, key, item.final)
                 yield item
                 if item.final is not None:
