@@ -33,7 +33,7 @@ class ChatCall:
     backend: Backend
     messages: tuple[Message, ...]
     options: ChatOptions
-    keeper: Keeper = None
+    keeper: Keeper = ""
     usage: Usage = Usage()
     """Of all choices, once the chunks have ended."""
 

@@ -95,7 +95,7 @@ def test_what_does_not_think_has_no_thoughts_to_end(reciting: tuple[InProcess, R
 
         def __iter__(self) -> Iterator[ChatChunk]:
             yield ChatChunk(Delta("x"))
-            asked.append(server.context.running.find(None, "its-request").watch.end_thoughts())
+            asked.append(server.context.running.find("", "its-request").watch.end_thoughts())
             yield ChatChunk(finish_reason="stop")
 
     reciter.chunks = Asking()

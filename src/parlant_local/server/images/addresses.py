@@ -8,7 +8,7 @@ from parlant_local.server.clients import Clients
 from parlant_local.server.images.gallery import Entry
 from parlant_local.settings import Settings
 
-__all__ = ["address_of_entry", "owner_of"]
+__all__ = ["address_of_entry"]
 
 
 def address_of_entry(request: Request, entry: Entry, settings: Settings) -> str:
@@ -17,8 +17,3 @@ def address_of_entry(request: Request, entry: Entry, settings: Settings) -> str:
     if Clients(settings.server.trusted_proxies).came_by_tls(request.scope, request.headers):
         base = base.replace(scheme="https")
     return f"{str(base).rstrip('/')}/images/{entry.name}"
-
-
-def owner_of(request: Request) -> str:
-    """Empty where the server has no keys: then everybody who can reach it sees everything."""
-    return str(getattr(request.state, "owner", ""))

@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, Response
 from parlant_local.errors import RequestRefusedError
 from parlant_local.images.answers import read_sources
 from parlant_local.messages import shown
+from parlant_local.server.auth import keeper_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
 from parlant_local.server.history import current_request
-from parlant_local.server.images.addresses import owner_of
 from parlant_local.server.images.asking import request_of
 from parlant_local.server.images.formats import KINDS
 from parlant_local.server.images.uploads import uploaded
@@ -40,7 +40,7 @@ _HEADERS = {
 @router.post("/api/images", response_model=ImageJob, status_code=202)
 async def start(body: JobRequest, request: Request) -> Response:
     """Start to make pictures; ``GET /api/images/events`` tells of each step."""
-    context, owner = context_of(request, body), owner_of(request)
+    context, owner = context_of(request, body), keeper_of(request)
     context.images.require_keeping()
     asked = request_of(body, *await _sent(context, body, owner))
     context.images.check(asked, named(context, body.model))
@@ -59,7 +59,7 @@ async def list_images(
     before: Annotated[str | None, Query(max_length=64, description="The id of the last picture that is known.")] = None,
 ) -> Response:
     """Jobs, and the pictures that are kept: the newest first, each client's own."""
-    context, owner = context_of(request), owner_of(request)
+    context, owner = context_of(request), keeper_of(request)
     entries = await asyncio.to_thread(context.images.gallery.entries, owner)
     if before is not None:
         known = next((at for at, entry in enumerate(entries) if entry.id == before), len(entries))
@@ -76,7 +76,7 @@ async def list_images(
 @router.get("/api/images/events", responses={200: {"content": {"text/event-stream": {}}}}, response_class=Response)
 async def events(request: Request) -> Response:
     """An endless event stream: every step of the client's jobs, and pictures that are removed."""
-    context, owner = context_of(request), owner_of(request)
+    context, owner = context_of(request), keeper_of(request)
     return PieceStream(
         _events(context, owner),
         context.drain,
@@ -89,7 +89,7 @@ async def events(request: Request) -> Response:
 async def find(id: str, request: Request) -> Response:
     """A job: its step, its pictures, or why it failed."""
     context = context_of(request)
-    job = await context.images.find_job(id, owner_of(request))
+    job = await context.images.find_job(id, keeper_of(request))
     if job is None:
         raise _unknown(id)
     return JSONResponse(job)
@@ -98,7 +98,7 @@ async def find(id: str, request: Request) -> Response:
 @router.delete("/api/images/{id}", response_model=Removed)
 async def remove(id: str, request: Request) -> Response:
     """Cancel a job, or remove the pictures of one that is done, or one picture."""
-    context, owner = context_of(request), owner_of(request)
+    context, owner = context_of(request), keeper_of(request)
     job = context.images.jobs.find(id)
     cancelled = False
     if job is not None and job.order.owner == owner:
@@ -115,7 +115,7 @@ async def remove(id: str, request: Request) -> Response:
 @router.delete("/api/images", response_model=Removed)
 async def remove_all(request: Request) -> Response:
     """Remove every picture of this client, and forget jobs that have ended. Jobs go on."""
-    context, owner = context_of(request), owner_of(request)
+    context, owner = context_of(request), keeper_of(request)
     entries = await asyncio.to_thread(context.images.gallery.entries, owner)
     for job in context.images.jobs.of(owner):
         context.images.jobs.forget(job)

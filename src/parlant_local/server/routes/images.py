@@ -16,9 +16,10 @@ from starlette.responses import JSONResponse, Response
 from parlant_local.errors import RequestRefusedError
 from parlant_local.images import ImageRequest
 from parlant_local.images.answers import read_sources
+from parlant_local.server.auth import keeper_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
-from parlant_local.server.images.addresses import address_of_entry, owner_of
+from parlant_local.server.images.addresses import address_of_entry
 from parlant_local.server.images.asking import Form, form_of, plain_request, request_of, unread_fields
 from parlant_local.server.images.jobs import Finished, Job
 from parlant_local.server.images.uploads import read_form
@@ -111,7 +112,7 @@ def _start(context: Context, request: Request, model: str | None, asked: ImageRe
         asked,
         named(context, model),
         detached=False,
-        owner=owner_of(request),
+        owner=keeper_of(request),
         form=form.format,
         quality=form.quality,
         keep=form.url,
