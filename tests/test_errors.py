@@ -34,6 +34,8 @@ SIGNALS = {
     "_TooLongError": "engine/templates/worker.py",
     "HeldError": "gguf_info/in_use.py",
     "Stopped": "engine/media/reading.py",
+    "_Broken": "engine/media/decoders.py",
+    "_Gone": "engine/media/decoders.py",
 }
 """Exceptions that steer, and the file at whose door each of them ends."""
 
@@ -45,6 +47,7 @@ PYTHONS = {
     ("server/__init__.py", "AttributeError"): "a module has no such name",
     ("engine/native/llama.py", "AttributeError"): "an object has no such attribute",
     ("engine/native/media.py", "AttributeError"): "an object has no such attribute",
+    ("engine/media/decoders.py", "InterruptedError"): "nobody: its task was cancelled",
     ("engine/media/decoding.py", "InterruptedError"): "nobody: its task was cancelled",
     ("engine/media/reading.py", "CancelledError"): "asyncio",
     ("nlp/host.py", "AttributeError"): "an object has no such attribute",

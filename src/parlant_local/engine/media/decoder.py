@@ -1,6 +1,9 @@
-"""The process that decodes one untrusted file: what crashes it would have crashed ours.
+"""The process that decodes untrusted files: what crashes it would have crashed ours. Run as a script; knows nothing of parlant-local.
 
-Reads a line of JSON (what it is, limits) and the file from standard input; writes a line of JSON and, behind it, the pixels or samples.
+A request is a line of JSON (what it is, its size, limits) and the file. An answer is a line of JSON, first with the id of the process that
+decodes, then with what was found, and the pixels or samples behind it. That process is a fork, which lives for one file, so that
+none can leave anything for the next one; what breaks it ends this process, too. Where there are no forks, this one lives for one
+file.
 """
 
 from __future__ import annotations
@@ -8,35 +11,84 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
+from importlib import import_module
 from typing import Any
+
+_IDLE_SECONDS = 300
 
 
 def main() -> None:
-    head = json.loads(sys.stdin.buffer.readline())
-    data = sys.stdin.buffer.read()
+    forks = hasattr(os, "fork")
+    while (not forks or _asked()) and (line := sys.stdin.buffer.readline()):
+        head = json.loads(line)
+        data = sys.stdin.buffer.read(head["size"])
+        if len(data) < head["size"]:
+            return
+        with contextlib.suppress(
+            ImportError
+        ):  # before the fork, for all that follow; whoever needs what is missing says so
+            _prepare(head["kind"])
+        if not forks:
+            _answer(data, head)
+            return
+        if (child := os.fork()) == 0:
+            status = 1
+            try:
+                _answer(data, head)
+                status = 0
+            finally:
+                os._exit(status)
+        del data
+        if os.waitpid(child, 0)[1]:
+            return
+
+
+def _prepare(kind: str) -> None:
+    if kind == "image":
+        for name in ("GifImagePlugin", "ImageOps", "JpegImagePlugin", "PngImagePlugin", "WebPImagePlugin"):
+            import_module(f"PIL.{name}")
+    else:
+        import_module("miniaudio")
+
+
+def _asked() -> bool:
+    """Waits for a request; False once it has waited for long."""
+    import select
+
+    return bool(select.select([sys.stdin.buffer], [], [], _IDLE_SECONDS)[0])
+
+
+def _answer(data: bytes, head: dict[str, Any]) -> None:
+    _send({"pid": os.getpid()})
     with contextlib.suppress(ImportError, ValueError, OSError):  # not POSIX; the parent watches in any case
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (head["memory"], head["memory"]))
         resource.setrlimit(resource.RLIMIT_CPU, (head["seconds"], head["seconds"]))
+    body = b""
     try:
         answer, body = _picture(data, head) if head["kind"] == "image" else _sound(data, head)
     except ImportError as error:
-        answer, body = {"missing": error.name or str(error)}, b""
+        answer = {"missing": error.name or str(error)}
     except MemoryError:
-        answer, body = {"refused": "it takes too much memory"}, b""
+        answer = {"refused": "it takes too much memory"}
     except Exception as error:  # whatever a decoder raises is about the file
-        answer, body = {"refused": str(error).partition("\n")[0] or type(error).__name__}, b""
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + body)
+        answer = {"refused": str(error).partition("\n")[0] or type(error).__name__}
+    _send(answer, body)
+
+
+def _send(answer: dict[str, Any], body: bytes = b"") -> None:
+    sys.stdout.buffer.write(json.dumps(answer | {"size": len(body)}).encode() + b"\n" + body)
     sys.stdout.buffer.flush()
 
 
 def _picture(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = None  # counted here
     picture: Any
+    Image.MAX_IMAGE_PIXELS = None  # counted here
     with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP", "GIF")) as picture:
         width, height = picture.size
         if width * height > head["pixels"]:

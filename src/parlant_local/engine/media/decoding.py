@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from parlant_local.engine.helper_process import Watch, start
+from parlant_local.engine.media.decoders import shared_decoders
 from parlant_local.engine.media.inputs import Image, Media, Sound
 from parlant_local.errors import BadRequestError, ConfigurationError, EngineError
 from parlant_local.settings import MediaSettings
@@ -25,10 +26,10 @@ __all__ = ["apart", "ask", "decode", "decoded"]
 
 T = TypeVar("T")
 
-_DECODER = Path(__file__).with_name("decoder.py")
 _SECONDS = 30
 _AT_ONCE = 2  # each may take two gigabytes
 _BASE_MEMORY = 512 * 1024 * 1024
+_BYTES_A_SAMPLE = 4
 _BYTES_A_PIXEL = 24  # of a decoder at its worst: several copies, some with an alpha channel
 _LOOK_SECONDS = 0.05
 
@@ -63,7 +64,7 @@ if hasattr(os, "register_at_fork"):
 def decode(
     data: bytes, kind: Literal["image", "audio"], settings: MediaSettings, *, rate: int, stopped: threading.Event
 ) -> Media:
-    """The picture, or the sound at ``rate`` samples a second. Blocks for some tenths of a second.
+    """The picture, or the sound at ``rate`` samples a second. Blocks for milliseconds; the first one for tenths of a second.
 
     Raises :class:`BadRequestError` for a file that is none, is damaged or exceeds a limit, :class:`ConfigurationError` where the
     package that decodes it is missing, :class:`InterruptedError` where ``stopped`` is set.
@@ -82,7 +83,8 @@ def decode(
         "longest": settings.max_seconds,
     }
     most = settings.max_megapixels * 1e6 if kind == "image" else settings.max_seconds * rate
-    answer, body = ask(_DECODER, head, data, most=int(most), what=what, stopped=stopped)
+    largest = 3 * settings.max_side**2 if kind == "image" else int(most) * _BYTES_A_SAMPLE
+    answer, body = shared_decoders().ask(head | _limits(int(most)), data, largest=largest, stopped=stopped)
     if "missing" in answer:
         raise ConfigurationError(
             f"{what.capitalize()}s are decoded by the package {answer['missing']}, which is not installed.",
@@ -103,27 +105,35 @@ def decode(
             f"A {what} could not be decoded: {answer['refused']}.",
             hint="Pictures may be PNG, JPEG, WebP or GIF, sounds WAV, MP3 or FLAC.",
         )
-    if kind == "image":
-        return Image(np.frombuffer(body, dtype=np.uint8).reshape(answer["height"], answer["width"], 3))
-    return Sound(np.frombuffer(body, dtype=np.float32), rate)
+    try:
+        if kind == "image":
+            return Image(np.frombuffer(body, dtype=np.uint8).reshape(answer["height"], answer["width"], 3))
+        return Sound(np.frombuffer(body, dtype=np.float32), rate)
+    except (KeyError, TypeError, ValueError):  # the process was taken over
+        raise BadRequestError(f"A {what} could not be decoded: the decoder failed.") from None
+
+
+def _limits(most: int) -> dict[str, int]:
+    """Of a process that decodes at most so many pixels or samples."""
+    return {"memory": _BASE_MEMORY + most * _BYTES_A_PIXEL, "seconds": _SECONDS}
 
 
 def ask(
     script: Path, head: dict[str, Any], data: bytes, *, most: int, what: str, stopped: threading.Event
 ) -> tuple[dict[str, Any], bytes]:
-    """What ``script`` answers for an untrusted file, which holds at most ``most`` pixels or samples; blocks.
+    """What ``script``, started for it alone, answers for an untrusted file, which holds at most ``most`` pixels or samples; blocks.
 
     It gets ``head`` with its own limits as a line of JSON, and answers in the same form: ``refused`` says why it can't.
     """
-    memory = _BASE_MEMORY + most * _BYTES_A_PIXEL
-    sent = json.dumps(head | {"memory": memory, "seconds": _SECONDS}).encode() + b"\n" + data
+    limits = _limits(most)
+    sent = json.dumps(head | limits).encode() + b"\n" + data
     try:
         process = start(script, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
         raise EngineError(f"The process that decodes a {what} can't be started: {error}.") from None
     with process:
         exchange = _Exchange(process, sent)
-        watch = Watch(process.pid, memory=memory, cpu_seconds=_SECONDS)
+        watch = Watch(process.pid, memory=limits["memory"], cpu_seconds=_SECONDS)
         deadline = time.monotonic() + 4 * _SECONDS
         try:
             while not exchange.done.wait(_LOOK_SECONDS):
