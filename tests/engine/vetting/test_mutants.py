@@ -41,9 +41,9 @@ _BASES = {
 class Server:
     """The process that takes the files; dies loudly."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.mutant_server", str(home), "--fork"],
+            [sys.executable, "-m", "tests.support.mutant_server", str(home), "--fork", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -34,7 +34,6 @@ class Decoders:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[_Decoder] = []
-        self._closed = False
 
     def ask(self, head: Mapping[str, Any], data: bytes, *, largest: int, stopped: threading.Event) -> Answer:
         """What the process says of a file, and up to ``largest`` bytes of pixels or samples. ``head``: what it is and its limits.
@@ -75,15 +74,14 @@ class Decoders:
             with contextlib.suppress(EngineError):
                 decoder = _Decoder()
         with self._lock:
-            if not self._closed and len(self._idle) < _KEPT:
+            if len(self._idle) < _KEPT:
                 self._idle.append(decoder)
                 return
         decoder.stop()
 
     def close(self) -> None:
-        """Ends the processes that wait."""
+        """Ends the processes that wait for a file; the next file starts another."""
         with self._lock:
-            self._closed = True
             idle, self._idle = self._idle, []
         for decoder in idle:
             decoder.stop()
