@@ -7,6 +7,7 @@ import shutil
 import threading
 import wave
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from parlant_local.backends.llama_cpp import LlamaCppBackend
 from parlant_local.catalog import LocalModelManager
 from parlant_local.engine.media.decoding import decode
 from parlant_local.errors import BadRequestError, UnsupportedCallError
-from parlant_local.messages import MediaPart, Message
+from parlant_local.messages import MediaPart, Message, ToolCall
 from parlant_local.messages.media import MediaKind
 from parlant_local.settings import EngineSettings, MediaSettings, Settings
 from tests.support import gguf_models, projectors
@@ -201,3 +202,31 @@ async def test_a_model_and_its_projector_are_catalogued_and_go_together(model: P
     assert record.projector is not None
     assert record.projector.path.name == "mmproj-model-f16.gguf"  # the other one is of another width
     assert record.size == sum((folder / name).stat().st_size for name in ("model.gguf", "mmproj-model-f16.gguf"))
+
+
+def with_a_result(data: bytes, at: int = 6) -> list[Message]:
+    call = ToolCall("abcdefghi", "shot", "{}")
+    result = Message("tool", "Here: .", tool_call_id=call.id, media=(part(data, at),))
+    return [Message.user("the quick brown fox"), Message("assistant", tool_calls=(call,)), result]
+
+
+async def test_a_picture_in_the_result_of_a_tool_counts(backend: LlamaCppBackend) -> None:
+    told = [
+        await backend.chat(with_a_result(data), temperature=0, max_tokens=12)
+        for data in (picture(), picture(seed=2), picture())
+    ]
+    assert told[0].content == told[2].content != told[1].content
+    blank = [replace(message, media=()) for message in with_a_result(b"")]
+    without = await backend.chat(blank, temperature=0, max_tokens=12)
+    assert told[0].usage.prompt_tokens >= without.usage.prompt_tokens + 16
+
+
+CUTTING = "{% for m in messages %}{{ m.role }}: {{ (m.content or m.tool_calls[0].function.name).split('Here')[0] }}\n{% endfor %}"
+
+
+async def test_a_template_that_loses_a_picture_is_told(model: Path, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", engine=EngineSettings(n_ctx=1024))
+    async with LlamaCppBackend(model, settings=settings, chat_format=CUTTING) as backend:
+        with pytest.raises(UnsupportedCallError, match="writes no pictures or sounds into results of tools"):
+            await backend.chat(with_a_result(picture()), max_tokens=2)
+        assert (await backend.chat([Message.user("?", part(picture()))], max_tokens=2)).usage.completion_tokens

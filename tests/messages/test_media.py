@@ -72,3 +72,53 @@ def test_it_goes_out_as_it_came_in() -> None:
     [again] = as_messages(message.to_openai())
     assert again == message
     assert "PNG" not in repr(message)
+
+
+PICTURE_PARTS: dict[str, dict[str, Any]] = {
+    "openai": {"type": "image_url", "image_url": {"url": URI}},
+    "anthropic": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG64}},
+    "mcp": {"type": "image", "data": PNG64, "mimeType": "image/png"},
+    "ai-sdk": {"type": "media", "data": PNG64, "mediaType": "image/png"},
+    "langchain": {"type": "image", "base64": PNG64, "mime_type": "image/png"},
+    "responses": {"type": "input_image", "image_url": URI},
+}
+AT = MediaPart("image", PNG, 6, "image/png")
+
+
+@pytest.mark.parametrize("part", PICTURE_PARTS.values(), ids=PICTURE_PARTS)
+def test_a_result_of_a_tool_holds_a_picture(part: dict[str, Any]) -> None:
+    content = [{"type": "text", "text": "Here: "}, part, {"type": "text", "text": "done"}]
+    told = [
+        {"role": "tool", "tool_call_id": "c1", "content": content},
+        {"role": "tool", "tool_call_id": "c1", "content": {"content": content, "isError": False}},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": content}]},
+        {"type": "function_call_output", "call_id": "c1", "output": content},
+    ]
+    for given in told:
+        [message] = as_messages(given)
+        assert (message.role, message.tool_call_id, message.content) == ("tool", "c1", "Here: done"), given
+        assert message.media == (AT,), given
+    assert as_messages(message.to_openai()) == (message,)
+
+
+def test_a_result_that_failed_and_one_in_the_ai_sdks_form() -> None:
+    content = [{"type": "text", "text": "Here: "}, PICTURE_PARTS["anthropic"]]
+    part = {"type": "tool_result", "tool_use_id": "c1", "content": content, "is_error": True}
+    for given in (
+        {"role": "user", "content": [part]},
+        {"role": "tool", "content": {"content": content, "isError": True}},
+    ):
+        [message] = as_messages(given)
+        assert message.parts == ["Error: Here: ", MediaPart("image", PNG, 13, "image/png")]
+    output = {"type": "content", "value": [{"type": "text", "text": "Here: "}, PICTURE_PARTS["ai-sdk"]]}
+    result = {"type": "tool-result", "toolCallId": "c1", "toolName": "shot", "output": output}
+    [message] = as_messages({"role": "tool", "content": [result]})
+    assert (message.name, message.media) == ("shot", (AT,))
+
+
+def test_plain_values_of_tools_stay_json() -> None:
+    for value in ({"content": [{"type": "text", "text": "x"}]}, {"content": []}, {"isError": True}, {"content": "x"}):
+        [message] = as_messages({"role": "tool", "tool_call_id": "c1", "content": value})
+        assert message.media == ()
+        assert message.content is not None
+        assert message.content.startswith("{")

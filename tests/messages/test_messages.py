@@ -227,7 +227,6 @@ def test_objects_of_clients_are_read() -> None:
         ({"role": "model", "parts": [{"executableCode": {"code": "1"}}]}, "executableCode"),
         ({"role": "assistant", "parts": [{"type": "data-chart", "data": {}}]}, "data-chart"),
         ({"role": "user", "content": "x", "images": "aGk="}, "images"),
-        ({"role": "tool", "tool_call_id": "1", "content": [{"type": "image", "data": "aGk="}]}, "tool's result"),
         ({"role": "user", "content": "x", "files": [{"type": "file", "id": "f"}]}, "files"),
         ({"role": "user", "content": "x", "experimental_attachments": [{"url": "x"}]}, "experimental_attachments"),
         ({"role": "tool", "tool_call_id": 1.5, "content": "x"}, "id"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parlant_local.errors import BadRequestError
@@ -58,6 +58,7 @@ class Result:
     id: str | None
     name: str | None
     text: str
+    media: tuple[MediaPart, ...] = ()
 
 
 @dataclass(slots=True)
@@ -125,10 +126,9 @@ def turns_of(content: Any) -> list[list[Any]]:
 
 def tool_content_of(content: Any) -> Content:
     """The content of a tool message: its result, which may be any JSON, or parts that name their call."""
-    listed = content if isinstance(content, list | tuple) else ()
-    if any(kind_of(part) is RESULT for part in listed):
+    if any(kind_of(part) is RESULT for part in _listed(content)):
         return content_of(content)
-    return Content(_outcome(content))
+    return _outcome(content)
 
 
 THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details")
@@ -179,8 +179,18 @@ def _result(part: Mapping[str, Any]) -> Result:
     failed = part.get("is_error") or part.get("isError")
     if isinstance(outcome, Mapping) and outcome.get("type") in ("error-text", "error-json"):  # the AI SDK's
         failed = True
-    text = _outcome(outcome)
-    return Result(identity, name if isinstance(name, str) else None, f"Error: {text}" if failed else text)
+    return _result_of(outcome, identity, name if isinstance(name, str) else None, failed=bool(failed))
+
+
+def _result_of(outcome: Any, identity: str | None, name: str | None, *, failed: bool = False) -> Result:
+    content = _failed(_outcome(outcome)) if failed else _outcome(outcome)
+    return Result(identity, name, content.text or "", tuple(content.media))
+
+
+def _failed(content: Content) -> Content:
+    before = "Error: "
+    media = [replace(part, at=part.at + len(before)) for part in content.media]
+    return Content(before + (content.text or ""), media=media)
 
 
 def _embedded_results(part: Mapping[str, Any]) -> Iterable[Result]:
@@ -194,23 +204,27 @@ def _embedded_results(part: Mapping[str, Any]) -> Iterable[Result]:
     inner = part.get("tool_call")
     if isinstance(inner, Mapping) and inner.get("output") is not None:
         call = call_of(part)
-        yield Result(call.id or None, call.name, _outcome(inner["output"]))
+        yield _result_of(inner["output"], call.id or None, call.name)
 
 
-def _outcome(value: Any) -> str:
-    """A tool's output as text: parts are read, other values serialised as JSON."""
+def _outcome(value: Any) -> Content:
+    """A tool's output: parts are read, other values serialised as JSON."""
     if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, Mapping) and typed(value).get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
-        return _outcome(value["value"])
+        return Content(value or "")
+    if isinstance(value, Mapping):
+        if typed(value).get("type") in _OUTPUTS and "value" in value:  # the AI SDK's
+            return _outcome(value["value"])
+        if value.keys() <= _MCP_FIELDS and any(kind_of(part) is MEDIA for part in _listed(value.get("content"))):
+            found = content_of(value["content"])
+            return _failed(found) if value.get("isError") else found
     if is_outcome(value):
-        return json.dumps(value, ensure_ascii=False)
-    content = content_of(value)
-    if content.media:
-        raise BadRequestError(
-            "A tool's result holds a picture or sound, which is not supported.", hint="Put it into a user's message."
-        )
-    return content.text or ""
+        return Content(json.dumps(value, ensure_ascii=False))
+    found = content_of(value)
+    return Content(found.text or "", media=found.media)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def is_outcome(value: Any) -> bool:
@@ -219,6 +233,7 @@ def is_outcome(value: Any) -> bool:
     return not (isinstance(parts, list | tuple) and all(isinstance(part, Mapping) and "type" in part for part in parts))
 
 
+_MCP_FIELDS = frozenset({"content", "isError", "structuredContent", "_meta"})
 _OUTPUTS = frozenset({"text", "json", "content", "error-text", "error-json"})
 
 

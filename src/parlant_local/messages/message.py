@@ -98,7 +98,10 @@ class Message(Brief):
         calls = _calls(data, content)
         said = content.text or optional_text(data, "refusal") or content.text
         thoughts = thoughts_of(data) if kind is not THOUGHT else None
-        results = [cls("tool", result.text, name=result.name, tool_call_id=result.id) for result in content.results]
+        results = [
+            cls("tool", result.text, name=result.name, tool_call_id=result.id, media=result.media)
+            for result in content.results
+        ]
         media = (*beside_text(data), *content.media)
         if results and not said and not calls and not media:
             return tuple(results)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from parlant_local.engine.templates import ChatTemplate
+from parlant_local.engine.templates.control import ControlTexts, split_at_media
 from parlant_local.messages import as_messages, as_tools
 from tests.support.chat_matrix import CONVERSATIONS, SYSTEM, WEATHER, cases, expected_prompts, varied
 
@@ -111,3 +112,25 @@ def test_json_strings_and_objects_as_arguments_render_alike() -> None:
 def test_a_template_that_insists_on_a_list_of_tools_gets_an_empty_one() -> None:
     rendered = ours("NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use").render(as_messages("Hello"))
     assert "Hello" in rendered
+
+
+@needs_data
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_picture_in_a_result_stands_where_the_result_has_it(name: str) -> None:
+    picture = {"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}
+    call = {"id": "abcdefghi", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    messages = as_messages(
+        [
+            {"role": "user", "content": "Weather?"},
+            {"role": "assistant", "tool_calls": [call]},
+            {
+                "role": "tool",
+                "tool_call_id": call["id"],
+                "content": [{"type": "text", "text": "Map: "}, picture, {"type": "text", "text": " done"}],
+            },
+        ]
+    )
+    before, number, after = split_at_media(ours(name).render(ControlTexts(()).mark(messages), as_tools([WEATHER])))
+    assert number == 0
+    assert str(before).endswith("Map: ")
+    assert str(after).startswith(" done")

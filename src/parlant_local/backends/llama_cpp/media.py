@@ -9,10 +9,10 @@ from parlant_local.engine.media import ReadPrompt
 from parlant_local.engine.media.decoding import decoded
 from parlant_local.engine.media.inputs import Media
 from parlant_local.errors import BadRequestError, UnsupportedCallError
-from parlant_local.messages import MediaPart
+from parlant_local.messages import MediaPart, Message
 from parlant_local.settings import MediaSettings
 
-__all__ = ["read_media"]
+__all__ = ["check_shown", "read_media"]
 
 
 async def read_media(
@@ -42,3 +42,17 @@ async def read_media(
     }
     read = [found[piece] if isinstance(piece, int) else piece for piece in pieces]
     return await engine.read([part for part in read if isinstance(part, Media) or len(part)])
+
+
+def check_shown(pieces: Sequence[tuple[int, ...] | int], messages: Sequence[Message]) -> None:
+    """Raises :class:`UnsupportedCallError` where the chat template left out one of the messages' pictures and sounds."""
+    roles = [message.role for message in messages for _ in message.media]
+    missing = next((number for number in range(len(roles)) if number not in pieces), None)
+    if missing is None:
+        return
+    role = roles[missing]
+    of_tool = role in ("tool", "function")
+    raise UnsupportedCallError(
+        f"The model's chat template writes no pictures or sounds into {'results of tools' if of_tool else f'messages of role {role}'}.",
+        hint="Put it into a user's message, or set another template with chat_format.",
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from parlant_local.backends.base import ChatParams
 from parlant_local.backends.llama_cpp.binding import binding_of
+from parlant_local.backends.llama_cpp.media import check_shown
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder, RenderedPrompt
 from parlant_local.backends.llama_cpp.thinking import answer_begun, plain_thoughts, settle_thoughts, thinking_of
 from parlant_local.engine.media import ReadPrompt
@@ -87,7 +88,9 @@ async def plan_chat(
     media = tuple(part for message in messages for part in message.media)
     prompt: RenderedPrompt | ReadPrompt
     if media and read is not None:
-        prompt = await read(await encoder.encode_parts(text), media)
+        pieces = await encoder.encode_parts(text)
+        check_shown(pieces, messages)
+        prompt = await read(pieces, media)
     else:
         prompt = await encoder.encode(text)
     stops = encoder.stops(speech) if binding.constraint is None else ()
