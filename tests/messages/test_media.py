@@ -88,7 +88,7 @@ AT = MediaPart("image", PNG, 6, "image/png")
 @pytest.mark.parametrize("part", PICTURE_PARTS.values(), ids=PICTURE_PARTS)
 def test_a_result_of_a_tool_holds_a_picture(part: dict[str, Any]) -> None:
     content = [{"type": "text", "text": "Here: "}, part, {"type": "text", "text": "done"}]
-    told = [
+    told: list[dict[str, Any]] = [
         {"role": "tool", "tool_call_id": "c1", "content": content},
         {"role": "tool", "tool_call_id": "c1", "content": {"content": content, "isError": False}},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": content}]},
@@ -117,7 +117,13 @@ def test_a_result_that_failed_and_one_in_the_ai_sdks_form() -> None:
 
 
 def test_plain_values_of_tools_stay_json() -> None:
-    for value in ({"content": [{"type": "text", "text": "x"}]}, {"content": []}, {"isError": True}, {"content": "x"}):
+    values: list[dict[str, Any]] = [
+        {"content": [{"type": "text", "text": "x"}]},
+        {"content": []},
+        {"isError": True},
+        {"content": "x"},
+    ]
+    for value in values:
         [message] = as_messages({"role": "tool", "tool_call_id": "c1", "content": value})
         assert message.media == ()
         assert message.content is not None

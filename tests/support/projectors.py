@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 
-__all__ = ["hearing", "qwen2vl", "vision"]
+__all__ = ["gemma3", "hearing", "qwen2vl", "vision"]
 
 
 def vision(
@@ -22,6 +22,11 @@ def vision(
 def qwen2vl(path: Path, *, text_width: int = 64, seed: int = 0) -> Path:
     """Qwen2-VL's: pictures of any size, four patches to an embedding, positions of several axes in the language model."""
     return _projector(path, "qwen2vl_merger", text_width=text_width, image_size=56, seed=seed)
+
+
+def gemma3(path: Path, *, text_width: int = 64, seed: int = 0) -> Path:
+    """Gemma 3's: 64 patches averaged by fours, 16 embeddings that attend to each other in both directions in the language model."""
+    return _projector(path, "gemma3", text_width=text_width, image_size=112, seed=seed)
 
 
 def _projector(
@@ -72,11 +77,23 @@ def _projector(
     else:
         tensor("v.position_embd.weight", patches or (image_size // patch_size) ** 2, width)
     _layers(tensor, "v", layers, width)
+    if kind == "gemma3":
+        writer.add_uint32("clip.vision.projector.scale_factor", 2)
+        tensor("v.patch_embd.bias", width)
+        tensor("v.post_ln.weight", width, ones=True)
+        tensor("v.post_ln.bias", width)
+        tensor("mm.input_projection.weight", width, text_width)
+        tensor("mm.soft_emb_norm.weight", width, ones=True)
+        return _written(writer, path)
     inner = 4 * width if merged else text_width
     tensor("mm.0.weight", inner, 4 * width if merged else width)
     tensor("mm.0.bias", inner)
     tensor("mm.2.weight", text_width, inner)
     tensor("mm.2.bias", text_width)
+    return _written(writer, path)
+
+
+def _written(writer: GGUFWriter, path: Path) -> Path:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -134,8 +151,4 @@ def hearing(path: Path, *, text_width: int = 64, width: int = 32, layers: int = 
     tensor("a.post_ln.bias", width)
     tensor("mm.a.fc.weight", text_width, width)
     tensor("mm.a.fc.bias", text_width)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return _written(writer, path)
