@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from parlant_local.catalog.projectors import projector_among
 from parlant_local.engine import LlamaEngine
 from parlant_local.engine.vetting import Vetting
 from parlant_local.errors import InvalidModelError, VerificationError
-from parlant_local.settings import EngineSettings
+from parlant_local.observability import NullLogger
+from parlant_local.settings import EngineSettings, Settings
 from tests.fakes.hub import FakeHub
 from tests.fakes.registry import FakeRegistry
 from tests.support import gguf_models, projectors
@@ -95,3 +97,29 @@ async def test_one_that_crashes_its_reader_crashes_a_trial_instead(files: tuple[
             await engine.load()
     finally:
         await engine.close()
+
+
+async def test_a_projector_in_the_models_folder_is_no_cause_for_warning(
+    tmp_path: Path, files: tuple[Path, Path]
+) -> None:
+    folder = tmp_path / "models" / "seeing"
+    folder.mkdir(parents=True)
+    for file in files:
+        shutil.copy(file, folder)
+    (folder / "broken.gguf").write_bytes(b"GGUF")
+    logger = Told()
+    manager = LocalModelManager(logger, tmp_path / "models", Settings(home=tmp_path))
+    await manager.initialize()
+    model = manager.find(folder / files[0].name)
+    assert model.projector is not None
+    assert model.projector.path.name == files[1].name
+    assert len(logger.warnings) == 1
+    assert "broken.gguf" in logger.warnings[0]
+
+
+class Told(NullLogger):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)

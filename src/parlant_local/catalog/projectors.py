@@ -10,7 +10,7 @@ from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info import GGUFHeader, read_header
 from parlant_local.gguf_info.kinds import check_is_projector
 
-__all__ = ["projector_among", "projector_beside"]
+__all__ = ["is_projector", "projector_among", "projector_beside"]
 
 _NAMED = re.compile(r"(^|[-._/])mmproj", re.IGNORECASE)
 _PREFERRED = ("f16", "bf16", "q8_0", "f32")
@@ -41,11 +41,21 @@ def projector_beside(header: GGUFHeader) -> Path | None:
     return next((path for path in ranked if _fits(path, header)), None)
 
 
-def _fits(path: Path, model: GGUFHeader) -> bool:
+def is_projector(path: Path) -> bool:
+    return _header(path) is not None
+
+
+def _header(path: Path) -> GGUFHeader | None:
     try:
         header = read_header(path)
         check_is_projector(header)
     except (InvalidModelError, OSError):
+        return None
+    return header
+
+
+def _fits(path: Path, model: GGUFHeader) -> bool:
+    if (header := _header(path)) is None:
         return False
     widths = [header.integer(f"clip.{part}.projection_dim") for part in ("vision", "audio")]
     return model.embedding_length in widths or not any(widths)

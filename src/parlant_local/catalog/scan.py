@@ -8,6 +8,7 @@ from pathlib import Path
 from parlant_local.catalog.describe import describe
 from parlant_local.catalog.discovery import find_in_hub_cache, find_in_ollama_stores, verified
 from parlant_local.catalog.hub_cache import HUB_MARK
+from parlant_local.catalog.projectors import is_projector
 from parlant_local.catalog.records import LocalModel, ModelSource
 from parlant_local.errors import CatalogError
 from parlant_local.gguf_info import shard_number
@@ -57,10 +58,11 @@ def rebuild(
 
 
 def add_loose(path: Path, add: Callable[[LocalModel], LocalModel], logger: Logger) -> LocalModel | None:
-    """Catalogue a file that was put into the models folder; None, with a warning, if it is not a model."""
+    """Catalogue a file that was put into the models folder; None if it is not a model, with a warning if it is no projector either."""
     try:
         model = describe(path, source=ModelSource.CUSTOM, hash_files=True)
     except CatalogError as error:
-        logger.warning(f"Not added to the catalogue: {error}")
+        if not is_projector(path):  # which goes with the model beside it
+            logger.warning(f"Not added to the catalogue: {error}")
         return None
     return add(model.having(references=(str(path),), owned=True))
