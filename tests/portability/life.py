@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import io
 import os
 import pkgutil
 import shutil
@@ -34,6 +35,8 @@ def main(home: Path) -> None:
     done("a prefix came back from disk")
     asyncio.run(catalogue(home))
     done("catalogued, vetted, refused while in use, deleted")
+    decode_pictures()
+    done("decoded, and refused what is none")
     asyncio.run(interrupt())
     done("interrupted")
     serve()
@@ -106,6 +109,26 @@ async def catalogue(home: Path) -> None:
                 assert locked
     await manager.delete_model(model.id)
     assert not model.path.exists()
+
+
+def decode_pictures() -> None:
+    from PIL import Image as Pillow
+
+    from parlant_local.engine.media.decoding import decode
+    from parlant_local.engine.media.inputs import Image
+    from parlant_local.errors import BadRequestError
+    from parlant_local.settings import MediaSettings
+
+    def width(data: bytes) -> int:
+        try:
+            picture = decode(data, "image", MediaSettings(), rate=16_000, stopped=threading.Event())
+        except BadRequestError:
+            return 0
+        return picture.width if isinstance(picture, Image) else 0
+
+    file = io.BytesIO()
+    Pillow.new("RGB", (8, 4), "red").save(file, "PNG")
+    assert [width(data) for data in (file.getvalue(), b"none", file.getvalue())] == [8, 0, 8]
 
 
 async def interrupt() -> None:
