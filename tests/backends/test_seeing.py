@@ -230,3 +230,20 @@ async def test_a_template_that_loses_a_picture_is_told(model: Path, tmp_path: Pa
         with pytest.raises(UnsupportedCallError, match="writes no pictures or sounds into results of tools"):
             await backend.chat(with_a_result(picture()), max_tokens=2)
         assert (await backend.chat([Message.user("?", part(picture()))], max_tokens=2)).usage.completion_tokens
+
+
+def test_half_a_picture_is_none_and_damaged_exif_data_costs_nothing() -> None:
+    whole = picture(size=(200, 200))
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 0xFF
+    for data in (whole[: len(whole) // 2], bytes(damaged)):
+        with pytest.raises(BadRequestError, match="could not be decoded"):
+            decoded(data)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    file = io.BytesIO()
+    Image.new("RGB", (8, 4)).save(file, "JPEG", exif=turned)
+    for at in range(30, 38):  # the header of the tags
+        data = bytearray(file.getvalue())
+        data[at] ^= 0xFF
+        assert decoded(bytes(data)).pixels.size == 8 * 4 * 3

@@ -21,6 +21,7 @@ from tests.images.conftest import file_of, opened
 
 SETTINGS = ImageSettings(max_megapixels=0.02, max_source_megapixels=0.09)
 GOOD = file_of(Image.effect_noise((40, 30), 60).convert("RGB"))
+DAMAGED = GOOD[: len(GOOD) // 2] + bytes([GOOD[len(GOOD) // 2] ^ 0xFF]) + GOOD[len(GOOD) // 2 + 1 :]
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -50,6 +51,8 @@ async def test_pixels_and_nothing_else() -> None:
         (b"", "could not be decoded"),
         (b"\x89PNG\r\n\x1a\n", "could not be decoded"),
         (GOOD[:-200], "could not be decoded"),
+        (GOOD[: len(GOOD) // 2], "could not be decoded"),
+        (DAMAGED, "could not be decoded"),
         (file_of(Image.new("RGB", (9, 9)), "GIF"), "could not be decoded"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "could not be decoded"),
         (bomb(30_000, 30_000), r"30000 x 30000 pixels.*images\.max_megapixels"),

@@ -41,6 +41,7 @@ def _pixels(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         width, height = picture.size
         if width * height > head["pixels"]:
             return {"large": [width, height]}, b""
+        picture.load()  # damage is told here: what comes after may take half a picture for a whole one
         picture = _as_wanted(_upright(picture), head["wanted"])
         if (share := (head["scaled"] / (picture.width * picture.height)) ** 0.5) < 1:
             size = (max(1, int(picture.width * share)), max(1, int(picture.height * share)))
@@ -53,7 +54,7 @@ def _upright(picture: Any) -> Any:
 
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:  # its EXIF data is damaged, or its pixels are, which shows when they are read
+    except Exception:  # its EXIF data is damaged
         return picture
 
 

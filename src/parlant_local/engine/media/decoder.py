@@ -94,6 +94,7 @@ def _picture(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         if width * height > head["pixels"]:
             return {"large": [width, height]}, b""
         picture.draft("RGB", (head["side"], head["side"]))  # a large photograph is decoded smaller
+        picture.load()  # damage is told here: what comes after may take half a picture for a whole one
         picture = _upright(picture)
         if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
             seen = picture.convert("RGBA")
@@ -109,7 +110,7 @@ def _upright(picture: Any) -> Any:
 
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:  # its EXIF data is damaged, or its pixels are, which shows when they are read
+    except Exception:  # its EXIF data is damaged
         return picture
 
 
