@@ -60,6 +60,7 @@ PYTHONS = {
     ("settings/images.py", "ValueError"): "pydantic",
     ("profiles/base.py", "ValueError"): "registry.py, where a plug-in is loaded",
     ("server/shapes/inputs.py", "PydanticCustomError"): "pydantic",
+    ("server/routes/images.py", "RequestValidationError"): "app.py, as of bodies that FastAPI reads",
     ("cli/agent.py", "Abort"): "click",
     ("cli/evaluate.py", "Abort"): "click",
     ("cli/evaluate.py", "Exit"): "click",

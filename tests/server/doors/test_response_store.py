@@ -93,9 +93,7 @@ def test_none_are_kept_where_none_may_be() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(
-            st.sampled_from(["put", "go on", "delete"]), st.sampled_from([ANNA, BEN, ""]), st.integers(0, 4000)
-        ),
+        st.tuples(st.sampled_from(["put", "go on", "delete"]), st.sampled_from([ANNA, BEN, ""]), st.integers(0, 4000)),
         max_size=40,
     )
 )
