@@ -109,6 +109,7 @@ PYTHONS = {
     ("storage/locking.py", "TimeoutError"): "catalog/index.py",
     ("storage/reading.py", "ValueError"): "storage/reading.py",
     ("switching/ledger.py", "ValueError"): "switching/ledger.py",
+    ("workshop/values.py", "ValueError"): "workshop/values.py",
 }
 """Exceptions of others that are raised here: who takes them, a file of ours where it is one."""
 

@@ -55,6 +55,7 @@ The tree (catch at the level you can act on)::
     │   ├── NoTargetError               nothing configured can serve the call
     │   ├── BudgetExceededError         the token budget for remote calls is spent
     │   └── AllTargetsFailedError       every target was tried; ``causes`` has each reason
+    ├── JobCancelledError               a job of the workshop was ended by who started it
     └── AgentError                      the agent's Parlant server did not start, answer or reply
 
 Messages say what happened and to what; ``hint`` says what to do next. A figure that nobody told is ``None``.
@@ -92,6 +93,7 @@ __all__ = [
     "InsufficientMemoryError",
     "InvalidModelError",
     "InvalidOutputError",
+    "JobCancelledError",
     "ModelInUseError",
     "ModelLoadError",
     "ModelNotFoundError",
@@ -475,6 +477,10 @@ class AllTargetsFailedError(SwitchingError):
     def __init__(self, message: str, *, causes: ExceptionGroup[Exception], hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.causes = causes
+
+
+class JobCancelledError(ParlantLocalError):
+    """A long job was ended by who started it; it left nothing behind."""
 
 
 class AgentError(ParlantLocalError):

@@ -113,6 +113,8 @@ def pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_an_example_runs(verb: Verb, line: str, request: pytest.FixtureRequest) -> None:
     if "rm mine" in line:
         verb("add", "./my-model.gguf", "--name", "mine")
+    if "merge parts" in line:
+        verb("split", "qwen3:4b", "--tensors", "10", "--name", "parts")
     if "unset" in line:
         verb("config", "set", "engine.n_ctx", "8192")
     if " image " in line:

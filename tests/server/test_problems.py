@@ -58,6 +58,7 @@ STATUSES = {
     "InsufficientMemoryError": (503, "insufficient_memory"),
     "InvalidModelError": (422, "invalid_model"),
     "InvalidOutputError": (422, "invalid_output"),
+    "JobCancelledError": (500, "internal_error"),
     "ModelInUseError": (409, "model_in_use"),
     "ModelLoadError": (500, "model_load_failed"),
     "ModelNotFoundError": (404, "model_not_found"),

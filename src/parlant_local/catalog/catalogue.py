@@ -49,6 +49,7 @@ class Catalogue:
                     references=tuple(merged),
                     vouched=chosen.vouched or (before.vouched and _digests(before) == _digests(chosen)),
                     owned=chosen.owned or before.owned,
+                    made=chosen.made or (before.made if _digests(before) == _digests(chosen) else None),
                 )
             self._index.write(chosen)
         return chosen

@@ -21,7 +21,7 @@ from parlant_local.catalog.offline import check_online, offline_by_environment
 from parlant_local.catalog.other_stores import OtherStores
 from parlant_local.catalog.pending import discard
 from parlant_local.catalog.recommend import Recommendation, recommend
-from parlant_local.catalog.records import LocalModel, ModelSource, ModelState, ModelType
+from parlant_local.catalog.records import LocalModel, Making, ModelFile, ModelSource, ModelState, ModelType
 from parlant_local.catalog.references import (
     OllamaReference,
     PackageReference,
@@ -123,6 +123,7 @@ class LocalModelManager:
     def _sweep(self) -> None:
         """Remove leftovers of killed writers."""
         self._index.sweep()
+        sweep(self.models_dir)
         for name in ("files", "ollama"):
             sweep(self.models_dir / name, below=True)
 
@@ -317,6 +318,17 @@ class LocalModelManager:
             path = copy_into(path, self.models_dir / "files", name)
         model = describe(path, source=ModelSource.CUSTOM, name=name, family=family, hash_files=True)
         return self._catalogue.add(model.having(references=(str(original),), owned=copy))
+
+    def keep_product(self, path: Path, name: str, made: Making, *, projector: ModelFile | None = None) -> LocalModel:
+        """Catalogue a file that was made here, any shard of a split one, with how it was; blocks while it is hashed.
+
+        Deleting the model deletes the file if it lies in the models folder. ``projector``: that of the model it was made from.
+        """
+        model = describe(path, source=ModelSource.CUSTOM, name=name, hash_files=True)
+        owned = path.is_relative_to(self.models_dir)
+        return self._catalogue.add(
+            model.having(references=(str(path),), owned=owned, made=made, projector=model.projector or projector)
+        )
 
     async def verify_model(self, model_id: str) -> LocalModel:
         """Hash a model's files again and check its header; returns its refreshed record.

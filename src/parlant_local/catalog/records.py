@@ -17,7 +17,7 @@ from parlant_local.gguf_info.diffusion import DIFFUSION_ARCHITECTURES, PICTURE_P
 from parlant_local.profiles.pretrained import is_base, lays_out_turns, says_base
 from parlant_local.storage import validated
 
-__all__ = ["LocalModel", "ModelFile", "ModelSource", "ModelState", "ModelType"]
+__all__ = ["LocalModel", "Making", "ModelFile", "ModelSource", "ModelState", "ModelType"]
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -103,6 +103,18 @@ class ModelFile(Brief):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Making(Brief):
+    """How a model was made here from others."""
+
+    verb: Line
+    sources: tuple[Line, ...]
+    """Their ids, or paths."""
+    digests: tuple[Line, ...]
+    """The sha256 of each of their files."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class LocalModel(Brief):
     """A model in the catalogue. Immutable: the manager returns new ones when something changes."""
 
@@ -138,6 +150,8 @@ class LocalModel(Brief):
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that came with an Ollama model (stop, temperature …)."""
     license: Shown | None = None
+    made: Making | None = None
+    """Where it came from, if it was made here."""
     vouched: bool = False
     """Whether its digests were published: by a hub, a registry, or this package."""
     owned: bool = False
@@ -211,6 +225,8 @@ class LocalModel(Brief):
         data["files"] = [{**asdict(item), "path": str(item.path)} for item in self.files]
         if self.projector is not None:
             data["projector"] = {**asdict(self.projector), "path": str(self.projector.path)}
+        if self.made is not None:
+            data["made"] = {**asdict(self.made), "sources": [*self.made.sources], "digests": [*self.made.digests]}
         data["references"] = list(self.references)
         data["pending"] = [str(item) for item in self.pending]
         data["defaults"] = dict(self.defaults)

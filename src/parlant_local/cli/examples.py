@@ -53,6 +53,18 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "parlant-local perplexity qwen3:4b report.txt",
         "parlant-local perplexity qwen3:4b report.txt --n-ctx 256",
     ),
+    "edit": (
+        "parlant-local edit qwen3:4b --set general.name='Our assistant' --name ours",
+        "parlant-local edit qwen3:4b --token eos='<|im_end|>' --output edited.gguf",
+    ),
+    "split": (
+        "parlant-local split qwen3:4b --tensors 10 --name parts",
+        "parlant-local split qwen3:4b --size 100kB --output parts.gguf",
+    ),
+    "merge": (
+        "parlant-local merge parts --name whole",
+        "parlant-local merge parts --output whole.gguf",
+    ),
     "embed": (
         "parlant-local embed qwen3:4b 'Hello' 'Goodbye'",
         "parlant-local embed qwen3:4b --file report.txt --json",

@@ -65,6 +65,11 @@ _GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
         "perplexity": ("parlant_local.cli.perplexity:perplexity", "Measure a model's perplexity on a text."),
     },
+    "Make": {
+        "edit": ("parlant_local.cli.workshop:edit", "Change a model's metadata, chat template or special tokens."),
+        "split": ("parlant_local.cli.workshop:split", "Divide a model into several files."),
+        "merge": ("parlant_local.cli.workshop:merge", "Put a split model together into one file."),
+    },
     "Texts and prompts": {
         "embed": ("parlant_local.cli.vectors:embed", "Embed texts."),
         "rerank": ("parlant_local.cli.vectors:rerank", "Rank documents by relevance to a query."),

@@ -157,6 +157,10 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
 
     say("state", state_of(record))
     say("source", origin(record))
+    if made := record.made:
+        say("made by", " ".join([made.verb, *made.sources, *(f"{key}={value}" for key, value in made.options.items())]))
+        for digest in made.digests:
+            say("of sha256", digest)
     say("revision", record.revision)
     for item in record.files:
         say("file", f"{item.path} ({human_bytes(item.size)})")

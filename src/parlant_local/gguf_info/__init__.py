@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parlant_local.gguf_info import in_use
 from parlant_local.gguf_info.digest import git_blob_sha1, sha256_file
+from parlant_local.gguf_info.entries import Entry, read_entries, read_strings
 from parlant_local.gguf_info.header import Elided, GGUFHeader, TensorInfo
 from parlant_local.gguf_info.kinds import check_is_adapter, check_is_model, check_is_projector, senses_of
 from parlant_local.gguf_info.memory import (
@@ -19,6 +20,7 @@ from parlant_local.gguf_info.shards import shard_names, shard_number, shard_path
 __all__ = [
     "KV_TYPE_BYTES",
     "Elided",
+    "Entry",
     "GGUFHeader",
     "MemoryEstimate",
     "TensorInfo",
@@ -29,8 +31,10 @@ __all__ = [
     "estimate_memory",
     "git_blob_sha1",
     "in_use",
+    "read_entries",
     "read_file_header",
     "read_header",
+    "read_strings",
     "senses_of",
     "sha256_file",
     "shard_names",

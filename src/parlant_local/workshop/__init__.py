@@ -1,0 +1,10 @@
+"""The workshop: makes models of models. Each job's product appears whole or not at all, and enters the catalogue with where it came
+from; a job tells how far it is, and can be cancelled (:class:`Control`)."""
+
+from __future__ import annotations
+
+from parlant_local.workshop.control import Control, Moment
+from parlant_local.workshop.editing import SPECIAL_TOKENS, edit
+from parlant_local.workshop.sharding import merge, split
+
+__all__ = ["SPECIAL_TOKENS", "Control", "Moment", "edit", "merge", "split"]
