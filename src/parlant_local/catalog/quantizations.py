@@ -11,7 +11,7 @@ from parlant_local.catalog.names import model_stem
 from parlant_local.errors import BadReferenceError, InvalidModelError, ModelNotFoundError
 from parlant_local.gguf_info import shard_names, shard_number
 
-__all__ = ["Candidate", "candidates", "choose", "fits", "quantization_of"]
+__all__ = ["Candidate", "candidates", "choose", "fits", "quantization_of", "without_quantization"]
 
 _DEFAULT = "Q4_K_M"
 _LABEL = re.compile(
@@ -53,6 +53,11 @@ def quantization_of(path: str) -> str | None:
         if labels := _LABEL.findall(text):
             return str(labels[-1]).upper()
     return None
+
+
+def without_quantization(name: str) -> str:
+    """``name`` without its label, for a model that is made in another one."""
+    return _LABEL.sub("", name).strip("-._/") or name
 
 
 def candidates(files: Mapping[str, int]) -> tuple[list[Candidate], list[str]]:

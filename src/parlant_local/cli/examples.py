@@ -52,6 +52,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "perplexity": (
         "parlant-local perplexity qwen3:4b report.txt",
         "parlant-local perplexity qwen3:4b report.txt --n-ctx 256",
+        "parlant-local perplexity qwen3:4b --kl-base ./my-model.gguf --windows 2",
+    ),
+    "quantize": (
+        "parlant-local quantize qwen3:4b Q4_K_M --requantize",
+        "parlant-local quantize qwen3:4b Q4_K_S --pure --requantize --tensor-type attn_v=Q6_K --name small",
     ),
     "edit": (
         "parlant-local edit qwen3:4b --set general.name='Our assistant' --name ours",

@@ -63,9 +63,13 @@ _GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "parlant_local.cli.bench:bench",
             "Measure a model's speed on this machine; --save stores the best settings.",
         ),
-        "perplexity": ("parlant_local.cli.perplexity:perplexity", "Measure a model's perplexity on a text."),
+        "perplexity": (
+            "parlant_local.cli.perplexity:perplexity",
+            "Measure a model's perplexity on a text, and its divergence from a larger type.",
+        ),
     },
     "Make": {
+        "quantize": ("parlant_local.cli.quantize:quantize", "Make a smaller model: fewer bits for each weight."),
         "edit": ("parlant_local.cli.workshop:edit", "Change a model's metadata, chat template or special tokens."),
         "split": ("parlant_local.cli.workshop:split", "Divide a model into several files."),
         "merge": ("parlant_local.cli.workshop:merge", "Put a split model together into one file."),

@@ -1,58 +1,69 @@
-"""`parlant-local perplexity`: how well a model predicts a text."""
+"""`parlant-local perplexity`: how well a model predicts a text, and how far it is from a larger type of itself."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from parlant_local.cli.options import chat_format, make_settings, model_argument, model_options, read_text
 from parlant_local.cli.printing import emit_json, say
 
-__all__ = ["perplexity"]
+if TYPE_CHECKING:
+    from parlant_local.catalog import LocalModelManager
+    from parlant_local.engine import LoadedModel
+    from parlant_local.engine.measuring.divergence import Divergence
+
+__all__ = ["loaded", "perplexity", "show_divergence"]
 
 _WINDOW = 512
 
 
 @click.command()
 @model_argument
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option(
+    "--kl-base", "base", metavar="BASE", help="Measure the divergence from BASE, a larger type of MODEL, too."
+)
+@click.option("--windows", type=click.IntRange(1), metavar="N", help="Only the first N windows of the text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @model_options
-def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
+def perplexity(
+    model: str, file: str | None, base: str | None, windows: int | None, as_json: bool, **arguments: Any
+) -> None:
     """Measure a model's perplexity on a text FILE (- is standard input), in windows of --n-ctx tokens (default 512).
 
     The second half of each window is scored, as llama.cpp's own tool does; a text shorter than one window is scored whole.
-    MODEL is a catalogue id, a reference or a GGUF path.
+    Without FILE it is the text of the cases that `parlant-local evaluate` examines. MODEL is a catalogue id, a reference or a
+    GGUF path.
     """
     from parlant_local.catalog import LocalModelManager
-    from parlant_local.engine import LoadedModel
+    from parlant_local.engine.measuring.divergence import measure_divergence
     from parlant_local.engine.measuring.perplexity import measure_perplexity
-    from parlant_local.engine.vetting import Vetting, verdicts_file
+    from parlant_local.shipped import shipped_text
 
     chat_format(arguments)
-    text = read_text(file)
+    text = shipped_text() if file is None else read_text(file)
     settings = make_settings(arguments)
     manager = LocalModelManager(settings=settings)
-    path = manager.resolve(model)
-    vetting = Vetting(manager.find(model).vouched, verdicts_file(settings.home))
-    loaded = LoadedModel(path, settings.engine, vetting=vetting)
-    try:
-        n_ctx = min(settings.engine.n_ctx or _WINDOW, loaded.n_ctx_train)
-        result = measure_perplexity(
-            loaded,
-            settings.engine,
-            loaded.tokenize(text),
-            n_ctx=n_ctx,
-            progress=_progress if sys.stderr.isatty() else None,
-        )
-    finally:
-        loaded.release()
+    shown: dict[str, Any] = {"progress": _progress if sys.stderr.isatty() else None, "max_windows": windows}
+    with loaded(manager, model) as ours:
+        n_ctx = min(settings.engine.n_ctx or _WINDOW, ours.n_ctx_train)
+        tokens = ours.tokenize(text)
+        if base is None:
+            result = measure_perplexity(ours, settings.engine, tokens, n_ctx=n_ctx, **shown)
+        else:
+            with loaded(manager, base) as theirs:
+                divergence = measure_divergence(ours, theirs, settings.engine, tokens, n_ctx=n_ctx, **shown)
     if sys.stderr.isatty():
         click.echo(err=True)
-    if as_json:
+    if base is not None:
+        show_divergence(model, base, divergence, as_json=as_json)
+    elif as_json:
         emit_json({"model": model, **dataclasses.asdict(result)})
     else:
         say(
@@ -61,5 +72,36 @@ def perplexity(model: str, file: str, as_json: bool, **arguments: Any) -> None:
         )
 
 
+@contextmanager
+def loaded(manager: LocalModelManager, model: str) -> Iterator[LoadedModel]:
+    """The weights of ``model``, vetted as the engine does it."""
+    from parlant_local.engine import LoadedModel
+    from parlant_local.engine.vetting import Vetting, verdicts_file
+
+    path = manager.resolve(model)
+    vetting = Vetting(manager.find(model).vouched, verdicts_file(manager.settings.home))
+    found = LoadedModel(path, manager.settings.engine, vetting=vetting)
+    try:
+        yield found
+    finally:
+        found.release()
+
+
+def show_divergence(model: str, base: str, found: Divergence, *, as_json: bool) -> None:
+    if as_json:
+        emit_json({"model": model, "base": base, **dataclasses.asdict(found)})
+        return
+    say(f"divergence from {base} in nats a token, over {found.scored} of {found.tokens} tokens, {found.seconds:.1f} s")
+    say(f"  mean       {found.mean:.6f} ± {found.mean_error:.6f}")
+    say(f"  median     {found.median:.6f}")
+    say(f"  99 %       {found.percentile_99:.6f}")
+    say(f"  largest    {found.max:.6f}")
+    say(f"same first choice  {100 * found.same_top:.2f} ± {100 * found.same_top_error:.2f} %")
+    say(
+        f"perplexity {found.perplexity:.4f}, of the base {found.base_perplexity:.4f}; "
+        f"log of their ratio {found.log_ratio:+.5f} ± {found.log_ratio_error:.5f}"
+    )
+
+
 def _progress(done: int, windows: int, so_far: float) -> None:
-    click.echo(f"\r{done}/{windows} windows, perplexity {so_far:.4f}", nl=False, err=True)
+    click.echo(f"\r{done}/{windows} windows, {so_far:.4f}", nl=False, err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from parlant_local.workshop.control import Control, Moment
 from parlant_local.workshop.editing import SPECIAL_TOKENS, edit
+from parlant_local.workshop.quantizing import QUANTIZATIONS, quantize
 from parlant_local.workshop.sharding import merge, split
 
-__all__ = ["SPECIAL_TOKENS", "Control", "Moment", "edit", "merge", "split"]
+__all__ = ["QUANTIZATIONS", "SPECIAL_TOKENS", "Control", "Moment", "edit", "merge", "quantize", "split"]

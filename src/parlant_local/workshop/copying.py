@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +13,7 @@ from parlant_local.gguf_info import TensorInfo
 from parlant_local.gguf_info.types import TENSOR_TYPES
 from parlant_local.workshop.control import Control
 
-__all__ = ["Meter", "Piece", "Source", "Weight", "write_file"]
+__all__ = ["Made", "Meter", "Piece", "Source", "Weight", "write_file"]
 
 _CHUNK = 1 << 20
 _CODES = {name: code for code, (name, _, _) in TENSOR_TYPES.items()}
@@ -39,6 +39,14 @@ class Weight:
     source: Source
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A tensor whose bytes are made when it is its turn."""
+
+    info: TensorInfo
+    pieces: Callable[[], Iterable[bytes]]
+
+
 class Meter:
     """Counts the bytes of a job over all its files."""
 
@@ -52,7 +60,13 @@ class Meter:
 
 
 def write_file(
-    target: Path, entries: Sequence[Piece], weights: Sequence[Weight], *, version: int, alignment: int, meter: Meter
+    target: Path,
+    entries: Sequence[Piece],
+    weights: Sequence[Weight | Made],
+    *,
+    version: int,
+    alignment: int,
+    meter: Meter | None,
 ) -> None:
     """One GGUF with these metadata entries and tensors, in this order. Raises :class:`CatalogError`."""
     try:
@@ -66,7 +80,10 @@ def write_file(
                 offset += weight.info.nbytes + -weight.info.nbytes % alignment
             _pad(file, alignment)
             for weight in weights:
-                readers.copy(weight.source, file, meter)
+                if isinstance(weight, Weight):
+                    readers.copy(weight.source, file, meter)
+                else:
+                    _write_pieces(weight, file)
                 _pad(file, alignment)
     except OSError as error:
         raise CatalogError(f"{target.name} can't be written: {error.strerror or error}.") from None
@@ -101,6 +118,14 @@ class _Readers:
             left -= len(chunk)
             if meter is not None:
                 meter.add(len(chunk))
+
+
+def _write_pieces(weight: Made, file: BinaryIO) -> None:
+    begin = file.tell()
+    for piece in weight.pieces():
+        file.write(piece)
+    if (size := file.tell() - begin) != weight.info.nbytes:
+        raise InvalidModelError(f"The tensor {weight.info.name} has {size:,} bytes instead of {weight.info.nbytes:,}.")
 
 
 def _description(info: TensorInfo, offset: int) -> bytes:

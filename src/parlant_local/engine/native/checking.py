@@ -10,7 +10,7 @@ from parlant_local.engine.native.builds import Build
 from parlant_local.engine.native.structs import ModelParams
 from parlant_local.errors import ConfigurationError
 
-__all__ = ["check_structures"]
+__all__ = ["check_structure", "check_structures"]
 
 # Defaults that llama.cpp sets itself, spread over each structure: one that moved gives another value here.
 _CONTEXT_DEFAULTS = {
@@ -59,11 +59,18 @@ def check_structures(build: Build, library: Any) -> None:
         ("llama_model_default_params", ModelParams, _MODEL_DEFAULTS),
         ("llama_context_default_params", build.context_params, _CONTEXT_DEFAULTS),
     ):
-        if problem := _size_problem(library, function, structure) or _default_problem(library, function, defaults):
-            raise ConfigurationError(
-                f"The llama.cpp of {build} is not the one that it is known by: {problem}.",
-                hint=f"Reinstall it: `pip install --force-reinstall {build.package}=={build.version}`.",
-            )
+        check_structure(build, library, function, structure, defaults)
+
+
+def check_structure(
+    build: Build, library: Any, function: str, structure: type[ctypes.Structure], defaults: dict[str, Any]
+) -> None:
+    """Of one structure, which ``function`` of ``library`` returns with its defaults."""
+    if problem := _size_problem(library, function, structure) or _default_problem(library, function, defaults):
+        raise ConfigurationError(
+            f"The llama.cpp of {build} is not the one that it is known by: {problem}.",
+            hint=f"Reinstall it: `pip install --force-reinstall {build.package}=={build.version}`.",
+        )
 
 
 def _size_problem(library: Any, function: str, structure: type[ctypes.Structure]) -> str | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from parlant_local.engine.native.structs import LogCallback
 
-__all__ = ["CALLBACK", "forget", "recent_log", "set_verbose"]
+__all__ = ["CALLBACK", "forget", "listen", "recent_log", "set_verbose"]
 
 _WARN, _ERROR = 3, 4  # GGML_LOG_LEVEL_*
 _verbose = False
+_listener: Callable[[str], None] | None = None
 
 
 class _Recent(threading.local):
@@ -30,6 +32,12 @@ def set_verbose(verbose: bool) -> None:
     _verbose = verbose
 
 
+def listen(listener: Callable[[str], None] | None) -> None:
+    """Has ``listener`` called with every piece of the log, which tells of a long call's progress (process-wide)."""
+    global _listener
+    _listener = listener
+
+
 def recent_log() -> str:
     """The last warnings and errors that llama.cpp logged on this thread, on one line."""
     return "; ".join(line for line in _recent.lines[-4:] if line)
@@ -46,6 +54,8 @@ def _on_log(level: int, text: bytes, _data: Any) -> None:
         # The line may quote the untrusted file: no control characters may reach a terminal through an error.
         _recent.lines.append("".join(letter if letter.isprintable() else "\ufffd" for letter in line.strip()))
         del _recent.lines[:-20]
+    if _listener is not None:
+        _listener(line)
     if _verbose:
         os.write(2, text)
 

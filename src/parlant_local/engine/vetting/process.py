@@ -19,7 +19,7 @@ from parlant_local.engine.helper_process import Watch, start
 from parlant_local.engine.loading import LoadControl
 from parlant_local.errors import ModelLoadError
 
-__all__ = ["Outcome", "run_trial"]
+__all__ = ["Outcome", "Tail", "cause_of_death", "last_line", "native_environment", "run_trial"]
 
 _TRIAL_SCRIPT = Path(__file__).parents[1] / "trial.py"
 # Enough to find the library and its devices, with our thread settings. No keys.
@@ -71,7 +71,7 @@ def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
             json.dumps(spec),
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            environment=_environment(spec["library"]),
+            environment=native_environment(spec["library"]),
         )
     except OSError as error:
         raise ModelLoadError(
@@ -81,7 +81,7 @@ def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
     with process:
         assert process.stdout is not None
         assert process.stderr is not None
-        answer, log = _Tail(process.stdout), _Tail(process.stderr)
+        answer, log = Tail(process.stdout), Tail(process.stderr)
         watch = Watch(process.pid, memory=spec.get("resident", 0))
         try:
             while not answer.ended(0.05):
@@ -97,7 +97,8 @@ def run_trial(spec: Mapping[str, Any], control: LoadControl) -> Outcome:
     return _outcome(code, answer.text, log.text)
 
 
-def _environment(flavour: str) -> dict[str, str]:
+def native_environment(flavour: str) -> dict[str, str]:
+    """What a process of ours needs besides, to load the library."""
     environment = {
         name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
@@ -106,7 +107,7 @@ def _environment(flavour: str) -> dict[str, str]:
     return environment
 
 
-class _Tail:
+class Tail:
     """Reads a pipe to its end on a thread and keeps its last bytes, so that verbose output neither fills memory nor blocks."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
@@ -130,9 +131,7 @@ class _Tail:
 
 
 def _outcome(code: int, answer: str, log: str) -> Outcome:
-    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing was logged")
-    last = _SOURCE_PATH.sub("", last)[-300:]
-    last = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in last)
+    last = last_line(log)
     if code == 0:
         try:
             report = json.loads(answer)
@@ -141,7 +140,7 @@ def _outcome(code: int, answer: str, log: str) -> Outcome:
         if not report:
             return Outcome("passed")
         return Outcome("refused", str(report["refused"]), str(report["hint"]), str(report["kind"]))
-    name = _cause_of_death(code)
+    name = cause_of_death(code)
     if name is None:
         return Outcome("ended", f"it failed: {last}")  # Python itself failed: an import, a limit
     if name in _EXTERNAL_CAUSES:
@@ -155,7 +154,14 @@ def _outcome(code: int, answer: str, log: str) -> Outcome:
     return Outcome("died", f"{name}: {last}")
 
 
-def _cause_of_death(code: int) -> str | None:
+def last_line(log: str) -> str:
+    """Of what a process logged: printable, and without paths of the machine that its library was built on."""
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing was logged")
+    last = _SOURCE_PATH.sub("", last)[-300:]
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in last)
+
+
+def cause_of_death(code: int) -> str | None:
     """The signal's name, or Windows' status of a crash; None for an exit code of the program."""
     if code < 0:
         try:
