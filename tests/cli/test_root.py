@@ -86,6 +86,9 @@ def folder(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "my-model.gguf").write_bytes(TINY.read_bytes())
     (tmp_path / "report.txt").write_text("The capital of France is Paris. " * 30, "utf-8")
     (tmp_path / "messages.json").write_text('[{"role": "user", "content": "Hello"}]', "utf-8")
+    (tmp_path / "messages.jsonl").write_text(
+        '[{"role": "user", "content": "Hello, and good morning to you"}]\n' * 4, "utf-8"
+    )
     (tmp_path / "city.json").write_text('{"type": "object", "properties": {"city": {"type": "string"}}}', "utf-8")
     (tmp_path / "qwen.gguf").write_bytes(TINY.read_bytes())
     known = LocalModelManager().find(tmp_path / "qwen.gguf")

@@ -58,6 +58,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "parlant-local quantize qwen3:4b Q4_K_M --requantize",
         "parlant-local quantize qwen3:4b Q4_K_S --pure --requantize --tensor-type attn_v=Q6_K --name small",
     ),
+    "imatrix": (
+        "parlant-local imatrix qwen3:4b report.txt --chunk 64",
+        "parlant-local imatrix qwen3:4b messages.jsonl --messages --chunk 16 --output agent.imatrix.gguf",
+    ),
     "edit": (
         "parlant-local edit qwen3:4b --set general.name='Our assistant' --name ours",
         "parlant-local edit qwen3:4b --token eos='<|im_end|>' --output edited.gguf",

@@ -70,6 +70,10 @@ _GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "Make": {
         "quantize": ("parlant_local.cli.quantize:quantize", "Make a smaller model: fewer bits for each weight."),
+        "imatrix": (
+            "parlant_local.cli.imatrix:imatrix",
+            "Make an importance matrix of a text, with which quantizing loses less.",
+        ),
         "edit": ("parlant_local.cli.workshop:edit", "Change a model's metadata, chat template or special tokens."),
         "split": ("parlant_local.cli.workshop:split", "Divide a model into several files."),
         "merge": ("parlant_local.cli.workshop:merge", "Put a split model together into one file."),

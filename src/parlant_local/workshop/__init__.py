@@ -5,7 +5,20 @@ from __future__ import annotations
 
 from parlant_local.workshop.control import Control, Moment
 from parlant_local.workshop.editing import SPECIAL_TOKENS, edit
+from parlant_local.workshop.importance import MadeImatrix, conversations_in, imatrix
 from parlant_local.workshop.quantizing import QUANTIZATIONS, quantize
 from parlant_local.workshop.sharding import merge, split
 
-__all__ = ["QUANTIZATIONS", "SPECIAL_TOKENS", "Control", "Moment", "edit", "merge", "quantize", "split"]
+__all__ = [
+    "QUANTIZATIONS",
+    "SPECIAL_TOKENS",
+    "Control",
+    "MadeImatrix",
+    "Moment",
+    "conversations_in",
+    "edit",
+    "imatrix",
+    "merge",
+    "quantize",
+    "split",
+]

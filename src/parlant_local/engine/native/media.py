@@ -8,6 +8,7 @@ from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int32, c_size_t,
 from typing import Any
 
 from parlant_local.engine.native import log
+from parlant_local.engine.native.graph import EvalCallback
 from parlant_local.engine.native.llama import library
 from parlant_local.engine.native.structs import LogCallback
 from parlant_local.errors import ConfigurationError
@@ -16,7 +17,6 @@ __all__ = ["AUDIO", "IMAGE", "TEXT", "EvalCallback", "InputPart", "InputText", "
 
 TEXT, IMAGE, AUDIO = 0, 1, 2  # enum mtmd_input_chunk_type
 
-EvalCallback = ctypes.CFUNCTYPE(c_bool, c_void_p, c_bool, c_void_p)
 _ProgressCallback = ctypes.CFUNCTYPE(c_bool, c_float, c_void_p)
 _Projector = _Bitmap = _Chunk = _Chunks = _Context = _Model = c_void_p
 
