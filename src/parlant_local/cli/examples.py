@@ -54,6 +54,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "parlant-local perplexity qwen3:4b report.txt --n-ctx 256",
         "parlant-local perplexity qwen3:4b --kl-base ./my-model.gguf --windows 2",
     ),
+    "convert": (
+        "parlant-local convert ./my-model --name mine",
+        "parlant-local convert ./my-model --type BF16 --output mine.gguf",
+    ),
     "quantize": (
         "parlant-local quantize qwen3:4b Q4_K_M --requantize",
         "parlant-local quantize qwen3:4b Q4_K_S --pure --requantize --tensor-type attn_v=Q6_K --name small",

@@ -69,6 +69,7 @@ _GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
     },
     "Make": {
+        "convert": ("parlant_local.cli.convert:convert", "Convert safetensors, in a folder or on the hub, to GGUF."),
         "quantize": ("parlant_local.cli.quantize:quantize", "Make a smaller model: fewer bits for each weight."),
         "imatrix": (
             "parlant_local.cli.imatrix:imatrix",

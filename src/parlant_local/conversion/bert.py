@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, Field, TypeAdapter
 
 from parlant_local.conversion.gguf_writing import Tensor, Value, write_gguf
-from parlant_local.conversion.quantizing import as_f16, as_f32, as_q8_0
+from parlant_local.conversion.quantizing import WRITERS
 from parlant_local.conversion.safetensors import read_safetensors
 from parlant_local.conversion.wordpiece import wordpiece_metadata
 from parlant_local.errors import InvalidModelError, StateFileError
@@ -20,8 +19,7 @@ from parlant_local.storage import read_as
 __all__ = ["convert_bert"]
 
 _MEAN = 1
-_FILE_TYPES = {"F32": 0, "F16": 1, "Q8_0": 7}
-_WRITERS: Mapping[str, Callable[[npt.NDArray[np.float32]], bytes]] = {"F32": as_f32, "F16": as_f16, "Q8_0": as_q8_0}
+_FILE_TYPES = {"F32": 0, "F16": 1, "Q8_0": 7, "BF16": 32}
 _EMBEDDINGS = {
     "embeddings.word_embeddings.weight": "token_embd.weight",
     "embeddings.position_embeddings.weight": "position_embd.weight",
@@ -101,7 +99,7 @@ def convert_bert(
         target,
         metadata,
         {
-            ours: Tensor(source[theirs].shape, types[ours], partial(_WRITERS[types[ours]], source[theirs]))
+            ours: Tensor(source[theirs].shape, types[ours], partial(WRITERS[types[ours]], source[theirs]))
             for theirs, ours in names.items()
         },
     )

@@ -13,8 +13,8 @@ from parlant_local.gguf_info.types import TENSOR_TYPES, VALUE_ARRAY, VALUE_STRIN
 
 __all__ = ["Tensor", "Value", "write_gguf"]
 
-Value = str | bool | int | float | Sequence[str] | Sequence[int]
-"""An ``int`` is written as uint32, a ``float`` as float32, the numbers of a sequence as int32."""
+Value = str | bool | int | float | Sequence[str] | Sequence[int] | Sequence[float]
+"""An ``int`` is written as uint32, a ``float`` as float32; in a sequence, which is of one kind, an ``int`` as int32."""
 
 _ALIGNMENT = 32
 _UINT32, _INT32, _FLOAT32, _BOOL = 4, 5, 6, 7
@@ -76,6 +76,8 @@ def _value(value: Value) -> bytes:
     if value and isinstance(value[0], str):
         packed = b"".join(_text(str(item)) for item in value)
         return struct.pack("<IIQ", VALUE_ARRAY, VALUE_STRING, len(value)) + packed
+    if value and isinstance(value[0], float):
+        return struct.pack(f"<IIQ{len(value)}f", VALUE_ARRAY, _FLOAT32, len(value), *value)
     return struct.pack(f"<IIQ{len(value)}i", VALUE_ARRAY, _INT32, len(value), *value)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["as_f16", "as_f32", "as_q8_0"]
+__all__ = ["WRITERS", "as_bf16", "as_f16", "as_f32", "as_q8_0"]
 
 _BLOCK = 32
 
@@ -16,6 +18,14 @@ def as_f32(values: npt.NDArray[np.float32]) -> bytes:
 
 def as_f16(values: npt.NDArray[np.float32]) -> bytes:
     return values.astype("<f2").tobytes()
+
+
+def as_bf16(values: npt.NDArray[np.float32]) -> bytes:
+    """The upper half of each number, rounded to the nearest, ties to even."""
+    bits = values.astype("<f4").view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16
+    quiet = (bits >> 16) | 64  # what is not a number stays so
+    return np.where(np.isnan(values), quiet, rounded).astype("<u2").tobytes()
 
 
 def as_q8_0(values: npt.NDArray[np.float32]) -> bytes:
@@ -31,3 +41,12 @@ def as_q8_0(values: npt.NDArray[np.float32]) -> bytes:
     packed[:, :2] = scale.astype("<f2").view(np.uint8)
     packed[:, 2:] = steps.view(np.uint8)
     return packed.tobytes()
+
+
+WRITERS: Mapping[str, Callable[[npt.NDArray[np.float32]], bytes]] = {
+    "F32": as_f32,
+    "F16": as_f16,
+    "BF16": as_bf16,
+    "Q8_0": as_q8_0,
+}
+"""By GGML's name of the type."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ import numpy.typing as npt
 from parlant_local.errors import InvalidModelError
 from parlant_local.gguf_info.safetensors_header import Entry, safetensors_header
 
-__all__ = ["read_safetensors"]
+__all__ = ["SafeTensor", "open_safetensors", "read_safetensors"]
 
 _TYPES: Mapping[str, str] = {
     "F64": "<f8",
@@ -26,11 +28,28 @@ _TYPES: Mapping[str, str] = {
 }
 
 
-def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """The tensors of floating-point numbers, by name, as views of the file where they are float32 in it.
+@dataclass(frozen=True, slots=True)
+class SafeTensor:
+    """One tensor of floating-point numbers, which stays on disk."""
 
-    Raises :class:`InvalidModelError`.
-    """
+    dtype: str
+    shape: tuple[int, ...]
+    _raw: npt.NDArray[Any]
+
+    def read(self) -> npt.NDArray[np.float32]:
+        """A view of the file where it is float32 in it."""
+        if self.dtype == "BF16":
+            return (self._raw.astype(np.uint32) << 16).view(np.float32)
+        return self._raw.astype(np.float32, copy=False)
+
+
+def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors of floating-point numbers, by name. Raises :class:`InvalidModelError`."""
+    return {name: tensor.read() for name, tensor in open_safetensors(path).items()}
+
+
+def open_safetensors(path: Path) -> dict[str, SafeTensor]:
+    """The same, none of them read yet."""
     try:
         length, entries = safetensors_header(path)
         data = np.memmap(path, dtype=np.uint8, mode="r", offset=8 + length) if entries else np.empty(0, np.uint8)
@@ -42,7 +61,7 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[np.float32]]:
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 
-def _tensor(name: str, entry: Entry, data: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32] | None:
+def _tensor(name: str, entry: Entry, data: npt.NDArray[np.uint8]) -> SafeTensor | None:
     if entry.dtype not in _TYPES:
         raise ValueError(f"{name!r} has the unsupported type {entry.dtype!r}")
     dtype = np.dtype(_TYPES[entry.dtype])
@@ -51,7 +70,4 @@ def _tensor(name: str, entry: Entry, data: npt.NDArray[np.uint8]) -> npt.NDArray
         raise ValueError(f"{name!r} does not lie within the file")
     if dtype.kind == "i" or entry.dtype == "U8":
         return None  # positions, which GGUF has no need of
-    values = data[first:last].view(dtype).reshape(entry.shape)
-    if entry.dtype == "BF16":
-        return (values.astype(np.uint32) << 16).view(np.float32)
-    return values.astype(np.float32, copy=False)
+    return SafeTensor(entry.dtype, tuple(entry.shape), data[first:last].view(dtype).reshape(entry.shape))

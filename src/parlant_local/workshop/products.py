@@ -18,7 +18,7 @@ from parlant_local.paths import user_path
 from parlant_local.storage import publish, scratch_folder, sweep
 from parlant_local.workshop.control import Control
 
-__all__ = ["Material", "material", "produce", "product_file", "shard_of"]
+__all__ = ["Material", "check_free", "hashed", "material", "produce", "product_file", "shard_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ def material(manager: LocalModelManager, model: str | Path, control: Control) ->
     if record.path is None:
         raise ModelNotFoundError(f"{record.id} is in an Ollama daemon; it has no file of its own here.")
     with in_use.hold(item.path for item in record.files):
-        digests = tuple(item.sha256 or _hashed(item.path, control) for item in record.files)
+        digests = tuple(item.sha256 or hashed(item.path, control) for item in record.files)
         yield Material(record.id, tuple(item.path for item in record.files), digests, record.name, record.projector)
 
 
-def _hashed(path: Path, control: Control) -> str:
+def hashed(path: Path, control: Control) -> str:
     done, total = 0, path.stat().st_size
 
     def progress(count: int) -> None:
