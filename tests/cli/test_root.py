@@ -18,6 +18,7 @@ from parlant_local.cli.examples import EXAMPLES
 from parlant_local.cli.main import cli
 from tests.support.at_home import Verb
 from tests.support.places import COMMAND, TINY
+from tests.support.safetensors_models import write_model
 from tests.support.sd_server import picture, serving
 from tests.support.terminal import Terminal
 
@@ -28,7 +29,7 @@ LONG = ("chat", "run", "agent", "demo", "serve", "ps", "stop", "evaluate")
 def test_help_lists_every_verb_in_a_group(verb: Verb) -> None:
     code, out, _ = verb("--help")
     assert code == 0
-    for title in ("Talk:", "Models:", "Serve:", "Measure:", "Set up:"):
+    for title in ("Talk:", "Models:", "Serve:", "Measure:", "Make:", "Set up:"):
         assert f"\n{title}\n" in out
     with click.Context(cli) as context:
         for name in cli.list_commands(context):
@@ -118,6 +119,8 @@ def test_an_example_runs(verb: Verb, line: str, request: pytest.FixtureRequest) 
         verb("add", "./my-model.gguf", "--name", "mine")
     if "merge parts" in line:
         verb("split", "qwen3:4b", "--tensors", "10", "--name", "parts")
+    if "convert" in line:
+        write_model(Path("my-model"), "LlamaForCausalLM")
     if "unset" in line:
         verb("config", "set", "engine.n_ctx", "8192")
     if " image " in line:

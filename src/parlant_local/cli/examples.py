@@ -78,6 +78,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "parlant-local merge parts --name whole",
         "parlant-local merge parts --output whole.gguf",
     ),
+    "compare": (
+        "parlant-local compare qwen3:4b ./my-model.gguf --windows 1",
+        "parlant-local compare qwen3:4b ./my-model.gguf --text report.txt",
+    ),
     "embed": (
         "parlant-local embed qwen3:4b 'Hello' 'Goodbye'",
         "parlant-local embed qwen3:4b --file report.txt --json",

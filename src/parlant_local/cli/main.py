@@ -67,6 +67,10 @@ _GROUPS: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "parlant_local.cli.perplexity:perplexity",
             "Measure a model's perplexity on a text, and its divergence from a larger type.",
         ),
+        "compare": (
+            "parlant_local.cli.compare:compare",
+            "Compare two models: by the examination of both, else by their predictions.",
+        ),
     },
     "Make": {
         "convert": ("parlant_local.cli.convert:convert", "Convert safetensors, in a folder or on the hub, to GGUF."),

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
     from parlant_local.engine import LoadedModel
     from parlant_local.engine.measuring.divergence import Divergence
+    from parlant_local.settings import EngineSettings
 
-__all__ = ["loaded", "perplexity", "show_divergence"]
+__all__ = ["loaded", "perplexity", "show_divergence", "window_of"]
 
 _WINDOW = 512
 
@@ -52,7 +53,7 @@ def perplexity(
     manager = LocalModelManager(settings=settings)
     shown: dict[str, Any] = {"progress": _progress if sys.stderr.isatty() else None, "max_windows": windows}
     with loaded(manager, model) as ours:
-        n_ctx = min(settings.engine.n_ctx or _WINDOW, ours.n_ctx_train)
+        n_ctx = window_of(settings.engine, ours)
         tokens = ours.tokenize(text)
         if base is None:
             result = measure_perplexity(ours, settings.engine, tokens, n_ctx=n_ctx, **shown)
@@ -70,6 +71,11 @@ def perplexity(
             f"perplexity {result.perplexity:.4f} ± {result.error:.4f} over {result.scored} of {result.tokens} tokens "
             f"({result.windows} window{'s' if result.windows > 1 else ''} of {result.n_ctx}), {result.seconds:.1f} s"
         )
+
+
+def window_of(settings: EngineSettings, model: LoadedModel) -> int:
+    """Tokens of a window."""
+    return min(settings.n_ctx or _WINDOW, model.n_ctx_train)
 
 
 @contextmanager

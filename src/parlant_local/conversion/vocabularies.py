@@ -141,7 +141,7 @@ def _prefixes_space(stored: Mapping[str, Any]) -> bool:
     """Whether a text gets a space before it, by either of the ways in which files say so."""
     normalizer, rule = str(stored.get("normalizer")), stored.get("pre_tokenizer")
     if isinstance(rule, dict) and rule.get("type") == "Metaspace":
-        return rule.get("prepend_scheme", "always") != "never"
+        return bool(rule.get("prepend_scheme", "always") != "never")
     return "'Prepend'" in normalizer
 
 

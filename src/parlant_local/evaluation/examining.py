@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from lagom import Container
@@ -20,7 +19,7 @@ from parlant_local.errors import ConfigurationError
 from parlant_local.evaluation.decisions import decisions
 from parlant_local.evaluation.judging import judged
 from parlant_local.evaluation.reading import Exercise
-from parlant_local.evaluation.records import CaseResult, Ledger, slug
+from parlant_local.evaluation.records import CaseResult, Ledger, results_folder, slug
 from parlant_local.evaluation.retrieval import EverythingIsNear
 from parlant_local.evaluation.room import opened
 from parlant_local.evaluation.seeding import SeededBackend
@@ -85,10 +84,6 @@ async def examine(
             f"{info.id} is being evaluated by another process.", hint="Wait for it, or set another home."
         ) from None
     return Examination(backend.model_info(), tuple(ledger.valid(cases)), seed, identity, tried)
-
-
-def results_folder(home: Path) -> Path:
-    return home / "evaluation" / "results"
 
 
 def identity_of(info: ModelInfo) -> str:

@@ -18,7 +18,7 @@ from parlant_local.evaluation.reading import Exercise
 from parlant_local.evaluation.tally import Cost
 from parlant_local.storage import parse_json, read_text, validated, write_whole
 
-__all__ = ["CaseResult", "Ledger", "slug"]
+__all__ = ["CaseResult", "Ledger", "kept_results", "results_folder", "slug"]
 
 _MAX_BYTES = 256 << 20
 
@@ -58,18 +58,9 @@ class Ledger:
 
     def load(self) -> None:
         """Reads the results made under the same conditions; others, and a line that was cut off, are dropped."""
-        try:
-            lines = read_text(self.path, _MAX_BYTES).splitlines()
-        except FileNotFoundError:
-            return
-        if not lines or _parsed(lines[0]) != {"conditions": self.conditions}:
-            return
-        for line in lines[1:]:
-            try:
-                result = validated(_RESULT, _parsed(line))
-            except ValueError:
-                continue
-            self.results[result.id] = result
+        lines = _lines(self.path)
+        if lines and _parsed(lines[0]) == {"conditions": self.conditions}:
+            self.results |= _results(lines[1:])
 
     def start(self) -> None:
         """Writes what is known, so that appending goes on from a whole file."""
@@ -91,6 +82,33 @@ class Ledger:
         """The results of these cases, as they are now."""
         found = (self.results.get(case.id) for case in cases)
         return [result for case, result in zip(cases, found, strict=True) if result and result.digest == case.digest]
+
+
+def results_folder(home: Path) -> Path:
+    return home / "evaluation" / "results"
+
+
+def kept_results(path: Path) -> dict[str, CaseResult]:
+    """What a ledger's file has, under whatever conditions it was made; by case."""
+    return _results(_lines(path)[1:])
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return read_text(path, _MAX_BYTES).splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _results(lines: Sequence[str]) -> dict[str, CaseResult]:
+    found = {}
+    for line in lines:
+        try:
+            result = validated(_RESULT, _parsed(line))
+        except ValueError:
+            continue
+        found[result.id] = result
+    return found
 
 
 def slug(text: str) -> str:
