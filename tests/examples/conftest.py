@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.fakes.hub import FakeHub
 from tests.fakes.registry import FakeRegistry
 from tests.server.conftest import TINY, Server
 from tests.support.gguf_models import llama, qwen3
+from tests.support.safetensors_models import write_model
 
 HAD = {
     "switching.md": {"llama-3.2-3b-instruct-q4_k_m": llama, "qwen3-8b-q4_k_m": qwen3},
@@ -64,6 +66,17 @@ def reader_of(
             write(models / f"{name}.gguf")
         asyncio.run(LocalModelManager(NullLogger(), models).initialize())
         llama(made.home / "Downloads" / "model.gguf")
+        if document.name == "workshop.md":
+            _furnish_workshop(made.folder)
         return made
 
     return reader
+
+
+def _furnish_workshop(folder: Path) -> None:
+    """A model as its maker publishes it, texts, and a template."""
+    write_model(folder / "my-model", "Qwen3ForCausalLM", rule="qwen2")
+    said = "the customer of the agent asks for the quick brown fox and the lazy dog "
+    (folder / "rules.txt").write_text(said * 20, "utf-8")
+    (folder / "conversations.jsonl").write_text(json.dumps([{"role": "user", "content": said * 4}]) + "\n", "utf-8")
+    (folder / "template.jinja").write_text("{{ messages[0].content }}", "utf-8")
