@@ -48,6 +48,8 @@ PYTHONS = {
     ("engine/native/llama.py", "AttributeError"): "an object has no such attribute",
     ("engine/native/media.py", "AttributeError"): "an object has no such attribute",
     ("engine/media/decoders.py", "InterruptedError"): "nobody: its task was cancelled",
+    ("engine/native/graph.py", "AttributeError"): "an object has no such attribute",
+    ("engine/native/quantizing.py", "AttributeError"): "an object has no such attribute",
     ("engine/media/decoding.py", "InterruptedError"): "nobody: its task was cancelled",
     ("engine/media/reading.py", "CancelledError"): "asyncio",
     ("nlp/host.py", "AttributeError"): "an object has no such attribute",

@@ -16,14 +16,14 @@ from typing import Any
 
 from parlant_local.engine import trial
 from parlant_local.engine.loading import LoadControl
-from parlant_local.engine.vetting.process import Outcome, _environment, _outcome
+from parlant_local.engine.vetting.process import Outcome, _outcome, native_environment
 
 
 class Zygote:
     """Has :func:`run_trial`'s signature as :meth:`run`."""
 
     def __init__(self) -> None:
-        environment = _environment("auto") | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = native_environment("auto") | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.vetting_zygote"],
             stdin=subprocess.PIPE,

