@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from parlant_local.catalog import LocalModelManager
 from parlant_local.engine import LoadedModel
 from parlant_local.errors import BadRequestError, CatalogError, JobCancelledError
 from parlant_local.settings import EngineSettings
-from parlant_local.workshop import Control, imatrix
+from parlant_local.workshop import Control, child, imatrix
 from parlant_local.workshop.imatrix_files import read_imatrix
 from tests.support.at_home import Verb
 from tests.support.gguf_models import bert, deepseek2, llama
@@ -144,6 +147,21 @@ def test_a_cancelled_collection_leaves_nothing(source: Path, manager: LocalModel
     with pytest.raises(JobCancelledError):
         imatrix(source, text=TEXT, chunk_size=16, output=tmp_path / "i.gguf", manager=manager, control=control)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_its_process_ends_with_the_one_that_waits_for_it(source: Path, tmp_path: Path) -> None:
+    """Its standard input is closed, as a killed parent's is."""
+    spec = {
+        "job": "imatrix", "memory": 8 << 30, "source": str(source), "target": str(tmp_path / "i.gguf"),
+        "tokens": [300] * 400_000, "chunk_size": 16, "dataset": "", "threads": 1, "gpu_layers": 0, "output": False,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-P", child._SCRIPT], input=json.dumps(spec).encode() + b"\n", capture_output=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert not (tmp_path / "i.gguf").exists()
+    assert b"Traceback" not in done.stderr
 
 
 def test_the_verbs_make_a_matrix_and_quantize_with_it(verb: Verb, tmp_path: Path, source: Path) -> None:

@@ -6,7 +6,6 @@ As llama.cpp's tools/imatrix does it: whole chunks only, each with BOS in its fi
 from __future__ import annotations
 
 import ctypes
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from parlant_local.engine.model import LoadedModel
 from parlant_local.engine.native import library, recent_log
 from parlant_local.engine.native.graph import EvalCallback, GraphReader, Node
 from parlant_local.errors import EngineError, InvalidModelError
+from parlant_local.settings import EngineSettings
 from parlant_local.workshop.imatrix_files import Imatrix, Sums, write_imatrix
 
 __all__ = ["work"]
@@ -104,12 +104,10 @@ def work(
     chunk_size: int,
     dataset: str,
     threads: int,
-    gpu_layers: int | None,
+    gpu_layers: int,
     output: bool,
 ) -> dict[str, Any]:
-    settings: Any = types.SimpleNamespace(
-        verbose=False, library="auto", n_gpu_layers=gpu_layers, use_mmap=True, use_mlock=False, lora={}
-    )
+    settings = EngineSettings(n_gpu_layers=gpu_layers)  # of the model alone: no adapters
     model = LoadedModel(Path(source), settings, vetting=None)
     collector = _Collector(output)
     context = _context(model, chunk_size, threads, collector)
