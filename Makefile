@@ -25,7 +25,7 @@ DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdoc
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) $(if $(NATIVE),$(COMPILED)) ## Create .venv with all dependencies (NATIVE=1: llama.cpp compiled for this processor, too)
+setup: $(STAMP) $(if $(NATIVE),$(COMPILED)) ## Create .venv with all dependencies (NATIVE=1: what is compiled here, too)
 	@$(if $(NATIVE),:,test -e $(COMPILED) || echo 'llama.cpp is a wheel for any processor; `make setup NATIVE=1` compiles one for yours (5-10 minutes on two cores), which may be faster.')
 
 $(STAMP): requirements.lock pyproject.toml
@@ -109,7 +109,7 @@ gpu-check: $(if $(DRY),$(STAMP)) ## On that machine: build, check and measure, o
 
 lock: $(STAMP) ## Update requirements.lock (versions and hashes)
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 --extra all --extra native --group dev pyproject.toml -o requirements.lock
+	  --python-version 3.11 --extra all --extra native --extra images --group dev pyproject.toml -o requirements.lock
 
 train: ## Train the bundled model (in a separate environment; about half an hour)
 	$(MAKE) -C training

@@ -1,7 +1,8 @@
 """Install what requirements.lock names into this environment: ``python .ci/install.py [native]``.
 
-Runs inside the environment that it fills. Everything comes as wheels, llama.cpp too; ``native`` adds the one that is compiled for this
-machine's own processor (unless wheels/ has it), which the tests and benchmarks run on, and says that it takes long and moves.
+Runs inside the environment that it fills. Everything comes as wheels, llama.cpp too; ``native`` adds what is compiled here (unless wheels/
+has it), which the tests and benchmarks run on, and says that it takes long and moves: llama.cpp for this machine's own processor, and
+stable-diffusion.cpp, of which there are no wheels.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
 ENGINE = "llama-cpp-python"
+PICTURES = "stable-diffusion-cpp-python"
+COMPILED = {
+    ENGINE: f"Building {ENGINE} for this processor (5-10 minutes on two cores)",
+    PICTURES: f"Building {PICTURES} (3-6 minutes on two cores)",
+}
 
 
 def main() -> None:
@@ -33,34 +40,33 @@ def install_wheels(install: list[str]) -> None:
     print("Installing the packages …", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         wheels = Path(folder) / "requirements.txt"
-        wheels.write_text(without(ENGINE, LOCK.read_text()))
+        # On Windows the engine's is the only build that works, and has a wheel.
+        apart = COMPILED if sys.platform != "win32" else {PICTURES}
+        wheels.write_text(without(apart, LOCK.read_text()))
         subprocess.run([*install, "--require-hashes", "-r", str(wheels)], check=True)
     subprocess.run([*install, "--no-deps", "--editable", str(ROOT)], check=True)
 
 
-def without(package: str, lock: str) -> str:
-    """A lock without one package: its line, and the hashes that follow it. (On Windows it's the one that there is.)"""
-    if sys.platform == "win32":
-        return lock
+def without(packages: Iterable[str], lock: str) -> str:
+    """A lock without some packages: their lines, and the hashes that follow them."""
+    starts = tuple(f"{package}==" for package in packages)
     kept, inside = [], False
     for line in lock.splitlines():
         if not line.startswith(" "):
-            inside = line.startswith(f"{package}==")
+            inside = line.startswith(starts)
         if not inside:
             kept.append(line)
     return "\n".join(kept) + "\n"
 
 
 def install_native(install: list[str]) -> None:
-    wanted = locked_version(ENGINE)
-    if kept := next((ROOT / "wheels").glob(f"llama_cpp_python-{wanted}-*.whl"), None):
-        subprocess.run([*install, "--no-deps", str(kept)], check=True)
-    elif installed_version(ENGINE) != wanted:
-        need_tools()
-        run_slowly(
-            f"Building {ENGINE} {wanted} for this processor (5-10 minutes on two cores)",
-            [*install, "--no-binary", ENGINE, f"{ENGINE}=={wanted}"],
-        )
+    for package, what in COMPILED.items():
+        wanted = locked_version(package)
+        if kept := next((ROOT / "wheels").glob(f"{package.replace('-', '_')}-{wanted}-*.whl"), None):
+            subprocess.run([*install, "--no-deps", str(kept)], check=True)
+        elif installed_version(package) != wanted:
+            need_tools()
+            run_slowly(what, [*install, "--no-deps", "--no-binary", package, f"{package}=={wanted}"])
     subprocess.run([*install, "--require-hashes", "-r", str(LOCK)], check=True)
 
 
@@ -84,7 +90,7 @@ def need_tools() -> None:
     missing = [what for what, names in (("a C++ compiler", ("c++", "g++", "clang++")),) if not any(map(which, names))]
     if missing:
         sys.exit(
-            f"Compiling llama.cpp needs {' and '.join(missing)} (on Debian, `apt-get install build-essential`); "
+            f"Compiling it needs {' and '.join(missing)} (on Debian, `apt-get install build-essential`); "
             "`make setup` without NATIVE=1 needs none."
         )
 
