@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from parlant_local.observability import Logger, NullLogger
 __all__ = ["Guest", "ModelPool", "PoolMemory", "PoolStatus"]
 
 State = Literal["loading", "loaded", "unloading"]
+UnloadReason = Literal["asked", "evicted", "idle", "closed"]
+"""Why a model was unloaded: by somebody, for another one's memory, after its keep-alive time, at the end."""
 
 
 class Closable(Protocol):
@@ -102,6 +105,8 @@ class ModelPool(Generic[M]):
         self._changed = asyncio.Condition()
         self._idle_task: asyncio.Task[None] | None = None
         self._closed = False
+        self.loads = 0
+        self.unloads: Counter[UnloadReason] = Counter()
 
     @asynccontextmanager
     async def use(self, model_id: str) -> AsyncIterator[M]:
@@ -136,7 +141,7 @@ class ModelPool(Generic[M]):
         self._guests[name] = guest
         slot = self._slots.get(name)
         if slot is not None and slot.state == "loaded" and not slot.users and not guest.memory().fits(slot.size):
-            await self._unload(name, slot)  # it needs more than there was room for
+            await self._unload(name, slot, "evicted")  # it needs more than there was room for
         async with self._used(name):
             yield
 
@@ -157,7 +162,7 @@ class ModelPool(Generic[M]):
             raise ModelInUseError(
                 f"{model_id} is {'in use' if slot.users else slot.state}.", hint="Wait until its requests are done."
             )
-        await self._unload(model_id, slot)
+        await self._unload(model_id, slot, "asked")
         return True
 
     def status(self) -> Mapping[str, PoolStatus]:
@@ -211,7 +216,7 @@ class ModelPool(Generic[M]):
         )
         for model_id, slot in list(self._slots.items()):
             if slot.state == "loaded":
-                await self._unload(model_id, slot)
+                await self._unload(model_id, slot, "closed")
 
     # -- parts --------------------------------------------------------------------------------------------------------
 
@@ -260,7 +265,7 @@ class ModelPool(Generic[M]):
                 return None
             name = min(idle)[1]
             self._logger.info(f"Unloading {name} to make room for {model_id}.")
-            await self._unload(name, self._slots[name])
+            await self._unload(name, self._slots[name], "evicted")
             if model_id in self._slots:
                 return None  # another caller was faster
         slot: _Slot[M] = _Slot(size, guest=self._guests.get(model_id))
@@ -286,6 +291,7 @@ class ModelPool(Generic[M]):
             slot.ready.exception()  # retrieved here, as there may be no waiter left
         else:
             slot.model, slot.state = model, "loaded"
+            self.loads += 1
             slot.idle_since = slot.loaded_at = self._clock()
             slot.ready.set_result(model)
             if self._idle_task is None and self._keep_alive > 0:
@@ -297,7 +303,8 @@ class ModelPool(Generic[M]):
             return EngineClosedError(f"Loading {model_id} was cancelled.", hint="Send the request again to load it.")
         return error if isinstance(error, ParlantLocalError) else EngineError(f"Loading {model_id} failed: {error!r}")
 
-    async def _unload(self, model_id: str, slot: _Slot[M]) -> None:
+    async def _unload(self, model_id: str, slot: _Slot[M], why: UnloadReason) -> None:
+        self.unloads[why] += 1
         slot.state = "unloading"
         # Shielded from cancellation: a half-closed model would hold memory that the pool no longer counts.
         slot.closing = asyncio.create_task(self._finish_unload(model_id, slot))
@@ -324,4 +331,4 @@ class ModelPool(Generic[M]):
             for model_id, slot in list(self._slots.items()):
                 if slot.state == "loaded" and not slot.users and now - slot.idle_since > self._keep_alive:
                     self._logger.info(f"Unloading {model_id}: idle for {self._keep_alive:g} s.")
-                    await self._unload(model_id, slot)
+                    await self._unload(model_id, slot, "idle")

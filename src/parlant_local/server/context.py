@@ -30,12 +30,13 @@ from parlant_local.server.images import ImageService
 from parlant_local.server.limits import Limiter
 from parlant_local.server.logs import ServerLogger
 from parlant_local.server.machine import Machine
-from parlant_local.server.metrics import Metrics
+from parlant_local.server.metrics import Metrics, Outcome
 from parlant_local.server.models import Models
 from parlant_local.server.problems import problem_of
 from parlant_local.server.running import RunningAnswers
+from parlant_local.server.state_figures import state_figures
 from parlant_local.server.streams import Ending, PieceStream
-from parlant_local.server.waiting import answered, begun
+from parlant_local.server.waiting import ClientGone, answered, begun
 from parlant_local.settings import Settings
 
 __all__ = ["AnswerMetrics", "Context", "context_of"]
@@ -63,7 +64,7 @@ class Context:
         self.machine = Machine()
         self.models = Models(settings, manager, logger, self._makes_pictures)
         self.downloads = Downloads(manager, self.events, logger, settings.limits)
-        self.metrics = Metrics(self.engine_stats)
+        self.metrics = Metrics(self.engine_stats, lambda: state_figures(self.models))
         here = images or ImageDirectory(settings, logger, manager=manager, pool=self.models.pool)
         self.images = ImageService(settings, here, self.drain, self.metrics, logger)
         self.history = History()
@@ -178,15 +179,25 @@ class Context:
         if record is not None:
             record.model = model
         model = self.models.label(model)
+        outcome: Outcome = "ok"
         try:
             yield metrics
+        except ClientGone:
+            outcome = "cancelled"
+            raise
+        except Exception:
+            outcome = "error"
+            raise
+        except BaseException:  # cancelled, or nobody reads the stream any more
+            outcome = "cancelled"
+            raise
         finally:
             if record is not None:
                 record.first_token, record.usage = metrics.first, metrics.usage
                 record.timings, record.finish = metrics.timings, metrics.finish
             if metrics.first is not None:
                 self.metrics.first_token.labels(model).observe(metrics.first)
-            self.metrics.used(model, metrics.usage)
+            self.metrics.answered(model, outcome, metrics.seconds, metrics.usage, metrics.timings)
 
     # -- insight ------------------------------------------------------------------------------------------------------
 
@@ -215,6 +226,11 @@ class AnswerMetrics:
         self.usage = Usage()
         self.timings: Timings | None = None
         self.finish: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
 
     def record_chunk(self) -> None:
         if self.first is None:

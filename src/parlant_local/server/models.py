@@ -30,6 +30,7 @@ from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.shapes.answers import Progress
 from parlant_local.settings import Settings
 from parlant_local.switching import CallRecord, RoutedBackend, TokenBudget
+from parlant_local.switching.ledger import Spent
 from parlant_local.switching.resolve import TargetResolver
 from parlant_local.switching.targets import Target
 
@@ -180,6 +181,10 @@ class Models:
     async def close(self) -> None:
         await self._routes.close()
         await self.pool.close()
+
+    def spent(self) -> Spent:
+        """Tokens of remote models, as far as is known."""
+        return self._budget.known()
 
     # -- the switcher -------------------------------------------------------------------------------------------------
 

@@ -63,6 +63,8 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
         replies: list[ChatReply] = await context.answered(request, _awaited(work))
         for reply in replies:
             metrics.usage = metrics.usage + usage_of(reply)
+        if len(replies) == 1:
+            metrics.timings, metrics.finish = replies[0].timings, replies[0].finish_reason
     choices = [(echo, choice) for echo, reply in zip(echoes, replies, strict=True) for choice in reply.choices]
     size = logged_values(reply for _, reply in choices) + sum(len(echo) for echo, _ in choices) // 50
     return await json_answer(lambda: answer.whole(choices, metrics.usage), size)
