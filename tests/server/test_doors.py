@@ -426,8 +426,13 @@ def test_each_request_has_an_id_and_no_content_is_logged(locked: Server) -> None
     assert odd.status_code == 400  # the role is named to who sent it, and to nobody else
     made_up = httpx2.get(f"{locked.url}/health", headers={"x-request-id": "bad id!"})
     assert made_up.headers["x-request-id"].startswith("req-")
-    lines = [line for line in locked.log if line.get("request_id") == "mine-42"]
-    assert {line["status"] for line in lines if "status" in line} == {200, 400, 422}
+    lines: list[dict[str, Any]] = []
+
+    def statuses() -> set[int]:
+        lines[:] = [line for line in locked.log if line.get("request_id") == "mine-42"]
+        return {line["status"] for line in lines if "status" in line}
+
+    wait_until(lambda: statuses() == {200, 400, 422}, statuses)  # logged after its answer, and read by another thread
     assert {line["client"] for line in lines if "client" in line} == {"anna"}
     assert secret not in locked.raw
 

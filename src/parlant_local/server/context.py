@@ -206,14 +206,25 @@ class Context:
 
     @property
     def health(self) -> str:
-        """``ok``, ``loading``, ``shutting down``, or ``failed`` where a configured model can't be loaded, or where
+        """``ok``, ``degraded`` where something else answers for what is broken, ``loading``, ``shutting down``, or ``failed`` where a configured model can't be loaded, or where
         an engine is paused after repeated failures."""
         if self.drain.begun:
             return "shutting down"
         if self.preloading:
             return "loading"
         blocked = any(stats.blocked_seconds for stats in self.engine_stats().values())
-        return "failed" if self.failed_preloads or blocked else "ok"
+        if self.failed_preloads or blocked:
+            return "failed"
+        return "degraded" if self.shortcomings else "ok"
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """What doesn't work as it should while requests are answered: the circuit breakers that are not closed."""
+        return [
+            f"The circuit breaker of {target} is {state.replace('_', '-')}."
+            for target, state in self.models.breakers().items()
+            if state != "closed"
+        ]
 
 
 class AnswerMetrics:

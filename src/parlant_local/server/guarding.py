@@ -52,7 +52,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def is_public(path: str) -> bool:
     """Whether a path needs no key: a picture's address, which nobody guesses, is its key."""
-    return path in ("/", "/health", "/favicon.ico") or path.startswith(("/page/", "/images/"))
+    return path in ("/", "/health", "/livez", "/readyz", "/favicon.ico") or path.startswith(("/page/", "/images/"))
 
 
 def is_administration(path: str) -> bool:

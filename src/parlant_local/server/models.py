@@ -30,6 +30,7 @@ from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.shapes.answers import Progress
 from parlant_local.settings import Settings
 from parlant_local.switching import CallRecord, RoutedBackend, TokenBudget
+from parlant_local.switching.breaker import BreakerState
 from parlant_local.switching.ledger import Spent
 from parlant_local.switching.resolve import TargetResolver
 from parlant_local.switching.targets import Target
@@ -196,6 +197,16 @@ class Models:
     def routes(self) -> dict[str, RoutedBackend]:
         """Every open route, by name."""
         return dict(self._routes.all())
+
+    def breakers(self) -> dict[str, BreakerState]:
+        """Of every target that was asked; of one in several routes, the worst."""
+        found: dict[str, BreakerState] = {}
+        for route in self._routes.all().values():
+            for target, told in route.stats()["targets"].items():
+                found[target] = max(
+                    found.get(target, "closed"), told["breaker"], key=("closed", "half_open", "open").index
+                )
+        return found
 
     def recent_switches(self) -> list[dict[str, Any]]:
         """The last failures and fallbacks, the newest first; no content."""

@@ -27,10 +27,9 @@ def state_figures(models: Models) -> Iterable[Metric]:
     unloads: Labelled = {(why,): float(count) for why, count in pool.unloads.items()}
     yield figure("model_unloads", "Models that were unloaded, by reason.", ["reason"], unloads, grows=True)
     breakers: Labelled = {}
-    for route in models.routes().values():
-        for target, told in route.stats()["targets"].items():
-            label = (target,)
-            breakers[label] = max(breakers.get(label, 0), _BREAKER[told["breaker"]])
+    for target, state in models.breakers().items():
+        label = (models.label(target),)  # those that only a client has named share one
+        breakers[label] = max(breakers.get(label, 0), _BREAKER[state])
     yield figure("breaker_state", "Circuit breaker of a target: 0 closed, 1 half-open, 2 open.", ["target"], breakers)
     spent = models.spent()
     remote: Labelled = {("today",): float(spent.today), ("total",): float(spent.total)}

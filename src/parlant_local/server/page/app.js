@@ -118,7 +118,7 @@ function onlyOpen() {
   route();
 }
 
-const HEALTH = { ok: "ready", loading: "loading …", failed: "a model can't be loaded", "shutting down": "shutting down" };
+const HEALTH = { ok: "ready", degraded: "ready, but not all of it", loading: "loading …", failed: "a model can't be loaded", "shutting down": "shutting down" };
 
 /** Polls the status while the page is visible. */
 async function poll() {

@@ -18,28 +18,41 @@ from parlant_local.server.shapes.answers import Health, Status
 __all__ = ["router"]
 
 router = APIRouter(tags=["insight"])
+_READY = ("ok", "degraded")
 _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Loading or shutting down."}}
 
 
+@router.get("/readyz", response_model=Health, responses=_NOT_READY)
 @router.get("/health", response_model=Health, responses=_NOT_READY)
 @router.get("/v1/health", response_model=Health, responses=_NOT_READY)
 async def health(request: Request) -> Response:
-    """200 when ready, 503 while models are preloaded, and when shutting down."""
-    state = context_of(request).health
-    answer: Health = {"status": state}
-    return JSONResponse(answer, 200 if state == "ok" else 503)
+    """200 when ready, 503 while models are preloaded, when shutting down, and after repeated failures.
+
+    ``degraded`` is ready: something else answers in the place of what is broken; ``/api/health`` says what.
+    """
+    answer: Health = {"status": context_of(request).health}
+    return JSONResponse(answer, 200 if answer["status"] in _READY else 503)
+
+
+@router.get("/livez", response_model=Health)
+async def alive(request: Request) -> Response:  # noqa: ARG001  # as every route
+    """200 as long as this process answers at all: whoever restarts it on another answer loses the models that are loading."""
+    answer: Health = {"status": "ok"}
+    return JSONResponse(answer)
 
 
 @router.get("/api/health", response_model=Health, responses=_NOT_READY)
 async def api_health(request: Request) -> Response:
-    """Like ``/health``, with the time and the version."""
-    state = context_of(request).health
+    """Like ``/health``, with reasons, the time and the version."""
+    context = context_of(request)
     body: Health = {
-        "status": state,
+        "status": context.health,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
     }
-    return JSONResponse(body, 200 if state == "ok" else 503)
+    if body["status"] == "degraded":
+        body["reasons"] = context.shortcomings
+    return JSONResponse(body, 200 if body["status"] in _READY else 503)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

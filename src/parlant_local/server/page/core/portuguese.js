@@ -125,7 +125,7 @@ export const PORTUGUESE = {
   "1 step": "1 passo", "{count} steps": "{count} passos", "guidance {value}": "fidelidade {value}", "seed {value}": "semente {value}",
   "made from another picture": "feita a partir de outra imagem", "Without: {text}": "Sem: {text}", "Make again": "Criar de novo", "Use as start": "Usar como partida",
   // What the server says in a word, and what is chosen from.
-  "ready": "pronto", "loading …": "carregando …", "a model can't be loaded": "um modelo não pode ser carregado", "shutting down": "encerrando", "on disk": "no disco",
+  "ready": "pronto", "ready, but not all of it": "pronto, mas não por inteiro", "loading …": "carregando …", "a model can't be loaded": "um modelo não pode ser carregado", "shutting down": "encerrando", "on disk": "no disco",
   "loaded": "carregado", "loading": "carregando", "unloading": "descarregando", "unloading …": "descarregando …", "broken": "danificado", "incomplete": "incompleto",
   "downloading": "baixando", "not supported": "não suportado", "paused": "em pausa", "failed": "falhou", "cut off at the limit of tokens": "cortada no limite de tokens",
   "called a tool": "chamou uma ferramenta", "filtered": "filtrada", "waiting for memory": "aguardando memória", "loading the model": "carregando o modelo",

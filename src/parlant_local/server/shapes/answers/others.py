@@ -93,6 +93,7 @@ class Rendered(TypedDict):
 @answer
 class Health(TypedDict):
     status: str
+    reasons: NotRequired[list[str]]
     timestamp: NotRequired[str]
     version: NotRequired[str]
 
