@@ -257,11 +257,13 @@ async def test_one_that_shows_no_progress_is_ended(tmp_path: Path, files: Diffus
 
 
 async def test_the_estimate_covers_what_it_takes(backend: LocalImages) -> None:
+    ballast = np.ones(800 << 20, dtype=np.uint8)  # of the parent, which must not count
     await backend.generate(ImageRequest("a cat", width=128, height=128, steps=1))
 
     assert backend._files is not None
     estimate = memory_for(backend._files, 128, 128, flash_attention=False)
     assert 0.5 * estimate < backend._peak < 1.1 * estimate
+    assert ballast.size > 2 * estimate
 
 
 async def test_it_does_not_outlive_its_parent(tmp_path: Path, files: DiffusionFiles) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -18,6 +19,7 @@ from parlant_local.agent_calls import AgentCallRecord, CallLog, running_agents
 from parlant_local.engine.watching import Standing
 from parlant_local.server.progress import progress_of, with_progress
 from tests.support.in_process import InProcess
+from tests.support.places import TINY as TINY_FILE
 from tests.support.slow_loading import slow_loading
 
 from .conftest import TINY, Server
@@ -59,8 +61,9 @@ def test_openais_client_bears_it(server: Server) -> None:
     assert texts
 
 
-def test_loading_is_told(here: Callable[..., InProcess], slow_loading: None) -> None:
-    server = here(**{"engine.n_ctx": 1920})  # as no other server of this process has it loaded
+def test_loading_is_told(here: Callable[..., InProcess], slow_loading: None, tmp_path: Path) -> None:
+    mine = shutil.copy(TINY_FILE, tmp_path / "mine.gguf")  # whose weights nobody else in this process has loaded
+    server = here(**{"model": str(mine), "engine.vetting": "never"})
     told = [
         item["progress"]
         for item in chunks(server, messages=LONG, max_tokens=4, return_progress=True)

@@ -103,6 +103,16 @@ class Terminal:
         self._child.wait()
         return int(self._child.exitstatus if self._child.exitstatus is not None else -self._child.signalstatus)
 
+    def interrupted(self) -> int:
+        """Presses Ctrl-C until the program ends; its exit code. One that comes in the moment before Python reads a line is
+        noticed after that line only, so people press it again."""
+        while True:
+            self.press("\x03")
+            until = time.monotonic() + 5
+            while time.monotonic() < until:
+                if not self._read():
+                    return self.ended()
+
     def resize(self, columns: int) -> None:
         self.screen.resize(self.screen.lines, columns)
         self._child.setwinsize(self.screen.lines, columns)
