@@ -10,6 +10,7 @@ from parlant.core.engines.alpha.prompt_builder import PromptBuilder
 
 from parlant_local.call_options import OPTIONS, ChatOptions
 from parlant_local.nlp.letters import letters_in_prompt, letters_in_schema
+from parlant_local.nlp.quoting import customer_messages, quoted_arguments, reason_from
 from parlant_local.nlp.reasons import placed
 from parlant_local.nlp.shots import stripped
 from parlant_local.nlp.tightening import families
@@ -71,8 +72,11 @@ class Levers:
         host_made = not isinstance(prompt, str)
         return letters_in_prompt(text) if host_made and self._values.get("plain_letters") else text
 
-    def schema(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    def schema(self, schema: Mapping[str, Any], prompt: str | PromptBuilder) -> Mapping[str, Any]:
         """``schema`` itself where nothing changes it."""
-        reasons = self._values.get("reasons", "as_asked")
-        changed = schema if reasons == "as_asked" else placed(schema, reasons)
+        reasons, changed = self._values.get("reasons", "as_asked"), schema
+        if reasons != "as_asked":
+            changed = placed(schema, reasons, reason_from(customer_messages(prompt)))
+        if self._values.get("arguments") == "quoted":
+            changed = quoted_arguments(changed, customer_messages(prompt))
         return letters_in_schema(changed) if self._values.get("plain_letters") else changed

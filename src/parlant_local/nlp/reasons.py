@@ -1,4 +1,4 @@
-"""Where an answer gives its reasons: before the decisions of an object, after them, or nowhere.
+"""Where an answer gives its reasons: before the decisions of an object, after them, or nowhere; or whose words they are.
 
 The host parses answers by name, so the order of an object's keys is free; that of lists is not, and stays. Reasons are known by
 their names: what the host's schemas call so it keeps at most to show it again. Where alternatives (``anyOf``) tell answers
@@ -25,28 +25,37 @@ def is_reason(name: str) -> bool:
     return _REASON.search(name) is not None
 
 
-def placed(schema: Mapping[str, Any], reasons: Reasons) -> Mapping[str, Any]:
-    """A copy of ``schema`` with its reasons there; ``schema`` itself where it has none, or none to be moved."""
-    changed = _walked(schema, reasons)
+def placed(schema: Mapping[str, Any], reasons: Reasons, quote: str | None = None) -> Mapping[str, Any]:
+    """A copy of ``schema`` with its reasons there; ``schema`` itself where it has none, or none to be moved. ``quote``: what
+    quoted reasons say; where there is nothing to quote, they stay as asked."""
+    if reasons == "quoted" and quote is None:
+        return schema
+    changed = _walked(schema, reasons, quote)
     return schema if _same(changed, schema) else changed
 
 
-def _walked(node: Any, reasons: Reasons) -> Any:
+def _walked(node: Any, reasons: Reasons, quote: str | None) -> Any:
     if isinstance(node, list):
-        return [_walked(item, reasons) for item in node]
+        return [_walked(item, reasons, quote) for item in node]
     if not isinstance(node, Mapping):
         return node
     found = {
-        key: value if key in ("const", "enum", "default") else _walked(value, reasons) for key, value in node.items()
+        key: value if key in ("const", "enum", "default") else _walked(value, reasons, quote)
+        for key, value in node.items()
     }
     known = found.get("properties")
     if isinstance(known, dict) and any(map(is_reason, known)):
-        found["properties"] = _ordered(known, set(node.get("required", ())), reasons)
+        required = set(node.get("required", ()))
+        found["properties"] = _ordered(known, required, reasons, quote)
+        if reasons == "quoted":
+            required |= {name for name in known if is_reason(name) and _is_text(known[name])}
+            found["required"] = [name for name in found["properties"] if name in required]
     return found
 
 
-def _ordered(known: Mapping[str, Any], required: set[str], reasons: Reasons) -> dict[str, Any]:
-    given = {name: part for name, part in known.items() if is_reason(name)}
+def _ordered(known: Mapping[str, Any], required: set[str], reasons: Reasons, quote: str | None) -> dict[str, Any]:
+    movable = [name for name in known if is_reason(name) and (reasons != "quoted" or _is_text(known[name]))]
+    given = {name: known[name] for name in movable}
     rest = {name: part for name, part in known.items() if name not in given}
     if reasons == "none":
         return {
@@ -56,8 +65,14 @@ def _ordered(known: Mapping[str, Any], required: set[str], reasons: Reasons) -> 
         }
     if reasons == "after":
         return rest | given
+    if reasons == "quoted":
+        given = {name: {"const": quote} for name in given}
     fixed = {name: part for name, part in rest.items() if isinstance(part, dict) and "const" in part}
     return fixed | given | rest
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return any(choice.get("type") == "string" for choice in part.get("anyOf", [part]))
 
 
 def _empty(part: Mapping[str, Any]) -> dict[str, Any]:

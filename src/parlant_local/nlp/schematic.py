@@ -147,12 +147,12 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         accepted = self._core.model_id not in self._plain_only
         if not self._core.settings.generation.tighten or isinstance(prompt, str) or not accepted:
             self._core.counters.add(answer.name, plain=1)
-            return levers.schema(answer.schema) if accepted else answer.schema
+            return levers.schema(answer.schema, prompt) if accepted else answer.schema
         outcome = tighten(answer.name, answer.schema, prompt)
         if outcome.problem:
             self.logger.debug(f"{answer.name} is not tightened: {outcome.problem}")
         self._core.counters.add(answer.name, **({"tightened": 1} if outcome.tightened else {"plain": 1}))
-        return levers.schema(whole_value(outcome.schema) if outcome.tightened else answer.schema)
+        return levers.schema(whole_value(outcome.schema) if outcome.tightened else answer.schema, prompt)
 
     async def _count_fixed(self, name: str, schema: Mapping[str, Any], reply: ChatReply) -> None:
         texts = fixed_texts(schema, json.loads(reply.content))

@@ -10,11 +10,12 @@ from parlant_local.call_options import OPTIONS, Option
 from parlant_local.call_options.option import NO_LIMIT
 from parlant_local.settings.section import Section
 
-__all__ = ["CALL_FAMILIES", "CallFamily", "CallLevers", "CallName", "CallSettings", "Reasons"]
+__all__ = ["CALL_FAMILIES", "Arguments", "CallFamily", "CallLevers", "CallName", "CallSettings", "Reasons"]
 
 CallFamily: TypeAlias = Literal["matching", "tools", "journeys", "canned", "replies", "setup"]
 CALL_FAMILIES: tuple[CallFamily, ...] = get_args(CallFamily)
-Reasons: TypeAlias = Literal["as_asked", "before", "after", "none"]
+Reasons: TypeAlias = Literal["as_asked", "before", "after", "none", "quoted"]
+Arguments: TypeAlias = Literal["as_asked", "quoted"]
 
 
 class CallLevers(Section):
@@ -24,7 +25,10 @@ class CallLevers(Section):
     """Whether Parlant's prompts keep their few-shot examples; None: they do, where they fit."""
 
     reasons: Reasons | None = None
-    """Where an answer gives its reasons: before each decision, after it, nowhere (they stay empty), or as_asked by Parlant, which is the default."""
+    """Where an answer gives its reasons: before each decision, after it, nowhere (they stay empty), or as_asked by Parlant, which is the default; quoted: each is what the customer said last, which costs no sampling."""
+
+    arguments: Arguments | None = None
+    """What the text arguments of tools may be: anything, as_asked by Parlant, or quoted: words that the customer used, on end, up to six."""
 
     plain_letters: bool | None = None
     """Whether letters that Parlant writes as \\u00e9 are written as themselves in prompts, and in what answers repeat of them."""
