@@ -37,8 +37,25 @@ class Batch:
     positions: Tensor
 
 
-def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int, count: int) -> list[Encoded]:
-    """Encodes `count` samples; those longer than `longest` are left out."""
+_RUN = 3
+
+
+def said_before(ids: Sequence[int]) -> np.ndarray:
+    """Where a token is what followed the same few tokens earlier on."""
+    followed: dict[tuple[int, ...], int] = {}
+    found = np.zeros(len(ids), dtype=bool)
+    for place in range(_RUN, len(ids)):
+        before = tuple(ids[place - _RUN : place])
+        found[place] = followed.get(before) == ids[place]
+        followed[before] = ids[place]
+    return found
+
+
+def encode_all(
+    samples: Iterable[Sample], tokenizer: Tokenizer, longest: int, count: int, again: float = 0.0, shortest: int = 0
+) -> list[Encoded]:
+    """Encodes `count` samples; those longer than `longest`, or shorter than ``shortest``, are left out. ``again``: the least weight of what was said before in
+    the same sample, which anybody can know who looks back."""
     out = []
     for sample in samples:
         if len(out) >= count:
@@ -57,10 +74,12 @@ def encode_all(samples: Iterable[Sample], tokenizer: Tokenizer, longest: int, co
             ids += encoding.ids
             positions += range(next_position, next_position + len(encoding.ids))
             next_position += len(encoding.ids)
-        if len(ids) <= longest:
+        if shortest <= len(ids) <= longest:
             kept = np.array(weights, dtype=np.float32)
             if len(out) % _READING_SHARE:
                 kept[kept <= PROMPT] = 0.0
+            if again:
+                kept[said_before(ids)] = np.maximum(kept[said_before(ids)], again)
             gaps = positions if len(ids) < next_position else None
             out.append(Encoded(np.array(ids, dtype=np.int16), kept, None if gaps is None else np.array(gaps)))
     return out

@@ -48,6 +48,12 @@ def library_texts() -> tuple[str, ...]:
 
 
 @cache
+def library_words() -> tuple[tuple[str, ...], ...]:
+    """The same, by words."""
+    return tuple(tuple(text.split()) for text in library_texts())
+
+
+@cache
 def host_texts() -> tuple[str, ...]:
     """The prompts of the installed host, where there is one."""
     root = _package("parlant")

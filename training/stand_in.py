@@ -101,7 +101,7 @@ class StandIn(ScriptedBackend):
 
     def _answer(self, call: Call, schema: Mapping[str, Any], exercise: Exercise, agent: Agent, key: Key) -> Any:
         if call.name == "NonConsequentialToolBatchSchema":
-            return self._calls(call.prompt, key)
+            return self._calls(call.prompt, schema, key)
         if call.name == "CannedResponseDraftSchema":
             return self._draft(schema, exercise, agent, key)
         if call.name == "CannedResponsePreambleSchema":
@@ -138,11 +138,12 @@ class StandIn(ScriptedBackend):
                 filled[field] = name in key.applies
         return filled
 
-    def _calls(self, prompt: str, key: Key) -> dict[str, Any]:
+    def _calls(self, prompt: str, schema: Mapping[str, Any], key: Key) -> dict[str, Any]:
+        reason = schema["properties"]["reasoning_tldr"].get("const", wrote(key.said))
         tool = prompt.rpartition("TOOL TO EVALUATE:")[2].partition("Name: ")[2].partition("\n")[0].partition(":")[2]
         arguments = key.calls.get(tool)
         calls = [] if arguments is None else [{"args": arguments}]
-        return {"reasoning_tldr": wrote(key.said), "should_run": arguments is not None, "calls": calls}
+        return {"reasoning_tldr": reason, "should_run": arguments is not None, "calls": calls}
 
     def _draft(self, schema: Mapping[str, Any], exercise: Exercise, agent: Agent, key: Key) -> dict[str, Any]:
         known = schema["properties"]

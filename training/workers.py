@@ -30,18 +30,19 @@ def _worker(rank: int, count: int, folder: str, work: Callable[[int], None]) -> 
         dist.destroy_process_group()
 
 
-def average_gradients(model: nn.Module) -> None:
-    """Gives every worker the mean of all gradients."""
+@torch.no_grad()
+def average_weights(model: nn.Module) -> None:
+    """Gives every worker the mean of all weights."""
     if not dist.is_initialized():
         return
-    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-    together = torch.cat([gradient.flatten() for gradient in gradients])
+    weights = list(model.parameters())
+    together = torch.cat([weight.flatten() for weight in weights])
     dist.all_reduce(together)
     together /= dist.get_world_size()
     start = 0
-    for gradient in gradients:
-        gradient.copy_(together[start : start + gradient.numel()].view_as(gradient))
-        start += gradient.numel()
+    for weight in weights:
+        weight.copy_(together[start : start + weight.numel()].view_as(weight))
+        start += weight.numel()
 
 
 def agreed(value: float) -> float:

@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import Callable
 
-from training.corpus import library_texts
+from training.corpus import library_words
 from training.data.words import NAMES, PLACES, invented
 
 _SPEAKERS = {"they": "you", "them": "you", "their": "your", "theirs": "yours", "themselves": "yourself",
@@ -95,8 +95,8 @@ def several(thing: str) -> str:
 def a_fact(rng: random.Random, about: str | None = None) -> str:
     thing = about or a_thing(rng)
     draw = rng.random()
-    if draw < 0.12 and library_texts():
-        words = [word for word in rng.choice(library_texts()).split() if word.isalpha()]
+    if draw < 0.12 and library_words():
+        words = [word for word in rng.choice(library_words()) if word.isalpha()]
         start = rng.randrange(max(1, len(words) - 10))
         span = words[start : start + rng.randint(4, 9)]
         if len(span) >= 4:

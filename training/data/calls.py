@@ -8,7 +8,7 @@ import gzip
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ _SHARES: Mapping[str, float] = {
     "GenericPreviouslyAppliedActionableGuidelineMatchesSchema": 1.0,
     "GenericPreviouslyAppliedActionableCustomerDependentGuidelineMatchesSchema": 1.0,
     "GenericResponseAnalysisSchema": 0.06,
-    "CannedResponsePreambleSchema": 0.1,
+    "CannedResponsePreambleSchema": 0.2,
+    "GuidelineContinuousPropositionSchema": 0.5,
+    "CustomerDependentActionSchema": 0.5,
+    "AgentIntentionProposerSchema": 0.5,
 }
 _ALWAYS_SAID = 0.12
 """A line in more of the prompts of a schema than that is the host's own."""
@@ -40,24 +43,6 @@ def read(path: Path) -> Iterator[Call]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
-
-
-_REASONS = ("rationale", "reasoning_tldr", "tldr")
-_ALONE = Style(structure=0.1, literal=0.0)
-
-
-def alone(rng: random.Random, call: Call) -> Sample | None:
-    """An answer without its question, where what is to be decided follows from the answer's own beginning."""
-    answer = call["answer"]
-    if call["name"] == "CannedResponseDraftSchema":
-        if "Here is what I found" in answer["response_body"] or "Please tell me the" in answer["response_body"]:
-            return None
-    elif not any(f'"{reason}"' in json.dumps(answer) for reason in _REASONS):
-        return None
-    opening = Piece("<|im_start|>assistant\n", 0.0, " word" * rng.choice((0, 0, 40, 400, 1600, 2600, 4000)))
-    pieces = pieces_of(_known(answer, call["schema"], _REASONS), _ALONE)
-    weighed = [Piece(text, VERDICT if text in ("true", "false") else weight) for text, weight, _ in pieces]
-    return Sample((opening, *weighed, Piece("<|im_end|>", 0.1)), split=rng.random() < 0.5)
 
 
 def host_lines(calls: list[Call]) -> dict[str, set[str]]:
@@ -74,11 +59,16 @@ def host_lines(calls: list[Call]) -> dict[str, set[str]]:
     }
 
 
+_LEFT = (0.0, 0.15, 0.4, 0.7, 1.0)
+"""How much of a gap remains: prompts differ in length, with and without their examples."""
+
+
 def shortened(rng: random.Random, prompt: str, constant: set[str]) -> list[Piece]:
     """The prompt without the middles of its constant passages; a few of them are left longer."""
     lines = prompt.splitlines(keepends=True)
     pieces: list[Piece] = []
     text, skipped, start = "", "", 0
+    left = rng.choice(_LEFT)
     most = rng.choices((1, 5, 20), (80, 12, 8))[0]
     while start < len(lines):
         end = start
@@ -88,7 +78,8 @@ def shortened(rng: random.Random, prompt: str, constant: set[str]) -> list[Piece
         if end - start > head + tail:
             kept = "".join(lines[start : start + head])
             pieces.append(Piece(text + kept, 0.0, skipped))
-            text, skipped = "", "".join(lines[start + head : end - tail])
+            missing = "".join(lines[start + head : end - tail])
+            text, skipped = "", missing[: int(left * len(missing))]
             start = end - tail
         text += "".join(lines[start : max(end, start + 1)])
         start = max(end, start + 1)
@@ -96,18 +87,15 @@ def shortened(rng: random.Random, prompt: str, constant: set[str]) -> list[Piece
     return pieces
 
 
-def _known(value: Any, schema: Mapping[str, Any], given: Sequence[str] = ()) -> Any:
-    """The answer, with what its schema fixes, or what is ``given``, marked."""
+def _known(value: Any, schema: Mapping[str, Any]) -> Any:
+    """The answer, with what its schema fixes marked."""
     if "const" in schema:
         return Literal(value)
     if isinstance(value, dict):
-        return {
-            key: Literal(each) if key in given else _known(each, schema.get("properties", {}).get(key, {}), given)
-            for key, each in value.items()
-        }
+        return {key: _known(each, schema.get("properties", {}).get(key, {})) for key, each in value.items()}
     if isinstance(value, list):
         first = schema.get("prefixItems", [])
-        return [_known(each, first[place] if place < len(first) else {}, given) for place, each in enumerate(value)]
+        return [_known(each, first[place] if place < len(first) else {}) for place, each in enumerate(value)]
     return value
 
 
@@ -145,11 +133,3 @@ def call_samples(rng: random.Random, *, whole: bool = False) -> Iterator[Sample]
     constant = host_lines(calls)
     for call in chosen(rng, calls):
         yield sample(rng, call, None if whole else constant[call["name"]])
-
-
-def answer_samples(rng: random.Random) -> Iterator[Sample]:
-    """Answers alone: six verdicts for the price of one."""
-    calls = [call for path in sorted(BUILD.glob("calls-*.jsonl.gz")) for call in read(path)]
-    for call in chosen(rng, calls):
-        if (found := alone(rng, call)) is not None:
-            yield found

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from training.chat import Piece, Sample
-from training.corpus import library_texts
+from training.corpus import library_words
 from training.data.topics import a_topic
 from training.data.values import a_date, a_person, a_title, an_id
 from training.data.words import NAMES, invented, snake
@@ -24,8 +24,7 @@ def _words(rng: random.Random) -> str:
     for _ in range(rng.randint(2, 12)):
         draw = rng.random()
         if draw < 0.5:
-            text = rng.choice(library_texts()).split()
-            out.append(rng.choice(text)[:14])
+            out.append(rng.choice(rng.choice(library_words()))[:14])
         else:
             out.append(rng.choice((invented, an_id, a_date, a_person, a_title, snake))(rng))
     return " ".join(out)
@@ -47,6 +46,27 @@ def _repeated(rng: random.Random) -> list[Piece]:
         Piece(start, 0.0, rng.choice(_GAPS)),
         Piece(again[len(start) :] + mark.rstrip(" "), 1.0),
     ]
+
+
+def _chain(rng: random.Random) -> list[Piece]:
+    """A string in which no part tells what comes next, again and again: only looking back helps."""
+    draw = rng.random()
+    if draw < 0.35:
+        text = " ".join(an_id(rng) for _ in range(rng.randint(1, 6)))
+    elif draw < 0.5:
+        letters = "".join(
+            rng.sample("abcdefghijklmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789 -", rng.randint(3, 12))
+        )
+        text = "".join(rng.choices(letters, k=rng.randint(6, 24))).strip() or "a"
+    else:
+        text = _words(rng)
+    given = rng.randint(1, max(1, len(text) // 3))
+    pieces = [Piece(f"{_words(rng)}\n" if rng.random() < 0.5 else "", 0.0), Piece(text + "\n", 0.0)]
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        if rng.random() < 0.4:
+            pieces.append(Piece(_words(rng) + "\n", 0.0))
+        pieces += [Piece(text[:given], 0.0, rng.choice(_GAPS)), Piece(text[given:] + "\n", 1.0)]
+    return [piece for piece in pieces if piece.text]
 
 
 def _event(source: str, who: str, text: str) -> str:
@@ -80,9 +100,10 @@ def _looked_up(rng: random.Random) -> list[Piece]:
 
 
 _FORMS: tuple[tuple[Callable[[random.Random], list[Piece]], int], ...] = (
-    (_repeated, 45),
-    (_said, 35),
-    (_looked_up, 20),
+    (_repeated, 25),
+    (_chain, 35),
+    (_said, 25),
+    (_looked_up, 15),
 )
 
 

@@ -1,0 +1,143 @@
+"""The parts of an agent's work, each alone: to repeat, to judge, to fill in arguments, to reply.
+
+In a recorded question few tokens are the model's own, and hundreds lead to them. Here nothing stands between what has to be
+compared or copied and the answer, so that the same hour teaches ten times as much; the recorded questions then only have to
+teach where to look.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from training.chat import Piece, Sample
+from training.data.agents import Agent, Guideline, an_agent
+from training.data.calls import VERDICT
+from training.data.conversations import MISSING, Conversation, Key, a_conversation
+from training.data.json_text import Literal, Style, pieces_of
+from training.data.lookups import reply_missing, reply_with
+
+_ALONE = Style(structure=0.1, literal=0.0)
+_GAPS = ("", "", " word" * 40, " word" * 400, " word" * 1600, " word" * 2600, " word" * 4000)
+_CONVERSATIONS = 6
+
+
+def _sample(rng: random.Random, before: list[Piece], answer: Any) -> Sample:
+    opening = Piece("<|im_start|>assistant\n", 0.0, rng.choice(_GAPS))
+    pieces = [
+        Piece(text, VERDICT if text in ("true", "false") else weight) for text, weight, _ in pieces_of(answer, _ALONE)
+    ]
+    return Sample((*before, opening, *pieces, Piece("<|im_end|>", 0.1)), split=rng.random() < 0.5)
+
+
+def _verdicts(rng: random.Random, agent: Agent, talk: Conversation) -> Sample:
+    """Which of the agent's guidelines the customer's words meet."""
+    names = rng.sample(list(agent.guidelines), len(agent.guidelines))
+    if rng.random() < 0.5:
+        names.sort(key=lambda name: name not in talk.key.applies)
+        names = names[: rng.randint(1, 3)]
+        rng.shuffle(names)
+    checks = [
+        {
+            "guideline_id": Literal(str(number)),
+            "condition": Literal(agent.guidelines[name].when),
+            "rationale": Literal(f"They said: {talk.key.said}"),
+            "applies": name in talk.key.applies,
+        }
+        for number, name in enumerate(names, 1)
+    ]
+    return _sample(rng, [], {"checks": checks})
+
+
+def _arguments(rng: random.Random, talk: Conversation) -> Sample | None:
+    """What the customer's words say about a function's parameters."""
+    if not talk.key.calls:
+        return None
+    arguments = rng.choice(list(talk.key.calls.values()))
+    reason = Literal(f"They said: {talk.key.said}")
+    return _sample(rng, [], {"reasoning_tldr": reason, "should_run": True, "calls": [{"args": arguments}]})
+
+
+def _result(agent: Agent, rule: Guideline, arguments: dict[str, str]) -> Any:
+    assert rule.tool
+    return next(each["data"] for each in reversed(agent.results[rule.tool.name]) if each["when"] == arguments)
+
+
+def _event(tool: str, arguments: dict[str, str], result: Any) -> str:
+    call = {"tool_id": tool, "arguments": arguments, "result": result}
+    return json.dumps({"event_kind": "tool", "event_source": "system-provided", "data": {"tool_calls": [call]}})
+
+
+def _reply(rng: random.Random, agent: Agent, key: Key) -> Sample:
+    """What guidelines tell to do, and functions have found, as it is said."""
+    rules = [(name, rule) for name, rule in agent.guidelines.items() if name in key.applies]
+    events, replies = [], []
+    for _, rule in rules:
+        if rule.tool is None:
+            replies.append(rule.reply)
+            continue
+        arguments = key.calls[rule.tool.name]
+        if MISSING in arguments.values():
+            replies.append(reply_missing(next(iter(arguments))))
+            continue
+        result = _result(agent, rule, arguments)
+        events.append(_event(f"agent-{rng.randint(0, 99)}:{rule.tool.name}", arguments, result))
+        replies.append(reply_with(arguments, result))
+    before = [Piece(f"{events!r}\n###\n", 0.0)] if events else []
+    answer = {
+        "last_message_of_user": Literal(key.said),
+        "guidelines": [Literal(f"When {rule.when}, then {rule.do}") for _, rule in rules],
+        "response_preamble_that_was_already_sent": Literal(""),
+        "response_body": " ".join(replies) or key.fallback,
+    }
+    return _sample(rng, before, answer)
+
+
+def match_samples(rng: random.Random, count: int) -> Iterator[Sample]:
+    """Conditions and words that meet them or don't, and nothing else: as many verdicts as fit into a line."""
+    for _ in range(count):
+        pieces: list[Piece] = []
+        for _ in range(2):
+            agent = an_agent(rng)
+            talks = [a_conversation(rng, agent) for _ in range(rng.choice((1, 2, 3)))]
+            for talk in talks:
+                yes = rng.random() < 0.5
+                names = [name for name in agent.guidelines if (name in talk.key.applies) == yes]
+                if not names:
+                    continue
+                when = agent.guidelines[rng.choice(names)].when
+                between = rng.choice(_BETWEEN)
+                pieces += [Piece(when + between[0] + talk.key.said + between[1], 0.0)]
+                pieces += [Piece("true" if yes else "false", VERDICT), Piece(between[2], 0.0)]
+        if pieces:
+            yield Sample(tuple(pieces), split=True)
+
+
+_BETWEEN = (
+    ("\nThey said: ", "\n", "\n"),
+    ('","rationale":"They said: ', '","applies":', '},{"condition":"'),
+    (
+        '","rationale":"They said: ',
+        '","applies":',
+        '}]}<|im_end|>\n<|im_start|>assistant\n{"checks":[{"guideline_id":"1","condition":"',
+    ),
+)
+
+
+def drill_samples(rng: random.Random, count: int) -> Iterator[Sample]:
+    """Of agents that nothing else speaks of."""
+    made = 0
+    while made < count:
+        agent = an_agent(rng)
+        for _ in range(_CONVERSATIONS):
+            for sample in _drills(rng, agent, a_conversation(rng, agent)):
+                made += 1
+                yield sample
+
+
+def _drills(rng: random.Random, agent: Agent, talk: Conversation) -> Iterator[Sample]:
+    yield _verdicts(rng, agent, talk)
+    if rng.random() < 0.8 and (arguments := _arguments(rng, talk)) is not None:
+        yield arguments
+    if rng.random() < 0.7:
+        yield _reply(rng, agent, talk.key)
