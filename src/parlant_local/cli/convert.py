@@ -18,7 +18,7 @@ __all__ = ["convert"]
 def convert(
     source: str, type_: str, name: str | None, output: str | None, quiet: bool, as_json: bool, **catalogue: Any
 ) -> None:
-    """Convert SOURCE, a folder with safetensors or a repository of the hub, to GGUF.
+    """Convert SOURCE, a folder with safetensors, a repository of the hub, or a Python package (pypi:NAME), to GGUF.
 
     Families: Llama, Mistral, Qwen 2 and 3, BERT's sentence encoders.
     """

