@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from parlant_local.engine import LlamaEngine
-from parlant_local.engine.outputs import request_key
+from parlant_local.engine.outputs import disk, request_key
 from parlant_local.engine.requests import Generation, GenerationRequest, JsonSchema, ReasoningPrelude, Sampling
+from parlant_local.observability import NullLogger
 from parlant_local.settings.engine import OutputSettings
 from tests.engine.conftest import MakeEngine
 
@@ -191,6 +192,29 @@ async def test_a_damaged_file_is_computed_again(engine_of: MakeEngine, tmp_path:
     assert (again.text, again.timings.from_cache) == (first.text, False)
     await engine.close()
     assert file.read_bytes()[32:].startswith(b'{"text"')
+
+
+def test_the_disk_is_bounded_over_all_engines_and_counted_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    real = disk.evict
+
+    def counted(*given: Any, **named: Any) -> int:
+        counts.append(1)
+        return real(*given, **named)
+
+    monkeypatch.setattr(disk, "evict", counted)
+    budget, body = 100_000, bytes(900)
+    for engine in ("one", "two"):
+        kept = disk.OutputDisk(tmp_path, engine, budget, NullLogger())
+        for number in range(200):
+            kept.write(f"{number:064x}", body)
+        kept.close()
+        files = list(tmp_path.glob("*/*.output"))
+        assert 60_000 < sum(path.stat().st_size for path in files) <= budget
+    assert (tmp_path / kept._folder.name / f"{199:064x}.output").exists()
+    assert len(counts) < 60
 
 
 async def test_without_the_setting_nothing_is_kept(engine_of: MakeEngine, tmp_path: Path) -> None:

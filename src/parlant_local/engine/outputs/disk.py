@@ -20,6 +20,7 @@ __all__ = ["OutputDisk"]
 _SUFFIX = ".output"
 _MAX_BYTES = 16 << 20
 _DIGEST = 32
+_RECOUNT = 1024  # writes, after which others' files are counted again
 
 
 class OutputDisk:
@@ -32,6 +33,9 @@ class OutputDisk:
         self._logger = logger
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parlant-local-outputs")
         self._warned: set[str] = set()
+        self._used: int | None = None
+        """Bytes of all engines' files, as counted last and written since; small files are too many to be counted each time."""
+        self._uncounted = 0
         sweep(self._folder)
 
     def read(self, key: str) -> bytes | None:
@@ -69,12 +73,19 @@ class OutputDisk:
 
     def _write(self, key: str, data: bytes) -> None:
         try:
-            evict(self._root, _SUFFIX, needed=len(data) + _DIGEST, budget=self._budget)
+            self._make_room(len(data) + _DIGEST)
             with whole_file(self._path(key), private=True) as file:
                 file.write(hashlib.sha256(data).digest())
                 file.write(data)
         except StateFileError as error:
             self._warn(f"Answers can't be kept in {self._folder}: {error.reason}. They are computed again.")
+
+    def _make_room(self, needed: int) -> None:
+        self._uncounted += 1
+        if self._used is None or self._used + needed > self._budget or self._uncounted > _RECOUNT:
+            self._used = evict(self._root, _SUFFIX, needed=needed, budget=self._budget, spare=self._budget // 10)
+            self._uncounted = 0
+        self._used += needed
 
     def _discard(self, path: Path, reason: str) -> None:
         with contextlib.suppress(OSError):  # it is not used either way, and warned about once
