@@ -10,6 +10,7 @@ from typing import Any
 from training.ask import Asker
 from training.check import TARGET
 from training.data.calls import Call, read
+from training.data.reasons import parted
 
 HELD_OUT = Path(__file__).parent / "build" / "held_out.jsonl.gz"
 _CONTEXT = 12_288
@@ -37,7 +38,9 @@ def parts(name: str, expected: Any, got: Any) -> Iterator[tuple[str, bool]]:
         for one, other in zip(expected["checks"], got["checks"], strict=True):
             yield f"{_PARTS[name]}, {'yes' if one[verdict] else 'no'}", one[verdict] == other[verdict]
             if "rationale" in one:
-                yield "the customer's words repeated", one["rationale"] == other["rationale"]
+                (said, same), (repeated, found) = parted(one["rationale"]), parted(other["rationale"])
+                yield "the customer's words repeated", said == repeated
+                yield "the words that both have", same == found
 
 
 def scored(asker: Asker, calls: list[Call], show: int) -> dict[str, float]:

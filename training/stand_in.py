@@ -1,7 +1,7 @@
 """A model that knows what is right: it gives Parlant's engine the answers that the tiny model is to learn.
 
-It thinks as the tiny model is to think: before each verdict it repeats the customer's words, so that what has to be compared
-stands side by side.
+It thinks as the tiny model is to think: before each verdict it repeats the customer's words and names what the condition has in
+common with them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from parlant_local.evaluation.tools import result_of
 from training.data.agents import ASKING, Agent, an_agent
 from training.data.conversations import MISSING, Key, a_conversation
 from training.data.lookups import reply_missing, reply_with
+from training.data.reasons import reason
 
 _CONVERSATIONS = 4
 _CONTINUOUS = ("do not", "never", "always", "speak", "be ")
@@ -133,7 +134,7 @@ class StandIn(ScriptedBackend):
             if "const" in one:
                 filled[field] = one["const"]
             elif field in ("rationale", "tldr"):
-                filled[field] = wrote(key.said)
+                filled[field] = reason(condition, key.said, applies=name in key.applies)
             elif field in item["required"]:
                 filled[field] = name in key.applies
         return filled

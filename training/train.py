@@ -51,15 +51,16 @@ TALK = (
 )
 # Then what Parlant asks: first to copy again, and with as much of the first diet that nothing is forgotten.
 AGENTS = (
-    Stage("echo", 8_000, 256, 0.0, 0.7),
-    Stage("drills", 18_000, 200, 0.03, 0.9, again=0.3),
-    Stage("matches", 9_000, 300, 0.03, 0.95, often=2.0),
-    Stage("calls", 17_000, 400, 0.08, 1.0, again=0.2),
-    Stage("longer", 1_500, 800, 0.5, 1.0, again=0.2, shortest=400),
-    Stage("whole", 250, 2_000, 0.6, 1.0, again=0.2),
+    Stage("echo", 8_000, 256, 0.0, 0.5),
+    Stage("matches", 9_000, 300, 0.0, 0.6),
+    Stage("drills", 16_000, 200, 0.0, 0.9, again=0.3, often=1.5),
+    Stage("calls", 17_000, 400, 0.02, 1.0, again=0.2, often=3.0),
+    Stage("longer", 3_000, 800, 0.12, 1.0, again=0.2, shortest=400, often=2.0),
+    Stage("whole", 900, 3_600, 0.25, 1.0, again=0.2, shortest=800, often=2.0),
     Stage("facts", 10_000, 128, 0.0, 1.0, often=3.0),
-    Stage("short", 8_000, 500, 0.0, 1.0, often=3.0),
-    Stage("pages", 150, 1_600, 0.3, 1.0, (800, 4_500)),
+    Stage("short", 9_000, 500, 0.0, 1.0, often=2.0),
+    Stage("pages", 1_200, 1_600, 0.1, 1.0, (800, 4_500)),
+    Stage("long", 40, 6_500, 0.5, 0.97, (7_000, 22_000)),
 )
 PLANS = {"talk": TALK, "agents": AGENTS}
 

@@ -6,7 +6,9 @@ copy, with their and them turned into your and you, and it works for words that 
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
+from functools import cache
 
 from training.corpus import library_words
 from training.data.words import NAMES, PLACES, invented
@@ -75,10 +77,24 @@ def a_number(rng: random.Random) -> str:
     ))  # fmt: skip
 
 
+_ANY_WORD = 0.3
+
+
+@cache
+def _any_words() -> tuple[str, ...]:
+    """Plain English words, so that what is learnt of things holds for every word."""
+    counts = Counter(word for words in library_words() for word in words)
+    unseen = {word for thing in UNSEEN_THINGS for word in thing.split()}
+    common = (word for word, count in counts.items() if count > 2 and 5 <= len(word) <= 11)
+    return tuple(sorted(word for word in common if word.isalpha() and word.islower() and word not in unseen))
+
+
 def a_thing(rng: random.Random) -> str:
     """A noun of some business, now and then one that nobody knows."""
     draw = rng.random()
     pool = UNSEEN_THINGS if isinstance(rng, HeldOut) else THINGS
+    if pool is THINGS and rng.random() < _ANY_WORD and _any_words():
+        return rng.choice(_any_words())
     if draw < 0.6:
         return rng.choice(pool)
     if draw < 0.8:

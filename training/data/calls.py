@@ -14,10 +14,13 @@ from typing import Any
 
 from training.chat import Piece, Sample
 from training.data.json_text import Literal, Style, pieces_of
+from training.data.reasons import parted, reason
 
 BUILD = Path(__file__).parent.parent / "build"
 
 _STYLE = Style(structure=0.3, literal=0.1)
+THOUGHT = 1.5
+"""What a verdict follows from."""
 VERDICT = 4.0
 """A verdict is one token among the twenty of its reason."""
 _SHARES: Mapping[str, float] = {
@@ -42,7 +45,7 @@ def read(path: Path) -> Iterator[Call]:
     """Recorded questions."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
-            yield json.loads(line)
+            yield with_reasons(json.loads(line))
 
 
 def host_lines(calls: list[Call]) -> dict[str, set[str]]:
@@ -101,8 +104,30 @@ def _known(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def answer_pieces(call: Call) -> list[Piece]:
     """What the engine waits for, weighed."""
-    pieces = pieces_of(_known(call["answer"], call["schema"]), _STYLE)
-    return [Piece(text, VERDICT if text in ("true", "false") else weight) for text, weight, _ in pieces]
+    return weighed(pieces_of(_known(call["answer"], call["schema"]), _STYLE))
+
+
+def weighed(pieces: list[Piece]) -> list[Piece]:
+    """With the weights of verdicts, and of what is thought before them."""
+    out = []
+    for text, weight, _ in pieces:
+        said, same = parted(text) if text.startswith("They said: ") else (text, "")
+        out.append(Piece(said, VERDICT if text in ("true", "false") else weight))
+        if same:
+            out.append(Piece(same, THOUGHT))
+    return out
+
+
+def with_reasons(call: Call) -> Call:
+    """As it is to be answered today, with the reasons that `reasons.py` gives."""
+    for check in call["answer"].get("checks", ()):
+        verdict = next((check[name] for name in ("applies", "should_reapply", "should_apply") if name in check), None)
+        field = next((name for name in ("rationale", "tldr") if name in check), None)
+        if verdict is None or field is None:
+            continue
+        said, _ = parted(check[field])
+        check[field] = reason(check["condition"], said.removeprefix("They said: "), applies=verdict)
+    return call
 
 
 def sample(rng: random.Random, call: Call, constant: set[str] | None) -> Sample:

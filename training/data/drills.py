@@ -12,10 +12,11 @@ from typing import Any
 
 from training.chat import Piece, Sample
 from training.data.agents import Agent, Guideline, an_agent
-from training.data.calls import VERDICT
+from training.data.calls import THOUGHT, VERDICT, weighed
 from training.data.conversations import MISSING, Conversation, Key, a_conversation
 from training.data.json_text import Literal, Style, pieces_of
 from training.data.lookups import reply_missing, reply_with
+from training.data.reasons import parted, reason
 
 _ALONE = Style(structure=0.1, literal=0.0)
 _GAPS = ("", "", " word" * 40, " word" * 400, " word" * 1600, " word" * 2600, " word" * 4000)
@@ -24,9 +25,7 @@ _CONVERSATIONS = 6
 
 def _sample(rng: random.Random, before: list[Piece], answer: Any) -> Sample:
     opening = Piece("<|im_start|>assistant\n", 0.0, rng.choice(_GAPS))
-    pieces = [
-        Piece(text, VERDICT if text in ("true", "false") else weight) for text, weight, _ in pieces_of(answer, _ALONE)
-    ]
+    pieces = weighed(pieces_of(answer, _ALONE))
     return Sample((*before, opening, *pieces, Piece("<|im_end|>", 0.1)), split=rng.random() < 0.5)
 
 
@@ -41,7 +40,7 @@ def _verdicts(rng: random.Random, agent: Agent, talk: Conversation) -> Sample:
         {
             "guideline_id": Literal(str(number)),
             "condition": Literal(agent.guidelines[name].when),
-            "rationale": Literal(f"They said: {talk.key.said}"),
+            "rationale": Literal(reason(agent.guidelines[name].when, talk.key.said, applies=name in talk.key.applies)),
             "applies": name in talk.key.applies,
         }
         for number, name in enumerate(names, 1)
@@ -107,17 +106,19 @@ def match_samples(rng: random.Random, count: int) -> Iterator[Sample]:
                     continue
                 when = agent.guidelines[rng.choice(names)].when
                 between = rng.choice(_BETWEEN)
-                pieces += [Piece(when + between[0] + talk.key.said + between[1], 0.0)]
+                told, same = parted(reason(when, talk.key.said, applies=yes))
+                pieces += [Piece(when + between[0] + told, 0.0), Piece(same + between[1][0], THOUGHT)]
+                pieces += [Piece(between[1][1:], 0.0)] if between[1][1:] else []
                 pieces += [Piece("true" if yes else "false", VERDICT), Piece(between[2], 0.0)]
         if pieces:
             yield Sample(tuple(pieces), split=True)
 
 
 _BETWEEN = (
-    ("\nThey said: ", "\n", "\n"),
-    ('","rationale":"They said: ', '","applies":', '},{"condition":"'),
+    ("\n", "\n", "\n"),
+    ('","rationale":"', '","applies":', '},{"condition":"'),
     (
-        '","rationale":"They said: ',
+        '","rationale":"',
         '","applies":',
         '}]}<|im_end|>\n<|im_start|>assistant\n{"checks":[{"guideline_id":"1","condition":"',
     ),

@@ -87,7 +87,10 @@ def _said(rng: random.Random) -> list[Piece]:
     return [
         Piece(f"{events!r}\n###\n", 0.0),
         Piece(f'<|im_end|>\n<|im_start|>assistant\n{{"{key}":"', 0.0, rng.choice(_GAPS)),
-        Piece("They said: " + json.dumps(last, ensure_ascii=False)[1:], 1.0),
+        Piece(
+            "They said: " + json.dumps(last, ensure_ascii=False)[1:-1] + ('"' if key == "reasoning_tldr" else " Same:"),
+            1.0,
+        ),
     ]
 
 

@@ -153,6 +153,9 @@ _SAME: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = (
      ("You are great!", "I love your shop.", "This is wonderful.", "Best service ever!", "I'm so happy with it.")),
 )  # fmt: skip
 
+MEANINGS = {rest: about for rests, about, _ in _SAME for rest in sorted(rests, key=len, reverse=True)}
+"""What conditions mean that share no word with the messages which meet them."""
+
 GREETING = (
     ("greets you", "says hello", "greets you or asks what you can do", "starts the conversation", "greets the agent", "says hi", "opens the conversation with a greeting"),
     ("Hello!", "Hi", "Hi there!", "Good morning.", "Hello, what can you do for me?", "Hey, what can you do?", "hello", "Good evening!", "What can you do for me?", "Hi! Can you help me?", "Hello! What can you do?"),
