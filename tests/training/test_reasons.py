@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from training.data.calls import with_reasons
 from training.data.reasons import NOTHING, parted, reason, shared
 
