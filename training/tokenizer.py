@@ -60,6 +60,12 @@ def load(path: Path) -> Tokenizer:
     return Tokenizer.from_file(str(path))
 
 
+def ordinary(tokenizer: Tokenizer) -> list[int]:
+    """The entries that are no marks."""
+    marks = tokenizer.get_added_tokens_decoder()
+    return [number for number in range(tokenizer.get_vocab_size()) if number not in marks]
+
+
 def main() -> None:
     """Trains the vocabulary and says how many characters a token holds."""
     build_folder = Path(__file__).parent / "build"

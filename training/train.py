@@ -17,9 +17,10 @@ from training.data.calls import VERDICT, call_samples
 from training.data.drills import drill_samples, match_samples
 from training.data.echo import echo_samples
 from training.data.mix import copying_samples, fact_samples, host_samples, short_samples
+from training.data.tokens import repeated_tokens
 from training.model import Llama, Shape
 from training.optimizer import Muon
-from training.tokenizer import load
+from training.tokenizer import load, ordinary
 from training.workers import agreed, average_weights, spread
 
 BUILD = Path(__file__).parent / "build"
@@ -51,7 +52,8 @@ TALK = (
 )
 # Then what Parlant asks: first to copy again, and with as much of the first diet that nothing is forgotten.
 AGENTS = (
-    Stage("echo", 8_000, 256, 0.0, 0.5),
+    Stage("tokens", 12_000, 0, 0.0, 0.9, often=2.0),
+    Stage("echo", 8_000, 256, 0.0, 1.0),
     Stage("matches", 9_000, 300, 0.0, 0.6),
     Stage("drills", 16_000, 200, 0.0, 0.9, again=0.3, often=1.5),
     Stage("calls", 17_000, 400, 0.02, 1.0, again=0.2, often=3.0),
@@ -85,6 +87,9 @@ def prepare(
     out = {}
     for stage in stages:
         count = max(1, int(stage.samples * scale)) if not only or stage.name in only else 0
+        if stage.name == "tokens":
+            out[stage.name] = repeated_tokens(rng, count, ordinary(tokenizer))
+            continue
         make = made.get(stage.name, lambda stage, count: host_samples(rng, count, stage.characters))
         out[stage.name] = encode_all(make(stage, count), tokenizer, stage.longest, count, stage.again, stage.shortest)
         total = sum(len(sample.ids) for sample in out[stage.name])
