@@ -50,7 +50,6 @@ PYTHONS = {
     ("engine/media/decoders.py", "InterruptedError"): "nobody: its task was cancelled",
     ("engine/native/graph.py", "AttributeError"): "an object has no such attribute",
     ("engine/native/quantizing.py", "AttributeError"): "an object has no such attribute",
-    ("engine/media/decoding.py", "InterruptedError"): "nobody: its task was cancelled",
     ("engine/media/reading.py", "CancelledError"): "asyncio",
     ("nlp/host.py", "AttributeError"): "an object has no such attribute",
     ("nlp/__init__.py", "ImportError"): "names the missing extra",

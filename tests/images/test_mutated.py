@@ -14,6 +14,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from parlant_local.engine.media.decoders import shared_decoders
 from parlant_local.errors import InvalidOutputError
 from parlant_local.images.pictures import picture_of
 from parlant_local.settings import ImageSettings
@@ -109,6 +110,7 @@ async def test_damaged_pictures() -> None:
         slowest = max(await asyncio.gather(*map(one, files)))
         assert ended.total() == EACH
         rows.append((way, EACH, ended["a picture"], ended["no picture"], ended["too large"], f"{slowest:.1f} s"))
+    shared_decoders().close()
     assert not psutil.Process().children(recursive=True)
     text = (
         "Valid pictures of 48 x 36 pixels, damaged by chance, as an endpoint's answer. Each ended as a picture that was written anew, or as an "

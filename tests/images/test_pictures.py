@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import random
 import struct
 import zlib
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from parlant_local.engine.media.decoders import shared_decoders
 from parlant_local.errors import BadRequestError, ConfigurationError, InvalidOutputError
 from parlant_local.images import pictures
 from parlant_local.images.pictures import alpha_mask, mask_png, picture_of, source_png
@@ -115,9 +117,17 @@ async def test_damaged_files_end_as_pictures_or_as_errors() -> None:
             assert opened(picture.data).size == (picture.width, picture.height)
 
 
-async def test_cancelling_ends_the_process() -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process decodes one file where there are no forks")
+async def test_pictures_are_decoded_where_those_of_prompts_are() -> None:
+    await picture_of(GOOD, "sd", SETTINGS)
+    [process] = {each._process.pid for each in shared_decoders()._idle[-1:]}
+    await mask_png(GOOD, SETTINGS)
+    assert shared_decoders()._idle[-1]._process.pid == process
+
+
+async def test_cancelling_costs_no_other_picture() -> None:
     task = asyncio.create_task(picture_of(GOOD, "sd", SETTINGS))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

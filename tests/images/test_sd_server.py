@@ -191,7 +191,7 @@ async def test_pictures_to_look_at_are_sent_as_references(sd_server: SdServer, o
         (ImageRequest("a cat", sampler="nope"), "has no sampler 'nope'"),
         (ImageRequest("a cat", width=32, height=64), "width of 64 to 4096"),
         (ImageRequest("a cat", sources=(b"GIF89a",)), "could not be decoded"),
-        (ImageRequest("a cat", sources=(RED,), mask=file_of(Image.new("L", (10, 10)))), "must be of one size"),
+        (ImageRequest("a cat", sources=(RED,), mask=file_of(Image.new("L", (10, 10)))), "as large as the picture"),
     ],
 )
 async def test_what_it_can_not_do_is_said_before_any_work(

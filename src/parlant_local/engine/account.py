@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from parlant_local.engine.native.devices import Device
+from parlant_local.forking import in_forked_child
 from parlant_local.gguf_info import available_memory
 
 __all__ = ["MemoryAccount", "taken_in_process", "without_ours"]
@@ -60,10 +60,7 @@ def without_ours(gpus: Sequence[Device]) -> tuple[Device, ...]:
     return tuple(replace(gpu, free=min(gpu.total, gpu.free + own)) for gpu, own in zip(gpus, ours, strict=True))
 
 
+@in_forked_child
 def _after_fork() -> None:
     global _lock, _accounts
     _lock, _accounts = threading.Lock(), weakref.WeakSet()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

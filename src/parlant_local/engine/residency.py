@@ -24,6 +24,7 @@ from parlant_local.engine.loading import ABANDONED_SECONDS, LoadControl
 from parlant_local.engine.stats import StatsRecorder
 from parlant_local.engine.worker import Worker
 from parlant_local.errors import EngineClosedError, EngineError, EngineFailedError, ModelLoadError, ParlantLocalError
+from parlant_local.forking import in_forked_child
 from parlant_local.paths import file_identity, user_path
 
 __all__ = ["Holder", "Load", "Resident", "Stopped", "check_process", "hold", "release_when_collected"]
@@ -344,6 +345,7 @@ def _at_exit() -> None:
     wait_for_all(list(_running), timeout=_EXIT_TIMEOUT_SECONDS)
 
 
+@in_forked_child
 def _after_fork() -> None:
     """The child has none of the parent's threads, so it starts with an empty registry."""
     global _lock, _registry, _collected, _running
@@ -351,5 +353,3 @@ def _after_fork() -> None:
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

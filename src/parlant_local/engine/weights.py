@@ -14,6 +14,7 @@ from typing import Any
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native import clear_log, recent_log
 from parlant_local.errors import ModelLoadError
+from parlant_local.forking import in_forked_child
 from parlant_local.paths import file_identity, user_path
 
 __all__ = ["Weights", "present", "share"]
@@ -100,13 +101,10 @@ _turns: dict[Any, threading.Lock] = {}
 """Whose turn it is to load; a few bytes for each file that was ever loaded."""
 
 
+@in_forked_child
 def _after_fork() -> None:
     """A fork copies memory that other threads were about to change."""
     global _lock
     _lock = threading.Lock()
     _shared.clear()
     _turns.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

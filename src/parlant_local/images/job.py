@@ -8,7 +8,7 @@ from typing import Any
 from parlant_local.images.architectures import usual
 from parlant_local.images.base import ImageRequest
 from parlant_local.images.files import ModelFiles
-from parlant_local.images.sources import Sources
+from parlant_local.images.png import size_of
 from parlant_local.settings.images import ImageModelSettings
 
 __all__ = ["job_of", "usual_size"]
@@ -16,13 +16,13 @@ __all__ = ["job_of", "usual_size"]
 _STRENGTH = 0.75
 
 
-def job_of(request: ImageRequest, sources: Sources, files: ModelFiles, model: ImageModelSettings) -> dict[str, Any]:
+def job_of(request: ImageRequest, files: ModelFiles, model: ImageModelSettings) -> dict[str, Any]:
     known = usual(files.architecture)
     width, height = request.width or request.height, request.height or request.width
     if width is None or height is None:
         width, height = usual_size(files, model)
-        if sources.pictures:
-            width, height = _within(sources.size, width * height)
+        if request.sources:
+            width, height = _within(size_of(request.sources[0]), width * height)
     return {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
@@ -36,7 +36,7 @@ def job_of(request: ImageRequest, sources: Sources, files: ModelFiles, model: Im
         "sampler": request.sampler or model.sampler,
         "strength": _first(request.strength, _STRENGTH),
         "reference": model.edits == "reference" or (model.edits == "auto" and files.for_edits),
-        "mask": sources.mask,
+        "mask": request.mask is not None,
     }
 
 

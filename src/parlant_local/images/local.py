@@ -110,21 +110,22 @@ class LocalImages(ImageBackend):
 
     async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:
         files = await self._inspect(request)
-        sources = await read_sources(request, self._settings.images)
-        if sources.pictures and not self.model_info().edits:
+        request = await read_sources(request, self._settings.images)
+        if request.sources and not self.model_info().edits:
             raise BadRequestError(
                 f"{self._name} can't start from a picture.",
                 hint="It needs a VAE with its encoder, and images.models.NAME.edits other than none.",
                 field="image",
             )
-        job = job_of(request, sources, files, self._model)
+        job = job_of(request, files, self._model)
         if job["sampler"] not in (None, *SAMPLERS):
             raise BadRequestError(
                 f"There is no sampler {job['sampler']!r}.", hint=f"These are: {', '.join(SAMPLERS)}.", field="sampler"
             )
+        blobs = [*request.sources, *filter(None, [request.mask])]
         self._largest = max(self._largest, (job["width"], job["height"]), key=lambda size: size[0] * size[1])
         async with self._in_room(), self._turn:
-            return await self._draw(job, sources.blobs, on_progress)
+            return await self._draw(job, blobs, on_progress)
 
     async def close(self) -> None:
         child, self._child = self._child, None

@@ -10,7 +10,7 @@ from typing import Any
 from parlant_local.backends.failures import from_status
 from parlant_local.backends.openai_reading import error_of
 from parlant_local.errors import BackendError, BadRequestError, InvalidOutputError, TransientError, UnsupportedCallError
-from parlant_local.images.answers import picture_bytes, read_sources
+from parlant_local.images.answers import picture_bytes
 from parlant_local.images.base import (
     ImageBackend,
     ImageModel,
@@ -22,6 +22,7 @@ from parlant_local.images.base import (
 )
 from parlant_local.images.connection import EndpointConnection, FormFile
 from parlant_local.images.pictures import alpha_mask, most_bytes, need_decoder, picture_of
+from parlant_local.images.sources import read_sources
 from parlant_local.settings.images import ImageSettings
 
 __all__ = ["OpenAIImages"]

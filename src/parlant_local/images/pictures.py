@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import threading
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
-from parlant_local.engine.media.decoding import apart, ask
+from parlant_local.engine.media.decoding import WantedPicture, apart, decode_picture
 from parlant_local.errors import BadRequestError, ConfigurationError, InvalidOutputError
 from parlant_local.images.base import Picture
 from parlant_local.settings.images import ImageSettings
 
 __all__ = ["alpha_mask", "mask_png", "most_bytes", "need_decoder", "picture_of", "source_png"]
 
-_CONVERTER = Path(__file__).with_name("converter.py")
 _BYTES_A_PIXEL = 4  # of a PNG at its worst
 _SPARE = 1 << 20
 
@@ -40,9 +38,8 @@ async def picture_of(data: bytes, target: str, settings: ImageSettings, *, seed:
         raise InvalidOutputError(
             f"{target} returned a picture of {len(data) / 1e6:.1f} MB; up to {limit / 1e6:.1f} MB are read (images.max_megapixels)."
         )
-    pixels = int(settings.max_megapixels * 1e6)
     try:
-        png, width, height = await _written(data, "picture", pixels, pixels, "images.max_megapixels")
+        png, width, height = await _rewritten(data, "whole", settings, settings.max_megapixels, "images.max_megapixels")
     except BadRequestError as error:
         raise InvalidOutputError(f"{target} returned no usable picture. {error.message}", hint=error.hint) from None
     return Picture(png, width, height, seed)
@@ -50,12 +47,12 @@ async def picture_of(data: bytes, target: str, settings: ImageSettings, *, seed:
 
 async def source_png(data: bytes, settings: ImageSettings) -> tuple[bytes, int, int]:
     """A picture to start from, as a PNG in three colours, with its size. Raises :class:`BadRequestError`."""
-    return await _given(data, "source", settings)
+    return await _rewritten(data, "colours", settings, settings.max_source_megapixels, "images.max_source_megapixels")
 
 
 async def mask_png(data: bytes, settings: ImageSettings) -> tuple[bytes, int, int]:
     """A mask as a grey PNG, white where the source may change: where it was transparent, or white if it was opaque."""
-    return await _given(data, "mask", settings)
+    return await _rewritten(data, "mask", settings, settings.max_source_megapixels, "images.max_source_megapixels")
 
 
 def alpha_mask(png: bytes) -> bytes:
@@ -68,47 +65,21 @@ def alpha_mask(png: bytes) -> bytes:
         return _png(clear)
 
 
-async def _given(data: bytes, wanted: Literal["source", "mask"], settings: ImageSettings) -> tuple[bytes, int, int]:
-    most, scaled = int(settings.max_source_megapixels * 1e6), int(settings.max_megapixels * 1e6)
-    return await _written(data, wanted, most, scaled, "images.max_source_megapixels")
-
-
-async def _written(
-    data: bytes, wanted: Literal["picture", "source", "mask"], most: int, scaled: int, setting: str
+async def _rewritten(
+    data: bytes, form: Literal["whole", "colours", "mask"], settings: ImageSettings, megapixels: float, setting: str
 ) -> tuple[bytes, int, int]:
+    """A PNG, scaled down to ``images.max_megapixels``, with its size."""
+    area = int(settings.max_megapixels * 1e6)
+    wanted = WantedPicture(form, megapixels, setting, area=area, field="image")
+
     def work(stopped: threading.Event) -> tuple[bytes, int, int]:
-        head = {"wanted": wanted, "pixels": most, "scaled": scaled}
-        answer, pixels = ask(_CONVERTER, head, data, most=most, what="picture", stopped=stopped)
-        _check(answer, most, setting)
-        return _encoded(answer, pixels), answer["width"], answer["height"]
+        from PIL import Image
+
+        pixels = decode_picture(data, wanted, stopped)
+        height, width, bands = pixels.shape
+        return _png(Image.fromarray(pixels[:, :, 0] if bands == 1 else pixels)), width, height
 
     return await apart(work)
-
-
-def _check(answer: dict[str, Any], most: int, setting: str) -> None:
-    if "missing" in answer:
-        need_decoder()
-    if "large" in answer:
-        width, height = answer["large"]
-        raise BadRequestError(
-            f"A picture has {width} x {height} pixels; the limit is {most / 1e6:g} megapixels ({setting}).",
-            field="image",
-        )
-    if "mode" not in answer:
-        raise BadRequestError(
-            f"A picture could not be decoded: {answer.get('refused', 'the decoder failed')}.",
-            hint="Pictures may be PNG, JPEG or WebP.",
-            field="image",
-        )
-
-
-def _encoded(answer: dict[str, Any], pixels: bytes) -> bytes:
-    from PIL import Image
-
-    try:
-        return _png(Image.frombytes(answer["mode"], (answer["width"], answer["height"]), pixels))
-    except ValueError:  # fewer pixels than it said
-        raise BadRequestError("A picture could not be decoded: the decoder failed.", field="image") from None
 
 
 def _png(picture: Any) -> bytes:

@@ -18,7 +18,7 @@ from parlant_local.errors import (
     TargetDownError,
     TransientError,
 )
-from parlant_local.images.answers import picture_bytes, read_sources
+from parlant_local.images.answers import picture_bytes
 from parlant_local.images.base import (
     ImageBackend,
     ImageModel,
@@ -32,6 +32,7 @@ from parlant_local.images.connection import EndpointConnection
 from parlant_local.images.pictures import most_bytes, need_decoder, picture_of
 from parlant_local.images.png import size_of
 from parlant_local.images.sd_wire import Capabilities, Job, Told, img_gen_body, told_by
+from parlant_local.images.sources import read_sources
 from parlant_local.observability import Logger
 from parlant_local.settings.images import ImageSettings
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import json
 import math
-import os
 import threading
 import time
 import weakref
@@ -25,6 +24,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from parlant_local.errors import StateFileError
+from parlant_local.forking import in_forked_child
 from parlant_local.observability import Logger
 from parlant_local.storage import locked, read_json, validated, write_whole
 
@@ -232,6 +232,7 @@ def _flush_all() -> None:
         ledger.write()
 
 
+@in_forked_child
 def _reset_after_fork() -> None:
     _UNWRITTEN.clear()
     for ledger in list(_LEDGERS):
@@ -239,8 +240,6 @@ def _reset_after_fork() -> None:
 
 
 atexit.register(_flush_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

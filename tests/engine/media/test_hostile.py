@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx2
 import psutil
 import pytest
 
+from parlant_local.engine.media import decoding
 from parlant_local.engine.media.decoders import shared_decoders
 from parlant_local.engine.media.decoding import decode
 from parlant_local.engine.media.inputs import Image
@@ -87,6 +88,42 @@ def test_what_they_were_before() -> None:
                 data, "image" if kind in PICTURES else "audio", MediaSettings(), rate=16_000, stopped=threading.Event()
             )
             assert (media.pixels if isinstance(media, Image) else media.samples).size, kind
+
+
+class Overtaken:
+    """A decoder that says what a file has it say."""
+
+    def __init__(self, answer: dict[str, Any], body: bytes) -> None:
+        self.said = answer, body
+
+    def ask(self, *_: object, **__: object) -> tuple[dict[str, Any], bytes]:
+        return self.said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"large": 3},
+        {"large": [1]},
+        {"large": ["x", None]},
+        {"width": 2, "height": 2, "bands": 2},
+        {"width": 2, "height": 2, "bands": "3"},
+        {"width": 2.0, "height": 2, "bands": 3},
+        {"width": 10**30, "height": 2, "bands": 3},
+        {"width": 0, "height": 0, "bands": 3},
+        {"width": None, "height": [], "bands": {}},
+        {"width": 4, "height": 4, "bands": 3},
+    ],
+    ids=str,
+)
+def test_what_a_file_has_its_process_say(answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "shared_decoders", lambda: Overtaken(answer, b"\0" * 8))
+    with pytest.raises(BadRequestError, match="the decoder failed"):
+        decode(b"", "image", MediaSettings(), rate=16_000, stopped=threading.Event())
+    monkeypatch.setattr(decoding, "shared_decoders", lambda: Overtaken(answer, b"odd"))
+    with pytest.raises(BadRequestError, match="the decoder failed"):
+        decode(b"", "audio", MediaSettings(), rate=16_000, stopped=threading.Event())
 
 
 def test_140_files_crash_nothing() -> None:

@@ -69,7 +69,7 @@ def test_what_is_missing_or_wrong_in_it(running: Studio) -> None:
     refused(edit(running, data={"prompt": "x", "image": "https://example.org/a.png"}), 400, "bad_form", "file")
     picture = ("image", ("a.png", a_png(8, 8)))
     refused(edit(running, files=[picture, ("mask", ("m", a_png(8, 8))), ("mask", ("m", a_png(8, 8)))]), 400, "bad_form")
-    refused(edit(running, files=[picture, ("mask", ("m", a_png(8, 9)))]), 400, "bad_request", "one size")
+    refused(edit(running, files=[picture, ("mask", ("m", a_png(8, 9)))]), 400, "bad_request", "as large as the picture")
     refused(edit(running, files=[picture] * 9), 400, "bad_form", "images.max_sources")
     broken = running.http.post(
         "/v1/images/edits",

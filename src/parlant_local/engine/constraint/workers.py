@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
+
+from parlant_local.forking import in_forked_child
 
 __all__ = ["in_compile_thread", "run_check", "wait_done"]
 
@@ -65,13 +66,10 @@ async def wait_done(future: Future[Any]) -> None:
     await done
 
 
+@in_forked_child
 def _after_fork() -> None:
     """The child has none of the parent's threads, and must not wait for them."""
     global _stack_size_lock
     _stack_size_lock = threading.Lock()
     _compile_executor.cache_clear()
     _check_executor.cache_clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -26,9 +26,8 @@ def main() -> None:
         data = sys.stdin.buffer.read(head["size"])
         if len(data) < head["size"]:
             return
-        with contextlib.suppress(
-            ImportError
-        ):  # before the fork, for all that follow; whoever needs what is missing says so
+        # Before the fork, for all that follow; whoever needs what is missing says so.
+        with contextlib.suppress(ImportError):
             _prepare(head["kind"])
         if not forks:
             _answer(data, head)
@@ -89,20 +88,20 @@ def _picture(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
     picture: Any
     Image.MAX_IMAGE_PIXELS = None  # counted here
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP", "GIF")) as picture:
+    with Image.open(io.BytesIO(data), formats=head["formats"]) as picture:
         width, height = picture.size
         if width * height > head["pixels"]:
             return {"large": [width, height]}, b""
-        picture.draft("RGB", (head["side"], head["side"]))  # a large photograph is decoded smaller
+        if side := head["side"]:
+            picture.draft("RGB", (side, side))  # a large photograph is decoded smaller
         picture.load()  # damage is told here: what comes after may take half a picture for a whole one
-        picture = _upright(picture)
-        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-            seen = picture.convert("RGBA")
-            ground = Image.new("RGBA", seen.size, "white")
-            picture = Image.alpha_composite(ground, seen)
-        picture = picture.convert("RGB")
-        picture.thumbnail((head["side"], head["side"]), Image.Resampling.LANCZOS)
-        return {"width": picture.width, "height": picture.height}, picture.tobytes()
+        picture = _as_wanted(_upright(picture), head["wanted"])
+        if side:
+            picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        elif (share := (head["area"] / (picture.width * picture.height)) ** 0.5) < 1:
+            size = (max(1, int(picture.width * share)), max(1, int(picture.height * share)))
+            picture = picture.resize(size, Image.Resampling.LANCZOS)
+        return {"width": picture.width, "height": picture.height, "bands": len(picture.getbands())}, picture.tobytes()
 
 
 def _upright(picture: Any) -> Any:
@@ -112,6 +111,28 @@ def _upright(picture: Any) -> Any:
         return ImageOps.exif_transpose(picture)
     except Exception:  # its EXIF data is damaged
         return picture
+
+
+def _as_wanted(picture: Any, wanted: str) -> Any:
+    """``whole``: in colours, with its transparency if it has any; ``colours``: on white where it was transparent; ``mask``: in grey,
+    white where it was transparent, else where it was white."""
+    from PIL import Image, ImageOps
+
+    clear = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+    if not clear:
+        return picture.convert("L" if wanted == "mask" else "RGB")
+    seen = picture.convert("RGBA")
+    alpha = seen.getchannel("A")
+    opaque = alpha.getextrema() == (255, 255)
+    if wanted == "mask":
+        return seen.convert("L") if opaque else ImageOps.invert(alpha)
+    if wanted == "whole" and not opaque:
+        return seen
+    return (
+        seen.convert("RGB")
+        if opaque
+        else Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+    )
 
 
 def _sound(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from parlant_local.engine.helper_process import Watch, start
 from parlant_local.errors import EngineError
+from parlant_local.forking import Shared
 
 __all__ = ["Decoders", "shared_decoders"]
 
@@ -137,7 +138,7 @@ class _Decoder:
             with contextlib.suppress(Empty):
                 if (answer := self._answers.get(timeout=_LOOK_SECONDS)) is None:
                     raise (_Gone if watch is None else _Broken)("the decoder failed")
-                if "pid" in answer[0]:
+                if watch is None and "pid" in answer[0]:  # said before it looks at the file
                     watch = Watch(answer[0]["pid"], memory=head["memory"], cpu_seconds=head["seconds"])
                     continue
                 self._used = time.monotonic()
@@ -151,9 +152,8 @@ class _Decoder:
         """Ends it, and what it forked."""
         with contextlib.suppress(OSError):
             if hasattr(os, "killpg"):
-                os.killpg(
-                    self._process.pid, signal.SIGKILL
-                )  # its own group; the number is nobody else's until it is waited for
+                # Its own group; the number is nobody else's until it is waited for.
+                os.killpg(self._process.pid, signal.SIGKILL)
             else:
                 self._process.kill()
         with contextlib.suppress(OSError):
@@ -190,28 +190,5 @@ def _read(stream: IO[bytes], answers: SimpleQueue[Answer | None], room: _Room) -
             answers.put(None)
 
 
-_shared: Decoders | None = None
-_shared_lock = threading.Lock()
-
-
-def shared_decoders() -> Decoders:
-    """Those of this process; ended at exit."""
-    global _shared
-    with _shared_lock:
-        if _shared is None:
-            import atexit
-
-            _shared = Decoders()
-            atexit.register(_shared.close)
-        return _shared
-
-
-def _after_fork() -> None:
-    global _shared, _shared_lock
-    if _shared is not None:
-        _shared.forget()
-    _shared, _shared_lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+shared_decoders = Shared(Decoders, Decoders.close, Decoders.forget)
+"""Gives those of this process."""

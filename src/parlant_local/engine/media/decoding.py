@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from parlant_local.engine.helper_process import Watch, start
 from parlant_local.engine.media.decoders import shared_decoders
 from parlant_local.engine.media.inputs import Image, Media, Sound
-from parlant_local.errors import BadRequestError, ConfigurationError, EngineError
+from parlant_local.errors import BadRequestError, ConfigurationError
+from parlant_local.forking import in_forked_child
 from parlant_local.settings import MediaSettings
 
-__all__ = ["apart", "ask", "decode", "decoded"]
+__all__ = ["WantedPicture", "apart", "decode", "decode_picture", "decoded"]
 
 T = TypeVar("T")
 
@@ -31,7 +29,28 @@ _AT_ONCE = 2  # each may take two gigabytes
 _BASE_MEMORY = 512 * 1024 * 1024
 _BYTES_A_SAMPLE = 4
 _BYTES_A_PIXEL = 24  # of a decoder at its worst: several copies, some with an alpha channel
-_LOOK_SECONDS = 0.05
+_PACKAGES = {"PIL": "pillow"}
+_NONSENSE = (KeyError, TypeError, ValueError, OverflowError)  # of a process that a file took over
+_BANDS = {"whole": (3, 4), "colours": (3,), "mask": (1,)}
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPicture:
+    """How a picture is wanted, and within which limits."""
+
+    form: Literal["whole", "colours", "mask"]
+    """``whole``: in colours, with its transparency if it has any; ``colours``: on white where it was transparent; ``mask``: in grey,
+    white where it was transparent, else where it was white."""
+    megapixels: float
+    """A larger one is refused."""
+    setting: str
+    """Where that limit is set."""
+    side: int = 0
+    """Pixels that its longer side is scaled down to; 0: ``area`` of them in all."""
+    area: int = 0
+    formats: tuple[str, ...] = ("PNG", "JPEG", "WebP")
+    field: str = ""
+    """Of the request that sent it."""
 
 
 async def decoded(data: bytes, kind: Literal["image", "audio"], settings: MediaSettings, *, rate: int) -> Media:
@@ -57,8 +76,8 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="parlant-local-decode")
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_executor.cache_clear)  # the child has none of the parent's threads
+# A forked process has none of its parent's threads.
+in_forked_child(_executor.cache_clear)
 
 
 def decode(
@@ -69,98 +88,89 @@ def decode(
     Raises :class:`BadRequestError` for a file that is none, is damaged or exceeds a limit, :class:`ConfigurationError` where the
     package that decodes it is missing, :class:`InterruptedError` where ``stopped`` is set.
     """
-    what = "picture" if kind == "image" else "sound"
     if len(data) > settings.max_mb * 1e6:
         raise BadRequestError(
-            f"A {what} has {len(data) / 1e6:.1f} MB; the limit is {settings.max_mb:g} MB (media.max_mb).",
+            f"A {'picture' if kind == 'image' else 'sound'} has {len(data) / 1e6:.1f} MB; the limit is {settings.max_mb:g} MB (media.max_mb).",
             hint="Send a smaller file.",
         )
+    if kind == "audio":
+        return _decode_sound(data, settings, rate, stopped)
+    wanted = WantedPicture(
+        "colours",
+        settings.max_megapixels,
+        "media.max_megapixels",
+        side=settings.max_side,
+        formats=("PNG", "JPEG", "WebP", "GIF"),
+    )
+    return Image(decode_picture(data, wanted, stopped))
+
+
+def decode_picture(data: bytes, wanted: WantedPicture, stopped: threading.Event) -> npt.NDArray[np.uint8]:
+    """Its pixels, of shape ``(height, width, bands)``. Blocks, and raises, as :func:`decode`."""
+    most, bands = int(wanted.megapixels * 1e6), _BANDS[wanted.form]
     head = {
-        "kind": kind,
-        "pixels": int(settings.max_megapixels * 1e6),
-        "side": settings.max_side,
-        "rate": rate,
-        "longest": settings.max_seconds,
+        "kind": "image",
+        "wanted": wanted.form,
+        "formats": [name.upper() for name in wanted.formats],
+        "pixels": most,
+        "side": wanted.side,
+        "area": wanted.area,
     }
-    most = settings.max_megapixels * 1e6 if kind == "image" else settings.max_seconds * rate
-    largest = 3 * settings.max_side**2 if kind == "image" else int(most) * _BYTES_A_SAMPLE
-    answer, body = shared_decoders().ask(head | _limits(int(most)), data, largest=largest, stopped=stopped)
-    if "missing" in answer:
-        raise ConfigurationError(
-            f"{what.capitalize()}s are decoded by the package {answer['missing']}, which is not installed.",
-            hint='pip install "parlant-local[media]"',
-        )
-    if "large" in answer:
-        width, height = answer["large"]
-        raise BadRequestError(
-            f"A picture has {width} x {height} pixels; the limit is {settings.max_megapixels:g} megapixels (media.max_megapixels).",
-            hint="Send a smaller one.",
-        )
+    *others, last = wanted.formats
+    refused = _Refused("picture", f"Pictures may be {', '.join(others)} or {last}.", wanted.field)
+    answer, body = _ask(head, data, most, (wanted.side**2 or wanted.area) * max(bands), refused, stopped)
+    with suppress(*_NONSENSE):
+        if "large" in answer:
+            width, height = map(int, answer["large"])
+            raise BadRequestError(
+                f"A picture has {width} x {height} pixels; the limit is {wanted.megapixels:g} megapixels ({wanted.setting}).",
+                hint="" if wanted.form == "whole" else "Send a smaller one.",  # whole: a model's own
+                field=wanted.field,
+            )
+        pixels = np.frombuffer(body, dtype=np.uint8).reshape(answer["height"], answer["width"], answer["bands"])
+        if pixels.size and pixels.shape[2] in bands:
+            return pixels
+    raise refused.because("the decoder failed")
+
+
+def _decode_sound(data: bytes, settings: MediaSettings, rate: int, stopped: threading.Event) -> Sound:
+    most = int(settings.max_seconds * rate)
+    head = {"kind": "audio", "rate": rate, "longest": settings.max_seconds}
+    refused = _Refused("sound", "Sounds may be WAV, MP3 or FLAC.")
+    answer, body = _ask(head, data, most, most * _BYTES_A_SAMPLE, refused, stopped)
     if "long" in answer:
         raise BadRequestError(
             f"A sound is longer than {settings.max_seconds:g} s (media.max_seconds).", hint="Send a shorter one."
         )
-    if "refused" in answer:
-        raise BadRequestError(
-            f"A {what} could not be decoded: {answer['refused']}.",
-            hint="Pictures may be PNG, JPEG, WebP or GIF, sounds WAV, MP3 or FLAC.",
-        )
-    try:
-        if kind == "image":
-            return Image(np.frombuffer(body, dtype=np.uint8).reshape(answer["height"], answer["width"], 3))
-        return Sound(np.frombuffer(body, dtype=np.float32), rate)
-    except (KeyError, TypeError, ValueError):  # the process was taken over
-        raise BadRequestError(f"A {what} could not be decoded: the decoder failed.") from None
+    with suppress(*_NONSENSE):
+        if (samples := np.frombuffer(body, dtype=np.float32)).size:
+            return Sound(samples, rate)
+    raise refused.because("the decoder failed")
 
 
-def _limits(most: int) -> dict[str, int]:
-    """Of a process that decodes at most so many pixels or samples."""
-    return {"memory": _BASE_MEMORY + most * _BYTES_A_PIXEL, "seconds": _SECONDS}
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A file that can't be decoded."""
+
+    what: str
+    hint: str
+    field: str = ""
+
+    def because(self, reason: str) -> BadRequestError:
+        return BadRequestError(f"A {self.what} could not be decoded: {reason}.", hint=self.hint, field=self.field)
 
 
-def ask(
-    script: Path, head: dict[str, Any], data: bytes, *, most: int, what: str, stopped: threading.Event
+def _ask(
+    head: dict[str, Any], data: bytes, most: int, largest: int, refused: _Refused, stopped: threading.Event
 ) -> tuple[dict[str, Any], bytes]:
-    """What ``script``, started for it alone, answers for an untrusted file, which holds at most ``most`` pixels or samples; blocks.
-
-    It gets ``head`` with its own limits as a line of JSON, and answers in the same form: ``refused`` says why it can't.
-    """
-    limits = _limits(most)
-    sent = json.dumps(head | limits).encode() + b"\n" + data
-    try:
-        process = start(script, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError as error:
-        raise EngineError(f"The process that decodes a {what} can't be started: {error}.") from None
-    with process:
-        exchange = _Exchange(process, sent)
-        watch = Watch(process.pid, memory=limits["memory"], cpu_seconds=_SECONDS)
-        deadline = time.monotonic() + 4 * _SECONDS
-        try:
-            while not exchange.done.wait(_LOOK_SECONDS):
-                if stopped.is_set():
-                    raise InterruptedError("Nobody waits for it.")
-                if time.monotonic() > deadline or watch.exceeded():
-                    return {"refused": "it takes too much time or memory"}, b""
-        finally:
-            process.kill()
-    line, found, body = exchange.answer.partition(b"\n")
-    return (json.loads(line), body) if found else ({"refused": "the decoder failed"}, b"")
-
-
-class _Exchange:
-    """Feeds a process and reads what it answers, on a thread: neither side waits for the other's full pipe."""
-
-    def __init__(self, process: subprocess.Popen[bytes], sent: bytes) -> None:
-        self.answer = b""
-        self.done = threading.Event()
-        self._process = process
-        self._sent = sent
-        threading.Thread(target=self._run, name="parlant-local-decoding", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            self.answer = self._process.communicate(self._sent)[0]
-        except (OSError, ValueError):  # it ended early, or was killed
-            self.answer = b""
-        finally:
-            self.done.set()
+    """What a decoder says of a file that may hold ``most`` pixels or samples."""
+    limits = {"memory": _BASE_MEMORY + most * _BYTES_A_PIXEL, "seconds": _SECONDS}
+    answer, body = shared_decoders().ask(head | limits, data, largest=largest, stopped=stopped)
+    if (name := answer.get("missing")) is not None:
+        raise ConfigurationError(
+            f"{refused.what.capitalize()}s are decoded by the package {_PACKAGES.get(name, name)}, which is not installed.",
+            hint='pip install "parlant-local[media]"',
+        )
+    if "refused" in answer:
+        raise refused.because(answer["refused"])
+    return answer, body

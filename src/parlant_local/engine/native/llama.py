@@ -15,6 +15,7 @@ from parlant_local.engine.native.checking import check_structures
 from parlant_local.engine.native.functions import signatures
 from parlant_local.engine.native.structs import Batch
 from parlant_local.errors import ConfigurationError, EngineError
+from parlant_local.forking import in_forked_child
 
 __all__ = ["Library", "clear_log", "find_wanted", "library", "system_info"]
 
@@ -164,11 +165,8 @@ def system_info() -> str:
     return text.decode("utf-8", "replace").strip()
 
 
+@in_forked_child
 def _after_fork() -> None:
     """A fork does not copy the thread that may hold the lock."""
     global _lock
     _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

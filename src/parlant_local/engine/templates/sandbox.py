@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from parlant_local.engine.helper_process import Watch, start
 from parlant_local.errors import TemplateError, TemplateLimitError
+from parlant_local.forking import Shared
 
 __all__ = ["Sandbox", "SandboxLimits", "shared_sandbox"]
 
@@ -211,32 +212,5 @@ def _text_or_error(answer: Mapping[str, str]) -> str | TemplateError:
     return TemplateError(f"The chat template failed: {answer['message']} ({answer['error']}).")
 
 
-_shared: Sandbox | None = None
-_shared_lock = threading.Lock()
-
-
-def shared_sandbox() -> Sandbox:
-    """The sandbox shared by all models of this process; closed at exit."""
-    global _shared
-    with _shared_lock:
-        if _shared is None:
-            import atexit
-
-            _shared = Sandbox()
-            atexit.register(_close_shared)
-        return _shared
-
-
-def _close_shared() -> None:
-    if _shared is not None:
-        _shared.close()
-
-
-def _after_fork() -> None:
-    """The worker belongs to the parent: a child that wrote to it would steal the parent's answers."""
-    global _shared, _shared_lock
-    _shared, _shared_lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+shared_sandbox = Shared(Sandbox, Sandbox.close)
+"""Gives the sandbox of all models of this process."""

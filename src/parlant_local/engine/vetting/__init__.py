@@ -4,7 +4,6 @@ code survives it."""
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from parlant_local import errors
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.vetting.process import Outcome, run_trial
 from parlant_local.errors import InvalidModelError, ModelLoadError, ParlantLocalError
+from parlant_local.forking import in_forked_child
 from parlant_local.gguf_info import shard_paths
 from parlant_local.observability import Logger, NullLogger
 from parlant_local.paths import user_path
@@ -183,11 +183,8 @@ def _raise_for_outcome(path: Path, outcome: Outcome) -> None:
         raise (kind if trusted else ModelLoadError)(outcome.reason, hint=outcome.hint)
 
 
+@in_forked_child
 def _after_fork() -> None:
     """A fork does not copy the thread that holds the lock."""
     global _lock
     _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.native.llama import find_wanted
 from parlant_local.engine.vetting.process import Outcome, run_trial
 from parlant_local.errors import ConfigurationError
+from parlant_local.forking import in_forked_child
 
 if TYPE_CHECKING:
     from parlant_local.engine.native.builds import Flavour, Found
@@ -66,11 +66,8 @@ def _outcome(found: Found, file: Path | None, control: LoadControl, logger: Logg
     return outcome
 
 
+@in_forked_child
 def _after_fork() -> None:
     """A fork does not copy the thread that holds the lock."""
     global _lock
     _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

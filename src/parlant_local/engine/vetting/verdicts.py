@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter
 
 from parlant_local.engine.loading import LoadControl
 from parlant_local.errors import StateFileError
+from parlant_local.forking import in_forked_child
 from parlant_local.gguf_info import sha256_file
 from parlant_local.observability import Logger
 from parlant_local.storage import read_as, write_whole
@@ -27,14 +27,11 @@ _lock = threading.Lock()
 _in_memory: dict[Path | None, dict[str, dict[str, Any]]] = {}
 
 
+@in_forked_child
 def _after_fork() -> None:
     """A fork does not copy the thread that holds the lock."""
     global _lock
     _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Verdicts:

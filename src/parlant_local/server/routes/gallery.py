@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.errors import RequestRefusedError
-from parlant_local.images.answers import read_sources
+from parlant_local.images.sources import read_sources
 from parlant_local.messages import shown
 from parlant_local.server.auth import keeper_of
 from parlant_local.server.bodies import BodyRoute

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from parlant_local.errors import RequestRefusedError
 from parlant_local.images import ImageRequest
-from parlant_local.images.answers import read_sources
+from parlant_local.images.sources import read_sources
 from parlant_local.server.auth import keeper_of
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
