@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeAlias, Unpack
+from typing import TypeAlias, Unpack
 
 from parlant_local.backends.buffered import accept_truncated, reply_chunks
-from parlant_local.backends.closing import close_blocking, close_unattended
-from parlant_local.backends.context import BackendContext
+from parlant_local.backends.closing import close_blocking
+from parlant_local.backends.handle import ModelHandle
 from parlant_local.brief import Brief
 from parlant_local.call_options import ChatOptions, ChatParams
-from parlant_local.errors import ConfigurationError, UnsupportedCallError
+from parlant_local.errors import UnsupportedCallError
 from parlant_local.messages import ChatChunk, ChatReply, Message, MessageLike, Usage, as_messages, whole_text
 
 __all__ = ["Backend", "ChatOptions", "ChatParams", "ChatStream", "EmbedReply", "ModelInfo", "RerankReply", "Text"]
@@ -75,35 +75,18 @@ class ModelInfo(Brief):
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-class Backend(ABC):
+class Backend(ModelHandle[ModelInfo]):
     """Something that answers calls. Every method may raise any :class:`ParlantLocalError`; cancelling the task cancels the work.
 
     A backend of one's own has :meth:`chat` and :meth:`model_info`; what it leaves out is done by these, or refused with
     :class:`UnsupportedCallError`.
     """
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.model_info().id!r})"
-
-    @classmethod
-    def from_reference(cls, name: str, context: BackendContext) -> Self:  # noqa: ARG003  # for subclasses
-        """The backend of the model that users call ``<prefix>/<name>``. Cheap: nothing is opened before its first call."""
-        raise ConfigurationError(f"{cls.__name__} has no models that a reference can name.")
-
-    @classmethod
-    def info_of(cls, name: str, context: BackendContext) -> ModelInfo:
-        """What is known of that model beforehand; ``remote`` in it decides whether the owner's leave is needed."""
-        return cls.from_reference(name, context).model_info()
-
     @abstractmethod
     async def chat(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
     ) -> ChatReply:
         """One whole answer. With a ``response_format`` of JSON its content validates, or an error is raised."""
-
-    @abstractmethod
-    def model_info(self) -> ModelInfo:
-        """Never blocks and never loads anything."""
 
     async def chat_stream(
         self, messages: str | MessageLike | Iterable[MessageLike], **options: Unpack[ChatOptions]
@@ -136,24 +119,14 @@ class Backend(ABC):
         """An estimate on the high side (three bytes a token), where the model's own tokeniser can't be asked."""
         return -(-len(text.encode()) // 3)
 
-    async def load(self) -> None:  # noqa: B027  # a no-op by default
-        """Prepares for the first call, which would otherwise do it."""
-
     @property
     def load_progress(self) -> float | None:
         """Share of the model that is loaded, None where that is not known or no load is in progress."""
         return None
 
-    async def close(self) -> None:  # noqa: B027  # a no-op by default
-        """Idempotent; releases memory and connections."""
-
     def close_now(self) -> None:
         """:meth:`close`, from synchronous code and at the end of the interpreter; blocks until it is done."""
         close_blocking(self.close)
-
-    def release(self) -> None:
-        """Closes it for an owner that was collected without closing it: from any thread, with or without an event loop; raises nothing."""
-        close_unattended(self.close)
 
     def unsupported(self, what: str, *, hint: str = "") -> UnsupportedCallError:
         """The error for a call that this backend does not support."""
@@ -168,9 +141,3 @@ class Backend(ABC):
         if isinstance(given, str):
             return whole_text(given)
         raise self.unsupported("take token ids", hint="Give text, or load the model here.")
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()

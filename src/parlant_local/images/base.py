@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
-from parlant_local.backends.closing import close_unattended
-from parlant_local.backends.context import BackendContext
+from parlant_local.backends.handle import ModelHandle
 from parlant_local.brief import Brief
-from parlant_local.errors import ConfigurationError
 
 __all__ = ["ImageBackend", "ImageModel", "ImageProgress", "ImageReply", "ImageRequest", "OnProgress", "Picture"]
 
@@ -97,21 +95,8 @@ class ImageModel(Brief):
     loaded: bool = False
 
 
-class ImageBackend(ABC):
+class ImageBackend(ModelHandle[ImageModel]):
     """Something that makes pictures. Every method may raise any :class:`ParlantLocalError`; cancelling the task cancels the work."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.model_info().id!r})"
-
-    @classmethod
-    def from_reference(cls, name: str, context: BackendContext) -> Self:  # noqa: ARG003  # for subclasses
-        """The backend of the model that users call ``<prefix>/<name>``; of ``<prefix>`` alone, ``name`` is empty. Opens nothing."""
-        raise ConfigurationError(f"{cls.__name__} has no models that a reference can name.")
-
-    @classmethod
-    def info_of(cls, name: str, context: BackendContext) -> ImageModel:
-        """What is known of that model beforehand; ``remote`` in it decides whether the owner's leave is needed."""
-        return cls.from_reference(name, context).model_info()
 
     @abstractmethod
     async def generate(self, request: ImageRequest, on_progress: OnProgress | None = None) -> ImageReply:
@@ -119,23 +104,3 @@ class ImageBackend(ABC):
 
         ``on_progress`` is called in the event loop, and must not block.
         """
-
-    @abstractmethod
-    def model_info(self) -> ImageModel:
-        """Never blocks and never loads anything."""
-
-    async def load(self) -> None:  # noqa: B027  # a no-op by default
-        """Prepares for the first call, which would otherwise do it."""
-
-    async def close(self) -> None:  # noqa: B027  # a no-op by default
-        """Idempotent; releases memory and connections."""
-
-    def release(self) -> None:
-        """Closes it for an owner that was collected without closing it: from any thread; raises nothing."""
-        close_unattended(self.close)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
