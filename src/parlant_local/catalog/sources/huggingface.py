@@ -264,8 +264,10 @@ class Hub:
             if near
             else "The hub lists no GGUF conversion of it."
         )
+        if any(path.lower().endswith(".safetensors") for path in files):
+            hint += f" `parlant-local convert {reference.repo}` makes one of its safetensors."
         return NoGGUFError(
-            f"{reference.repo} has only safetensors or PyTorch weights, which are not supported.",
+            f"{reference.repo} has only safetensors or PyTorch weights, which the engine does not run.",
             repo=reference.repo,
             revision=info.sha,
             near=near,

