@@ -322,7 +322,7 @@ async def test_a_symbolic_link_in_the_way_does_not_lead_out(
 async def test_safetensors_only_says_which_conversions_there_are(manager: LocalModelManager, hub: FakeHub) -> None:
     hub.add("maker/Qwen2-7B", {"model.safetensors": b"x", "config.json": b"{}"})
     hub.add("other/Qwen2-7B-GGUF", {}, base_model="maker/Qwen2-7B")
-    with pytest.raises(ModelNotFoundError, match="pull other/Qwen2-7B-GGUF`.*convert maker/Qwen2-7B`"):
+    with pytest.raises(ModelNotFoundError, match=r"pull other/Qwen2-7B-GGUF`.*convert maker/Qwen2-7B`"):
         await manager.download_model("maker/Qwen2-7B")
     (record,) = manager.list_models(states=["not_runnable"])
     assert (record.source, record.type) == (ModelSource.HUGGINGFACE, ModelType.QWEN)

@@ -10,28 +10,16 @@ from pathlib import Path
 
 import parlant.sdk as p
 import pytest
-from lagom import Container
-from parlant.core.loggers import Logger, LogLevel, StdoutLogger
-from parlant.core.meter import LocalMeter, Meter
-from parlant.core.tracer import LocalTracer, Tracer
 from pydantic import BaseModel
 
 import parlant_local
+from tests.support.host_container import container
 
 TINY = Path(__file__).parents[2] / "src" / "parlant_local" / "models" / "parlant-local-tiny.gguf"
 
 
 class Capital(BaseModel):
     capital: str
-
-
-def container() -> Container:
-    made = Container()
-    tracer = LocalTracer()
-    made[Tracer] = tracer
-    made[Logger] = logger = StdoutLogger(tracer, LogLevel.CRITICAL)
-    made[Meter] = LocalMeter(logger)
-    return made
 
 
 def missing(tmp_path: Path) -> dict[str, str]:

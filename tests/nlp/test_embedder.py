@@ -6,26 +6,14 @@ from itertools import product
 from string import ascii_lowercase
 
 import pytest
-from lagom import Container
-from parlant.core.loggers import Logger, LogLevel, StdoutLogger
-from parlant.core.meter import LocalMeter, Meter
 from parlant.core.nlp.embedding import EmbedderFactory
-from parlant.core.tracer import LocalTracer, Tracer
 
 from parlant_local.backends.base import ModelInfo
 from parlant_local.errors import EmbeddingIdentityError
 from parlant_local.nlp import LocalNLPService
 from parlant_local.settings import Settings
 from tests.fakes.scripted import ScriptedBackend
-
-
-def container() -> Container:
-    made = Container()
-    tracer = LocalTracer()
-    made[Tracer] = tracer
-    made[Logger] = logger = StdoutLogger(tracer, LogLevel.CRITICAL)
-    made[Meter] = LocalMeter(logger)
-    return made
+from tests.support.host_container import container
 
 
 def embedding_backend(digest: str = "cd" * 32, pooling: str = "mean", dimensions: int = 32) -> ScriptedBackend:

@@ -20,10 +20,9 @@ from parlant.core.canned_responses import CannedResponseVectorStore
 from parlant.core.common import IdGenerator
 from parlant.core.glossary import GlossaryVectorStore
 from parlant.core.journeys import JourneyVectorStore
-from parlant.core.loggers import Logger, LogLevel, StdoutLogger
-from parlant.core.meter import LocalMeter, Meter
+from parlant.core.loggers import Logger
 from parlant.core.nlp.embedding import Embedder, EmbedderFactory, NullEmbeddingCache
-from parlant.core.tracer import LocalTracer, Tracer
+from parlant.core.tracer import Tracer
 
 from parlant_local.backends.registry import create_backend
 from parlant_local.catalog import LocalModelManager
@@ -37,6 +36,7 @@ from parlant_local.settings import Settings
 from tests.fakes.scripted import ScriptedBackend
 from tests.support.bert_reference import bert_vector, cosine
 from tests.support.evidence import table, write_section
+from tests.support.host_container import container
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "retrieval.md"
 COMMAND = "pytest -m evidence tests/nlp/test_retrieval_evidence.py"
@@ -131,11 +131,11 @@ async def test_retrieval(models: LocalModelManager) -> None:
     await models.download_model(MINILM)
     rows, totals = [], {}
     for model in ("lexical", MINILM):
-        container = _container()
+        host = container()
         chosen = Settings.load(None, **{"embedding.model": model})
         embedding = None if model == "lexical" else gguf_backend(model, models.settings, models)
-        service = LocalNLPService(ScriptedBackend(), embedding_backend=embedding, settings=chosen, container=container)
-        ranks = await _ranks(shop, await service.get_embedder(), container)
+        service = LocalNLPService(ScriptedBackend(), embedding_backend=embedding, settings=chosen, container=host)
+        ranks = await _ranks(shop, await service.get_embedder(), host)
         await service.close()
         for kind, found in ranks.items():
             rows.append([model, kind, len(shop[kind]), len(found), *(f"{_within(found, top)} %" for top in (1, 3))])
@@ -154,15 +154,6 @@ async def test_retrieval(models: LocalModelManager) -> None:
 
 def _within(ranks: list[int], top: int) -> int:
     return round(100 * sum(rank <= top for rank in ranks) / len(ranks))
-
-
-def _container() -> Container:
-    made = Container()
-    tracer = LocalTracer()
-    made[Tracer] = tracer
-    made[Logger] = logger = StdoutLogger(tracer, LogLevel.CRITICAL)
-    made[Meter] = LocalMeter(logger)
-    return made
 
 
 async def _ranks(shop: dict[str, Any], embedder: Embedder, container: Container) -> dict[str, list[int]]:

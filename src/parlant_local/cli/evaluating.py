@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from parlant_local.cli.printing import say
+from parlant_local.cli.progress import Bars
 from parlant_local.observability import printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["CaseProgress", "compare", "show"]
 _PLAIN_SECONDS = 15.0
 
 
-class CaseProgress:
+class CaseProgress(Bars):
     """A bar in a terminal, a line now and then elsewhere; both on standard error."""
 
     def __init__(self, model: str, total: int) -> None:
@@ -40,15 +40,6 @@ class CaseProgress:
         self._task = self._progress.add_task(self._model, total=total, right=0)
         self._right = 0
         self._told = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def __call__(self, result: CaseResult, done: int, total: int) -> None:
         self._right += result.passed

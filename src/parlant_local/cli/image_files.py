@@ -120,5 +120,5 @@ def _written(path: Path, data: bytes) -> bool:
     except OSError as error:
         raise StateFileError(path, error.strerror or str(error), doing="written") from None
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # what went wrong is told already
             scratch.unlink(missing_ok=True)

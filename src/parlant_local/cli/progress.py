@@ -11,12 +11,12 @@ from parlant_local.cli.printing import say
 from parlant_local.observability import printable
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
     from parlant_local.catalog import DownloadProgress
     from parlant_local.catalog.transfer import FileProgress
 
-__all__ = ["LiveProgress", "PlainProgress", "progress_reporter", "stopped"]
+__all__ = ["Bars", "LiveProgress", "PlainProgress", "progress_reporter", "stopped"]
 
 _PLAIN_SECONDS = 2.0
 
@@ -35,7 +35,22 @@ def stopped(model: str, source: str | None = None) -> str:
     return f"Stopped. {kept}: parlant-local pull {model}"
 
 
-class LiveProgress:
+class Bars:
+    """Shown while it is open."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class LiveProgress(Bars):
     """Bars with bytes, rate and time left."""
 
     def __init__(self) -> None:
@@ -59,15 +74,6 @@ class LiveProgress:
             console=Console(stderr=True),
         )
         self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def __call__(self, moment: DownloadProgress) -> None:
         for item in moment.files:

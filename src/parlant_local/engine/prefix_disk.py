@@ -129,7 +129,7 @@ def _sweep_v1_scratch(folder: Path) -> None:
     """Removes what killed writers of the first version left."""
     for path in _list_folder(folder):
         if (match := _V1_SCRATCH.search(path.name)) and not psutil.pid_exists(int(match[1])):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it is in nobody's way
                 path.unlink()
 
 

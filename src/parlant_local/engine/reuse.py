@@ -142,7 +142,7 @@ class PrefixReuse:
             )
             if self._store.add(entry) and static and self._disk is not None:
                 self._disk.write(entry)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the answers go on without it
             self._logger.warning(f"A prefix of {tokens.size} tokens could not be kept: {typed(error).message}")
             return None
         return entry

@@ -105,7 +105,7 @@ def _results(lines: Sequence[str]) -> dict[str, CaseResult]:
     for line in lines:
         try:
             result = validated(_RESULT, _parsed(line))
-        except ValueError:
+        except ValueError:  # cut off by a kill: its case is asked again
             continue
         found[result.id] = result
     return found

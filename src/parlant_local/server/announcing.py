@@ -97,7 +97,7 @@ def running_servers(home: Path, logger: Logger) -> list[RunningServer]:
             logger.warning(f"A server's record can't be used: {error}")
             continue
         if record.process() is None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it is not listed either way
                 path.unlink(missing_ok=True)
         else:
             found.append(record)

@@ -23,13 +23,12 @@ from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
+from parlant_local.catalog.transfer.retrying import busy, retrying
 from parlant_local.catalog.weights import is_safetensors, is_weights
 from parlant_local.errors import (
     AccessError,
     CatalogError,
     ConfigurationError,
-    HubBusyError,
     HubError,
     ModelNotFoundError,
     NoGGUFError,
@@ -38,7 +37,6 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import available_memory
 from parlant_local.loopback import is_loopback
-from parlant_local.retry_after import retry_after
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -318,12 +316,7 @@ class Hub:
         response = getattr(error, "response", None)
         if response is None:
             return HubError(f"The request to the hub for {reference.repo} failed: {error}")
-        if response.status_code in RETRIED_STATUSES:
-            return HubBusyError(
-                f"The hub at {self.endpoint} responded with status {response.status_code}.",
-                status=response.status_code,
-                retry_after=retry_after(response.headers),
-                hint="It is busy; try again later. A token (HF_TOKEN) raises rate limits.",
-            )
+        who, status = f"The hub at {self.endpoint}", response.status_code
+        hint = "It is busy; try again later. A token (HF_TOKEN) raises rate limits."
         what = reference.revision or reference.file or ""
-        return self._refusal(reference, what, response.status_code, response.headers)
+        return busy(who, status, response.headers, hint) or self._refusal(reference, what, status, response.headers)

@@ -21,10 +21,9 @@ from parlant_local.catalog.sources.plan import Plan, SourceContext
 from parlant_local.catalog.sources.source import Source
 from parlant_local.catalog.transfer import FileTask
 from parlant_local.catalog.transfer.http import HttpResponse, HttpSession, shown
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
+from parlant_local.catalog.transfer.retrying import busy, retrying
 from parlant_local.errors import (
     AccessError,
-    HubBusyError,
     HubError,
     InvalidModelError,
     ModelNotFoundError,
@@ -33,7 +32,6 @@ from parlant_local.errors import (
     VerificationError,
 )
 from parlant_local.loopback import is_loopback
-from parlant_local.retry_after import retry_after
 from parlant_local.storage import parse_json, write_whole
 
 __all__ = ["OllamaRegistry"]
@@ -196,14 +194,8 @@ class _Registry:
             session.reset()
 
     def _failure(self, response: HttpResponse) -> ParlantLocalError:
-        if response.status in RETRIED_STATUSES:
-            return HubBusyError(
-                f"The registry {self._reference.host} responded with status {response.status}.",
-                status=response.status,
-                retry_after=retry_after(response.headers),
-                hint="It is busy; try again later.",
-            )
-        return self.explain(response)
+        who, hint = f"The registry {self._reference.host}", "It is busy; try again later."
+        return busy(who, response.status, response.headers, hint) or self.explain(response)
 
     def explain(self, response: HttpResponse) -> ParlantLocalError:
         reference = self._reference

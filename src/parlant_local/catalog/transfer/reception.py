@@ -13,11 +13,10 @@ from parlant_local.catalog.transfer.journal import Identity, Journal
 from parlant_local.catalog.transfer.location import Location
 from parlant_local.catalog.transfer.meter import FileMeter, Meter
 from parlant_local.catalog.transfer.rate import RateLimit
-from parlant_local.catalog.transfer.retrying import RETRIED_STATUSES, retrying
+from parlant_local.catalog.transfer.retrying import busy, retrying
 from parlant_local.catalog.transfer.segments import Segment, content_start, content_total, split, write_all
 from parlant_local.catalog.transfer.task import FileTask
 from parlant_local.errors import HubBusyError, HubError, TransferError, VerificationError
-from parlant_local.retry_after import retry_after
 from parlant_local.settings import DownloadSettings
 
 __all__ = ["ChangedError", "Reception"]
@@ -110,13 +109,9 @@ class Reception:
             self._location.learn(response)
             return response
         try:
-            if response.status in RETRIED_STATUSES:
-                raise HubBusyError(
-                    f"{shown(response.url)} responded with status {response.status}.",
-                    status=response.status,
-                    retry_after=retry_after(response.headers),
-                    hint="The server is busy; the downloaded part is kept: pull again later.",
-                )
+            hint = "The server is busy; the downloaded part is kept: pull again later."
+            if (error := busy(shown(response.url), response.status, response.headers, hint)) is not None:
+                raise error
             if response.status in (400, 401, 403, 404, 410) and self._location.forget(response.url):
                 raise TransferError(f"The address {shown(response.url)} has expired ({response.status}).")
             raise self._task.explain(response)

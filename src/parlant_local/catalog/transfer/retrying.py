@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from email.message import Message
 from threading import Event
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 from tenacity.nap import sleep_using_event
 
 from parlant_local.errors import HubBusyError, TransferError
+from parlant_local.retry_after import retry_after
 
-__all__ = ["RETRIED_STATUSES", "retrying"]
+__all__ = ["busy", "retrying"]
 
-RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_WAIT = 300.0
 _backoff = wait_random_exponential(multiplier=0.5, max=20)
+
+
+def busy(who: str, status: int, headers: Mapping[str, str] | Message, hint: str) -> HubBusyError | None:
+    """The error of an answer that is worth waiting for; None for any other."""
+    if status not in _BUSY:
+        return None
+    return HubBusyError(
+        f"{who} responded with status {status}.", status=status, retry_after=retry_after(headers), hint=hint
+    )
 
 
 def retrying(attempts: int, stop: Event, idle_attempts: Callable[[], int] | None = None) -> Retrying:
