@@ -79,6 +79,8 @@ async def test_a_source_in_every_form() -> None:
         (file_of(photo.resize((60, 40)).convert("P")), (60, 40)),
         (file_of(photo.resize((60, 40)).convert("CMYK"), "JPEG"), (60, 40)),
         (file_of(photo.resize((60, 40)).convert("I;16")), (60, 40)),
+        (file_of(photo.resize((1, 90_000))), (1, 20_000)),
+        (file_of(photo.resize((90_000, 1))), (20_000, 1)),
     ):
         png, width, height = await source_png(data, SETTINGS)
         assert (width, height) == size == size_of(png) == opened(png).size

@@ -99,7 +99,7 @@ def _picture(data: bytes, head: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         if side:
             picture.thumbnail((side, side), Image.Resampling.LANCZOS)
         elif (share := (head["area"] / (picture.width * picture.height)) ** 0.5) < 1:
-            size = (max(1, int(picture.width * share)), max(1, int(picture.height * share)))
+            size = [max(1, min(int(each * share), head["area"])) for each in picture.size]  # a line is one pixel wide
             picture = picture.resize(size, Image.Resampling.LANCZOS)
         return {"width": picture.width, "height": picture.height, "bands": len(picture.getbands())}, picture.tobytes()
 
