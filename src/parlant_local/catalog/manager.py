@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from parlant_local.catalog.catalogue import Catalogue
-from parlant_local.catalog.describe import describe, file_record
 from parlant_local.catalog.downloads import Accept, Downloads, Progress
 from parlant_local.catalog.families import type_by_name
 from parlant_local.catalog.hub_cache import environment_cache
 from parlant_local.catalog.index import ModelIndex
-from parlant_local.catalog.keeping import copy_into, delete_files, foreign_files, verify_files
+from parlant_local.catalog.keeper import Keeper
 from parlant_local.catalog.lookup import by_reference, find, near_misses, unusable
 from parlant_local.catalog.names import local_id
 from parlant_local.catalog.offline import check_online, offline_by_environment
 from parlant_local.catalog.other_stores import OtherStores
-from parlant_local.catalog.pending import discard
 from parlant_local.catalog.recommend import Recommendation, recommend
 from parlant_local.catalog.records import LocalModel, Making, ModelFile, ModelSource, ModelState, ModelType
 from parlant_local.catalog.references import (
@@ -39,11 +37,10 @@ from parlant_local.errors import (
     ModelInUseError,
     ModelNotFoundError,
     NoGGUFError,
-    VerificationError,
 )
 from parlant_local.gguf_info import available_memory
 from parlant_local.observability import Logger, with_standard_logging
-from parlant_local.paths import is_dir, is_file, user_path
+from parlant_local.paths import is_dir, user_path
 from parlant_local.settings import Settings
 from parlant_local.storage import sweep
 
@@ -85,7 +82,6 @@ class LocalModelManager:
             settings=self.settings,
             logger=self.logger,
         )
-
         self._others = OtherStores(
             catalogue=self._catalogue,
             index=self._index,
@@ -94,6 +90,7 @@ class LocalModelManager:
             settings=self.settings,
             logger=self.logger,
         )
+        self._keeper = Keeper(self._catalogue, self._index, self.models_dir, self.hub_cache, self.logger)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(models_dir={str(self.models_dir)!r}{', offline=True' if self.offline else ''})"
@@ -308,27 +305,14 @@ class LocalModelManager:
         """
         family = None if model_type is None else ModelType(model_type)
         location = user_path(path).absolute()
-        return await asyncio.to_thread(self._register, location, name, family, copy)
-
-    def _register(self, path: Path, name: str | None, family: ModelType | None, copy: bool) -> LocalModel:
-        if not is_file(path):
-            raise ModelNotFoundError(f"{path} does not exist.", hint="Give the path of a .gguf or .safetensors file.")
-        original = path
-        if copy:
-            path = copy_into(path, self.models_dir / "files", name)
-        model = describe(path, source=ModelSource.CUSTOM, name=name, family=family, hash_files=True)
-        return self._catalogue.add(model.having(references=(str(original),), owned=copy))
+        return await asyncio.to_thread(self._keeper.register, location, name, family, copy)
 
     def keep_product(self, path: Path, name: str, made: Making, *, projector: ModelFile | None = None) -> LocalModel:
         """Catalogue a file that was made here, any shard of a split one, with how it was; blocks while it is hashed.
 
         Deleting the model deletes the file if it lies in the models folder. ``projector``: that of the model it was made from.
         """
-        model = describe(path, source=ModelSource.CUSTOM, name=name, hash_files=True)
-        owned = path.is_relative_to(self.models_dir)
-        return self._catalogue.add(
-            model.having(references=(str(path),), owned=owned, made=made, projector=model.projector or projector)
-        )
+        return self._keeper.keep_product(path, name, made, projector)
 
     async def verify_model(self, model_id: str) -> LocalModel:
         """Hash a model's files again and check its header; returns its refreshed record.
@@ -337,32 +321,7 @@ class LocalModelManager:
         listed as broken.
         """
         model = self._catalogue.known(model_id)
-        return await asyncio.to_thread(self._verify, model)
-
-    def _verify(self, model: LocalModel) -> LocalModel:
-        if not model.files:
-            raise CatalogError(f"{model.id} has no file here to verify{f': {model.reason}' if model.reason else ''}.")
-        if problem := verify_files(model):
-            if not model.shipped:
-                self._index.write(model.having(state=ModelState.BROKEN, reason=problem))
-            reference = model.references[0] if model.references else model.id
-            raise VerificationError(
-                f"The model {model.id} is broken: {problem}.",
-                hint="Reinstall parlant-local."
-                if model.shipped
-                else f"To download it again: `parlant-local pull {reference}`.",
-            )
-        files = tuple(file_record(item.path, item.sha256) for item in model.files)
-        projector = model.projector and file_record(model.projector.path, model.projector.sha256)
-        fresh = model.having(
-            files=files,
-            projector=projector,
-            state=ModelState.AVAILABLE,
-            reason="" if not model.shipped else model.reason,
-        )
-        if not model.shipped:
-            self._index.write(fresh)
-        return fresh
+        return await asyncio.to_thread(self._keeper.verify, model)
 
     async def delete_model(self, model_id: str) -> int:
         """Removes a model from the catalogue and deletes files that nothing else uses; returns the bytes that were freed.
@@ -382,18 +341,7 @@ class LocalModelManager:
             await delete_from_daemon(model, self.settings)
             self._index.remove(model.id)
             return model.total or 0
-        return await asyncio.to_thread(self._delete, model)
-
-    def _delete(self, model: LocalModel) -> int:
-        with self._index.locked():
-            others = [other for other in self._index.read().values() if other.id != model.id]
-            homes = (self.models_dir, self.hub_cache)
-            if outside := foreign_files(model, homes) if model.owned or model.pending else ():
-                self.logger.warning(f"{outside[0]} is outside {self.models_dir} and {self.hub_cache}; it is kept.")
-            freed = delete_files(model, others, homes) if model.owned else 0
-            freed += discard(model.having(pending=tuple(path for path in model.pending if path not in outside)))
-            self._index.remove(model.id)
-        return freed
+        return await asyncio.to_thread(self._keeper.delete, model)
 
 
 def _needs_network(reference: PackageReference) -> bool:
