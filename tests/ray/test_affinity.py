@@ -94,7 +94,7 @@ def test_load_spills_over_and_a_second_home_is_kept() -> None:
 
 
 def test_a_conversation_returns_to_where_it_was() -> None:
-    policy = PrefixAffinity()
+    policy = PrefixAffinity(head=4, history=1)
     call = CallKey("m", "Draft", "s")
     home, second = policy.order(call, TEN)[:2]
     first(policy, call, {**TEN, home: 9})
@@ -130,7 +130,7 @@ def test_what_a_lost_replica_had_is_forgotten() -> None:
     policy = PrefixAffinity()
     call = CallKey("m", "Draft", "s")
     home, second = policy.order(call, TEN)[:2]
-    first(policy, call, {**TEN, home: 9})
+    first(policy, call, {**TEN, home: 99})
     policy.keep(replica for replica in TEN if replica != second)
     assert first(policy, call, TEN) == home, "it came back under its name, and empty"
 
@@ -151,7 +151,7 @@ def test_memory_is_that_of_the_replicas() -> None:
 
 
 def test_no_replica_and_unknown_counts() -> None:
-    policy = PrefixAffinity()
+    policy = PrefixAffinity(head=4, history=1)
     assert policy.order(CallKey("m"), {}) == []
     unknown = dict.fromkeys(TEN)
     assert policy.order(CallKey("m", "Draft"), unknown) == policy.order(CallKey("m", "Draft"), TEN)

@@ -35,12 +35,13 @@ class PrefixAffinity:
     """Orders replicas for a call: by ongoing requests, plus what would have to be computed there, in the same unit.
 
     ``head`` and ``history`` are how many requests' time it takes to compute a schema's prompt head, and a conversation so far:
-    how much busier than an idle replica one may be to be preferred for having them. No replica is chosen while another has more
-    than ``head + history`` requests fewer. With heads shared through a folder, ``head`` is near zero. ``states``: how many states
-    a replica is thought to retain; 0 remembers nothing.
+    how much busier than an idle replica one may be to be preferred for having them. Measured, a head is worth some five calls
+    that hit; the defaults are larger, since a second home also costs what it displaces there (docs/evidence/routing.md). No
+    replica is chosen while another has more than ``head + history`` requests fewer. Where heads are shared through a folder,
+    ``head`` is near zero. ``states``: how many states a replica is thought to retain; 0 remembers nothing.
     """
 
-    def __init__(self, *, head: float = 4.0, history: float = 1.0, states: int = 256) -> None:
+    def __init__(self, *, head: float = 8.0, history: float = 2.0, states: int = 256) -> None:
         if head < 0 or history < 0 or states < 0:
             raise ValueError("head, history and states are counts: none is negative.")
         self._head = head
@@ -52,23 +53,23 @@ class PrefixAffinity:
         """All replicas of ``ongoing``, best first. A count that is not known (``None``) is taken for the mean of the others."""
         if not ongoing:
             return []
-        group = call.group
+        group, key = call.group, (call.group, call.session)
         weights = {replica: _weight(replica, *group) for replica in ongoing}
         home = max(ongoing, key=lambda replica: (weights[replica], replica))
         known = [count for count in ongoing.values() if count is not None]
         mean = sum(known) / len(known) if known else 0.0
-
-        def rank(replica: str) -> tuple[float, float, int, str]:
+        ranked = []
+        for replica, count in ongoing.items():
             retained = self._retained.get(replica)
-            has_session = retained is not None and call.session != "" and (group, call.session) in retained
-            has_head = has_session or replica == home or (retained is not None and group in retained.groups)
-            missing = 0.0 if has_session else self._history if has_head else self._head + self._history
-            count = ongoing[replica]
-            # Among those with the head, each session prefers another one; among the rest, all calls of a group the same one.
-            weight = _weight(replica, *group, call.session) if has_head else weights[replica]
-            return (mean if count is None else count) + missing, missing, -weight, replica
-
-        return sorted(ongoing, key=rank)
+            missing, weight = self._head + self._history, weights[replica]
+            if replica == home or (retained is not None and group in retained.groups):
+                has_session = retained is not None and call.session != "" and key in retained.states
+                missing = 0.0 if has_session else self._history
+                # Among those with the head, each session prefers another one; elsewhere, all calls of a group the same one.
+                weight = _weight(replica, *group, call.session)
+            ranked.append(((mean if count is None else count) + missing, missing, -weight, replica))
+        ranked.sort()
+        return [replica for _, _, _, replica in ranked]
 
     def sent(self, call: CallKey, replica: str) -> None:
         """``call`` went to ``replica``, which has its prefix from now on: what is being computed is shared, too."""
@@ -84,23 +85,20 @@ class PrefixAffinity:
 class _Retained:
     """What one replica is thought to have, least recently used first."""
 
-    def __init__(self, states: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.groups: Counter[tuple[str, str]] = Counter()
-        self._states = states
-        self._order: OrderedDict[tuple[tuple[str, str], str], None] = OrderedDict()
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._order
+        self.states: OrderedDict[tuple[tuple[str, str], str], None] = OrderedDict()
+        self._limit = limit
 
     def add(self, call: CallKey) -> None:
         key = call.group, call.session
-        if key in self._order:
-            self._order.move_to_end(key)
+        if key in self.states:
+            self.states.move_to_end(key)
             return
-        self._order[key] = None
+        self.states[key] = None
         self.groups[call.group] += 1
-        if len(self._order) > self._states:
-            (group, _), _ = self._order.popitem(last=False)
+        if len(self.states) > self._limit:
+            (group, _), _ = self.states.popitem(last=False)
             self.groups[group] -= 1
             if not self.groups[group]:
                 del self.groups[group]
