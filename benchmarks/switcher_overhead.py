@@ -24,10 +24,10 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type":
 class Instant:
     """Answers at once, so that nothing but the switcher is measured."""
 
-    async def chat(self, messages: Any, **options: Any) -> ChatReply:  # noqa: ARG002
+    async def chat(self, messages: Any, **options: Any) -> ChatReply:
         return ChatReply(content="{}", usage=Usage(4000, 50))
 
-    async def chat_stream(self, messages: Any, **options: Any) -> AsyncIterator[ChatChunk]:  # noqa: ARG002
+    async def chat_stream(self, messages: Any, **options: Any) -> AsyncIterator[ChatChunk]:
         yield ChatChunk(Delta("{}"))
         yield ChatChunk(finish_reason="stop", usage=Usage(4000, 50))
 
