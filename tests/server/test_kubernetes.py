@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ def test_variables_of_the_service_would_be_taken_for_settings(
 
 
 @pytest.fixture
-def pod(start: Callable[..., Server], tmp_path: Path) -> Iterator[Server]:
+def pod(start: Callable[..., Server], tmp_path: Path) -> Server:
     """The container's command, settings and environment here, with folders of the test's."""
     (tmp_path / "keys").mkdir()
     for name in ("keys", "admin-keys"):
@@ -174,7 +174,7 @@ def pod(start: Callable[..., Server], tmp_path: Path) -> Iterator[Server]:
         "TMPDIR": str(tmp_path / "scratch"),
         "HF_HOME": str(tmp_path / "data/hub"),
     }
-    yield start(environment=environment, fresh=True)
+    return start(environment=environment, fresh=True)
 
 
 def test_the_pod_serves_is_probed_scraped_and_ends(pod: Server) -> None:
