@@ -8,13 +8,18 @@ Endpoints that speak OpenAI's API differ most in ``response_format``. The ladder
     prompt              everything else                   the schema is spelled out, nothing binds
 
 A rung is left when the endpoint refuses it or answers what does not fit; the first one that brings a fitting answer stays.
-Refusals are remembered for good and cost no answer; answers that don't fit count among the attempts of their call.
+Refusals are remembered for good and cost no answer; answers that don't fit count among the attempts of their call. One schema
+that an endpoint's decoder can't express (vLLM with xgrammar: ``uniqueItems``, say) is a matter of that schema alone: it is spelled
+out in the prompt, and the others stay bound.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -26,11 +31,14 @@ from parlant_local.messages import Message, ResponseFormat
 from parlant_local.observability import Logger
 from parlant_local.settings.constraints import DEFAULT_BOUNDS
 
-__all__ = ["FORMAT", "LADDER", "Dialect", "DialectMemory", "apply", "blames_format"]
+__all__ = ["FORMAT", "LADDER", "SCHEMA", "Dialect", "DialectMemory", "apply", "blamed_field"]
 
 T = TypeVar("T")
 
 FORMAT = "response_format"
+SCHEMA = "response_format.schema"
+"""What an error's ``field`` says: the form is not understood, or this one schema is not."""
+_REMEMBERED = 256
 
 Dialect = Literal["json_schema", "json_object_schema", "json_object", "prompt"]
 LADDER: tuple[Dialect, ...] = ("json_schema", "json_object_schema", "json_object", "prompt")
@@ -46,6 +54,8 @@ class DialectMemory:
         self._exploring: asyncio.Event | None = None
         """There while a call finds out; others wait for it, once."""
         self._refused: set[Dialect] = set()
+        self._inexpressible: OrderedDict[bytes, None] = OrderedDict()
+        """Digests of schemas that the endpoint's decoder can't bind."""
         self._rung = 0
 
     @property
@@ -61,7 +71,7 @@ class DialectMemory:
         return self.chosen is not None
 
     def confirm(self, dialect: Dialect) -> None:
-        if self.chosen is None:
+        if self.chosen is None and dialect == LADDER[self._rung]:
             self.chosen = dialect
 
     def refute(self, dialect: Dialect, *, refused: bool = False) -> bool:
@@ -84,16 +94,39 @@ class DialectMemory:
         self, wanted: ResponseFormat, attempt: Callable[[Dialect], Awaitable[T]], *, confirm: bool = True
     ) -> T:
         """Runs ``attempt``, going down the ladder until the endpoint understands what ``wanted`` is."""
-        if wanted.type == "text" or self.settled():
+        if wanted.type == "text":
             return await attempt(self.candidate)
-        if wanted.type == "json_object":
-            try:
-                return await attempt(self.any_object)
-            except BadRequestError as error:
-                if error.field != FORMAT:
-                    raise
-                self.refute("json_object", refused=True)
-                return await attempt("prompt")
+        if wanted.type == "json_object" and not self.settled():
+            return await self._unbound(attempt)
+        if self._inexpressible and (known := _digest(wanted)) in self._inexpressible:
+            self._inexpressible.move_to_end(known)
+            return await self._unbound(attempt)
+        try:
+            return await self._bound(attempt, confirm=confirm)
+        except BadRequestError as error:
+            if error.field != SCHEMA:
+                raise
+            self._logger.warning(
+                f"{self._target} can't bind the schema {wanted.name!r} ({error.message}): it stands in the prompt instead."
+            )
+            self._inexpressible[_digest(wanted)] = None
+            if len(self._inexpressible) > _REMEMBERED:
+                self._inexpressible.popitem(last=False)
+            return await self._unbound(attempt)
+
+    async def _unbound(self, attempt: Callable[[Dialect], Awaitable[T]]) -> T:
+        """Any JSON object, where the endpoint knows how to ask for one."""
+        try:
+            return await attempt(self.any_object)
+        except BadRequestError as error:
+            if error.field not in (FORMAT, SCHEMA):
+                raise
+            self.refute("json_object", refused=True)
+            return await attempt("prompt")
+
+    async def _bound(self, attempt: Callable[[Dialect], Awaitable[T]], *, confirm: bool) -> T:
+        if self.settled():
+            return await attempt(self.candidate)
         if self._exploring is not None:
             # Once only: if the probing call failed, the endpoint may be down, and waiting in turn would cost a timeout each.
             await self._exploring.wait()
@@ -149,12 +182,28 @@ def apply(
     return tuple(messages), {"type": "json_schema", "json_schema": inner}
 
 
-def blames_format(status: int, text: str) -> bool:
-    """Whether an error's text says that ``response_format``, or a schema in it, was not understood."""
-    return status in (400, 404, 422, 500, 501) and _BLAME.search(text) is not None
+def blamed_field(status: int, text: str) -> str | None:
+    """``FORMAT`` or ``SCHEMA`` where an error's text says that ``response_format``, or the schema in it, was not understood."""
+    if status not in (400, 404, 422, 500, 501):
+        return None
+    if _INEXPRESSIBLE.search(text):
+        return SCHEMA
+    return FORMAT if _BLAME.search(text) else None
 
 
 _BLAME = re.compile(r"response_format|json_schema|json_object|json schema|structured output|grammar", re.IGNORECASE)
+# vLLM with xgrammar, guidance and outlines; OpenAI's strict mode; llama-server; SGLang
+_INEXPRESSIBLE = re.compile(
+    r"features not supported by|failed to transform json schema|grammar error|invalid grammar specification|"
+    r"invalid schema for response_format|json schema conversion failed|failed to (parse|compile) (the )?(grammar|json schema)|"
+    r"unsupported json schema",
+    re.IGNORECASE,
+)
+
+
+def _digest(wanted: ResponseFormat) -> bytes:
+    check_json(wanted.schema or {}, DEFAULT_BOUNDS)
+    return hashlib.sha256(json.dumps(wanted.schema, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
 
 
 def _safe(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from parlant_local.backends.addresses import refuse_remote
-from parlant_local.backends.dialect import FORMAT, blames_format
+from parlant_local.backends.dialect import blamed_field
 from parlant_local.backends.failures import from_status, from_transport
 from parlant_local.backends.openai_reading import abort_reason, choices_of, error_of
 from parlant_local.backends.openai_wire import Quirks
@@ -157,8 +157,9 @@ class Connection:
                 headers=error.response.headers,
                 n_ctx=self.n_ctx,
             )
-            if blames_format(error.status_code, text) and not isinstance(mapped, ContextOverflowError):
-                raise BadRequestError(str(mapped), status=error.status_code, field=FORMAT) from None
+            field = blamed_field(error.status_code, text)
+            if field is not None and not isinstance(mapped, ContextOverflowError):
+                raise BadRequestError(str(mapped), status=error.status_code, field=field) from None
             raise mapped from None
         except openai.APIConnectionError as error:
             cause = from_transport(self._target, error.__cause__ or error, address=self._base_url)
