@@ -75,8 +75,8 @@ def phases(page: str) -> list[Phase]:
 
 def fitted(measured: list[Phase]) -> Rates:
     """Least squares for seconds = computed tokens * x + characters answered * y."""
-    answered = {name: _characters(turns) for name, turns in PHASES.items()}
-    rows = [(phase.computed, answered[phase.name], phase.seconds) for phase in measured]
+    characters = {name: answered(turns) for name, turns in PHASES.items()}
+    rows = [(phase.computed, characters[phase.name], phase.seconds) for phase in measured]
     xx, xy, yy = (sum(row[i] * row[j] for row in rows) for i, j in ((0, 0), (0, 1), (1, 1)))
     xs, ys = (sum(row[i] * row[2] for row in rows) for i in (0, 1))
     determinant = xx * yy - xy * xy
@@ -122,5 +122,6 @@ def ray_runs(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _characters(turns: list[tuple[str, int]]) -> int:
+def answered(turns: list[tuple[str, int]]) -> int:
+    """Characters of all their answers."""
     return sum(asked.answer for session, turn in turns for stage in calls_of(0, session, turn) for asked in stage)

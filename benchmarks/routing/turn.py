@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["STAGES", "Asked", "calls_of", "head_tokens"]
+__all__ = ["CHARACTERS_PER_TOKEN", "STAGES", "Asked", "calls_of", "head_tokens"]
 
 CHARACTERS_PER_TOKEN = 3.8
 """Of the recorded prompts with the benchmark's vocabulary of 32,000."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import pytest
 import yaml
 
 from parlant_local.errors import SettingsError
+from parlant_local.server.auth import Keyring
 from parlant_local.settings import Settings, load_settings
+from parlant_local.settings.server import AuthSettings
 
 from .conftest import TINY, Server
 from .test_deployment import FINAL, environment_of_the_image, instruction
@@ -155,6 +158,28 @@ def test_variables_of_the_service_would_be_taken_for_settings(
     monkeypatch.setenv("PARLANT_LOCAL_SERVICE_HOST", "10.0.0.1")
     with pytest.raises(SettingsError, match="SERVICE_HOST"):
         load_settings()
+
+
+def test_the_commands_of_scaling_md_make_what_the_manifests_name(settings: Settings, tmp_path: Path) -> None:
+    text = (ROOT / "docs/scaling.md").read_text("utf-8")
+    sections = text.split("<!-- run by tests/server/test_kubernetes.py -->\n```sh\n")[1:]
+    [lines] = [section.split("```")[0].strip().splitlines() for section in sections]
+    (made,) = [line for line in lines if line.startswith("echo")]
+    subprocess.run(["bash", "-euo", "pipefail", "-c", made], cwd=tmp_path, check=True)
+    keys = Keyring.load(AuthSettings(key_file=tmp_path / "keys", admin_key_file=tmp_path / "admin-keys"))
+    assert keys.administered
+    (secret,) = [line for line in lines if "create secret" in line]
+    volumes = {volume["name"]: volume for volume in POD["volumes"]}
+    assert f" {volumes['keys']['secret']['secretName']} " in secret
+    files = (settings.auth.key_file, settings.auth.admin_key_file)
+    assert re.findall(r"--from-file=(\S+)", secret) == [file.name for file in files if file]
+    (applied,) = [line for line in lines if "apply" in line]
+    assert (ROOT / applied.split()[-1]) == FOLDER
+    (labelled,) = [line for line in lines if " label " in line]
+    selector = one("NetworkPolicy")["spec"]["ingress"][0]["from"][1]["namespaceSelector"]["matchLabels"]
+    assert labelled.split()[-1] == "=".join(*selector.items())
+    namespaces = {word for line in lines for word in re.findall(r"(?:-n|create namespace) (\S+)", line)}
+    assert namespaces == {one("Namespace")["metadata"]["name"]}
 
 
 @pytest.fixture
