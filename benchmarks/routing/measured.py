@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.routing.replicas import Budget, Rates, Store
-from benchmarks.routing.routers import ROUTERS
-from benchmarks.routing.simulation import Scenario, replay, simulate
-from benchmarks.routing.turn import calls_of
+from benchmarks.routing.routers import Affinity, Router, TwoChoices, by_schema
+from benchmarks.routing.simulation import Outcome, Scenario, replay, simulate
+from benchmarks.routing.turn import calls_at_once, calls_of
 
 __all__ = [
     "EVIDENCE",
@@ -19,19 +18,22 @@ __all__ = [
     "RAY",
     "SMALL",
     "Phase",
+    "answered",
     "compared",
-    "compared_with_ray",
     "fitted",
     "phases",
     "ray_runs",
+    "simulated",
 ]
 
 EVIDENCE = Path(__file__).parents[2] / "docs/evidence"
-RAY = EVIDENCE / "ray.json"
-"""Replicas measured: ``[{"router", "replicas", "sessions", "turns", "at_once", "hit_rate", "seconds"}]``."""
+RAY = EVIDENCE / "ray.md"
+"""Replicas measured: forty conversations replayed (``tests/ray/test_ray_evidence.py``)."""
 
 SMALL = Budget(memory=73_000, disk=290_000)
 """The defaults, 1 and 4 GiB, for the benchmark's small model: 14.3 kB of state for each token."""
+TINY = Budget(memory=320_000, disk=0)
+"""1 GiB for the shipped model (3 KiB for each token, 3.5 characters long), as replicas were measured: without a disk."""
 
 PHASES = {
     "turn 1": [("a", 0)],
@@ -94,32 +96,31 @@ def compared(measured: list[Phase], rates: Rates) -> list[tuple[Phase, Phase]]:
     return found
 
 
-def compared_with_ray(measured: list[dict[str, Any]], rates: Rates) -> list[list[str]]:
-    """Replicas: measured, and simulated with as many of each. Times as a share of the first line's, whatever machine it was."""
-    rows: list[list[str]] = []
-    first: tuple[float, float] | None = None
-    for run in measured:
-        scenario = Scenario(
-            rates, SMALL, run["replicas"], run["sessions"], run["turns"], agents=1, think=0.0, at_once=run["at_once"]
-        )
-        simulated = simulate(scenario, ROUTERS[run["router"]](1))
-        first = first or (run["seconds"], simulated.seconds)
-        rows.append(
-            [
-                run["router"],
-                str(run["replicas"]),
-                f"{run['hit_rate']:.1%}",
-                f"{simulated.hit_rate:.1%}",
-                f"{run['seconds'] / first[0]:.2f}",
-                f"{simulated.seconds / first[1]:.2f}",
-            ]
-        )
-    return rows
+@dataclass(frozen=True)
+class RayRun:
+    replicas: int
+    router: str
+    """Ours, or Ray's own."""
+    reused: float
 
 
-def ray_runs(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
-    return found
+def ray_runs(path: Path) -> list[RayRun]:
+    """The rows of the page's table; none where it was not measured yet."""
+    text = path.read_text("utf-8") if path.exists() else ""
+    rows = re.findall(r"^\| (\d+) \| (ours|Ray's) \| ([\d.]+) % \|", text, re.MULTILINE)
+    return [RayRun(int(replicas), router, float(share) / 100) for replicas, router, share in rows]
+
+
+def simulated(run: RayRun, rates: Rates) -> Outcome:
+    """What was measured, on paper: forty conversations of one agent, six at once, each turn the first call of five schemas."""
+    scenario = Scenario(
+        rates, TINY, run.replicas, sessions=40, turns=3, agents=1, think=0.0, at_once=6, calls=calls_at_once
+    )
+    make: dict[str, Callable[[int], Router]] = {
+        "ours": lambda seed: Affinity(seed, head=4.0, key=by_schema),
+        "Ray's": TwoChoices,
+    }
+    return simulate(scenario, make[run.router](1))
 
 
 def answered(turns: list[tuple[str, int]]) -> int:

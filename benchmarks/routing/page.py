@@ -13,10 +13,10 @@ from benchmarks.routing.measured import (
     SMALL,
     Phase,
     compared,
-    compared_with_ray,
     fitted,
     phases,
     ray_runs,
+    simulated,
 )
 from benchmarks.routing.replicas import Budget, Rates
 from benchmarks.routing.routers import ROUTERS, Affinity, Router
@@ -103,9 +103,14 @@ def _one_process(pairs: list[tuple[Phase, Phase]]) -> str:
 
 def _replicas(rates: Rates, path: Path) -> str:
     if not (runs := ray_runs(path)):
-        return f"Replicas of a Ray application: `docs/evidence/{RAY.name}` has no figures yet; with them, the command fills this in.\n"
-    head = ["router", "replicas", "reused, measured", "simulated", "time to the first line's, measured", "simulated"]
-    return _table(head, compared_with_ray(runs, rates))
+        return f"Replicas: `docs/evidence/{RAY.name}` has no figures yet; with them, the command fills this in.\n"
+    rows = [
+        [str(run.replicas), run.router, f"{run.reused:.1%}", f"{simulated(run, rates).hit_rate:.1%}"] for run in runs
+    ]
+    return (
+        _table(["replicas", "router", "reused, measured", "simulated"], rows)
+        + "\n[Measured](ray.md) on replicas that shared two cores: what was reused says something, times don't.\n"
+    )
 
 
 def _main(rates: Rates, replicas: int, sessions: int, say: Callable[[str], None]) -> str:

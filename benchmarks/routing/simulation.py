@@ -7,7 +7,7 @@ import itertools
 import random
 import statistics
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.routing.replicas import Budget, Group, Rates, Replica, Running, Store
@@ -33,6 +33,8 @@ class Scenario:
     at_once: int | None = None
     """Sessions that are open at once, each beginning when another has ended; None: as they come."""
     shared_folder: bool = False
+    calls: Callable[[int, str, int], Iterable[list[Asked]]] = calls_of
+    """Of an agent, a session and a turn, stage by stage."""
     replaced: int = 0
     """So many replicas die a third of ``think`` after the last session began, and as many new ones come."""
 
@@ -139,7 +141,7 @@ class _Clock:
 
     def _turn(self, agent: int, session: str, number: int) -> Callable[[float], None]:
         def begin(now: float) -> None:
-            turn = _Turn(agent, session, number, now, list(calls_of(agent, session, number)))
+            turn = _Turn(agent, session, number, now, list(self.scenario.calls(agent, session, number)))
             self.fire(turn, now)
 
         return begin
@@ -176,7 +178,7 @@ class _Clock:
         turn.waiting -= 1
         if turn.waiting:
             return
-        if turn.stage == REPLY:
+        if turn.stage == min(REPLY, len(turn.stages) - 1):
             self.outcome.replies.append(now - turn.begun)
             if turn.number + 1 < self.scenario.turns:
                 pause = self.random.expovariate(1.0) * self.scenario.think
@@ -184,7 +186,7 @@ class _Clock:
             elif self.scenario.at_once:
                 self.begin_session(now)
         turn.stage += 1
-        if turn.stage < STAGES:
+        if turn.stage < len(turn.stages):
             self.fire(turn, now)
 
 

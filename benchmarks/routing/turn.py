@@ -7,9 +7,9 @@ session share; and a part of its own. Sizes are characters there, tokens here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["CHARACTERS_PER_TOKEN", "STAGES", "Asked", "calls_of", "head_tokens"]
+__all__ = ["CHARACTERS_PER_TOKEN", "STAGES", "Asked", "calls_at_once", "calls_of", "head_tokens"]
 
 CHARACTERS_PER_TOKEN = 3.8
 """Of the recorded prompts with the benchmark's vocabulary of 32,000."""
@@ -70,6 +70,12 @@ def calls_of(agent: int, session: str, turn: int) -> Iterator[list[Asked]]:
             if kind.stage == stage
             for _ in range(kind.calls[min(turn, len(kind.calls) - 1)])
         ]
+
+
+def calls_at_once(agent: int, session: str, turn: int) -> list[list[Asked]]:
+    """One call of each of a turn's schemas, the first five by name, at once: what replicas were measured with."""
+    firsts = {asked.schema: asked for stage in calls_of(agent, session, turn) for asked in reversed(stage)}
+    return [[replace(firsts[schema], answer=15) for schema in sorted(firsts)[:5]]]
 
 
 def head_tokens() -> int:

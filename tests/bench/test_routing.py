@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from benchmarks.routing.page import LARGE, checks, scenario, write
 from benchmarks.routing.replicas import Budget, Rates, Replica, Running, Store
 from benchmarks.routing.routers import ROUTERS
 from benchmarks.routing.simulation import Outcome, Scenario, simulate
-from benchmarks.routing.turn import Asked, calls_of
+from benchmarks.routing.turn import Asked, calls_at_once, calls_of
 
 MEASURED = phases((EVIDENCE / "bench.md").read_text("utf-8"))
 RATES = fitted(MEASURED)
@@ -67,15 +67,26 @@ def test_the_page_has_the_comparison_as_it_is_computed_now() -> None:
 
 
 def test_replicas_that_were_measured_stand_beside_simulated_ones(tmp_path: Path) -> None:
-    runs = [
-        {"router": router, "replicas": count, "sessions": 6, "turns": 2, "at_once": 3, "hit_rate": 0.8, "seconds": 90.0 / count}
-        for count, router in ((1, "ours"), (2, "ours"), (2, "two choices"))
+    assert "no figures yet" in checks(tmp_path / "ray.md")
+    rows = [
+        f"| {count} | {router} | 80.{count} % | 1,234 | 90 s | 1.2 |"
+        for count, router in ((1, "ours"), (2, "Ray's"), (2, "ours"))
+    ]
+    (tmp_path / "ray.md").write_text("\n".join(["| replicas | router |", *rows]), "utf-8")
+    found = [line.split(" | ") for line in checks(tmp_path / "ray.md").splitlines() if re.match(r"\| \d", line)]
+    assert [cells[2] for cells in found] == ["80.1%", "80.2%", "80.2%"]
+    one, rays, ours = (float(cells[3].strip(" |%")) for cells in found)
+    assert one >= ours > rays, "as it was measured: one has everything, and of two routers ours keeps more together"
+
+
+def test_what_replicas_were_measured_with() -> None:
+    """The first call of five schemas, by name; a conversation's later turns bring another one."""
+    first, second = (calls_at_once(0, "s", turn) for turn in (0, 1))
+    assert [asked.schema for asked in first[0]] == [
+        "CannedResponseDraft", "CannedResponsePreamble", "GenericActionableGuidelineMatches",
+        "GenericObservationalGuidelineMatches", "GenericResponseAnalysis",
     ]  # fmt: skip
-    (tmp_path / "ray.json").write_text(json.dumps(runs), "utf-8")
-    lines = checks(tmp_path / "ray.json").splitlines()[-3:]
-    assert [line.split(" | ")[2] for line in lines] == ["80.0%"] * 3
-    assert [line.split(" | ")[4] for line in lines] == ["1.00", "0.50", "0.50"]
-    assert float(lines[1].split(" | ")[5].strip(" |")) < 0.9, "two are quicker than one, on paper too"
+    assert [asked.schema for asked in second[0]][-1] == "GenericPreviouslyAppliedActionable"
 
 
 def test_the_command_writes_all_sections(tmp_path: Path) -> None:
