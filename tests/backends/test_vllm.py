@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from parlant_local.backends.dialect import FORMAT, SCHEMA, blamed_field
 from parlant_local.backends.openai import OpenAIBackend
 from parlant_local.errors import (
     AuthenticationError,
@@ -147,3 +148,28 @@ async def test_an_engine_that_dies_in_a_stream() -> None:
         server.faults.append(Fault("error_event", after=2))
         with pytest.raises(StreamInterruptedError):
             _ = [chunk async for chunk in backend.chat_stream("Where?")]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "field"),
+    [
+        (400, "The provided JSON schema contains features not supported by xgrammar.", SCHEMA),
+        (400, "Failed to transform json schema into a grammar: unsupported keyword", SCHEMA),
+        (400, "Grammar error: unsatisfiable schema", SCHEMA),
+        (400, "Invalid schema for response_format 'City': 'additionalProperties' is required to be false.", SCHEMA),
+        (400, "JSON schema conversion failed: unrecognized schema", SCHEMA),
+        (400, "Failed to parse grammar", SCHEMA),
+        (400, "'response_format.type' must be 'text'", FORMAT),
+        (
+            422,
+            "Failed to deserialize the JSON body into the target type: response_format: missing field `value`",
+            FORMAT,
+        ),
+        (400, "structured output is not enabled", FORMAT),
+        (400, "temperature must be non-negative", None),
+        (503, "The provided JSON schema contains features not supported by xgrammar.", None),
+    ],
+)
+def test_what_an_error_blames(status: int, text: str, field: str | None) -> None:
+    """The form, which the endpoint doesn't know, or this one schema: vLLM, OpenAI, llama-server, TGI."""
+    assert blamed_field(status, text) == field
