@@ -117,7 +117,7 @@ def simulated(run: RayRun, rates: Rates) -> Outcome:
         rates, TINY, run.replicas, sessions=40, turns=3, agents=1, think=0.0, at_once=6, calls=calls_at_once
     )
     make: dict[str, Callable[[int], Router]] = {
-        "ours": lambda seed: Affinity(seed, head=4.0, key=by_schema),
+        "ours": lambda seed: Affinity(seed, head=4.0, history=1.0, key=by_schema),
         "Ray's": TwoChoices,
     }
     return simulate(scenario, make[run.router](1))

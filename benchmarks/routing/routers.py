@@ -58,10 +58,16 @@ class Affinity(Router):
     """``parlant_local.ray.affinity``, in as many routers as there are; calls come to them at random."""
 
     def __init__(
-        self, seed: int, *, routers: int = 1, head: float = 8.0, key: Callable[[Asked], CallKey] | None = None
+        self,
+        seed: int,
+        *,
+        routers: int = 1,
+        head: float = 8.0,
+        history: float = 2.0,
+        key: Callable[[Asked], CallKey] | None = None,
     ) -> None:
         super().__init__(seed)
-        self._policies = [PrefixAffinity(head=head) for _ in range(routers)]
+        self._policies = [PrefixAffinity(head=head, history=history) for _ in range(routers)]
         self._key = key or by_agent
 
     def changed(self, names: list[str]) -> None:

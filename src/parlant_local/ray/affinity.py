@@ -19,7 +19,10 @@ __all__ = ["CallKey", "PrefixAffinity"]
 
 
 class CallKey(NamedTuple):
-    """What of a call decides which computed prefixes serve it. Where the caller named no schema, a session stands alone."""
+    """What of a call decides which computed prefixes serve it. Where the caller named no schema, a session stands alone.
+
+    ``schema`` may be any name of those that share a prompt's head: with many agents, each schema's with each agent has a home of its own.
+    """
 
     model: str
     schema: str = ""
