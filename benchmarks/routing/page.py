@@ -30,7 +30,7 @@ LARGE = Budget(memory=8_192, disk=32_768)
 """The same 1 and 4 GiB for a model of eight billion parameters: 128 KiB for each token."""
 WARM_LOAD = 0.3
 """Of all replicas' time, if every turn were a warm one."""
-SMALLER = ("ours, agents not told", "sticky sessions")
+SMALLER = ("ours, four routers", "ours, agents not told", "sticky sessions")
 """Routers that fewer replicas tell enough of."""
 HEADS = (0.0, 4.0, 8.0, 16.0)
 
@@ -128,7 +128,7 @@ def _main(rates: Rates, replicas: int, sessions: int, say: Callable[[str], None]
 
 
 def _others(rates: Rates, replicas: int, sessions: int, say: Callable[[str], None]) -> str:
-    fewer, some = max(2, replicas // 5), max(20, sessions // 10)
+    fewer, some = max(2, replicas // 5), max(20, sessions // 20)
     wide = scenario(rates, LARGE, fewer, some)
     told = {
         "as above, fewer": wide,
@@ -143,7 +143,7 @@ def _others(rates: Rates, replicas: int, sessions: int, say: Callable[[str], Non
             outcome = _run(made, ROUTERS[name], say, f"{what}, {name}")
             rows.append([what, *_row(name, outcome, rates), str(outcome.sent_again)])
     text = f"\n## Elsewhere\n\n{fewer} replicas, {some:,} conversations.\n\n"
-    text += _table(["what differs", *_HEAD, "calls sent again"], rows)
+    text += _table(["what differs", *_HEAD, "calls sent again"], rows) + _SMALLER_READING
     weights = [
         _row(f"{head:g}", _run(wide, lambda seed, head=head: Affinity(seed, head=head), say, f"head {head:g}"), rates)
         for head in HEADS
@@ -156,8 +156,11 @@ _HEAD = ["router", "reused", "computed for a turn", "work of a turn", "busiest r
 _READING = """
 *Reused*: of all prompt tokens. *Computed*: prompt tokens of a turn that were not reused. *Work of a turn*, and
 replies, in multiples of a warm turn alone: as work grows, so does the number of replicas for the same load, and where it exceeds what
-they have, replies wait. *Busiest replica*: its work, the mean being 1. *Four routers*: calls come to any of four that don't talk to each
-other. *Agents not told*: the key names the schema only, so that twenty agents' heads have one home.
+they have, replies wait. *Busiest replica*: its work, the mean being 1.
+"""
+_SMALLER_READING = """
+*Four routers*: calls come to any of four that don't talk to each other. *Agents not told*: the key names the schema only, so that twenty
+agents' heads have one home. *Sticky sessions*: a conversation stays where it began.
 """
 
 

@@ -57,8 +57,7 @@ class PrefixAffinity:
         if not ongoing:
             return []
         group, key = call.group, (call.group, call.session)
-        weights = {replica: _weight(replica, *group) for replica in ongoing}
-        home = max(ongoing, key=lambda replica: (weights[replica], replica))
+        weights, home = _weights(tuple(ongoing), *group)
         known = [count for count in ongoing.values() if count is not None]
         mean = sum(known) / len(known) if known else 0.0
         ranked = []
@@ -105,6 +104,13 @@ class _Retained:
             self.groups[group] -= 1
             if not self.groups[group]:
                 del self.groups[group]
+
+
+@functools.lru_cache(maxsize=1024)
+def _weights(replicas: tuple[str, ...], *of: str) -> tuple[Mapping[str, int], str]:
+    """Each replica's weight, and whose is the largest."""
+    weights = {replica: _weight(replica, *of) for replica in replicas}
+    return weights, max(replicas, key=lambda replica: (weights[replica], replica))
 
 
 @functools.lru_cache(maxsize=65_536)
