@@ -12,7 +12,8 @@ SHIPPED_ID = f"local/llama/{SHIPPED_NAME}"
 
 
 def is_shipped(model_id: str) -> bool:
-    return model_id.rpartition("/")[2] == SHIPPED_NAME
+    """With adapters on it or without."""
+    return model_id.rpartition("/")[2].partition(":")[0] == SHIPPED_NAME
 
 
 def shipped_file(suffix: str = ".gguf") -> Path:

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from parlant_local.engine import LlamaEngine
+from parlant_local.engine import LlamaEngine, LoadedModel
+from parlant_local.engine.layout import Layout
 from parlant_local.engine.loading import LoadControl
 from parlant_local.engine.requests import Generation, GenerationRequest
 from parlant_local.engine.weights import present, share
 from parlant_local.errors import EngineClosedError
+from parlant_local.settings import EngineSettings
 from parlant_local.settings.engine import OutputSettings
 from tests.support.adapters import make_adapter, merged
 
@@ -148,3 +150,18 @@ def test_one_loads_while_the_others_wait_and_the_next_takes_over_where_it_fails(
         weights.release()
     assert len(library.freed) == 2
     assert not present(file)
+
+
+def test_with_layers_on_a_gpu_each_has_weights_of_its_own(made: Callable[[str], Path]) -> None:
+    """What is on a card belongs to who put it there; nobody has tried to share it."""
+    settings = EngineSettings(vetting="never")
+    splits: tuple[tuple[int, ...], ...] = ((), (1,))
+    for split, shared in zip(splits, (True, False), strict=True):
+        layout = Layout(128, 128, 1, True, 64, 64, 1, 1, gpu_split=split)
+        one, other = (LoadedModel(made("llama"), settings, layout=layout) for _ in range(2))
+        try:
+            assert (one.pointer == other.pointer) is shared
+            assert one.users == (2 if shared else 1)
+        finally:
+            one.release()
+            other.release()

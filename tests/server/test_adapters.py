@@ -157,3 +157,41 @@ def test_what_can_not_be_used_is_said(adapted: Adapted, name: str, reason: str) 
     assert answer.status_code == 400, answer.text
     assert reason in answer.json()["error"]["message"]
     assert str(adapted.shelf) not in answer.text
+
+
+def test_a_model_with_an_adapter_is_deleted_by_its_own_name_only(
+    here: Callable[..., InProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLANT_LOCAL_MODELS_DIR", str(tmp_path / "models"))
+    place = tmp_path / "models" / "files" / "owned" / "owned.gguf"
+    place.parent.mkdir(parents=True)
+    gguf_models.llama(place, seed=1, tied=False)
+    adapted = Adapted(
+        here, tmp_path, models_dir=tmp_path / "models", models={"polite": {"model": str(place), "adapters": "one"}}
+    )
+    url = f"{adapted.server.url}/models"
+    adapted.say("local/llama/owned:one")
+    unknown = httpx2.post(
+        f"{adapted.server.url}/v1/completions", json={**ASKED, "model": "local/llama/owned:on"}, timeout=60
+    )
+    assert unknown.status_code == 404
+    assert "with an adapter that is not known. Those that fit it: one, two." in unknown.json()["error"]["message"]
+    for name in ("local/llama/owned:one", "polite"):
+        refused = httpx2.delete(url, params={"model": name}, timeout=30)
+        assert refused.status_code == 400, refused.text
+        assert "with adapters, which share its file" in refused.json()["error"]["message"]
+    assert place.exists()
+    assert httpx2.delete(url, params={"model": "local/llama/owned"}, timeout=30).status_code == 200
+    assert not place.exists()
+
+
+def test_the_default_model_may_have_adapters(here: Callable[..., InProcess], tmp_path: Path) -> None:
+    base = tmp_path / "first" / "base.gguf"
+    base.parent.mkdir()
+    gguf_models.llama(base, seed=1, tied=False)
+    adapted = Adapted(here, tmp_path, model=f"{base}:one", models={"named": {"model": f"{base}:two"}})
+    answer = httpx2.post(f"{adapted.server.url}/v1/completions", json=ASKED, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model"].endswith(":one")
+    assert answer.json()["choices"][0]["text"] == adapted.say("with-one")[0]
+    assert adapted.same("named", "with-two")

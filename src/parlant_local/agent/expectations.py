@@ -25,7 +25,7 @@ _SLOW_SECONDS = 20.0
 def expectations(settings: Settings, model_id: str) -> Iterator[str]:
     """Lines to say about a model of the catalogue; nothing about others, and about the one that comes with the package."""
     try:
-        record = LocalModelManager(settings=settings).find(model_id)
+        record = LocalModelManager(settings=settings).find_adapted(model_id).record
     except ModelNotFoundError:  # another backend's
         return
     if record.shipped or record.path is None:

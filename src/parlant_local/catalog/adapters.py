@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from parlant_local.errors import BadReferenceError, InvalidModelError
+from parlant_local.catalog.records import LocalModel
+from parlant_local.errors import BadReferenceError, InvalidModelError, ModelNotFoundError
 from parlant_local.gguf_info import check_is_adapter, read_header
 from parlant_local.paths import user_path
-from parlant_local.settings import Settings
+from parlant_local.settings import EngineSettings, Settings
 
-__all__ = ["Adapter", "Adapters"]
+__all__ = ["Adapted", "Adapter", "Adapters", "adapted", "no_adapter"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_AT_ONCE = 4
@@ -33,11 +34,35 @@ class Adapter:
     """Of the models that it was made for."""
     stamp: str = ""
     """Tells its file from the one that replaced it."""
+    rescaled: bool = False
+    """Whether the scale is one that a name says."""
+
+    @property
+    def said(self) -> str:
+        """Its part of a model's name."""
+        return f"{self.name}@{self.scale:g}" if self.rescaled else self.name
 
     @property
     def scaled(self) -> str:
         """What loads it in this way, as one word."""
         return f"{self.name}@{self.scale:g}#{self.stamp}"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A model, and the adapters that its name puts on it."""
+
+    record: LocalModel
+    adapters: tuple[Adapter, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return ":".join(filter(None, (self.record.id, "+".join(adapter.said for adapter in self.adapters))))
+
+    def on(self, settings: EngineSettings) -> EngineSettings:
+        """``settings`` with these adapters, besides their own."""
+        added = {str(adapter.path): adapter.scale for adapter in self.adapters}
+        return settings.model_copy(update={"lora": {**settings.lora, **added}}) if added else settings
 
 
 class Adapters:
@@ -55,6 +80,12 @@ class Adapters:
             found[name] = Adapter(name, user_path(given.path), given.scale)
         scaled = (replace(item, scale=self._scales.get(item.name, item.scale)) for item in found.values())
         return {item.name: _examined(item) for item in scaled}
+
+    def fitting(self, record: LocalModel) -> list[Adapter]:
+        """Those that can be put on a model."""
+        return [
+            each for each in self.all().values() if each.problem is None and each.architecture == record.architecture
+        ]
 
     def rescale(self, name: str, scale: float) -> None:
         """Another scale for calls that name none, until the process ends."""
@@ -79,7 +110,10 @@ class Adapters:
                 raise BadReferenceError(f"The adapter {part} can't be used: {adapter.problem}")
             if part in found:
                 raise BadReferenceError(f"{name} names the adapter {part} twice.")
-            found[part] = replace(adapter, scale=_scale(scale, name)) if at else adapter
+            if at:
+                given = _scale(scale, name)
+                adapter = replace(adapter, scale=given, rescaled=given != adapter.scale)
+            found[part] = adapter
         return model, tuple(found[part] for part in sorted(found))
 
     def _files(self) -> list[Path]:
@@ -87,6 +121,30 @@ class Adapters:
             return sorted(path for path in self._folder.glob("*.gguf") if _NAME.fullmatch(path.stem))
         except OSError:  # missing, or unreadable: there are none
             return []
+
+
+def adapted(record: LocalModel, adapters: tuple[Adapter, ...]) -> Adapted:
+    """Raises :class:`BadReferenceError` where they were not made for it."""
+    if record.path is None:
+        raise BadReferenceError(
+            f"{record.id} has no file here, and adapters are put on models that run in this process."
+        )
+    for adapter in adapters:
+        if adapter.architecture != record.architecture:
+            raise BadReferenceError(
+                f"The adapter {adapter.name} was made for {adapter.architecture}, {record.id} is {record.architecture}."
+            )
+    return Adapted(record, adapters)
+
+
+def no_adapter(record: LocalModel, name: str, adapters: Adapters) -> ModelNotFoundError:
+    """The error for a name that begins with a model's, and goes on with what is no adapter."""
+    fitting = [each.name for each in adapters.fitting(record)]
+    listed = f"Those that fit it: {', '.join(fitting)}." if fitting else "None that fits it is known."
+    return ModelNotFoundError(
+        f"{name!r} names {name.rpartition(':')[0]} with an adapter that is not known.",
+        hint=f"{listed} An adapter is a GGUF file in the folder `adapters` of the home, or named in the settings (adapters).",
+    )
 
 
 def _scale(text: str, name: str) -> float:

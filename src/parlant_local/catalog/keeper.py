@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from parlant_local.catalog.catalogue import Catalogue
@@ -10,7 +11,7 @@ from parlant_local.catalog.index import ModelIndex
 from parlant_local.catalog.keeping import copy_into, delete_files, foreign_files, verify_files
 from parlant_local.catalog.pending import discard
 from parlant_local.catalog.records import LocalModel, Making, ModelFile, ModelSource, ModelState, ModelType
-from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
+from parlant_local.errors import CatalogError, ModelInUseError, ModelNotFoundError, VerificationError
 from parlant_local.observability import Logger
 from parlant_local.paths import is_file
 
@@ -40,6 +41,21 @@ class Keeper:
         return self._catalogue.add(
             model.having(references=(str(path),), owned=owned, made=made, projector=model.projector or projector)
         )
+
+    def keep_edited(self, model: LocalModel, sha256: str, put: Callable[[], None], made: Making) -> LocalModel:
+        with self._index.locked():
+            if self._index.read().get(model.id) != model:
+                raise ModelInUseError(f"The record of {model.id} was changed meanwhile.", hint="Try again.")
+            put()
+            assert model.path is not None
+            digests = (sha256, *made.digests[1:])
+            found = describe(model.path, source=model.source, name=model.name, family=model.type, digests=digests)
+            known = {"id": model.id, "references": model.references, "owned": model.owned, "projector": model.projector}
+            fresh = found.having(
+                **known, template=model.template, system=model.system, defaults=model.defaults, made=made
+            )
+            self._index.write(fresh)
+        return fresh
 
     def verify(self, model: LocalModel) -> LocalModel:
         if not model.files:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from parlant_local.catalog.adapters import Adapted, Adapters, adapted, no_adapter
 from parlant_local.catalog.catalogue import Catalogue
 from parlant_local.catalog.downloads import Accept, Downloads, Progress
 from parlant_local.catalog.families import type_by_name
@@ -25,6 +26,7 @@ from parlant_local.catalog.references import (
     PackageReference,
     PathReference,
     Reference,
+    looks_like_path,
     parse_reference,
 )
 from parlant_local.catalog.scan import add_loose, loose_files, rebuild
@@ -40,7 +42,7 @@ from parlant_local.errors import (
 )
 from parlant_local.gguf_info import available_memory
 from parlant_local.observability import Logger, with_standard_logging
-from parlant_local.paths import is_dir, user_path
+from parlant_local.paths import is_dir, is_file, user_path
 from parlant_local.settings import Settings
 from parlant_local.storage import sweep
 
@@ -164,12 +166,40 @@ class LocalModelManager:
             raise unusable(model)
         return model
 
+    def catalogued(self, model: LocalModel) -> bool:
+        """Whether it has a record, or was only described from its file."""
+        return self._catalogue.records().get(model.id) == model
+
     def find(self, model_ref: str | Path) -> LocalModel:
         """The record that an id, a reference or a GGUF path means, whatever its state (see ``LocalModel.state``).
 
-        A path that is not catalogued gives a record made from its header. Never downloads.
+        A path that is not catalogued gives a record made from its header. Never downloads. What names adapters as well is refused.
         """
-        return find(str(model_ref), self._catalogue.records())
+        found = self.find_adapted(model_ref)
+        if found.adapters:
+            alone = str(model_ref).rpartition(":")[0]
+            raise BadReferenceError(
+                f"{str(model_ref)!r} is {alone} with adapters, and a model's file is wanted.",
+                hint=f"Give {alone} alone.",
+            )
+        return found.record
+
+    def find_adapted(self, model_ref: str | Path) -> Adapted:
+        """The record that ``model_ref`` means, and the adapters on it: ``MODEL``, ``MODEL:ADAPTER``, ``MODEL:ONE+TWO@0.5``."""
+        text, records = str(model_ref), self._catalogue.records()
+        try:
+            return Adapted(find(text, records))
+        except ModelNotFoundError:
+            if (named := Adapters(self.settings).split(text)) is not None:
+                return adapted(find(named[0], records), named[1])
+            self._explain_adapter(text, records)
+            raise
+
+    def _explain_adapter(self, text: str, records: Mapping[str, LocalModel]) -> None:
+        """Raises where ``text`` is surely a model with an adapter, and no reference to another model."""
+        model, _, rest = text.rpartition(":")
+        if model in records or (rest and looks_like_path(model) and is_file(user_path(model))):
+            raise no_adapter(find(model, records), text, Adapters(self.settings)) from None
 
     def resolve(self, model_ref: str | Path) -> Path:
         """The file to load (first shard of a split model) for an id, a reference or a GGUF path. Never downloads.
@@ -177,15 +207,13 @@ class LocalModelManager:
         Raises :class:`ModelNotFoundError` (with near misses, or what to do about the state it is in) and
         :class:`InvalidModelError` for a file that is not a usable GGUF.
         """
-        model = self.find(model_ref)
-        if model.state is not ModelState.AVAILABLE:
-            raise unusable(model)
-        if model.path is None:
-            raise ModelNotFoundError(
-                f"{model.id} is in an Ollama daemon; it has no file of its own here.",
-                hint=f"Use it as {model.id} through the ollama backend, or pull it without --via daemon.",
-            )
-        return model.path
+        return _file_of(self.find(model_ref))
+
+    def resolve_adapted(self, model_ref: str | Path) -> Adapted:
+        """:meth:`find_adapted`, of a model that can be loaded; raises as :meth:`resolve` does."""
+        found = self.find_adapted(model_ref)
+        _file_of(found.record)
+        return found
 
     def recommend(
         self, limit: int = 5, *, measure: bool = True, again: bool = False, memory: int | None = None
@@ -314,6 +342,10 @@ class LocalModelManager:
         """
         return self._keeper.keep_product(path, name, made, projector)
 
+    def keep_edited(self, model: LocalModel, sha256: str, put: Callable[[], None], made: Making) -> LocalModel:
+        """The record of ``model`` once ``put`` has replaced its first file by one of this digest; blocks. Others write no record meanwhile."""
+        return self._keeper.keep_edited(model, sha256, put, made)
+
     async def verify_model(self, model_id: str) -> LocalModel:
         """Hash a model's files again and check its header; returns its refreshed record.
 
@@ -342,6 +374,17 @@ class LocalModelManager:
             self._index.remove(model.id)
             return model.total or 0
         return await asyncio.to_thread(self._keeper.delete, model)
+
+
+def _file_of(model: LocalModel) -> Path:
+    if model.state is not ModelState.AVAILABLE:
+        raise unusable(model)
+    if model.path is None:
+        raise ModelNotFoundError(
+            f"{model.id} is in an Ollama daemon; it has no file of its own here.",
+            hint=f"Use it as {model.id} through the ollama backend, or pull it without --via daemon.",
+        )
+    return model.path
 
 
 def _needs_network(reference: PackageReference) -> bool:

@@ -61,8 +61,10 @@ def bench(
     chat_format(arguments)
     settings = make_settings(arguments)
     manager = LocalModelManager(settings=settings)
-    path = manager.resolve(model)
-    vetting = Vetting(manager.find(model).vouched, verdicts_file(settings.home))
+    found = manager.resolve_adapted(model)
+    path, settings = found.record.path, settings.model_copy(update={"engine": found.on(settings.engine)})
+    assert path is not None
+    vetting = Vetting(found.record.vouched, verdicts_file(settings.home))
     if forget:
         if save:
             raise BadRequestError("--save and --forget can't be combined.", hint="--save replaces earlier results.")

@@ -22,6 +22,7 @@ from parlant_local.cli.options import open_backend
 from parlant_local.cli.printing import counted, echo_dim, say
 from parlant_local.errors import ContextOverflowError
 from parlant_local.messages import Message, Timings, Usage
+from parlant_local.shipped import is_shipped
 
 if TYPE_CHECKING:
     from parlant_local.backends import Backend
@@ -97,7 +98,7 @@ class ChatSession:
         from parlant_local.catalog.shipped import shipped_model
 
         shipped = shipped_model()
-        if shipped is not None and self._backend is not None and self._backend.model_info().id == shipped.id:
+        if shipped is not None and self._backend is not None and is_shipped(self._backend.model_info().id):
             echo_dim(f"{shipped.reason} `parlant-local recommend` suggests real models.", err=True)
 
     def load(self, path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from parlant_local.cli.options import chat_format, complete_model, make_settings, model_options, read_text
 from parlant_local.cli.printing import counted, emit_json, say
+from parlant_local.stop_signals import as_interrupts
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
@@ -46,29 +47,33 @@ def compare(first: str, second: str, text: str | None, windows: int | None, as_j
 
 
 def _examined(manager: LocalModelManager, models: Sequence[str]) -> Comparison | None:
+    from parlant_local.backends.described import digest_of
     from parlant_local.evaluation.comparing import compared
     from parlant_local.gguf_info import sha256_file
 
     identities = []
-    for record in map(manager.find, models):
-        digest = record.sha256 or (sha256_file(record.path) if record.path is not None else None)
-        identities.append(digest or record.id)
+    for found in map(manager.find_adapted, models):
+        record = found.record
+        digest = digest_of(record, found.on(manager.settings.engine))
+        digest = digest or (sha256_file(record.path) if record.path is not None else None)
+        identities.append(digest or found.id)
     return compared(manager.settings.home, identities[0], identities[1])
 
 
 def _diverging(
     manager: LocalModelManager, base: str, model: str, text: str | None, windows: int | None, *, as_json: bool
 ) -> None:
-    from parlant_local.cli.perplexity import loaded, show_divergence, window_of
+    from parlant_local.cli.perplexity import kept_windows, loaded, say_unkept, show_divergence, window_of
     from parlant_local.engine.measuring.divergence import measure_divergence
     from parlant_local.shipped import shipped_text
 
     read = shipped_text() if text is None else read_text(text)
     engine = manager.settings.engine
-    with loaded(manager, model) as ours, loaded(manager, base) as theirs:
-        found = measure_divergence(
-            ours, theirs, engine, ours.tokenize(read), n_ctx=window_of(engine, ours), max_windows=windows
-        )
+    with loaded(manager, model) as ours, loaded(manager, base) as theirs, as_interrupts():
+        tokens, n_ctx = ours.tokenize(read), window_of(engine, ours)
+        kept = kept_windows(manager, [ours, theirs], tokens, n_ctx)
+        found = measure_divergence(ours, theirs, engine, tokens, n_ctx=n_ctx, max_windows=windows, kept=kept)
+    say_unkept(kept)
     show_divergence(model, base, found, as_json=as_json)
 
 

@@ -17,8 +17,10 @@ import click
 from parlant_local.cli.catalogue import catalogue_options, make_manager
 from parlant_local.cli.library import describe_library
 from parlant_local.cli.printing import emit_json, say
+from parlant_local.cli.records import adapters_told
 from parlant_local.cores import usable_threads
 from parlant_local.engine.native.builds import BUILDS
+from parlant_local.errors import CatalogError
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
@@ -73,6 +75,8 @@ def _plain(value: object) -> str:
 
 
 async def _report(manager: LocalModelManager) -> dict[str, Any]:
+    from parlant_local.catalog.adapters import Adapters
+
     await manager.initialize()
     models = manager.list_models(states="all")
     gpu = _gpu()
@@ -89,6 +93,7 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
     for model in models:
         if model.state == "broken":
             advice.append(f"{model.id} is broken: {model.reason.rstrip('.')}. See `parlant-local verify {model.id}`.")
+    advice += _misnamed(manager)
     return {
         "system": {
             "python": f"{platform.python_version()} ({sys.executable})",
@@ -103,6 +108,7 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
             "available": sum(m.state == "available" for m in models),
             "other": sum(m.state != "available" for m in models),
         },
+        "adapters": adapters_told(Adapters(manager.settings)),
         "pictures": _pictures(manager),
         "plug_ins": _plug_ins(),
         "settings": {
@@ -110,6 +116,30 @@ async def _report(manager: LocalModelManager) -> dict[str, Any]:
         },
         "advice": advice,
     }
+
+
+def _misnamed(manager: LocalModelManager) -> list[str]:
+    """What is wrong with the models that the settings name."""
+    from parlant_local.backends.referring import split_reference
+    from parlant_local.settings.embedding import LEXICAL
+
+    settings = manager.settings
+    named = {
+        "model": settings.model,
+        "embedding.model": settings.embedding.model,
+        "moderation.model": settings.moderation.model,
+    }
+    named |= {f"switcher.fallbacks[{at}]": name for at, name in enumerate(settings.switcher.fallbacks)}
+    named |= {f"models.{name}.model": served.model for name, served in settings.models.items()}
+    found = []
+    for key, name in named.items():
+        if name is None or name in (LEXICAL, *settings.models) or split_reference(name, settings) is not None:
+            continue
+        try:
+            manager.find_adapted(name)
+        except CatalogError as error:
+            found.append(f"{key} (from {settings.origin(key)}): {error}")
+    return found
 
 
 def _pictures(manager: LocalModelManager) -> dict[str, str]:

@@ -13,11 +13,12 @@ import click
 
 from parlant_local.cli.catalogue import TYPES, SourceChoice, catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
-from parlant_local.cli.records import count_of, evaluations, size_of, state_of, told
+from parlant_local.cli.records import adapters_told, count_of, evaluations, size_of, state_of, told
 from parlant_local.errors import CatalogError, ModelNotFoundError, VerificationError
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog.adapters import Adapters
     from parlant_local.catalog.scores import Score
 
 __all__ = ["add", "list_", "pull", "rm", "verify"]
@@ -125,16 +126,26 @@ def list_(
 
     records = asyncio.run(work())
     evaluated = evaluations(manager, records)
+    from parlant_local.catalog.adapters import Adapters
+
+    adapters = Adapters(manager.settings)
     if as_json:
-        emit_json([record.told() | told(evaluated.get(record.id)) for record in records])
+        emit_json([_listed(record, adapters) | told(evaluated.get(record.id)) for record in records])
     elif records:
         _print_table(records, evaluated)
+        for name, told_of in adapters_told(adapters).items():
+            say(f"adapter {name}: {told_of}")
     elif discover:
         say("Other programs have no models here that are not in the catalogue already.")
     elif wanted := " ".join(filter(None, (model_type, f"from {source}" if source else None))):
         say(f"None of the models is {wanted}. `parlant-local list` shows them all.")
     else:
         say(f"No models in {manager.models_dir}. `parlant-local recommend` suggests some.")
+
+
+def _listed(record: LocalModel, adapters: Adapters) -> dict[str, Any]:
+    names = [each.name for each in adapters.fitting(record)]
+    return record.told() | ({"adapters": names} if names else {})
 
 
 def _print_table(records: list[LocalModel], evaluated: Mapping[str, Score]) -> None:

@@ -43,12 +43,17 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 
 def complete_model(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Ids in the catalogue, and files."""
+    """Ids in the catalogue, behind a colon their adapters, and files."""
     from parlant_local.catalog import LocalModelManager
+    from parlant_local.catalog.adapters import Adapters
     from parlant_local.errors import ParlantLocalError
 
     try:
-        ids = [model.id for model in LocalModelManager().list_models()]
+        manager = LocalModelManager()
+        models = manager.list_models()
+        ids = [model.id for model in models]
+        if named := next((model for model in models if incomplete.startswith(f"{model.id}:")), None):
+            ids += [f"{named.id}:{each.name}" for each in Adapters(manager.settings).fitting(named)]
     except ParlantLocalError:  # completion has no way to report errors
         ids = []
     known = [CompletionItem(name) for name in ids if name.startswith(incomplete)]

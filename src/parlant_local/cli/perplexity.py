@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,16 @@ import click
 
 from parlant_local.cli.options import chat_format, make_settings, model_argument, model_options, read_text
 from parlant_local.cli.printing import emit_json, say
+from parlant_local.stop_signals import as_interrupts
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModelManager
     from parlant_local.engine import LoadedModel
     from parlant_local.engine.measuring.divergence import Divergence
+    from parlant_local.engine.measuring.kept import KeptWindows
     from parlant_local.settings import EngineSettings
 
-__all__ = ["loaded", "perplexity", "show_divergence", "window_of"]
+__all__ = ["kept_windows", "loaded", "perplexity", "say_unkept", "show_divergence", "window_of"]
 
 _WINDOW = 512
 
@@ -39,6 +42,7 @@ def perplexity(
     """Measure a model's perplexity on a text FILE (- is standard input), in windows of --n-ctx tokens (default 512).
 
     The second half of each window is scored, as llama.cpp's own tool does; a text shorter than one window is scored whole.
+    An interrupted measurement goes on where it was when the same command is given again.
     Without FILE it is the text of the cases that `parlant-local evaluate` examines. MODEL is a catalogue id, a reference or a
     GGUF path.
     """
@@ -52,16 +56,19 @@ def perplexity(
     settings = make_settings(arguments)
     manager = LocalModelManager(settings=settings)
     shown: dict[str, Any] = {"progress": _progress if sys.stderr.isatty() else None, "max_windows": windows}
-    with loaded(manager, model) as ours:
+    with loaded(manager, model) as ours, as_interrupts():
         n_ctx = window_of(settings.engine, ours)
         tokens = ours.tokenize(text)
         if base is None:
-            result = measure_perplexity(ours, settings.engine, tokens, n_ctx=n_ctx, **shown)
+            kept = kept_windows(manager, [ours], tokens, n_ctx)
+            result = measure_perplexity(ours, settings.engine, tokens, n_ctx=n_ctx, kept=kept, **shown)
         else:
             with loaded(manager, base) as theirs:
-                divergence = measure_divergence(ours, theirs, settings.engine, tokens, n_ctx=n_ctx, **shown)
+                kept = kept_windows(manager, [ours, theirs], tokens, n_ctx)
+                divergence = measure_divergence(ours, theirs, settings.engine, tokens, n_ctx=n_ctx, kept=kept, **shown)
     if sys.stderr.isatty():
         click.echo(err=True)
+    say_unkept(kept)
     if base is not None:
         show_divergence(model, base, divergence, as_json=as_json)
     elif as_json:
@@ -84,13 +91,40 @@ def loaded(manager: LocalModelManager, model: str) -> Iterator[LoadedModel]:
     from parlant_local.engine import LoadedModel
     from parlant_local.engine.vetting import Vetting, verdicts_file
 
-    path = manager.resolve(model)
-    vetting = Vetting(manager.find(model).vouched, verdicts_file(manager.settings.home))
-    found = LoadedModel(path, manager.settings.engine, vetting=vetting)
+    named = manager.resolve_adapted(model)
+    assert named.record.path is not None
+    vetting = Vetting(named.record.vouched, verdicts_file(manager.settings.home))
+    found = LoadedModel(named.record.path, named.on(manager.settings.engine), vetting=vetting)
     try:
         yield found
     finally:
         found.release()
+
+
+def kept_windows(
+    manager: LocalModelManager, models: Sequence[LoadedModel], tokens: Sequence[int], n_ctx: int
+) -> KeptWindows:
+    """What an interrupted measurement of these models on this text has left."""
+    from parlant_local.engine.measuring.kept import KeptWindows
+    from parlant_local.engine.native import library
+    from parlant_local.paths import file_identity, user_path
+
+    settings = manager.settings.engine
+    added = [*(path for model in models for path in model.lora), *settings.control_vectors]
+    key = (
+        [(file_identity(model.path), sorted(model.lora.items())) for model in models],
+        [file_identity(user_path(path)) for path in added],
+        settings.model_dump(mode="json"),
+        hashlib.sha256(repr(list(tokens)).encode()).hexdigest(),
+        n_ctx,
+        str(library().build),
+    )
+    return KeptWindows.read(manager.settings.home / "measured", key)
+
+
+def say_unkept(kept: KeptWindows) -> None:
+    if kept.problem is not None:
+        say(f"warning: an interruption would have begun again: {kept.problem}.", err=True)
 
 
 def show_divergence(model: str, base: str, found: Divergence, *, as_json: bool) -> None:

@@ -44,7 +44,7 @@ def _meant(model: str, manager: LocalModelManager, settings: Settings) -> str:
     if split_reference(model, settings) is not None:
         return model
     try:
-        manager.find(model)
+        manager.find_adapted(model)
     except ModelNotFoundError as error:
         near = [record for record in manager.list_models() if record.id in error.near]
         if not near:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog.adapters import Adapters
     from parlant_local.catalog.scores import Score
 
-__all__ = ["count_of", "duration_of", "evaluations", "size_of", "state_of", "told"]
+__all__ = ["adapters_told", "count_of", "duration_of", "evaluations", "size_of", "state_of", "told"]
 
 
 def evaluations(manager: LocalModelManager, records: Iterable[LocalModel]) -> dict[str, Score]:
@@ -24,6 +25,16 @@ def evaluations(manager: LocalModelManager, records: Iterable[LocalModel]) -> di
 def told(score: Score | None) -> dict[str, Any]:
     """For JSON, beside a record's own values."""
     return {"evaluation": None if score is None else asdict(score)}
+
+
+def adapters_told(adapters: Adapters) -> dict[str, str]:
+    """What each is for, or what is wrong with it."""
+    return {
+        each.name: f"can't be used: {each.problem}"
+        if each.problem
+        else f"for models of {each.architecture}, as MODEL:{each.name}; {each.scale:g} of {each.path}"
+        for each in adapters.all().values()
+    }
 
 
 def state_of(record: LocalModel) -> str:
@@ -48,6 +59,8 @@ def size_of(record: LocalModel) -> str:
 def count_of(parameters: int | None) -> str:
     if not parameters:
         return "-"
+    if parameters < 1e6:
+        return f"{parameters / 1e3:.0f}K"
     return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 

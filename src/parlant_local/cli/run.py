@@ -92,7 +92,7 @@ def _present(model: str, settings: Settings, *, yes: bool) -> str:
         return model
     manager = LocalModelManager(settings=settings, logger=ConsoleLogger("warning"))
     try:
-        manager.resolve(model)
+        manager.resolve_adapted(model)
     except ModelNotFoundError:
         if isinstance(parse_reference(model), PathReference):
             raise

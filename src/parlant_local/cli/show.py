@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog.adapters import Adapter
     from parlant_local.gguf_info import GGUFHeader
     from parlant_local.settings import Settings
 
@@ -27,13 +28,17 @@ __all__ = ["show"]
 @click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Context to estimate memory for.")
 @catalogue_options
 def show(model: str, n_ctx: int | None, as_json: bool, **catalogue: Any) -> None:
-    """Show details of MODEL: a catalogue id, a reference or the path of a GGUF file."""
+    """Show details of MODEL: a catalogue id, a reference or the path of a GGUF file, with adapters or without."""
     from parlant_local.gguf_info import read_header
 
     manager = make_manager(**catalogue)
     asyncio.run(manager.initialize())
-    record = manager.find(model)
+    found = manager.find_adapted(model)
+    record = found.record
     data = record.told()
+    if found.adapters:
+        data["id"] = found.id
+        data["with_adapters"] = [_of_adapter(adapter) for adapter in found.adapters]
     if record.for_pictures:
         data["memory"] = _picture_memory(record, manager) if record.makes_pictures else None
     elif record.state == "available" and record.path is not None:
@@ -116,16 +121,23 @@ def _speech(path: Path, header: GGUFHeader, settings: Settings) -> dict[str, Any
 
 
 def _added(record: LocalModel, settings: Settings) -> list[str]:
-    """The adapters and control vectors that are added to it, always or where a call to `serve` names them."""
+    """The adapters and control vectors that are added to it, always or where its name says so."""
     from parlant_local.catalog.adapters import Adapters
 
     always = [f"{path}@{scale:g} (engine.lora)" for path, scale in settings.engine.lora.items()]
     always += [f"{path}@{scale:g} (engine.control_vectors)" for path, scale in settings.engine.control_vectors.items()]
-    return always + [
-        f"{record.id}:{item.name}@{item.scale:g}"
-        for item in Adapters(settings).all().values()
-        if item.problem is None and item.architecture == record.architecture
-    ]
+    return always + [f"{record.id}:{item.name}@{item.scale:g}" for item in Adapters(settings).fitting(record)]
+
+
+def _of_adapter(adapter: Adapter) -> dict[str, Any]:
+    from parlant_local.gguf_info import sha256_file
+
+    return {
+        "name": adapter.name,
+        "path": str(adapter.path),
+        "scale": adapter.scale,
+        "sha256": sha256_file(adapter.path),
+    }
 
 
 _FORMS = {
@@ -149,7 +161,7 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     from parlant_local.catalog.disk import human_bytes
     from parlant_local.catalog.sources import origin
 
-    lines = [record.id]
+    lines = [str(data["id"])]
 
     def say(label: str, value: object) -> None:
         if value not in (None, "", 0):
@@ -183,6 +195,9 @@ def _shown(record: LocalModel, data: dict[str, Any]) -> list[str]:
     say("embedding", record.embedding_length)
     say("pooling", record.pooling)
     say("tokenizer", f"{data['tokenizer']}, {data['vocabulary_size'] or 0:,} tokens" if data.get("tokenizer") else None)
+    for added in data.get("with_adapters", ()):
+        say("with adapter", f"{added['path']}, {added['scale']:g} of it")
+        say("sha256", added["sha256"])
     for added in data.get("adapters", ()):
         say("adapter", added)
     say("license", record.license)

@@ -45,7 +45,7 @@ def nth_prefix(store: PrefixStore | None, place: int) -> RetainedPrefix:
     kept = kept_prefixes(store)
     if not 0 <= place < len(kept):
         raise BadRequestError(
-            f"There is no prefix {place}: {len(kept)} are kept.",
+            f"There is no prefix {place}: {len(kept) or 'none'} {'is' if len(kept) < 2 else 'are'} kept.",
             hint="Prompts shorter than engine.prefixes.min_tokens are not kept.",
         )
     return kept[place]

@@ -47,7 +47,7 @@ class Weights:
                 handle = self._lib.llama_adapter_lora_init(self.pointer, os.fsencode(path))
                 if not handle:
                     raise ModelLoadError(
-                        f"The LoRA adapter {given} could not be applied to {name}: {recent_log() or 'no reason given'}.",
+                        f"The LoRA adapter {path.name} could not be applied to {name}: {recent_log() or 'no reason given'}.",
                         hint="Check that it is a GGUF adapter made for this model.",
                     )
                 self._adapters[key] = handle

@@ -52,7 +52,7 @@ def host_logger(collaborators: Collaborators) -> HostLogger:
 def gguf_backend(reference: str | Path, settings: Settings, manager: LocalModelManager | None = None) -> Backend:
     """The engine over a catalogue id, a reference or a GGUF path. Resolves it but loads nothing; names near misses."""
     manager = manager or LocalModelManager(settings=settings)
-    manager.resolve(reference)
+    manager.resolve_adapted(reference)
     return create_backend(
         IN_PROCESS, model_path=reference, settings=settings, manager=manager, linger=settings.engine.linger_seconds
     )

@@ -19,12 +19,11 @@ from parlant_local.catalog import LocalModel, LocalModelManager
 from parlant_local.errors import EmbeddingIdentityError, ParlantLocalError, StateFileError
 from parlant_local.nlp.lexical import LEXICAL_VERSION
 from parlant_local.observability import Logger
+from parlant_local.settings.embedding import LEXICAL
 from parlant_local.storage import open_regular, read_as, set_aside, write_whole
 
 __all__ = ["DEFAULT_EMBEDDER", "LEXICAL", "default_embedder", "here"]
 
-LEXICAL = "lexical"
-"""The value of ``embedding.model`` for the lexical embedder."""
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
 
 _MARKER = "parlant-local-embedder.json"

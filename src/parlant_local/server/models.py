@@ -165,7 +165,7 @@ class Models:
         if loaded is not None:
             with contextlib.suppress(EngineClosedError):  # it was unloaded meanwhile, on another thread
                 return loaded.model_info()
-        return info_of_record(served.record)
+        return info_of_record(served.record, id=served.id)
 
     def load_share(self, key: str) -> float | None:
         """How much of a model that is being loaded is there, 0 to 1; None where it isn't being loaded."""
@@ -242,7 +242,7 @@ class Models:
         if (place := self.directory.external_id(name)) is not None:
             return self._resolver.target(place)
         served = self._keep(self.directory.owned(name))
-        info = info_of_record(served.record)
+        info = info_of_record(served.record, id=served.id)
         facts = self.settings.switcher.targets.get(name)
         target = Target(served.name, lambda: self._pooled(served), info=info)
         return target if facts is None else Target(target.id, target.open, info=info, facts=facts)
@@ -250,7 +250,7 @@ class Models:
     # -- the pool -----------------------------------------------------------------------------------------------------
 
     def _pooled(self, served: Served) -> PooledBackend:
-        return PooledBackend(self.pool, served.key, info_of_record(served.record))
+        return PooledBackend(self.pool, served.key, info_of_record(served.record, id=served.id))
 
     async def _remember(self, served: Served) -> Served:
         if served.record.path is not None and served.key not in self.pool.loaded():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from parlant_local.backends.choice import Choice
 from parlant_local.backends.referring import clients_may_name, split_reference
 from parlant_local.catalog import LocalModel, LocalModelManager, ModelState
-from parlant_local.catalog.adapters import Adapter, Adapters
+from parlant_local.catalog.adapters import Adapted, Adapter, Adapters, no_adapter
 from parlant_local.errors import BadReferenceError, ModelNotFoundError, RequestRefusedError, SettingsError
 from parlant_local.settings import ServedModelSettings, Settings
 from parlant_local.switching import choose_model
@@ -35,6 +35,10 @@ class Served:
     options: ServedModelSettings | None = None
     adapters: tuple[Adapter, ...] = ()
     """On it, by name."""
+
+    @property
+    def id(self) -> str:
+        return Adapted(self.record, self.adapters).id
 
 
 class Directory:
@@ -99,6 +103,8 @@ class Directory:
         if record is None:
             if (adapted := self.adapters.split(name)) is not None:
                 return self._adapted(name, self.look_up(adapted[0]), adapted[1])
+            if (alone := records.get(name.rpartition(":")[0])) is not None:
+                raise no_adapter(alone, name, self.adapters)
             last = [item for item in records.values() if item.id.rpartition("/")[2] == name.lower()]
             record = last[0] if len(last) == 1 else self._by_reference(name)
         return Served(record.id, record.id, record)
@@ -118,11 +124,15 @@ class Directory:
 
     def owned(self, name: str) -> Served:
         """A configured or default model of this process; it may be a path."""
-        if name in self._settings.models or name != self._settings.model:
+        if self._is_served(name) or name != self._settings.model:
             return self.look_up(name)
-        record = self._manager.find(name)
-        self._manager.resolve(name)
-        return Served(record.id, record.id, record)
+        found = self._manager.resolve_adapted(name)
+        base = Served(found.record.id, found.record.id, found.record)
+        return self._adapted(found.id, base, found.adapters) if found.adapters else base
+
+    def _is_served(self, name: str) -> bool:
+        """Whether it is a name of the settings, with adapters or without."""
+        return name in self._settings.models or name.rpartition(":")[0] in self._settings.models
 
     def is_external(self, name: str) -> bool:
         """Whether a name belongs to another backend: a daemon, a configured endpoint, a plug-in."""
@@ -165,10 +175,10 @@ class Directory:
         for name in self._settings.switcher.fallbacks:
             if self.external_id(name) is not None:
                 continue
-            if name in self._settings.models:
+            if self._is_served(name):
                 self.look_up(name)
             else:
-                self._manager.resolve(name)
+                self._manager.resolve_adapted(name)
         for name, options in self._settings.models.items():
             own = options.model_dump(exclude={"model", "preload"}, exclude_none=True)
             if own and self.is_external(options.model):
@@ -178,10 +188,12 @@ class Directory:
                 )
 
     def _served(self, name: str, options: ServedModelSettings) -> Served:
-        record = self._manager.find(options.model)
-        self._manager.resolve(options.model)
+        found = self._manager.resolve_adapted(options.model)
+        record = found.record
         own = options.model_dump(exclude={"model", "preload", "adapters"}, exclude_none=True)
         served = Served(name, name if own else record.id, record, options if own else None)
+        if found.adapters:
+            served = self._adapted(name, served, found.adapters)
         if options.adapters is None:
             return served
         if (adapted := self.adapters.split(f"{name}:{options.adapters}")) is None:
@@ -193,6 +205,8 @@ class Directory:
 
     def _adapted(self, name: str, base: Served, adapters: tuple[Adapter, ...]) -> Served:
         """``base`` with adapters: a model of its own, over the same weights."""
+        if twice := {each.name for each in base.adapters} & {each.name for each in adapters}:
+            raise BadReferenceError(f"{name} names the adapter {min(twice)} twice.")
         for adapter in adapters:
             if adapter.architecture != base.record.architecture:
                 raise BadReferenceError(

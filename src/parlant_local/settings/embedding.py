@@ -6,7 +6,10 @@ from pydantic import Field
 
 from parlant_local.settings.section import Section
 
-__all__ = ["EmbeddingSettings"]
+__all__ = ["LEXICAL", "EmbeddingSettings"]
+
+LEXICAL = "lexical"
+"""Instead of a model: shared words."""
 
 
 class EmbeddingSettings(Section):

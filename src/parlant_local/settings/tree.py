@@ -82,7 +82,8 @@ class Settings(Section):
     """
 
     model: str | None = None
-    """Default model: a catalogue id, a reference or a GGUF path. None: the best one available."""
+    """Default model: a catalogue id, a reference or a GGUF path, with LoRA adapters or without (``MODEL:ONE+TWO@0.5``), as everywhere that a
+    model is named. None: the best one available."""
 
     home: Path = Field(default_factory=_data_home)
     """Directory for models, prefixes and counters."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from parlant_local.backends.base import Backend
 from parlant_local.backends.context import BackendContext
-from parlant_local.backends.described import info_of_record
+from parlant_local.backends.described import digest_of, info_of_record
 from parlant_local.backends.referring import place, split_reference
 from parlant_local.backends.registry import IN_PROCESS, create_backend
-from parlant_local.catalog import LocalModel, LocalModelManager
+from parlant_local.catalog import LocalModelManager
+from parlant_local.catalog.adapters import Adapted
 from parlant_local.catalog.scores import scores
 from parlant_local.errors import ConfigurationError
 from parlant_local.observability import Logger, NullLogger
@@ -47,19 +50,20 @@ class TargetResolver:
         Raises :class:`ModelNotFoundError` (naming near misses), :class:`SettingsError`, :class:`ConfigurationError`.
         """
         if (placed := split_reference(model, self._settings)) is None:
-            record = self.manager.find(model)
-            placed = split_reference(record.id, self._settings) if record.path is None else None
+            found = self.manager.find_adapted(model)
+            placed = split_reference(found.record.id, self._settings) if found.record.path is None else None
             if placed is None:
-                return self._local(model, record, chat_format)
+                return self._local(model, found, chat_format)
         if chat_format is not None:
             raise ConfigurationError(f"{model} does not run in this process, so its chat format can't be set.")
         prefix, name = placed
-        found = place(name, BackendContext(prefix, self._settings, self._logger, self.allow_remote))
-        info, score = found.info, self._score(found.info.id)
-        return Target(info.id, found.open, remote=info.remote, info=info, facts=self._facts(info.id), score=score)
+        elsewhere = place(name, BackendContext(prefix, self._settings, self._logger, self.allow_remote))
+        info = elsewhere.info
+        score = self._score(lambda: info.id)
+        return Target(info.id, elsewhere.open, remote=info.remote, info=info, facts=self._facts(info.id), score=score)
 
-    def _local(self, model: str, record: LocalModel, chat_format: str | None) -> Target:
-        self.manager.resolve(model)  # raises, with the next step, for an incomplete model
+    def _local(self, model: str, found: Adapted, chat_format: str | None) -> Target:
+        self.manager.resolve_adapted(model)  # raises, with the next step, for an incomplete model
         settings, manager, logger = self._settings, self.manager, self._logger
 
         def open_() -> Backend:
@@ -74,13 +78,15 @@ class TargetResolver:
                 linger=linger,
             )
 
-        info = info_of_record(record)
-        score = self._score(record.sha256 or info.id)
+        info = info_of_record(found.record, id=found.id)
+        score = self._score(lambda: digest_of(found.record, found.on(settings.engine)) or info.id)
         return Target(info.id, open_, in_process=True, info=info, facts=self._facts(info.id), score=score)
 
-    def _score(self, identity: str) -> float | None:
-        known = scores(self._settings.home, self._logger).get(identity)
-        return None if known is None else known.score
+    def _score(self, identity: Callable[[], str]) -> float | None:
+        """``identity`` may have files to hash: only where anything was examined."""
+        known = scores(self._settings.home, self._logger)
+        found = known.get(identity()) if known else None
+        return None if found is None else found.score
 
     def _facts(self, model: str) -> TargetSettings:
         return self._settings.switcher.targets.get(model, TargetSettings())

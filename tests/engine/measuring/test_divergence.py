@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from parlant_local.engine import LoadedModel
 from parlant_local.engine.measuring.divergence import Divergence, measure_divergence
-from parlant_local.engine.measuring.perplexity import measure_perplexity
+from parlant_local.engine.measuring.kept import KeptWindows
+from parlant_local.engine.measuring.perplexity import Perplexity, measure_perplexity
 from parlant_local.errors import BadRequestError
 from parlant_local.settings import EngineSettings
 from tests.support.gguf_models import llama
@@ -104,3 +109,57 @@ def test_other_vocabularies_can_not_be_compared(first: LoadedModel, tmp_path: Pa
                 measured(first, model)
         finally:
             model.release()
+
+
+def test_an_interrupted_measurement_goes_on_where_it_was(
+    first: LoadedModel, second: LoadedModel, tmp_path: Path
+) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(done: int, _windows: int, _mean: float) -> None:
+        if done == 2:
+            raise StoppedError
+
+    def figures(found: Divergence | Perplexity) -> dict[str, float]:
+        return {key: value for key, value in dataclasses.asdict(found).items() if key != "seconds"}
+
+    def divergence(kept: KeptWindows | None, **more: Any) -> Divergence:
+        return measure_divergence(first, second, SETTINGS, first.tokenize(TEXT), n_ctx=64, kept=kept, **more)
+
+    def perplexity(kept: KeptWindows | None, **more: Any) -> Perplexity:
+        return measure_perplexity(first, SETTINGS, first.tokenize(TEXT), n_ctx=64, kept=kept, **more)
+
+    measures: tuple[Callable[..., Divergence | Perplexity], ...] = (divergence, perplexity)
+    for measure in measures:
+        right = measure(None)
+        assert right.windows > 2
+        with pytest.raises(StoppedError):
+            measure(KeptWindows.read(tmp_path, measure.__name__), progress=stop)
+        (file,) = tmp_path.iterdir()
+        file.write_text(file.read_text("utf-8") + "[3, [[0.1, 0", "utf-8")  # as a kill leaves it
+        asked: list[int] = []
+        again = KeptWindows.read(tmp_path, measure.__name__)
+        assert sorted(again.windows) == [1, 2]
+        found = measure(again, progress=partial(_note, asked))
+        assert figures(found) == figures(right)
+        assert asked == list(range(3, right.windows + 1))
+        assert list(tmp_path.iterdir()) == []
+
+
+def _note(asked: list[int], done: int, *_: object) -> None:
+    asked.append(done)
+
+
+def test_what_is_kept_is_of_one_measurement_and_not_for_ever(tmp_path: Path) -> None:
+    kept = KeptWindows.read(tmp_path, "this")
+    kept.add(1, [[0.5]])
+    assert KeptWindows.read(tmp_path, "this").windows == {1: [[0.5]]}
+    assert not KeptWindows.read(tmp_path, "that").windows
+    (file,) = tmp_path.iterdir()
+    unwritable = KeptWindows.read(file / "no folder", "this")
+    unwritable.add(1, [[0.5]])
+    assert unwritable.problem is not None
+    os.utime(file, (0, 0))
+    assert not KeptWindows.read(tmp_path, "this").windows
+    assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,12 @@ def describe_speech(template: ChatTemplate) -> dict[str, Any]:
 
 
 def describe_loaded(
-    engine: LlamaEngine, template: ChatTemplate, record: LocalModel | None, model_id: str, pooling: str | None
+    engine: LlamaEngine,
+    template: ChatTemplate,
+    record: LocalModel | None,
+    model_id: str,
+    pooling: str | None,
+    digest: str | None,
 ) -> ModelInfo:
     model = engine.model
     capabilities = {"embed"}
@@ -56,7 +61,7 @@ def describe_loaded(
         pooling=pooling or (record.pooling if record is not None else None),
         chat_template=template.source if model.generates else None,
         memory_bytes=engine.memory_bytes,
-        digest=record.sha256 if record is not None else None,
+        digest=digest,
         path=model.path,
         loaded=True,
         capabilities=frozenset(capabilities),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from parlant_local.backends.base import ModelInfo
-from parlant_local.backends.described import info_of_record
+from parlant_local.backends.described import digest_of, info_of_record
 from parlant_local.backends.llama_cpp.info import describe_loaded
 from parlant_local.backends.llama_cpp.prompts import PromptEncoder
 from parlant_local.engine.templates import ChatTemplate
@@ -18,6 +18,7 @@ from parlant_local.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel, LocalModelManager
+    from parlant_local.catalog.adapters import Adapted
     from parlant_local.engine import LlamaEngine
 
 __all__ = ["OpenedModel"]
@@ -38,7 +39,8 @@ class OpenedModel:
         linger: float,
     ) -> None:
         self.reference = reference
-        self.record: LocalModel | None = None
+        self._adapted: Adapted | None = None
+        self._digest: str | None = None
         self._settings = settings
         self._chat_format = chat_format
         self._logger = logger
@@ -52,8 +54,12 @@ class OpenedModel:
         self._closed = False
 
     @property
+    def record(self) -> LocalModel | None:
+        return None if self._adapted is None else self._adapted.record
+
+    @property
     def name(self) -> str:
-        return self.record.id if self.record is not None else self.reference
+        return self.reference if self._adapted is None else self._adapted.id
 
     @property
     def engine(self) -> LlamaEngine:
@@ -68,9 +74,10 @@ class OpenedModel:
     def described(self) -> ModelInfo:
         if self._engine is None or self._encoder is None:
             if self.record is not None:
-                return info_of_record(self.record)
+                return info_of_record(self.record, id=self.name, digest=self._digest)
             return ModelInfo(id=self.reference, name=self.reference.rpartition("/")[2])
-        return describe_loaded(self._engine, self._encoder.template, self.record, self.name, self._pooling)
+        template = self._encoder.template
+        return describe_loaded(self._engine, template, self.record, self.name, self._pooling, self._digest)
 
     async def ready(self) -> PromptEncoder:
         """The prompt encoder of the loaded model: a new one where the engine has been reloaded since."""
@@ -119,24 +126,24 @@ class OpenedModel:
         return self._encoder
 
     async def _find_engine(self) -> LlamaEngine:
-        def find() -> tuple[LocalModel, LlamaEngine]:
-            record = self._find()
-            return record, self._given_engine or self._make_engine(record)
+        def find() -> tuple[Adapted, LlamaEngine, str | None]:
+            found = self._find()
+            engine = self._given_engine or self._make_engine(found)
+            return found, engine, digest_of(found.record, engine.settings)
 
         # Off the event loop: it reads files and imports the native library, which takes half a second.
-        record, engine = await asyncio.to_thread(find)
+        found, engine, digest = await asyncio.to_thread(find)
         self._check_open()
-        self.record, self._engine = record, engine
+        self._adapted, self._engine, self._digest = found, engine, digest
         return engine
 
-    def _find(self) -> LocalModel:
+    def _find(self) -> Adapted:
         if self._manager is None:
             from parlant_local.catalog import LocalModelManager
 
             self._manager = LocalModelManager(settings=self._settings, logger=self._logger)
         self.reference = self.reference or self._choose(self._manager)
-        self._manager.resolve(self.reference)  # raises, with the next step, for an incomplete model
-        return self._manager.find(self.reference)
+        return self._manager.resolve_adapted(self.reference)  # raises, with the next step, for an incomplete model
 
     def _choose(self, manager: LocalModelManager) -> str:
         from parlant_local.backends.choice import choose_local
@@ -145,13 +152,14 @@ class OpenedModel:
         self._logger.info(f"Using {choice.model}: {choice.reason}.")
         return choice.model
 
-    def _make_engine(self, record: LocalModel) -> LlamaEngine:
+    def _make_engine(self, found: Adapted) -> LlamaEngine:
         from parlant_local.engine import LlamaEngine
         from parlant_local.engine.saved import saved_folder
         from parlant_local.engine.vetting import Vetting, verdicts_file
 
+        record = found.record
         assert record.path is not None
-        home, engine = self._settings.home, self._settings.engine
+        home, engine = self._settings.home, found.on(self._settings.engine)
         if engine.projector is None and record.projector is not None:
             engine = engine.model_copy(update={"projector": str(record.projector.path)})
         return LlamaEngine(

@@ -30,7 +30,9 @@ def open_vocabulary(
     path, vouched = user_path(reference), False
     if not path.is_file():
         manager = LocalModelManager(settings=settings)
-        path, vouched = manager.resolve(reference), manager.find(reference).vouched
+        record = manager.resolve_adapted(reference).record  # adapters change no vocabulary
+        assert record.path is not None
+        path, vouched = record.path, record.vouched
     vetting = Vetting(vouched, verdicts_file(settings.home))
     model = LoadedModel(path, settings.engine, vocabulary_only=True, vetting=vetting)
     metadata = dict(model.metadata)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from parlant_local.engine.measuring.windows import Row, Scorer, text_windows
 from parlant_local.errors import BadRequestError
 
 if TYPE_CHECKING:
+    from parlant_local.engine.measuring.kept import KeptWindows
     from parlant_local.engine.model import LoadedModel
     from parlant_local.settings import EngineSettings
 
@@ -45,8 +46,7 @@ class Divergence:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     divergence: float
     same: bool
     loss: float
@@ -62,10 +62,11 @@ def measure_divergence(
     n_ctx: int,
     max_windows: int | None = None,
     progress: Callable[[int, int, float], None] | None = None,
+    kept: KeptWindows | None = None,
 ) -> Divergence:
     """Of ``model`` from ``base`` on ``tokens``, in the windows of perplexity; both are in memory. Blocks.
 
-    ``progress`` gets windows done, windows in all, and the mean divergence so far. Raises :class:`BadRequestError` for models of
+    ``progress`` gets windows done, windows in all, and the mean divergence so far; ``kept`` keeps what is done, until all is. Raises :class:`BadRequestError` for models of
     different vocabularies, and for a text of fewer than two tokens.
     """
     began = time.monotonic()
@@ -74,10 +75,18 @@ def measure_divergence(
     found: list[_Token] = []
     with Scorer(model, settings, n_ctx) as ours, Scorer(base, settings, n_ctx) as theirs:
         for done, window in enumerate(windows, 1):
+            if kept is not None and (before := kept.windows.get(done)) is not None:
+                found += [_Token(each[0], bool(each[1]), each[2], each[3]) for each in before]
+                continue
             pairs = zip(ours.rows(window), theirs.rows(window), strict=True)
-            found += [_compared(token, logits, expected) for (token, logits), (_, expected) in pairs]
+            fresh = [_compared(token, logits, expected) for (token, logits), (_, expected) in pairs]
+            found += fresh
+            if kept is not None:
+                kept.add(done, [[float(value) for value in each] for each in fresh])
             if progress is not None:
                 progress(done, len(windows), float(np.mean([each.divergence for each in found])))
+    if kept is not None:
+        kept.done()
     return _summed(found, len(tokens), n_ctx, len(windows), time.monotonic() - began)
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from parlant_local.catalog import LocalModel, ModelState
-from parlant_local.errors import ModelInUseError, RequestRefusedError
+from parlant_local.errors import BadReferenceError, ModelInUseError, RequestRefusedError
 from parlant_local.messages import shown
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
@@ -79,12 +79,13 @@ async def delete(model: str, request: Request) -> Response:
     """Remove a model from the catalogue and delete files that nothing else uses."""
     context = context_of(request)
     context.models.directory.check_name(model)
-    record = await asyncio.to_thread(_listed, context, model) or (await context.models.find(model)).record
-    place = context.models.pool.status().get(record.id)
-    if place is not None:
+    record = await asyncio.to_thread(_listed, context, model) or await _deletable(context, model)
+    loaded = {key: place for key, place in context.models.pool.status().items() if key.partition(":")[0] == record.id}
+    for key, place in loaded.items():  # with adapters, too
         if place.users:
-            raise ModelInUseError(f"{record.id} is in use.", hint="Wait until its requests have finished.")
-        await context.models.pool.unload(record.id)
+            raise ModelInUseError(f"{key} is in use.", hint="Wait until its requests have finished.")
+    for key in loaded:
+        await context.models.pool.unload(key)
     freed = await context.manager.delete_model(record.id)
     context.events.publish("status", model=record.id, status="deleted")
     return _done({"success": True, "freed": freed})
@@ -110,6 +111,16 @@ async def _events(context: Context) -> AsyncGenerator[bytes, None]:
     yield sse({"event": "hello", "downloads": [item.as_dict() for item in context.downloads.all()]})
     async for event in context.events.subscribe():
         yield sse(event)
+
+
+async def _deletable(context: Context, name: str) -> LocalModel:
+    served = await context.models.find(name)
+    if served.adapters:
+        raise BadReferenceError(
+            f"{name!a} is {served.record.id} with adapters, which share its file.",
+            hint=f"Delete {served.record.id}, or take the adapter's file away.",
+        )
+    return served.record
 
 
 def _listed(context: Context, name: str) -> LocalModel | None:

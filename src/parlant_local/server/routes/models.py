@@ -78,7 +78,8 @@ def card_of(context: Context, served: Served, known: Mapping[str, Score]) -> Mod
             "source": str(record.source),
         },
     }
-    if (evaluation := told(score_of(record, known))) is not None:
+    # What adapters make of a model was not examined when the model was.
+    if not served.adapters and (evaluation := told(score_of(record, known))) is not None:
         card["evaluation"] = evaluation
     return card
 
