@@ -17,7 +17,7 @@ from parlant_local.catalog import LocalModelManager
 from parlant_local.engine import LoadedModel
 from parlant_local.errors import BadRequestError, CatalogError, JobCancelledError
 from parlant_local.settings import EngineSettings
-from parlant_local.workshop import Control, child, imatrix
+from parlant_local.workshop import Control, child, imatrix, importance
 from parlant_local.workshop.imatrix_files import read_imatrix
 from tests.support.at_home import Verb
 from tests.support.gguf_models import bert, deepseek2, llama
@@ -149,11 +149,50 @@ def test_a_cancelled_collection_leaves_nothing(source: Path, manager: LocalModel
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupted_collection_goes_on_and_ends_with_the_same_bytes(
+    source: Path, manager: LocalModelManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"text": TEXT, "chunk_size": 16, "manager": manager}
+    whole = imatrix(source, output=tmp_path / "whole.gguf", **asked)
+    assert whole.chunks > 4
+    monkeypatch.setattr(importance, "_SAVE_SECONDS", 0.0)
+    target, partial = tmp_path / "i.gguf", tmp_path / "i.gguf.partial"
+    control = Control(lambda moment: control.cancel() if moment.done == 3 else None)
+    with pytest.raises(JobCancelledError, match=r"kept in i\.gguf\.partial"):
+        imatrix(source, output=target, control=control, **asked)
+    assert not target.exists()
+    seen: list[int] = []
+    begun = partial.read_bytes()
+    made = imatrix(
+        source,
+        output=target,
+        control=Control(lambda moment: seen.append(moment.done) if moment.doing.startswith("Reading") else None),
+        **asked,
+    )
+    assert made.resumed >= 3
+    assert seen[0] == made.resumed + 1
+    assert target.read_bytes() == whole.path.read_bytes()
+    assert not partial.exists()
+    # Of another text, another model, or no such file at all, nothing is taken.
+    for other, content in (
+        ({"text": "and " + TEXT}, begun),
+        ({"process_output": True}, begun),
+        ({}, b"PK"),
+        ({}, begun[:-9]),
+    ):
+        target.unlink()
+        partial.write_bytes(content)
+        again = imatrix(source, output=target, **asked | other)
+        assert again.resumed == 0
+        assert not partial.exists()
+
+
 def test_its_process_ends_with_the_one_that_waits_for_it(source: Path, tmp_path: Path) -> None:
     """Its standard input is closed, as a killed parent's is."""
     spec = {
         "job": "imatrix", "memory": 8 << 30, "source": str(source), "target": str(tmp_path / "i.gguf"),
         "tokens": [300] * 400_000, "chunk_size": 16, "dataset": "", "threads": 1, "gpu_layers": 0, "output": False,
+        "partial": str(tmp_path / "i.partial"), "key": "k", "save_seconds": 60,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-P", child._SCRIPT], input=json.dumps(spec).encode() + b"\n", capture_output=True, timeout=120,

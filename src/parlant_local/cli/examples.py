@@ -69,6 +69,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "edit": (
         "parlant-local edit qwen3:4b --set general.name='Our assistant' --name ours",
         "parlant-local edit qwen3:4b --token eos='<|im_end|>' --output edited.gguf",
+        "parlant-local edit ./my-model.gguf --set general.name=Ours --in-place",
     ),
     "split": (
         "parlant-local split qwen3:4b --tensors 10 --name parts",

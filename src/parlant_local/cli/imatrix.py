@@ -30,6 +30,7 @@ def imatrix(
     """Make an importance matrix: have MODEL, best in F16, read a text FILE (- is standard input) like those it is for.
 
     `parlant-local quantize --imatrix` then spends its bits where they matter. The more text, the better: 100 chunks or so.
+    What was read is kept beside OUTPUT now and then: after an interruption the same command goes on.
     """
     from parlant_local import workshop
 
@@ -45,4 +46,5 @@ def imatrix(
     if as_json:
         emit_json(dataclasses.asdict(made) | {"path": str(made.path)})
     else:
-        say(f"{made.path}: {made.entries} weights, from {made.chunks} chunk{'s' if made.chunks > 1 else ''}")
+        before = f", {made.resumed} of them before it was interrupted" if made.resumed else ""
+        say(f"{made.path}: {made.entries} weights, from {made.chunks} chunk{'s' if made.chunks > 1 else ''}{before}")

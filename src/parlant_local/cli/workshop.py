@@ -25,6 +25,7 @@ __all__ = ["edit", "merge", "split"]
     metavar="NAME=TEXT",
     help="Set a special token: eos='<|im_end|>'. May be repeated.",
 )
+@click.option("--in-place", is_flag=True, help="Change MODEL itself, which may be an adapter, instead of a copy.")
 @product_options
 def edit(
     model: str,
@@ -32,6 +33,7 @@ def edit(
     removals: tuple[str, ...],
     template: str | None,
     tokens: tuple[str, ...],
+    in_place: bool,
     name: str | None,
     output: str | None,
     quiet: bool,
@@ -58,6 +60,7 @@ def edit(
             tokens={key: value for key, _, value in pairs},
             name=name,
             output=output,
+            in_place=in_place,
             manager=manager,
             control=control,
         ),

@@ -15,6 +15,7 @@ import click
 from parlant_local.cli.catalogue import catalogue_options, make_manager
 from parlant_local.cli.printing import emit_json, say
 from parlant_local.errors import BadRequestError
+from parlant_local.stop_signals import as_interrupts
 
 if TYPE_CHECKING:
     from parlant_local.catalog import LocalModel, LocalModelManager
@@ -65,10 +66,12 @@ def workshop_manager(catalogue: dict[str, Any]) -> LocalModelManager:
 
 
 def run_job(work: Callable[[Control], T], *, quiet: bool) -> T:
-    """Does ``work`` and shows how far it is on standard error. Ctrl-C ends it; the job removes what it has begun."""
+    """Does ``work`` and shows how far it is on standard error. Ctrl-C ends it, as a signal to stop does; the job removes what it
+    has begun."""
     from parlant_local.workshop import Control
 
     with ExitStack() as stack:
+        stack.enter_context(as_interrupts())
         if quiet:
             return work(Control())
         return work(Control(_live(stack) if sys.stderr.isatty() else _plain()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from parlant_local.errors import InvalidModelError, ModelInUseError
 from parlant_local.gguf_info.file_locks import HeldError, Mode, lock
 
-__all__ = ["claim", "hold"]
+__all__ = ["claim", "hold", "replacing"]
 
 
 @contextmanager
@@ -31,6 +32,19 @@ def claim(paths: Path | str | Iterable[Path | str]) -> Iterator[None]:
     with ExitStack() as stack:
         for path in _as_paths(paths):
             stack.enter_context(_locked(path, "exclusive"))
+        yield
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[None]:
+    """:func:`claim`, to rename another file over ``path`` within the context: Windows renames over none that is open, so that
+    there it is only looked at first."""
+    if sys.platform == "win32":
+        with claim(path):
+            pass
+        yield
+        return
+    with claim(path):
         yield
 
 

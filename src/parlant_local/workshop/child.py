@@ -86,7 +86,7 @@ class _Lines:
         try:
             for line in pipe:
                 self.waiting.put(line)
-        except ValueError:  # closed by its owner
+        except (ValueError, OSError):  # closed by its owner
             pass
         finally:
             self.waiting.put(None)
@@ -107,7 +107,7 @@ def _death(code: int, log: str, job: str, file: str) -> ParlantLocalError:
     if cause is None:
         return EngineError(f"{job} of {file} failed: {last}")
     if cause in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"):
-        return EngineError(f"{job} of {file} was ended from outside ({cause}); nothing of it was kept.")
+        return EngineError(f"{job} of {file} was ended from outside ({cause}).", hint="Was there too little memory?")
     return InvalidModelError(
         f"{job} of {file} crashed its process ({cause}: {last}).",
         hint="The file may be corrupt: `parlant-local verify`. Or there was too little memory.",

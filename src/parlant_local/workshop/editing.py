@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from parlant_local.catalog import LocalModel, LocalModelManager
 from parlant_local.errors import BadRequestError
 from parlant_local.gguf_info import Entry, GGUFHeader, read_entries, read_file_header, read_strings
+from parlant_local.paths import file_identity
 from parlant_local.workshop.control import Control
 from parlant_local.workshop.copying import Meter, Piece, Source, Weight, write_file
-from parlant_local.workshop.products import material, produce, product_file, shard_of
+from parlant_local.workshop.in_place import (
+    adapter_material,
+    adapter_named,
+    beside,
+    check_content,
+    check_own,
+    rewritten,
+)
+from parlant_local.workshop.products import making, material, produce, product_file, shard_of
 from parlant_local.workshop.values import Change, encoded, parsed_change, text_change
 
 __all__ = ["SPECIAL_TOKENS", "edit"]
@@ -36,10 +46,44 @@ class Plan:
     header: GGUFHeader
     entries: tuple[Piece, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes, at most."""
+        metadata = sum(len(each) if isinstance(each, bytes) else each.size for each in self.entries)
+        return self.header.file_size + metadata
+
     def alignment(self) -> int:
         value = self.header.metadata.get("general.alignment", 32)
         assert isinstance(value, int)  # the reader has checked it
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be changed."""
+
+    changes: Sequence[str]
+    removals: Sequence[str]
+    template: str | None
+    tokens: Mapping[str, str]
+
+    def of(self, path: Path) -> list[Change]:
+        """For the file with the metadata. Raises :class:`BadRequestError`."""
+        wanted = [parsed_change(each) for each in self.changes]
+        if self.template is not None:
+            wanted.append(text_change(_TEMPLATE, self.template))
+        wanted += [_token_change(path, name, text) for name, text in self.tokens.items()]
+        _check(wanted, self.removals)
+        return wanted
+
+    def told(self) -> dict[str, object]:
+        """As the catalogue keeps it."""
+        return {
+            "set": list(self.changes),
+            "remove": list(self.removals),
+            "template": self.template and "from a file",
+            "tokens": [f"{key}={value}" for key, value in self.tokens.items()],
+        }
 
 
 def edit(
@@ -51,10 +95,11 @@ def edit(
     tokens: Mapping[str, str] | None = None,
     name: str | None = None,
     output: str | Path | None = None,
+    in_place: bool = False,
     manager: LocalModelManager | None = None,
     control: Control | None = None,
 ) -> LocalModel:
-    """A copy of ``model`` with other metadata, in the catalogue.
+    """A copy of ``model`` with other metadata, in the catalogue; or, ``in_place``, the model itself or an adapter.
 
     ``changes``: each ``KEY=VALUE`` or ``KEY:TYPE=VALUE``; a key keeps its type where none is named. ``template``: the text of the
     chat template. ``tokens``: a special token's name (:data:`SPECIAL_TOKENS`) and its text in the vocabulary, or number. A model in
@@ -62,16 +107,22 @@ def edit(
     shard. Raises :class:`BadRequestError` for what can't be changed so, :class:`CatalogError` and its kinds.
     """
     manager, control = manager or LocalModelManager(), control or Control()
+    wish = Wish(changes, removals, template, tokens or {})
+    adapter = adapter_named(manager, model)
+    if in_place:
+        if name is not None or output is not None:
+            raise BadRequestError(
+                "What is changed in place keeps its name and its file.", hint="Without --in-place a copy is made."
+            )
+        return _changed(manager, control, model, wish, adapter)
+    if adapter is not None:
+        raise BadRequestError(
+            f"{adapter.name} is an adapter, which is only changed in place.", hint="Copy its file, and give --in-place."
+        )
     with material(manager, model, control) as source:
         paths = source.paths
-        wanted = [parsed_change(each) for each in changes]
-        if template is not None:
-            wanted.append(text_change(_TEMPLATE, template))
-        wanted += [_token_change(paths[0], each, text) for each, text in (tokens or {}).items()]
-        _check(wanted, removals)
+        plans = [planned(paths[0], wish.of(paths[0]), removals), *(planned(path, (), ()) for path in paths[1:])]
         chosen = name or f"{source.title}-edited"
-        target = product_file(manager, chosen, output)
-        plans = [planned(paths[0], wanted, removals), *(planned(path, (), ()) for path in paths[1:])]
         meter = Meter(control, f"Copying {source.title}", sum(plan.header.weights_bytes for plan in plans))
 
         def write(path: Path) -> None:
@@ -80,20 +131,32 @@ def edit(
 
         return produce(
             manager,
-            target,
+            product_file(manager, chosen, output),
             name=chosen,
             verb="edit",
             source=source,
-            options={
-                "set": list(changes),
-                "remove": list(removals),
-                "template": template and "from a file",
-                "tokens": [f"{key}={value}" for key, value in (tokens or {}).items()],
-            },
-            size=sum(path.stat().st_size for path in paths) + sum(len(each.text.encode()) for each in wanted),
+            options=wish.told(),
+            size=sum(plan.size for plan in plans),
             write=write,
             shards=len(plans),
         )
+
+
+def _changed(
+    manager: LocalModelManager, control: Control, model: str | Path, wish: Wish, adapter: Path | None
+) -> LocalModel:
+    """Only the first file of a model has what can be changed."""
+    reading = material(manager, model, control) if adapter is None else adapter_material(adapter, control)
+    with ExitStack() as stack:
+        with reading as source:
+            check_own(source)
+            path = source.paths[0]
+            identity, plan = file_identity(path), planned(path, wish.of(path), wish.removals)
+            scratch = stack.enter_context(beside(path, plan.size))
+            write_plan(scratch, plan, Meter(control, f"Copying {source.title}", plan.header.weights_bytes))
+            check_content(manager, scratch, source, adapter=adapter is not None)
+        made = making("edit", source, wish.told() | {"in_place": True})
+        return rewritten(manager, source, scratch, made, control, identity)
 
 
 def planned(path: Path, changes: Iterable[Change], removals: Iterable[str]) -> Plan:

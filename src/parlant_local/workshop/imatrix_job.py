@@ -6,6 +6,7 @@ As llama.cpp's tools/imatrix does it: whole chunks only, each with BOS in its fi
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from parlant_local.engine.native.graph import EvalCallback, GraphReader, Node
 from parlant_local.errors import EngineError, InvalidModelError
 from parlant_local.settings import EngineSettings
 from parlant_local.workshop.imatrix_files import Imatrix, Sums, write_imatrix
+from parlant_local.workshop.imatrix_partial import Partial, digest_of_tokens, load_partial, save_partial
 
 __all__ = ["work"]
 
@@ -39,6 +41,14 @@ class _Collector:
         self.counts: dict[str, npt.NDArray[np.float64]] = {}
         self.problem: Exception | None = None
         self.callback = EvalCallback(self._on_node)  # the library keeps its address
+
+    def go_on(self, partial: Partial | None) -> int:
+        """Begins with what was collected before, if anything; the chunks that it is of."""
+        if partial is None:
+            return 0
+        self.squares |= partial.squares
+        self.counts |= partial.counts
+        return partial.chunks
 
     def _on_node(self, pointer: int, ask: bool, _: int) -> bool:
         try:
@@ -106,7 +116,11 @@ def work(
     threads: int,
     gpu_layers: int,
     output: bool,
+    partial: str,
+    key: str,
+    save_seconds: float,
 ) -> dict[str, Any]:
+    """``partial``: where sums are kept meanwhile, under ``key``, at most each ``save_seconds``; another run goes on from there."""
     settings = EngineSettings(n_gpu_layers=gpu_layers)  # of the model alone: no adapters
     model = LoadedModel(Path(source), settings, vetting=None)
     collector = _Collector(output)
@@ -114,7 +128,9 @@ def work(
     batch = Batch(chunk_size)
     lib: Any = library()
     chunks = len(tokens) // chunk_size
-    for chunk in range(chunks):
+    first = collector.go_on(load_partial(Path(partial), key, tokens, chunk_size))
+    saved = time.monotonic()
+    for chunk in range(first, chunks):
         part = list(tokens[chunk * chunk_size : (chunk + 1) * chunk_size])
         if model.add_bos and model.bos >= 0:
             part[0] = model.bos
@@ -128,6 +144,10 @@ def work(
             raise collector.problem
         if status != 0:
             raise EngineError(f"llama_decode failed with {status}: {recent_log() or 'no reason given'}.")
+        if time.monotonic() - saved >= save_seconds and chunk + 1 < chunks:
+            read = digest_of_tokens(tokens[: (chunk + 1) * chunk_size])
+            save_partial(Path(partial), key, read, Partial(chunk + 1, collector.squares, collector.counts))
+            saved = time.monotonic()
         report(chunk + 1, chunks, "Reading with")
     sums = {
         name: Sums(squares.astype(np.float32), collector.counts[name].astype(np.float32))
@@ -136,7 +156,7 @@ def work(
     if not sums:
         raise EngineError(f"{Path(source).name} has no weights that an importance matrix is for.")
     write_imatrix(Path(target), Imatrix(sums, [dataset], chunks, chunk_size))
-    return {"entries": len(sums), "chunks": chunks}
+    return {"entries": len(sums), "chunks": chunks, "resumed": first}
 
 
 def _context(model: LoadedModel, size: int, threads: int, collector: _Collector) -> Any:

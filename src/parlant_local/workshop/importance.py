@@ -13,18 +13,20 @@ from parlant_local.backends.llama_cpp.vocabulary import open_vocabulary
 from parlant_local.catalog import LocalModelManager
 from parlant_local.catalog.disk import check_space
 from parlant_local.cores import usable_cores
-from parlant_local.errors import BadRequestError, CatalogError
+from parlant_local.errors import BadRequestError, CatalogError, JobCancelledError
 from parlant_local.gguf_info import read_file_header, read_header
 from parlant_local.messages import as_messages, as_tools
 from parlant_local.paths import user_path
 from parlant_local.storage import publish, scratch_folder, sweep
 from parlant_local.workshop.child import run_child
 from parlant_local.workshop.control import Control
+from parlant_local.workshop.imatrix_partial import partial_file
 from parlant_local.workshop.products import check_free, material
 
 __all__ = ["MadeImatrix", "conversations_in", "imatrix"]
 
 _SMALLEST_CHUNK = 16
+_SAVE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class MadeImatrix:
     entries: int
     """Weights that it has sums for."""
     chunks: int
+    resumed: int = 0
+    """Chunks that an interrupted run had read before."""
 
 
 def imatrix(
@@ -53,7 +57,8 @@ def imatrix(
 
     ``conversations``: each a list of messages, or an object with ``messages`` and ``tools``. The text is cut into chunks of
     ``chunk_size`` tokens; a rest is left out. ``dataset``: what the file says that it was made of. ``process_output``: the output
-    matrix as well. ``output``: the file, ``MODEL.imatrix.gguf`` in the current folder otherwise.
+    matrix as well. ``output``: the file, ``MODEL.imatrix.gguf`` in the current folder otherwise. What was read of a long text is
+    kept beside it meanwhile: the same call goes on from there after an interruption.
 
     Raises :class:`BadRequestError` for a text shorter than one chunk, :class:`InvalidModelError` for a model that crashes on it.
     """
@@ -64,7 +69,8 @@ def imatrix(
     manager, control = manager or LocalModelManager(), control or Control()
     with material(manager, model, control) as source:
         target = user_path(output or f"{source.title}.imatrix.gguf").absolute()
-        check_free(target)
+        check_free(target, options="--output")
+        partial = partial_file(target)
         header = read_header(source.paths[0])
         if header.is_embedding or header.is_encoder:
             raise BadRequestError(f"{source.title} makes no text; its importance matrix can't be collected here.")
@@ -90,15 +96,26 @@ def imatrix(
                     "threads": threads or usable_cores(),
                     "gpu_layers": manager.settings.engine.n_gpu_layers,
                     "output": process_output,
+                    "partial": str(partial),
+                    "key": repr((*source.digests, chunk_size, process_output)),
+                    "save_seconds": _SAVE_SECONDS,
                 }
                 told = run_child(
                     "imatrix", spec, library=manager.settings.engine.library, file=source.title, control=control
                 )
                 read_file_header(folder / target.name)
                 publish(folder / target.name, target)
+                partial.unlink(missing_ok=True)
+        except JobCancelledError:
+            if partial.exists():
+                raise JobCancelledError(
+                    f"The job was cancelled; what it has read is kept in {partial.name}.",
+                    hint="The same call goes on from there.",
+                ) from None
+            raise
         except OSError as error:
             raise CatalogError(f"{target} can't be written: {error.strerror or error}.") from None
-    return MadeImatrix(target, int(told["entries"]), int(told["chunks"]))
+    return MadeImatrix(target, int(told["entries"]), int(told["chunks"]), int(told["resumed"]))
 
 
 def conversations_in(lines: str) -> list[Any]:

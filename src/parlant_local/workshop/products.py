@@ -18,7 +18,7 @@ from parlant_local.paths import user_path
 from parlant_local.storage import publish, scratch_folder, sweep
 from parlant_local.workshop.control import Control
 
-__all__ = ["Material", "check_free", "hashed", "material", "produce", "product_file", "shard_of"]
+__all__ = ["Material", "check_free", "hashed", "making", "material", "produce", "product_file", "shard_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Material:
     digests: tuple[str, ...]
     title: str
     projector: ModelFile | None = None
+    record: LocalModel | None = None
+    """That of a model of the catalogue."""
 
 
 @contextmanager
@@ -44,16 +46,18 @@ def material(manager: LocalModelManager, model: str | Path, control: Control) ->
         raise ModelNotFoundError(f"{record.id} is in an Ollama daemon; it has no file of its own here.")
     with in_use.hold(item.path for item in record.files):
         digests = tuple(item.sha256 or hashed(item.path, control) for item in record.files)
-        yield Material(record.id, tuple(item.path for item in record.files), digests, record.name, record.projector)
+        paths = tuple(item.path for item in record.files)
+        known = record if manager.catalogued(record) else None
+        yield Material(record.id, paths, digests, record.name, record.projector, known)
 
 
-def hashed(path: Path, control: Control) -> str:
+def hashed(path: Path, control: Control, *, name: str = "") -> str:
     done, total = 0, path.stat().st_size
 
     def progress(count: int) -> None:
         nonlocal done
         done += count
-        control.step(f"Hashing {path.name}", done, total)
+        control.step(f"Hashing {name or path.name}", done, total)
 
     return sha256_file(path, progress=progress)
 
@@ -78,9 +82,9 @@ def shard_of(path: Path, number: int, count: int) -> Path:
     return path if count == 1 else path.with_name(f"{path.stem}-{number + 1:05d}-of-{count:05d}.gguf")
 
 
-def check_free(target: Path) -> None:
+def check_free(target: Path, *, options: str = "--name or --output") -> None:
     if target.exists():
-        raise CatalogError(f"{target} exists already.", hint="Give another --name or --output, or delete it first.")
+        raise CatalogError(f"{target} exists already.", hint=f"Give another {options}, or delete it first.")
 
 
 def produce(
@@ -118,6 +122,9 @@ def produce(
                 publish(folder / each.name, each)
     except OSError as error:
         raise CatalogError(f"{target} can't be written: {error.strerror or error}.") from None
+    return manager.keep_product(targets[0], name, making(verb, source, options), projector=source.projector)
+
+
+def making(verb: str, source: Material, options: Mapping[str, Any]) -> Making:
     said = {key: value for key, value in options.items() if value not in (None, False, (), [])}
-    made = Making(verb, (source.name,), source.digests, said)
-    return manager.keep_product(targets[0], name, made, projector=source.projector)
+    return Making(verb, (source.name,), source.digests, said)

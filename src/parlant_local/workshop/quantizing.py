@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,8 +167,12 @@ def _type(text: str) -> int:
 
 
 def _quantized(header: GGUFHeader) -> str:
-    """The type of its first quantized tensor."""
-    return next((each.type for each in header.tensors if len(each.shape) > 1 and each.type not in _FULL), "")
+    """The type of most of its quantized weights."""
+    counts: Counter[str] = Counter()
+    for each in header.tensors:
+        if len(each.shape) > 1 and each.type not in _FULL:
+            counts[each.type] += each.elements
+    return counts.most_common(1)[0][0] if counts else ""
 
 
 def _flat_type(choice: Choice, pure: bool, *, whole: bool) -> int | None:

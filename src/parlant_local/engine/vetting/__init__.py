@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from parlant_local.engine.layout import Layout
     from parlant_local.settings import EngineSettings
 
-__all__ = ["Vetting", "ensure_loadable", "verdicts_file"]
+__all__ = ["Vetting", "check_loads", "ensure_loadable", "verdicts_file"]
 
 _MEMORY_HEADROOM = 2 << 30  # bytes, besides a copy of the weights repacked for this CPU
 _MIN_DISK_SPEED = 20_000_000  # bytes a second
@@ -105,6 +105,25 @@ def ensure_loadable(
                 if outcome.kind in ("passed", "died"):
                     verdicts.record(key, outcome.reason)
     _raise_for_outcome(path, outcome)
+
+
+def check_loads(path: Path, settings: EngineSettings, *, before: Path) -> None:
+    """Whether ``path`` can be loaded where ``before``, of which it was made, can; tried in a process of its own, unless
+    ``settings.vetting`` says never.
+
+    Raises as :func:`ensure_loadable` does.
+    """
+    if settings.vetting == "never":
+        return
+    alone = settings.model_copy(update={"lora": {}, "projector": None})
+
+    def outcome(file: Path) -> Outcome:
+        return run_trial(_trial_spec([file], alone, None, vocabulary_only=False), LoadControl(file.name))
+
+    found = outcome(path)
+    # One that this machine or this build of llama.cpp never could may be changed all the same.
+    if found.kind != "passed" and outcome(before).kind == "passed":
+        _raise_for_outcome(path, found)
 
 
 @contextmanager

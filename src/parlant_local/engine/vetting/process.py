@@ -117,7 +117,7 @@ class Tail:
         self._thread.start()
 
     def _read(self) -> None:
-        with contextlib.suppress(ValueError):  # closed by the owner
+        with contextlib.suppress(ValueError, OSError):  # closed by the owner
             while piece := self._pipe.read1(65536):  # type: ignore[attr-defined]  # a BufferedReader
                 self._kept = (self._kept + piece)[-_TAIL:]
 
