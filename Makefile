@@ -8,6 +8,7 @@ STAMP := $(VENV)/.ready
 COMPILED := $(VENV)/.native
 NATIVE ?=
 MODEL ?=
+PARLANT ?=
 
 # Spinning OpenMP threads starve other processes on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
@@ -20,7 +21,7 @@ endif
 
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m uv tool run --quiet --with 'mkdocs-material>=9.6,<10' --from 'mkdocs>=1.6,<2' mkdocs
 
-.PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 docs picture page workflows bench gpu-pack gpu-check lock train clean
+.PHONY: help setup demo run test lint types unit binary coverage evidence wheel lowest parlant32 parlant-develop docs picture page workflows bench gpu-pack gpu-check lock train clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,7 +82,10 @@ lowest: $(STAMP) ## Tests with the oldest supported dependencies, in a separate 
 	$(BIN)/python .ci/lowest.py
 
 parlant32: $(STAMP) ## The Parlant tests on the newest Parlant 3.2, in a separate environment
-	$(BIN)/python .ci/parlant32.py
+	$(BIN)/python .ci/other_parlant.py 3.2
+
+parlant-develop: $(STAMP) ## The same on Parlant's sources, which you have fetched (PARLANT=/path/to/them)
+	$(BIN)/python .ci/other_parlant.py '$(PARLANT)'
 
 docs: $(STAMP) ## Build the documentation site (site/) and check every link and anchor
 	$(DOCS) build --strict

@@ -1,5 +1,5 @@
 """Logging: a minimal logger protocol, forwarding to the standard library's ``logging``, and sanitising of every line:
-secrets are redacted, control characters escaped."""
+secrets are redacted, control characters escaped. And what may watch calls without being able to fail them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import re
 import sys
 import threading
 import time
-from typing import Any, Literal, Protocol, TextIO, runtime_checkable
+import traceback
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, TextIO, TypeVar, runtime_checkable
 
 __all__ = [
+    "Bystander",
     "ConsoleLogger",
     "FallbackConsole",
     "LibraryLogger",
@@ -26,6 +29,7 @@ __all__ = [
     "with_standard_logging",
 ]
 
+R = TypeVar("R")
 LogLevel = Literal["debug", "info", "warning", "error", "none"]
 
 _ORDER: dict[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3, "none": 4}
@@ -170,3 +174,29 @@ def with_standard_logging(logger: Logger | None, level: LogLevel = "warning") ->
     if logger is None:
         return LibraryLogger(level)
     return logger if isinstance(logger, TeeLogger | NullLogger | logging.Logger) else TeeLogger(logger)
+
+
+class Bystander:
+    """Calls what only watches. Its failures are logged, the first as a warning, and are nobody's else."""
+
+    def __init__(self, name: str, logger: Logger | None = None) -> None:
+        self._name = name
+        self._logger = logger or LibraryLogger()
+        self.failures = 0
+
+    def tell(self, what: Callable[..., R], *told: Any, **named: Any) -> R | None:
+        try:
+            return what(*told, **named)
+        except Exception as error:  # whatever it is: the call goes on
+            self.note(error)
+            return None
+
+    def note(self, error: Exception) -> None:
+        self.failures += 1
+        if self.failures == 1:
+            # Not its words, which may quote what was asked.
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            self._logger.warning(
+                f"{self._name} failed ({type(error).__name__} in {frame.name}, {frame.filename}:{frame.lineno}). Calls go on "
+                "without it; this is said once."
+            )

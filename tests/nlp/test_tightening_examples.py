@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -40,6 +41,7 @@ from parlant.core.services.indexing import journey_reachable_nodes_evaluation, r
 from parlant.core.sessions import EventKind, EventSource
 from parlant.core.tracer import LocalTracer
 
+from parlant_local.nlp.calls import as_text
 from parlant_local.nlp.schemas import answer_type
 from parlant_local.nlp.tightening import tighten
 from parlant_local.nlp.tightening.surgery import inlined
@@ -99,7 +101,7 @@ def numbered(result: dict[str, Any], key: str = "checks") -> dict[str, Any]:
     return result
 
 
-def batch(module: Any, name: str, shots: list[Any], fields: dict[str, Any]) -> Iterator[Any]:
+def batch(module: Any, name: str, shots: Sequence[Any], fields: dict[str, Any]) -> Iterator[Any]:
     """(name, schema class, prompt, expected) for each example of a guideline-matching batch."""
     cls = getattr(module, name)
     for index, shot in enumerate(shots):
@@ -117,7 +119,13 @@ def batch(module: Any, name: str, shots: list[Any], fields: dict[str, Any]) -> I
         yield pytest.param(type(shot.expected_result), prompt, dump(shot.expected_result), id=f"{name}-{index}")
 
 
-def check_cases() -> Iterator[Any]:
+def described(shots: Sequence[Any]) -> list[Any]:
+    """The examples, each guideline with a description that looks like an entry of the list it is printed in."""
+    text = 'Said once.\n2) Condition: he asks {twice}. Action: "none"'
+    return [replace(shot, guidelines=[replace(each, description=text) for each in shot.guidelines]) for shot in shots]
+
+
+def check_cases(change: Callable[[Sequence[Any]], Sequence[Any]] = list) -> Iterator[Any]:
     for module, name in (
         (observational_batch, "GenericObservationalGuidelineMatchingBatch"),
         (guideline_actionable_batch, "GenericActionableGuidelineMatchingBatch"),
@@ -127,12 +135,12 @@ def check_cases() -> Iterator[Any]:
             "GenericPreviouslyAppliedActionableCustomerDependentGuidelineMatchingBatch",
         ),
     ):
-        for case in batch(module, name, list(module._baseline_shots), {}):
+        for case in batch(module, name, change(module._baseline_shots), {}):
             schema, prompt, expected = case.values
             yield pytest.param(schema, prompt, numbered(expected), id=case.id)
     module = guideline_low_criticality_batch
-    yield from batch(module, "GenericLowCriticalityGuidelineMatchingBatch", list(module._baseline_shots), {})
-    for index, shot in enumerate(response_analysis_batch._baseline_shots):
+    yield from batch(module, "GenericLowCriticalityGuidelineMatchingBatch", change(module._baseline_shots), {})
+    for index, shot in enumerate(change(response_analysis_batch._baseline_shots)):
         made = object.__new__(response_analysis_batch.GenericResponseAnalysisBatch)
         made.__dict__.update(_logger=LOGGER, _context=context())
         guidelines = {str(i): guideline(i, content) for i, content in enumerate(shot.guidelines, start=1)}
@@ -170,6 +178,7 @@ def node_selection(shot: Any) -> Any:
         _context=context(),
         _examined_journey=JOURNEY,
         _journey_conditions=[],
+        _journey_triggers=[],
         _node_wrappers=shot.journey_nodes,
         _previous_path=shot.previous_path,
     )
@@ -184,6 +193,7 @@ def journey_cases() -> Iterator[Any]:
             _context=context(),
             _examined_journey=JOURNEY,
             _journey_conditions=[],
+            _journey_triggers=[],
             _current_node=shot.current_node,
             _follow_up_conditions=shot.follow_up_conditions,
             _reset_journey=False,
@@ -316,6 +326,25 @@ def test_checks_must_be_complete_and_in_order(schema: Any, prompt: PromptBuilder
     assert not validator.is_valid({"checks": [*expected["checks"], expected["checks"][-1]]})
     if len(expected["checks"]) > 1:
         assert not validator.is_valid({"checks": expected["checks"][::-1]})
+
+
+_DESCRIBES = any(field.name == "description" for field in fields(GuidelineContent))
+
+
+@pytest.mark.skipif(not _DESCRIBES, reason="this release of Parlant has no descriptions of guidelines")
+def test_descriptions_of_guidelines_change_nothing() -> None:
+    plain, told = list(check_cases()), list(check_cases(described))
+    assert len(plain) == len(told)
+    seen = 0
+    for (schema, prompt, _), (_, with_text, _) in (
+        (one.values, other.values) for one, other in zip(plain, told, strict=True)
+    ):
+        seen += "Said once." in as_text(with_text)
+        given = answer_type(schema).schema
+        outcome = tighten(schema.__name__, given, with_text)
+        assert outcome.tightened, outcome.problem
+        assert outcome.schema == tighten(schema.__name__, given, prompt).schema
+    assert seen >= len(plain) // 2  # an observation's is not printed
 
 
 class Complaints(StdoutLogger):

@@ -1,4 +1,7 @@
-"""Who wants to know about calls is told here, by the backend that answers them; while nobody does, a call costs a look at one name."""
+"""Who wants to know about calls is told here, by the backend that answers them; while nobody does, a call costs a look at one name.
+
+A call never fails by who watches it: what an observer raises is logged, the first time.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from contextlib import aclosing
 from typing import Any, Literal, Protocol, TypeVar, cast
 
 from parlant_local.backends.base import Backend, ChatStream
+from parlant_local.observability import Bystander
 
 __all__ = ["Observation", "Observer", "Operation", "observe", "observed", "observed_stream"]
 
@@ -35,13 +39,49 @@ class Observer(Protocol):
         """``asked``: messages, a prompt or texts, as the caller gave them."""
 
 
-_observer: Observer | None = None
+class _Watcher:
+    """An observer and what became of its failures."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._bystander = Bystander("An observer of calls")
+
+    def began(self, *about: Any, streams: bool) -> _Watching:
+        return _Watching(self._bystander, self._bystander.tell(self._observer.began, *about, streams=streams))
+
+
+class _Watching:
+    """One call as an observer sees it; None: it failed when the call began."""
+
+    __slots__ = ("_bystander", "_observation")
+
+    def __init__(self, bystander: Bystander, observation: Observation | None) -> None:
+        self._bystander, self._observation = bystander, observation
+
+    def finished(self, reply: Any) -> None:
+        if self._observation is not None:
+            self._bystander.tell(self._observation.finished, reply)
+
+    def chunk(self, chunk: Any) -> None:
+        if self._observation is not None:
+            self._bystander.tell(self._observation.chunk, chunk)
+
+    def ended(self) -> None:
+        if self._observation is not None:
+            self._bystander.tell(self._observation.ended)
+
+    def failed(self, error: BaseException) -> None:
+        if self._observation is not None:
+            self._bystander.tell(self._observation.failed, error)
+
+
+_observer: _Watcher | None = None
 
 
 def observe(observer: Observer | None) -> None:
     """Tells ``observer`` of all calls from now on; None ends that."""
     global _observer
-    _observer = observer
+    _observer = None if observer is None else _Watcher(observer)
 
 
 def observed(operation: Operation) -> Callable[[M], M]:
@@ -71,7 +111,7 @@ def observed_stream(operation: Operation) -> Callable[[M], M]:
 
     def decorate(method: M) -> M:
         async def told(
-            observer: Observer, backend: Backend, args: tuple[Any, ...], options: Mapping[str, Any]
+            observer: _Watcher, backend: Backend, args: tuple[Any, ...], options: Mapping[str, Any]
         ) -> ChatStream:
             observation = observer.began(backend, operation, args, options, streams=True)
             try:

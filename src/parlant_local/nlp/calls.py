@@ -17,6 +17,7 @@ from parlant_local.messages import Usage, whole_text
 from parlant_local.nlp.counters import Counters
 from parlant_local.nlp.host import Host
 from parlant_local.nlp.recording import CallRecorder
+from parlant_local.observability import Bystander
 from parlant_local.settings import Settings
 
 __all__ = ["Core", "as_text", "section_text", "usage_info"]
@@ -46,6 +47,7 @@ class Core:
     settings: Settings
     counters: Counters = field(default_factory=Counters)
     recorder: CallRecorder = field(default_factory=CallRecorder)
+    meter: Bystander = field(default_factory=lambda: Bystander("Parlant's meter"))
 
     @property
     def model_id(self) -> str:
@@ -74,7 +76,13 @@ class Core:
         return {**options, **(own or {})}
 
     async def record(self, purpose: str, usage: Usage) -> None:
-        """The counters that Parlant's own adapters keep."""
+        """The counters that Parlant's own adapters keep, in a meter of the owner's choice: an answer that is there is not lost by it."""
+        try:
+            await self._record(purpose, usage)
+        except Exception as error:
+            self.meter.note(error)
+
+    async def _record(self, purpose: str, usage: Usage) -> None:
         given = {
             "meter": self.host.meter,
             "model_name": self.model_id,

@@ -21,7 +21,7 @@ from parlant_local.errors import (
     TargetDownError,
 )
 from parlant_local.messages import Usage
-from parlant_local.observability import Logger
+from parlant_local.observability import Bystander, Logger
 from parlant_local.settings import BreakerSettings
 from parlant_local.switching.breaker import CircuitBreaker, Outcome
 from parlant_local.switching.budget import Reservation, TokenBudget
@@ -121,6 +121,7 @@ class Attempts:
         self._clock = clock
         self._logger = logger
         self._observer = observer
+        self._bystander = Bystander("A switcher's observer", logger)
 
     def breaker(self, target: str) -> CircuitBreaker:
         breaker = self.breakers.get(target)
@@ -180,7 +181,7 @@ class Attempts:
         )
         stats.add(record)
         if self._observer is not None:
-            self._observer(record)
+            self._bystander.tell(self._observer, record)
 
     def _left(self, facts: CallFacts, began: float) -> float | None:
         """Seconds of the caller's own deadline that are left."""

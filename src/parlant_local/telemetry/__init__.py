@@ -10,7 +10,7 @@ from parlant_local.backends.observing import observe
 from parlant_local.errors import ConfigurationError
 from parlant_local.settings import Settings
 
-__all__ = ["caller", "flush", "start", "stop"]
+__all__ = ["caller", "flush", "start", "stop", "unsent"]
 
 _lock = threading.Lock()
 _started = False
@@ -46,6 +46,15 @@ def flush() -> None:
         from parlant_local.telemetry.providers import flush_all
 
         flush_all()
+
+
+def unsent() -> list[str]:
+    """What did not arrive when it was sent last: ``traces``, ``metrics``. Of a program's own set-up nothing is known."""
+    if not _started:
+        return []
+    from parlant_local.telemetry.providers import unsent as signals
+
+    return signals()
 
 
 def stop() -> None:

@@ -14,10 +14,10 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from parlant_local._version import __version__
-from parlant_local.backends.base import Backend, EmbedReply
+from parlant_local.backends.base import Backend, EmbedReply, ModelInfo
 from parlant_local.backends.in_process import InProcessBackend
 from parlant_local.backends.observing import Operation
-from parlant_local.messages import ChatChunk, ChatReply, ResponseFormat, Timings, Usage
+from parlant_local.messages import ChatChunk, ChatReply, ResponseFormat, Timings, Usage, whole_text
 from parlant_local.telemetry.content import input_messages, output_messages
 from parlant_local.telemetry.naming import provider_of, server_of
 
@@ -58,7 +58,7 @@ class CallObserver:
     def began(
         self, backend: Backend, operation: Operation, asked: Any, options: Mapping[str, Any], *, streams: bool
     ) -> _Call:
-        info = backend.model_info()
+        info = _described(backend, type(backend).__name__)
         local = isinstance(backend, InProcessBackend)
         # Ranking has no name of its own there; retrieval is what it belongs to.
         named = "retrieval" if operation == "rerank" else operation
@@ -68,13 +68,22 @@ class CallObserver:
             "gen_ai.request.model": info.id,
         }
         span = self._tracer.start_span(
-            f"{named} {info.id}", kind=SpanKind.INTERNAL if local else SpanKind.CLIENT, attributes=common
+            f"{named} {info.id}",
+            kind=SpanKind.INTERNAL if local else SpanKind.CLIENT,
+            attributes=common | _requested(options, streams=streams) | server_of(info),
         )
-        if span.is_recording():
-            span.set_attributes(_requested(options, streams=streams) | server_of(info))
-            if self._content and operation in ("chat", "text_completion"):
-                span.set_attribute("gen_ai.input.messages", input_messages(asked))
-        return _Call(self, backend, span, common, local=local, content=self._content)
+        told = self._content and span.is_recording()
+        if told and operation in ("chat", "text_completion"):
+            span.set_attribute("gen_ai.input.messages", input_messages(asked))
+        return _Call(self, backend, span, common, local=local, content=told)
+
+
+def _described(backend: Backend, otherwise: str) -> ModelInfo:
+    """What a backend says of its model; where that fails, ``otherwise`` is its id: its calls are told all the same."""
+    try:
+        return backend.model_info()
+    except Exception:  # a plug-in's
+        return ModelInfo(otherwise)
 
 
 class _Call:
@@ -113,30 +122,39 @@ class _Call:
             self._texts.setdefault(chunk.index, []).append(chunk.delta.content)
 
     def ended(self) -> None:
-        self._end(["".join(parts) for _, parts in sorted(self._texts.items())])
+        try:
+            self._answered(["".join(parts) for _, parts in sorted(self._texts.items())])
+        finally:
+            self._span.end()
 
     def finished(self, reply: Any) -> None:
-        self._model, self._usage = reply.model, reply.usage
-        texts: list[str] = []
-        if isinstance(reply, ChatReply):
-            self._timings = reply.timings
-            self._first = reply.timings.first_token or None
-            self._reasons = [choice.finish_reason for choice in reply.choices]
-            texts = [choice.content for choice in reply.choices]
-        elif isinstance(reply, EmbedReply):
-            self._span.set_attribute("gen_ai.embeddings.dimension.count", reply.dimensions)
-        self._end(texts)
+        try:
+            self._model, self._usage = reply.model, reply.usage
+            texts: list[str] = []
+            if isinstance(reply, ChatReply):
+                self._timings = reply.timings
+                self._first = reply.timings.first_token or None
+                self._reasons = [choice.finish_reason for choice in reply.choices]
+                texts = [choice.content for choice in reply.choices]
+            elif isinstance(reply, EmbedReply):
+                self._span.set_attribute("gen_ai.embeddings.dimension.count", reply.dimensions)
+            self._answered(texts)
+        finally:
+            self._span.end()
 
     def failed(self, error: BaseException) -> None:
         kind = type(error).__name__
-        self._span.set_attribute("error.type", kind)
-        # Messages of errors may quote what was asked; their type never does.
-        self._span.set_status(Status(StatusCode.ERROR, str(error) if self._content else kind))
-        self._measured({"error.type": kind})
+        try:
+            self._span.set_attribute("error.type", kind)
+            # Messages of errors may quote what was asked; their type never does.
+            self._span.set_status(Status(StatusCode.ERROR, whole_text(str(error)) if self._content else kind))
+            self._measured({"error.type": kind})
+        finally:
+            self._span.end()
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
-    def _end(self, texts: list[str]) -> None:
+    def _answered(self, texts: list[str]) -> None:
         usage, span = self._usage, self._span
         span.set_attributes(
             {
@@ -169,11 +187,10 @@ class _Call:
         for kind, count in (("input", usage.prompt_tokens), ("output", usage.completion_tokens)):
             if count:
                 observer.tokens.record(count, {**about, "gen_ai.token.type": kind})
-        self._span.end()
 
     def _rename(self) -> None:
         """A model that this call has loaded is known by its id from now on, no longer by what it was asked for: a path, maybe."""
-        known = self._backend.model_info().id
+        known = _described(self._backend, self._common["gen_ai.request.model"]).id
         if known != self._common["gen_ai.request.model"]:
             self._common["gen_ai.request.model"] = known
             self._span.set_attribute("gen_ai.request.model", known)
@@ -190,13 +207,13 @@ def _requested(options: Mapping[str, Any], *, streams: bool) -> dict[str, Any]:
     stop = options.get("stop")
     if isinstance(stop, str | list | tuple):
         texts = [stop] if isinstance(stop, str) else stop
-        found["gen_ai.request.stop_sequences"] = [text for text in texts if isinstance(text, str)]
+        found["gen_ai.request.stop_sequences"] = [whole_text(text) for text in texts if isinstance(text, str)]
     count = options.get("n")
     if isinstance(count, int) and count != 1:
         found["gen_ai.request.choice.count"] = count
     for name, key in (("session", "gen_ai.conversation.id"), ("prefix_group", "parlant_local.schema")):
         if isinstance(value := options.get(name), str):
-            found[key] = value
+            found[key] = whole_text(value)
     if _wants_json(options.get("response_format")):
         found["gen_ai.output.type"] = "json"
     return found

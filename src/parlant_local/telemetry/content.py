@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from parlant_local.errors import ParlantLocalError
-from parlant_local.messages import Message, as_messages
+from parlant_local.messages import Message, as_messages, whole_text
 
 __all__ = ["input_messages", "output_messages"]
 
@@ -20,19 +19,23 @@ def input_messages(asked: Sequence[Any]) -> str:
         return "[]"
     try:
         given = as_messages(first)
-    except ParlantLocalError:  # which the call is about to say
+    except Exception:  # which the call is about to say
         return "[]"
-    return json.dumps([{"role": message.role, "parts": list(_parts(message))} for message in given], ensure_ascii=False)
+    return _json([{"role": message.role, "parts": list(_parts(message))} for message in given])
 
 
 def output_messages(texts: Sequence[str], reasons: Sequence[str]) -> str:
-    return json.dumps(
+    return _json(
         [
             {"role": "assistant", "parts": [_text(text)], "finish_reason": reason or "error"}
             for text, reason in zip_longest(texts, reasons[: len(texts)])
-        ],
-        ensure_ascii=False,
+        ]
     )
+
+
+def _json(messages: list[dict[str, Any]]) -> str:
+    """An exporter takes no unpaired surrogates, and would drop the spans of others with this one."""
+    return whole_text(json.dumps(messages, ensure_ascii=False))
 
 
 def _parts(message: Message) -> Iterator[dict[str, Any]]:
