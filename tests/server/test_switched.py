@@ -213,9 +213,15 @@ async def test_another_model_answers_where_the_first_one_fails(
     async with httpx2.AsyncClient(base_url=server.url, timeout=30) as http:
         health = await http.get("/readyz")
         assert (health.status_code, health.json()) == (200, {"status": "degraded"})  # anybody may ask that
-        assert (await http.get("/api/health")).json()["reasons"] == ["The circuit breaker of house/m is open."]
+        assert (await http.get("/api/health")).json()["reasons"] == [
+            "breaker-open: The circuit breaker of house/m is open.",
+            f"fallback-in-use: {TINY} answers in the place of house/m.",
+        ]
         assert (await http.get("/livez")).json() == {"status": "ok"}
-        assert 'parlant_local_breaker_state{target="house/m"} 2.0' in (await http.get("/metrics")).text
+        figures = (await http.get("/metrics")).text
+        assert 'parlant_local_breaker_state{target="house/m"} 2.0' in figures
+        assert 'parlant_local_degraded{reason="fallback-in-use"} 1.0' in figures
+        assert 'parlant_local_degraded{reason="queue-long"} 0.0' in figures
     state = await switcher_of(server)
     shown = {report["id"]: report for report in state["targets"]["auto"]}
     assert shown["house/m"]["breaker"] == "open"

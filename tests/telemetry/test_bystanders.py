@@ -62,7 +62,11 @@ async def test_a_backend_that_cannot_say_what_it_is_answers_and_its_calls_are_to
     with pytest.raises(BadRequestError):
         await PlugIn(BadRequestError("no")).chat("hello")
     assert [span.name for span in told.finished_spans()] == ["chat PlugIn"] * 3
-    assert [(span.attributes or {}).get("error.type") for span in told.finished_spans()] == [None, None, "BadRequestError"]
+    assert [(span.attributes or {}).get("error.type") for span in told.finished_spans()] == [
+        None,
+        None,
+        "BadRequestError",
+    ]
 
 
 class Breaks:

@@ -261,7 +261,7 @@ class LlamaEngine(EngineHandle):
         if resident is None:
             return EngineStats()
         gauges = self._engine.gauges() if self._engine is not None else {"blocked_seconds": resident.blocked_seconds}
-        return resident.recorder.snapshot(**gauges)
+        return resident.recorder.snapshot(recent_failures=resident.recent_failures, **gauges)
 
     async def check_integrity(self) -> None:
         """Raises :class:`EngineError` where accounting and memory differ: leaked sequences, cells or requests."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,6 +26,10 @@ __all__ = ["Guest", "ModelPool", "PoolMemory", "PoolStatus"]
 State = Literal["loading", "loaded", "unloading"]
 UnloadReason = Literal["asked", "evicted", "idle", "closed"]
 """Why a model was unloaded: by somebody, for another one's memory, after its keep-alive time, at the end."""
+
+
+_REMEMBERED = 1000
+"""Evictions whose time is known."""
 
 
 class Closable(Protocol):
@@ -107,6 +111,7 @@ class ModelPool(Generic[M]):
         self._closed = False
         self.loads = 0
         self.unloads: Counter[UnloadReason] = Counter()
+        self._evicted: deque[float] = deque(maxlen=_REMEMBERED)
 
     @asynccontextmanager
     async def use(self, model_id: str) -> AsyncIterator[M]:
@@ -164,6 +169,11 @@ class ModelPool(Generic[M]):
             )
         await self._unload(model_id, slot, "asked")
         return True
+
+    def evictions(self, seconds: float) -> int:
+        """How many models made room for others in the last ``seconds``; more than a thousand are not counted."""
+        since = self._clock() - seconds
+        return sum(when >= since for when in self._evicted)
 
     def status(self) -> Mapping[str, PoolStatus]:
         now = self._clock()
@@ -305,6 +315,8 @@ class ModelPool(Generic[M]):
 
     async def _unload(self, model_id: str, slot: _Slot[M], why: UnloadReason) -> None:
         self.unloads[why] += 1
+        if why == "evicted":
+            self._evicted.append(self._clock())
         slot.state = "unloading"
         # Shielded from cancellation: a half-closed model would hold memory that the pool no longer counts.
         slot.closing = asyncio.create_task(self._finish_unload(model_id, slot))

@@ -253,6 +253,11 @@ class Resident:
             )
 
     @property
+    def recent_failures(self) -> int:
+        since = time.monotonic() - _FAILURE_WINDOW_SECONDS
+        return sum(when >= since for when, _ in self._failures)
+
+    @property
     def blocked_seconds(self) -> float:
         """Seconds until the engine may be loaded again after too many failures; 0 where it may be now."""
         if len(self._failures) < _MAX_FAILURES:

@@ -49,6 +49,8 @@ class EngineStats:
     """Memory of the results that are kept."""
     engine_failures: int = 0
     """Internal failures that ended the engine."""
+    recent_failures: int = 0
+    """Those of the last ten minutes, after which it was loaded again."""
     blocked_seconds: float = 0.0
     """Seconds until it may be loaded again, after too many recent failures."""
 

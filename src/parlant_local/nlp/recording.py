@@ -12,8 +12,12 @@ from pathlib import Path
 from parlant_local.agent_calls import AgentCallRecord, CallLog
 from parlant_local.errors import ParlantLocalError
 from parlant_local.messages import Timings, Usage
+from parlant_local.nlp.pace import Pace
 
 __all__ = ["CallRecorder", "CallTally"]
+
+_NAMES = {"streaming": "StreamingText"}
+"""As Parlant's health report calls a kind, where that is not its schema. Of what is streamed it wants the wait for the first words."""
 
 
 @dataclass
@@ -25,18 +29,27 @@ class CallTally:
     usage: Usage = Usage()
     forced: int = 0
     sampled: int = 0
+    first: float | None = None
+    """When its first words were there, of a message that is streamed."""
+    computed: bool = False
+    """Not only answers that were given before."""
+
+    def begun(self) -> None:
+        self.first = self.first or time.monotonic()
 
     def take(self, usage: Usage, timings: Timings) -> None:
         self.usage += usage
+        self.computed |= not timings.from_cache
         self.forced += timings.forced_tokens
         self.sampled += timings.sampled_tokens
 
 
 class CallRecorder:
-    """``home`` None: nothing is kept."""
+    """``home`` None: nothing is kept but the pace."""
 
-    def __init__(self, home: Path | None = None) -> None:
+    def __init__(self, home: Path | None = None, pace: Pace | None = None) -> None:
         self._log = None if home is None else CallLog(home)
+        self.pace = pace or Pace()
 
     @contextmanager
     def record(self, schema: str, session: str | None, model: str) -> Iterator[CallTally]:
@@ -50,6 +63,8 @@ class CallRecorder:
             outcome, error = "failed", type(failure).__name__  # its message may quote an answer
             raise
         finally:
+            if outcome == "answered" and tally.computed:
+                self.pace.note(_NAMES.get(schema, schema), (tally.first or time.monotonic()) - began)
             if self._log is not None:
                 self._log.add(_record(schema, session, tally, outcome, time.monotonic() - began, error))
 

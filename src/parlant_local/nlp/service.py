@@ -28,9 +28,11 @@ from parlant_local.nlp.embedder import lexical_embedder, model_embedder
 from parlant_local.nlp.embedder_choice import LEXICAL, default_embedder
 from parlant_local.nlp.evaluation_cache import check_evaluation_cache, parlant_home
 from parlant_local.nlp.fitness import context_warning
+from parlant_local.nlp.health import follow_pace
 from parlant_local.nlp.host import Host, configuration_error
 from parlant_local.nlp.lifecycle import release_when_collected
 from parlant_local.nlp.moderation import DisabledModeration, ModelModeration
+from parlant_local.nlp.pace import Pace
 from parlant_local.nlp.recording import CallRecorder
 from parlant_local.nlp.schematic import LocalSchematicGenerator
 from parlant_local.nlp.streaming import LocalStreamingTextGenerator
@@ -73,8 +75,9 @@ class LocalNLPService(NLPService):
             host=self._host,
             settings=settings,
             counters=counters or Counters(),
-            recorder=CallRecorder(settings.home if settings.logging.agent_calls else None),
+            recorder=CallRecorder(settings.home if settings.logging.agent_calls else None, Pace(settings.health)),
         )
+        follow_pace(container, self._core.recorder.pace, backend)
         self._embedding_backend = embedding_backend
         self._manager = manager
         self._guard_backend = guard_backend

@@ -62,6 +62,7 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
             ):
                 try:
                     async for piece in _in_pieces(self._texts(text, options, tally)):
+                        call.begun()
                         yield piece
                 finally:
                     call.take(tally.usage, tally.timings)

@@ -34,6 +34,7 @@ from parlant_local.server.metrics import Metrics, Outcome
 from parlant_local.server.models import Models
 from parlant_local.server.problems import problem_of
 from parlant_local.server.running import RunningAnswers
+from parlant_local.server.shortcomings import Shortcomings
 from parlant_local.server.state_figures import state_figures
 from parlant_local.server.streams import Ending, PieceStream
 from parlant_local.server.waiting import ClientGone, answered, begun
@@ -64,7 +65,8 @@ class Context:
         self.machine = Machine()
         self.models = Models(settings, manager, logger, self._makes_pictures)
         self.downloads = Downloads(manager, self.events, logger, settings.limits)
-        self.metrics = Metrics(self.engine_stats, lambda: state_figures(self.models))
+        self.shortcomings = Shortcomings(self.models, self.engine_stats, lambda: self.machine.cards, settings.health)
+        self.metrics = Metrics(self.engine_stats, lambda: state_figures(self.models, self.shortcomings))
         here = images or ImageDirectory(settings, logger, manager=manager, pool=self.models.pool)
         self.images = ImageService(settings, here, self.drain, self.metrics, logger)
         self.history = History()
@@ -206,8 +208,8 @@ class Context:
 
     @property
     def health(self) -> str:
-        """``ok``, ``degraded`` where something else answers for what is broken, ``loading``, ``shutting down``, or ``failed`` where a configured model can't be loaded, or where
-        an engine is paused after repeated failures."""
+        """``ok``, ``degraded`` with a shortcoming, ``loading``, ``shutting down``, or ``failed`` where a configured model can't be
+        loaded, or where an engine is paused after repeated failures."""
         if self.drain.begun:
             return "shutting down"
         if self.preloading:
@@ -215,16 +217,7 @@ class Context:
         blocked = any(stats.blocked_seconds for stats in self.engine_stats().values())
         if self.failed_preloads or blocked:
             return "failed"
-        return "degraded" if self.shortcomings else "ok"
-
-    @property
-    def shortcomings(self) -> list[str]:
-        """What doesn't work as it should while requests are answered: the circuit breakers that are not closed."""
-        return [
-            f"The circuit breaker of {target} is {state.replace('_', '-')}."
-            for target, state in self.models.breakers().items()
-            if state != "closed"
-        ]
+        return "degraded" if self.shortcomings.now() else "ok"
 
 
 class AnswerMetrics:

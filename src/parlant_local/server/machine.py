@@ -29,6 +29,11 @@ class Machine:
         self._measured = SingleFlight(self._measure)
         psutil.cpu_percent()  # the first call only starts the measurement
 
+    @property
+    def cards(self) -> list[str]:
+        """The graphics cards that were seen when somebody asked last."""
+        return [str(card["name"]) for card in self._gpus[1]]
+
     async def now(self) -> dict[str, Any]:
         """Shares in percent, sizes in bytes."""
         memory = psutil.virtual_memory()

@@ -208,6 +208,13 @@ class Models:
                 )
         return found
 
+    def spent_up(self) -> str | None:
+        """The limit of the budget that remote models have reached."""
+        spent, limits = self.spent(), self.settings.switcher.budget
+        if limits.total_tokens is not None and spent.total >= limits.total_tokens:
+            return "total_tokens"
+        return "daily_tokens" if limits.daily_tokens is not None and spent.today >= limits.daily_tokens else None
+
     def recent_switches(self) -> list[dict[str, Any]]:
         """The last failures and fallbacks, the newest first; no content."""
         return list(reversed(self._recent))

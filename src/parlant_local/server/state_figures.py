@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 
 from parlant_local.server.metrics import figure
 from parlant_local.server.models import Models
+from parlant_local.server.shortcomings import STATES, Shortcomings
 
 __all__ = ["state_figures"]
 
@@ -16,7 +17,7 @@ Labelled: TypeAlias = dict[tuple[str, ...], float]
 _BREAKER = {"closed": 0, "half_open": 1, "open": 2}
 
 
-def state_figures(models: Models) -> Iterable[Metric]:
+def state_figures(models: Models, shortcomings: Shortcomings) -> Iterable[Metric]:
     pool = models.pool
     by_model: Labelled = {}
     for key, place in pool.status().items():
@@ -34,3 +35,6 @@ def state_figures(models: Models) -> Iterable[Metric]:
     spent = models.spent()
     remote: Labelled = {("today",): float(spent.today), ("total",): float(spent.total)}
     yield figure("remote_tokens", "Tokens that remote models were given and gave.", ["since"], remote)
+    here = {found.state for found in shortcomings.now()}
+    named: Labelled = {(state,): float(state in here) for state in STATES}
+    yield figure("degraded", "1 while the server is degraded for this reason.", ["reason"], named)

@@ -15,6 +15,7 @@ from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings, OutputSettings, PrefixSettings
 from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings, OutputLimits
+from parlant_local.settings.health import HealthSettings
 from parlant_local.settings.images import ImageModelSettings, ImageSettings
 from parlant_local.settings.media import MediaSettings
 from parlant_local.settings.moderation import ModerationSettings
@@ -45,6 +46,7 @@ __all__ = [
     "EngineSettings",
     "EvaluationSettings",
     "GenerationSettings",
+    "HealthSettings",
     "ImageModelSettings",
     "ImageSettings",
     "LimitSettings",

@@ -28,6 +28,7 @@ from parlant_local.settings.endpoints import EndpointSettings, OllamaSettings
 from parlant_local.settings.engine import EngineSettings
 from parlant_local.settings.evaluation import EvaluationSettings
 from parlant_local.settings.generation import GenerationSettings
+from parlant_local.settings.health import HealthSettings
 from parlant_local.settings.images import ImageSettings
 from parlant_local.settings.layers import ENV_PREFIX, describe_errors, merged
 from parlant_local.settings.media import MediaSettings
@@ -105,6 +106,7 @@ class Settings(Section):
     moderation: ModerationSettings = ModerationSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    health: HealthSettings = HealthSettings()
     switcher: SwitcherSettings = SwitcherSettings()
     downloads: DownloadSettings = DownloadSettings()
     ollama: OllamaSettings = OllamaSettings()

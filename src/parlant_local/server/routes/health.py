@@ -28,7 +28,7 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Health, "descripti
 async def health(request: Request) -> Response:
     """200 when ready, 503 while models are preloaded, when shutting down, and after repeated failures.
 
-    ``degraded`` is ready: something else answers in the place of what is broken; ``/api/health`` says what.
+    ``degraded`` is ready: requests are answered, but not as they should be; ``/api/health`` says why.
     """
     answer: Health = {"status": context_of(request).health}
     return JSONResponse(answer, 200 if answer["status"] in _READY else 503)
@@ -51,7 +51,7 @@ async def api_health(request: Request) -> Response:
         "version": __version__,
     }
     if body["status"] == "degraded":
-        body["reasons"] = context.shortcomings
+        body["reasons"] = [str(found) for found in context.shortcomings.now()]
     return JSONResponse(body, 200 if body["status"] in _READY else 503)
 
 
