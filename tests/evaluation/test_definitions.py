@@ -15,7 +15,7 @@ import pytest
 from parlant_local.agent.serving import RunningServer, free_port
 from parlant_local.agent.shop import create_shop_agent, get_order_status
 from parlant_local.errors import AgentError, CaseFileError
-from parlant_local.evaluation.definitions import definitions_of
+from parlant_local.evaluation.definitions import JourneyTold, definitions_of
 from parlant_local.evaluation.examining import examine
 from parlant_local.evaluation.journey_charts import steps_of
 from parlant_local.evaluation.reading import exercises
@@ -68,6 +68,13 @@ async def create(server: p.Server) -> None:
     late = await fork.target.transition_to(chat_state="ask for\npatience", condition="it has not: it is late")
     await late.target.transition_to(state=p.END_JOURNEY)
     await first.target.transition_to(chat_state="offer help", condition="they have no number")
+
+
+@pytest.mark.parametrize("name", ["conditions", "triggers"])
+def test_a_journeys_triggers_have_two_names(name: str) -> None:
+    """Parlant 3.3's, and its next line's."""
+    told = {"id": "j", "title": "Returns", "description": "", name: ["g1"], "tags": [], "labels": [], "priority": 0}
+    assert JourneyTold.of(told) == JourneyTold("j", "Returns", "", ["g1"])
 
 
 @pytest.fixture

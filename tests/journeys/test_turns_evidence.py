@@ -142,9 +142,9 @@ async def create_agent(server: p.Server) -> None:
     for name, description in TERMS.items():
         await agent.create_term(name=name, description=description)
     journey = await agent.create_journey(
-        title="Return a book",
-        description="Help the customer to send a book back.",
-        conditions=["the customer wants to return a book"],
+        "Return a book",
+        "Help the customer to send a book back.",
+        ["the customer wants to return a book"],  # conditions, after 3.3 triggers
     )
     reason = await journey.initial_state.transition_to(chat_state="Ask why they want to return it")
     label = await reason.target.transition_to(chat_state="Send them a label", condition="they gave a reason")

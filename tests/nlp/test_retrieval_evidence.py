@@ -201,7 +201,7 @@ async def _ranks(shop: dict[str, Any], embedder: Embedder, container: Container)
 
 
 async def _journey(store: Any, item: dict[str, Any]) -> Any:
-    journey = await store.create_journey(item["title"], item["description"], conditions=[])
+    journey = await store.create_journey(item["title"], item["description"], [])
     for step in item["steps"]:
         await store.create_node(journey.id, step, [])
     return journey

@@ -35,12 +35,41 @@ async def definitions_of(address: str, agent: str) -> dict[str, Any]:
         return await DefinitionReader(client).read(found[0].id)
 
 
+@dataclass(frozen=True)
+class JourneyTold:
+    """As the API tells of it; which guidelines begin it are its ``conditions``, after Parlant 3.3 its ``triggers``."""
+
+    id: str
+    title: str
+    description: str
+    triggers: Sequence[str]
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> JourneyTold:
+        begins = told["triggers"] if "triggers" in told else told["conditions"]
+        return cls(told["id"], told["title"], told["description"], begins)
+
+
+class Connection(AsyncParlantClient):
+    """Parlant's client, whose releases know the fields of one line each, and the journeys of any."""
+
+    def __init__(self, address: str, http: httpx.AsyncClient) -> None:
+        super().__init__(base_url=address, httpx_client=http)
+        self._http, self._journeys_at = http, f"{address.rstrip('/')}/journeys"
+
+    async def journeys_of(self, tag: str) -> list[JourneyTold]:
+        answer = await self._http.get(self._journeys_at, params={"tag_id": tag})
+        if answer.is_error:
+            raise ApiError(status_code=answer.status_code, body=answer.text)
+        return [JourneyTold.of(each) for each in answer.json()]
+
+
 @asynccontextmanager
-async def connected(address: str) -> AsyncIterator[AsyncParlantClient]:
+async def connected(address: str) -> AsyncIterator[Connection]:
     """A client; what goes wrong is an :class:`AgentError`."""
     async with httpx.AsyncClient(timeout=60, follow_redirects=True) as http:
         try:
-            yield AsyncParlantClient(base_url=address, httpx_client=http)
+            yield Connection(address, http)
         except ApiError as error:
             if error.status_code == 404:
                 raise AgentError(f"The Parlant server at {address} has no such session.") from error
@@ -51,7 +80,7 @@ async def connected(address: str) -> AsyncIterator[AsyncParlantClient]:
 
 @dataclass
 class DefinitionReader:
-    client: AsyncParlantClient
+    client: Connection
     calls: Sequence[ToolCall] = ()
     """Calls that were made: the API tells no other results of tools."""
     guidelines: dict[str, str] = field(default_factory=dict)
@@ -62,7 +91,7 @@ class DefinitionReader:
         agent = await client.agents.retrieve(agent_id)
         rules = [await client.guidelines.retrieve(each.id) for each in await client.guidelines.list(tag_id=tag)]
         used = {f"{each.tool_id.service_name}:{each.tool_id.tool_name}" for r in rules for each in r.tool_associations}
-        journeys = await client.journeys.list(tag_id=tag)
+        journeys = await client.journeys_of(tag)
         tools = await self._tools({name.partition(":")[0] for name in used}, everything=bool(journeys))
         named = {name.partition(":")[2] for name in used} | {name for name, _, _ in self.calls}
         stories = {each.title: await self._journey(each, set(tools)) for each in journeys}
@@ -87,8 +116,8 @@ class DefinitionReader:
         found = [await self.client.services.retrieve(name) for name in sorted(names)]
         return {tool.name: tool for service in found for tool in service.tools or ()}
 
-    async def _journey(self, journey: Any, tools: set[str]) -> dict[str, Any]:
-        rules = [await self.client.guidelines.retrieve(each) for each in journey.conditions]
+    async def _journey(self, journey: JourneyTold, tools: set[str]) -> dict[str, Any]:
+        rules = [await self.client.guidelines.retrieve(each) for each in journey.triggers]
         return {
             "title": journey.title,
             "description": journey.description,
