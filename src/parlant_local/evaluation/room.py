@@ -41,14 +41,15 @@ async def opened(
     """Parlant's components with the tools of these exercises' files. What Parlant prints is dropped; its log is in its home."""
     import parlant.sdk as p
     from parlant.core.loggers import Logger
+    from parlant.core.nlp.service import NLPService
     from parlant.core.services.tools.service_registry import ServiceRegistry
 
-    from parlant_local.evaluation.tools import FileTools, RegistryWithFiles
+    from parlant_local.evaluation.tools import FileRegistry, FileTools
 
     tools = {exercise.file: FileTools(exercise.agent.tools) for exercise in exercises}
 
     async def configure(container: Container) -> Container:
-        container[ServiceRegistry] = RegistryWithFiles(component(container, ServiceRegistry), tools)  # type: ignore[type-abstract]  # lagom resolves interfaces
+        container[ServiceRegistry] = FileRegistry(tools, lambda: component(container, NLPService))  # type: ignore[type-abstract]  # lagom resolves interfaces
         return container
 
     def quiet_service(container: Container) -> LocalNLPService:

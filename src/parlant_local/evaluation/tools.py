@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +25,10 @@ from typing_extensions import override
 from parlant_local.evaluation import format
 from parlant_local.evaluation.checks import same_value
 
-__all__ = ["FileTools", "RegistryWithFiles", "result_of"]
+__all__ = ["FileRegistry", "FileTools", "result_of"]
+
+_ONLY = "__nlp__"
+"""The host's name for it."""
 
 
 def result_of(tool: format.Tool, arguments: Mapping[str, Any]) -> format.Result:
@@ -64,46 +67,49 @@ class FileTools(ToolService):
         return ToolResult(data=result.data, canned_response_fields=result.fields)
 
 
-class RegistryWithFiles(ServiceRegistry):
-    """The host's own registry, and one service per file besides."""
+class FileRegistry(ServiceRegistry):
+    """One service per file, in the place of the host's registry, which after 3.3 is made too late to be wrapped."""
 
-    def __init__(self, host: ServiceRegistry, services: Mapping[str, ToolService]) -> None:
-        self._host = host
+    def __init__(self, services: Mapping[str, ToolService], nlp: Callable[[], NLPService]) -> None:
         self._services = services
+        self._nlp = nlp
 
     @override
     async def read_tool_service(self, name: str) -> ToolService:
-        return self._services[name] if name in self._services else await self._host.read_tool_service(name)
+        if name not in self._services:
+            raise ItemNotFoundError(item_id=UniqueId(name))
+        return self._services[name]
 
     @override
     async def list_tool_services(self) -> Sequence[tuple[str, ToolService]]:
-        return [*self._services.items(), *await self._host.list_tool_services()]
+        return list(self._services.items())
 
     @override
     async def update_tool_service(
         self, name: str, kind: ToolServiceKind, url: str, source: str | None = None, transient: bool = False
     ) -> ToolService:
-        return await self._host.update_tool_service(name, kind, url, source, transient)
+        """The host announces a service for tools in code, of which there are none here."""
+        return FileTools({})
 
     @override
     async def read_moderation_service(self, name: str) -> ModerationService:
-        return await self._host.read_moderation_service(name)
+        return await self._nlp().get_moderation_service()
 
     @override
     async def list_moderation_services(self) -> Sequence[tuple[str, ModerationService]]:
-        return await self._host.list_moderation_services()
+        return [(_ONLY, await self.read_moderation_service(_ONLY))]
 
     @override
     async def read_nlp_service(self, name: str) -> NLPService:
-        return await self._host.read_nlp_service(name)
+        return self._nlp()
 
     @override
     async def list_nlp_services(self) -> Sequence[tuple[str, NLPService]]:
-        return await self._host.list_nlp_services()
+        return [(_ONLY, self._nlp())]
 
     @override
     async def delete_service(self, name: str) -> None:
-        await self._host.delete_service(name)
+        """None can be: they are the files'."""
 
 
 def _tool(name: str, tool: format.Tool) -> Tool:
