@@ -39,7 +39,9 @@ def released(line: str) -> Line:
 def from_sources(folder: Path) -> Line:
     if not (folder / "src" / "parlant").is_dir():
         sys.exit(f"{folder} has no sources of Parlant: no src/parlant. Set PARLANT to a checkout of emcie-co/parlant.")
-    commit = subprocess.run(["git", "-C", str(folder), "log", "-1", "--format=%h of %as"], capture_output=True, text=True)
+    commit = subprocess.run(
+        ["git", "-C", str(folder), "log", "-1", "--format=%h of %as"], capture_output=True, text=True
+    )
     told = f"`make parlant-develop PARLANT=…`: Parlant's sources, commit {commit.stdout.strip() or 'unknown'}"
     # The sources name their client by a git address; a released one answers the same.
     wanted = ("--overrides", str(OVERRIDES), "--editable", str(folder))
