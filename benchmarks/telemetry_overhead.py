@@ -39,7 +39,7 @@ class Sink(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     batches = 0
 
-    def do_POST(self) -> None:  # noqa: N802  # the base class's name
+    def do_POST(self) -> None:  # the base class's name
         self.rfile.read(int(self.headers["Content-Length"]))
         type(self).batches += 1
         self.send_response(200)

@@ -40,7 +40,7 @@ def collector() -> Iterator[tuple[str, list[Request]]]:
     seen: list[Request] = []
 
     class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  # the base class's name
+        def do_POST(self) -> None:  # the base class's name
             body = self.rfile.read(int(self.headers["Content-Length"]))
             seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(200)

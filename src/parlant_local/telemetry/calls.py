@@ -36,6 +36,10 @@ _OPTIONS: Mapping[str, type] = {
     "presence_penalty": float,
     "seed": int,
 }
+_NAMED = {
+    "session": ("gen_ai.conversation.id", "session.id"),  # by the second some services group traces
+    "prefix_group": ("parlant_local.schema",),
+}
 
 
 class CallObserver:
@@ -211,9 +215,9 @@ def _requested(options: Mapping[str, Any], *, streams: bool) -> dict[str, Any]:
     count = options.get("n")
     if isinstance(count, int) and count != 1:
         found["gen_ai.request.choice.count"] = count
-    for name, key in (("session", "gen_ai.conversation.id"), ("prefix_group", "parlant_local.schema")):
+    for name, keys in _NAMED.items():
         if isinstance(value := options.get(name), str):
-            found[key] = whole_text(value)
+            found.update(dict.fromkeys(keys, whole_text(value)))
     if _wants_json(options.get("response_format")):
         found["gen_ai.output.type"] = "json"
     return found
