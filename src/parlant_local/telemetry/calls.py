@@ -79,7 +79,7 @@ class CallObserver:
         told = self._content and span.is_recording()
         if told and operation in ("chat", "text_completion"):
             span.set_attribute("gen_ai.input.messages", input_messages(asked))
-        return _Call(self, backend, span, common, local=local, content=told)
+        return _Call(self, None if info.loaded else backend, span, common, local=local, content=told)
 
 
 def _described(backend: Backend, otherwise: str) -> ModelInfo:
@@ -94,14 +94,14 @@ class _Call:
     def __init__(
         self,
         observer: CallObserver,
-        backend: Backend,
+        unloaded: Backend | None,
         span: Span,
         common: dict[str, str],
         *,
         local: bool,
         content: bool,
     ) -> None:
-        self._observer, self._backend, self._span, self._common = observer, backend, span, common
+        self._observer, self._unloaded, self._span, self._common = observer, unloaded, span, common
         self._local, self._content = local, content
         self._began = time.perf_counter()
         self._first: float | None = None
@@ -194,7 +194,9 @@ class _Call:
 
     def _rename(self) -> None:
         """A model that this call has loaded is known by its id from now on, no longer by what it was asked for: a path, maybe."""
-        known = _described(self._backend, self._common["gen_ai.request.model"]).id
+        if self._unloaded is None:
+            return
+        known = _described(self._unloaded, self._common["gen_ai.request.model"]).id
         if known != self._common["gen_ai.request.model"]:
             self._common["gen_ai.request.model"] = known
             self._span.set_attribute("gen_ai.request.model", known)
