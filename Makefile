@@ -113,7 +113,7 @@ gpu-check: $(if $(DRY),$(STAMP)) ## On that machine: build, check and measure, o
 
 lock: $(STAMP) ## Update requirements.lock (versions and hashes)
 	$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --python-version 3.11 --extra all --extra native --extra images --group dev pyproject.toml -o requirements.lock
+	  --python-version 3.11 --extra all --extra native --extra images --extra ray --group dev pyproject.toml -o requirements.lock
 
 train: ## Train the bundled model (in a separate environment; about half an hour)
 	$(MAKE) -C training

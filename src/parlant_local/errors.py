@@ -145,6 +145,16 @@ class ParlantLocalError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled with what it carries: errors travel between processes, and most have arguments beside their message."""
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[ParlantLocalError], args: tuple[Any, ...], carried: dict[str, Any]) -> ParlantLocalError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(carried)
+    return error
+
 
 class ConfigurationError(ParlantLocalError):
     """A setting, an argument or the installation is wrong; no retry will help."""

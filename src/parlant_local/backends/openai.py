@@ -35,7 +35,7 @@ from parlant_local.backends.openai_reading import (
     usage_of,
 )
 from parlant_local.backends.openai_stream import StreamAssembler
-from parlant_local.backends.openai_wire import request_body
+from parlant_local.backends.openai_wire import affinity_headers, request_body
 from parlant_local.backends.sse import EventReader
 from parlant_local.backends.structured import checked_apart
 from parlant_local.backends.thoughts import Habit, thinks_by_name
@@ -73,7 +73,8 @@ class OpenAIBackend(Backend, Moderator):
     address that is not loopback needs ``allow_remote``: without it every call is a :class:`CloudNotAllowedError`, raised
     before a socket is opened. Redirects are not followed, and a proxy never stands between this machine and itself.
     ``timeout`` bounds the silence of the other side, in seconds (default: 60 for remote hosts, 300 on this machine, where a slow
-    CPU may need minutes). Only a request whose connection was dropped before the first byte of a response is resent, once;
+    CPU may need minutes). ``affinity``: headers tell the other side which calls belong together.
+    Only a request whose connection was dropped before the first byte of a response is resent, once;
     every other retry is up to the switcher.
     """
 
@@ -87,6 +88,7 @@ class OpenAIBackend(Backend, Moderator):
         n_ctx: int | None = None,
         dialect: Dialect | Literal["auto"] = "auto",
         timeout: float | None = None,
+        affinity: bool = False,
         allow_remote: bool = False,
         logger: Logger | None = None,
     ) -> None:
@@ -103,6 +105,7 @@ class OpenAIBackend(Backend, Moderator):
         self.base_url = check_url(base_url or "", f"the endpoint {name!r}")
         self.remote = is_remote(self.base_url)
         self.timeout = timeout or (60.0 if self.remote else 300.0)
+        self._affinity = affinity
         self._logger = with_standard_logging(logger)
         self._connection = Connection(
             self.id,
@@ -158,6 +161,7 @@ class OpenAIBackend(Backend, Moderator):
             n_ctx=endpoint.n_ctx,
             dialect=endpoint.dialect,
             timeout=stated,
+            affinity=endpoint.affinity,
             allow_remote=allow_remote,
             logger=logger,
         )
@@ -182,7 +186,7 @@ class OpenAIBackend(Backend, Moderator):
 
         async def attempt(dialect: Dialect) -> ChatReply:
             nonlocal refuted
-            response = await self._create(self._body(thread, params, dialect))
+            response = await self._create(self._body(thread, params, dialect), params)
             data = await self._connection.whole(response)
             try:
                 read = self._connection.read(partial(reply_of, habit=self._habits[params.reasoning]), data)
@@ -203,7 +207,8 @@ class OpenAIBackend(Backend, Moderator):
 
         async def attempt(dialect: Dialect) -> tuple[Dialect, Any]:
             body = self._body(thread, params, dialect)
-            return dialect, await self._create(body | {"stream": True, "stream_options": {"include_usage": True}})
+            streamed = body | {"stream": True, "stream_options": {"include_usage": True}}
+            return dialect, await self._create(streamed, params)
 
         used, response = await self._dialect.run(params.response_format, attempt, confirm=False)
         hold = params.reasoning in ("on", "always") or (params.reasoning == "auto" and thinks_by_name(self.model))
@@ -234,8 +239,8 @@ class OpenAIBackend(Backend, Moderator):
             raise BadRequestError(f"{self.id} accepts a response_format in chats only.", hint="Use chat().")
         body = request_body(self.model, (), params) | {"prompt": self.as_text(prompt)}
         del body["messages"]
-        raw = self._connection.client().completions.with_raw_response
-        response = await self._connection.send(lambda fitted: raw.create(**fitted), body)
+        raw, headers = self._connection.client().completions.with_raw_response, self._headers(params)
+        response = await self._connection.send(lambda fitted: raw.create(**fitted, extra_headers=headers), body)
         return self._connection.read(completion_of, await self._connection.whole(response))
 
     @observed("embeddings")
@@ -341,9 +346,12 @@ class OpenAIBackend(Backend, Moderator):
             body["response_format"] = response_format
         return body
 
-    async def _create(self, body: dict[str, Any]) -> Any:
-        raw = self._connection.client().chat.completions.with_raw_response
-        return await self._connection.send(lambda fitted: raw.create(**fitted), body)
+    async def _create(self, body: dict[str, Any], params: ChatParams) -> Any:
+        raw, headers = self._connection.client().chat.completions.with_raw_response, self._headers(params)
+        return await self._connection.send(lambda fitted: raw.create(**fitted, extra_headers=headers), body)
+
+    def _headers(self, params: ChatParams) -> dict[str, str]:
+        return affinity_headers(params) if self._affinity else {}
 
     async def _judge(self, assembler: StreamAssembler, params: ChatParams, used: Dialect) -> None:
         wanted = params.response_format

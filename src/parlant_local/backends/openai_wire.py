@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +11,11 @@ from typing import Any
 from parlant_local.call_options import OPTIONS, ChatParams, Sent
 from parlant_local.messages import Message
 
-__all__ = ["Quirks", "request_body"]
+__all__ = ["SCHEMA_HEADER", "SESSION_HEADER", "Quirks", "affinity_headers", "request_body"]
+
+SESSION_HEADER = "x-parlant-local-session"
+SCHEMA_HEADER = "x-parlant-local-schema"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 _SENT = [option for option in OPTIONS.values() if isinstance(option.openai, Sent)]
 _EXTENSIONS = {name for option in OPTIONS.values() if option.is_extension for name in option.fields("openai")}
@@ -78,6 +83,16 @@ def request_body(model: str, messages: Iterable[Message], params: ChatParams) ->
     if params.reasoning != "auto":
         body["chat_template_kwargs"] = {"enable_thinking": params.reasoning in ("on", "always")}
     return body
+
+
+def affinity_headers(params: ChatParams) -> dict[str, str]:
+    """Which calls belong together: a digest of the conversation's id, and the schema's name."""
+    told = {}
+    if params.session:
+        told[SESSION_HEADER] = hashlib.blake2b(params.session.encode(), digest_size=16).hexdigest()
+    if params.prefix_group:
+        told[SCHEMA_HEADER] = _UNSAFE.sub("_", params.prefix_group)[:128]
+    return told
 
 
 def _as_they_are(params: ChatParams) -> dict[str, Any]:

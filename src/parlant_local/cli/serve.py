@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import yaml
 
 from parlant_local.settings import Settings
 
@@ -24,6 +25,8 @@ __all__ = ["serve"]
 @click.option(
     "--admin-key-file", type=click.Path(path_type=Path), metavar="F", help="API keys that may also administer."
 )
+@click.option("--ray", is_flag=True, help="As an application of Ray Serve, on this machine: models run as replicas.")
+@click.option("--ray-config", is_flag=True, help="Print that application's configuration file for a cluster, and exit.")
 @click.option("--n-ctx", type=click.IntRange(16), metavar="TOKENS", help="Context length: prompt and answer together.")
 def serve(
     model: str | None,
@@ -33,6 +36,8 @@ def serve(
     api_key_file: Path | None,
     admin_key_file: Path | None,
     n_ctx: int | None,
+    ray: bool,
+    ray_config: bool,
 ) -> None:
     """Serve models to any OpenAI client, with a web page.
 
@@ -48,6 +53,16 @@ def serve(
         "engine.n_ctx": n_ctx,
     }
     settings = Settings.load(config, **given)
+    if ray_config:
+        from parlant_local.ray.cluster import serve_config
+
+        click.echo(yaml.safe_dump(serve_config(settings, config), sort_keys=False), nl=False)
+        return
+    if ray:
+        from parlant_local.ray import serve as run_replicas
+
+        run_replicas(settings)
+        return
     from parlant_local.server import serve as run
 
     run(settings)

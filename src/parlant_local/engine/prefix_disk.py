@@ -1,4 +1,7 @@
-"""Static prefixes on disk: written atomically, readable by their owner only, verified before use; one file per prefix."""
+"""Static prefixes on disk: written atomically, readable by their owner only, verified before use; one file per prefix.
+
+Several processes may share the folder: whatever one of them removes or replaces meanwhile, another finds a whole file or none.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +25,7 @@ from parlant_local.storage import evict, open_regular, sweep
 __all__ = ["PrefixDisk"]
 
 _SUFFIX = ".prefix"
+_LOOK_SECONDS = 2.0  # between two looks for what other processes have written
 _V1_SCRATCH = re.compile(r"\.(\d{1,9})\.part$")
 
 
@@ -35,27 +40,21 @@ class PrefixDisk:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="parlant-local-prefixes")
         self._closed = False
         self._warned: set[str] = set()
+        self._known: set[str] = set()
+        self._looked = 0.0
         self.count = 0
 
     def entries(self) -> list[RetainedPrefix]:
         """The entries with this key: their tokens now, their states on demand."""
         sweep(self._folder)
         _sweep_v1_scratch(self._folder)
-        found = []
-        for path in self._files(self._folder):
-            try:
-                with open_regular(path) as file:
-                    header, tokens = read_prefix_header(file, self._key, self._budget)
-            except FileNotFoundError:
-                continue  # evicted by another process
-            except StateFileError as error:
-                self._discard(path, error.reason)
-                continue
-            entry = RetainedPrefix(tokens, header["group"], None, None, static=True)
-            entry.read = self._reader(path)
-            found.append(entry)
+        found = self._unknown_entries()
         self.count = len(found)
         return found
+
+    def fresh(self) -> list[RetainedPrefix]:
+        """Those that other processes have written since; looks every few seconds at most."""
+        return [] if time.monotonic() - self._looked < _LOOK_SECONDS else self._unknown_entries()
 
     def write(self, entry: RetainedPrefix) -> None:
         """Queues an entry; never blocks on the disk."""
@@ -72,12 +71,33 @@ class PrefixDisk:
 
     # -- files --------------------------------------------------------------------------------------------------------
 
+    def _unknown_entries(self) -> list[RetainedPrefix]:
+        self._looked = time.monotonic()
+        paths = self._files(self._folder)
+        unknown = [path for path in paths if path.name not in self._known]
+        self._known = {path.name for path in paths}  # one that was evicted is news when it comes back
+        return [entry for path in unknown if (entry := self._entry(path)) is not None]
+
+    def _entry(self, path: Path) -> RetainedPrefix | None:
+        try:
+            with open_regular(path) as file:
+                header, tokens = read_prefix_header(file, self._key, self._budget)
+        except FileNotFoundError:
+            return None  # evicted by another process
+        except StateFileError as error:
+            self._discard(path, error.reason)
+            return None
+        entry = RetainedPrefix(tokens, header["group"], None, None, static=True)
+        entry.read = self._reader(path)
+        return entry
+
     def _write(self, entry: RetainedPrefix, state: State) -> None:
         try:
             path = self._folder / (hashlib.sha256(entry.tokens.tobytes()).hexdigest()[:32] + _SUFFIX)
             # Over all keys: files of engines that nobody uses any more go first.
             needed = state.nbytes + entry.tokens.nbytes + MAX_HEADER_BYTES
             evict(self._folder.parent, _SUFFIX, needed=needed, budget=self._budget)
+            self._known = {*self._known, path.name}
             write_prefix(path, self._key, entry.group, entry.tokens, state)
         except (StateFileError, MemoryError) as error:
             reason = error.reason if isinstance(error, StateFileError) else "no memory is left"

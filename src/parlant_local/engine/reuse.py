@@ -39,6 +39,11 @@ class PrefixReuse:
         self._logger = logger
         self._history: OrderedDict[str, deque[tuple[Tokens, str | None]]] = OrderedDict()
 
+    def look_around(self) -> None:
+        """Takes note of the static prefixes that other processes have put into the folder."""
+        for entry in () if self._disk is None else self._disk.fresh():
+            self._store.add(entry)
+
     def load(self, start: Start) -> int:
         """Fills the sequence's slot from its source; the number of tokens that it then holds."""
         slot, length = start.sequence.slot, start.length

@@ -97,6 +97,7 @@ class Scheduler:
         if sequence.finished:  # a grammar that allows one answer only: nothing is left to compute
             self._complete(sequence)
             return
+        self._prefixes.look_around()
         sequence.stage = "waiting"
         self._waiting.append(sequence)
 

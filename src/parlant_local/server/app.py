@@ -45,15 +45,16 @@ def create_app(
     logger: ServerLogger | None = None,
     manager: LocalModelManager | None = None,
     images: ImageDirectory | None = None,
+    keys: Keyring | None = None,
 ) -> FastAPI:
-    """The app of these settings; models are loaded when it starts, or when a request needs them.
+    """The app of these settings; models are loaded when it starts, or when a request needs them. ``keys``: instead of the settings'.
 
     Raises :class:`SettingsError` for keys that are missing or unreadable.
     """
     settings = settings or Settings()
     logger = logger or ServerLogger(settings.logging, settings.log_level)
     check_key_origin(settings)
-    keys = Keyring.load(settings.auth)
+    keys = Keyring.load(settings.auth) if keys is None else keys
     check_binding(settings.server, keys)
 
     @asynccontextmanager

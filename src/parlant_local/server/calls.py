@@ -17,7 +17,7 @@ from parlant_local.server.auth import Keeper, keeper_of
 from parlant_local.server.context import AnswerMetrics, Context
 from parlant_local.server.history import current_request
 from parlant_local.server.naming import SWITCHED
-from parlant_local.server.options import chat_options, conversation_of, messages_of
+from parlant_local.server.options import belonging, chat_options, conversation_of, messages_of
 from parlant_local.server.pooled import PooledBackend
 from parlant_local.server.replies import usage_of
 from parlant_local.server.shapes.chat import ChatRequest
@@ -42,6 +42,7 @@ class ChatCall:
         """Raises :class:`ParlantLocalError` for what can't be asked; nothing is loaded yet."""
         messages = messages_of(conversation_of(asked), context.settings.limits)
         options = chat_options(asked, context.settings.limits, messages[-1])
+        options.update(belonging(request.headers, context.settings.limits))
         name, backend = await context.models.backend(asked.model)
         if options.get("continue_final") and not isinstance(backend, PooledBackend):
             raise BadRequestError("continue_final_message needs a model of this process.", hint="Omit it.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
+from parlant_local.backends.openai_wire import SCHEMA_HEADER, SESSION_HEADER
 from parlant_local.call_options import ChatOptions, token_biases
 from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import Message, as_messages
@@ -18,6 +20,7 @@ from parlant_local.settings import LimitSettings
 
 __all__ = [
     "BINDING",
+    "belonging",
     "chat_options",
     "check_texts",
     "conversation_of",
@@ -67,8 +70,8 @@ def refuse_unknown(body: BaseModel, names: tuple[str, ...], instead: str) -> Non
 
 def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     found: dict[str, Any] = asked_options(request) | {"stop": request.stop}
-    if request.user:  # a fixed length, whatever the name's
-        found["session"] = hashlib.blake2b(request.user.encode(), digest_size=16).hexdigest()
+    if request.user:
+        found["session"] = _digest(request.user)
     asked = request.max_completion_tokens if isinstance(request, ChatRequest) else None
     found["max_tokens"] = _max_tokens(found.get("max_tokens") if asked is None else asked, limits)
     found |= binding_options(request)
@@ -79,6 +82,23 @@ def sampling_options(request: Sampling, limits: LimitSettings) -> ChatOptions:
     if request.logit_bias:
         found["logit_bias"] = token_biases(request.logit_bias)
     return _given(found)
+
+
+def belonging(headers: Mapping[str, str], limits: LimitSettings) -> ChatOptions:
+    """Which calls a call belongs with, where its headers tell: the conversation, before ``user``, and the schema's name."""
+    found: ChatOptions = {}
+    for header in (SESSION_HEADER, SCHEMA_HEADER):
+        if len(headers.get(header, "")) > limits.name_characters:
+            raise RequestRefusedError(
+                400,
+                f"{header} has {len(headers[header])} characters; {limits.name_characters} are allowed (limits.name_characters).",
+                code="bad_name",
+            )
+    if session := headers.get(SESSION_HEADER):
+        found["session"] = _digest(session)
+    if schema := headers.get(SCHEMA_HEADER):
+        found["prefix_group"] = schema
+    return found
 
 
 def chat_options(request: ChatRequest, limits: LimitSettings, last: Message) -> ChatOptions:
@@ -156,6 +176,11 @@ def _max_tokens(asked: int | None, limits: LimitSettings) -> int | None:
             param="max_tokens",
         )
     return limits.max_tokens if asked is None else asked
+
+
+def _digest(name: str) -> str:
+    """A fixed length, whatever the name's."""
+    return hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
 
 
 def _given(options: dict[str, Any]) -> ChatOptions:

@@ -19,6 +19,7 @@ from parlant_local.settings.health import HealthSettings
 from parlant_local.settings.images import ImageModelSettings, ImageSettings
 from parlant_local.settings.media import MediaSettings
 from parlant_local.settings.moderation import ModerationSettings
+from parlant_local.settings.ray import RayModelSettings, RaySettings, ReplicaSettings
 from parlant_local.settings.responses import ResponseSettings
 from parlant_local.settings.server import (
     AuthSettings,
@@ -57,6 +58,9 @@ __all__ = [
     "OutputLimits",
     "OutputSettings",
     "PrefixSettings",
+    "RayModelSettings",
+    "RaySettings",
+    "ReplicaSettings",
     "ResponseSettings",
     "ServedModelSettings",
     "ServerSettings",

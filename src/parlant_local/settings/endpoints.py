@@ -41,3 +41,7 @@ class EndpointSettings(Section):
     """Which form of schema it accepts; auto: probed once."""
 
     timeout_seconds: float = Field(default=60.0, gt=0)
+
+    affinity: bool = False
+    """Tell it in headers which calls belong together, by a digest of the conversation's id and by the schema's name: our own server and its
+    replicas then keep them where their prompts' beginnings are computed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -26,6 +27,10 @@ class PrefixSettings(Section):
 
     disk: bool = True
     """Keep static prefixes (seen in two sessions or more) on disk, so that a restart starts warm."""
+
+    disk_dir: Path | None = None
+    """Directory for them, which processes of one user may share, on several machines, too: what one has computed the others read. None:
+    ``prefixes`` in the home."""
 
     disk_mb: int = Field(default=4096, ge=0)
     """Disk space for them, in MiB."""

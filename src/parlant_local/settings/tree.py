@@ -33,6 +33,7 @@ from parlant_local.settings.images import ImageSettings
 from parlant_local.settings.layers import ENV_PREFIX, describe_errors, merged
 from parlant_local.settings.media import MediaSettings
 from parlant_local.settings.moderation import ModerationSettings
+from parlant_local.settings.ray import RaySettings
 from parlant_local.settings.responses import ResponseSettings
 from parlant_local.settings.section import Section
 from parlant_local.settings.server import (
@@ -121,6 +122,7 @@ class Settings(Section):
     auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
     responses: ResponseSettings = ResponseSettings()
+    ray: RaySettings = RaySettings()
     logging: LoggingSettings = LoggingSettings()
     models: dict[str, ServedModelSettings] = Field(default_factory=dict)
     """Models that ``serve`` offers under these names, besides their catalogue ids."""

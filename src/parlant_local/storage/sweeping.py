@@ -74,4 +74,9 @@ def _is_abandoned(path: Path, machine: str, process: int) -> bool:
 
 @cache
 def _machine() -> str:
-    return hashlib.sha256(platform.node().encode(errors="surrogateescape")).hexdigest()[:8]
+    """Where a process id means this process: containers of one host may share its name, and not its processes."""
+    try:
+        processes = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        processes = ""
+    return hashlib.sha256(f"{platform.node()} {processes}".encode(errors="surrogateescape")).hexdigest()[:8]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parlant_local.backends.base import ModelInfo
@@ -13,6 +14,7 @@ from parlant_local.backends.llama_cpp.prompts import PromptEncoder
 from parlant_local.engine.templates import ChatTemplate
 from parlant_local.errors import EngineClosedError
 from parlant_local.observability import Logger
+from parlant_local.paths import user_path
 from parlant_local.settings import Settings
 from parlant_local.single_flight import SingleFlight
 
@@ -165,7 +167,7 @@ class OpenedModel:
         return LlamaEngine(
             record.path,
             settings=engine,
-            prefix_dir=home / "prefixes" if engine.prefixes.disk else None,
+            prefix_dir=_prefix_folder(self._settings) if engine.prefixes.disk else None,
             output_dir=home / "outputs" if engine.outputs.disk else None,
             measured_dir=saved_folder(home),
             linger=self._linger,
@@ -176,6 +178,11 @@ class OpenedModel:
             ),
             logger=self._logger,
         )
+
+
+def _prefix_folder(settings: Settings) -> Path:
+    named = settings.engine.prefixes.disk_dir
+    return settings.home / "prefixes" if named is None else user_path(named)
 
 
 def _with_template(metadata: Mapping[str, str], template: str | None) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from parlant_local.errors import RequestRefusedError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.server.bodies import BodyRoute
 from parlant_local.server.context import Context, context_of
-from parlant_local.server.options import BINDING, check_texts, refuse_unknown, sampling_options
+from parlant_local.server.options import BINDING, belonging, check_texts, refuse_unknown, sampling_options
 from parlant_local.server.replies import CompletionAnswer, logged_values, usage_of
 from parlant_local.server.routes.common import stream_or
 from parlant_local.server.shapes.answers import COMPLETION
@@ -40,7 +40,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     context = context_of(request, body)
     limits = context.settings.limits
     refuse_unknown(body, ("messages", *BINDING), "a chat (/v1/chat/completions)")
-    options: Any = dict(sampling_options(body, limits))
+    options: Any = {**sampling_options(body, limits), **belonging(request.headers, limits)}
     if body.best_of is not None and body.best_of != options.get("n", 1):
         raise RequestRefusedError(400, "best_of must equal n.", code="unsupported", param="best_of")
     if body.logprobs is not None:

@@ -1,0 +1,151 @@
+"""A cluster on this machine alone, for as long as this process lives: to try an application as a larger one would run it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from parlant_local.catalog import LocalModelManager
+from parlant_local.cores import usable_cores
+from parlant_local.errors import SettingsError
+from parlant_local.loopback import is_loopback
+from parlant_local.ports import own_address
+from parlant_local.ray.plans import ModelPlan, plan_models
+from parlant_local.server.announcing import announced
+from parlant_local.server.auth import Keyring, check_binding, check_key_origin
+from parlant_local.server.logs import ServerLogger
+from parlant_local.settings import Settings
+from parlant_local.stop_signals import STOP_SIGNALS
+
+__all__ = ["serve"]
+
+_OBJECT_STORE = 256 << 20  # calls and answers pass through it: kilobytes each
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",  # a cluster runs whatever code it is sent
+    "RAY_SERVE_LOG_TO_STDERR": "0",  # its files have it; what the server says is shown
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what it will do anyway, and warns of until then
+}
+
+
+def serve(settings: Settings) -> None:
+    """Serves until a signal to stop, and ends every process that it has started.
+
+    Raises what is wrong with the settings or a model before Ray is started, and :class:`SettingsError` where the application does not
+    come up.
+    """
+    logger = ServerLogger(settings.logging, settings.log_level)
+    check_key_origin(settings)
+    check_binding(settings.server, Keyring.load(settings.auth))
+    manager = LocalModelManager(settings=settings, logger=logger)
+    asyncio.run(manager.initialize())
+    models = plan_models(settings, manager)
+    host, port = settings.server.host.strip("[]"), _free(settings.server.host.strip("[]"), settings.server.port)
+    stop = _Stop()
+    stop.listen()
+    logger.info("Starting Ray on this machine.")
+    with _cluster(models):
+        stop.listen()  # Ray has taken some of them
+        _run(settings, models, host, port)
+        shown = f"[{host}]" if ":" in host else host
+        logger.event("info", f"Serving at http://{shown}:{port}", host=host, port=port)
+        with announced(settings.home, host, port, logger):
+            stop.wait()
+        logger.info("Shutting down.")
+    logger.info("The server has stopped.")
+    logger.close()
+
+
+def _run(settings: Settings, models: list[ModelPlan], host: str, port: int) -> None:
+    from ray import serve as ray_serve
+    from ray.serve.config import HTTPOptions
+
+    from parlant_local.ray.application import bound
+
+    ray_serve.start(http_options=HTTPOptions(host=host, port=port))
+    try:
+        ray_serve.run(bound(settings, models))
+    except RuntimeError as error:  # which has the traceback of the replica that failed
+        reason = str(error).strip().splitlines()[-1]
+        raise SettingsError(f"The application did not start: {reason}", hint="The log above says more.") from None
+
+
+@contextmanager
+def _cluster(models: list[ModelPlan]) -> Iterator[None]:
+    wanted = sum((plan.replicas.max_replicas or plan.replicas.replicas) * _cores(plan) for plan in models)
+    folder = tempfile.mkdtemp(
+        prefix="parlant-ray-", dir=None if os.name == "nt" else "/tmp"
+    )  # sockets need short paths
+    os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
+    import ray
+    from ray import serve as ray_serve
+
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(usable_cores(), round(wanted + 0.5)),
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE,
+            logging_level=logging.WARNING,
+            _temp_dir=folder,
+            # The whole of 127/8 is this machine's on Linux; elsewhere Ray takes 127.0.0.1 by itself, which here it would replace.
+            _node_ip_address="127.0.0.2" if sys.platform == "linux" else None,
+        )
+        yield
+    finally:
+        try:
+            if ray.is_initialized():
+                ray_serve.shutdown()
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cores(plan: ModelPlan) -> float:
+    return plan.replicas.num_cpus or 0.0
+
+
+class _Stop:
+    """The signals that ask this process to stop. While it starts, and again while it ends, one interrupts whatever is being done."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._serving = False
+
+    def listen(self) -> None:
+        for each in STOP_SIGNALS:
+            signal.signal(each, self._hear)
+
+    def wait(self) -> None:
+        self._serving = True
+        while not self._asked.wait(1.0):  # bounded: on Windows a wait without end hears no signal
+            pass
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        if self._asked.is_set() or not self._serving:
+            raise KeyboardInterrupt
+        self._asked.set()
+
+
+def _free(host: str, port: int) -> int:
+    """``port``, or a free one for 0: Ray's proxy would take 0 for a number. Raises :class:`SettingsError` where it is taken."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            own_address(probe)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise SettingsError(
+            f"The server can't listen on {host}:{port}: {error.strerror or error}.", hint="Choose another --port."
+        ) from None
