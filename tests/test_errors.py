@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
+import pickle
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -36,6 +38,7 @@ SIGNALS = {
     "Stopped": "engine/media/reading.py",
     "_Broken": "engine/media/decoders.py",
     "_Gone": "engine/media/decoders.py",
+    "_LostReplica": "ray/backend.py",
 }
 """Exceptions that steer, and the file at whose door each of them ends."""
 
@@ -44,6 +47,7 @@ PYTHONS = {
     ("engine/__init__.py", "AttributeError"): "a module has no such name",
     ("engine/constraint/__init__.py", "AttributeError"): "a module has no such name",
     ("nlp/__init__.py", "AttributeError"): "a module has no such name",
+    ("ray/__init__.py", "AttributeError"): "a module has no such name",
     ("server/__init__.py", "AttributeError"): "a module has no such name",
     ("engine/native/llama.py", "AttributeError"): "an object has no such attribute",
     ("engine/native/media.py", "AttributeError"): "an object has no such attribute",
@@ -53,12 +57,16 @@ PYTHONS = {
     ("engine/media/reading.py", "CancelledError"): "asyncio",
     ("nlp/host.py", "AttributeError"): "an object has no such attribute",
     ("nlp/__init__.py", "ImportError"): "names the missing extra",
+    ("ray/__init__.py", "ImportError"): "names the missing extra",
+    ("ray/affinity.py", "ValueError"): "who writes a router",
+    ("ray/local.py", "KeyboardInterrupt"): "click",
     ("server/__init__.py", "ImportError"): "names the missing extra",
     ("catalog/records.py", "ValueError"): "pydantic",
     ("call_options/reference.py", "ValueError"): "who writes the documents",
     ("settings/section.py", "ValueError"): "pydantic",
     ("settings/calls.py", "ValueError"): "pydantic",
     ("settings/images.py", "ValueError"): "pydantic",
+    ("settings/ray.py", "ValueError"): "pydantic",
     ("profiles/base.py", "ValueError"): "registry.py, where a plug-in is loaded",
     ("server/shapes/inputs.py", "PydanticCustomError"): "pydantic",
     ("server/routes/images.py", "RequestValidationError"): "app.py, as of bodies that FastAPI reads",
@@ -222,6 +230,43 @@ def test_exceptions_of_python_are_caught_where_it_is_said(file: str, name: str) 
         kind.__name__ for kind in getattr(builtins, name).__mro__ if kind not in (Exception, BaseException, object)
     }
     assert kinds & caught_in(PYTHONS[file, name])
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_an_error_is_the_same_in_another_process(name: str) -> None:
+    kind = getattr(errors, name)
+    given = {
+        parameter.name: value
+        for parameter in inspect.signature(kind).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and (value := SAMPLES.get(parameter.name)) is not None
+    }
+    places = {"StateFileError": ("/a/file", "it is empty"), "RequestRefusedError": (429, "Too many.")}
+    error = kind(*places.get(name, ("It failed.",)), **given)
+    error.retry_after = 2.5
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert str(again) == str(error)
+    assert vars(again).keys() == vars(error).keys()
+    assert {key: value for key, value in vars(again).items() if key != "causes"} == {
+        key: value for key, value in vars(error).items() if key != "causes"
+    }
+
+
+SAMPLES: dict[str, object] = {
+    "hint": "Try again.",
+    "needed": 5,
+    "available": 4,
+    "limit": 3,
+    "used": 2,
+    "status": 503,
+    "retry_after": 1.5,
+    "near": ("a", "b"),
+    "plugin": "p",
+    "package": "p 1",
+    "repo": "r",
+    "revision": "v",
+    "causes": ExceptionGroup("all", [errors.TargetDownError("It is down.", status=503)]),
+}
 
 
 def test_a_root_is_never_raised_itself() -> None:

@@ -61,7 +61,7 @@ def serve(
     if ray:
         from parlant_local.ray import serve as run_replicas
 
-        run_replicas(settings)
+        run_replicas(lambda: Settings.load(config, **given))
         return
     from parlant_local.server import serve as run
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import queue
 import secrets
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Literal
 
 from parlant_local.catalog import LocalModelManager
 from parlant_local.cores import usable_cores
-from parlant_local.errors import SettingsError
-from parlant_local.loopback import is_loopback
+from parlant_local.errors import ParlantLocalError, SettingsError
 from parlant_local.ports import own_address
 from parlant_local.ray.plans import ModelPlan, plan_models
 from parlant_local.server.announcing import announced
@@ -39,41 +39,67 @@ _ENVIRONMENT = {
 }
 
 
-def serve(settings: Settings) -> None:
-    """Serves until a signal to stop, and ends every process that it has started.
+def serve(load: Callable[[], Settings]) -> None:
+    """Serves what ``load`` says until a signal to stop, and ends every process that it has started. At SIGHUP it asks again, and has
+    the replicas replaced whose model or settings are others now.
 
     Raises what is wrong with the settings or a model before Ray is started, and :class:`SettingsError` where the application does not
     come up.
     """
+    settings = load()
     logger = ServerLogger(settings.logging, settings.log_level)
-    check_key_origin(settings)
-    check_binding(settings.server, Keyring.load(settings.auth))
-    manager = LocalModelManager(settings=settings, logger=logger)
-    asyncio.run(manager.initialize())
-    models = plan_models(settings, manager)
-    host, port = settings.server.host.strip("[]"), _free(settings.server.host.strip("[]"), settings.server.port)
-    stop = _Stop()
-    stop.listen()
+    models = _planned(settings)
+    host = settings.server.host.strip("[]")
+    port = _free(host, settings.server.port)
+    signals = _Signals()
+    signals.listen()
     logger.info("Starting Ray on this machine.")
     with _cluster(models):
-        stop.listen()  # Ray has taken some of them
-        _run(settings, models, host, port)
+        signals.listen()  # Ray has taken some of them
+        _start(host, port)
+        _deploy(settings, models)
         shown = f"[{host}]" if ":" in host else host
         logger.event("info", f"Serving at http://{shown}:{port}", host=host, port=port)
         with announced(settings.home, host, port, logger):
-            stop.wait()
+            while signals.wait() == "again":
+                _redeploy(load, logger)
         logger.info("Shutting down.")
     logger.info("The server has stopped.")
     logger.close()
 
 
-def _run(settings: Settings, models: list[ModelPlan], host: str, port: int) -> None:
+def _planned(settings: Settings) -> list[ModelPlan]:
+    check_key_origin(settings)
+    check_binding(settings.server, Keyring.load(settings.auth))
+    manager = LocalModelManager(settings=settings)
+    asyncio.run(manager.initialize())
+    return plan_models(settings, manager)
+
+
+def _redeploy(load: Callable[[], Settings], logger: ServerLogger) -> None:
+    """A failure leaves what runs as it is."""
+    try:
+        settings = load()
+        models = _planned(settings)
+        _deploy(settings, models)
+    except ParlantLocalError as error:
+        logger.error(f"Nothing was deployed: {error}")
+    else:
+        logger.event("info", "Deployed again.", models={plan.model: plan.digest[:12] for plan in models})
+
+
+def _start(host: str, port: int) -> None:
     from ray import serve as ray_serve
     from ray.serve.config import HTTPOptions
 
+    ray_serve.start(http_options=HTTPOptions(host=host, port=port))
+
+
+def _deploy(settings: Settings, models: list[ModelPlan]) -> None:
+    from ray import serve as ray_serve
+
     from parlant_local.ray.application import bound
 
-    ray_serve.start(http_options=HTTPOptions(host=host, port=port))
     try:
         ray_serve.run(bound(settings, models))
     except RuntimeError as error:  # which has the traceback of the replica that failed
@@ -116,26 +142,30 @@ def _cores(plan: ModelPlan) -> float:
     return plan.replicas.num_cpus or 0.0
 
 
-class _Stop:
-    """The signals that ask this process to stop. While it starts, and again while it ends, one interrupts whatever is being done."""
+class _Signals:
+    """What this process is asked to do. While it starts, and again while it ends, a signal to stop interrupts whatever is being done."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._serving = False
+        self._heard: queue.SimpleQueue[Literal["stop", "again"]] = queue.SimpleQueue()
+        self._patient = False
 
     def listen(self) -> None:
         for each in STOP_SIGNALS:
-            signal.signal(each, self._hear)
+            signal.signal(each, self._stop)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, lambda *_: self._heard.put("again"))
 
-    def wait(self) -> None:
-        self._serving = True
-        while not self._asked.wait(1.0):  # bounded: on Windows a wait without end hears no signal
-            pass
+    def wait(self) -> Literal["stop", "again"]:
+        self._patient = True
+        while True:
+            with suppress(queue.Empty):
+                return self._heard.get(timeout=1.0)  # bounded: on Windows a wait without end hears no signal
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked.is_set() or not self._serving:
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._patient:
             raise KeyboardInterrupt
-        self._asked.set()
+        self._patient = False
+        self._heard.put("stop")
 
 
 def _free(host: str, port: int) -> int:

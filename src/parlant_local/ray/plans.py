@@ -19,7 +19,7 @@ from parlant_local.errors import SettingsError
 from parlant_local.gguf_info.digest import sha256_file
 from parlant_local.server.auth import Keyring
 from parlant_local.server.naming import Directory, Served
-from parlant_local.settings import AuthSettings, LoggingSettings, ReplicaSettings, ServedModelSettings, Settings
+from parlant_local.settings import AuthSettings, LoggingSettings, RaySettings, ReplicaSettings, ServedModelSettings, Settings
 
 __all__ = ["PREFIX", "IngressPlan", "ModelPlan", "digest_of", "plan_ingress", "plan_models"]
 
@@ -31,6 +31,7 @@ _OF_THE_SERVER = {
     "auth", "cors", "endpoints", "images", "limits", "log_level", "logging", "model", "models", "ollama", "ray", "responses",
     "server", "switcher", "telemetry",
 }  # fmt: skip
+_OF_THE_INGRESS = {"attempts", "wait_seconds"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -130,7 +131,7 @@ def plan_ingress(settings: Settings, models: Iterable[ModelPlan]) -> IngressPlan
             or models[0].model,
         }
     )
-    told = own.model_dump(mode="json", exclude={"ray": set(ReplicaSettings.model_fields)})
+    told = own.model_dump(mode="json", exclude={"ray": set(RaySettings.model_fields) - _OF_THE_INGRESS})
     infos = {plan.model: plan.info for plan in models}
     deployments = {plan.model: plan.deployment for plan in models}
     facts = {name: (str(info), info.digest) for name, info in infos.items()}

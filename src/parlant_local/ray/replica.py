@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -27,7 +28,7 @@ class ModelReplica:
     _backend: InProcessBackend
 
     async def __init__(self, settings: Settings, model: str) -> None:
-        logger = ServerLogger(settings.logging, settings.log_level)
+        logger = self._logger = ServerLogger(settings.logging, settings.log_level)
         manager = LocalModelManager(settings=settings, logger=logger)
         await manager.initialize()
         served = Directory(settings, manager).owned(model)
@@ -47,6 +48,9 @@ class ModelReplica:
                 yield await method(*call.arguments, **call.options)
         except ParlantLocalError as error:
             yield Failed(error)
+        except (asyncio.CancelledError, GeneratorExit):
+            self._logger.debug(f"A call was cancelled: {call.kind}.")
+            raise
 
     async def check_health(self) -> None:
         """Raises where only a new process may help, so that Ray starts one."""
