@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from parlant_local.backends.openai import OpenAIBackend
+from parlant_local.backends.openai_wire import SCHEMA_HEADER, SESSION_HEADER
+from parlant_local.call_options import ChatOptions
 from parlant_local.errors import (
     AuthenticationError,
     BadRequestError,
@@ -140,6 +143,25 @@ async def test_only_what_was_asked_for_is_sent(openai_fake: FakeOpenAI, openai_b
     body = openai_fake.requests[0].body
     assert set(body) == {"model", "messages"}
     assert "private thoughts" not in json.dumps(body)
+
+
+@pytest.mark.parametrize("affinity", [False, True])
+async def test_which_calls_belong_together_is_told_where_the_owner_wants_it(affinity: bool) -> None:
+    async with (
+        FakeOpenAI() as server,
+        OpenAIBackend("m", base_url=server.base_url, name="x", affinity=affinity) as backend,
+    ):
+        belonging: ChatOptions = {"session": "Anna's 1st – talk", "prefix_group": "Canned/Response Schéma"}
+        await backend.chat("one", **belonging)
+        async for _ in backend.chat_stream("two", **belonging):
+            pass
+        await backend.complete("three", **belonging)
+        await backend.chat("four")
+        told = [{name: request.headers.get(name) for name in (SESSION_HEADER, SCHEMA_HEADER)} for request in server.requests]
+    digest = hashlib.blake2b("Anna's 1st – talk".encode(), digest_size=16).hexdigest()
+    nothing = {SESSION_HEADER: None, SCHEMA_HEADER: None}
+    wanted = {SESSION_HEADER: digest, SCHEMA_HEADER: "Canned_Response_Sch_ma"} if affinity else nothing
+    assert told == [wanted, wanted, wanted, nothing]
 
 
 async def test_always_is_on_for_an_endpoint(openai_fake: FakeOpenAI, openai_backend: OpenAIBackend) -> None:

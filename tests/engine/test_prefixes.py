@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ from parlant_local.engine.prefixes import RetainedPrefix
 from parlant_local.engine.requests import Generation, GenerationRequest
 from parlant_local.observability import NullLogger
 from tests.support.damage import scratch_of_a_dead_process
+from tests.support.eventually import wait_until
 
 from .conftest import GENERATING, MakeEngine
 
@@ -106,6 +108,43 @@ async def test_without_sessions_nothing_counts_as_static(engine_of: MakeEngine, 
         await _ask(engine, "the same", own)
     await engine.close()
     assert not _files(tmp_path)
+
+
+async def test_engines_share_a_folder_while_they_run(
+    engine_of: MakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one has computed, the other reads: it was there when the first file was written."""
+    monkeypatch.setattr("parlant_local.engine.prefix_disk._LOOK_SECONDS", 0.0)
+    one, other = engine_of("llama", prefix_dir=tmp_path), engine_of("llama", prefix_dir=tmp_path, n_batch=256)
+    await other.load()
+    await _two_sessions(one)
+    await asyncio.to_thread(wait_until, lambda: _files(tmp_path) != [])
+    answer = await _ask(other, "carla", "third")
+    assert answer.timings.reused_tokens > 0.5 * answer.usage.prompt_tokens
+    [file] = _files(tmp_path)
+    written = file.stat().st_mtime_ns
+    await _two_sessions(other)
+    assert _files(tmp_path) == [file], "it is known there already"
+    assert file.stat().st_mtime_ns >= written
+
+
+def test_what_others_write_is_news_once_and_again_after_eviction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parlant_local.engine.prefix_disk._LOOK_SECONDS", 0.0)
+    writer, reader = (PrefixDisk(tmp_path, "key", 1 << 20, NullLogger()) for _ in range(2))
+    assert reader.entries() == []
+    entry = RetainedPrefix(np.arange(9, dtype=np.int32), "group", None, np.zeros(64, np.uint8), static=True)
+    writer.write(entry)
+    writer.close()
+    assert [list(found.tokens) for found in reader.fresh()] == [list(range(9))]
+    assert reader.fresh() == []
+    assert writer.fresh() == [], "its own"
+    [file] = _files(tmp_path)
+    content = file.read_bytes()
+    file.unlink()
+    assert reader.fresh() == []
+    file.write_bytes(content)
+    assert len(reader.fresh()) == 1
+    reader.close()
 
 
 async def test_the_setting_turns_disk_prefixes_off(engine_of: MakeEngine, tmp_path: Path) -> None:
