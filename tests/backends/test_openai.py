@@ -157,7 +157,9 @@ async def test_which_calls_belong_together_is_told_where_the_owner_wants_it(affi
             pass
         await backend.complete("three", **belonging)
         await backend.chat("four")
-        told = [{name: request.headers.get(name) for name in (SESSION_HEADER, SCHEMA_HEADER)} for request in server.requests]
+        told = [
+            {name: request.headers.get(name) for name in (SESSION_HEADER, SCHEMA_HEADER)} for request in server.requests
+        ]
     digest = hashlib.blake2b("Anna's 1st – talk".encode(), digest_size=16).hexdigest()
     nothing = {SESSION_HEADER: None, SCHEMA_HEADER: None}
     wanted = {SESSION_HEADER: digest, SCHEMA_HEADER: "Canned_Response_Sch_ma"} if affinity else nothing

@@ -128,7 +128,9 @@ async def test_engines_share_a_folder_while_they_run(
     assert file.stat().st_mtime_ns >= written
 
 
-def test_what_others_write_is_news_once_and_again_after_eviction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_others_write_is_news_once_and_again_after_eviction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("parlant_local.engine.prefix_disk._LOOK_SECONDS", 0.0)
     writer, reader = (PrefixDisk(tmp_path, "key", 1 << 20, NullLogger()) for _ in range(2))
     assert reader.entries() == []

@@ -117,7 +117,15 @@ def test_one_version_of_ray_everywhere() -> None:
 def test_ray_reads_its_configuration_and_ours(tmp_path: Path) -> None:
     """Ray's own reader, in a process that may import it, of the cluster's file and of the one that the command prints."""
     home = {"PARLANT_LOCAL_HOME": str(tmp_path), "PATH": "", "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-m", "parlant_local", "serve", "--ray-config", "--model", "local/llama/parlant-local-tiny"]
+    command = [
+        sys.executable,
+        "-m",
+        "parlant_local",
+        "serve",
+        "--ray-config",
+        "--model",
+        "local/llama/parlant-local-tiny",
+    ]
     printed = subprocess.run(command, env=home, capture_output=True, text=True, timeout=240)
     assert printed.returncode == 0, printed.stderr
     ours = yaml.safe_load(printed.stdout)

@@ -21,7 +21,7 @@ async def test_a_prefix_is_kept_for_each_schema_and_conversation(tmp_path: Path)
         async with OpenAIBackend(TINY, base_url=f"{server.url}/v1", name="house", affinity=True) as backend:
             for turn in range(2):
                 for schema in ("One", "Two"):
-                    question = f"{BEGINNING}{schema}: {'and so on ' * turn}"
+                    question = f"{schema} {BEGINNING} {'and so on ' * turn}"
                     reply = await backend.chat(question, session="anna", prefix_group=schema, max_tokens=4)
             assert reply.usage.cached_tokens > 0.5 * reply.usage.prompt_tokens
             await backend.complete(BEGINNING, session="ben", prefix_group="Three", max_tokens=4)

@@ -10,7 +10,6 @@ import secrets
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +32,7 @@ __all__ = ["serve"]
 _OBJECT_STORE = 256 << 20  # calls and answers pass through it: kilobytes each
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on any system: addresses are loopback, as no other machine takes part
     "RAY_AUTH_MODE": "token",  # a cluster runs whatever code it is sent
     "RAY_SERVE_LOG_TO_STDERR": "0",  # its files have it; what the server says is shown
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what it will do anyway, and warns of until then
@@ -125,8 +125,6 @@ def _cluster(models: list[ModelPlan]) -> Iterator[None]:
             object_store_memory=_OBJECT_STORE,
             logging_level=logging.WARNING,
             _temp_dir=folder,
-            # The whole of 127/8 is this machine's on Linux; elsewhere Ray takes 127.0.0.1 by itself, which here it would replace.
-            _node_ip_address="127.0.0.2" if sys.platform == "linux" else None,
         )
         yield
     finally:

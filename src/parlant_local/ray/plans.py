@@ -19,7 +19,14 @@ from parlant_local.errors import SettingsError
 from parlant_local.gguf_info.digest import sha256_file
 from parlant_local.server.auth import Keyring
 from parlant_local.server.naming import Directory, Served
-from parlant_local.settings import AuthSettings, LoggingSettings, RaySettings, ReplicaSettings, ServedModelSettings, Settings
+from parlant_local.settings import (
+    AuthSettings,
+    LoggingSettings,
+    RaySettings,
+    ReplicaSettings,
+    ServedModelSettings,
+    Settings,
+)
 
 __all__ = ["PREFIX", "IngressPlan", "ModelPlan", "digest_of", "plan_ingress", "plan_models"]
 
