@@ -73,7 +73,7 @@ class Served:
 
     @property
     def url(self) -> str:
-        [line] = [json.loads(line) for line in self.log if "Serving at" in line]
+        [line] = [json.loads(line) for line in self.log if line.startswith("{") and "Serving at" in line]
         return f"http://127.0.0.1:{line['port']}"
 
     def processes(self) -> list[psutil.Process]:
@@ -82,8 +82,8 @@ class Served:
         return found
 
     def replicas(self, model: str) -> set[int]:
-        """Process ids of a model's replicas."""
-        title = f"ray::ServeReplica:default:model-{model}"
+        """Process ids of a model's replicas; of everything's where it is empty."""
+        title = f"ray::ServeReplica:default:{f'model-{model}' if model else ''}"
         return {process.pid for process in self.processes() if _command(process).startswith(title)}
 
     def folder(self) -> Path:

@@ -15,16 +15,16 @@ from parlant_local.backends.registry import BACKENDS
 from parlant_local.catalog import LocalModel, LocalModelManager
 from parlant_local.errors import ModelNotFoundError
 from parlant_local.ray.backend import ReplicatedBackend
+from parlant_local.ray.logs import process_logger
 from parlant_local.ray.plans import PREFIX, IngressPlan
 from parlant_local.server.app import create_app
-from parlant_local.server.logs import ServerLogger
 
 __all__ = ["create_ingress"]
 
 
 def create_ingress(plan: IngressPlan) -> ASGIApp:
     settings = plan.settings
-    logger = ServerLogger(settings.logging, settings.log_level)
+    logger = process_logger(settings)
     BACKENDS.register(PREFIX, _backend_of(plan))
     manager = _NoModels(settings=settings, logger=logger)
     return _once_named(create_app(settings, logger=logger, manager=manager, keys=plan.keys))

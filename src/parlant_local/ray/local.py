@@ -34,7 +34,8 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on any system: addresses are loopback, as no other machine takes part
     "RAY_AUTH_MODE": "token",  # a cluster runs whatever code it is sent
-    "RAY_SERVE_LOG_TO_STDERR": "0",  # its files have it; what the server says is shown
+    "RAY_SERVE_LOG_TO_STDERR": "0",  # its files have it; what our own processes say is shown
+    "RAY_DEDUP_LOGS": "0",  # each request's line is as good as the others
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what it will do anyway, and warns of until then
 }
 

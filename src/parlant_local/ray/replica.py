@@ -14,8 +14,8 @@ from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import EngineFailedError, ParlantLocalError
 from parlant_local.ray.affinity import CallKey
 from parlant_local.ray.calls import STREAMED, Begun, Call, Failed
+from parlant_local.ray.logs import process_logger
 from parlant_local.server.loader import ModelLoader
-from parlant_local.server.logs import ServerLogger
 from parlant_local.server.naming import Directory
 from parlant_local.settings import Settings
 
@@ -28,7 +28,7 @@ class ModelReplica:
     _backend: InProcessBackend
 
     async def __init__(self, settings: Settings, model: str) -> None:
-        logger = self._logger = ServerLogger(settings.logging, settings.log_level)
+        logger = self._logger = process_logger(settings)
         manager = LocalModelManager(settings=settings, logger=logger)
         await manager.initialize()
         served = Directory(settings, manager).owned(model)
