@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -65,14 +66,14 @@ async def test_every_door_answers_those_who_have_a_key(served: Served) -> None:
             )
         schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "(("}}}
         form: Any = {"type": "json_schema", "json_schema": {"name": "S", "schema": schema}}
-        with pytest.raises(openai.BadRequestError, match="pattern"):
+        with pytest.raises(openai.BadRequestError, match="can't be compiled"):
             await client.chat.completions.create(
                 model=TINY, messages=[{"role": "user", "content": "Hi"}], response_format=form
             )
     async with anthropic.AsyncAnthropic(base_url=served.url, api_key=KEY, max_retries=0) as other:
         question: Any = [{"role": "user", "content": "What is the capital of France?"}]
         raw = await other.messages.with_raw_response.create(model=TINY, max_tokens=20, messages=question)
-        assert "Paris" in str(raw.parse().content)
+        assert "Paris" in str((await raw.parse()).content)
         assert len(raw.headers.get_list("x-request-id")) == 1, "Ray's proxy and ours would both name it"
 
 
@@ -154,14 +155,18 @@ async def test_who_goes_away_is_not_worked_for(served: Served) -> None:
         )
         await anext(aiter(chunks))
         await chunks.close()
-        whole = asyncio.create_task(
-            client.chat.completions.create(model="second", messages=question, max_tokens=900, response_format=LONG)
-        )
-        await asyncio.sleep(1.0)
-        whole.cancel()
-        await asyncio.wait([whole])
+        for wait in itertools.count(1):  # an answer may be whole before its client has gone
+            whole = asyncio.create_task(
+                client.chat.completions.create(model="second", messages=question, max_tokens=900, response_format=LONG)
+            )
+            await asyncio.sleep(0.05 * wait)
+            whole.cancel()
+            await asyncio.wait([whole])
+            await asyncio.sleep(1.0)  # lines come a moment later
+            if cancelled("chat") > wholes:
+                break
+            assert wait < 40
     await asyncio.to_thread(patiently, lambda: cancelled("chat_stream") > streams, "the end of a stream")
-    await asyncio.to_thread(patiently, lambda: cancelled("chat") > wholes, "the end of an answer")
 
 
 async def test_a_changed_file_replaces_its_replicas_and_no_others(served: Served) -> None:
@@ -197,7 +202,7 @@ def test_nobody_else_is_let_in(served: Served) -> None:
         strangers = [place for place in listening if not is_loopback(place.ip)]
         assert not strangers or process.pid in served.replicas(""), (process, strangers)
         open_to_others |= {place.port for place in strangers}
-        if process.name().startswith(("raylet", "gcs", "ray::")):
+        if process.name() in ("raylet", "gcs_server"):  # others have written their titles over it
             assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
     for port in open_to_others:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
