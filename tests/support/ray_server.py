@@ -29,7 +29,8 @@ PATIENCE = 240.0
 def patiently(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"It never came: {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"It never came: {what}")
         time.sleep(0.2)
 
 
