@@ -104,6 +104,8 @@ class Served:
             return self.process.wait(120)
         finally:
             self._reader.join(30)
+            assert self.process.stderr is not None
+            self.process.stderr.close()
 
 
 @contextmanager
