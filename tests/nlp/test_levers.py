@@ -14,13 +14,15 @@ from pydantic import BaseModel
 from parlant_local.errors import SettingsError
 from parlant_local.messages import ChatReply, Usage
 from parlant_local.nlp import LlamaService, LocalNLPService
+from parlant_local.nlp.calls import as_text
 from parlant_local.nlp.levers import family_of, levers_for
 from parlant_local.nlp.reasons import is_reason, placed
 from parlant_local.nlp.schemas import answer_type
 from parlant_local.nlp.service import SHIPPED_MODEL_ID
 from parlant_local.observability import NullLogger
 from parlant_local.settings import Settings
-from parlant_local.settings.calls import CALL_FAMILIES
+from parlant_local.settings.calls import CALL_FAMILIES, CallSettings
+from parlant_local.shipped import SHIPPED_ID
 from tests.fakes.scripted import Call, ScriptedBackend
 from tests.nlp.test_host_schemas import PROMPT, SCHEMAS, check
 
@@ -202,3 +204,12 @@ async def test_the_hosts_types_take_answers_in_any_order(service: LlamaService, 
     generator = await service.get_schematic_generator(schema)
     check(schema, (await generator.generate(PROMPT, {"temperature": 0})).content)
     assert service.stats()[schema.__name__]["failed"] == 0
+
+
+def test_the_bundled_model_gets_no_examples_unless_they_are_asked_for() -> None:
+    prompt = matching_prompt()
+    told = as_text(levers_for(CHECKS, {}, SHIPPED_ID).prompt(prompt))
+    assert "EXAMPLES" not in told
+    assert "EXAMPLES" in as_text(levers_for(CHECKS, {}, "local/llama/other").prompt(prompt))
+    wanted = {"all": CallSettings(examples=True)}
+    assert "EXAMPLES" in as_text(levers_for(CHECKS, wanted, SHIPPED_ID).prompt(prompt))

@@ -12,7 +12,7 @@ from parlant_local.shipped import is_shipped
 
 __all__ = ["SHIPPED_NOTICE", "SMALLEST_CONTEXT", "expectations", "said_before"]
 
-SHIPPED_NOTICE = "This model of a few megabytes only shows that the installation works; its answers to an agent's prompts make no sense."
+SHIPPED_NOTICE = "This model of a few megabytes only shows that the installation works; it serves simple agents in short English conversations, and no customers."
 SMALLEST_CONTEXT = 16_384
 _LONGEST_PROMPT = 12_000
 """Tokens of the shop's longest prompts, with their examples."""

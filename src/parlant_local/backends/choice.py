@@ -49,7 +49,7 @@ def choose_local(settings: Settings, manager: LocalModelManager, *, loaded: Coll
     return Choice(
         shipped.id,
         f"no other model fits in memory: {'; '.join(too_big)}" if too_big else "no other model is installed",
-        "It only shows that the installation works and can't hold a conversation; `parlant-local recommend` suggests real models.",
+        "It only shows that the installation works and serves no customers; `parlant-local recommend` suggests real models.",
         last_resort=True,
     )
 

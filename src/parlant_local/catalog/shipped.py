@@ -22,5 +22,5 @@ def shipped_model() -> LocalModel | None:
         vouched=True,
         name=SHIPPED_NAME,
         type=ModelType.LLAMA,
-        reason="Bundled with parlant-local for demonstration; its answers to long prompts make no sense.",
+        reason="Bundled with parlant-local for demonstration; it serves simple agents in short English conversations, and no customers.",
     )

@@ -15,6 +15,7 @@ from parlant_local.nlp.reasons import placed
 from parlant_local.nlp.shots import stripped
 from parlant_local.nlp.tightening import families
 from parlant_local.settings.calls import CallFamily, CallSettings
+from parlant_local.shipped import is_shipped
 
 __all__ = ["Levers", "family_of", "levers_for"]
 
@@ -41,9 +42,9 @@ def family_of(purpose: str) -> CallFamily | None:
     return _FAMILIES[tightener.__module__.rpartition(".")[2]]
 
 
-def levers_for(purpose: str, calls: Mapping[str, CallSettings]) -> Levers:
-    """What holds for all calls, then for the family's, then for this schema's."""
-    found: dict[str, Any] = {}
+def levers_for(purpose: str, calls: Mapping[str, CallSettings], model_id: str = "") -> Levers:
+    """What holds for the model, for all calls, for the family's, then for this schema's."""
+    found: dict[str, Any] = {"examples": False} if is_shipped(model_id) else {}
     for name in ("all", family_of(purpose), purpose):
         if name is not None and name in calls:
             found |= calls[name].model_dump(exclude_none=True)

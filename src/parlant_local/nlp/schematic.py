@@ -74,7 +74,7 @@ class LocalSchematicGenerator(BaseSchematicGenerator[T]):
         self, answer: AnswerType[T], prompt: str | PromptBuilder, hints: Mapping[str, Any]
     ) -> tuple[T, Usage, str]:
         """The content, its total usage, and which model answered (behind a switcher, not always the same)."""
-        levers = levers_for(answer.name, self._core.settings.generation.calls)
+        levers = levers_for(answer.name, self._core.settings.generation.calls, self._core.model_id)
         asked = levers.prompt(prompt)
         text = levers.text(prompt, as_text(asked))
         options = self._core.options(answer.name, prompt, hints, levers.options)

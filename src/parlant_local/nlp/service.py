@@ -170,7 +170,7 @@ class LocalNLPService(NLPService):
             self.logger.warning(warning)
         if is_shipped(info.id):
             self.logger.warning(
-                f"{info.id} only shows that the installation works; its answers to an agent's prompts make no sense. "
+                f"{info.id} only shows that the installation works; it serves simple agents in short English conversations, and no customers. "
                 "`parlant-local recommend` suggests models for this machine."
             )
         if (home := parlant_home()) is not None:

@@ -49,7 +49,7 @@ class LocalStreamingTextGenerator(BaseStreamingTextGenerator):
     async def do_generate(
         self, prompt: str | PromptBuilder, hints: Mapping[str, Any] = {}
     ) -> tuple[AsyncIterator[str | None], Callable[[], UsageInfo]]:
-        levers = levers_for(_PURPOSE, self._core.settings.generation.calls)
+        levers = levers_for(_PURPOSE, self._core.settings.generation.calls, self._core.model_id)
         text = levers.text(prompt, as_text(levers.prompt(prompt)))
         options = self._core.options(_PURPOSE, prompt, hints, levers.options)
         tally = _Tally()

@@ -22,7 +22,7 @@ class CallLevers(Section):
     """What is not an option of the call itself."""
 
     examples: bool | None = None
-    """Whether Parlant's prompts keep their few-shot examples; None: they do, where they fit."""
+    """Whether Parlant's prompts keep their few-shot examples; None: they do, where they fit, except with the bundled model, which was trained without."""
 
     reasons: Reasons | None = None
     """Where an answer gives its reasons: before each decision, after it, nowhere (they stay empty), or as_asked by Parlant, which is the default; quoted: each is what the customer said last, which costs no sampling."""
