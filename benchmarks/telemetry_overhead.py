@@ -80,7 +80,7 @@ class Instant(Backend):
         return ModelInfo("instant")
 
     @observing.observed("chat")
-    async def chat(self, messages: Any, **options: Any) -> ChatReply:  # noqa: ARG002
+    async def chat(self, messages: Any, **options: Any) -> ChatReply:
         return ChatReply("{}", model="instant", usage=Usage(400, 50))
 
 
