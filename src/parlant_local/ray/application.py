@@ -46,9 +46,11 @@ def _model(plan: ModelPlan, settings: RaySettings, grace: float) -> serve.Applic
         "ray_actor_options": {"num_cpus": wanted.num_cpus, "num_gpus": wanted.num_gpus},
     }
     if settings.router == "prefix":
-        options["request_router_config"] = RequestRouterConfig(
-            request_router_class="parlant_local.ray.router.PrefixRouter",
-            request_router_kwargs={"head": settings.head, "history": settings.history},
+        options["request_router_config"] = RequestRouterConfig.model_validate(
+            {
+                "request_router_class": "parlant_local.ray.router.PrefixRouter",
+                "request_router_kwargs": {"head": settings.head, "history": settings.history},
+            }
         )
     if wanted.max_replicas is None:
         options["num_replicas"] = wanted.replicas
@@ -58,9 +60,7 @@ def _model(plan: ModelPlan, settings: RaySettings, grace: float) -> serve.Applic
             "max_replicas": wanted.max_replicas,
             "target_ongoing_requests": wanted.target_ongoing,
         }
-    return _versioned(serve.deployment(ModelReplica).options(**options), plan.version).bind(
-        plan.settings, plan.reference
-    )
+    return _versioned(_deployed(ModelReplica, options), plan.version).bind(plan.settings, plan.reference)
 
 
 def _ingress(plan: IngressPlan) -> serve.Deployment:
@@ -77,7 +77,13 @@ def _ingress(plan: IngressPlan) -> serve.Deployment:
         "graceful_shutdown_timeout_s": plan.settings.server.shutdown_seconds,
         "ray_actor_options": {"num_cpus": 0},
     }
-    return _versioned(serve.deployment(serve.ingress(app)()).options(**options), plan.version)
+    return _versioned(_deployed(serve.ingress(app)(), options), plan.version)
+
+
+def _deployed(kind: Any, options: dict[str, Any]) -> serve.Deployment:
+    made: Any = serve.deployment(kind)  # typed as what it is with arguments
+    deployment: serve.Deployment = made.options(**options)
+    return deployment
 
 
 def _versioned(deployment: serve.Deployment, version: str) -> serve.Deployment:

@@ -104,7 +104,7 @@ class ReplicatedBackend(Backend):
 
     async def _asked(self, call: Call) -> AsyncGenerator[Any, None]:
         """One replica's answer. Closing it, or cancelling it, cancels the call there."""
-        response = self._handle.remote(key_of(self._info.id, call.options), call)
+        response: Any = self._handle.remote(key_of(self._info.id, call.options), call)
         ended = False
         try:
             await self._taken(response)

@@ -131,7 +131,7 @@ def _cluster(models: list[ModelPlan]) -> Iterator[None]:
     finally:
         try:
             if ray.is_initialized():
-                ray_serve.shutdown()
+                ray_serve.shutdown()  # type: ignore[no-untyped-call]  # Ray's
         finally:
             ray.shutdown()
             shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ class ModelReplica:
 
     _backend: InProcessBackend
 
-    async def __init__(self, settings: Settings, model: str) -> None:
+    async def __init__(self, settings: Settings, model: str) -> None:  # type: ignore[misc]  # Ray awaits it
         logger = self._logger = process_logger(settings)
         manager = LocalModelManager(settings=settings, logger=logger)
         await manager.initialize()

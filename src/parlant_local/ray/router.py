@@ -20,8 +20,9 @@ _ONE_BY_ONE = 3
 
 
 class PrefixRouter(RequestRouter):
-    def initialize_state(self, head: float = 4.0, history: float = 1.0, **_: Any) -> None:
-        self._policy = PrefixAffinity(head=head, history=history)
+    def initialize_state(self, **options: float) -> None:
+        """``options``: those of :class:`PrefixAffinity`, as the settings have them."""
+        self._policy = PrefixAffinity(**options)  # type: ignore[arg-type]  # states is a whole number, and not given
         self._sent: Counter[str] = Counter()
 
     async def choose_replicas(

@@ -60,10 +60,10 @@ class RaySettings(ReplicaSettings):
     """Which replica takes a call. prefix: the one that has computed its prompt's beginning, unless it is too busy; ray: Ray Serve's own, the
     less busy one of two at random."""
 
-    head: float = Field(default=4.0, ge=0)
+    head: float = Field(default=8.0, ge=0)
     """By how many more calls than an idle one a replica may be busy to be preferred for having the beginning of a schema's prompts."""
 
-    history: float = Field(default=1.0, ge=0)
+    history: float = Field(default=2.0, ge=0)
     """The same for having the conversation so far."""
 
     attempts: int = Field(default=3, ge=1)
