@@ -52,6 +52,7 @@ class KeyBackend(ScriptedBackend):
             "SingleToolBatchSchema": self._consequential_calls,
             "CannedResponseDraftSchema": self._draft,
             "CannedResponseSelectionSchema": self._selects,
+            "FollowUpCannedResponseSelectionSchema": self._follows_up,
             "GenericResponseAnalysisSchema": self._any,
         }
 
@@ -169,6 +170,10 @@ class KeyBackend(ScriptedBackend):
         wanted = case.case.expect.canned
         name = wanted if isinstance(wanted, str) else (wanted or next(iter(case.agent.canned)))[0]
         return case.agent.canned[name].text
+
+    def _follows_up(self, asked: Asked) -> Any:
+        """No case wants a second reply, which chance would add where the ids of templates happen to suit it."""
+        return {**self._any(asked), "additional_response_required": False, "additional_template_id": None}
 
     def _selects(self, asked: Asked) -> Any:
         value = self._any(asked)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, get_type_hints
 
 from lagom import Container
+from lagom.exceptions import UnresolvableType
 from parlant.core.loggers import Logger as HostLogger
 from parlant.core.loggers import LogLevel
 from parlant.core.meter import LocalMeter, Meter
@@ -131,7 +132,8 @@ class Host:
 
     def _resolve(self, wanted: Any) -> Any:
         if self.container is not None and isinstance(wanted, type):
-            return self.container[wanted]
+            with suppress(UnresolvableType):  # a container with less in it than the host's own
+                return self.container[wanted]
         return _NullCollaborator()
 
     def session_id(self, prompt: Any) -> str | None:
