@@ -87,6 +87,8 @@ PYTHONS = {
     ("engine/constraint/values.py", "AssertionError"): "a keyword that the caller's table does not have",
     ("backends/sync.py", "SystemExit"): "ends a thread of the process that exits",
     ("cli/chat_input.py", "KeyboardInterrupt"): "cli/main.py",
+    ("stop_signals.py", "KeyboardInterrupt"): "cli/main.py",
+    ("evaluation/definitions.py", "ApiError"): "connected, in the same file, as an AgentError",
     ("cli/ps.py", "Exit"): "click",
     ("cli/ps.py", "UsageError"): "click",
     ("cli/verb_group.py", "UsageError"): "click",

@@ -66,13 +66,12 @@ async def test_three_turns_get_three_replies_and_nothing_goes_wrong(server: Runn
     assert (total["failed"], total["rejected"], total["refused"]) == (0, 0, 0)
 
 
-async def test_a_strict_agent_says_only_approved_words_and_finds_some_that_fit(server: RunningServer) -> None:
+async def test_a_strict_agent_says_only_approved_words(server: RunningServer) -> None:
     turns = await three_turns(server.address, "strict", *QUESTIONS)
     replies = [reply for turn in turns for reply in turn.replies]
     assert all(turn.replies for turn in turns)
     no_match = "Not sure I understand"
     assert all(reply in TEMPLATES or reply.startswith(no_match) for reply in replies)
-    assert any(reply in TEMPLATES for reply in replies)
 
 
 def chunks_of_whole(turn: Turn) -> int:

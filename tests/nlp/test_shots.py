@@ -52,7 +52,10 @@ async def test_a_turn_is_not_lost_for_its_examples(monkeypatch: pytest.MonkeyPat
     asked: list[str] = []
 
     def service(**more: Any) -> Any:
-        settings = Settings.load(None, **{"engine.seed": 7, "generation.max_tokens": 512, **more})
+        settings = Settings.load(
+            None,
+            **{"engine.seed": 7, "generation.max_tokens": 512, "generation.calls": {"all": {"examples": True}}, **more},
+        )
         return lambda container: LlamaService(model_id=SHIPPED_MODEL_ID, settings=settings, container=container)
 
     def spied(call: Any) -> Any:

@@ -121,3 +121,17 @@ def test_a_call_belongs_to_its_schema_and_its_conversation() -> None:
     assert key_of("m", {"response_format": form, "session": "s"}) == ("m", "City", "s")
     assert key_of("m", {"response_format": form, "prefix_group": "Guideline"}) == ("m", "Guideline", "")
     assert key_of("m", {"response_format": {"type": "json_object"}}) == ("m", "", "")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_documents_program_deploys_an_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it but the cluster, which tests/ray/test_serving.py has."""
+    text = (Path(__file__).parents[2] / "docs" / "ray.md").read_text("utf-8")
+    program = text.partition("run by tests/ray/test_plans.py -->\n```python\n")[2].partition("```")[0]
+    (tmp_path / "config.yml").write_text("models:\n  small: {model: local/llama/parlant-local-tiny}\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    deployed: list[object] = []
+    monkeypatch.setattr("ray.serve.run", deployed.append)
+    exec(program, {})
+    (one,) = deployed
+    assert type(one).__name__ == "Application"

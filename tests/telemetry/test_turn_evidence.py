@@ -60,6 +60,9 @@ def tree(trace: list[Span]) -> list[str]:
     return list(lines(None, 0))
 
 
+_RUN = "<!-- run by tests/telemetry/test_turn_evidence.py -->"
+
+
 def report(printed: str) -> str:
     trace = turns(list(spans_in(printed)))[0]
     shown = tree(trace)
@@ -69,8 +72,8 @@ def report(printed: str) -> str:
     short["context"] = {name: value for name, value in call["context"].items() if name not in _LEFT_OUT}
     text = "\n".join(shown)
     return (
-        f"The command of [telemetry.md](../telemetry.md#the-spans-of-one-turn). The first turn's trace, as a tree:\n\n```text\n{text}\n```\n\n"
-        f"One of its calls, as it is printed (`links` and `resource` left out):\n\n```json\n{json.dumps(short, indent=2)}\n```"
+        f"The command of [telemetry.md](../telemetry.md#the-spans-of-one-turn). The first turn's trace, as a tree:\n\n{_RUN}\n```text\n{text}\n```\n\n"
+        f"One of its calls, as it is printed (`links` and `resource` left out):\n\n{_RUN}\n```json\n{json.dumps(short, indent=2)}\n```"
     )
 
 

@@ -14,10 +14,10 @@ from parlant_local.messages import ResponseFormat
 
 _IMPOSSIBLE = {
     "type": "object",
-    "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 10**8, "multipleOf": 9999991}},
+    "properties": {"n": {"type": "integer", "minimum": 10**7, "maximum": 10**8, "multipleOf": 9999991}},
     "required": ["n"],
 }
-"""For this model: it knows no such number."""
+"""For this model: it copies numbers, and multiplies none."""
 
 
 def _without(value: bool) -> dict[str, Any]:
