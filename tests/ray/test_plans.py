@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import parlant_local.ray
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import SettingsError
 from parlant_local.ray.calls import key_of
@@ -135,3 +136,10 @@ def test_the_documents_program_deploys_an_application(tmp_path: Path, monkeypatc
     exec(program, {})
     (one,) = deployed
     assert type(one).__name__ == "Application"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_name_stays_what_it_is_however_often_it_is_imported() -> None:
+    for name in parlant_local.ray.__all__:
+        for _ in range(2):
+            assert callable(getattr(parlant_local.ray, name))

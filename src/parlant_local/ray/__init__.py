@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parlant_local.ray.application import application as application
+    from parlant_local.ray.composing import application as application
     from parlant_local.ray.cluster import build as build
     from parlant_local.ray.local import serve as serve
 
 _HOMES = {
-    "application": "parlant_local.ray.application",
+    "application": "parlant_local.ray.composing",
     "build": "parlant_local.ray.cluster",
     "serve": "parlant_local.ray.local",
 }

@@ -12,7 +12,7 @@ from ray import serve
 
 from parlant_local.catalog import LocalModelManager
 from parlant_local.errors import SettingsError, VerificationError
-from parlant_local.ray.application import bound
+from parlant_local.ray.composing import bound
 from parlant_local.ray.plans import ModelPlan, plan_models
 from parlant_local.settings import Settings
 

@@ -99,7 +99,7 @@ def _start(host: str, port: int) -> None:
 def _deploy(settings: Settings, models: list[ModelPlan]) -> None:
     from ray import serve as ray_serve
 
-    from parlant_local.ray.application import bound
+    from parlant_local.ray.composing import bound
 
     try:
         ray_serve.run(bound(settings, models))
