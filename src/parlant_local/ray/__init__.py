@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parlant_local.ray.composing import application as application
     from parlant_local.ray.cluster import build as build
+    from parlant_local.ray.composing import application as application
     from parlant_local.ray.local import serve as serve
 
 _HOMES = {
