@@ -163,7 +163,7 @@ def test_escape_closes_a_menu_before_it_stops_an_answer(page: Browser) -> None:
     setting(page, "schema", LETTERS)
     page.click("#options-close")
     ask(page, "Spell.")
-    page.wait("document.querySelector('.turn.running .body').innerText.length > 3")
+    page.wait("document.querySelector('.turn.running .body')?.innerText.length > 3")
     page.run("document.querySelector('#conversations [data-menu]').click()")
     page.press("Escape")
     page.wait("!document.querySelector(':popover-open')")
