@@ -20,8 +20,8 @@ Verb = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own for every test, and none of the developer's settings."""
-    for name in list(os.environ):
+    """A home of its own for every test, and none of the developer's settings but the build of llama.cpp, of which a process has one."""
+    for name in set(os.environ) - {"PARLANT_LOCAL_ENGINE__LIBRARY"}:
         if name.startswith("PARLANT_LOCAL_") or name in ("CONFIG_PATH", "HF_HUB_OFFLINE"):
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
