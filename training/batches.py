@@ -86,10 +86,10 @@ def encode_all(
 
 
 def _runs(sample: Sample) -> Iterator[list[Piece]]:
-    """What is encoded as one text: all between two gaps, or each piece alone."""
+    """What is encoded as one text: all between two gaps or cuts, or each piece alone."""
     run: list[Piece] = []
     for piece in sample.pieces:
-        if run and (sample.split or piece.skipped):
+        if run and (sample.split or piece.skipped or piece.apart):
             yield run
             run = []
         run.append(piece)

@@ -17,11 +17,13 @@ SILENT = 0.0
 
 
 class Piece(NamedTuple):
-    """Some text, its weight in the loss, and what was left out before it: its positions stay free."""
+    """Some text, its weight in the loss, what was left out before it (its positions stay free), and whether it is encoded apart
+    from what comes before it."""
 
     text: str
     weight: float
     skipped: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)

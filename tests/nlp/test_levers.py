@@ -189,7 +189,7 @@ def test_a_schema_without_reasons_is_left_alone() -> None:
     assert placed(schema, "none") is schema
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["before", "after", "none"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["before", "after", "none", "added"])
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[LlamaService]:
     settings = Settings.load(None, **{"generation.calls": {"all": {"reasons": request.param, "max_tokens": 400}}})
     made = LlamaService(model_id=SHIPPED_MODEL_ID, settings=settings, logger=NullLogger())
@@ -213,3 +213,32 @@ def test_the_bundled_model_gets_no_examples_unless_they_are_asked_for() -> None:
     assert "EXAMPLES" in as_text(levers_for(CHECKS, {}, "local/llama/other").prompt(prompt))
     wanted = {"all": CallSettings(examples=True)}
     assert "EXAMPLES" in as_text(levers_for(CHECKS, wanted, SHIPPED_ID).prompt(prompt))
+
+
+def test_decisions_without_a_word_get_a_reason_where_one_is_added() -> None:
+    flag, words = {"type": "boolean"}, {"type": "string"}
+    silent = {"properties": {"id": {"const": "1"}, "met": flag, "again": flag}, "required": ["id", "again"]}
+    told = {"properties": {"tldr": words, "met": flag}, "required": ["tldr", "met"]}
+    others = {"properties": {"name": words, "odd": True}, "required": ["name"]}
+    schema = {"$defs": {"one": silent, "two": told, "three": others}, "properties": {"all": {"items": silent}}}
+    found = placed(schema, "added")
+    expected = {
+        "properties": {"id": {"const": "1"}, "rationale": words, "met": flag, "again": flag},
+        "required": ["id", "rationale", "again"],
+    }
+    assert found["properties"]["all"]["items"] == found["$defs"]["one"] == expected
+    assert list(found["$defs"]["one"]["properties"]) == ["id", "rationale", "met", "again"]
+    assert (found["$defs"]["two"], found["$defs"]["three"]) == (told, others)
+    assert placed(told, "added") is told
+
+
+def test_the_bundled_model_names_what_both_say_before_it_decides_again() -> None:
+    again = "GenericPreviouslyAppliedActionableGuidelineMatchesSchema"
+    schema = {"properties": {"condition": {"const": "c"}, "should_reapply": {"type": "boolean"}}, "required": []}
+    asked_of = {
+        model: list(levers_for(again, {}, model).schema(schema, "?")["properties"]) for model in (SHIPPED_ID, "another")
+    }
+    assert asked_of[SHIPPED_ID] == ["condition", "rationale", "should_reapply"]
+    assert asked_of["another"] == ["condition", "should_reapply"]
+    off = {again: CallSettings(reasons="as_asked")}
+    assert levers_for(again, off, SHIPPED_ID).schema(schema, "?") is schema

@@ -81,7 +81,7 @@ _ANY_WORD = 0.3
 
 
 @cache
-def _any_words() -> tuple[str, ...]:
+def any_words() -> tuple[str, ...]:
     """Plain English words, so that what is learnt of things holds for every word."""
     counts = Counter(word for words in library_words() for word in words)
     unseen = {word for thing in UNSEEN_THINGS for word in thing.split()}
@@ -93,8 +93,8 @@ def a_thing(rng: random.Random) -> str:
     """A noun of some business, now and then one that nobody knows."""
     draw = rng.random()
     pool = UNSEEN_THINGS if isinstance(rng, HeldOut) else THINGS
-    if pool is THINGS and rng.random() < _ANY_WORD and _any_words():
-        return rng.choice(_any_words())
+    if pool is THINGS and rng.random() < _ANY_WORD and any_words():
+        return rng.choice(any_words())
     if draw < 0.6:
         return rng.choice(pool)
     if draw < 0.8:

@@ -4,6 +4,7 @@ Most of a prompt is the same for every agent, and long. All but the ends of such
 positions keep the gap, so that what is far apart stays far apart.
 """
 
+import ast
 import gzip
 import json
 import random
@@ -14,6 +15,7 @@ from typing import Any
 
 from training.chat import Piece, Sample
 from training.data.json_text import Literal, Style, pieces_of
+from training.data.quoting import as_quoted
 from training.data.reasons import parted, reason
 
 BUILD = Path(__file__).parent.parent / "build"
@@ -35,6 +37,7 @@ _SHARES: Mapping[str, float] = {
     "CustomerDependentActionSchema": 0.5,
     "AgentIntentionProposerSchema": 0.5,
 }
+AGAIN = "GenericPreviouslyAppliedActionableGuidelineMatchesSchema"
 _ALWAYS_SAID = 0.12
 """A line in more of the prompts of a schema than that is the host's own."""
 
@@ -104,13 +107,13 @@ def _known(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def answer_pieces(call: Call) -> list[Piece]:
     """What the engine waits for, weighed."""
-    return weighed(pieces_of(_known(call["answer"], call["schema"]), _STYLE))
+    return as_quoted(weighed(pieces_of(_known(call["answer"], call["schema"]), _STYLE)), call["prompt"])
 
 
 def weighed(pieces: list[Piece]) -> list[Piece]:
     """With the weights of verdicts, and of what is thought before them."""
     out = []
-    for text, weight, _ in pieces:
+    for text, weight, *_ in pieces:
         said, same = parted(text) if text.startswith("They said: ") else (text, "")
         out.append(Piece(said, VERDICT if text in ("true", "false") else weight))
         if same:
@@ -120,6 +123,8 @@ def weighed(pieces: list[Piece]) -> list[Piece]:
 
 def with_reasons(call: Call) -> Call:
     """As it is to be answered today, with the reasons that `reasons.py` gives."""
+    if call["name"] == AGAIN:
+        call = _explained(call)
     for check in call["answer"].get("checks", ()):
         verdict = next((check[name] for name in ("applies", "should_reapply", "should_apply") if name in check), None)
         field = next((name for name in ("rationale", "tldr") if name in check), None)
@@ -128,6 +133,29 @@ def with_reasons(call: Call) -> Call:
         said, _ = parted(check[field])
         check[field] = reason(check["condition"], said.removeprefix("They said: "), applies=verdict)
     return call
+
+
+def _explained(call: Call) -> Call:
+    """With the reasons that the host doesn't ask for (`generation.calls`, `reasons: added`)."""
+    said = "They said: " + _last_message(call["prompt"])
+    checks = []
+    for check in call["answer"]["checks"]:
+        fields = {name: value for name, value in check.items() if name != "rationale"}
+        first = next(place for place, value in enumerate(fields.values()) if isinstance(value, bool))
+        items = list(fields.items())
+        checks.append(dict([*items[:first], ("rationale", check.get("rationale", said)), *items[first:]]))
+    return {**call, "answer": {**call["answer"], "checks": checks}}
+
+
+def _last_message(prompt: str) -> str:
+    """Of the customer, in the list of events that a prompt shows."""
+    for line in reversed(prompt.splitlines()):
+        if line.startswith(("['{", '["{')):
+            events = [json.loads(event) for event in ast.literal_eval(line)]
+            said = [each["data"]["message"] for each in events if each["event_source"] == "user"]
+            if said:
+                return str(said[-1])
+    raise ValueError("the prompt shows no message of the customer")
 
 
 def sample(rng: random.Random, call: Call, constant: set[str] | None) -> Sample:

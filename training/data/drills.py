@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.chat import Piece, Sample
+from training.data.actions import any_words
 from training.data.agents import Agent, Guideline, an_agent
 from training.data.calls import THOUGHT, VERDICT, weighed
 from training.data.conversations import MISSING, Conversation, Key, a_conversation
 from training.data.json_text import Literal, Style, pieces_of
 from training.data.lookups import reply_missing, reply_with
+from training.data.quoting import as_quoted
 from training.data.reasons import parted, reason
+from training.data.values import a_date, a_person, a_title, an_id
+from training.data.words import snake
 
 _ALONE = Style(structure=0.1, literal=0.0)
 _GAPS = ("", "", " word" * 40, " word" * 400, " word" * 1600, " word" * 2600, " word" * 4000)
@@ -25,7 +29,7 @@ _CONVERSATIONS = 6
 
 def _sample(rng: random.Random, before: list[Piece], answer: Any) -> Sample:
     opening = Piece("<|im_start|>assistant\n", 0.0, rng.choice(_GAPS))
-    pieces = weighed(pieces_of(answer, _ALONE))
+    pieces = as_quoted(weighed(pieces_of(answer, _ALONE)), "".join(piece.text for piece in before))
     return Sample((*before, opening, *pieces, Piece("<|im_end|>", 0.1)), split=rng.random() < 0.5)
 
 
@@ -55,6 +59,31 @@ def _arguments(rng: random.Random, talk: Conversation) -> Sample | None:
     arguments = rng.choice(list(talk.key.calls.values()))
     reason = Literal(f"They said: {talk.key.said}")
     return _sample(rng, [], {"reasoning_tldr": reason, "should_run": True, "calls": [{"args": arguments}]})
+
+
+def _scattered(rng: random.Random) -> Sample:
+    """A value anywhere in a message that means nothing: where it begins and ends is all there is to see."""
+    arguments: dict[str, str] = {}
+    words: list[str] = []
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        value = rng.choice((an_id, an_id, an_id, an_id, a_date, a_title, a_person))(rng)
+        words += _plain_words(rng, 0, 7)
+        if rng.random() < 0.5:
+            words += rng.choice(_BEFORE).split()
+        words.append(value)
+        arguments[snake(rng)] = value
+    words += _plain_words(rng, 0, 4)
+    said = " ".join(words)
+    said = (said[0].upper() + said[1:] if rng.random() < 0.7 else said) + rng.choice((".", "?", "", "!"))
+    reason = Literal(f"They said: {said}")
+    return _sample(rng, [], {"reasoning_tldr": reason, "should_run": True, "calls": [{"args": arguments}]})
+
+
+_BEFORE = ("number", "is", "on", "my", "for", "it's", "the", "it is", "my number is", "code", "called")
+
+
+def _plain_words(rng: random.Random, least: int, most: int) -> list[str]:
+    return [rng.choice(any_words() or _BEFORE) for _ in range(rng.randint(least, most))]
 
 
 def _result(agent: Agent, rule: Guideline, arguments: dict[str, str]) -> Any:
@@ -140,5 +169,7 @@ def _drills(rng: random.Random, agent: Agent, talk: Conversation) -> Iterator[Sa
     yield _verdicts(rng, agent, talk)
     if rng.random() < 0.8 and (arguments := _arguments(rng, talk)) is not None:
         yield arguments
+    if rng.random() < 0.3:
+        yield _scattered(rng)
     if rng.random() < 0.7:
         yield _reply(rng, agent, talk.key)

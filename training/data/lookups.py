@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from training.data.actions import HeldOut, a_number, a_thing
+from training.data.actions import HeldOut, a_number, a_thing, any_words
 from training.data.topics import Topic, condition
 from training.data.values import DAYS, a_date, a_person
 from training.data.words import PLACES, invented
@@ -14,7 +14,10 @@ _STATES = ("on its way", "being prepared", "waiting for payment", "ready for pic
 _BY_ID = ("Where is my {n} {v}?", "What is the status of {n} {v}?", "Can you check {n} number {v}?", "{n} {v}, please.", "Any news about {n} {v}?",
           "I'd like to know about my {n}. The number is {v}.", "My {n} {v} has not come yet.", "Has {n} {v} arrived?", "Please look up {n} {v}.",
           "what's up with {n} {v}", "How is my {n} coming along? It's {v}.", "I am calling about {n} {v}.", "Is {n} {v} ready?", "When will {n} {v} be here?",
-          "Could you tell me where {n} {v} is?", "I have the number {v}. Where is the {n}?", "Track {n} {v}.", "Do you know what happened to {n} {v}?")  # fmt: skip
+          "Could you tell me where {n} {v} is?", "I have the number {v}. Where is the {n}?", "Track {n} {v}.", "Do you know what happened to {n} {v}?",
+          "Can {n} {v} be changed?", "For {n} {v}, what do you know?", "Does the {n} {v} have a date yet?", "Who has {n} {v} now?", "Why is {n} {v} so late?",
+          "Hello, {n} {v} please", "Tell me when {n} {v} will come.", "It is about {n} {v}, is it done?", "When do I get {n} {v} back?", "Is {v} my {n}?",
+          "I gave you {n} {v} last week. How long will it take?", "My {n} number is {v}. When will it come?", "and {n} {v}?", "What do you have for {n} {v} today?")  # fmt: skip
 _BY_ID_WITHOUT = ("Where is my {n}?", "What is the status of my {n}?", "Can you check my {n}?", "My {n} has not come yet.",
                   "Is my {n} ready?", "Any news about my {n}?")  # fmt: skip
 _BY_ID_NAMES = ("{n}_id", "{n}_id", "{n}_number", "number", "code", "id", "reference", "tracking_number", "{n}_code")
@@ -42,7 +45,9 @@ _SECOND = {"date": ("date", " It is for {1}."), "place": ("city", " I'm in {1}."
            "day": ("day", " It should be {1}.")}  # fmt: skip
 """A second argument's name, and how it is said."""
 WHAT_TO_DO = ("tell them the {w} of the {n}", "tell them the {w}", "look up the {n} and tell them the {w}", "check the {n} and tell them the {w}", "use the tool to find the {w}", "give them the {w}",
-       "tell the customer the {w} of their {n}", "find the {n} and report the {w}", "look it up and tell them", "check it with the tool", "share the {w}", "provide the {w}")  # fmt: skip
+       "tell the customer the {w} of their {n}", "find the {n} and report the {w}", "look it up and tell them", "check it with the tool", "share the {w}", "provide the {w}",
+       "tell them when the {n} is ready", "tell them where the {n} is", "tell them which {n} there is and when", "tell them what is known about the {n}",
+       "tell them who has the {n} and where", "say how the {n} is coming along", "read the {w} of the {n} to them")  # fmt: skip
 _FIELDS = ("status", "price", "hours", "place", "arrives", "copies", "seats", "owner", "contact", "total", "state",
            "room", "open", "next_step", "in_stock", "free", "due", "phone", "estimated_arrival", "weight",
            "last_seen")  # fmt: skip
@@ -84,7 +89,7 @@ def a_tool(rng: random.Random) -> Tool:
     when = condition(rng, rng.choice(whens).format(n=thing))
     return Tool(
         _function_name(rng, stem), parameters, Topic(when, thing, messages), tuple(text.format(n=thing) for text in without), tuple(kinds),
-        tuple(rng.sample(_FIELDS, rng.choice((1, 1, 1, 2, 2, 3)))), rng.random() < 0.55, rng.random() < 0.15,
+        tuple(_fields(rng)), rng.random() < 0.55, rng.random() < 0.15,
     )  # fmt: skip
 
 
@@ -94,13 +99,27 @@ def _function_name(rng: random.Random, stem: str) -> str:
     return rng.choice((f"{verb}_{stem}", f"{verb}_{stem}_status", f"{verb}_{stem}_info", noun))
 
 
+def _fields(rng: random.Random) -> list[str]:
+    """What a result holds: the usual, and words that nobody expects."""
+    names = rng.sample(_FIELDS, rng.choice((1, 1, 1, 2, 2, 3)))
+    return [rng.choice(any_words()) if any_words() and rng.random() < 0.4 else name for name in names]
+
+
+def _some_words(rng: random.Random) -> str:
+    """A few words in a row that never stood together."""
+    words = [rng.choice(any_words() or _COMMON) for _ in range(rng.randint(1, 4))]
+    return " ".join(word.title() for word in words) if rng.random() < 0.4 else " ".join(words)
+
+
 def _field_value(rng: random.Random, name: str) -> Any:
     draw = rng.random()
     if name in ("in_stock", "free", "open") and draw < 0.5:
         return draw < 0.25
     if name in ("copies", "seats", "total", "weight") and draw < 0.7:
         return rng.randint(0, 400)
-    return rng.choice((rng.choice(_STATES), rng.choice(_STATES), f"{rng.choice(_STATES)} since {rng.choice(DAYS)}", a_number(rng), f"{rng.randint(6, 12)} to {rng.randint(13, 22)}", f"at the {a_thing(rng)}",
+    if draw < 0.35:
+        return _some_words(rng)
+    return rng.choice((rng.choice(_STATES), rng.choice(_STATES), f"at {rng.randint(6, 23)}:{rng.choice(('00', '15', '30', '45'))}", f"{rng.choice(_STATES)} since {rng.choice(DAYS)}", a_number(rng), f"{rng.randint(6, 12)} to {rng.randint(13, 22)}", f"at the {a_thing(rng)}",
                        f"{rng.choice(DAYS)} at {rng.randint(1, 12)}", a_person(rng), a_date(rng), f"{invented(rng)} {invented(rng)}", f"in {rng.choice(PLACES)}"))  # fmt: skip
 
 

@@ -34,6 +34,12 @@ _FAMILIES: Mapping[str, CallFamily] = {
 }
 
 
+_OF_THE_SHIPPED: Mapping[str, Mapping[str, Any]] = {
+    "GenericPreviouslyAppliedActionableGuidelineMatchesSchema": {"reasons": "added"},
+}
+"""What the bundled model was trained with, by schema: it decides by the words that it has just named."""
+
+
 def family_of(purpose: str) -> CallFamily | None:
     """That of a schema of the host's, by its name; of its streamed messages as well."""
     tightener = families().get(purpose)
@@ -44,7 +50,9 @@ def family_of(purpose: str) -> CallFamily | None:
 
 def levers_for(purpose: str, calls: Mapping[str, CallSettings], model_id: str = "") -> Levers:
     """What holds for the model, for all calls, for the family's, then for this schema's."""
-    found: dict[str, Any] = {"examples": False} if is_shipped(model_id) else {}
+    found: dict[str, Any] = {}
+    if is_shipped(model_id):
+        found = {"examples": False} | _OF_THE_SHIPPED.get(purpose, {})
     for name in ("all", family_of(purpose), purpose):
         if name is not None and name in calls:
             found |= calls[name].model_dump(exclude_none=True)

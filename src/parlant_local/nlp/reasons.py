@@ -1,4 +1,5 @@
-"""Where an answer gives its reasons: before the decisions of an object, after them, or nowhere; or whose words they are.
+"""Where an answer gives its reasons: before the decisions of an object, after them, or nowhere; or whose words they are; or that
+there are any.
 
 The host parses answers by name, so the order of an object's keys is free; that of lists is not, and stays. Reasons are known by
 their names: what the host's schemas call so it keeps at most to show it again. Where alternatives (``anyOf``) tell answers
@@ -13,11 +14,15 @@ from typing import Any
 
 from parlant_local.settings.calls import Reasons
 
-__all__ = ["is_reason", "placed"]
+__all__ = ["ADDED", "is_reason", "placed"]
 
 _REASON = re.compile(
     r"(?:^|_)(?:rationale|tldr|subtleties|insights)(?:_|$)|^(?:evaluate|acceptable_source|comparison)_"
 )
+
+
+ADDED = "rationale"
+"""The host's own word for a reason, and no field of a schema that gets one."""
 
 
 def is_reason(name: str) -> bool:
@@ -44,6 +49,8 @@ def _walked(node: Any, reasons: Reasons, quote: str | None) -> Any:
         for key, value in node.items()
     }
     known = found.get("properties")
+    if isinstance(known, dict) and reasons == "added":
+        return _with_reason(found, known)
     if isinstance(known, dict) and any(map(is_reason, known)):
         required = set(node.get("required", ()))
         found["properties"] = _ordered(known, required, reasons, quote)
@@ -69,6 +76,22 @@ def _ordered(known: Mapping[str, Any], required: set[str], reasons: Reasons, quo
         given = {name: {"const": quote} for name in given}
     fixed = {name: part for name, part in rest.items() if isinstance(part, dict) and "const" in part}
     return fixed | given | rest
+
+
+def _with_reason(found: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """An object that decides without a word, with a reason ahead of its first decision."""
+    names = list(known)
+    first = next((place for place, part in enumerate(known.values()) if _is_boolean(part)), None)
+    if first is None or any(map(is_reason, names)):
+        return found
+    names.insert(first, ADDED)
+    required = {ADDED, *found.get("required", ())}
+    properties = {name: known.get(name, {"type": "string"}) for name in names}
+    return {**found, "properties": properties, "required": [name for name in names if name in required]}
+
+
+def _is_boolean(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "boolean"
 
 
 def _is_text(part: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ __all__ = ["CALL_FAMILIES", "Arguments", "CallFamily", "CallLevers", "CallName",
 
 CallFamily: TypeAlias = Literal["matching", "tools", "journeys", "canned", "replies", "setup"]
 CALL_FAMILIES: tuple[CallFamily, ...] = get_args(CallFamily)
-Reasons: TypeAlias = Literal["as_asked", "before", "after", "none", "quoted"]
+Reasons: TypeAlias = Literal["as_asked", "before", "after", "none", "quoted", "added"]
 Arguments: TypeAlias = Literal["as_asked", "quoted"]
 
 
@@ -25,7 +25,7 @@ class CallLevers(Section):
     """Whether Parlant's prompts keep their few-shot examples; None: they do, where they fit, except with the bundled model, which was trained without."""
 
     reasons: Reasons | None = None
-    """Where an answer gives its reasons: before each decision, after it, nowhere (they stay empty), or as_asked by Parlant, which is the default; quoted: each is what the customer said last, which costs no sampling."""
+    """Where an answer gives its reasons: before each decision, after it, nowhere (they stay empty), or as_asked by Parlant, which is the default; quoted: each is what the customer said last, which costs no sampling; added: decisions that Parlant wants no reason for get one, too, which it does not read."""
 
     arguments: Arguments | None = None
     """What the text arguments of tools may be: anything, as_asked by Parlant, or quoted: words that the customer used, on end, up to six."""
