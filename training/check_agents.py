@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from parlant_local.nlp.reasons import placed
 from training.ask import Asker
 from training.check import TARGET
-from training.data.calls import Call, read
+from training.data.calls import AGAIN, Call, read
 from training.data.reasons import parted
 
 HELD_OUT = Path(__file__).parent / "build" / "held_out.jsonl.gz"
@@ -48,7 +49,8 @@ def scored(asker: Asker, calls: list[Call], show: int) -> dict[str, float]:
     right: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     for call in calls:
-        answer = asker.ask_json([{"role": "user", "content": call["prompt"]}], call["schema"], limit=600)
+        schema = dict(placed(call["schema"], "added")) if call["name"] == AGAIN else call["schema"]
+        answer = asker.ask_json([{"role": "user", "content": call["prompt"]}], schema, limit=600)
         try:
             got = json.loads(answer.text)
         except ValueError:

@@ -6,6 +6,7 @@ differently: "sh" "ipped" and " shipped". So the space is written alone, and the
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from training.chat import Piece
 
@@ -27,7 +28,7 @@ def as_quoted(pieces: list[Piece], source: str) -> list[Piece]:
             len(piece.text),
         ]
         out.append(piece._replace(text=piece.text[:start]))
-        parts = [piece.text[one:other] for one, other in zip(ends, ends[1:], strict=False)]
+        parts = [piece.text[one:other] for one, other in pairwise(ends)]
         out += [Piece(part, piece.weight, apart=bool(number)) for number, part in enumerate(parts)]
     return [piece for piece in out if piece.text]
 
