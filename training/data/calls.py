@@ -180,9 +180,10 @@ def chosen(rng: random.Random, calls: list[Call]) -> list[Call]:
     return out
 
 
-def call_samples(rng: random.Random, *, whole: bool = False) -> Iterator[Sample]:
-    """The recorded questions (`training/record.py`), with their constant passages cut, or in ``whole``."""
+def call_samples(rng: random.Random, *, whole: bool = False, only: str | None = None) -> Iterator[Sample]:
+    """The recorded questions (`training/record.py`), with their constant passages cut, or in ``whole``. ``only``: those with a schema of this name."""
     calls = [call for path in sorted(BUILD.glob("calls-*.jsonl.gz")) for call in read(path)]
+    calls = [call for call in calls if only in (None, call["name"])]
     constant = host_lines(calls)
     for call in chosen(rng, calls):
         yield sample(rng, call, None if whole else constant[call["name"]])
