@@ -31,7 +31,6 @@ pytestmark = pytest.mark.evidence
 PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "evaluation.md"
 COMMAND = "pytest -m evidence tests/evaluation/test_evidence.py"
 QUICK = exercises(shipped_cases(), quick=True)
-FEW = QUICK[::3]
 HEAD = ("", "score", "decisions right", *FAMILIES)
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -170,21 +169,24 @@ async def test_the_shipped_model(home: Path) -> None:
     reports, settings = [], Settings(home=home)
     for template in (None, None, "alpaca"):
         async with LlamaCppBackend(TINY, settings=settings, chat_format=template) as backend:
-            found = await examine(backend, FEW, settings, fresh=True)
+            found = await examine(backend, QUICK, settings, fresh=True)
         reports.append(report_of(found, holds=0.9))
     first, again, spoiled = reports
     names = ("the shipped model", "again", "in Alpaca's template")
     rows = [row(name, report) for name, report in zip(names, reports, strict=True)]
-    kept = sum(one.right == two.right for one, two in zip(_decisions(first), _decisions(again), strict=True))
+    one, two = _decisions(first), _decisions(again)
+    asked = one.keys() | two.keys()
+    kept = sum(one.get(about) == two.get(about) for about in asked)
     text = (
-        f"{len(FEW)} of the cases of `--quick`.\n\n{table(HEAD, rows)}\n\n"
-        f"- Verdict: {first.verdict}\n- Again: {again.verdict}\n- {kept} of {first.decisions.whole} decisions came out the same.\n"
+        f"The {len(QUICK)} cases of `--quick`.\n\n{table(HEAD, rows)}\n\n"
+        f"- Verdict: {first.verdict}\n- Again: {again.verdict}\n- {kept} of {len(asked)} decisions came out the same.\n"
         f"- In Alpaca's template: {spoiled.verdict}"
     )
     write_section(PAGE, "The shipped model", text, command=COMMAND)
-    assert kept >= 0.9 * first.decisions.whole
+    assert kept >= 0.9 * len(asked)
     assert first.account.failed_turns == 0
 
 
-def _decisions(report: Report) -> list[Any]:
-    return [each for result in report.results for each in result.decisions]
+def _decisions(report: Report) -> dict[tuple[str, str, str], bool]:
+    """By what they were about: arguments are only judged where the tool was called."""
+    return {(result.id, each.family, each.about): each.right for result in report.results for each in result.decisions}

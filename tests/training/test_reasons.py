@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
-from training.data.calls import with_reasons
+from training.data.calls import AGAIN, with_reasons
 from training.data.reasons import NOTHING, parted, reason, shared
 
 
@@ -34,7 +37,25 @@ def test_a_reason_can_be_parted_again() -> None:
 
 def test_recorded_answers_get_todays_reasons_once() -> None:
     check = {"condition": "the user asks about dogs", "rationale": "They said: Is my dog welcome?", "applies": True}
-    call = {"answer": {"checks": [check, {"condition": "met again", "condition_met_again": True}]}}
+    call = {
+        "name": "GenericActionableGuidelineMatchesSchema",
+        "answer": {"checks": [check, {"condition": "met again", "condition_met_again": True}]},
+    }
     assert check["rationale"] != "They said: Is my dog welcome? Same: dogs"
     for _ in range(2):
         assert with_reasons(call)["answer"]["checks"][0]["rationale"] == "They said: Is my dog welcome? Same: dogs"
+
+
+def test_decisions_that_were_recorded_without_a_reason_get_one_from_the_last_message() -> None:
+    said = [
+        {"event_source": who, "data": {"message": text}} for who, text in (("user", "A dog's?"), ("ai_agent", "Yes"))
+    ]
+    prompt = f"Events:\n{[json.dumps(each) for each in said]!r}\n###"
+    check = {"condition": "the user asks about dogs", "condition_met_again": True, "should_reapply": True}
+    call: dict[str, Any] = {"name": AGAIN, "prompt": prompt, "answer": {"checks": [check]}}
+    once = with_reasons(call)
+    (found,) = once["answer"]["checks"]
+    assert list(found) == ["condition", "rationale", "condition_met_again", "should_reapply"]
+    assert found["rationale"] == "They said: A dog's? Same: dogs"
+    assert with_reasons(once) == once
+    assert "rationale" not in check
