@@ -26,7 +26,7 @@ from tests.evaluation.standin import CONTRARY, PERFECT, KeyBackend
 from tests.support.evidence import table, write_section
 from tests.support.places import TINY
 
-pytestmark = pytest.mark.evidence
+pytestmark = [pytest.mark.evidence, pytest.mark.timeout(1800)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "evaluation.md"
 COMMAND = "pytest -m evidence tests/evaluation/test_evidence.py"
