@@ -52,7 +52,7 @@ def levers_for(purpose: str, calls: Mapping[str, CallSettings], model_id: str = 
     """What holds for the model, for all calls, for the family's, then for this schema's."""
     found: dict[str, Any] = {}
     if is_shipped(model_id):
-        found = {"examples": False} | _OF_THE_SHIPPED.get(purpose, {})
+        found = {"examples": False, **_OF_THE_SHIPPED.get(purpose, {})}
     for name in ("all", family_of(purpose), purpose):
         if name is not None and name in calls:
             found |= calls[name].model_dump(exclude_none=True)
