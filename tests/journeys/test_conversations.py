@@ -58,7 +58,7 @@ async def test_three_turns_get_three_replies_and_nothing_goes_wrong(server: Runn
     with host_log() as log:
         turns = await three_turns(server.address, agent, *QUESTIONS)
     if agent == "streaming":
-        # What this model says here is short: one piece and the end. That longer texts come in more is tests/nlp/test_streaming.py's.
+        # What this model says here is short: one piece and the end.
         assert min([chunks_of_whole(turn) for turn in turns]) >= 2
     assert [turn.problem for turn in turns] == ["", "", ""]
     assert all(turn.replies for turn in turns)
