@@ -23,7 +23,12 @@ TEMPLATES = ("Your order is on its way.", "We are open from 10 to 16.", "Hello! 
 
 
 def llama(container: Any) -> LlamaService:
-    settings = Settings.load(None, **{"moderation.mode": "model", "engine.seed": 7})
+    # A streamed reply of this model ends after two words otherwise.
+    wordy = {
+        "replies": {"temperature": 2, "max_tokens": 64},
+        "CannedResponseDraftSchema": {"temperature": 0.15, "max_tokens": 500},
+    }
+    settings = Settings.load(None, **{"moderation.mode": "model", "engine.seed": 7, "generation.calls": wordy})
     return LlamaService(model_id=SHIPPED_MODEL_ID, settings=settings, container=container)
 
 
@@ -58,8 +63,7 @@ async def test_three_turns_get_three_replies_and_nothing_goes_wrong(server: Runn
     with host_log() as log:
         turns = await three_turns(server.address, agent, *QUESTIONS)
     if agent == "streaming":
-        # What this model says here is short: one piece and the end.
-        assert min([chunks_of_whole(turn) for turn in turns]) >= 2
+        assert max([chunks_of_whole(turn) for turn in turns]) > 2
     assert [turn.problem for turn in turns] == ["", "", ""]
     assert all(turn.replies for turn in turns)
     assert [line for line in log if "NLP" in line or "Attempt" in line or "error" in line] == []

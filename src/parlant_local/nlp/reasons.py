@@ -1,5 +1,5 @@
-"""Where an answer gives its reasons: before the decisions of an object, after them, or nowhere; or whose words they are; or that
-there are any.
+"""Where an answer gives its reasons: before the decisions of an object, after them, or nowhere; whose words they are; or one
+more, where the host asks for none.
 
 The host parses answers by name, so the order of an object's keys is free; that of lists is not, and stays. Reasons are known by
 their names: what the host's schemas call so it keeps at most to show it again. Where alternatives (``anyOf``) tell answers
@@ -14,14 +14,13 @@ from typing import Any
 
 from parlant_local.settings.calls import Reasons
 
-__all__ = ["ADDED", "is_reason", "placed"]
+__all__ = ["is_reason", "placed"]
 
 _REASON = re.compile(
     r"(?:^|_)(?:rationale|tldr|subtleties|insights)(?:_|$)|^(?:evaluate|acceptable_source|comparison)_"
 )
 
-
-ADDED = "rationale"
+_ADDED = "rationale"
 """The host's own word for a reason, and no field of a schema that gets one."""
 
 
@@ -84,8 +83,8 @@ def _with_reason(found: dict[str, Any], known: Mapping[str, Any]) -> dict[str, A
     first = next((place for place, part in enumerate(known.values()) if _is_boolean(part)), None)
     if first is None or any(map(is_reason, names)):
         return found
-    names.insert(first, ADDED)
-    required = {ADDED, *found.get("required", ())}
+    names.insert(first, _ADDED)
+    required = {_ADDED, *found.get("required", ())}
     properties = {name: known.get(name, {"type": "string"}) for name in names}
     return {**found, "properties": properties, "required": [name for name in names if name in required]}
 
